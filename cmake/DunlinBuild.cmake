@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# What every target of Dunlin shares: the language, the warnings, and one include folder per floor.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+
+find_program(DUNLIN_CCACHE ccache)
+if(DUNLIN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${DUNLIN_CCACHE})
+endif()
+
+add_library(dunlin_options INTERFACE)
+# Contraction would let each compiler choose where to fuse; kernels say `fma` where they mean it (docs/numbers.md).
+target_compile_options(dunlin_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+                                                -ffp-contract=off -fno-math-errno)
+
+# Called late, because the options are declared after this file is read.
+function(dunlin_apply_options)
+  if(DUNLIN_WERROR)
+    target_compile_options(dunlin_options INTERFACE -Werror)
+  endif()
+  if(DUNLIN_SANITIZE)
+    target_compile_options(dunlin_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
+                                                    -fno-omit-frame-pointer)
+    target_link_options(dunlin_options INTERFACE -fsanitize=address,undefined)
+  endif()
+endfunction()
+cmake_language(DEFER CALL dunlin_apply_options)
+
+# dunlin_floor(core SOURCES a.cpp ... LINK Dunlin::x ...)
+# One library a folder. Its include folder holds a link to this folder alone, so that including a floor which is
+# not linked does not compile.
+function(dunlin_floor name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  set(view ${PROJECT_BINARY_DIR}/floors/${name})
+  file(MAKE_DIRECTORY ${view})
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${name} ${view}/${name} SYMBOLIC)
+  if(ARG_SOURCES)
+    add_library(dunlin_${name} STATIC ${ARG_SOURCES})
+    set(scope PUBLIC)
+    target_link_libraries(dunlin_${name} PRIVATE $<BUILD_INTERFACE:dunlin_options>)
+  else()
+    add_library(dunlin_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(dunlin_${name} ${scope} $<BUILD_INTERFACE:${view}>
+                                                     $<INSTALL_INTERFACE:include/dunlin>)
+  target_compile_features(dunlin_${name} ${scope} cxx_std_20)
+  target_link_libraries(dunlin_${name} ${scope} ${ARG_LINK})
+  if(ARG_PRIVATE_LINK)
+    target_link_libraries(dunlin_${name} PRIVATE ${ARG_PRIVATE_LINK})
+  endif()
+  set_target_properties(dunlin_${name} PROPERTIES EXPORT_NAME ${name})
+  add_library(Dunlin::${name} ALIAS dunlin_${name})
+  set_property(GLOBAL APPEND PROPERTY DUNLIN_FLOORS ${name})
+endfunction()

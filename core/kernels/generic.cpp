@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reference kernels. Every sum runs in index order and every product is fused, so the result is the same bits
+// on every processor; loops over columns come innermost where that lets a compiler use vectors without reordering.
+#include "core/kernels.hpp"
+#include "core/math.hpp"
+
+namespace dunlin {
+namespace {
+
+using portable::fma;
+
+template <class S>
+S activate(S x, Activation activation) {
+    switch (activation) {
+        case Activation::relu:
+            return x > S(0) ? x : S(0);
+        case Activation::tanh:
+            return portable::tanh(x);
+        case Activation::sigmoid:
+            return portable::sigmoid(x);
+        default:
+            return x;
+    }
+}
+
+template <class S>
+void activate_row(S* y, int columns, Activation activation) {
+    if (activation == Activation::identity) return;
+    for (int c = 0; c < columns; ++c) y[c] = activate(y[c], activation);
+}
+
+template <class S>
+void accumulate(const S* W, Columns<const S> X, Columns<S> Y, int inputs, int outputs, int columns) {
+    for (int o = 0; o < outputs; ++o) {
+        S* y = Y.row(o);
+        for (int i = 0; i < inputs; ++i) {
+            const S w = W[static_cast<std::ptrdiff_t>(i) * outputs + o];
+            const S* x = X.row(i);
+            for (int c = 0; c < columns; ++c) y[c] = fma(w, x[c], y[c]);
+        }
+    }
+}
+
+template <class S>
+void affine(const S* W, const S* b, Columns<const S> X, Columns<S> Y, int inputs, int outputs, int columns,
+            Activation activation) {
+    for (int o = 0; o < outputs; ++o) {
+        const S bias = b ? b[o] : S(0);
+        for (int c = 0; c < columns; ++c) Y.row(o)[c] = bias;
+    }
+    accumulate(W, X, Y, inputs, outputs, columns);
+    for (int o = 0; o < outputs; ++o) activate_row(Y.row(o), columns, activation);
+}
+
+template <class S>
+void backpropagate(const S* W, Columns<const S> D, Columns<const S> H, Columns<S> E, int inputs, int outputs,
+                   int columns, Activation activation) {
+    for (int i = 0; i < inputs; ++i) {
+        S* e = E.row(i);
+        for (int c = 0; c < columns; ++c) e[c] = S(0);
+        for (int o = 0; o < outputs; ++o) {
+            const S w = W[static_cast<std::ptrdiff_t>(i) * outputs + o];
+            const S* d = D.row(o);
+            for (int c = 0; c < columns; ++c) e[c] = fma(w, d[c], e[c]);
+        }
+        if (activation == Activation::identity) continue;
+        const S* h = H.row(i);
+        switch (activation) {
+            case Activation::relu:
+                for (int c = 0; c < columns; ++c) e[c] = h[c] > S(0) ? e[c] : S(0);
+                break;
+            case Activation::tanh:
+                for (int c = 0; c < columns; ++c) e[c] *= fma(-h[c], h[c], S(1));
+                break;
+            default:
+                for (int c = 0; c < columns; ++c) e[c] *= fma(-h[c], h[c], h[c]);
+        }
+    }
+}
+
+template <class S>
+void weight_gradient(Columns<const S> X, Columns<const S> D, S* dW, S* db, int inputs, int outputs, int columns) {
+    for (int i = 0; i < inputs; ++i) {
+        const S* x = X.row(i);
+        for (int o = 0; o < outputs; ++o) {
+            const S* d = D.row(o);
+            S sum = dW[static_cast<std::ptrdiff_t>(i) * outputs + o];
+            for (int c = 0; c < columns; ++c) sum = fma(x[c], d[c], sum);
+            dW[static_cast<std::ptrdiff_t>(i) * outputs + o] = sum;
+        }
+    }
+    if (db == nullptr) return;
+    for (int o = 0; o < outputs; ++o) {
+        for (int c = 0; c < columns; ++c) db[o] += D.row(o)[c];
+    }
+}
+
+template <class S>
+void select_rows(const S* W, const S* b, const std::int32_t* index, Columns<S> Y, int outputs, int columns,
+                 Activation activation) {
+    for (int o = 0; o < outputs; ++o) {
+        const S bias = b ? b[o] : S(0);
+        S* y = Y.row(o);
+        for (int c = 0; c < columns; ++c) y[c] = bias + W[static_cast<std::ptrdiff_t>(index[c]) * outputs + o];
+        activate_row(y, columns, activation);
+    }
+}
+
+template <class S>
+void scatter_rows(const std::int32_t* index, Columns<const S> D, S* dW, S* db, int outputs, int columns) {
+    for (int o = 0; o < outputs; ++o) {
+        const S* d = D.row(o);
+        for (int c = 0; c < columns; ++c) dW[static_cast<std::ptrdiff_t>(index[c]) * outputs + o] += d[c];
+        if (db == nullptr) continue;
+        for (int c = 0; c < columns; ++c) db[o] += d[c];
+    }
+}
+
+template <class S>
+void affine_one(const S* W, const S* b, const S* x, S* y, int inputs, int outputs, Activation activation) {
+    for (int o = 0; o < outputs; ++o) y[o] = b ? b[o] : S(0);
+    for (int i = 0; i < inputs; ++i) {
+        const S* w = W + static_cast<std::ptrdiff_t>(i) * outputs;
+        for (int o = 0; o < outputs; ++o) y[o] = fma(w[o], x[i], y[o]);
+    }
+    activate_row(y, outputs, activation);
+}
+
+template <class S>
+void softmax(Columns<const S> Z, Columns<S> P, int classes, int columns) {
+    for (int c = 0; c < columns; ++c) {
+        S top = Z.row(0)[c];
+        for (int k = 1; k < classes; ++k) top = Z.row(k)[c] > top ? Z.row(k)[c] : top;
+        S sum = 0;
+        for (int k = 0; k < classes; ++k) {
+            const S e = portable::exp(Z.row(k)[c] - top);
+            P.row(k)[c] = e;
+            sum += e;
+        }
+        const S scale = S(1) / sum;
+        for (int k = 0; k < classes; ++k) P.row(k)[c] *= scale;
+    }
+}
+
+}  // namespace
+
+template <class S>
+const Kernels<S>& generic_kernels() {
+    static constexpr Kernels<S> table{"reference",      affine<S>,          accumulate<S>,
+                                      backpropagate<S>, weight_gradient<S>, select_rows<S>,
+                                      scatter_rows<S>,  affine_one<S>,      softmax<S>};
+    return table;
+}
+template const Kernels<float>& generic_kernels<float>();
+template const Kernels<double>& generic_kernels<double>();
+
+}  // namespace dunlin

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/math.hpp"
+
+#include <cmath>
+#include <cstdint>
+
+#include <Random123/philox.h>
+
+namespace dunlin {
+
+/// What a stream is drawn for. Two streams with different purposes never share a number, so that (for example)
+/// evaluating more often does not change how training goes on.
+enum class Purpose : std::uint8_t {
+    initialise,  ///< first parameters
+    tasks,       ///< which tasks exist and which are drawn
+    rollout,     ///< trajectories of training
+    evaluate,    ///< trajectories of evaluation and of pictures
+    samples,     ///< batches of supervised data
+    data,        ///< generated data sets
+    links,       ///< latency, loss, duplication
+    lives,       ///< speeds, sleep, crashes of simulated nodes
+    graph,       ///< random graphs
+    user         ///< for code outside Dunlin
+};
+
+/// Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011), the key is the seed and the counter says what
+/// the number is for:
+///
+///     counter = (block, lane, epoch, node * 256 + purpose)
+///
+/// A stream is a plain value of 48 bytes: copying it replays it, and the draws are the same for any number of
+/// threads and on every platform. A task draws batch after batch with `next_epoch`; inside a batch each trajectory
+/// has a lane.
+class Stream {
+public:
+    Stream() = default;
+    /// `node` (a node, or a task where there are no nodes) is below 2^24.
+    Stream(std::uint64_t seed, std::uint32_t node, Purpose purpose)
+        : key_{{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}},
+          counter_{{0, 0, 0, node << 8 | static_cast<std::uint32_t>(purpose)}} {}
+
+    /// Starts the next batch of draws: block and lane from zero, numbers never seen before.
+    void next_epoch() {
+        ++counter_.v[2];
+        counter_.v[1] = counter_.v[0] = 0;
+        left_ = 0;
+    }
+    std::uint32_t epoch() const { return counter_.v[2]; }
+    /// Goes to a batch by its number, as a resumed run does.
+    void seek_epoch(std::uint32_t epoch) {
+        counter_.v[2] = epoch;
+        counter_.v[1] = counter_.v[0] = 0;
+        left_ = 0;
+    }
+
+    /// The stream of one trajectory, sample or link within this batch; `lane` below 2^32 - 1.
+    Stream lane(std::uint32_t lane) const {
+        Stream other = *this;
+        other.counter_.v[1] = lane + 1;
+        other.counter_.v[0] = 0;
+        other.left_ = 0;
+        return other;
+    }
+
+    std::uint32_t bits() {
+        if (left_ == 0) {
+            block_ = r123::Philox4x32()(counter_, key_);
+            ++counter_.v[0];
+            left_ = 4;
+        }
+        return block_.v[4 - left_--];
+    }
+
+    std::uint64_t bits64() {
+        const std::uint64_t high = bits();
+        return high << 32 | bits();
+    }
+
+    /// In [0, 1), a multiple of 2^-24.
+    float uniform() { return static_cast<float>(bits() >> 8) * 0x1p-24f; }
+    double uniform_double() { return static_cast<double>(bits64() >> 11) * 0x1p-53; }
+
+    /// In {0, ..., bound - 1}, bound >= 1; Lemire's multiplication without rejection: bias below bound * 2^-32.
+    std::uint32_t below(std::uint32_t bound) {
+        return static_cast<std::uint32_t>(static_cast<std::uint64_t>(bits()) * bound >> 32);
+    }
+
+    /// Standard normal (Box and Muller), the same bits on every platform; magnitude below 6.7.
+    float normal() {
+        const float u = (static_cast<float>(bits() >> 8) + 0.5f) * 0x1p-24f;
+        const float angle = static_cast<float>(bits() >> 8) * 0x1p-24f;
+        return __builtin_sqrtf(-2.0f * portable::log(u)) * portable::turn(angle).cosine;
+    }
+
+private:
+    using Philox = r123::Philox4x32;
+    Philox::key_type key_{};
+    Philox::ctr_type counter_{};
+    Philox::ctr_type block_{};
+    std::uint32_t left_ = 0;
+};
+
+}  // namespace dunlin
