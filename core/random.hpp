@@ -6,6 +6,10 @@
 #include <cmath>
 #include <cstdint>
 
+// Random123 throws where an index is out of range and in SSE operators; Philox needs neither, and freestanding code
+// cannot throw.
+#define R123_USE_SSE 0
+#define R123_THROW(x) __builtin_trap()
 #include <Random123/philox.h>
 
 namespace dunlin {
