@@ -32,6 +32,9 @@ enum class Code : std::uint8_t {
     start_in_wall,      ///< first: row; second: column; or outside the map
     goal_unreachable,   ///< first: row; second: column; no free cell leads there
     not_a_permutation,  ///< first: index of the entry that repeats or is out of range
+    start_is_goal,      ///< first: row; second: column
+    wall_outside,       ///< first: row; second: column; not on the map
+    map_rest,           ///< first: line; text after the last row
     // files
     file_missing,     ///< cannot be opened
     file_truncated,   ///< first: bytes found; second: bytes expected

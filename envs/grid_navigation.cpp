@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envs/grid_navigation.hpp"
+
+namespace dunlin {
+namespace {
+
+constexpr float unreached = -1.0f;
+
+std::uint16_t neighbour(const GridMap& map, int index, Move move) {
+    GridCell at = map.cell(index);
+    switch (move) {
+        case Move::up:
+            --at.row;
+            break;
+        case Move::down:
+            ++at.row;
+            break;
+        case Move::left:
+            --at.column;
+            break;
+        case Move::right:
+            ++at.column;
+            break;
+        case Move::stay:
+            break;
+    }
+    return static_cast<std::uint16_t>(map.free(at) ? map.index(at) : index);
+}
+
+/// Breadth first from the goal: `distance` gets each cell's shortest path to it, `queue` the cells that have one,
+/// by distance, the goal first. Returns their number. Moves lead both ways, so "to" and "from" are the same.
+std::size_t measure(const GridMap& map, int goal, std::span<float> distance, std::span<std::uint16_t> queue) {
+    for (float& d : distance) d = unreached;
+    std::size_t count = 0;
+    queue[count++] = static_cast<std::uint16_t>(goal);
+    distance[static_cast<std::size_t>(goal)] = 0.0f;
+    for (std::size_t done = 0; done < count; ++done) {
+        const int cell = queue[done];
+        for (const Move move : {Move::up, Move::down, Move::left, Move::right}) {
+            const std::uint16_t next = neighbour(map, cell, move);
+            if (distance[next] != unreached) continue;
+            distance[next] = distance[static_cast<std::size_t>(cell)] + 1.0f;
+            queue[count++] = next;
+        }
+    }
+    return count;
+}
+
+Result<void> check_cells(const GridMap& map, const GridTaskSettings& settings) {
+    if (!map.valid()) return fail(Code::map_size, map.rows(), map.columns());
+    const GridCell goal = settings.goal.value_or(GridCell{-1, -1});
+    if (!map.inside(goal)) return fail(Code::goal_outside, goal.row, goal.column);
+    if (!map.free(goal)) return fail(Code::goal_in_wall, goal.row, goal.column);
+    if (settings.start) {
+        const GridCell start = *settings.start;
+        if (!map.free(start)) return fail(Code::start_in_wall, start.row, start.column);
+        if (start == goal) return fail(Code::start_is_goal, start.row, start.column);
+    }
+    return {};
+}
+
+Result<void> check_numbers(const GridTaskSettings& settings) {
+    unsigned seen = 0;
+    for (int action = 0; action < move_count; ++action) {
+        const unsigned move = settings.moves[static_cast<std::size_t>(action)];
+        if (move >= move_count || (seen >> move & 1u) != 0) return fail(Code::not_a_permutation, action);
+        seen |= 1u << move;
+    }
+    for (const float probability : {settings.wind, settings.slip}) {
+        if (!(probability >= 0.0f && probability <= 1.0f)) return fail(Code::out_of_range, 0, 1);
+    }
+    if (settings.horizon < 1 || settings.horizon > grid_horizon_limit) {
+        return fail(Code::out_of_range, settings.horizon, grid_horizon_limit);
+    }
+    if (!(settings.discount > 0.0f && settings.discount <= 1.0f)) return fail(Code::out_of_range, 0, 1);
+    return {};
+}
+
+}  // namespace
+
+Result<GridNavigation> GridNavigation::make(const GridMap& map, const GridTaskSettings& settings, Arena& arena) {
+    if (const auto checked = check_cells(map, settings); !checked) return tl::unexpected(checked.error());
+    if (const auto checked = check_numbers(settings); !checked) return tl::unexpected(checked.error());
+    const auto cells = static_cast<std::size_t>(map.cells());
+    if (bytes(map.cells()) > arena.capacity() - arena.used()) {
+        return fail(Code::too_little_memory, static_cast<std::int64_t>(arena.capacity() - arena.used()),
+                    static_cast<std::int64_t>(bytes(map.cells())));
+    }
+    const auto next = arena.take<std::uint16_t>(cells * row_length);
+    const auto reward = arena.take<float>(cells);
+    const auto queue = arena.take<std::uint16_t>(cells);
+
+    const GridCell goal = *settings.goal;
+    const int goal_index = map.index(goal);
+    const std::size_t reached = measure(map, goal_index, reward, queue);
+    if (reached < 2) return fail(Code::goal_unreachable, goal.row, goal.column);
+    auto starts = queue.subspan(1, reached - 1);
+    if (settings.start) {
+        const int start = map.index(*settings.start);
+        if (reward[static_cast<std::size_t>(start)] == unreached) {
+            return fail(Code::goal_unreachable, goal.row, goal.column);
+        }
+    }
+
+    const float farthest = reward[starts.back()];
+    const bool sparse = settings.reward == GridReward::sparse;
+    for (std::size_t cell = 0; cell < cells; ++cell) {
+        const int index = static_cast<int>(cell);
+        const float distance = reward[cell] == unreached ? farthest : reward[cell];
+        reward[cell] = sparse ? (index == goal_index ? 1.0f : 0.0f) : 1.0f - distance / farthest;
+        std::uint16_t* row = &next[cell * row_length];
+        for (std::size_t action = 0; action < move_count; ++action) {
+            row[action] = neighbour(map, index, static_cast<Move>(settings.moves[action]));
+        }
+        row[move_count] = neighbour(map, index, settings.wind_direction);
+    }
+    if (settings.start) {
+        starts = starts.first(1);
+        starts[0] = static_cast<std::uint16_t>(map.index(*settings.start));
+    }
+
+    GridNavigation task;
+    task.next_ = next.data();
+    task.reward_ = reward.data();
+    task.starts_ = starts;
+    task.rows_ = map.rows();
+    task.columns_ = map.columns();
+    task.reciprocal_ = ((std::uint64_t{1} << 32) + static_cast<std::uint64_t>(task.columns_) - 1) /
+                       static_cast<std::uint64_t>(task.columns_);
+    task.goal_ = goal_index;
+    task.terminal_ = sparse ? goal_index : -1;
+    task.horizon_ = settings.horizon;
+    task.discount_ = settings.discount;
+    task.wind_ = settings.wind;
+    task.slip_ = settings.slip;
+    if (task.rows_ > 1) {
+        task.row_scale_ = 2.0f / static_cast<float>(task.rows_ - 1);
+        task.row_offset_ = -1.0f;
+    }
+    if (task.columns_ > 1) {
+        task.column_scale_ = 2.0f / static_cast<float>(task.columns_ - 1);
+        task.column_offset_ = -1.0f;
+    }
+    return task;
+}
+
+}  // namespace dunlin
