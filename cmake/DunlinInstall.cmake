@@ -1,1 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
+# What `cmake --install` puts down: every floor's headers and library for find_package(Dunlin), and the program.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+get_property(floors GLOBAL PROPERTY DUNLIN_FLOORS)
+foreach(floor IN LISTS floors)
+  install(TARGETS dunlin_${floor} EXPORT DunlinTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${floor}/ DESTINATION include/dunlin/${floor}
+          FILES_MATCHING PATTERN "*.hpp")
+endforeach()
+
+set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Dunlin)
+install(EXPORT DunlinTargets NAMESPACE Dunlin:: DESTINATION ${package_folder})
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/DunlinConfig.cmake.in
+                              ${PROJECT_BINARY_DIR}/DunlinConfig.cmake INSTALL_DESTINATION ${package_folder})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/DunlinConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/DunlinConfig.cmake ${PROJECT_BINARY_DIR}/DunlinConfigVersion.cmake
+        DESTINATION ${package_folder})
+
+if(TARGET dunlin)
+  install(TARGETS dunlin RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()

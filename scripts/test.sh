@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds Dunlin and runs its tests; `--help` says the rest.
+set -uo pipefail # no -e here: a failed step is counted, and the other steps still run
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+usage() {
+    cat <<'HELP'
+scripts/test.sh [--all] [STEP...]
+
+Installs what is missing (Debian 12; root or sudo), builds Dunlin and runs every test.
+The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
+
+  --all    everything that a change must pass, in these steps:
+             licences  every source file names its licence
+             format    every C++ file is formatted as .clang-format says
+             build     a build where warnings are errors (build-strict/)
+             tests     every test of that build
+             install   `cmake --install`, then every example built and run against it
+             sanitize  every test under the address and undefined-behaviour sanitizers
+                       (build-sanitize/)
+           without it: the steps build and tests, in build/
+  STEP     only these steps, for example: scripts/test.sh --all format
+HELP
+}
+
+preset=release
+steps=(build tests)
+packages=("${host_packages[@]}")
+all=
+chosen=()
+for argument in "$@"; do
+    case $argument in
+        --all)
+            all=--all
+            preset=strict
+            steps=(licences format build tests install sanitize)
+            packages+=("${check_packages[@]}")
+            ;;
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        *) chosen+=("$argument") ;;
+    esac
+done
+for step in "${chosen[@]}"; do
+    [[ " ${steps[*]} " == *" $step "* ]] ||
+        die "there is no step '$step' here; the steps are: ${steps[*]} (see scripts/test.sh --help)"
+done
+((${#chosen[@]} == 0)) || steps=("${chosen[@]}")
+
+need_packages "${packages[@]}"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$root" || exit
+
+# The files of the checkout that match, also where it belongs to another user.
+tracked() { git -c safe.directory="$root" ls-files -z -- "$@"; }
+
+run_tests() {
+    build_preset "$1"
+    ctest --preset "$1" --parallel "$(nproc)" --output-on-failure --no-tests=error --output-junit "$work/$1.xml"
+}
+
+step_licences() {
+    tracked '*.cpp' '*.hpp' '*.c' '*.h' '*.S' '*.ld' '*.cmake' '*.cmake.in' '*CMakeLists.txt' '*.sh' '*.py' \
+        '*.proto' '*.fbs' '*.js' '*.css' .ci/run >"$work/sources"
+    local file unnamed=0
+    while IFS= read -r -d '' file; do
+        if ! head -n 3 "$file" | grep -q 'SPDX-License-Identifier: '; then
+            say "$file: no SPDX-License-Identifier in the first three lines"
+            unnamed=1
+        fi
+    done <"$work/sources"
+    return "$unnamed"
+}
+
+step_format() {
+    tracked '*.cpp' '*.hpp' '*.c' '*.h' | xargs -0 clang-format-14 --dry-run --Werror
+}
+
+step_build() { build_preset "$preset"; }
+
+step_tests() { run_tests "$preset"; }
+
+step_install() {
+    build_preset "$preset"
+    quietly cmake --install "build-$preset" --prefix "$work/prefix"
+    "$work/prefix/bin/dunlin" --version
+    local project name program programs
+    for project in examples/*/CMakeLists.txt; do
+        [[ -f $project ]] || continue
+        name=$(basename "$(dirname "$project")")
+        say "examples/$name against the installed Dunlin"
+        quietly cmake -S "examples/$name" -B "$work/$name" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+            -DCMAKE_PREFIX_PATH="$work/prefix"
+        cmake --build "$work/$name"
+        programs=$(find "$work/$name" -maxdepth 1 -type f -executable)
+        [[ -n $programs ]] || die "examples/$name builds no program in the top of its build folder"
+        for program in $programs; do
+            (cd "$work/$name" && "$program")
+        done
+    done
+}
+
+step_sanitize() { run_tests sanitize; }
+
+# How many tests of a CTest report have this status ("run" is CTest's word for passed).
+count() { grep -c "<testcase .*status=\"$2\"" "$work/$1.xml" 2>/dev/null; }
+
+passed=0
+failed=0
+for step in "${steps[@]}"; do
+    say ""
+    say "== $step"
+    SECONDS=0
+    (
+        set -e
+        "step_$step"
+    ) </dev/null >&2
+    status=$?
+
+    step_passed=$((status == 0 ? 1 : 0))
+    step_failed=$((1 - step_passed))
+    if [[ $step == tests ]]; then
+        step_passed=$(count "$preset" run)
+        tests_failed=$(count "$preset" fail)
+        # A broken test program, or none at all, fails without a single failed test.
+        if ((tests_failed > step_failed)); then step_failed=$tests_failed; fi
+    elif [[ $step == build && -z $all && $status == 0 ]]; then
+        step_passed=0 # only the way to the tests
+    fi
+    ((passed += step_passed, failed += step_failed))
+
+    if ((status == 0)); then
+        say "== $step: passed in $SECONDS s"
+    else
+        say "== $step: FAILED after $SECONDS s; repeat it with: scripts/test.sh${all:+ $all} $step"
+        [[ $step != build ]] || break # nothing after it can succeed
+    fi
+done
+
+say ""
+echo "$passed passed, $failed failed"
+((failed == 0))
