@@ -14,6 +14,22 @@
 
 namespace dunlin {
 
+/// Philox 4x32-10 (Salmon et al. 2011): a block cipher of 128 bits, cut down to ten rounds that still pass
+/// BigCrush. The same numbers as Random123's, which a test compares; its header is not used here because it brings
+/// iostream's static initialisers and exceptions along.
+constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
+                                              std::array<std::uint32_t, 2> key) {
+    for (int round = 0; round < 10; ++round) {
+        const std::uint64_t a = std::uint64_t{0xd2511f53} * counter[0];
+        const std::uint64_t b = std::uint64_t{0xcd9e8d57} * counter[2];
+        counter = {static_cast<std::uint32_t>(b >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(b),
+                   static_cast<std::uint32_t>(a >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(a)};
+        key[0] += 0x9e3779b9;
+        key[1] += 0xbb67ae85;
+    }
+    return counter;
+}
+
 /// What a stream is drawn for. Two streams with different purposes never share a number, so that (for example)
 /// evaluating more often does not change how training goes on.
 enum class Purpose : std::uint8_t {
@@ -29,7 +45,7 @@ enum class Purpose : std::uint8_t {
     user         ///< for code outside Dunlin
 };
 
-/// Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011), the key is the seed and the counter says what
+/// Counter-based random numbers: the key is the seed and the counter says what
 /// the number is for:
 ///
 ///     counter = (block, lane, epoch, node * 256 + purpose)
@@ -42,39 +58,39 @@ public:
     Stream() = default;
     /// `node` (a node, or a task where there are no nodes) is below 2^24.
     Stream(std::uint64_t seed, std::uint32_t node, Purpose purpose)
-        : key_{{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}},
-          counter_{{0, 0, 0, node << 8 | static_cast<std::uint32_t>(purpose)}} {}
+        : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
+          counter_{0, 0, 0, node << 8 | static_cast<std::uint32_t>(purpose)} {}
 
     /// Starts the next batch of draws: block and lane from zero, numbers never seen before.
     void next_epoch() {
-        ++counter_.v[2];
-        counter_.v[1] = counter_.v[0] = 0;
+        ++counter_[2];
+        counter_[1] = counter_[0] = 0;
         left_ = 0;
     }
-    std::uint32_t epoch() const { return counter_.v[2]; }
+    std::uint32_t epoch() const { return counter_[2]; }
     /// Goes to a batch by its number, as a resumed run does.
     void seek_epoch(std::uint32_t epoch) {
-        counter_.v[2] = epoch;
-        counter_.v[1] = counter_.v[0] = 0;
+        counter_[2] = epoch;
+        counter_[1] = counter_[0] = 0;
         left_ = 0;
     }
 
     /// The stream of one trajectory, sample or link within this batch; `lane` below 2^32 - 1.
     Stream lane(std::uint32_t lane) const {
         Stream other = *this;
-        other.counter_.v[1] = lane + 1;
-        other.counter_.v[0] = 0;
+        other.counter_[1] = lane + 1;
+        other.counter_[0] = 0;
         other.left_ = 0;
         return other;
     }
 
     std::uint32_t bits() {
         if (left_ == 0) {
-            block_ = r123::Philox4x32()(counter_, key_);
-            ++counter_.v[0];
+            block_ = philox(counter_, key_);
+            ++counter_[0];
             left_ = 4;
         }
-        return block_.v[4 - left_--];
+        return block_[4 - left_--];
     }
 
     std::uint64_t bits64() {
@@ -99,10 +115,9 @@ public:
     }
 
 private:
-    using Philox = r123::Philox4x32;
-    Philox::key_type key_{};
-    Philox::ctr_type counter_{};
-    Philox::ctr_type block_{};
+    std::array<std::uint32_t, 2> key_{};
+    std::array<std::uint32_t, 4> counter_{};
+    std::array<std::uint32_t, 4> block_{};
     std::uint32_t left_ = 0;
 };
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <set>
 
+#include <Random123/philox.h>
+
 using namespace dunlin;
 
 TEST_CASE("a stream is replayed by copying it, and lanes and epochs never share a number") {
@@ -25,6 +27,19 @@ TEST_CASE("a stream is replayed by copying it, and lanes and epochs never share 
         }
     }
     CHECK(seen.size() == static_cast<std::size_t>(drawn));
+}
+
+TEST_CASE("Philox is Random123's") {
+    Stream random(9, 0, Purpose::user);
+    for (int k = 0; k < 1000; ++k) {
+        r123::Philox4x32::ctr_type counter;
+        r123::Philox4x32::key_type key;
+        for (std::uint32_t& word : counter.v) word = random.bits();
+        for (std::uint32_t& word : key.v) word = random.bits();
+        const auto ours = philox({counter.v[0], counter.v[1], counter.v[2], counter.v[3]}, {key.v[0], key.v[1]});
+        const auto theirs = r123::Philox4x32()(counter, key);
+        for (std::size_t w = 0; w < 4; ++w) CHECK(ours[w] == theirs.v[w]);
+    }
 }
 
 TEST_CASE("draws are pinned, so that every platform can be compared with this one") {

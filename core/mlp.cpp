@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/mlp.hpp"
+
+#include <cmath>
+
+namespace dunlin {
+namespace {
+
+/// act'(z), from a = act(z).
+template <class S>
+S slope(S a, Activation activation) {
+    switch (activation) {
+        case Activation::relu:
+            return a > S(0) ? S(1) : S(0);
+        case Activation::tanh:
+            return S(1) - a * a;
+        case Activation::sigmoid:
+            return a - a * a;
+        default:
+            return S(1);
+    }
+}
+
+/// d act'(z) = curvature(a) da, from a = act(z).
+template <class S>
+S curvature(S a, Activation activation) {
+    switch (activation) {
+        case Activation::tanh:
+            return S(-2) * a;
+        case Activation::sigmoid:
+            return S(1) - S(2) * a;
+        default:
+            return S(0);
+    }
+}
+
+}  // namespace
+
+template <class S>
+void Mlp<S>::forward(const S* parameters, Inputs<S> inputs, Columns<S> activations, int columns) const {
+    for (int l = 0; l < shape.layers; ++l) {
+        const S* weights = parameters + shape.weights_at(l);
+        const Activation activation = l + 1 < shape.layers ? shape.hidden : Activation::identity;
+        if (l == 0 && shape.one_hot) {
+            kernels->select_rows(weights, bias(parameters, l), inputs.index, layer(activations, l), shape.width(l),
+                                 columns, activation);
+        } else {
+            const Columns<const S> x = l == 0 ? inputs.matrix : Columns<const S>(layer(activations, l - 1));
+            kernels->affine(weights, bias(parameters, l), x, layer(activations, l), shape.fan_in(l), shape.width(l),
+                            columns, activation);
+        }
+    }
+}
+
+template <class S>
+void Mlp<S>::forward_one(const S* parameters, const S* input, S* activations) const {
+    for (int l = 0; l < shape.layers; ++l) {
+        const S* x = l == 0 ? input : activations + shape.row_at(l - 1);
+        kernels->affine_one(parameters + shape.weights_at(l), bias(parameters, l), x, activations + shape.row_at(l),
+                            shape.fan_in(l), shape.width(l),
+                            l + 1 < shape.layers ? shape.hidden : Activation::identity);
+    }
+}
+
+template <class S>
+void Mlp<S>::weight_gradient(int l, Inputs<S> inputs, Columns<const S> activations, Columns<const S> delta,
+                             int columns, S* gradient) const {
+    S* weights = gradient + shape.weights_at(l);
+    if (l == 0 && shape.one_hot) {
+        kernels->scatter_rows(inputs.index, delta, weights, bias(gradient, l), shape.width(l), columns);
+        return;
+    }
+    const Columns<const S> x =
+        l == 0 ? inputs.matrix : Columns<const S>{activations.row(shape.row_at(l - 1)), activations.stride};
+    kernels->weight_gradient(x, delta, weights, bias(gradient, l), shape.fan_in(l), shape.width(l), columns);
+}
+
+template <class S>
+void Mlp<S>::backward(const S* parameters, Inputs<S> inputs, Columns<const S> activations, Columns<S> deltas,
+                      int columns, S* gradient) const {
+    for (int l = shape.layers - 1; l >= 0; --l) {
+        weight_gradient(l, inputs, activations, layer(deltas, l), columns, gradient);
+        if (l == 0) break;
+        kernels->backpropagate(parameters + shape.weights_at(l), layer(deltas, l),
+                               {activations.row(shape.row_at(l - 1)), activations.stride}, layer(deltas, l - 1),
+                               shape.fan_in(l), shape.width(l), columns, shape.hidden);
+    }
+}
+
+template <class S>
+void Mlp<S>::tangent_forward(const S* parameters, const S* direction, Inputs<S> inputs,
+                             Columns<const S> activations, Columns<S> tangents, int columns) const {
+    for (int l = 0; l < shape.layers; ++l) {
+        const S* moved = direction + shape.weights_at(l);
+        const Columns<S> out = layer(tangents, l);
+        if (l == 0 && shape.one_hot) {
+            kernels->select_rows(moved, bias(direction, l), inputs.index, out, shape.width(l), columns,
+                                 Activation::identity);
+        } else {
+            const Columns<const S> x =
+                l == 0 ? inputs.matrix : Columns<const S>{activations.row(shape.row_at(l - 1)), activations.stride};
+            kernels->affine(moved, bias(direction, l), x, out, shape.fan_in(l), shape.width(l), columns,
+                            Activation::identity);
+        }
+        if (l > 0) {
+            kernels->accumulate(parameters + shape.weights_at(l), layer(tangents, l - 1), out, shape.fan_in(l),
+                                shape.width(l), columns);
+        }
+        if (l + 1 == shape.layers) break;
+        for (int u = 0; u < shape.width(l); ++u) {
+            const S* a = activations.row(shape.row_at(l) + u);
+            S* t = out.row(u);
+            for (int c = 0; c < columns; ++c) t[c] *= slope(a[c], shape.hidden);
+        }
+    }
+}
+
+template <class S>
+void Mlp<S>::tangent_backward(const S* parameters, const S* direction, Inputs<S> inputs,
+                              Columns<const S> activations, Columns<const S> tangents, Columns<S> deltas,
+                              Columns<S> tangent_deltas, Columns<S> scratch, int columns, S* product) const {
+    for (int l = shape.layers - 1; l >= 0; --l) {
+        weight_gradient(l, inputs, activations, layer(tangent_deltas, l), columns, product);
+        if (l == 0) break;
+        // The tangent of the layer's input also moves dW = X D'.
+        const int below = l - 1;
+        kernels->weight_gradient({tangents.row(shape.row_at(below)), tangents.stride}, layer(deltas, l),
+                                 product + shape.weights_at(l), nullptr, shape.fan_in(l), shape.width(l), columns);
+
+        // With E = W D, the delta below is E s'(z); its tangent is (V D + W RD) s'(z) + E s''(z) Rz.
+        const Columns<S> e = layer(deltas, below);
+        const Columns<S> re = layer(tangent_deltas, below);
+        const Columns<const S> none{};
+        kernels->backpropagate(parameters + shape.weights_at(l), layer(deltas, l), none, e, shape.fan_in(l),
+                               shape.width(l), columns, Activation::identity);
+        kernels->backpropagate(parameters + shape.weights_at(l), layer(tangent_deltas, l), none, re,
+                               shape.fan_in(l), shape.width(l), columns, Activation::identity);
+        kernels->backpropagate(direction + shape.weights_at(l), layer(deltas, l), none, scratch, shape.fan_in(l),
+                               shape.width(l), columns, Activation::identity);
+        for (int u = 0; u < shape.width(below); ++u) {
+            const S* a = activations.row(shape.row_at(below) + u);
+            const S* ra = tangents.row(shape.row_at(below) + u);
+            const S* vd = scratch.row(u);
+            S* d = e.row(u);
+            S* rd = re.row(u);
+            for (int c = 0; c < columns; ++c) {
+                const S s = slope(a[c], shape.hidden);
+                rd[c] = (rd[c] + vd[c]) * s + d[c] * curvature(a[c], shape.hidden) * ra[c];
+                d[c] *= s;
+            }
+        }
+    }
+}
+
+template struct Mlp<float>;
+template struct Mlp<double>;
+
+void initialise(const MlpShape& shape, Stream& random, std::span<float> parameters, float output_gain) {
+    random.next_epoch();
+    const float gain = shape.hidden == Activation::relu ? 2.0f : 1.0f;
+    for (int l = 0; l < shape.layers; ++l) {
+        const bool last = l + 1 == shape.layers;
+        const float fan_in = l == 0 && shape.one_hot ? 1.0f : static_cast<float>(shape.fan_in(l));
+        const float scale = __builtin_sqrtf((last ? 1.0f : gain) / fan_in) * (last ? output_gain : 1.0f);
+        const std::size_t count =
+            static_cast<std::size_t>(shape.fan_in(l)) * static_cast<std::size_t>(shape.width(l));
+        for (std::size_t k = 0; k < count; ++k) parameters[shape.weights_at(l) + k] = scale * random.normal();
+        if (!shape.bias) continue;
+        for (int o = 0; o < shape.width(l); ++o) parameters[shape.bias_at(l) + static_cast<std::size_t>(o)] = 0.0f;
+    }
+}
+
+}  // namespace dunlin
