@@ -3,14 +3,9 @@
 
 #include "core/math.hpp"
 
+#include <array>
 #include <cmath>
 #include <cstdint>
-
-// Random123 throws where an index is out of range and in SSE operators; Philox needs neither, and freestanding code
-// cannot throw.
-#define R123_USE_SSE 0
-#define R123_THROW(x) __builtin_trap()
-#include <Random123/philox.h>
 
 namespace dunlin {
 
