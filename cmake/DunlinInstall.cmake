@@ -7,7 +7,7 @@ get_property(floors GLOBAL PROPERTY DUNLIN_FLOORS)
 foreach(floor IN LISTS floors)
   install(TARGETS dunlin_${floor} EXPORT DunlinTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${floor}/ DESTINATION include/dunlin/${floor}
-          FILES_MATCHING PATTERN "*.hpp")
+          FILES_MATCHING PATTERN "*.hpp" PATTERN "*.ipp")
 endforeach()
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Dunlin)

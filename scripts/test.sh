@@ -64,7 +64,7 @@ run_tests() {
 }
 
 step_licences() {
-    tracked '*.cpp' '*.hpp' '*.c' '*.h' '*.S' '*.ld' '*.cmake' '*.cmake.in' '*CMakeLists.txt' '*.sh' '*.py' \
+    tracked '*.cpp' '*.hpp' '*.ipp' '*.c' '*.h' '*.S' '*.ld' '*.cmake' '*.cmake.in' '*CMakeLists.txt' '*.sh' '*.py' \
         '*.proto' '*.fbs' '*.js' '*.css' .ci/run >"$work/sources"
     local file unnamed=0
     while IFS= read -r -d '' file; do
@@ -77,7 +77,7 @@ step_licences() {
 }
 
 step_format() {
-    tracked '*.cpp' '*.hpp' '*.c' '*.h' | xargs -0 clang-format-14 --dry-run --Werror
+    tracked '*.cpp' '*.hpp' '*.ipp' '*.c' '*.h' | xargs -0 clang-format-14 --dry-run --Werror
 }
 
 step_build() { build_preset "$preset"; }
