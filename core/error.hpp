@@ -35,6 +35,26 @@ enum class Code : std::uint8_t {
     start_is_goal,      ///< first: row; second: column
     wall_outside,       ///< first: row; second: column; not on the map
     map_rest,           ///< first: line; text after the last row
+    // aggregation
+    mass_too_large,        ///< first: total mass of the fleet; second: what the fraction bits leave room for
+    mass_overflow,         ///< first: component that would leave the fixed-point range; nothing was changed
+    bad_setting,           ///< first: position of the setting in its struct, from 0
+    bad_neighbours,        ///< first: position in the list; not ascending, this node itself, or no such node
+    no_neighbours,         ///< a node that hears nobody or that nobody hears
+    tick_not_newer,        ///< first: the tick; second: the last one
+    unknown_sender,        ///< first: the sender's number
+    impossible_weight,     ///< first: sender; its push-sum weight is negative or larger than the fleet's
+    state_mismatch,        ///< first: word of the saved state that belongs to another machine
+    state_size,            ///< first: bytes of saved state found; second: bytes expected
+    buffer_exceeds_fleet,  ///< first: K; second: nodes
+    update_duplicate,      ///< first: its sequence number; second: the newest one applied of that node
+    update_too_stale,      ///< first: staleness in versions; second: the limit
+    update_from_future,    ///< first: version that it claims to start from; second: the server's
+    update_too_large,      ///< first: index of a component beyond the limit (which NaN and infinity are too)
+    not_a_participant,     ///< first: node; it has no part in this round, or has delivered
+    round_open,            ///< first: updates that the running round still waits for
+    round_closed,          ///< no round is running
+    nothing_to_send,       ///< first: local steps taken; second: steps asked for
     // files
     file_missing,     ///< cannot be opened
     file_truncated,   ///< first: bytes found; second: bytes expected
@@ -44,6 +64,25 @@ enum class Code : std::uint8_t {
     file_too_large,   ///< first: bytes found; second: the limit
     file_unwritable,  ///< first: errno
     file_syntax,      ///< first: line; second: column
+    // graphs; a place is a line of the file or an index into the list
+    graph_size,            ///< first: nodes; second: the limit; not in [1, limit]
+    graph_too_dense,       ///< first: edges; second: the limit
+    graph_node,            ///< first: place; second: a node number that is too large
+    graph_loop,            ///< first: place; second: the node that is linked to itself
+    graph_repeated_edge,   ///< first: place where the edge stands again
+    graph_not_connected,   ///< first: a node; second: 0 if node 0 does not reach it, 1 if it does not reach node 0
+    graph_not_undirected,  ///< first: from; second: to; the edge back is missing
+    graph_attempts,        ///< first: random graphs drawn, none of them strongly connected
+    graph_mismatch,        ///< first: nodes found; second: nodes asked for
+    unknown_graph,         ///< no such kind of graph
+    bad_probability,       ///< not in (0, 1]
+    // the simulated network
+    unknown_link,       ///< first: from (or the link's number); second: to (or -1)
+    bad_link_setting,   ///< first: which (transport/simulation/link.hpp, LinkField)
+    network_full,       ///< first: messages and timers pending; second: the limit
+    payload_too_large,  ///< first: bytes asked for; second: the limit
+    payloads_full,      ///< first: bytes in use; second: the limit
+    bad_time,           ///< first: the time; second: the earliest (or latest) that is allowed
 };
 
 /// Wrong input, never a bug: 24 bytes, no text, so that it fits a microcontroller.

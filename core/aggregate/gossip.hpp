@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/error.hpp"
+#include "core/vector.hpp"
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace dunlin {
+
+/// What a node of a serverless method tells all its out-neighbours in one wake-up. A view: the values stay in the
+/// sender's memory until its next wake-up, or in whatever buffer a link put them.
+template <class V>
+struct Share {
+    std::uint32_t sender = 0;
+    std::int64_t kappa = -1;    ///< counter: the sender's tick
+    std::span<const V> values;  ///< push-sum: phi^x; D-PSGD: x
+    V weight{};                 ///< push-sum: phi^y; D-PSGD: unused
+};
+
+enum class Receipt : std::uint8_t { accepted, stale };
+
+/// What one wake-up did. The caller stores `state()` first and sends `share` to every out-neighbour then, so that
+/// no message leaves that a restarted node would not know of (invariant 4).
+template <class V>
+struct Woken {
+    Share<V> share;
+    float step_size = 0;  ///< eta of the gradient step taken; 0 if none was
+    bool waited = false;  ///< y was too small to share: the node kept what it has and repeated its last sums
+};
+
+/// A node of a serverless method: a state machine without I/O, fed messages and ticks.
+///
+///     estimate(out)          z, the parameters at which the caller computes a stochastic gradient of F_i
+///     wake(tick, gradient)   one wake-up; an empty gradient takes no step. Ticks grow. Refused as a whole, with
+///                            nothing changed, if the gradient is not finite or a mass would not fit.
+///     receive(share)         at any time; what is not newer than the last message of that sender changes nothing
+///     share()                what the last wake-up sent, to send again after a restart
+///     state(), restore()     everything that must survive a crash, one block of bytes
+///
+/// A restarted node may take any state that was stored after its last wake-up: messages received since then are
+/// made up for by the next ones.
+template <class N>
+concept GossipNode = requires(N& node, const N& constant, std::int64_t tick, ConstVector<float> gradient,
+                              Vector<float> out, const Share<typename N::Value>& share,
+                              std::span<const std::byte> saved) {
+    constant.estimate(out);
+    { node.wake(tick, gradient) } -> std::same_as<Result<Woken<typename N::Value>>>;
+    { node.receive(share) } -> std::same_as<Result<Receipt>>;
+    { constant.share() } -> std::same_as<Share<typename N::Value>>;
+    { constant.state() } -> std::same_as<std::span<const std::byte>>;
+    { node.restore(saved) } -> std::same_as<Result<void>>;
+};
+
+}  // namespace dunlin

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/fixed_point.hpp"
+
+namespace dunlin {
+
+/// How push-sum represents mass, and by what rule it divides it: a policy, so that a test can break the rule and a
+/// benchmark can show how floating-point sums drift. `ExactMass` is the one to use.
+///
+/// add and subtract answer false where the result does not fit; gather and difference are for running sums.
+struct ExactMass {
+    using Value = Mass;
+
+    FixedPoint format;
+    ShareDivision division;
+
+    /// `parts`: out-neighbours and the node itself.
+    ExactMass(FixedPoint fixed_point, std::uint32_t parts) : format(fixed_point), division(parts) {}
+
+    bool from_float(float value, Value& mass) const { return format.to_mass(value, mass); }
+    float to_float(Value mass) const { return format.to_float<float>(mass); }
+    static bool add(Value a, Value b, Value& sum) { return add_checked(a, b, sum); }
+    static bool subtract(Value a, Value b, Value& difference) { return subtract_checked(a, b, difference); }
+    static Value gather(Value a, Value b) { return add_wrapped(a, b); }
+    static Value difference(Value a, Value b) { return subtract_wrapped(a, b); }
+    ShareDivision::Split split(Value mass) const { return division(mass); }
+    /// Can `nodes` nodes, of weight one each at the start, have sent this much weight?
+    bool plausible_weight(Value weight, std::uint32_t nodes) const {
+        return weight >= 0 && weight >> format.fraction_bits <= static_cast<Mass>(nodes);
+    }
+};
+
+/// Plain float sums, as a straightforward implementation holds them. Their differences lose precision as the sums
+/// grow: here to be measured, not to be used.
+struct FloatMass {
+    using Value = float;
+
+    struct Split {
+        float share, home;
+    };
+
+    float parts;
+
+    FloatMass(FixedPoint, std::uint32_t count) : parts(static_cast<float>(count)) {}
+
+    static bool from_float(float value, Value& mass) { return finite(mass = value); }
+    static float to_float(Value mass) { return mass; }
+    static bool add(Value a, Value b, Value& sum) { return finite(sum = a + b); }
+    static bool subtract(Value a, Value b, Value& difference) { return finite(difference = a - b); }
+    static Value gather(Value a, Value b) { return a + b; }
+    static Value difference(Value a, Value b) { return a - b; }
+    Split split(Value mass) const { return {mass / parts, mass / parts}; }
+    static bool plausible_weight(Value weight, std::uint32_t) { return finite(weight); }
+
+private:
+    static bool finite(float value) { return value - value == 0.0f; }
+};
+
+}  // namespace dunlin

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/aggregate/gossip.hpp"
+#include "core/aggregate/mass.hpp"
+#include "core/aggregate/state_block.hpp"
+#include "core/arena.hpp"
+
+#include <algorithm>
+
+namespace dunlin {
+
+/// What push-sum sends. With running sums a message carries all that a node ever gave to an out-neighbour, so the
+/// next message that arrives makes up for every one that was lost. With plain shares it carries this wake-up's
+/// share alone, and what is lost is lost.
+enum class Exchange : std::uint8_t { running_sums, plain_shares };
+
+struct PushSumSettings {
+    std::uint32_t node = 0;                             ///< this node's number, below `nodes`
+    std::uint32_t nodes = 0;                            ///< n
+    std::size_t dimension = 0;                          ///< d
+    std::span<const std::uint32_t> in_neighbours = {};  ///< N^-, ascending, without this node
+    std::uint32_t out_degree = 0;                       ///< d^+, without this node
+    FixedPoint format = {};                             ///< the same on every node
+    float largest_value = 1.0f;                         ///< largest |z| expected: n times it must fit the format
+    float weight_floor = 0x1p-12f;                      ///< y that a node never gives away
+
+    /// Errors: out_of_range, mass_too_large, bad_setting, no_neighbours, bad_neighbours.
+    Result<void> check() const;
+};
+
+/// Push-sum over a directed graph on which messages are lost, delayed, reordered and repeated: the node's part of
+/// PARS-Push, Algorithm 1, lines 11-24 (Toghani, Lee and Uribe 2023), which is robust push-sum by running sums
+/// (Hadjicostis et al. 2016; Spiridonoff et al. 2020). One wake-up is
+///
+///     x := x - eta g                                   a gradient step on the mass, if there is one
+///     x := x / (d+ + 1),  y := y / (d+ + 1)            in d+ + 1 parts, remainder at home (`ShareDivision`)
+///     phi^x := phi^x + share of x,  phi^y likewise     and send (phi^x, phi^y, kappa)
+///     x := x + sum over j of (rho*_j - rho_j), y likewise, z = x/y
+///
+/// The sum over j is kept up to date as messages arrive (`pending`), so a node stores one rho per in-neighbour.
+///
+/// A node whose y would fall under `weight_floor` keeps what it has: it takes in what it received and repeats its
+/// last sums, which a neighbour may have missed (else a fleet could starve), but neither steps nor shares. The step
+/// is owed: its size is added to the next one (invariants 2, 6). Since a step acts on z as eta/y, the floor also
+/// bounds how far one step throws z; the default never comes into play in the paper's setting, where y falls to
+/// 8e-4.
+///
+/// The state is one block of the caller's arena: header, x, phi, pending, then rho. Movable, not copyable.
+template <class M = ExactMass, Exchange exchange = Exchange::running_sums>
+class PushSum {
+public:
+    using Value = typename M::Value;
+    static constexpr bool running_sums = exchange == Exchange::running_sums;
+
+    /// Bytes of arena that a node takes: (in-degree + 3) d masses and a little.
+    static constexpr std::size_t memory(std::size_t dimension, std::size_t in_degree) {
+        return Arena::bytes<Header>(1) + Arena::bytes<Source>(in_degree) + 3 * Arena::bytes<Value>(dimension) +
+               Arena::bytes<Value>(running_sums ? in_degree * dimension : 0);
+    }
+
+    /// A node with x = `start` (dimension() floats) and y = 1. Errors: those of the settings; shape_mismatch;
+    /// mass_overflow for a start beyond `largest_value`, or NaN.
+    static Result<PushSum> make(const PushSumSettings& settings, ConstVector<float> start, Arena& arena) {
+        if (auto checked = settings.check(); !checked) return tl::unexpected(checked.error());
+        if (start.size() != settings.dimension) {
+            return fail(Code::shape_mismatch, static_cast<std::int64_t>(start.size()),
+                        static_cast<std::int64_t>(settings.dimension));
+        }
+        PushSum node(settings, arena);
+        if (std::is_integral_v<Value> && !(node.floor_ > Value(0))) return fail(Code::bad_setting, 7);
+        for (std::size_t k = 0; k < start.size(); ++k) {
+            if (!(start[k] >= -settings.largest_value && start[k] <= settings.largest_value)) {
+                return fail(Code::mass_overflow, static_cast<std::int64_t>(k));
+            }
+            node.mass_.from_float(start[k], node.x_[k]);
+        }
+        return node;
+    }
+
+    PushSum(PushSum&&) = default;
+    PushSum& operator=(PushSum&&) = default;
+
+    std::size_t dimension() const { return x_.size(); }
+    /// kappa, the last wake-up; -1 before the first.
+    std::int64_t tick() const { return header_->kappa; }
+    /// y as a number; positive.
+    float weight() const { return mass_.to_float(header_->y); }
+
+    /// z = x / y.
+    void estimate(Vector<float> out) const {
+        const float y = static_cast<float>(header_->y);
+        for (std::size_t k = 0; k < x_.size(); ++k) out[k] = static_cast<float>(x_[k]) / y;
+    }
+
+    /// Errors: unknown_sender, shape_mismatch, impossible_weight; the node is then unchanged.
+    Result<Receipt> receive(const Share<Value>& message) {
+        const auto source = std::lower_bound(sources_.begin(), sources_.end(), message.sender,
+                                             [](const Source& s, std::uint32_t sender) { return s.node < sender; });
+        if (source == sources_.end() || source->node != message.sender) {
+            return fail(Code::unknown_sender, message.sender);
+        }
+        if (message.values.size() != x_.size()) {
+            return fail(Code::shape_mismatch, static_cast<std::int64_t>(message.values.size()),
+                        static_cast<std::int64_t>(x_.size()));
+        }
+        if (!is_new(*source, message.kappa)) return Receipt::stale;
+        const Value weight = M::difference(message.weight, source->weight);
+        if (!mass_.plausible_weight(weight, header_->nodes())) {
+            return fail(Code::impossible_weight, message.sender);
+        }
+        mark(*source, message.kappa);
+        header_->pending_y = M::gather(header_->pending_y, weight);
+        if constexpr (running_sums) {
+            source->weight = message.weight;
+            Value* rho = rho_.data() + static_cast<std::size_t>(source - sources_.begin()) * x_.size();
+            for (std::size_t k = 0; k < x_.size(); ++k) {
+                pending_[k] = M::gather(pending_[k], M::difference(message.values[k], rho[k]));
+                rho[k] = message.values[k];
+            }
+        } else {
+            for (std::size_t k = 0; k < x_.size(); ++k) pending_[k] = M::gather(pending_[k], message.values[k]);
+        }
+        return Receipt::accepted;
+    }
+
+    /// One wake-up at `tick`, which must be later than the last, with the step `step_size` * `gradient` or, if that
+    /// is empty, none. Errors: tick_not_newer, shape_mismatch, not_finite (of the step), mass_overflow; the node is
+    /// then unchanged.
+    Result<Woken<Value>> wake(std::int64_t tick, float step_size, ConstVector<float> gradient) {
+        if (tick <= header_->kappa) return fail(Code::tick_not_newer, tick, header_->kappa);
+        if (!gradient.empty() && gradient.size() != x_.size()) {
+            return fail(Code::shape_mismatch, static_cast<std::int64_t>(gradient.size()),
+                        static_cast<std::int64_t>(x_.size()));
+        }
+        const auto weight = mass_.split(header_->y);
+        const bool shares = weight.home >= floor_;
+        const bool steps = shares && !gradient.empty();
+        const Plan plan{step_size + static_cast<float>(header_->owed), steps ? gradient.data() : nullptr, shares};
+
+        Value y{};
+        if (!M::add(shares ? weight.home : header_->y, header_->pending_y, y)) return fail(Code::mass_overflow, -1);
+        for (std::size_t k = 0; k < x_.size(); ++k) {
+            if (Value next{}, share{}; !component(plan, k, next, share)) return refused(plan, k);
+        }
+
+        for (std::size_t k = 0; k < x_.size(); ++k) {
+            Value next{}, share{};
+            component(plan, k, next, share);
+            x_[k] = next;
+            phi_[k] = running_sums ? M::gather(phi_[k], share) : share;
+            pending_[k] = Value{};
+        }
+        const Value share = shares ? weight.share : Value{};
+        header_->phi_y = running_sums ? M::gather(header_->phi_y, share) : share;
+        header_->pending_y = Value{};
+        header_->y = y;
+        header_->kappa = tick;
+        if (!gradient.empty()) header_->owed = shares ? 0.0 : header_->owed + double{step_size};
+        return Woken<Value>{this->share(), steps ? plan.step_size : 0.0f, !shares};
+    }
+
+    Share<Value> share() const { return {header_->node(), header_->kappa, phi_, header_->phi_y}; }
+
+    /// Adds to (total_x, total_y) what this node holds, has taken in and not yet absorbed, and has given, less what
+    /// it was given. Over all nodes of a fleet that is the total mass, exactly, wherever the messages are: sum of x
+    /// plus, over the edges, phi - rho (invariant 1).
+    void add_mass(std::span<Value> total_x, Value& total_y) const {
+        const auto degree = static_cast<std::int64_t>(header_->out_degree());
+        const auto given = [degree](Value phi) {
+            if constexpr (std::is_integral_v<Value>) {
+                return static_cast<Value>(static_cast<std::uint64_t>(phi) * static_cast<std::uint64_t>(degree));
+            } else {
+                return phi * static_cast<Value>(degree);
+            }
+        };
+        for (std::size_t k = 0; k < x_.size(); ++k) {
+            Value mass = M::gather(M::gather(x_[k], pending_[k]), given(phi_[k]));
+            for (std::size_t at = k; at < rho_.size(); at += x_.size()) mass = M::difference(mass, rho_[at]);
+            total_x[k] = M::gather(total_x[k], mass);
+        }
+        Value mass = M::gather(M::gather(header_->y, header_->pending_y), given(header_->phi_y));
+        for (const Source& source : sources_) mass = M::difference(mass, source.weight);
+        total_y = M::gather(total_y, mass);
+    }
+
+    const M& representation() const { return mass_; }
+
+    std::span<const std::byte> state() const { return state_; }
+
+    /// Takes a state that the same node of the same job stored. `saved` need not be aligned. Errors: state_size,
+    /// state_mismatch; the node is then unchanged.
+    Result<void> restore(std::span<const std::byte> saved) { return restore_block(state_, saved, identity_words); }
+
+private:
+    static constexpr std::size_t identity_words = 6;
+
+    struct Header {
+        std::uint64_t identity[identity_words];  ///< kind; node, nodes; dimension; in-degree; out-degree; format
+        std::int64_t kappa;
+        double owed;  ///< step sizes of the wake-ups that waited
+        Value y, phi_y, pending_y;
+
+        std::uint32_t node() const { return static_cast<std::uint32_t>(identity[1] >> 32); }
+        std::uint32_t nodes() const { return static_cast<std::uint32_t>(identity[1]); }
+        std::uint32_t out_degree() const { return static_cast<std::uint32_t>(identity[4]); }
+    };
+
+    /// An in-neighbour: its newest counter, rho^y, and (plain shares) which of the 64 counters up to it were seen.
+    struct Source {
+        std::uint64_t node;
+        std::int64_t kappa;
+        std::uint64_t seen;
+        Value weight;
+    };
+
+    struct Plan {
+        float step_size;
+        const float* gradient;
+        bool shares;
+    };
+
+    PushSum(const PushSumSettings& settings, Arena& arena)
+        : mass_(settings.format, settings.out_degree + 1),
+          state_(arena.take<std::byte>(memory(settings.dimension, settings.in_neighbours.size()))) {
+        const std::size_t degree = settings.in_neighbours.size();
+        Arena block(state_);
+        header_ = block.take<Header>(1).data();
+        sources_ = block.take<Source>(degree);
+        x_ = block.take<Value>(settings.dimension);
+        phi_ = block.take<Value>(settings.dimension);
+        pending_ = block.take<Value>(settings.dimension);
+        rho_ = block.take<Value>(running_sums ? degree * settings.dimension : 0);
+
+        const std::uint64_t kind =
+            0x50530001u + (running_sums ? 0 : 0x100) + (std::is_integral_v<Value> ? 0 : 0x200);
+        const std::uint64_t identity[identity_words] = {kind,
+                                                        std::uint64_t{settings.node} << 32 | settings.nodes,
+                                                        settings.dimension,
+                                                        degree,
+                                                        settings.out_degree,
+                                                        static_cast<std::uint64_t>(settings.format.fraction_bits)};
+        std::copy_n(identity, identity_words, header_->identity);
+        header_->kappa = -1;
+        mass_.from_float(1.0f, header_->y);
+        mass_.from_float(settings.weight_floor, floor_);
+        for (std::size_t j = 0; j < degree; ++j) {
+            sources_[j].node = settings.in_neighbours[j];
+            sources_[j].kappa = -1;
+        }
+    }
+
+    /// Lines 11-14 and 22 for one component; false where something does not fit.
+    bool component(const Plan& plan, std::size_t k, Value& next, Value& share) const {
+        Value mass = x_[k];
+        if (plan.gradient != nullptr) {
+            Value step{};
+            if (!mass_.from_float(plan.step_size * plan.gradient[k], step) || !M::subtract(mass, step, mass)) {
+                return false;
+            }
+        }
+        if (plan.shares) {
+            const auto split = mass_.split(mass);
+            share = split.share;
+            mass = split.home;
+        }
+        return M::add(mass, pending_[k], next);
+    }
+
+    static tl::unexpected<Error> refused(const Plan& plan, std::size_t k) {
+        const float step = plan.gradient == nullptr ? 0.0f : plan.step_size * plan.gradient[k];
+        return fail(step - step == 0.0f ? Code::mass_overflow : Code::not_finite, static_cast<std::int64_t>(k));
+    }
+
+    /// Running sums: only a newer counter. Plain shares: any counter once, as long as it is no older than the
+    /// window; a share that was overtaken is mass all the same.
+    static bool is_new(const Source& source, std::int64_t kappa) {
+        if (kappa > source.kappa) return true;
+        if (running_sums || kappa < 0 || source.kappa - kappa >= 64) return false;
+        return (source.seen >> (source.kappa - kappa) & 1) == 0;
+    }
+    static void mark(Source& source, std::int64_t kappa) {
+        if (kappa > source.kappa) {
+            const std::int64_t ahead = kappa - source.kappa;
+            source.seen = ahead < 64 ? source.seen << ahead : 0;
+            source.kappa = kappa;
+        }
+        source.seen |= std::uint64_t{1} << (source.kappa - kappa);
+    }
+
+    M mass_;
+    Value floor_{};
+    std::span<std::byte> state_;
+    Header* header_ = nullptr;
+    std::span<Source> sources_;
+    std::span<Value> x_, phi_, pending_, rho_;
+};
+
+inline Result<void> PushSumSettings::check() const {
+    if (auto checked = format.check(nodes, largest_value); !checked) return checked;
+    if (node >= nodes) return fail(Code::bad_setting, 0);
+    if (dimension == 0) return fail(Code::bad_setting, 2);
+    if (in_neighbours.empty() || out_degree == 0) return fail(Code::no_neighbours);
+    if (out_degree >= ShareDivision::most_parts || out_degree >= nodes) {
+        return fail(Code::out_of_range, out_degree, std::min(nodes, ShareDivision::most_parts) - 1);
+    }
+    // A node of mean weight must always be able to share, or nobody might.
+    if (!(weight_floor >= 0.0f && weight_floor * static_cast<float>(out_degree + 1) <= 0.5f)) {
+        return fail(Code::bad_setting, 7);
+    }
+    for (std::size_t j = 0; j < in_neighbours.size(); ++j) {
+        const std::uint32_t other = in_neighbours[j];
+        if (other == node || other >= nodes || (j > 0 && other <= in_neighbours[j - 1])) {
+            return fail(Code::bad_neighbours, static_cast<std::int64_t>(j));
+        }
+    }
+    return {};
+}
+
+}  // namespace dunlin
