@@ -20,28 +20,29 @@ fi
 
 need_packages "${host_packages[@]}"
 say "Building dunlin into build/ (minutes the first time, seconds after that)"
-build_preset release dunlin
+(build_preset release dunlin)
 
+# The folder of the run: the caller's, or one that does not exist yet.
 out=
-for ((i = 1; i <= $#; ++i)); do
-    case ${!i} in
-        --out=*) out=${!i#--out=} ;;
-        --out) ((i < $#)) && next=$((i + 1)) && out=${!next} ;;
-    esac
+previous=
+for argument in "$@"; do
+    case $previous in --out | --resume) out=$argument ;; esac
+    case $argument in --out=* | --resume=*) out=${argument#*=} ;; esac
+    previous=$argument
 done
 arguments=("$@")
 if [[ -z $out ]]; then
-    out=runs/navigation
+    out=$root/runs/navigation
     for ((i = 2; ; ++i)); do
         [[ -e $out ]] || break
-        out=runs/navigation-$i
+        out=$root/runs/navigation-$i
     done
     arguments+=(--out "$out")
 fi
 
-say "Training: build/apps/dunlin train navigation ${arguments[*]}"
+say "Training: dunlin train navigation ${arguments[*]}"
 status=0
-build/apps/dunlin train navigation "${arguments[@]}" || status=$?
+"$root/build/apps/dunlin" train navigation "${arguments[@]}" || status=$?
 
 if [[ -f $out/report.html ]]; then
     say ""
