@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envs/classification.hpp"
+
+namespace dunlin {
+
+template <class S>
+Result<Classification<S>> Classification<S>::make(const MlpShape& shape, const Kernels<S>& kernels, int batch,
+                                                  int slots, Arena& arena) {
+    constexpr int class_limit = 256;
+    if (shape.outputs() > class_limit) return fail(Code::out_of_range, shape.outputs(), class_limit);
+    if (batch < 1 || batch > classification_batch_limit)
+        return fail(Code::out_of_range, batch, classification_batch_limit);
+    if (slots < 1) return fail(Code::out_of_range, slots, 1);
+
+    const MlpDerivatives<S> net(shape, kernels, batch, arena);
+    const std::span<Batch> batches = arena.take<Batch>(static_cast<std::size_t>(slots) + 1);
+    const std::ptrdiff_t stride = pad_columns(batch);
+    const auto columns = static_cast<std::size_t>(stride);
+    for (Batch& b : batches) {
+        S* memory = arena.take<S>(static_cast<std::size_t>(shape.inputs + shape.outputs()) * columns).data();
+        b = {{memory, stride}, {memory + shape.inputs * stride, stride}, 0};
+    }
+    S* probabilities = arena.take<S>(static_cast<std::size_t>(shape.outputs()) * columns).data();
+    return Classification(net, batches, {probabilities, stride}, batch);
+}
+
+/// The first `count` rows of `from`, or `count` drawn ones.
+template <class S>
+void Classification<S>::fill(Batch& batch, const LabelledRows& from, int count, Stream* random) {
+    batch.columns = pad_columns(count);
+    const int classes = net_.mlp.shape.outputs();
+    for (int k = 0; k < classes; ++k) std::fill_n(batch.weights.row(k), batch.columns, S(0));
+    const auto rows = static_cast<std::uint32_t>(from.rows.size());
+    for (int c = 0; c < count; ++c) {
+        const std::uint32_t index = from.rows[random ? random->below(rows) : static_cast<std::uint32_t>(c)];
+        const float* row = from.row(index);
+        for (int k = 0; k < from.features; ++k) batch.inputs.row(k)[c] = S(row[k]);
+        batch.weights.row(from.label(index))[c] = S(-1) / S(count);
+    }
+}
+
+template <class S>
+void Classification<S>::draw(int slot, ConstVector<S> /*w*/, Stream& random) {
+    random.next_epoch();
+    Batch& batch = batches_[static_cast<std::size_t>(slot)];
+    const auto capacity = static_cast<std::size_t>(batch_);
+    const bool all = node.rows.size() <= capacity;
+    fill(batch, node, all ? static_cast<int>(node.rows.size()) : batch_, all ? nullptr : &random);
+}
+
+template <class S>
+void Classification<S>::forward(const Batch& batch, ConstVector<S> w) {
+    net_.forward(w.data(), batch.inputs, batch.columns);
+    net_.mlp.kernels->softmax(net_.outputs(), probabilities_, head().classes, batch.columns);
+}
+
+template <class S>
+S Classification<S>::value(int slot, ConstVector<S> w) {
+    const Batch& batch = batches_[static_cast<std::size_t>(slot)];
+    forward(batch, w);
+    return head().value(probabilities_, batch.weights, batch.columns);
+}
+
+template <class S>
+void Classification<S>::gradient(int slot, ConstVector<S> w, Vector<S> out) {
+    const Batch& batch = batches_[static_cast<std::size_t>(slot)];
+    forward(batch, w);
+    head().delta(probabilities_, batch.weights, net_.output_deltas(), batch.columns);
+    net_.gradient(w.data(), batch.inputs, batch.columns, out);
+}
+
+template <class S>
+void Classification<S>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Vector<S> out) {
+    const Batch& batch = batches_[static_cast<std::size_t>(slot)];
+    forward(batch, w);
+    net_.tangent(w.data(), v.data(), batch.inputs, batch.columns);
+    head().delta(probabilities_, batch.weights, net_.output_deltas(), batch.columns);
+    head().tangent_delta(probabilities_, batch.weights, net_.output_tangents(), net_.output_tangent_deltas(),
+                         batch.columns);
+    net_.product(w.data(), v.data(), batch.inputs, batch.columns, out);
+}
+
+template <class S>
+ClassificationScore Classification<S>::evaluate(const LabelledRows& rows, ConstVector<S> w) {
+    Batch& batch = batches_.back();
+    ClassificationScore score;
+    LabelledRows rest = rows;
+    while (!rest.rows.empty()) {
+        const std::size_t count = std::min(rest.rows.size(), static_cast<std::size_t>(batch.inputs.stride));
+        fill(batch, rest, static_cast<int>(count), nullptr);
+        forward(batch, w);
+        score.loss_sum += static_cast<double>(count) *
+                          static_cast<double>(head().value(probabilities_, batch.weights, batch.columns));
+        for (std::size_t c = 0; c < count; ++c) {
+            int best = 0;
+            for (int k = 1; k < head().classes; ++k) {
+                if (probabilities_.row(k)[c] > probabilities_.row(best)[c]) best = k;
+            }
+            score.correct += best == rest.label(rest.rows[c]) ? 1 : 0;
+        }
+        score.rows += static_cast<std::int64_t>(count);
+        rest.rows = rest.rows.subspan(count);
+    }
+    return score;
+}
+
+template class Classification<float>;
+template class Classification<double>;
+
+}  // namespace dunlin

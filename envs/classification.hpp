@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/arena.hpp"
+#include "core/heads.hpp"
+#include "core/task.hpp"
+#include "envs/mlp_derivatives.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace dunlin {
+
+/// What one node classifies: some rows of a table of features (row-major, `features` floats each) with a label for
+/// every row of the table. All memory is the caller's.
+struct LabelledRows {
+    const float* values = nullptr;
+    const std::uint8_t* labels = nullptr;
+    int features = 0;
+    std::span<const std::uint32_t> rows;    ///< which rows of the table; not empty
+    const std::uint8_t* relabel = nullptr;  ///< null, or the node's own name for every label
+
+    const float* row(std::uint32_t index) const { return values + static_cast<std::size_t>(index) * features; }
+    int label(std::uint32_t index) const { return relabel ? relabel[labels[index]] : labels[index]; }
+};
+
+/// How well a model does on rows.
+struct ClassificationScore {
+    std::int64_t rows = 0;
+    std::int64_t correct = 0;
+    double loss_sum = 0.0;  ///< of the cross-entropy, in nats
+
+    double accuracy() const { return static_cast<double>(correct) / static_cast<double>(rows); }
+    double loss() const { return loss_sum / static_cast<double>(rows); }
+};
+
+/// Largest number of rows in a batch.
+inline constexpr int classification_batch_limit = 1 << 16;
+
+/// Cross-entropy of a perceptron's softmax on minibatches of a node's rows:
+///
+///     f(w, D) = -1/|D| sum over D of log softmax(mlp(w, x))_label
+///
+/// A batch is `batch` rows drawn uniformly with replacement, or all of a node's rows where they are no more than
+/// that. Any number of nodes may share one task object: `node` may change between a batch's last use and the next
+/// draw.
+template <class S>
+class Classification {
+public:
+    LabelledRows node;
+
+    static constexpr std::size_t bytes(const MlpShape& shape, int batch, int slots) {
+        const auto columns = static_cast<std::size_t>(pad_columns(batch));
+        const auto rows = static_cast<std::size_t>(shape.inputs + shape.outputs());
+        const auto batches = static_cast<std::size_t>(slots) + 1;
+        return MlpDerivatives<S>::bytes(shape, batch) + Arena::bytes<Batch>(batches) +
+               batches * Arena::bytes<S>(rows * columns) +
+               Arena::bytes<S>(static_cast<std::size_t>(shape.outputs()) * columns);
+    }
+
+    /// Takes bytes(...) of `arena`. The shape's outputs are the classes. Errors: out_of_range (batch, slots, or
+    /// more than 256 classes).
+    static Result<Classification> make(const MlpShape& shape, const Kernels<S>& kernels, int batch, int slots,
+                                       Arena& arena);
+
+    std::size_t dimension() const { return net_.mlp.shape.parameters(); }
+    int slots() const { return static_cast<int>(batches_.size()) - 1; }
+    const MlpShape& shape() const { return net_.mlp.shape; }
+
+    void draw(int slot, ConstVector<S> w, Stream& random);
+    S value(int slot, ConstVector<S> w);
+    void gradient(int slot, ConstVector<S> w, Vector<S> out);
+    void hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Vector<S> out);
+
+    /// The model w on all of `rows`; leaves the slots alone.
+    ClassificationScore evaluate(const LabelledRows& rows, ConstVector<S> w);
+
+private:
+    struct Batch {
+        Columns<S> inputs;
+        Columns<S> weights;  ///< classes x columns: -1/|D| at each label, else 0 (see Categorical)
+        int columns;         ///< padded
+    };
+
+    Classification(MlpDerivatives<S> net, std::span<Batch> batches, Columns<S> probabilities, int batch)
+        : net_(net), batches_(batches), probabilities_(probabilities), batch_(batch) {}
+
+    void fill(Batch& batch, const LabelledRows& from, int count, Stream* random);
+    void forward(const Batch& batch, ConstVector<S> w);
+    Categorical<S> head() const { return {net_.mlp.shape.outputs()}; }
+
+    MlpDerivatives<S> net_;
+    std::span<Batch> batches_;  ///< the slots, then one for evaluation
+    Columns<S> probabilities_;
+    int batch_;
+};
+
+extern template class Classification<float>;
+extern template class Classification<double>;
+
+}  // namespace dunlin
