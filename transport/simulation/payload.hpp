@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/error.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace dunlin::simulation {
+
+class PayloadPool;
+
+/// A shared handle to the bytes of a message: a broadcast to d neighbours stores them once. The maker fills them
+/// before the first send; from then on they are read only. Copying a handle counts a reference, and the last one
+/// gives the memory back to the pool, which must live longer. Handles may be copied and dropped from any thread.
+class Payload {
+public:
+    Payload() = default;  ///< no bytes
+    Payload(const Payload& other);
+    Payload(Payload&& other) noexcept : buffer_(std::exchange(other.buffer_, nullptr)) {}
+    Payload& operator=(Payload other) noexcept {
+        std::swap(buffer_, other.buffer_);
+        return *this;
+    }
+    ~Payload();
+
+    std::size_t size() const;
+    /// Aligned to 64 bytes.
+    std::span<std::byte> bytes();
+    std::span<const std::byte> bytes() const;
+    /// The bytes as an array of T; a rest that does not fill a T is left out.
+    template <class T>
+    std::span<T> as() {
+        static_assert(std::is_trivially_copyable_v<T>);
+        return {reinterpret_cast<T*>(bytes().data()), size() / sizeof(T)};
+    }
+    template <class T>
+    std::span<const T> as() const {
+        static_assert(std::is_trivially_copyable_v<T>);
+        return {reinterpret_cast<const T*>(bytes().data()), size() / sizeof(T)};
+    }
+
+private:
+    friend class PayloadPool;
+    friend class Network;
+    struct Buffer;
+
+    explicit Payload(Buffer* buffer) : buffer_(buffer) {}
+
+    Buffer* buffer_ = nullptr;
+};
+
+/// Memory of payloads, used again and again: free lists by size, four sizes to the octave. `allocate` may be called
+/// from any thread.
+class PayloadPool {
+public:
+    static constexpr std::size_t payload_limit_bytes = std::size_t{256} << 20;
+
+    explicit PayloadPool(std::size_t limit_bytes) : limit_bytes_(limit_bytes) {}
+    ~PayloadPool() { trim(); }
+    PayloadPool(const PayloadPool&) = delete;
+    PayloadPool& operator=(const PayloadPool&) = delete;
+
+    /// `size` bytes, whatever they held before. Errors: payload_too_large, payloads_full.
+    Result<Payload> allocate(std::size_t size);
+
+    std::size_t in_use() const;          ///< payloads that somebody holds
+    std::size_t reserved_bytes() const;  ///< memory taken from the system, used or free
+
+private:
+    friend class Payload;
+    static constexpr int classes = 89;  // 64 bytes up to the limit
+
+    void give_back(Payload::Buffer* buffer);
+    void trim();
+
+    mutable std::mutex mutex_;
+    std::array<Payload::Buffer*, classes> free_{};
+    std::size_t limit_bytes_;
+    std::size_t reserved_bytes_ = 0;
+    std::size_t in_use_ = 0;
+};
+
+/// In front of every payload's bytes, in the same piece of memory.
+struct alignas(64) Payload::Buffer {
+    PayloadPool* pool;
+    Buffer* next_free;
+    std::size_t size;
+    std::uint64_t fingerprint;  ///< of the bytes, once `fingerprinted`
+    std::atomic<std::uint32_t> references;
+    int size_class;
+    bool fingerprinted;
+
+    void add_reference() { references.fetch_add(1, std::memory_order_relaxed); }
+    std::byte* data() { return reinterpret_cast<std::byte*>(this + 1); }
+};
+
+inline Payload::Payload(const Payload& other) : buffer_(other.buffer_) {
+    if (buffer_ != nullptr) buffer_->add_reference();
+}
+
+inline Payload::~Payload() {
+    if (buffer_ != nullptr && buffer_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        buffer_->pool->give_back(buffer_);
+}
+
+inline std::size_t Payload::size() const {
+    return buffer_ != nullptr ? buffer_->size : 0;
+}
+
+inline std::span<std::byte> Payload::bytes() {
+    return buffer_ != nullptr ? std::span(buffer_->data(), buffer_->size) : std::span<std::byte>{};
+}
+
+inline std::span<const std::byte> Payload::bytes() const {
+    return buffer_ != nullptr ? std::span<const std::byte>(buffer_->data(), buffer_->size)
+                              : std::span<const std::byte>{};
+}
+
+}  // namespace dunlin::simulation
