@@ -52,4 +52,19 @@ private:
     std::size_t used_ = 0;
 };
 
+/// Stands in for an Arena to learn how many bytes a set of `take` calls needs: write the calls once, as a template over
+/// the arena, and run them with this first.
+class ArenaSize {
+public:
+    template <class T>
+    constexpr std::span<T> take(std::size_t count) {
+        bytes_ += Arena::bytes<T>(count);
+        return {};
+    }
+    constexpr std::size_t bytes() const { return bytes_; }
+
+private:
+    std::size_t bytes_ = 0;
+};
+
 }  // namespace dunlin

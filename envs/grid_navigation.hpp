@@ -97,6 +97,7 @@ public:
     /// All cells of the map, walls too: tasks of one map that differ in walls share their states.
     int state_count() const { return rows_ * columns_; }
     int index(const State& state) const { return state; }
+    State state(std::int32_t index) const { return index; }
 
     // What exact planning and pictures need to know.
     int rows() const { return rows_; }

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/arena.hpp"
+#include "core/task.hpp"
+#include "rl/baseline.hpp"
+#include "rl/environment.hpp"
+#include "rl/policy.hpp"
+#include "rl/rollout.hpp"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+namespace dunlin {
+
+/// How often a policy is evaluated while sampling; the trajectories are the same.
+enum class Evaluation : std::uint8_t {
+    automatic,  ///< per_state where the environment is finite and that costs less
+    per_step,   ///< once for every step of every trajectory
+    per_state   ///< once for every state; exact, and far cheaper where states are few
+};
+
+struct RolloutSettings {
+    int trajectories = 20;  ///< D >= 1
+    Baseline baseline = Baseline::leave_one_out;
+    Evaluation evaluation = Evaluation::automatic;
+    int slots = 1;  ///< batches kept at once; an adaptation's slots()
+};
+
+/// The room that a task needs, whatever environment it is given.
+struct RolloutLimits {
+    int horizon = 0;
+    int observations = 0;
+    int states = 0;  ///< of a finite environment; 0 for others
+};
+
+/// Reinforcement learning as a Task: the loss is minus the expected discounted return J(w), and
+///
+///     dJ(w)   ~ 1/D sum over trajectories, steps of  d log pi(a^h | s^h; w) (R^h - baseline),
+///     R^h     = sum over l >= h of gamma^l r^l
+///     d2J(w)v ~ the derivative of that sum along v, for a batch that stays as it is
+///
+/// (MEMRL, Part III of the slides; the Hessian of a fixed batch is what debiased MAML needs, Fallah et al. 2021.)
+/// `value` is minus the batch's mean return, whatever the parameters; `surrogate` is the function whose derivative
+/// `gradient` is. Many trajectories share one evaluation of the policy: they are the columns of its matrices.
+///
+/// Memory comes from an arena at set-up; afterwards nothing allocates. One object serves many environments in turn.
+template <Environment E, class Policy>
+class PolicyGradientTask {
+public:
+    using S = typename Policy::Scalar;
+    using State = typename E::State;
+    static constexpr bool continuous = Policy::continuous;
+    static constexpr int action_limit = 64;        ///< numbers of a continuous action
+    static constexpr int observation_limit = 256;  ///< numbers of an observation
+    static_assert(continuous ? ContinuousEnvironment<E> : DiscreteEnvironment<E>);
+
+    template <class A>
+    PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits, A& arena)
+        : policy_(policy), settings_(settings), limits_(limits) {
+        const auto size = [](auto... factors) { return (static_cast<std::size_t>(factors) * ...); };
+        const MlpShape& shape = policy.network.shape;
+        per_state_ = chooses_per_state();
+        widest_ = per_state_ ? pad_columns(limits.states) : pad_columns(settings.trajectories);
+        const int widest = widest_;
+        const std::size_t columns = Rollout<S>::capacity(settings.trajectories, limits.horizon);
+        const std::size_t evaluated = per_state_ ? static_cast<std::size_t>(widest) : columns;
+        batches_ = arena.template take<Batch>(static_cast<std::size_t>(settings.slots));
+        for (int slot = 0; slot < settings.slots; ++slot) {
+            Batch batch;
+            batch.rollout = Rollout<S>(settings.trajectories, limits.horizon, arena);
+            batch.parameters = arena.template take<S>(policy.parameters());
+            batch.start = arena.template take<State>(static_cast<std::size_t>(settings.trajectories));
+            batch.reached = arena.template take<State>(columns);
+            batch.observations = arena.template take<S>(observes_steps() ? size(limits.observations) * columns : 0);
+            batch.tape = arena.template take<S>(size(shape.units()) * evaluated);
+            if (continuous) batch.actions = arena.template take<S>(size(policy.actions()) * columns);
+            if (per_state_) batch.counts = arena.template take<S>(size(policy.actions(), widest));
+            if (!batches_.empty()) batches_[static_cast<std::size_t>(slot)] = batch;
+        }
+        deltas_ = arena.template take<S>(size(shape.units(), widest));
+        tangents_ = arena.template take<S>(size(shape.units(), widest));
+        tangent_deltas_ = arena.template take<S>(size(shape.units(), widest));
+        scratch_ = arena.template take<S>(size(shape.widest(), widest));
+        counts_ = arena.template take<S>(size(policy.actions(), widest));
+        cumulative_ = arena.template take<float>(per_state_ ? size(policy.actions(), widest) : 0);
+        state_index_ = arena.template take<std::int32_t>(per_state_ ? static_cast<std::size_t>(widest) : 0);
+        lanes_ = arena.template take<std::int32_t>(static_cast<std::size_t>(settings.trajectories));
+        states_ = arena.template take<State>(static_cast<std::size_t>(settings.trajectories));
+        streams_ = arena.template take<Stream>(static_cast<std::size_t>(settings.trajectories));
+        state_observations_ = arena.template take<S>(observes_states() ? size(limits.observations, widest) : 0);
+        for (std::size_t s = 0; s < state_index_.size(); ++s) {
+            state_index_[s] = std::min(static_cast<std::int32_t>(s), limits.states - 1);
+        }
+    }
+
+    /// Bytes of arena that a task takes.
+    static std::size_t bytes(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits) {
+        ArenaSize size;
+        PolicyGradientTask(policy, settings, limits, size);
+        return size.bytes();
+    }
+
+    /// The environment of the batches to come; its horizon and states are within the limits.
+    void set_environment(const E& environment) { environment_ = environment; }
+    const E& environment() const { return environment_; }
+    const Policy& policy() const { return policy_; }
+    bool evaluates_per_state() const { return per_state_; }
+
+    std::size_t dimension() const { return policy_.parameters(); }
+    int slots() const { return settings_.slots; }
+    /// Environment steps sampled so far.
+    std::int64_t steps() const { return steps_; }
+    const Rollout<S>& rollout(int slot) const { return batches_[static_cast<std::size_t>(slot)].rollout; }
+    /// Where a trajectory started, and where the step in a column led.
+    const State& start(int slot, int trajectory) const {
+        return batches_[static_cast<std::size_t>(slot)].start[static_cast<std::size_t>(trajectory)];
+    }
+    const State& reached(int slot, int column) const {
+        return batches_[static_cast<std::size_t>(slot)].reached[static_cast<std::size_t>(column)];
+    }
+
+    void draw(int slot, ConstVector<S> w, Stream& random);
+    S value(int slot, ConstVector<S>) const { return -batches_[static_cast<std::size_t>(slot)].mean_return; }
+    void gradient(int slot, ConstVector<S> w, Vector<S> out) { differentiate(slot, w, out, Weights::advantages); }
+    void hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Vector<S> out);
+    void score_sum(int slot, ConstVector<S> w, Vector<S> out) { differentiate(slot, w, out, Weights::ones); }
+    S surrogate(int slot, ConstVector<S> w);
+
+private:
+    enum class Weights { advantages, ones };
+
+    struct Batch {
+        Rollout<S> rollout;
+        std::span<S> parameters;    ///< that the tape was evaluated under
+        std::span<S> observations;  ///< a matrix a time step, where the policy or the baseline looks at them
+        std::span<S> tape;          ///< activations; the output rows of a categorical policy hold probabilities
+        std::span<S> actions;       ///< of a continuous policy
+        std::span<S> counts;        ///< per state: total weight of each action
+        std::span<State> start, reached;
+        S mean_return = 0;
+    };
+
+    /// What is evaluated at once: all states, or the columns of one time step.
+    struct Block {
+        Inputs<S> inputs;
+        Columns<S> tape;
+        Columns<S> actions;
+        int step;  ///< -1 for all states
+        int columns;
+    };
+
+    bool chooses_per_state() const {
+        if constexpr (FiniteEnvironment<E> && !continuous) {
+            if (settings_.evaluation != Evaluation::automatic) return settings_.evaluation == Evaluation::per_state;
+            return limits_.states > 0 && limits_.states * 2 <= settings_.trajectories * limits_.horizon;
+        }
+        return false;
+    }
+
+    bool observes_states() const { return per_state_ && !policy_.network.shape.one_hot; }
+    bool observes_steps() const {
+        return (!per_state_ && !policy_.network.shape.one_hot) || settings_.baseline == Baseline::linear;
+    }
+
+    int blocks(const Batch& batch) const { return per_state_ ? 1 : batch.rollout.length(); }
+    Block block(Batch& batch, int k) const {
+        const bool one_hot = policy_.network.shape.one_hot;
+        if (per_state_) {
+            const int columns = pad_columns(limits_.states);
+            return {{{state_observations_.data(), columns}, one_hot ? state_index_.data() : nullptr},
+                    {batch.tape.data(), columns},
+                    {},
+                    -1,
+                    columns};
+        }
+        const int columns = batch.rollout.width(k);
+        const std::ptrdiff_t first = batch.rollout.first(k);
+        return {{{batch.observations.data() + first * limits_.observations, columns},
+                 one_hot ? batch.rollout.indices(k) : nullptr},
+                {batch.tape.data() + first * policy_.network.shape.units(), columns},
+                {continuous ? batch.actions.data() + first * policy_.actions() : nullptr, columns},
+                k,
+                columns};
+    }
+
+    void evaluate(const S* w, const Block& b) const {
+        policy_.network.forward(w, b.inputs, b.tape, b.columns);
+        if constexpr (!continuous) {
+            const Columns<S> out = policy_.network.output(b.tape);
+            policy_.network.kernels->softmax(out, out, policy_.actions(), b.columns);
+        }
+    }
+
+    /// Evaluates the whole batch under w, unless it was.
+    void ensure(Batch& batch, ConstVector<S> w) {
+        if (std::equal(w.begin(), w.end(), batch.parameters.begin())) return;
+        for (int k = 0; k < blocks(batch); ++k) evaluate(w.data(), block(batch, k));
+        std::copy(w.begin(), w.end(), batch.parameters.begin());
+    }
+
+    void evaluate_states(Batch& batch, ConstVector<S> w);
+    void observe(Batch& batch, int h);
+    void observe(const State& state, S* out, std::ptrdiff_t stride) const;
+    auto act(const Block& b, int column, State& state, Stream& random, std::int32_t& action) const;
+    void weigh(Batch& batch);
+    void count(const Rollout<S>& rollout, Weights weights, Columns<S> out) const;
+    Columns<const S> action_weights(Batch& batch, const Block& b, Weights weights);
+    Columns<S> delta(Batch& batch, const Block& b, const S* w, Weights weights, S* log_sigma_gradient);
+    void differentiate(int slot, ConstVector<S> w, Vector<S> out, Weights weights);
+
+    Policy policy_;
+    RolloutSettings settings_;
+    RolloutLimits limits_;
+    E environment_{};
+    bool per_state_ = false;
+    int widest_ = 0;  ///< most columns of a block
+    std::int64_t steps_ = 0;
+    std::span<Batch> batches_;
+    std::span<S> deltas_, tangents_, tangent_deltas_, scratch_, counts_, state_observations_;
+    std::span<float> cumulative_;
+    std::span<std::int32_t> state_index_, lanes_;
+    std::span<State> states_;
+    std::span<Stream> streams_;
+    std::array<float, continuous ? action_limit : 0> sigma_{};
+};
+
+}  // namespace dunlin
+
+#include "rl/policy_gradient_task.ipp"
