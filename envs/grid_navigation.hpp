@@ -29,8 +29,7 @@ inline constexpr int grid_horizon_limit = 10'000;
 
 /// One task on a map: a Markov decision process of its own. Walls of its own are a map of its own.
 struct GridTaskSettings {
-    std::optional<GridCell>
-        goal;  ///< none: to be drawn (draw_goal in navigation_tasks.hpp) before the task is made
+    std::optional<GridCell> goal;   ///< none: to be drawn (navigation_tasks.hpp) before the task is made
     std::optional<GridCell> start;  ///< none: uniform over the free cells, but the goal, that can reach the goal
     std::array<std::uint8_t, move_count> moves = {0, 1, 2, 3, 4};  ///< action a does Move{moves[a]}; a permutation
     float wind = 0.0f;                  ///< probability in [0, 1] that a step is pushed one cell further
@@ -97,7 +96,7 @@ public:
     /// All cells of the map, walls too: tasks of one map that differ in walls share their states.
     int state_count() const { return rows_ * columns_; }
     int index(const State& state) const { return state; }
-    State state(std::int32_t index) const { return index; }
+    State state(int index) const { return index; }  ///< the other way round
 
     // What exact planning and pictures need to know.
     int rows() const { return rows_; }

@@ -211,7 +211,7 @@ TEST_CASE("observations are row and column scaled to [-1, 1], at the stride") {
         CHECK(out[0] == Approx(cell / 256 / 3.0 - 1.0).margin(1e-6));
         CHECK(out[7] == Approx(cell % 256 / 127.5 - 1.0).margin(1e-6));
         CHECK(out[1] == 0.0f);
-        CHECK(grid.index(cell) == cell);
+        CHECK(grid.index(grid.state(cell)) == cell);
     }
     float out[2];
     const GridTask corridor = make(find_map("empty-1x3").value(), towards({0, 0}));
