@@ -67,8 +67,10 @@ struct Kernels {
 /// The reference kernels: plain loops, any column count, float or double.
 template <class S>
 const Kernels<S>& generic_kernels();
-extern template const Kernels<float>& generic_kernels<float>();
-extern template const Kernels<double>& generic_kernels<double>();
+template <>
+const Kernels<float>& generic_kernels<float>();
+template <>
+const Kernels<double>& generic_kernels<double>();
 
 /// The kernels called `name`: "fast" (the best that this processor runs), "reference", or one set by its own name
 /// ("baseline", "avx2", "avx512", "neon"). Errors: unknown_kernels, unsupported_kernels; it never falls back.

@@ -1,19 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/kernels.hpp"
+#include "core/kernels/sets.hpp"
 
 namespace dunlin {
+namespace {
+
+/// Every set of this build, best first. A processor that runs one runs all that follow it.
+constexpr const Kernels<float>* sets[] = {
+#if defined(__x86_64__)
+    &avx512_kernels, &avx2_kernels, &baseline_kernels,
+#elif defined(__aarch64__)
+    &neon_kernels,
+#endif
+    &reference_kernels, nullptr};
+
+int best_set() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return avx512 ? 0 : avx2 ? 1 : 2;
+#else
+    return 0;
+#endif
+}
+
+constexpr std::string_view names[] = {"baseline", "avx2", "avx512", "neon"};
+
+}  // namespace
 
 const Kernels<float>* const* available_kernels() {
-    static const Kernels<float>* const list[] = {&generic_kernels<float>(), nullptr};
-    return list;
+    return sets + best_set();
 }
 
 Result<const Kernels<float>*> find_kernels(std::string_view name) {
-    if (name == "reference") return &generic_kernels<float>();
     const Kernels<float>* const* available = available_kernels();
     if (name == "fast") return available[0];
     for (; *available != nullptr; ++available) {
         if (name == (*available)->name) return *available;
+    }
+    for (std::string_view known : names) {
+        if (name == known) return fail(Code::unsupported_kernels);
     }
     return fail(Code::unknown_kernels);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reference kernels. Every sum runs in index order and every product is fused, so the result is the same bits
 // on every processor; loops over columns come innermost where that lets a compiler use vectors without reordering.
-#include "core/kernels.hpp"
+#include "core/kernels/sets.hpp"
 #include "core/math.hpp"
 
 namespace dunlin {
@@ -13,7 +13,7 @@ template <class S>
 S activate(S x, Activation activation) {
     switch (activation) {
         case Activation::relu:
-            return x > S(0) ? x : S(0);
+            return x < S(0) ? S(0) : x;  // a NaN passes, so that it is found
         case Activation::tanh:
             return portable::tanh(x);
         case Activation::sigmoid:
@@ -142,16 +142,21 @@ void softmax(Columns<const S> Z, Columns<S> P, int classes, int columns) {
     }
 }
 
+template <class S>
+constexpr Kernels<S> table{"reference",    affine<S>,       accumulate<S>, backpropagate<S>, weight_gradient<S>,
+                           select_rows<S>, scatter_rows<S>, affine_one<S>, softmax<S>};
+
 }  // namespace
 
-template <class S>
-const Kernels<S>& generic_kernels() {
-    static constexpr Kernels<S> table{"reference",      affine<S>,          accumulate<S>,
-                                      backpropagate<S>, weight_gradient<S>, select_rows<S>,
-                                      scatter_rows<S>,  affine_one<S>,      softmax<S>};
-    return table;
+constexpr Kernels<float> reference_kernels = table<float>;
+
+template <>
+const Kernels<float>& generic_kernels<float>() {
+    return reference_kernels;
 }
-template const Kernels<float>& generic_kernels<float>();
-template const Kernels<double>& generic_kernels<double>();
+template <>
+const Kernels<double>& generic_kernels<double>() {
+    return table<double>;
+}
 
 }  // namespace dunlin

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/kernels.hpp"
+
+namespace dunlin {
+
+/// The sets of fast kernels, each compiled with its own flags: only dispatch.cpp may name them, and only after it
+/// has asked the processor. Their files define nothing inline that is visible outside (tests/core/CMakeLists.txt
+/// checks), or the linker could hand code for AVX-512 to a processor without it.
+extern const Kernels<float> baseline_kernels;
+extern const Kernels<float> avx2_kernels;
+extern const Kernels<float> avx512_kernels;
+extern const Kernels<float> neon_kernels;
+
+/// What generic_kernels<float>() gives: an object, so that lists of sets are constants.
+extern const Kernels<float> reference_kernels;
+
+}  // namespace dunlin

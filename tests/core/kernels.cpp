@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels.hpp"
+
+#include "core/random.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+
+namespace {
+
+constexpr Activation activations[] = {Activation::identity, Activation::relu, Activation::tanh,
+                                      Activation::sigmoid};
+constexpr int gap = 16;  ///< a stride is this much longer than the columns
+constexpr double sentinel = 12345.0;
+
+struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+};
+
+/// Rows x columns on a cache line's boundary, no longer than it must be; the gap between rows holds a sentinel.
+template <class S>
+struct Matrix {
+    Matrix(int rows_, int columns_)
+        : rows(rows_),
+          columns(columns_),
+          stride(columns_ + gap),
+          data(static_cast<S*>(std::aligned_alloc(64, sizeof(S) * static_cast<std::size_t>(rows_ * stride)))) {
+        for (int k = 0; k < rows * stride; ++k) data.get()[k] = k % stride < columns ? S(0) : S(sentinel);
+    }
+    Matrix(const Matrix<double>& other) requires(!std::is_same_v<S, double>) : Matrix(other.rows, other.columns) {
+        for (int k = 0; k < rows * stride; ++k) data.get()[k] = static_cast<S>(other.data.get()[k]);
+    }
+    void fill(Stream& random) {
+        for (int r = 0; r < rows; ++r) {
+            for (int c = 0; c < columns; ++c) at(r, c) = static_cast<S>(random.normal() * 0.5f);
+        }
+    }
+    S& at(int r, int c) { return data.get()[r * stride + c]; }
+    Columns<S> view() const { return {data.get(), stride}; }
+    Columns<const S> constant() const { return view(); }
+    bool gap_untouched() const {
+        for (int k = 0; k < rows * stride; ++k) {
+            if (k % stride >= columns && data.get()[k] != S(sentinel)) return false;
+        }
+        return true;
+    }
+
+    int rows, columns, stride;
+    std::unique_ptr<S, Free> data;
+};
+
+std::vector<double> numbers(int count, Stream& random) {
+    std::vector<double> values(static_cast<std::size_t>(count));
+    for (double& value : values) value = static_cast<double>(random.normal() * 0.5f);
+    return values;
+}
+
+std::vector<float> narrowed(const std::vector<double>& values) {
+    return {values.begin(), values.end()};
+}
+
+/// The largest difference as a multiple of what rounding explains for sums of `depth` terms.
+double excess(double found, double expected, int depth) {
+    const double allowed = 3e-7 * (1.0 + std::abs(expected)) + 6e-8 * depth;
+    return std::isfinite(found) ? std::abs(found - expected) / allowed : 1e9;
+}
+double excess(const std::vector<float>& found, const std::vector<double>& expected, int depth) {
+    double worst = 0;
+    for (std::size_t k = 0; k < found.size(); ++k) {
+        worst = std::max(worst, excess(static_cast<double>(found[k]), expected[k], depth));
+    }
+    return worst;
+}
+double excess(Matrix<float>& found, Matrix<double>& expected, int depth) {
+    if (!found.gap_untouched()) return 1e9;
+    double worst = 0;
+    for (int r = 0; r < found.rows; ++r) {
+        for (int c = 0; c < found.columns; ++c) {
+            worst = std::max(worst, excess(static_cast<double>(found.at(r, c)), expected.at(r, c), depth));
+        }
+    }
+    return worst;
+}
+
+template <class Body>
+void each_set(Body body) {
+    for (auto set = available_kernels(); *set != nullptr; ++set) {
+        INFO("kernels " << (*set)->name);
+        body(**set);
+    }
+}
+
+/// Every width up to 20, then both sides of every multiple of 16.
+std::vector<int> widths() {
+    std::vector<int> list;
+    for (int width = 1; width <= 130; ++width) {
+        if (width <= 20 || (width + 1) % 16 <= 2) list.push_back(width);
+    }
+    return list;
+}
+
+/// Calls body(inputs, outputs, columns, random) for all pairs of small widths and every third pair of large ones;
+/// the number of columns goes round.
+template <class Body>
+void each_shape(Body body) {
+    int turn = 0;
+    for (int inputs : widths()) {
+        for (int outputs : widths()) {
+            if (inputs + outputs > 40 && (inputs + outputs) % 3 != 0) continue;
+            Stream random(7, static_cast<std::uint32_t>(turn), Purpose::data);
+            const int columns = column_multiple * (1 + turn++ % 9);
+            INFO("inputs " << inputs << " outputs " << outputs << " columns " << columns);
+            body(inputs, outputs, columns, random);
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("layers and single samples agree with double to rounding in every set of kernels") {
+    const Kernels<double>& exact = generic_kernels<double>();
+    each_shape([&](int inputs, int outputs, int columns, Stream& random) {
+        Matrix<double> X(inputs, columns), Y(outputs, columns), sum(outputs, columns);
+        X.fill(random);
+        sum.fill(random);
+        const auto W = numbers(inputs * outputs, random), b = numbers(outputs, random);
+        const Activation activation = activations[(inputs + outputs) % 4];
+        const bool biased = (inputs + outputs) / 4 % 3 != 0;
+        const Matrix<float> x(X), before(sum);
+        const auto w = narrowed(W), bias = narrowed(b);
+        exact.affine(W.data(), biased ? b.data() : nullptr, X.constant(), Y.view(), inputs, outputs, columns,
+                     activation);
+        exact.accumulate(W.data(), X.constant(), sum.view(), inputs, outputs, columns);
+        std::vector<float> sample(static_cast<std::size_t>(inputs)), answer(static_cast<std::size_t>(outputs));
+        std::vector<double> expected(static_cast<std::size_t>(outputs));
+        for (int i = 0; i < inputs; ++i) sample[static_cast<std::size_t>(i)] = static_cast<float>(X.at(i, 3));
+        for (int o = 0; o < outputs; ++o) expected[static_cast<std::size_t>(o)] = Y.at(o, 3);
+
+        each_set([&](const Kernels<float>& fast) {
+            Matrix<float> y(outputs, columns), total(outputs, columns);
+            std::memcpy(total.data.get(), before.data.get(),
+                        sizeof(float) * static_cast<std::size_t>(outputs * total.stride));
+            fast.affine(w.data(), biased ? bias.data() : nullptr, x.constant(), y.view(), inputs, outputs, columns,
+                        activation);
+            fast.accumulate(w.data(), x.constant(), total.view(), inputs, outputs, columns);
+            fast.affine_one(w.data(), biased ? bias.data() : nullptr, sample.data(), answer.data(), inputs, outputs,
+                            activation);
+            CHECK(excess(y, Y, inputs) < 1.0);
+            CHECK(excess(total, sum, inputs) < 1.0);
+            CHECK(excess(answer, expected, inputs) < 1.0);
+        });
+    });
+}
+
+TEST_CASE("backpropagation and weight gradients agree with double to rounding in every set of kernels") {
+    const Kernels<double>& exact = generic_kernels<double>();
+    each_shape([&](int inputs, int outputs, int columns, Stream& random) {
+        Matrix<double> X(inputs, columns), D(outputs, columns), E(inputs, columns);
+        X.fill(random);
+        D.fill(random);
+        const auto W = numbers(inputs * outputs, random);
+        auto dW = numbers(inputs * outputs, random), db = numbers(outputs, random);
+        const auto weights_before = narrowed(dW), bias_before = narrowed(db);
+        const Activation activation = activations[(inputs + outputs) % 4];
+        const bool biased = (inputs + outputs) / 4 % 3 != 0;
+        const Matrix<float> x(X), d(D);
+        const auto w = narrowed(W);
+        const bool linear = activation == Activation::identity;
+        exact.backpropagate(W.data(), D.constant(), linear ? Columns<const double>{} : X.constant(), E.view(),
+                            inputs, outputs, columns, activation);
+        exact.weight_gradient(X.constant(), D.constant(), dW.data(), biased ? db.data() : nullptr, inputs, outputs,
+                              columns);
+
+        each_set([&](const Kernels<float>& fast) {
+            Matrix<float> e(inputs, columns);
+            auto gradient = weights_before, bias_gradient = bias_before;
+            fast.backpropagate(w.data(), d.constant(), linear ? Columns<const float>{} : x.constant(), e.view(),
+                               inputs, outputs, columns, activation);
+            fast.weight_gradient(x.constant(), d.constant(), gradient.data(),
+                                 biased ? bias_gradient.data() : nullptr, inputs, outputs, columns);
+            CHECK(excess(e, E, outputs) < 1.0);
+            CHECK(excess(gradient, dW, columns) < 1.0);
+            CHECK(excess(bias_gradient, db, columns) < 1.0);
+        });
+    });
+}
+
+TEST_CASE("one-hot inputs give what dense ones give") {
+    each_shape([&](int inputs, int outputs, int columns, Stream& random) {
+        Matrix<float> X(inputs, columns), D(outputs, columns);
+        std::vector<std::int32_t> index(static_cast<std::size_t>(columns));
+        for (int c = 0; c < columns; ++c) {
+            const auto row = static_cast<std::int32_t>(random.bits() % static_cast<std::uint32_t>(inputs));
+            index[static_cast<std::size_t>(c)] = row;
+            X.at(row, c) = 1.0f;
+        }
+        D.fill(random);
+        const auto w = narrowed(numbers(inputs * outputs, random)), b = narrowed(numbers(outputs, random));
+        const Activation activation = activations[(inputs + outputs) % 4];
+        const float* bias = inputs % 3 == 0 ? nullptr : b.data();
+        each_set([&](const Kernels<float>& set) {
+            Matrix<float> selected(outputs, columns), dense(outputs, columns);
+            set.select_rows(w.data(), bias, index.data(), selected.view(), outputs, columns, activation);
+            set.affine(w.data(), bias, X.constant(), dense.view(), inputs, outputs, columns, activation);
+            std::vector<float> scattered(w), gradient(w), db(b), dense_db(b);
+            set.scatter_rows(index.data(), D.constant(), scattered.data(), db.data(), outputs, columns);
+            set.weight_gradient(X.constant(), D.constant(), gradient.data(), dense_db.data(), inputs, outputs,
+                                columns);
+            double worst = selected.gap_untouched() ? 0.0 : 1e9;
+            for (int o = 0; o < outputs; ++o) {
+                for (int c = 0; c < columns; ++c) {
+                    worst = std::max(worst, excess(static_cast<double>(selected.at(o, c)),
+                                                   static_cast<double>(dense.at(o, c)), 1));
+                }
+            }
+            CHECK(worst < 1.0);
+            CHECK(excess(scattered, {gradient.begin(), gradient.end()}, columns) < 1.0);
+            CHECK(excess(db, {dense_db.begin(), dense_db.end()}, columns) < 1.0);
+        });
+    });
+}
+
+TEST_CASE("padding columns with a zero gradient change no gradient") {
+    constexpr int columns = 32, samples = 21;
+    for (int outputs : {1, 5, 17, 64}) {
+        for (int inputs : {1, 2, 7, 64}) {
+            Stream random(11, 0, Purpose::data);
+            Matrix<float> X(inputs, columns), D(outputs, columns);
+            X.fill(random);
+            D.fill(random);
+            for (int c = samples; c < columns; ++c) {
+                for (int o = 0; o < outputs; ++o) D.at(o, c) = 0.0f;
+            }
+            each_set([&](const Kernels<float>& set) {
+                std::vector<float> gradients[2], biases[2];
+                for (int k = 0; k < 2; ++k) {
+                    for (int i = 0; i < inputs; ++i) {
+                        for (int c = samples; c < columns; ++c) X.at(i, c) = k == 0 ? 0.0f : 1e30f;
+                    }
+                    gradients[k].resize(static_cast<std::size_t>(inputs * outputs));
+                    biases[k].resize(static_cast<std::size_t>(outputs));
+                    set.weight_gradient(X.constant(), D.constant(), gradients[k].data(), biases[k].data(), inputs,
+                                        outputs, columns);
+                }
+                CHECK(gradients[0] == gradients[1]);
+                CHECK(biases[0] == biases[1]);
+            });
+        }
+    }
+}
+
+namespace {
+
+/// Units in the last place between a float and the true value.
+double units(float found, double exact) {
+    int exponent = 0;
+    std::frexp(exact, &exponent);
+    return std::abs(static_cast<double>(found) - exact) / std::ldexp(1.0, std::max(exponent, -125) - 24);
+}
+
+/// Many floats of both signs with magnitudes from 1e-38 to 1e38, most of them where the functions bend.
+std::vector<float> sweep() {
+    std::vector<float> list;
+    for (std::uint32_t bits = 0x00800000u;
+         bits<0x7f000000u; bits += bits> 0x38000000u && bits < 0x43000000u ? 997 : 99991) {
+        list.push_back(std::bit_cast<float>(bits));
+        list.push_back(-list.back());
+    }
+    list.resize(list.size() / column_multiple * column_multiple);
+    return list;
+}
+
+/// act(x) of every element, through a layer of one input, one output and weight 1.
+std::vector<float> activated(const Kernels<float>& set, const std::vector<float>& x, Activation activation) {
+    const int columns = static_cast<int>(x.size());
+    Matrix<float> X(1, columns), Y(1, columns);
+    std::memcpy(X.data.get(), x.data(), sizeof(float) * x.size());
+    const float one = 1.0f;
+    set.affine(&one, nullptr, X.constant(), Y.view(), 1, 1, columns, activation);
+    return {Y.data.get(), Y.data.get() + columns};
+}
+
+}  // namespace
+
+TEST_CASE("tanh is within 2.5 units in the last place and the logistic function within 3 in every set") {
+    const std::vector<float> x = sweep();
+    each_set([&](const Kernels<float>& set) {
+        const auto tangents = activated(set, x, Activation::tanh);
+        const auto logistics = activated(set, x, Activation::sigmoid);
+        double worst_tangent = 0, worst_logistic = 0;
+        for (std::size_t k = 0; k < x.size(); ++k) {
+            const double exact = static_cast<double>(x[k]);
+            worst_tangent = std::max(worst_tangent, units(tangents[k], std::tanh(exact)));
+            if (std::abs(x[k]) < 87.0f) {
+                worst_logistic = std::max(worst_logistic, units(logistics[k], 1.0 / (1.0 + std::exp(-exact))));
+            }
+            if (!(std::abs(tangents[k]) <= 1.0f) || !(logistics[k] >= 0.0f && logistics[k] <= 1.0f)) FAIL(x[k]);
+        }
+        CHECK(worst_tangent < 2.5);
+        CHECK(worst_logistic < 3.0);
+    });
+}
+
+TEST_CASE("no activation makes a NaN of an infinity, and none hides a NaN") {
+    const float infinity = std::numeric_limits<float>::infinity();
+    std::vector<float> x(16, std::numeric_limits<float>::quiet_NaN());
+    x[0] = infinity;
+    x[1] = -infinity;
+    x[2] = std::numeric_limits<float>::max();
+    x[3] = -x[2];
+    each_set([&](const Kernels<float>& set) {
+        for (Activation activation : activations) {
+            const auto y = activated(set, x, activation);
+            for (std::size_t k = 0; k < 16; ++k) CHECK(std::isnan(y[k]) == (k >= 4));
+        }
+        const auto tangents = activated(set, x, Activation::tanh);
+        const auto logistics = activated(set, x, Activation::sigmoid);
+        for (std::size_t k = 0; k < 4; ++k) {
+            CHECK(tangents[k] == (k % 2 == 0 ? 1.0f : -1.0f));
+            CHECK(std::abs(logistics[k] - (k % 2 == 0 ? 1.0f : 0.0f)) < 1e-30f);
+        }
+    });
+}
+
+TEST_CASE("softmax gives probabilities right to a relative 1e-6, also for logits that differ by thousands") {
+    for (int classes : {1, 2, 4, 5, 9, 100}) {
+        Stream random(3, 0, Purpose::data);
+        Matrix<double> Z(classes, 48), P(classes, 48);
+        Z.fill(random);
+        for (int c = 0; c < 48; ++c) Z.at(c % classes, c) *= c < 24 ? 10.0 : 5000.0;
+        Matrix<float> z(Z);
+        for (int k = 0; k < classes; ++k) {
+            for (int c = 0; c < 48; ++c) Z.at(k, c) = static_cast<double>(z.at(k, c));
+        }
+        generic_kernels<double>().softmax(Z.constant(), P.view(), classes, 48);
+        each_set([&](const Kernels<float>& set) {
+            Matrix<float> p(classes, 48);
+            set.softmax(z.constant(), p.view(), classes, 48);
+            double worst = p.gap_untouched() ? 0.0 : 1e9;
+            for (int k = 0; k < classes; ++k) {
+                for (int c = 0; c < 48; ++c) {
+                    const double error = std::abs(static_cast<double>(p.at(k, c)) - P.at(k, c));
+                    worst = std::max(worst, error / (P.at(k, c) + 1e-30));
+                }
+            }
+            CHECK(worst < 1e-6);
+        });
+    }
+}
+
+TEST_CASE("a set of kernels is found by its name, and one that is missing is never replaced") {
+    const Kernels<float>* best = available_kernels()[0];
+    CHECK(find_kernels("fast").value() == best);
+    CHECK(find_kernels("reference").value() == &generic_kernels<float>());
+    each_set([&](const Kernels<float>& set) { CHECK(find_kernels(set.name).value() == &set); });
+    for (std::string name : {"baseline", "avx2", "avx512", "neon"}) {
+        bool available = false;
+        each_set([&](const Kernels<float>& set) { available = available || name == set.name; });
+        if (!available) CHECK(find_kernels(name).error().code == Code::unsupported_kernels);
+    }
+    CHECK(find_kernels("sse9").error().code == Code::unknown_kernels);
+    CHECK(find_kernels("").error().code == Code::unknown_kernels);
+}
+
+TEST_CASE("reference kernels give the same bits on every platform") {
+    constexpr int inputs = 7, outputs = 5, columns = 37;
+    std::uint64_t checksum = 0xcbf29ce484222325u;
+    const auto add = [&](const float* values, std::size_t count) {
+        for (std::size_t k = 0; k < count; ++k) {
+            checksum = (checksum ^ std::bit_cast<std::uint32_t>(values[k])) * 0x100000001b3u;
+        }
+    };
+    const Kernels<float>& reference = generic_kernels<float>();
+    Stream random(5, 0, Purpose::data);
+    std::vector<float> X(inputs * columns), D(outputs * columns), W(inputs * outputs), b(outputs);
+    for (auto* list : {&X, &D, &W, &b}) {
+        for (float& value : *list) value = random.normal();
+    }
+    std::vector<float> Y(outputs * columns), E(inputs * columns), dW(W), db(b), y(outputs);
+    std::vector<std::int32_t> index(columns);
+    for (auto& row : index) row = static_cast<std::int32_t>(random.bits() % inputs);
+    const Columns<const float> x{X.data(), columns}, d{D.data(), columns};
+    for (Activation activation : activations) {
+        reference.affine(W.data(), b.data(), x, {Y.data(), columns}, inputs, outputs, columns, activation);
+        add(Y.data(), Y.size());
+        reference.backpropagate(W.data(), d, x, {E.data(), columns}, inputs, outputs, columns, activation);
+        add(E.data(), E.size());
+        reference.select_rows(W.data(), b.data(), index.data(), {Y.data(), columns}, outputs, columns, activation);
+        add(Y.data(), Y.size());
+        reference.affine_one(W.data(), b.data(), X.data(), y.data(), inputs, outputs, activation);
+        add(y.data(), y.size());
+    }
+    reference.accumulate(W.data(), x, {Y.data(), columns}, inputs, outputs, columns);
+    reference.softmax({Y.data(), columns}, {Y.data(), columns}, outputs, columns);
+    add(Y.data(), Y.size());
+    reference.weight_gradient(x, d, dW.data(), db.data(), inputs, outputs, columns);
+    reference.scatter_rows(index.data(), d, dW.data(), db.data(), outputs, columns);
+    add(dW.data(), dW.size());
+    add(db.data(), db.size());
+    CHECK(checksum == 0x1a597573196a57e5u);
+}

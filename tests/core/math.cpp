@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/math.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+
+namespace {
+
+/// Units in the last place between a float and the true value.
+double units(float found, double exact) {
+    int exponent = 0;
+    std::frexp(exact, &exponent);
+    return std::abs(static_cast<double>(found) - exact) / std::ldexp(1.0, std::max(exponent, -125) - 24);
+}
+
+/// The worst error of `function` against `exact` over floats of both signs with magnitudes in [low, high].
+template <class Function, class Exact>
+double worst(float low, float high, bool negative, Function function, Exact exact) {
+    double most = 0;
+    for (auto bits = std::bit_cast<std::uint32_t>(low); bits <= std::bit_cast<std::uint32_t>(high); bits += 1009) {
+        const float x = std::bit_cast<float>(bits);
+        most = std::max(most, units(function(x), exact(static_cast<double>(x))));
+        if (negative) most = std::max(most, units(function(-x), exact(-static_cast<double>(x))));
+    }
+    return most;
+}
+
+}  // namespace
+
+TEST_CASE("portable functions are within the stated units in the last place") {
+    CHECK(worst(
+              1e-38f, 87.2f, true, [](float x) { return portable::exp(x); }, [](double x) { return std::exp(x); }) <
+          1.5);
+    CHECK(worst(
+              1.2e-38f, 3e38f, false, [](float x) { return portable::log(x); },
+              [](double x) { return std::log(x); }) < 1.5);
+    CHECK(worst(
+              1e-38f, 3e38f, true, [](float x) { return portable::tanh(x); },
+              [](double x) { return std::tanh(x); }) < 2.0);
+    CHECK(worst(
+              1e-38f, 87.0f, true, [](float x) { return portable::sigmoid(x); },
+              [](double x) { return 1.0 / (1.0 + std::exp(-x)); }) < 3.0);
+}
+
+TEST_CASE("sine and cosine of a turn are right to 2e-7") {
+    double most = 0;
+    for (int k = 0; k <= 1 << 20; ++k) {
+        const float u = static_cast<float>(k) * 0x1p-20f;
+        const double angle = 2.0 * std::numbers::pi * static_cast<double>(u);
+        const portable::SineCosine found = portable::turn(u);
+        most = std::max(most, std::abs(static_cast<double>(found.sine) - std::sin(angle)));
+        most = std::max(most, std::abs(static_cast<double>(found.cosine) - std::cos(angle)));
+    }
+    CHECK(most < 2e-7);
+}
+
+TEST_CASE("portable functions stay finite at the ends of the number line") {
+    const float infinity = std::numeric_limits<float>::infinity();
+    for (float x : {infinity, std::numeric_limits<float>::max(), 1e4f}) {
+        CHECK(portable::tanh(x) == 1.0f);
+        CHECK(portable::tanh(-x) == -1.0f);
+        CHECK(std::isfinite(portable::exp(x)));
+        CHECK(portable::exp(-x) < 2e-38f);
+        CHECK(portable::sigmoid(x) == 1.0f);
+        CHECK(portable::sigmoid(-x) < 1e-37f);
+    }
+}
