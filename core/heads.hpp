@@ -31,23 +31,47 @@ struct Categorical {
     }
 
     void delta(Columns<const S> P, Columns<const S> C, Columns<S> D, int columns) const {
-        for (int c = 0; c < columns; ++c) {
-            S total = 0;
-            for (int k = 0; k < classes; ++k) total += C.row(k)[c];
-            for (int k = 0; k < classes; ++k) D.row(k)[c] = C.row(k)[c] - total * P.row(k)[c];
-        }
+        in_chunks(columns, [&](int first, int count) {
+            S total[chunk] = {};
+            for (int k = 0; k < classes; ++k) {
+                for (int c = 0; c < count; ++c) total[c] += C.row(k)[first + c];
+            }
+            for (int k = 0; k < classes; ++k) {
+                const S* p = P.row(k) + first;
+                const S* weight = C.row(k) + first;
+                S* d = D.row(k) + first;
+                for (int c = 0; c < count; ++c) d[c] = weight[c] - total[c] * p[c];
+            }
+        });
     }
 
     void tangent_delta(Columns<const S> P, Columns<const S> C, Columns<const S> RZ, Columns<S> RD,
                        int columns) const {
-        for (int c = 0; c < columns; ++c) {
-            S total = 0, mean = 0;
+        in_chunks(columns, [&](int first, int count) {
+            S total[chunk] = {}, mean[chunk] = {};
             for (int k = 0; k < classes; ++k) {
-                total += C.row(k)[c];
-                mean += P.row(k)[c] * RZ.row(k)[c];
+                for (int c = 0; c < count; ++c) {
+                    total[c] += C.row(k)[first + c];
+                    mean[c] += P.row(k)[first + c] * RZ.row(k)[first + c];
+                }
             }
-            for (int k = 0; k < classes; ++k) RD.row(k)[c] = -total * P.row(k)[c] * (RZ.row(k)[c] - mean);
-        }
+            for (int k = 0; k < classes; ++k) {
+                const S* p = P.row(k) + first;
+                const S* rz = RZ.row(k) + first;
+                S* rd = RD.row(k) + first;
+                for (int c = 0; c < count; ++c) rd[c] = -total[c] * p[c] * (rz[c] - mean[c]);
+            }
+        });
+    }
+
+private:
+    /// Columns are taken a vector's worth at a time, so that sums over classes stay in registers.
+    static constexpr int chunk = column_multiple;
+    template <class Body>
+    static void in_chunks(int columns, Body&& body) {
+        int first = 0;
+        for (; first + chunk <= columns; first += chunk) body(first, chunk);
+        if (first < columns) body(first, columns - first);
     }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <span>
 
 namespace dunlin {
@@ -11,12 +12,21 @@ using Vector = std::span<S>;
 template <class S>
 using ConstVector = std::span<const S>;
 
-/// sum of a[k] b[k], in order.
+/// The sum of a[k] b[k], in 16 interleaved partial sums: vectors of any width add in the same order, so the bits
+/// are the same on every processor, and no addition waits for the one before.
 template <class S>
 S dot(std::span<const S> a, std::span<const S> b) {
-    S sum = 0;
-    for (std::size_t k = 0; k < a.size(); ++k) sum += a[k] * b[k];
-    return sum;
+    constexpr std::size_t lanes = 16;
+    S partial[lanes] = {};
+    const std::size_t whole = a.size() / lanes * lanes;
+    for (std::size_t k = 0; k < whole; k += lanes) {
+        for (std::size_t l = 0; l < lanes; ++l) partial[l] += a[k + l] * b[k + l];
+    }
+    for (std::size_t k = whole; k < a.size(); ++k) partial[k - whole] += a[k] * b[k];
+    for (std::size_t step = lanes / 2; step > 0; step /= 2) {
+        for (std::size_t l = 0; l < step; ++l) partial[l] += partial[l + step];
+    }
+    return partial[0];
 }
 
 }  // namespace dunlin

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/arena.hpp"
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace dunlin {
+
+/// One allocation that an Arena can hand out; moving it keeps the pieces where they are.
+class HostMemory {
+public:
+    explicit HostMemory(std::size_t bytes) : lines_((bytes + Arena::alignment - 1) / Arena::alignment) {}
+    std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(lines_)); }
+
+private:
+    struct alignas(Arena::alignment) Line {
+        std::byte bytes[Arena::alignment];
+    };
+    std::vector<Line> lines_;
+};
+
+}  // namespace dunlin

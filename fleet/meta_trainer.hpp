@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/host_memory.hpp"
+#include "fleet/workers.hpp"
+#include "rl/meta_learning.hpp"
+#include "rl/policy_gradient_task.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+namespace dunlin {
+
+struct MetaTrainerSettings {
+    MetaSettings meta;
+    RolloutSettings rollout;
+    std::uint64_t seed = 1;
+    int threads = 1;
+    float output_gain = 0.01f;      ///< of the policy's last layer at the start: near uniform
+    float first_log_sigma = -0.5f;  ///< of a Gaussian policy
+};
+
+/// All that a run needs to go on where it stopped, as plain numbers.
+struct MetaTrainerState {
+    std::int64_t iteration = 0;
+    std::int64_t environment_steps = 0;
+    std::int64_t gradients = 0;
+    std::int64_t optimiser_steps = 0;
+    std::vector<float> parameters, mean, square, value_means;
+    std::vector<std::int32_t> value_counts;
+    std::vector<std::uint32_t> stream_epochs;  ///< of each task
+};
+
+/// Meta-training in one process: an iteration draws a batch of tasks, learns on each (in parallel) and takes the
+/// outer step. The same seed gives the same numbers for any number of threads: a task's draws come from the task's
+/// own stream, and contributions are added in order.
+template <Environment E, class Policy>
+class MetaTrainer {
+public:
+    using Task = PolicyGradientTask<E, Policy>;
+
+    /// `tasks` is not empty; settings.meta.task_batch is at most their number.
+    MetaTrainer(const Policy& policy, const MetaTrainerSettings& settings, std::vector<E> tasks)
+        : policy_(policy),
+          settings_(settings),
+          tasks_(std::move(tasks)),
+          workers_(std::min(settings.threads, settings.meta.task_batch)),
+          learner_memory_(MetaLearner<float>::bytes(settings.meta, policy.parameters(), task_count())),
+          learner_arena_(learner_memory_.bytes()),
+          learner_(settings.meta, policy.parameters(), task_count(), learner_arena_) {
+        settings_.rollout.slots = settings.meta.slots();
+        for (int worker = 0; worker < workers_.count(); ++worker) benches_.push_back(make_bench());
+        for (int task = 0; task < task_count(); ++task) {
+            streams_.emplace_back(settings.seed, static_cast<std::uint32_t>(task), Purpose::rollout);
+        }
+        Stream random(settings.seed, 0, Purpose::initialise);
+        initialise(policy.network.shape, random, learner_.parameters(), settings.output_gain);
+        if constexpr (Policy::continuous) {
+            std::fill_n(policy.log_sigma(learner_.parameters().data()), policy.actions(), settings.first_log_sigma);
+        }
+    }
+
+    const Policy& policy() const { return policy_; }
+    const MetaTrainerSettings& settings() const { return settings_; }
+    const std::vector<E>& tasks() const { return tasks_; }
+    int task_count() const { return static_cast<int>(tasks_.size()); }
+    ConstVector<float> parameters() const { return std::as_const(learner_).parameters(); }
+    std::int64_t iteration() const { return iteration_; }
+    std::int64_t gradients() const { return gradients_; }  ///< task gradients taken so far
+    std::int64_t environment_steps() const { return environment_steps_; }
+    bool evaluates_per_state() const { return benches_.front()->task.evaluates_per_state(); }
+
+    /// One meta-iteration. Error: not_finite; then the parameters are those of the iteration before.
+    Result<void> iterate() {
+        const std::vector<int> chosen = draw_tasks();
+        std::vector<std::int64_t> steps(chosen.size()), taken(chosen.size());
+        workers_.run(static_cast<int>(chosen.size()), [&](int b, int worker) {
+            Bench& bench = *benches_[static_cast<std::size_t>(worker)];
+            const int number = chosen[static_cast<std::size_t>(b)];
+            const std::int64_t before = bench.task.steps();
+            bench.task.set_environment(tasks_[static_cast<std::size_t>(number)]);
+            taken[static_cast<std::size_t>(b)] =
+                learner_.learn(b, number, bench.task, streams_[static_cast<std::size_t>(number)], bench.scratch);
+            steps[static_cast<std::size_t>(b)] = bench.task.steps() - before;
+        });
+        const Result<void> updated = learner_.update();
+        if (!updated) return updated;
+        environment_steps_ += std::accumulate(steps.begin(), steps.end(), std::int64_t{0});
+        gradients_ += std::accumulate(taken.begin(), taken.end(), std::int64_t{0});
+        ++iteration_;
+        return {};
+    }
+
+    /// Takes the meta-parameters to an environment, which may be one that was never trained on, by `steps` steps of
+    /// the inner loop; visit(k, theta_k) is called for k = 0 (the meta-parameters) to `steps`. These draws do not
+    /// count as training. `random` has a purpose other than Purpose::rollout.
+    template <class Visit>
+    void adapt(const E& environment, int steps, Stream random, Visit&& visit) {
+        adapt_from(parameters(), environment, steps, random, std::forward<Visit>(visit));
+    }
+
+    /// The same for many environments at once, in parallel: visit(task, k, theta_k) for different tasks runs in
+    /// different threads.
+    template <class Visit>
+    void adapt_all(const std::vector<E>& environments, int steps, std::uint32_t epoch, Visit&& visit) {
+        workers_.run(static_cast<int>(environments.size()), [&](int number, int worker) {
+            Stream random(settings_.seed, static_cast<std::uint32_t>(number), Purpose::evaluate);
+            // Evaluations at different times draw different numbers, however many epochs each takes.
+            random.seek_epoch(epoch << 10);
+            adapt_on(*benches_[static_cast<std::size_t>(worker)], parameters(),
+                     environments[static_cast<std::size_t>(number)], steps, random,
+                     [&](int k, ConstVector<float> theta) { visit(number, k, theta); });
+        });
+    }
+
+    template <class Visit>
+    void adapt_from(ConstVector<float> w, const E& environment, int steps, Stream& random, Visit&& visit) {
+        adapt_on(*benches_.front(), w, environment, steps, random, visit);
+    }
+
+    /// Draws `slot` 0 of a task that this trainer keeps for the purpose: trajectories under theta, for pictures and
+    /// sampled evaluation.
+    const Task& sample(const E& environment, ConstVector<float> theta, Stream& random) {
+        Bench& bench = *benches_.front();
+        bench.task.set_environment(environment);
+        bench.task.draw(0, theta, random);
+        return bench.task;
+    }
+
+    MetaTrainerState save() {
+        MetaTrainerState state;
+        state.iteration = iteration_;
+        state.environment_steps = environment_steps_;
+        state.gradients = gradients_;
+        state.optimiser_steps = learner_.moments().steps;
+        const auto copy = [](auto from) { return std::vector(from.begin(), from.end()); };
+        state.parameters = copy(learner_.parameters());
+        state.mean = copy(learner_.moments().mean);
+        state.square = copy(learner_.moments().square);
+        state.value_means = copy(learner_.value_means());
+        state.value_counts = copy(learner_.value_counts());
+        for (const Stream& stream : streams_) state.stream_epochs.push_back(stream.epoch());
+        return state;
+    }
+
+    /// Goes on from a saved state. Error: shape_mismatch; then nothing changed.
+    Result<void> restore(const MetaTrainerState& state) {
+        const std::size_t d = policy_.parameters(), n = tasks_.size();
+        for (const auto* part : {&state.parameters, &state.mean, &state.square}) {
+            if (part->size() != d)
+                return fail(Code::shape_mismatch, std::ssize(*part), static_cast<std::int64_t>(d));
+        }
+        if (state.value_means.size() != n || state.value_counts.size() != n || state.stream_epochs.size() != n) {
+            return fail(Code::shape_mismatch, std::ssize(state.stream_epochs), static_cast<std::int64_t>(n));
+        }
+        iteration_ = state.iteration;
+        environment_steps_ = state.environment_steps;
+        gradients_ = state.gradients;
+        learner_.moments().steps = state.optimiser_steps;
+        std::ranges::copy(state.parameters, learner_.parameters().begin());
+        std::ranges::copy(state.mean, learner_.moments().mean.begin());
+        std::ranges::copy(state.square, learner_.moments().square.begin());
+        std::ranges::copy(state.value_means, learner_.value_means().begin());
+        std::ranges::copy(state.value_counts, learner_.value_counts().begin());
+        for (std::size_t task = 0; task < n; ++task) streams_[task].seek_epoch(state.stream_epochs[task]);
+        return {};
+    }
+
+private:
+    /// What one thread works with.
+    struct Bench {
+        Bench(const Policy& policy, const RolloutSettings& rollout, const RolloutLimits& limits, std::size_t floats)
+            : memory(Task::bytes(policy, rollout, limits) + Arena::bytes<float>(floats)),
+              arena(memory.bytes()),
+              task(policy, rollout, limits, arena),
+              scratch(arena.take<float>(floats)) {}
+        HostMemory memory;
+        Arena arena;
+        Task task;
+        Vector<float> scratch;
+    };
+
+    std::unique_ptr<Bench> make_bench() const {
+        RolloutLimits limits;
+        for (const E& task : tasks_) {
+            limits.horizon = std::max(limits.horizon, static_cast<int>(task.horizon()));
+            limits.observations = std::max(limits.observations, static_cast<int>(task.observation_size()));
+            if constexpr (FiniteEnvironment<E>) {
+                limits.states = std::max(limits.states, static_cast<int>(task.state_count()));
+            }
+        }
+        const std::size_t d = policy_.parameters();
+        return std::make_unique<Bench>(policy_, settings_.rollout, limits,
+                                       std::max(MetaLearner<float>::scratch(settings_.meta, d), 2 * d));
+    }
+
+    /// B different tasks.
+    std::vector<int> draw_tasks() {
+        std::vector<int> all(tasks_.size());
+        std::iota(all.begin(), all.end(), 0);
+        const auto count = static_cast<std::size_t>(settings_.meta.task_batch);
+        if (count < all.size()) {
+            Stream random(settings_.seed, 0, Purpose::tasks);
+            random.seek_epoch(static_cast<std::uint32_t>(iteration_));
+            for (std::size_t b = 0; b < count; ++b) {
+                std::swap(all[b], all[b + random.below(static_cast<std::uint32_t>(all.size() - b))]);
+            }
+            all.resize(count);
+        }
+        return all;
+    }
+
+    template <class Visit>
+    void adapt_on(Bench& bench, ConstVector<float> w, const E& environment, int steps, Stream& random,
+                  Visit&& visit) {
+        const std::size_t d = w.size();
+        const Vector<float> personal = bench.scratch.first(d), g = bench.scratch.subspan(d, d);
+        const MoreauEnvelope inner = settings_.meta.adaptation();
+        bench.task.set_environment(environment);
+        std::ranges::copy(w, personal.begin());
+        visit(0, ConstVector<float>(personal));
+        for (int k = 1; k <= steps; ++k) {
+            bench.task.draw(0, ConstVector<float>(personal), random);
+            inner.step<float>(bench.task, w, personal, g);
+            visit(k, ConstVector<float>(personal));
+        }
+    }
+
+    Policy policy_;
+    MetaTrainerSettings settings_;
+    std::vector<E> tasks_;
+    Workers workers_;
+    HostMemory learner_memory_;
+    Arena learner_arena_;
+    MetaLearner<float> learner_;
+    std::vector<std::unique_ptr<Bench>> benches_;
+    std::vector<Stream> streams_;
+    std::int64_t iteration_ = 0;
+    std::int64_t environment_steps_ = 0;
+    std::int64_t gradients_ = 0;
+};
+
+}  // namespace dunlin
