@@ -50,20 +50,35 @@ enum class Code : std::uint8_t {
     update_duplicate,      ///< first: its sequence number; second: the newest one applied of that node
     update_too_stale,      ///< first: staleness in versions; second: the limit
     update_from_future,    ///< first: version that it claims to start from; second: the server's
-    update_too_large,      ///< first: index of a component beyond the limit (which NaN and infinity are too)
+    update_too_large,      ///< first: index of a component beyond the limit
     not_a_participant,     ///< first: node; it has no part in this round, or has delivered
     round_open,            ///< first: updates that the running round still waits for
     round_closed,          ///< no round is running
-    nothing_to_send,       ///< first: local steps taken; second: steps asked for
+    bad_participants,      ///< first: position in the list; not ascending, or no such node; or an empty list
+    no_model,              ///< a client that has not downloaded one yet
+    local_steps,           ///< first: steps taken; second: steps that an update consists of
     // files
-    file_missing,     ///< cannot be opened
-    file_truncated,   ///< first: bytes found; second: bytes expected
-    file_magic,       ///< not a file of this kind
-    file_version,     ///< first: version found; second: newest version understood
-    file_checksum,    ///< first: checksum found; second: checksum expected
-    file_too_large,   ///< first: bytes found; second: the limit
-    file_unwritable,  ///< first: errno
-    file_syntax,      ///< first: line; second: column
+    file_missing,        ///< cannot be opened
+    file_truncated,      ///< first: bytes found; second: bytes expected
+    file_magic,          ///< not a file of this kind
+    file_version,        ///< first: version found; second: newest version understood
+    file_checksum,       ///< first: checksum found; second: checksum expected
+    file_too_large,      ///< first: bytes found; second: the limit
+    file_unwritable,     ///< first: errno
+    file_syntax,         ///< first: line; second: column
+    file_rest,           ///< first: bytes found; second: bytes that the header promises
+    file_counts,         ///< first: rows of this file; second: rows of the one that belongs to it
+    column_missing,      ///< first: which of the columns that are needed, in the order that the loader states
+    column_count,        ///< first: line; second: fields found
+    bad_number,          ///< first: line; second: field, from 1
+    label_out_of_range,  ///< first: row of the table, from 0, or line of the file; second: the label
+    candidate_count,     ///< first: line; second: candidates found; not what it says, or not in [2, limit]
+    chosen_outside,      ///< first: line; second: the choice, not one of the candidates
+    unknown_item,        ///< first: line; second: an item that the table of items lacks
+    unknown_context,     ///< first: line; a context that the table of items lacks
+    repeated_item,       ///< first: line; second: the item that stands there again
+    no_queries,          ///< first: the user's name in the file; there is none to train on
+    too_few_rows,        ///< first: node; second: rows it would have
     // graphs; a place is a line of the file or an index into the list
     graph_size,            ///< first: nodes; second: the limit; not in [1, limit]
     graph_too_dense,       ///< first: edges; second: the limit
