@@ -148,7 +148,7 @@ std::string short_number(double value, int digits) {
     if (!is_plain(size)) return power_of_ten(value, std::max(digits - 1, 0));
     const Unit unit = unit_for(size);
     const double scaled = value / unit.size;
-    const int whole = std::max(1, 1 + static_cast<int>(std::floor(std::log10(std::abs(scaled)))));
+    const int whole = std::max(0, 1 + static_cast<int>(std::floor(std::log10(std::abs(scaled)))));
     return with_minus_sign(fmt::format("{:.{}f}{}", scaled, std::max(0, digits - whole), unit.letter));
 }
 

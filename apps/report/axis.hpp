@@ -27,7 +27,7 @@ std::vector<double> logarithmic_ticks(double low, double high, int count);
 /// one thousandth in powers of ten.
 std::vector<std::string> tick_labels(const std::vector<double>& ticks, bool logarithmic);
 
-/// `value` with about `digits` significant digits, as a person would write it beside a bar or in a table.
+/// `value` with `digits` digits (below one, decimals), as a person would write it beside a bar or in a table.
 std::string short_number(double value, int digits = 3);
 
 /// An axis made ready: data limits, ticks inside them, labels.

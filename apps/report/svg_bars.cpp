@@ -91,14 +91,19 @@ std::vector<double> bin_edges(const Histogram& chart, double low, double high) {
         for (const double value : sample.values)
             whole = whole && (!std::isfinite(value) || value == std::floor(value));
     }
-    constexpr double most_whole_bins = 60.0;
+    constexpr double most_whole_bins = 60.0, largest_whole = 1e9;  // beyond, adding one may change nothing
     std::vector<double> edges;
+    whole = whole && std::max(std::abs(low), std::abs(high)) < largest_whole;
     if (chart.bins <= 0 && whole && high - low < most_whole_bins) {
         for (double edge = low - 0.5; edge <= high + 0.5; edge += 1.0) edges.push_back(edge);
         return edges;
     }
     const int bins = chart.bins > 0 ? std::min(chart.bins, 1000) : 30;
-    if (!(high > low)) low -= 0.5, high += 0.5;
+    if (!(high > low)) {
+        const double room = std::max(0.5, 0.01 * std::abs(low));
+        low -= room;
+        high += room;
+    }
     for (int k = 0; k <= bins; ++k) edges.push_back(low + (high - low) * k / bins);
     return edges;
 }
@@ -165,7 +170,8 @@ std::string bar_chart(const BarChart& chart) {
     }
     for (const Label& label : labels) {  // last, and with a halo, since the reference may lie behind
         if (with_values)
-            svg.text(label.at, short_number(label.value), {12.0, Anchor::middle, false, 0.0, ink, true});
+            svg.text(label.at, short_number(label.value, bar_width > 46.0 ? 3 : 2),
+                     {12.0, Anchor::middle, false, 0.0, ink, true});
     }
     if (!(low <= high)) {
         svg.text({frame.left + frame.width / 2.0, frame.top + frame.height / 2.0}, "no data",
@@ -182,6 +188,8 @@ std::string histogram(const Histogram& chart) {
         }
     }
     const bool empty = !(low <= high);
+    low = std::max(low, -1e290);  // so that differences stay finite
+    high = std::min(high, 1e290);
     const std::vector<double> edges = empty ? std::vector<double>{0.0, 1.0} : bin_edges(chart, low, high);
     std::vector<std::vector<double>> heights;
     double largest = 0.0, smallest = 1.0;

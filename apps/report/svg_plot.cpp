@@ -80,6 +80,12 @@ std::vector<Position> curve(const Frame& frame, const std::vector<double>& x, co
     return positions;
 }
 
+/// Whether a marker belongs there; NaN does not.
+bool inside(const Frame& frame, const Position& position) {
+    return position.x >= frame.left - 1.0 && position.x <= frame.left + frame.width + 1.0 &&
+           position.y >= frame.top - 1.0 && position.y <= frame.top + frame.height + 1.0;
+}
+
 /// SVG readers lose precision far outside the picture.
 void keep_near(std::vector<Position>& positions, const Frame& frame) {
     for (Position& position : positions) {
@@ -121,7 +127,7 @@ void draw_markers(Svg& svg, const Frame& frame, const Series& series, const Seri
     double next = frame.left + std::min(first_px, frame.width / 2.0);
     for (const auto& piece : pieces(curve(frame, series.x, series.y, length(series)))) {
         for (const Position& position : piece) {
-            if (position.x < frame.left - 1.0 || position.x > frame.left + frame.width + 1.0) continue;
+            if (!inside(frame, position)) continue;
             if (!few && piece.size() > 1 && position.x < next) continue;
             svg.marker(style.marker, position, marker_radius_px, style.colour);
             next = std::max(next, position.x + marker_gap_px);
@@ -132,8 +138,7 @@ void draw_markers(Svg& svg, const Frame& frame, const Series& series, const Seri
 void draw_points(Svg& svg, const Frame& frame, const Series& series, const SeriesStyle& style) {
     std::set<std::pair<int, int>> taken;  // by pixel: what lies exactly below another point is not drawn
     for (const Position& position : curve(frame, series.x, series.y, length(series))) {
-        if (!std::isfinite(position.x) || !std::isfinite(position.y)) continue;
-        if (std::abs(position.x) > 1e5 || std::abs(position.y) > 1e5) continue;
+        if (!inside(frame, position)) continue;
         if (!taken.insert({static_cast<int>(position.x), static_cast<int>(position.y)}).second) continue;
         svg.marker(style.marker, position, 4.2, style.colour, 0.8);
     }

@@ -2,7 +2,7 @@
 #include "apps/report/html_report.hpp"
 #include "apps/report/navigation_picture.hpp"
 #include "apps/report/table.hpp"
-#include "apps/xml_check.hpp"
+#include "xml_check.hpp"
 
 #include <catch2/catch.hpp>
 

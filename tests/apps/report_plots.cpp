@@ -2,7 +2,7 @@
 #include "apps/report/axis.hpp"
 #include "apps/report/svg.hpp"
 #include "apps/report/svg_plot.hpp"
-#include "apps/xml_check.hpp"
+#include "xml_check.hpp"
 
 #include <cmath>
 #include <limits>
@@ -16,7 +16,7 @@ using dunlin::test::xml_problem;
 
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double missing = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
 LineChart chart_of(std::vector<double> x, std::vector<double> y) {
@@ -89,7 +89,7 @@ TEST_CASE("short numbers keep three digits and say what is not a number") {
     CHECK(short_number(123.4) == "123");
     CHECK(short_number(1'234'567.0) == "1.23M");
     CHECK(short_number(-4.0e-7) == "−4.00×10⁻⁷");
-    CHECK(short_number(nan) == "–");
+    CHECK(short_number(missing) == "–");
 }
 
 TEST_CASE("what means something in XML is escaped") {
@@ -106,7 +106,7 @@ TEST_CASE("a line chart is well-formed whatever the data") {
         {{3}, {5}},
         {{1, 2, 3}, {7, 7, 7}},
         {{0, 0, 0}, {0, 0, 0}},
-        {{1, 2, 3}, {nan, nan, nan}},
+        {{1, 2, 3}, {missing, missing, missing}},
         {{1, 2, 3}, {-infinity, infinity, 1}},
         {{1, 2, 3}, {-1e308, 0, 1e308}},
         {{1e-308, 2e-308}, {1e-320, 4e-320}},
@@ -133,8 +133,8 @@ TEST_CASE("a line chart is well-formed whatever the data") {
 
 TEST_CASE("a NaN breaks the line, and what lies between two has a marker") {
     const std::size_t whole = count(line_chart(chart_of({1, 2, 3, 4, 5}, {1, 2, 3, 4, 5})), "<polyline");
-    CHECK(count(line_chart(chart_of({1, 2, 3, 4, 5}, {1, 2, nan, 4, 5})), "<polyline") == whole + 1);
-    const std::string lonely = line_chart(chart_of({1, 2, 3}, {nan, 2, nan}));
+    CHECK(count(line_chart(chart_of({1, 2, 3, 4, 5}, {1, 2, missing, 4, 5})), "<polyline") == whole + 1);
+    const std::string lonely = line_chart(chart_of({1, 2, 3}, {missing, 2, missing}));
     CHECK(count(lonely, "<circle") == 2);  // the point, and the legend's sample
 }
 
@@ -184,8 +184,9 @@ TEST_CASE("a bar chart is well-formed whatever the data, and a missing value has
     chart.categories = {"memrl", "a method whose name is longer than its slot is wide", "<none>"};
     chart.error_name = "range";
     chart.reference = 1.0;
-    chart.series = {{"first", {1.0, 0.5, 0.25}, {0.9, 0.4, nan}, {1.1, 0.6, nan}, {{0.9, 1.1}, {}, {nan}}},
-                    {"second", {-1.0, nan}}};
+    chart.series = {
+        {"first", {1.0, 0.5, 0.25}, {0.9, 0.4, missing}, {1.1, 0.6, missing}, {{0.9, 1.1}, {}, {missing}}},
+        {"second", {-1.0, missing}}};
     for (const bool logarithmic : {false, true}) {
         chart.y.logarithmic = logarithmic;
         const std::string svg = bar_chart(chart);
@@ -195,7 +196,7 @@ TEST_CASE("a bar chart is well-formed whatever the data, and a missing value has
     }
     chart.y.logarithmic = false;
     const std::size_t before = count(bar_chart(chart), "<rect");
-    chart.series[1].values = {nan, nan};
+    chart.series[1].values = {missing, missing};
     CHECK(count(bar_chart(chart), "<rect") == before - 3);  // white ground, colour, outline
 }
 
@@ -203,7 +204,7 @@ TEST_CASE("a histogram gives each whole number its own bin and counts weights") 
     Histogram chart;
     chart.title = "staleness";
     CHECK(histogram(chart).find("no data") != std::string::npos);
-    chart.samples = {{"a", {0, 1, 1, 2, nan}}};
+    chart.samples = {{"a", {0, 1, 1, 2, missing}}};
     const std::string counted = histogram(chart);
     chart.samples = {{"a", {0, 1, 2}, {10, 20, 10}}};
     CHECK(histogram(chart) == counted);
@@ -211,8 +212,13 @@ TEST_CASE("a histogram gives each whole number its own bin and counts weights") 
     chart.samples[0].weights = {1, 1, 1};
     CHECK(histogram(chart) != counted);
     for (const double value : {5.0, 0.25, 1e300, -1e300}) {
-        chart.samples = {{"same", {value, value}}};
+        chart.samples = {{"same", {value, value}}, {"other", {-value, 1e308, -1e308}}};
         chart.logarithmic = true;
+        const std::string svg = histogram(chart);
+        CHECK(xml_problem(svg) == "");
+        CHECK(svg.find("nan") == std::string::npos);
+        CHECK(svg.find("inf") == std::string::npos);
+        chart.samples.pop_back();
         CHECK(xml_problem(histogram(chart)) == "");
     }
 }
