@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/error.hpp"
+#include "core/finite.hpp"
 #include "core/vector.hpp"
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -54,5 +55,21 @@ concept GossipNode = requires(N& node, const N& constant, std::int64_t tick, Con
     { constant.state() } -> std::same_as<std::span<const std::byte>>;
     { node.restore(saved) } -> std::same_as<Result<void>>;
 };
+
+/// Is entry j of a list of neighbours some other node of the fleet, and above the entry before it?
+inline bool valid_neighbour(std::span<const std::uint32_t> neighbours, std::size_t j, std::uint32_t node,
+                            std::uint32_t nodes) {
+    const std::uint32_t other = neighbours[j];
+    return other != node && other < nodes && (j == 0 || other > neighbours[j - 1]);
+}
+
+/// What a node keeps of one neighbour, from a list ordered by `node`; null for a stranger.
+template <class Source>
+Source* find_source(std::span<Source> sources, std::uint32_t sender) {
+    const auto found =
+        std::lower_bound(sources.begin(), sources.end(), sender,
+                         [](const Source& source, std::uint32_t node) { return source.node < node; });
+    return found != sources.end() && found->node == sender ? &*found : nullptr;
+}
 
 }  // namespace dunlin

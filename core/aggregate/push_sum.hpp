@@ -6,8 +6,6 @@
 #include "core/aggregate/state_block.hpp"
 #include "core/arena.hpp"
 
-#include <algorithm>
-
 namespace dunlin {
 
 /// What push-sum sends. With running sums a message carries all that a node ever gave to an out-neighbour, so the
@@ -63,10 +61,7 @@ public:
     /// mass_overflow for a start beyond `largest_value`, or NaN.
     static Result<PushSum> make(const PushSumSettings& settings, ConstVector<float> start, Arena& arena) {
         if (auto checked = settings.check(); !checked) return tl::unexpected(checked.error());
-        if (start.size() != settings.dimension) {
-            return fail(Code::shape_mismatch, static_cast<std::int64_t>(start.size()),
-                        static_cast<std::int64_t>(settings.dimension));
-        }
+        if (start.size() != settings.dimension) return wrong_size(start.size(), settings.dimension);
         PushSum node(settings, arena);
         if (std::is_integral_v<Value> && !(node.floor_ > Value(0))) return fail(Code::bad_setting, 7);
         for (std::size_t k = 0; k < start.size(); ++k) {
@@ -95,15 +90,9 @@ public:
 
     /// Errors: unknown_sender, shape_mismatch, impossible_weight; the node is then unchanged.
     Result<Receipt> receive(const Share<Value>& message) {
-        const auto source = std::lower_bound(sources_.begin(), sources_.end(), message.sender,
-                                             [](const Source& s, std::uint32_t sender) { return s.node < sender; });
-        if (source == sources_.end() || source->node != message.sender) {
-            return fail(Code::unknown_sender, message.sender);
-        }
-        if (message.values.size() != x_.size()) {
-            return fail(Code::shape_mismatch, static_cast<std::int64_t>(message.values.size()),
-                        static_cast<std::int64_t>(x_.size()));
-        }
+        Source* source = find_source(sources_, message.sender);
+        if (source == nullptr) return fail(Code::unknown_sender, message.sender);
+        if (message.values.size() != x_.size()) return wrong_size(message.values.size(), x_.size());
         if (!is_new(*source, message.kappa)) return Receipt::stale;
         const Value weight = M::difference(message.weight, source->weight);
         if (!mass_.plausible_weight(weight, header_->nodes())) {
@@ -113,7 +102,7 @@ public:
         header_->pending_y = M::gather(header_->pending_y, weight);
         if constexpr (running_sums) {
             source->weight = message.weight;
-            Value* rho = rho_.data() + static_cast<std::size_t>(source - sources_.begin()) * x_.size();
+            Value* rho = rho_.data() + static_cast<std::size_t>(source - sources_.data()) * x_.size();
             for (std::size_t k = 0; k < x_.size(); ++k) {
                 pending_[k] = M::gather(pending_[k], M::difference(message.values[k], rho[k]));
                 rho[k] = message.values[k];
@@ -129,10 +118,7 @@ public:
     /// then unchanged.
     Result<Woken<Value>> wake(std::int64_t tick, float step_size, ConstVector<float> gradient) {
         if (tick <= header_->kappa) return fail(Code::tick_not_newer, tick, header_->kappa);
-        if (!gradient.empty() && gradient.size() != x_.size()) {
-            return fail(Code::shape_mismatch, static_cast<std::int64_t>(gradient.size()),
-                        static_cast<std::int64_t>(x_.size()));
-        }
+        if (!gradient.empty() && gradient.size() != x_.size()) return wrong_size(gradient.size(), x_.size());
         const auto weight = mass_.split(header_->y);
         const bool shares = weight.home >= floor_;
         const bool steps = shares && !gradient.empty();
@@ -309,8 +295,7 @@ inline Result<void> PushSumSettings::check() const {
         return fail(Code::bad_setting, 7);
     }
     for (std::size_t j = 0; j < in_neighbours.size(); ++j) {
-        const std::uint32_t other = in_neighbours[j];
-        if (other == node || other >= nodes || (j > 0 && other <= in_neighbours[j - 1])) {
+        if (!valid_neighbour(in_neighbours, j, node, nodes)) {
             return fail(Code::bad_neighbours, static_cast<std::int64_t>(j));
         }
     }

@@ -25,7 +25,7 @@ inline Result<void> restore_block(std::span<std::byte> block, std::span<const st
             return fail(Code::state_mismatch, static_cast<std::int64_t>(word));
         }
     }
-    std::memcpy(block.data(), saved.data(), saved.size());
+    std::memmove(block.data(), saved.data(), saved.size());
     return {};
 }
 

@@ -26,8 +26,7 @@ std::vector<std::vector<float>> random_start(std::uint32_t nodes, std::size_t di
 ParsPushSettings settings_for(float largest_value = 100.0f) {
     ParsPushSettings settings;
     settings.network.largest_value = largest_value;
-    settings.theta = {.scale = 0.05, .offset = 0};
-    settings.longest_gap = 3;
+    settings.theta = {.scale = 0.05, .offset = 0, .longest_gap = 3};
     return settings;
 }
 
@@ -305,5 +304,5 @@ TEST_CASE("wrong settings of a node are told apart") {
     CHECK(error([](S& s) { s.network.weight_floor = 1e-20f; }, start) == Code::bad_setting);
     CHECK(error([](S& s) { s.theta.scale = NAN; }, start) == Code::bad_setting);
     CHECK(error([](S& s) { s.theta.offset = -1; }, start) == Code::bad_setting);
-    CHECK(error([](S& s) { s.longest_gap = -1; }, start) == Code::bad_setting);
+    CHECK(error([](S& s) { s.theta.longest_gap = -1; }, start) == Code::bad_setting);
 }

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/aggregate/state_block.hpp"
+#include "core/arena.hpp"
+#include "core/finite.hpp"
+
+#include <algorithm>
+#include <concepts>
+
+namespace dunlin {
+
+/// What a client uploads: how far it moved, w_0 - w_Q, or where it arrived, w_Q.
+enum class Payload : std::uint8_t { difference, model };
+
+/// One upload: a view, the memory belongs to the client or to the link that brought it.
+struct Update {
+    std::uint32_t node = 0;
+    std::uint32_t incarnation = 0;   ///< grows when a client starts anew without its state
+    std::uint64_t sequence = 0;      ///< from 1, grows within an incarnation
+    std::uint64_t base_version = 0;  ///< the version of the model that the client started from
+    float samples = 1.0f;            ///< weight in a round's mean, in (0, 1e9]
+    ConstVector<float> values;
+};
+
+enum class Outcome : std::uint8_t { applied, buffered, refused };
+
+/// What became of an update.
+struct Verdict {
+    Outcome outcome = Outcome::refused;
+    Error refusal = {};           ///< why, if it was refused
+    std::uint64_t staleness = 0;  ///< versions between the model it started from and the one it met
+};
+
+/// What a server waits for before its model changes: nothing, a number of updates, or a round's participants.
+enum class Gathering : std::uint8_t { nothing, updates, participants };
+
+/// A federated method, seen by its server. `coefficient(s)` is the weight of an update of staleness s; a gathering
+/// rule's `server_rate` scales the mean of what it gathered; `gather_count()` says how many updates to gather.
+template <class R>
+concept ServerRule = requires(const R& rule, std::uint64_t staleness, std::uint32_t nodes) {
+    { R::payload } -> std::convertible_to<Payload>;
+    { R::gathering } -> std::convertible_to<Gathering>;
+    { rule.check(nodes) } -> std::same_as<Result<void>>;
+    { rule.coefficient(staleness) } -> std::same_as<float>;
+    { rule.gather_count() } -> std::same_as<std::uint32_t>;
+};
+
+/// A server of any federated method: fed updates, it answers what became of each and holds the model.
+template <class S>
+concept Server = requires(S& server, const S& constant, const Update& update, std::span<const std::byte> saved) {
+    { server.receive(update) } -> std::same_as<Verdict>;
+    { constant.model() } -> std::same_as<ConstVector<float>>;
+    { constant.version() } -> std::same_as<std::uint64_t>;
+    { constant.state() } -> std::same_as<std::span<const std::byte>>;
+    { server.restore(saved) } -> std::same_as<Result<void>>;
+};
+
+struct ServerSettings {
+    static constexpr std::uint64_t unbounded = ~std::uint64_t{0};
+
+    std::uint32_t nodes = 0;                    ///< n; node numbers lie below it
+    std::size_t dimension = 0;                  ///< d
+    std::uint64_t staleness_limit = unbounded;  ///< an update that is staler is refused
+    float component_limit = 1e6f;               ///< an update with a larger component is refused
+};
+
+/// The one server behind every rule. With a rule that gathers nothing, an update changes the model as it arrives
+/// (PersA-FL, Algorithm 1, lines 3-5; c is the rule's coefficient):
+///
+///     w := w - c Delta          for differences
+///     w := w + c (w_i - w)      for models
+///
+/// With one that gathers, the mean of the gathered differences does, all at once:
+///
+///     w := w - sum over updates of c_i m_i Delta_i / sum of m_i      m_i: 1, or in rounds the client's samples
+///
+/// Either way the version t grows by one. An update (node, incarnation, sequence) is taken at most once, and one
+/// that is stale, from the future, of the wrong size, not finite or too large never reaches the model (invariants
+/// 7, 9).
+///
+/// The state is one block of the caller's arena: header, one record a node, the model and, if the rule gathers, a
+/// sum. Movable, not copyable.
+template <ServerRule Rule>
+class FederatedServer {
+public:
+    static constexpr bool gathers = Rule::gathering != Gathering::nothing;
+    static constexpr bool rounds = Rule::gathering == Gathering::participants;
+    static_assert(!gathers || Rule::payload == Payload::difference);
+
+    static constexpr std::size_t staleness_bins = 64;
+
+    static constexpr std::size_t memory(std::size_t dimension, std::size_t nodes) {
+        return Arena::bytes<Header>(1) + Arena::bytes<Member>(nodes) + Arena::bytes<float>(dimension) +
+               Arena::bytes<float>(gathers ? dimension : 0);
+    }
+
+    /// Errors: bad_setting, those of the rule, shape_mismatch and not_finite (of the first model).
+    static Result<FederatedServer> make(const ServerSettings& settings, const Rule& rule, ConstVector<float> model,
+                                        Arena& arena) {
+        if (settings.nodes == 0) return fail(Code::bad_setting, 0);
+        if (settings.dimension == 0) return fail(Code::bad_setting, 1);
+        if (!(settings.component_limit > 0.0f && settings.component_limit <= largest_finite)) {
+            return fail(Code::bad_setting, 3);
+        }
+        if (auto checked = rule.check(settings.nodes); !checked) return tl::unexpected(checked.error());
+        if (auto fit = check_finite(model, settings.dimension); !fit) return tl::unexpected(fit.error());
+        FederatedServer server(settings, rule, arena);
+        std::copy(model.begin(), model.end(), server.model_.begin());
+        return server;
+    }
+
+    FederatedServer(FederatedServer&&) = default;
+    FederatedServer& operator=(FederatedServer&&) = default;
+
+    ConstVector<float> model() const { return model_; }
+    std::uint64_t version() const { return header_->version; }
+    /// Updates gathered since the model last changed.
+    std::uint32_t gathered() const { return static_cast<std::uint32_t>(header_->gathered); }
+    /// How many updates that were taken had staleness 0, 1, ...; the last bin counts all larger ones.
+    std::span<const std::uint64_t> staleness_counts() const { return header_->staleness; }
+
+    /// Takes or refuses one update. Refusals: out_of_range (node, samples), shape_mismatch, update_duplicate,
+    /// update_from_future, update_too_stale, not_a_participant, not_finite, update_too_large. A refused update
+    /// leaves the state as it was.
+    Verdict receive(const Update& update) {
+        const std::uint64_t staleness =
+            header_->version >= update.base_version ? header_->version - update.base_version : 0;
+        if (auto fit = check(update, staleness); !fit) return {Outcome::refused, fit.error(), staleness};
+        members_[update.node].incarnation = update.incarnation;
+        members_[update.node].sequence = update.sequence;
+        ++header_->staleness[std::min<std::uint64_t>(staleness, staleness_bins - 1)];
+        if constexpr (!gathers) {
+            apply(rule_.coefficient(staleness), update.values);
+            ++header_->version;
+            return {Outcome::applied, {}, staleness};
+        } else {
+            gather(update, rule_.coefficient(staleness));
+            const bool due = rounds ? header_->awaited == 0 : header_->gathered == rule_.gather_count();
+            if (due) flush();
+            return {due ? Outcome::applied : Outcome::buffered, {}, staleness};
+        }
+    }
+
+    /// Starts a round with these nodes, ascending; the model changes when all have delivered. Errors: round_open,
+    /// bad_participants.
+    Result<void> begin_round(std::span<const std::uint32_t> participants) requires rounds {
+        if (header_->open != 0) return fail(Code::round_open, static_cast<std::int64_t>(header_->awaited));
+        if (participants.empty()) return fail(Code::bad_participants);
+        for (std::size_t i = 0; i < participants.size(); ++i) {
+            if (participants[i] >= members_.size() || (i > 0 && participants[i] <= participants[i - 1])) {
+                return fail(Code::bad_participants, static_cast<std::int64_t>(i));
+            }
+        }
+        for (const std::uint32_t node : participants) members_[node].awaited = 1;
+        header_->awaited = participants.size();
+        header_->open = 1;
+        return {};
+    }
+
+    /// Ends a round that waits for nodes which will not come, with the mean of what has come. Answers how many
+    /// updates that were; with none the model stays as it is. Errors: round_closed.
+    Result<std::uint32_t> close_round() requires rounds {
+        if (header_->open == 0) return fail(Code::round_closed);
+        const std::uint32_t delivered = gathered();
+        for (Member& member : members_) member.awaited = 0;
+        flush();
+        return delivered;
+    }
+
+    bool round_running() const requires rounds { return header_->open != 0; }
+
+    std::span<const std::byte> state() const { return state_; }
+    /// Takes a state that the server of the same job stored. Errors: state_size, state_mismatch.
+    Result<void> restore(std::span<const std::byte> saved) { return restore_block(state_, saved, identity_words); }
+
+private:
+    static constexpr std::size_t identity_words = 3;
+
+    struct Header {
+        std::uint64_t identity[identity_words];  ///< kind; nodes; dimension
+        std::uint64_t version;
+        std::uint64_t gathered, awaited, open;
+        double mass;  ///< sum of m_i of what was gathered
+        std::uint64_t staleness[staleness_bins];
+    };
+    struct Member {
+        std::uint64_t sequence;
+        std::uint32_t incarnation;
+        std::uint32_t awaited;
+    };
+
+    FederatedServer(const ServerSettings& settings, const Rule& rule, Arena& arena)
+        : rule_(rule),
+          staleness_limit_(rounds ? 0 : settings.staleness_limit),
+          component_limit_(settings.component_limit),
+          state_(arena.take<std::byte>(memory(settings.dimension, settings.nodes))) {
+        Arena block(state_);
+        header_ = block.take<Header>(1).data();
+        members_ = block.take<Member>(settings.nodes);
+        model_ = block.take<float>(settings.dimension);
+        sum_ = block.take<float>(gathers ? settings.dimension : 0);
+        const std::uint64_t kind = 0x46530001u + (static_cast<std::uint64_t>(Rule::gathering) << 8) +
+                                   (static_cast<std::uint64_t>(Rule::payload) << 16);
+        const std::uint64_t identity[identity_words] = {kind, settings.nodes, settings.dimension};
+        std::copy_n(identity, identity_words, header_->identity);
+    }
+
+    Result<void> check(const Update& update, std::uint64_t staleness) const {
+        const auto shown = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
+        if (update.node >= members_.size()) return fail(Code::out_of_range, update.node, shown(members_.size()));
+        if (!(update.samples > 0.0f && update.samples <= 1e9f)) return fail(Code::out_of_range, 0, 1000000000);
+        if (update.values.size() != model_.size()) return wrong_size(update.values.size(), model_.size());
+        const Member& member = members_[update.node];
+        if (update.incarnation < member.incarnation ||
+            (update.incarnation == member.incarnation && update.sequence <= member.sequence)) {
+            return fail(Code::update_duplicate, shown(update.sequence), shown(member.sequence));
+        }
+        if (update.base_version > header_->version) {
+            return fail(Code::update_from_future, shown(update.base_version), shown(header_->version));
+        }
+        if (staleness > staleness_limit_) {
+            return fail(Code::update_too_stale, shown(staleness), shown(staleness_limit_));
+        }
+        if (rounds && member.awaited == 0) return fail(Code::not_a_participant, update.node);
+        const std::size_t bad = first_beyond(update.values, component_limit_);
+        if (bad < update.values.size()) {
+            const bool finite = update.values[bad] - update.values[bad] == 0.0f;
+            return fail(finite ? Code::update_too_large : Code::not_finite, shown(bad));
+        }
+        return {};
+    }
+
+    void apply(float coefficient, ConstVector<float> values) {
+        if constexpr (Rule::payload == Payload::difference) {
+            for (std::size_t k = 0; k < model_.size(); ++k) model_[k] -= coefficient * values[k];
+        } else {
+            for (std::size_t k = 0; k < model_.size(); ++k) model_[k] += coefficient * (values[k] - model_[k]);
+        }
+    }
+
+    void gather(const Update& update, float coefficient) {
+        const float mass = rounds ? update.samples : 1.0f;
+        const float scale = coefficient * mass;
+        for (std::size_t k = 0; k < sum_.size(); ++k) sum_[k] += scale * update.values[k];
+        header_->mass += static_cast<double>(mass);
+        ++header_->gathered;
+        if (rounds) {
+            members_[update.node].awaited = 0;
+            --header_->awaited;
+        }
+    }
+
+    void flush() {
+        if (header_->gathered > 0) {
+            apply(static_cast<float>(1.0 / header_->mass), sum_);
+            std::fill(sum_.begin(), sum_.end(), 0.0f);
+            ++header_->version;
+        }
+        header_->gathered = header_->awaited = header_->open = 0;
+        header_->mass = 0.0;
+    }
+
+    Rule rule_;
+    std::uint64_t staleness_limit_;
+    float component_limit_;
+    std::span<std::byte> state_;
+    Header* header_ = nullptr;
+    std::span<Member> members_;
+    std::span<float> model_, sum_;
+};
+
+}  // namespace dunlin

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/aggregate/federated.hpp"
+
+namespace dunlin {
+
+struct ClientSettings {
+    std::uint32_t node = 0;
+    std::uint32_t incarnation = 0;  ///< of a client that starts without stored state
+    std::size_t dimension = 0;      ///< d
+    std::uint32_t local_steps = 1;  ///< Q
+    float local_rate = 0.05f;       ///< eta; with a Moreau envelope eta * lambda stays below 1
+    float prox_weight = 0.0f;       ///< mu of FedProx: pulls the local steps back to w_0
+    float samples = 1.0f;           ///< weight in a round's mean
+    Payload payload = Payload::difference;
+};
+
+/// A client of any federated method: PersA-FL, Algorithm 2 (Toghani, Lee and Uribe 2022).
+///
+///     download(w, t)        w_0 := w                                                        lines 3-4
+///     step(g), Q times      w_(q+1) := w_q - eta (g + mu (w_q - w_0))                       lines 7, 9, 12
+///     upload()              Delta := w_0 - w_Q, or w_Q                                      lines 14-15
+///
+/// g is a stochastic gradient of the client's objective at parameters(): option A, B or C is the adaptation that
+/// computed it. upload() may be called again until the next download and answers the same update under the same
+/// sequence number, which a server takes at most once; whoever drives the client stores `state()` before it sends.
+///
+/// The state is one block of the caller's arena. Movable, not copyable.
+class FederatedClient {
+public:
+    static constexpr std::size_t memory(std::size_t dimension) {
+        return Arena::bytes<Header>(1) + 2 * Arena::bytes<float>(dimension);
+    }
+
+    /// Errors: bad_setting.
+    static Result<FederatedClient> make(const ClientSettings& settings, Arena& arena) {
+        if (settings.dimension == 0) return fail(Code::bad_setting, 2);
+        if (settings.local_steps == 0) return fail(Code::bad_setting, 3);
+        if (!(settings.local_rate > 0.0f && settings.local_rate <= 1e3f)) return fail(Code::bad_setting, 4);
+        // A proximal step that overshoots w_0 diverges.
+        if (!(settings.prox_weight >= 0.0f && settings.prox_weight * settings.local_rate < 1.0f)) {
+            return fail(Code::bad_setting, 5);
+        }
+        if (!(settings.samples > 0.0f && settings.samples <= 1e9f)) return fail(Code::bad_setting, 6);
+        return FederatedClient(settings, arena);
+    }
+
+    FederatedClient(FederatedClient&&) = default;
+    FederatedClient& operator=(FederatedClient&&) = default;
+
+    /// Starts from a model of the server; whatever was under way is dropped. Errors: shape_mismatch, not_finite.
+    Result<void> download(ConstVector<float> model, std::uint64_t version) {
+        if (auto fit = check_finite(model, start_.size()); !fit) return fit;
+        std::copy(model.begin(), model.end(), start_.begin());
+        std::copy(model.begin(), model.end(), parameters_.begin());
+        header_->base_version = version;
+        header_->steps = 0;
+        header_->phase = training;
+        return {};
+    }
+
+    /// w_q, where the next gradient is to be taken.
+    ConstVector<float> parameters() const { return parameters_; }
+    /// Have all Q steps been taken?
+    bool done() const { return header_->phase != idle && header_->steps >= settings_.local_steps; }
+
+    /// One local step. Errors: no_model, local_steps (there were Q already), shape_mismatch, not_finite (of the
+    /// gradient, or of where it would lead); the client is then unchanged.
+    Result<void> step(ConstVector<float> gradient) {
+        if (header_->phase == idle) return fail(Code::no_model);
+        if (done()) return wrong_steps();
+        if (auto fit = check_finite(gradient, start_.size()); !fit) return fit;
+        for (std::size_t k = 0; k < gradient.size(); ++k) {
+            if (const float next = stepped(gradient, k); !(next - next == 0.0f)) {
+                return fail(Code::not_finite, static_cast<std::int64_t>(k));
+            }
+        }
+        for (std::size_t k = 0; k < gradient.size(); ++k) parameters_[k] = stepped(gradient, k);
+        ++header_->steps;
+        return {};
+    }
+
+    /// The update, a view of this client's memory until the next download. Errors: no_model, local_steps (not yet
+    /// Q).
+    Result<Update> upload() {
+        if (header_->phase == idle) return fail(Code::no_model);
+        if (!done()) return wrong_steps();
+        if (header_->phase == training) {
+            for (std::size_t k = 0; k < start_.size(); ++k) start_[k] -= parameters_[k];
+            ++header_->sequence;
+            header_->phase = delivered;
+        }
+        return Update{settings_.node,    static_cast<std::uint32_t>(header_->incarnation),
+                      header_->sequence, header_->base_version,
+                      settings_.samples, settings_.payload == Payload::difference ? start_ : parameters_};
+    }
+
+    std::span<const std::byte> state() const { return state_; }
+    /// Takes a state that this client stored, with the incarnation that it had. Errors: state_size, state_mismatch.
+    Result<void> restore(std::span<const std::byte> saved) { return restore_block(state_, saved, identity_words); }
+
+private:
+    static constexpr std::size_t identity_words = 3;
+
+    enum : std::uint64_t { idle, training, delivered };  // a phase; `delivered`: start_ holds Delta
+
+    struct Header {
+        std::uint64_t identity[identity_words];  ///< kind; node; dimension
+        std::uint64_t incarnation, sequence, base_version;
+        std::uint64_t steps, phase;
+    };
+
+    FederatedClient(const ClientSettings& settings, Arena& arena)
+        : settings_(settings), state_(arena.take<std::byte>(memory(settings.dimension))) {
+        Arena block(state_);
+        header_ = block.take<Header>(1).data();
+        start_ = block.take<float>(settings.dimension);
+        parameters_ = block.take<float>(settings.dimension);
+        const std::uint64_t identity[identity_words] = {0x46430001u, settings.node, settings.dimension};
+        std::copy_n(identity, identity_words, header_->identity);
+        header_->incarnation = settings.incarnation;
+    }
+
+    tl::unexpected<Error> wrong_steps() const {
+        return fail(Code::local_steps, static_cast<std::int64_t>(header_->steps), settings_.local_steps);
+    }
+
+    float stepped(ConstVector<float> gradient, std::size_t k) const {
+        const float pull = settings_.prox_weight * (parameters_[k] - start_[k]);
+        return parameters_[k] - settings_.local_rate * (gradient[k] + pull);
+    }
+
+    ClientSettings settings_;
+    std::span<std::byte> state_;
+    Header* header_ = nullptr;
+    std::span<float> start_, parameters_;
+};
+
+}  // namespace dunlin

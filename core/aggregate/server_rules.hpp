@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/aggregate/federated.hpp"
+#include "core/math.hpp"
+
+namespace dunlin {
+
+/// s(tau) = (1 + tau)^-exponent, how much less an update of staleness tau counts; exponent 0: all the same.
+inline float polynomial_staleness(std::uint64_t staleness, float exponent) {
+    if (exponent == 0.0f || staleness == 0) return 1.0f;
+    return portable::exp(-exponent * portable::log(1.0f + static_cast<float>(staleness)));
+}
+
+inline bool valid_rate(float rate) {
+    return rate > 0.0f && rate <= 1e3f;
+}
+
+/// PersA-FL, Algorithm 1 (Toghani, Lee and Uribe 2022): w := w - beta Delta as each update arrives. Which of the
+/// options A, B and C it is, the clients' gradients decide.
+struct PersaflRule {
+    static constexpr Payload payload = Payload::difference;
+    static constexpr Gathering gathering = Gathering::nothing;
+
+    float server_rate = 0.1f;  ///< beta; between 1/n and 5/n, since larger ones diverge under staleness
+
+    Result<void> check(std::uint32_t) const {
+        if (!valid_rate(server_rate)) return fail(Code::bad_setting, 0);
+        return {};
+    }
+    float coefficient(std::uint64_t) const { return server_rate; }
+    std::uint32_t gather_count() const { return 1; }
+};
+
+/// FedAsync (Xie et al. 2019): w := (1 - a) w + a w_i with a = alpha (1 + tau)^-exponent.
+struct FedAsyncRule {
+    static constexpr Payload payload = Payload::model;
+    static constexpr Gathering gathering = Gathering::nothing;
+
+    float mixing = 0.6f;              ///< alpha, in (0, 1]
+    float staleness_exponent = 0.5f;  ///< >= 0
+
+    Result<void> check(std::uint32_t) const {
+        if (!(mixing > 0.0f && mixing <= 1.0f)) return fail(Code::bad_setting, 0);
+        if (!(staleness_exponent >= 0.0f && staleness_exponent <= 10.0f)) return fail(Code::bad_setting, 1);
+        return {};
+    }
+    float coefficient(std::uint64_t staleness) const {
+        return mixing * polynomial_staleness(staleness, staleness_exponent);
+    }
+    std::uint32_t gather_count() const { return 1; }
+};
+
+/// FedBuff (Nguyen et al. 2021): the mean of K updates, whoever sent them, each scaled by (1 + tau)^-exponent.
+struct FedBuffRule {
+    static constexpr Payload payload = Payload::difference;
+    static constexpr Gathering gathering = Gathering::updates;
+
+    float server_rate = 1.0f;         ///< eta_g
+    std::uint32_t buffer_size = 10;   ///< K, at most n
+    float staleness_exponent = 0.5f;  ///< >= 0
+
+    /// Errors: bad_setting; buffer_exceeds_fleet.
+    Result<void> check(std::uint32_t nodes) const {
+        if (!valid_rate(server_rate)) return fail(Code::bad_setting, 0);
+        if (buffer_size == 0) return fail(Code::bad_setting, 1);
+        if (buffer_size > nodes) return fail(Code::buffer_exceeds_fleet, buffer_size, nodes);
+        if (!(staleness_exponent >= 0.0f && staleness_exponent <= 10.0f)) return fail(Code::bad_setting, 2);
+        return {};
+    }
+    float coefficient(std::uint64_t staleness) const {
+        return server_rate * polynomial_staleness(staleness, staleness_exponent);
+    }
+    std::uint32_t gather_count() const { return buffer_size; }
+};
+
+/// Synchronous rounds: the mean of all participants' updates, weighted by their samples. With server_rate 1 and
+/// plain gradients it is FedAvg (McMahan et al. 2017), FedProx (Li et al. 2020) if the clients' proximal weight is
+/// positive, Per-FedAvg (Fallah et al. 2020) with MAML gradients; with those of the Moreau envelope and
+/// server_rate beta it is pFedMe (Dinh et al. 2020), (1 - beta) w + beta mean of w_i.
+struct FedAvgRule {
+    static constexpr Payload payload = Payload::difference;
+    static constexpr Gathering gathering = Gathering::participants;
+
+    float server_rate = 1.0f;  ///< beta
+
+    Result<void> check(std::uint32_t) const {
+        if (!valid_rate(server_rate)) return fail(Code::bad_setting, 0);
+        return {};
+    }
+    float coefficient(std::uint64_t) const { return server_rate; }
+    std::uint32_t gather_count() const { return 0; }
+};
+
+static_assert(Server<FederatedServer<PersaflRule>> && Server<FederatedServer<FedAsyncRule>> &&
+              Server<FederatedServer<FedBuffRule>> && Server<FederatedServer<FedAvgRule>>);
+
+}  // namespace dunlin

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aggregate_memory.hpp"
+#include "allocations.hpp"
+#include "core/aggregate/dpsgd.hpp"
+#include "core/aggregate/federated_client.hpp"
+#include "core/aggregate/pars_push.hpp"
+#include "core/aggregate/server_rules.hpp"
+
+#include <vector>
+
+using namespace dunlin;
+using namespace dunlin::test;
+
+TEST_CASE("aggregation allocates nothing, and takes from its arena what it said") {
+    const std::size_t bytes = ParsPush<>::memory(5, 2) + Dpsgd::memory(5, 2) +
+                              FederatedServer<FedAvgRule>::memory(5, 3) + FederatedClient::memory(5);
+    Memory memory(bytes);
+    const std::uint32_t others[] = {1, 2}, degrees[] = {2, 2};
+    const float start[5] = {1, 2, 3, 4, 5}, gradient[5] = {1, 1, 1, 1, 1};
+    const Mass sums[5] = {};
+
+    const std::size_t before = allocations();
+    Arena arena = memory.arena();
+    ParsPushSettings settings;
+    settings.network.nodes = 3;
+    settings.network.dimension = 5;
+    settings.network.in_neighbours = others;
+    settings.network.out_degree = 2;
+    settings.network.largest_value = 10.0f;
+    auto push = ParsPush<>::make(settings, start, arena);
+    auto mixing = Dpsgd::make({0, 3, 5, others, degrees, {}}, start, arena);
+    auto server = FederatedServer<FedAvgRule>::make({.nodes = 3, .dimension = 5}, {}, start, arena);
+    auto client = FederatedClient::make({.node = 1, .dimension = 5}, arena);
+    bool done = push && mixing && server && client && server->begin_round({others, 1});
+    for (int tick = 0; done && tick < 3; ++tick) {
+        done = push->receive({1, tick, sums, 0}) && push->wake(tick, gradient) &&
+               mixing->receive({2, tick, start, 0}) && mixing->wake(tick, gradient) && push->restore(push->state());
+    }
+    done = done && client->download(server->model(), 0) && client->step(gradient) &&
+           server->receive(*client->upload()).outcome == Outcome::applied;
+    const std::size_t after = allocations();
+
+    CHECK(done);
+    CHECK(after == before);
+    CHECK(arena.used() == bytes);
+    const std::vector<int> probe(100);
+#if !defined(__SANITIZE_ADDRESS__)
+    CHECK(allocations() > after);  // the counter counts
+#endif
+}
