@@ -47,7 +47,7 @@ struct Gossip {
 
     Payload speak(std::uint32_t node) {
         Payload payload = *network.allocate(sizeof(std::uint64_t));
-        payload.as<std::uint64_t>()[0] = state[node] = scramble(state[node], node);
+        payload.writable<std::uint64_t>()[0] = state[node] = scramble(state[node], node);
         return payload;
     }
 
@@ -110,8 +110,8 @@ TEST_CASE("the trace covers payloads, tags and times") {
     const auto trace = [&](std::uint64_t word, std::uint64_t tag, Time time) {
         Network network = *Network::create(graph, {}, Gossip::settings(1));
         Payload payload = *network.allocate(12);
-        std::memset(payload.bytes().data(), 0, 12);
-        payload.as<std::uint64_t>()[0] = word;
+        std::memset(payload.writable().data(), 0, 12);
+        payload.writable<std::uint64_t>()[0] = word;
         Event event;
         REQUIRE(network.set_timer(0, time));
         REQUIRE(network.next(event));
@@ -265,10 +265,10 @@ TEST_CASE("payloads of every size are aligned and hold what they are given") {
     for (std::size_t size = 0; size < 5000; size = size * 5 / 4 + 1) {
         Payload payload = *pool.allocate(size);
         REQUIRE(payload.size() == size);
-        REQUIRE(reinterpret_cast<std::uintptr_t>(payload.bytes().data()) % 64 == 0);
-        std::memset(payload.bytes().data(), 0xab, size);
+        REQUIRE(reinterpret_cast<std::uintptr_t>(payload.as().data()) % 64 == 0);
+        std::memset(payload.writable().data(), 0xab, size);
         const Payload copy = payload;
-        CHECK(copy.bytes().data() == payload.bytes().data());
+        CHECK(copy.as().data() == payload.as().data());
     }
     CHECK(pool.in_use() == 0);
 }

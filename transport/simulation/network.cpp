@@ -114,7 +114,7 @@ Result<void> Network::send(std::uint32_t link, const Payload& payload, std::uint
     Payload::Buffer* buffer = payload.buffer_;
     if (buffer != nullptr) buffer->add_reference();
     if (buffer != nullptr && settings_.trace_payloads && !buffer->fingerprinted) {
-        buffer->fingerprint = fingerprint(payload.bytes());
+        buffer->fingerprint = fingerprint(payload.as());
         buffer->fingerprinted = true;
     }
     const Link& state = links_[link];

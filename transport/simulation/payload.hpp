@@ -31,19 +31,15 @@ public:
     ~Payload();
 
     std::size_t size() const;
-    /// Aligned to 64 bytes.
-    std::span<std::byte> bytes();
-    std::span<const std::byte> bytes() const;
-    /// The bytes as an array of T; a rest that does not fill a T is left out.
-    template <class T>
-    std::span<T> as() {
-        static_assert(std::is_trivially_copyable_v<T>);
-        return {reinterpret_cast<T*>(bytes().data()), size() / sizeof(T)};
-    }
-    template <class T>
+    /// The bytes, aligned to 64, as an array of T; a rest that does not fill a T is left out.
+    template <class T = std::byte>
     std::span<const T> as() const {
-        static_assert(std::is_trivially_copyable_v<T>);
-        return {reinterpret_cast<const T*>(bytes().data()), size() / sizeof(T)};
+        return {data<T>(), size() / sizeof(T)};
+    }
+    /// The same to write to; for the maker, before the first send.
+    template <class T = std::byte>
+    std::span<T> writable() {
+        return {data<T>(), size() / sizeof(T)};
     }
 
 private:
@@ -52,6 +48,8 @@ private:
     struct Buffer;
 
     explicit Payload(Buffer* buffer) : buffer_(buffer) {}
+    template <class T>
+    T* data() const;
 
     Buffer* buffer_ = nullptr;
 };
@@ -114,13 +112,10 @@ inline std::size_t Payload::size() const {
     return buffer_ != nullptr ? buffer_->size : 0;
 }
 
-inline std::span<std::byte> Payload::bytes() {
-    return buffer_ != nullptr ? std::span(buffer_->data(), buffer_->size) : std::span<std::byte>{};
-}
-
-inline std::span<const std::byte> Payload::bytes() const {
-    return buffer_ != nullptr ? std::span<const std::byte>(buffer_->data(), buffer_->size)
-                              : std::span<const std::byte>{};
+template <class T>
+T* Payload::data() const {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return buffer_ != nullptr ? reinterpret_cast<T*>(buffer_->data()) : nullptr;
 }
 
 }  // namespace dunlin::simulation
