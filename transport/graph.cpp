@@ -102,13 +102,9 @@ Result<void> strongly_connected(const Graph& graph) {
 }
 
 Result<void> undirected(const Graph& graph) {
-    for (std::uint32_t i = 0; i < graph.nodes(); ++i) {
-        const auto out = graph.out(i), in = graph.in(i);
-        const auto [there, back] = std::mismatch(out.begin(), out.end(), in.begin(), in.end());
-        // Both lists ascend, so at the first difference the smaller of the two has no counterpart.
-        if (there != out.end() && (back == in.end() || *there < *back))
-            return fail(Code::graph_not_undirected, i, *there);
-        if (back != in.end()) return fail(Code::graph_not_undirected, *back, i);
+    for (std::uint32_t k = 0; k < graph.edges(); ++k) {
+        if (!graph.find(graph.target(k), graph.source(k)))
+            return fail(Code::graph_not_undirected, graph.source(k), graph.target(k));
     }
     return {};
 }
