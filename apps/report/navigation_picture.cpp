@@ -135,6 +135,11 @@ private:
             out.push_back(at(cell, own));
             before = &cell;
         }
+        if (!out.empty() && panel_.trajectories[trajectory].success) {  // what arrived ends in the star
+            for (const Cell& goal : panel_.goals) {
+                if (goal.row == before->row && goal.column == before->column) out.back() = at(goal, {});
+            }
+        }
         return out;
     }
 
