@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envs/data_table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace dunlin {
+namespace {
+
+struct Point {
+    float x, y;
+};
+
+/// Ten glyphs, each one line drawn without lifting the pen, in a square of side 1 whose corner is top left.
+constexpr int most_points = 12;
+struct Glyph {
+    int count;
+    std::array<Point, most_points> points;
+};
+constexpr std::array<Glyph, 10> glyphs{{
+    {9,
+     {{{.50f, .14f},
+       {.34f, .22f},
+       {.28f, .50f},
+       {.34f, .78f},
+       {.50f, .86f},
+       {.66f, .78f},
+       {.72f, .50f},
+       {.66f, .22f},
+       {.50f, .14f}}}},
+    {3, {{{.36f, .30f}, {.54f, .14f}, {.54f, .86f}}}},
+    {7, {{{.28f, .30f}, {.38f, .16f}, {.60f, .15f}, {.70f, .30f}, {.62f, .50f}, {.28f, .85f}, {.74f, .85f}}}},
+    {9,
+     {{{.29f, .20f},
+       {.48f, .14f},
+       {.67f, .22f},
+       {.65f, .40f},
+       {.46f, .48f},
+       {.68f, .58f},
+       {.70f, .76f},
+       {.50f, .86f},
+       {.28f, .80f}}}},
+    {4, {{{.62f, .86f}, {.60f, .14f}, {.24f, .62f}, {.78f, .62f}}}},
+    {8,
+     {{{.70f, .15f},
+       {.36f, .15f},
+       {.32f, .46f},
+       {.55f, .42f},
+       {.70f, .56f},
+       {.68f, .76f},
+       {.50f, .86f},
+       {.28f, .80f}}}},
+    {9,
+     {{{.64f, .15f},
+       {.42f, .30f},
+       {.30f, .56f},
+       {.34f, .78f},
+       {.52f, .86f},
+       {.68f, .76f},
+       {.68f, .60f},
+       {.52f, .50f},
+       {.32f, .62f}}}},
+    {3, {{{.26f, .16f}, {.74f, .16f}, {.44f, .86f}}}},
+    {9,
+     {{{.50f, .48f},
+       {.33f, .32f},
+       {.50f, .14f},
+       {.67f, .32f},
+       {.50f, .48f},
+       {.30f, .68f},
+       {.50f, .86f},
+       {.70f, .68f},
+       {.50f, .48f}}}},
+    {9,
+     {{{.68f, .38f},
+       {.50f, .50f},
+       {.33f, .42f},
+       {.33f, .24f},
+       {.50f, .14f},
+       {.66f, .22f},
+       {.68f, .38f},
+       {.66f, .64f},
+       {.54f, .86f}}}},
+}};
+
+float distance(Point p, Point a, Point b) {
+    const float dx = b.x - a.x, dy = b.y - a.y;
+    const float along = ((p.x - a.x) * dx + (p.y - a.y) * dy) / std::max(dx * dx + dy * dy, 1e-9f);
+    const float t = std::clamp(along, 0.0f, 1.0f);
+    return std::hypot(p.x - a.x - t * dx, p.y - a.y - t * dy);
+}
+
+/// The glyph as one hand writes it once.
+Glyph write(Glyph glyph, float wobble, Stream& random) {
+    const float turn = 0.16f * wobble * random.normal(), shear = 0.16f * wobble * random.normal();
+    const float wide = 1.0f + 0.12f * wobble * random.normal(), high = 1.0f + 0.10f * wobble * random.normal();
+    const float right = 0.05f * wobble * random.normal(), down = 0.05f * wobble * random.normal();
+    const float cosine = std::cos(turn), sine = std::sin(turn);
+    for (int k = 0; k < glyph.count; ++k) {
+        Point& p = glyph.points[static_cast<std::size_t>(k)];
+        const float x = (p.x - 0.5f + 0.03f * wobble * random.normal()) * wide;
+        const float y = (p.y - 0.5f + 0.03f * wobble * random.normal()) * high;
+        const float leaning = x + shear * y;
+        p = {0.5f + right + cosine * leaning - sine * y, 0.5f + down + sine * leaning + cosine * y};
+    }
+    return glyph;
+}
+
+}  // namespace
+
+Result<DataTable> draw_digits(const DigitSettings& s, std::uint64_t seed) {
+    if (s.rows < 1 || s.rows > 10'000'000) return fail(Code::bad_setting, 0);
+    if (s.side < 4 || s.side > 64) return fail(Code::bad_setting, 1);
+    if (!(s.wobble >= 0.0f && s.wobble <= 10.0f)) return fail(Code::bad_setting, 2);
+    if (!(s.noise >= 0.0f && s.noise <= 10.0f)) return fail(Code::bad_setting, 3);
+
+    DataTable table;
+    table.features = s.side * s.side;
+    table.classes = 10;
+    table.image_height = table.image_width = s.side;
+    table.values.reserve(static_cast<std::size_t>(s.rows) * static_cast<std::size_t>(table.features));
+    constexpr std::uint32_t everyone = (1u << 24) - 1;  // the stream that belongs to no node
+    const Stream all(seed, everyone, Purpose::data);
+    const float pixel = 1.0f / static_cast<float>(s.side);
+    for (int row = 0; row < s.rows; ++row) {
+        Stream random = all.lane(static_cast<std::uint32_t>(row));
+        const int digit = row % 10;
+        const Glyph glyph = write(glyphs[static_cast<std::size_t>(digit)], s.wobble, random);
+        const float pen = std::max(0.02f, 0.05f + 0.015f * s.wobble * random.normal());
+        table.labels.push_back(static_cast<std::uint8_t>(digit));
+        for (int k = 0; k < table.features; ++k) {
+            const Point p{(static_cast<float>(k % s.side) + 0.5f) * pixel,
+                          (static_cast<float>(k / s.side) + 0.5f) * pixel};
+            float nearest = 2.0f;
+            for (std::size_t j = 1; j < static_cast<std::size_t>(glyph.count); ++j)
+                nearest = std::min(nearest, distance(p, glyph.points[j - 1], glyph.points[j]));
+            const float ink = std::clamp(1.0f - (nearest - pen) / pixel, 0.0f, 1.0f);
+            table.values.push_back(ink + s.noise * random.normal());
+        }
+    }
+    return table;
+}
+
+}  // namespace dunlin

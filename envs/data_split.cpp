@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envs/data_split.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace dunlin {
+namespace {
+
+using Rows = std::vector<std::uint32_t>;
+
+template <class T>
+void shuffle(std::vector<T>& list, Stream& random) {
+    for (std::size_t k = list.size(); k > 1; --k)
+        std::swap(list[k - 1], list[random.below(static_cast<std::uint32_t>(k))]);
+}
+
+Rows shuffled_rows(const DataTable& table, Stream& random) {
+    Rows rows(table.rows());
+    std::iota(rows.begin(), rows.end(), 0u);
+    shuffle(rows, random);
+    return rows;
+}
+
+std::vector<Rows> rows_by_label(const DataTable& table, Stream& random) {
+    std::vector<Rows> by_label(static_cast<std::size_t>(table.classes));
+    for (std::uint32_t row : shuffled_rows(table, random)) by_label[table.labels[row]].push_back(row);
+    return by_label;
+}
+
+std::vector<Rows> split_uniform(const DataTable& table, std::size_t count, Stream& random) {
+    std::vector<Rows> nodes(count);
+    const Rows rows = shuffled_rows(table, random);
+    for (std::size_t k = 0; k < rows.size(); ++k) nodes[k % count].push_back(rows[k]);
+    return nodes;
+}
+
+/// Each node in turn takes the labels that the fewest others hold, so that every label finds holders.
+std::vector<Rows> split_labels(const DataTable& table, std::size_t count, int labels_per_node, Stream& random) {
+    std::vector<Rows> holders(static_cast<std::size_t>(table.classes));
+    std::vector<std::size_t> labels(holders.size());
+    std::iota(labels.begin(), labels.end(), std::size_t{0});
+    for (std::size_t node = 0; node < count; ++node) {
+        shuffle(labels, random);
+        std::stable_sort(labels.begin(), labels.end(),
+                         [&](std::size_t a, std::size_t b) { return holders[a].size() < holders[b].size(); });
+        for (int k = 0; k < labels_per_node; ++k)
+            holders[labels[static_cast<std::size_t>(k)]].push_back(static_cast<std::uint32_t>(node));
+    }
+    std::vector<Rows> nodes(count);
+    const std::vector<Rows> by_label = rows_by_label(table, random);
+    for (std::size_t label = 0; label < by_label.size(); ++label) {
+        const Rows& takers = holders[label];
+        for (std::size_t k = 0; k < by_label[label].size() && !takers.empty(); ++k)
+            nodes[takers[k % takers.size()]].push_back(by_label[label][k]);
+    }
+    return nodes;
+}
+
+std::vector<Rows> split_skewed(const DataTable& table, std::size_t count, const SplitSettings& s, Stream& random) {
+    std::size_t each = table.rows() / count;
+    if (s.train_limit > 0) {
+        const float wanted = std::ceil(static_cast<float>(s.train_limit) / (1.0f - s.test_fraction));
+        each = std::min(each, static_cast<std::size_t>(wanted));
+    }
+    const auto main_part = static_cast<std::size_t>(std::lround(s.skew * static_cast<float>(each)));
+    std::vector<Rows> nodes(count), by_label = rows_by_label(table, random);
+    for (std::size_t node = 0; node < count; ++node) {
+        Rows& pool = by_label[node % by_label.size()];
+        const std::size_t taken = std::min(main_part, pool.size());
+        nodes[node].assign(pool.end() - static_cast<std::ptrdiff_t>(taken), pool.end());
+        pool.resize(pool.size() - taken);
+    }
+    Rows rest;
+    for (const Rows& pool : by_label) rest.insert(rest.end(), pool.begin(), pool.end());
+    shuffle(rest, random);
+    for (Rows& node : nodes) {
+        for (; node.size() < each; rest.pop_back()) node.push_back(rest.back());
+    }
+    return nodes;
+}
+
+/// Gamma(shape, 1) by rejection (Marsaglia and Tsang 2000).
+double draw_gamma(double shape, Stream& random) {
+    if (shape < 1.0) return draw_gamma(shape + 1.0, random) * std::pow(1.0 - random.uniform_double(), 1.0 / shape);
+    const double d = shape - 1.0 / 3.0, c = 1.0 / std::sqrt(9.0 * d);
+    for (;;) {
+        const double x = random.normal(), v = std::pow(1.0 + c * x, 3);
+        if (v > 0.0 && std::log(1.0 - random.uniform_double()) < 0.5 * x * x + d - d * v + d * std::log(v))
+            return d * v;
+    }
+}
+
+std::vector<Rows> split_dirichlet(const DataTable& table, std::size_t count, double alpha, Stream& random) {
+    std::vector<Rows> nodes(count);
+    for (const Rows& rows : rows_by_label(table, random)) {
+        std::vector<double> parts(count);
+        for (double& part : parts) part = draw_gamma(alpha, random);
+        const double total = std::accumulate(parts.begin(), parts.end(), 1e-300);
+        double sum = 0.0;
+        std::size_t at = 0;
+        for (std::size_t node = 0; node < count; ++node) {
+            sum += parts[node];
+            const auto end = static_cast<std::size_t>(std::lround(sum / total * static_cast<double>(rows.size())));
+            for (; at < end; ++at) nodes[node].push_back(rows[at]);
+        }
+    }
+    return nodes;
+}
+
+std::vector<Rows> split_users(const DataTable& table) {
+    std::vector<Rows> nodes(static_cast<std::size_t>(*std::max_element(table.users.begin(), table.users.end())) +
+                            1);
+    for (std::size_t row = 0; row < table.rows(); ++row)
+        nodes[static_cast<std::size_t>(table.users[row])].push_back(static_cast<std::uint32_t>(row));
+    return nodes;
+}
+
+std::size_t test_rows(const Rows& rows, const SplitSettings& s) {
+    return static_cast<std::size_t>(std::ceil(s.test_fraction * static_cast<float>(rows.size())));
+}
+
+bool nobody_starves(const std::vector<Rows>& nodes, const SplitSettings& s) {
+    return std::all_of(nodes.begin(), nodes.end(), [&](const Rows& r) { return r.size() > test_rows(r, s); });
+}
+
+}  // namespace
+
+Result<std::vector<NodeRows>> split_rows(const DataTable& table, const SplitSettings& s, std::uint64_t seed) {
+    if (s.kind == Split::users && table.users.empty()) return fail(Code::bad_setting, 0);
+    const bool good[] = {s.nodes >= 1 && s.nodes < 1 << 24,
+                         s.labels_per_node >= 1 && s.labels_per_node <= table.classes,
+                         s.skew >= 0.0f && s.skew <= 1.0f,
+                         s.alpha > 0.0f && s.alpha <= 1e6f,
+                         s.test_fraction >= 0.0f && s.test_fraction < 1.0f,
+                         s.train_limit >= 0};
+    for (std::int64_t k = 0; k < std::ssize(good); ++k) {
+        if (!good[k]) return fail(Code::bad_setting, k + 1);
+    }
+    constexpr std::uint32_t everyone = (1u << 24) - 1;  // the stream that belongs to no node
+    Stream random(seed, everyone, Purpose::data);
+    const auto count = static_cast<std::size_t>(s.nodes);
+    std::vector<Rows> rows;
+    switch (s.kind) {
+        case Split::uniform:
+            rows = split_uniform(table, count, random);
+            break;
+        case Split::labels:
+            rows = split_labels(table, count, s.labels_per_node, random);
+            break;
+        case Split::skew:
+            rows = split_skewed(table, count, s, random);
+            break;
+        case Split::dirichlet:  // a small alpha starves nodes: drawn anew
+            for (int attempt = 0; attempt < 100 && (rows.empty() || !nobody_starves(rows, s)); ++attempt)
+                rows = split_dirichlet(table, count, s.alpha, random);
+            break;
+        case Split::users:
+            rows = split_users(table);
+    }
+
+    std::vector<NodeRows> nodes(rows.size());
+    for (std::size_t k = 0; k < nodes.size(); ++k) {
+        Stream own(seed, static_cast<std::uint32_t>(k), Purpose::data);
+        Rows& all = rows[k];
+        shuffle(all, own);
+        const std::size_t test = test_rows(all, s);
+        if (all.size() <= test) return fail(Code::too_few_rows, static_cast<std::int64_t>(k), std::ssize(all));
+        const auto limit = s.train_limit > 0 ? static_cast<std::size_t>(s.train_limit) : all.size();
+        const auto boundary = all.begin() + static_cast<std::ptrdiff_t>(test);
+        nodes[k].test.assign(all.begin(), boundary);
+        nodes[k].train.assign(boundary, boundary + static_cast<std::ptrdiff_t>(std::min(limit, all.size() - test)));
+        if (!s.conflicting) continue;
+        nodes[k].relabel.resize(static_cast<std::size_t>(table.classes));
+        std::iota(nodes[k].relabel.begin(), nodes[k].relabel.end(), std::uint8_t{0});
+        shuffle(nodes[k].relabel, own);
+    }
+    return nodes;
+}
+
+std::vector<std::uint32_t> training_rows(std::span<const NodeRows> nodes) {
+    Rows all;
+    for (const NodeRows& node : nodes) all.insert(all.end(), node.train.begin(), node.train.end());
+    return all;
+}
+
+}  // namespace dunlin
