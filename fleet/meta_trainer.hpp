@@ -95,41 +95,33 @@ public:
         return {};
     }
 
-    /// Takes the meta-parameters to an environment, which may be one that was never trained on, by `steps` steps of
-    /// the inner loop; visit(k, theta_k) is called for k = 0 (the meta-parameters) to `steps`. These draws do not
-    /// count as training. `random` has a purpose other than Purpose::rollout.
+    /// Takes parameters w to environments, which need not be those of training (of the same sizes), by `steps`
+    /// steps of the inner loop each, in parallel: visit(number, k, theta_k, task) is called for k = 0 (w itself) to
+    /// `steps`, for different environments from different threads. The visitor may draw from `task` with a stream
+    /// of its own. These draws do not count as training. Different `epoch`s draw different numbers, the same one
+    /// the same.
     template <class Visit>
-    void adapt(const E& environment, int steps, Stream random, Visit&& visit) {
-        adapt_from(parameters(), environment, steps, random, std::forward<Visit>(visit));
-    }
-
-    /// The same for many environments at once, in parallel: visit(task, k, theta_k) for different tasks runs in
-    /// different threads.
-    template <class Visit>
-    void adapt_all(const std::vector<E>& environments, int steps, std::uint32_t epoch, Visit&& visit) {
+    void adapt(ConstVector<float> w, const std::vector<E>& environments, int steps, std::uint32_t epoch,
+               Visit&& visit) {
         workers_.run(static_cast<int>(environments.size()), [&](int number, int worker) {
+            Bench& bench = *benches_[static_cast<std::size_t>(worker)];
             Stream random(settings_.seed, static_cast<std::uint32_t>(number), Purpose::evaluate);
-            // Evaluations at different times draw different numbers, however many epochs each takes.
-            random.seek_epoch(epoch << 10);
-            adapt_on(*benches_[static_cast<std::size_t>(worker)], parameters(),
-                     environments[static_cast<std::size_t>(number)], steps, random,
-                     [&](int k, ConstVector<float> theta) { visit(number, k, theta); });
+            random.seek_epoch(epoch * epochs_per_adaptation);
+            const std::size_t d = w.size();
+            const Vector<float> personal = bench.scratch.first(d), g = bench.scratch.subspan(d, d);
+            const MoreauEnvelope inner = settings_.meta.adaptation();
+            std::ranges::copy(w, personal.begin());
+            for (int k = 0;; ++k) {
+                bench.task.set_environment(environments[static_cast<std::size_t>(number)]);
+                visit(number, k, ConstVector<float>(personal), bench.task);
+                if (k == steps) return;
+                bench.task.set_environment(environments[static_cast<std::size_t>(number)]);
+                bench.task.draw(0, ConstVector<float>(personal), random);
+                inner.step<float>(bench.task, w, personal, g);
+            }
         });
     }
-
-    template <class Visit>
-    void adapt_from(ConstVector<float> w, const E& environment, int steps, Stream& random, Visit&& visit) {
-        adapt_on(*benches_.front(), w, environment, steps, random, visit);
-    }
-
-    /// Draws `slot` 0 of a task that this trainer keeps for the purpose: trajectories under theta, for pictures and
-    /// sampled evaluation.
-    const Task& sample(const E& environment, ConstVector<float> theta, Stream& random) {
-        Bench& bench = *benches_.front();
-        bench.task.set_environment(environment);
-        bench.task.draw(0, theta, random);
-        return bench.task;
-    }
+    static constexpr std::uint32_t epochs_per_adaptation = 4096;  ///< more than the steps of any adaptation
 
     MetaTrainerState save() {
         MetaTrainerState state;
@@ -212,22 +204,6 @@ private:
             all.resize(count);
         }
         return all;
-    }
-
-    template <class Visit>
-    void adapt_on(Bench& bench, ConstVector<float> w, const E& environment, int steps, Stream& random,
-                  Visit&& visit) {
-        const std::size_t d = w.size();
-        const Vector<float> personal = bench.scratch.first(d), g = bench.scratch.subspan(d, d);
-        const MoreauEnvelope inner = settings_.meta.adaptation();
-        bench.task.set_environment(environment);
-        std::ranges::copy(w, personal.begin());
-        visit(0, ConstVector<float>(personal));
-        for (int k = 1; k <= steps; ++k) {
-            bench.task.draw(0, ConstVector<float>(personal), random);
-            inner.step<float>(bench.task, w, personal, g);
-            visit(k, ConstVector<float>(personal));
-        }
     }
 
     Policy policy_;

@@ -121,6 +121,17 @@ public:
         return batches_[static_cast<std::size_t>(slot)].reached[static_cast<std::size_t>(column)];
     }
 
+    /// A continuous action's first two numbers.
+    std::array<S, 2> action_at(int slot, int column) const {
+        const Batch& batch = batches_[static_cast<std::size_t>(slot)];
+        int h = 0;
+        while (h + 1 < batch.rollout.length() && batch.rollout.first(h + 1) <= column) ++h;
+        const S* first = batch.actions.data() +
+                         static_cast<std::ptrdiff_t>(batch.rollout.first(h)) * policy_.actions() +
+                         (column - batch.rollout.first(h));
+        return {first[0], policy_.actions() > 1 ? first[batch.rollout.width(h)] : S(0)};
+    }
+
     void draw(int slot, ConstVector<S> w, Stream& random);
     S value(int slot, ConstVector<S>) const { return -batches_[static_cast<std::size_t>(slot)].mean_return; }
     void gradient(int slot, ConstVector<S> w, Vector<S> out) { differentiate(slot, w, out, Weights::advantages); }

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/problem.hpp"
+
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+/// What is wrong and what to do; {0} and {1} are the error's two numbers. No default: the compiler names the code
+/// that has no sentence.
+std::string_view sentence(Code code) {
+    switch (code) {
+        case Code::no_layers:
+            return "a network without a layer; give it an output";
+        case Code::too_many_layers:
+            return "{0} layers, of at most {1}; remove hidden layers";
+        case Code::bad_width:
+            return "layer {1} has {0} units; give it between 1 and 65536";
+        case Code::shape_mismatch:
+            return "{0} numbers where {1} are expected; it belongs to another model or setting";
+        case Code::out_of_range:
+            return "{0} is out of range (limit {1})";
+        case Code::too_little_memory:
+            return "{0} bytes of memory where {1} are needed";
+        case Code::not_finite:
+            return "NaN or infinity at parameter {0}; use smaller steps";
+        case Code::unknown_kernels:
+            return "no such kernels; use fast, reference, baseline, avx2, avx512 or neon";
+        case Code::unsupported_kernels:
+            return "this processor cannot run these kernels; use fast, or see `dunlin --version`";
+        case Code::map_header:
+            return "line {0}: expected the header lines 'type octile', 'height N', 'width N', 'map'";
+        case Code::map_size:
+            return "a map of {0} x {1} cells; each side must be between 1 and 256";
+        case Code::map_row_length:
+            return "line {0} has {1} characters, unlike the map's width; make all rows equally long";
+        case Code::map_truncated:
+            return "the file ends after {0} of {1} rows; get a whole copy";
+        case Code::map_character:
+            return "line {0}, column {1}: not a map character; use '.' for free and '#', '@' or 'T' for walls";
+        case Code::map_no_free_cell:
+            return "no free cell; a map needs at least two";
+        case Code::goal_outside:
+            return "the goal (row {0}, column {1}) is not on the map; rows and columns count from 0";
+        case Code::goal_in_wall:
+            return "the goal (row {0}, column {1}) is inside a wall; choose a free cell";
+        case Code::start_in_wall:
+            return "the start (row {0}, column {1}) is inside a wall or off the map; choose a free cell";
+        case Code::goal_unreachable:
+            return "no start leads to the goal (row {0}, column {1}); choose another goal or open a wall";
+        case Code::not_a_permutation:
+            return "entry {0} repeats or is out of range; list each action 0 to 4 once";
+        case Code::start_is_goal:
+            return "the start (row {0}, column {1}) is the goal; choose another cell";
+        case Code::wall_outside:
+            return "the wall (row {0}, column {1}) is not on the map";
+        case Code::map_rest:
+            return "line {0}: text after the last row; remove it or correct the height";
+        case Code::mass_too_large:
+            return "the fleet's total mass {0} exceeds {1}; use fewer fraction bits";
+        case Code::mass_overflow:
+            return "component {0} leaves the fixed-point range; use smaller steps or fewer fraction bits";
+        case Code::bad_setting:
+            return "setting {0} is out of its range";
+        case Code::bad_neighbours:
+            return "entry {0} of the neighbours is not ascending, no node, or the node itself";
+        case Code::no_neighbours:
+            return "a node that hears nobody or that nobody hears; add edges";
+        case Code::tick_not_newer:
+            return "tick {0} is not after tick {1}";
+        case Code::unknown_sender:
+            return "node {0} is not a neighbour";
+        case Code::impossible_weight:
+            return "node {0} sent an impossible push-sum weight";
+        case Code::state_mismatch:
+            return "saved state of another machine (word {0})";
+        case Code::state_size:
+            return "{0} bytes of saved state where {1} are expected";
+        case Code::buffer_exceeds_fleet:
+            return "a buffer of {0} updates for {1} nodes never fills; use at most the number of nodes";
+        case Code::update_duplicate:
+            return "update {0} was applied already (newest: {1})";
+        case Code::update_too_stale:
+            return "an update {0} versions old, of at most {1}";
+        case Code::update_from_future:
+            return "an update from version {0}, newer than the server's {1}";
+        case Code::update_too_large:
+            return "component {0} of the update exceeds the limit";
+        case Code::not_a_participant:
+            return "node {0} has no part in this round, or has delivered";
+        case Code::round_open:
+            return "the round still waits for {0} updates";
+        case Code::round_closed:
+            return "no round is running";
+        case Code::bad_participants:
+            return "entry {0} of the participants is not ascending or no node";
+        case Code::no_model:
+            return "no model was downloaded yet";
+        case Code::local_steps:
+            return "{0} local steps were taken of {1}";
+        case Code::file_missing:
+            return "cannot be opened; check the path and the permissions";
+        case Code::file_truncated:
+            return "{0} bytes where {1} are expected; the file is cut off, get a whole copy";
+        case Code::file_magic:
+            return "not a file of this kind";
+        case Code::file_version:
+            return "version {0}, but this program understands versions up to {1}; update Dunlin";
+        case Code::file_checksum:
+            return "the checksum is {0:#x} and should be {1:#x}; the file is damaged, get another copy";
+        case Code::file_too_large:
+            return "{0} bytes, of at most {1}";
+        case Code::file_unwritable:
+            return "cannot be written ({2}); check the path, the permissions and the space left";
+        case Code::file_syntax:
+            return "line {0}, column {1}: wrong syntax";
+        case Code::file_rest:
+            return "{0} bytes where the header promises {1}";
+        case Code::file_counts:
+            return "{0} rows, but the file that belongs to it has {1}";
+        case Code::column_missing:
+            return "column {0} of those that are needed is missing";
+        case Code::column_count:
+            return "line {0} has {1} fields, unlike the header";
+        case Code::bad_number:
+            return "line {0}, field {1}: not a number";
+        case Code::label_out_of_range:
+            return "row or line {0}: label {1} is out of range";
+        case Code::candidate_count:
+            return "line {0}: {1} candidates; expected 2 to 25, as many as the line says";
+        case Code::chosen_outside:
+            return "line {0}: the choice {1} is none of the candidates";
+        case Code::unknown_item:
+            return "line {0}: item {1} is not in the table of items";
+        case Code::unknown_context:
+            return "line {0}: a genre that the table of items lacks";
+        case Code::repeated_item:
+            return "line {0}: item {1} stands there again";
+        case Code::no_queries:
+            return "user {0} has no queries to train on";
+        case Code::too_few_rows:
+            return "node {0} would have only {1} rows; use fewer nodes or another split";
+        case Code::graph_size:
+            return "{0} nodes; expected 1 to {1}";
+        case Code::graph_too_dense:
+            return "{0} edges, of at most {1}";
+        case Code::graph_node:
+            return "line {0}: node {1} is too large";
+        case Code::graph_loop:
+            return "line {0}: node {1} is linked to itself";
+        case Code::graph_repeated_edge:
+            return "line {0}: this edge stands there twice";
+        case Code::graph_not_connected:
+            return "not strongly connected at node {0}; add edges so that every node reaches every other";
+        case Code::graph_not_undirected:
+            return "the edge from {0} to {1} has no edge back, which this method needs";
+        case Code::graph_attempts:
+            return "none of {0} random graphs was strongly connected; raise the probability of an edge";
+        case Code::graph_mismatch:
+            return "the graph has {0} nodes where {1} are expected";
+        case Code::unknown_graph:
+            return "no such kind of graph; see `dunlin list`";
+        case Code::bad_probability:
+            return "a probability outside [0, 1]";
+        case Code::unknown_link:
+            return "no link from node {0} to node {1}";
+        case Code::bad_link_setting:
+            return "setting {0} of a link is out of its range";
+        case Code::network_full:
+            return "{0} messages under way, of at most {1}; raise the limit or send less";
+        case Code::payload_too_large:
+            return "a message of {0} bytes, of at most {1}";
+        case Code::payloads_full:
+            return "all {0} message buffers are in use; raise the limit or send less";
+        case Code::bad_time:
+            return "time {0} lies before {1}";
+    }
+    return "unknown error";
+}
+
+}  // namespace
+
+Problem describe(const Error& error, std::string_view where) {
+    const std::string cause =
+        error.code == Code::file_unwritable ? std::strerror(static_cast<int>(error.first)) : "";
+    return {fmt::format("{}: {}", where,
+                        fmt::format(fmt::runtime(sentence(error.code)), error.first, error.second, cause))};
+}
+
+}  // namespace dunlin

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/settings.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#define TOML_EXCEPTIONS 0
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include <toml++/toml.h>
+
+namespace dunlin {
+namespace {
+
+/// Letters to change, add or drop to make one word of the other.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t above = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+            diagonal = above;
+        }
+    }
+    return row[b.size()];
+}
+
+std::string toml_string(const std::string& text) {
+    std::ostringstream out;
+    out << toml::value<std::string>(text);
+    return out.str();
+}
+
+/// The shortest decimal that reads back as the same float, always with a point or an exponent.
+std::string decimal(float value) {
+    std::string text = fmt::format("{}", value);
+    if (text.find_first_of(".en") == std::string::npos) text += ".0";
+    return text;
+}
+
+std::string section_of(std::string_view key) {
+    const std::size_t dot = key.rfind('.');
+    return dot == std::string_view::npos ? std::string() : std::string(key.substr(0, dot));
+}
+
+}  // namespace
+
+/// Walks a parsed document and stores what it finds.
+struct Settings::Reader {
+    Settings& settings;
+    std::string_view where;
+
+    std::string place(const toml::node& node) const {
+        return node.source().begin ? fmt::format("{}:{}", where, node.source().begin.line) : std::string(where);
+    }
+
+    tl::unexpected<Problem> wrong(const Entry& entry, const toml::node& node, std::string_view wanted) const {
+        std::ostringstream value;
+        node.visit([&value](const auto& concrete) { value << concrete; });
+        return problem(fmt::format("{}: {} = {}: expected {}", place(node), entry.key, value.str(), wanted));
+    }
+
+    Outcome<void> table(const toml::table& table, const std::string& prefix) const {
+        for (const auto& [name, node] : table) {
+            const std::string key =
+                prefix.empty() ? std::string(name.str()) : prefix + "." + std::string(name.str());
+            if (const toml::table* inner = node.as_table()) {
+                const bool known = std::ranges::any_of(
+                    settings.entries_, [&](const Entry& entry) { return entry.key.starts_with(key + "."); });
+                if (!known)
+                    return problem(
+                        fmt::format("{}: unknown section [{}]; see `dunlin train --help`", place(node), key));
+                if (auto done = this->table(*inner, key); !done) return done;
+                continue;
+            }
+            const Entry* entry = settings.find(key);
+            if (entry == nullptr) {
+                return problem(
+                    fmt::format("{}: unknown key {}; did you mean {}?", place(node), key, settings.nearest(key)));
+            }
+            if (auto done = store(*entry, node); !done) return done;
+        }
+        return {};
+    }
+
+    bool inside(const Range& range, double value) const {
+        return value <= range.high && (range.open_low ? value > range.low : value >= range.low);
+    }
+
+    Outcome<void> store(const Entry& entry, const toml::node& node) const {
+        const auto wrong_type = [&] { return wrong(entry, node, constraint(entry)); };
+        return std::visit(
+            [&](auto& place) -> Outcome<void> {
+                using Place = std::decay_t<decltype(place)>;
+                if constexpr (std::is_same_v<Place, bool*>) {
+                    if (!node.is_boolean()) return wrong_type();
+                    *place = *node.value<bool>();
+                } else if constexpr (std::is_same_v<Place, int*>) {
+                    if (!node.is_integer() ||
+                        !inside(entry.range, static_cast<double>(*node.value<std::int64_t>())))
+                        return wrong_type();
+                    *place = static_cast<int>(*node.value<std::int64_t>());
+                } else if constexpr (std::is_same_v<Place, std::uint64_t*>) {
+                    if (!node.is_integer() || *node.value<std::int64_t>() < 0) return wrong_type();
+                    *place = static_cast<std::uint64_t>(*node.value<std::int64_t>());
+                } else if constexpr (std::is_same_v<Place, float*>) {
+                    if (!node.is_number()) return wrong_type();
+                    const double value = *node.value<double>();
+                    if (!std::isfinite(value) || !inside(entry.range, value)) return wrong_type();
+                    *place = static_cast<float>(value);
+                } else if constexpr (std::is_same_v<Place, std::string*>) {
+                    if (!node.is_string()) return wrong_type();
+                    *place = *node.value<std::string>();
+                } else if constexpr (std::is_same_v<Place, std::vector<int>*>) {
+                    const toml::array* array = node.as_array();
+                    if (array == nullptr) return wrong_type();
+                    std::vector<int> values;
+                    for (const toml::node& element : *array) {
+                        if (!element.is_integer() ||
+                            !inside(entry.range, static_cast<double>(*element.value<std::int64_t>())))
+                            return wrong_type();
+                        values.push_back(static_cast<int>(*element.value<std::int64_t>()));
+                    }
+                    *place = std::move(values);
+                } else if constexpr (std::is_same_v<Place, std::vector<std::string>*>) {
+                    const toml::array* array = node.as_array();
+                    if (array == nullptr) return wrong_type();
+                    std::vector<std::string> values;
+                    for (const toml::node& element : *array) {
+                        if (!element.is_string()) return wrong_type();
+                        values.push_back(*element.value<std::string>());
+                    }
+                    *place = std::move(values);
+                } else {
+                    if (!node.is_string()) return wrong_type();
+                    const auto found = std::ranges::find(place.names, *node.value<std::string>());
+                    if (found == place.names.end()) return wrong_type();
+                    place.set(place.values[static_cast<std::size_t>(found - place.names.begin())]);
+                }
+                return {};
+            },
+            entry.place);
+    }
+};
+
+void Settings::add(std::string key, bool& place, std::string help) {
+    entries_.push_back({std::move(key), std::move(help), &place, {}});
+}
+void Settings::add(std::string key, int& place, std::string help, Range range) {
+    range.low = std::max(range.low, static_cast<double>(std::numeric_limits<int>::min()));
+    range.high = std::min(range.high, static_cast<double>(std::numeric_limits<int>::max()));
+    entries_.push_back({std::move(key), std::move(help), &place, range});
+}
+void Settings::add(std::string key, std::uint64_t& place, std::string help) {
+    entries_.push_back({std::move(key), std::move(help), &place, {}});
+}
+void Settings::add(std::string key, float& place, std::string help, Range range) {
+    entries_.push_back({std::move(key), std::move(help), &place, range});
+}
+void Settings::add(std::string key, std::string& place, std::string help) {
+    entries_.push_back({std::move(key), std::move(help), &place, {}});
+}
+void Settings::add(std::string key, std::vector<int>& place, std::string help, Range range) {
+    entries_.push_back({std::move(key), std::move(help), &place, range});
+}
+void Settings::add(std::string key, std::vector<std::string>& place, std::string help) {
+    entries_.push_back({std::move(key), std::move(help), &place, {}});
+}
+
+Outcome<void> Settings::read(std::string_view document, std::string_view where) {
+    const toml::parse_result parsed = toml::parse(document);
+    if (!parsed) {
+        return problem(
+            fmt::format("{}:{}: {}", where, parsed.error().source().begin.line, parsed.error().description()));
+    }
+    return Reader{*this, where}.table(parsed.table(), "");
+}
+
+Outcome<void> Settings::set(std::string_view assignment) {
+    const std::size_t equals = assignment.find('=');
+    if (equals == std::string_view::npos || equals == 0) {
+        return problem(fmt::format("--set {}: expected KEY=VALUE, for example --set rl.horizon=30", assignment));
+    }
+    const std::string key(assignment.substr(0, equals)), value(assignment.substr(equals + 1));
+    const Entry* entry = find(key);
+    if (entry == nullptr)
+        return problem(fmt::format("--set {}: unknown key {}; did you mean {}?", assignment, key, nearest(key)));
+    toml::parse_result parsed = toml::parse("value = " + value);
+    if (!parsed || parsed.table().size() != 1) parsed = toml::parse("value = " + toml_string(value));
+    const toml::node* node = parsed.table().get("value");
+    return Reader{*this, "--set"}.store(*entry, *node).map_error([&](Problem wrong) {
+        wrong.text = fmt::format("--set {}: expected {}", assignment, constraint(*entry));
+        return wrong;
+    });
+}
+
+std::string Settings::text(const Entry& entry) {
+    return std::visit(
+        [](const auto& place) -> std::string {
+            using Place = std::decay_t<decltype(place)>;
+            if constexpr (std::is_same_v<Place, Choice>) {
+                const auto found = std::ranges::find(place.values, place.get());
+                return toml_string(place.names[static_cast<std::size_t>(found - place.values.begin())]);
+            } else if constexpr (std::is_same_v<Place, std::string*>) {
+                return toml_string(*place);
+            } else if constexpr (std::is_same_v<Place, float*>) {
+                return decimal(*place);
+            } else if constexpr (std::is_same_v<Place, std::vector<std::string>*>) {
+                std::vector<std::string> quotes;
+                for (const std::string& element : *place) quotes.push_back(toml_string(element));
+                return fmt::format("[{}]", fmt::join(quotes, ", "));
+            } else if constexpr (std::is_same_v<Place, std::vector<int>*>) {
+                return fmt::format("[{}]", fmt::join(*place, ", "));
+            } else {
+                return fmt::format("{}", *place);
+            }
+        },
+        entry.place);
+}
+
+std::string Settings::constraint(const Entry& entry) {
+    const Range& range = entry.range;
+    const auto bounds = [&] {
+        const bool low = std::isfinite(range.low) && range.low > -2e9,
+                   high = std::isfinite(range.high) && range.high < 2e9;
+        if (low && high)
+            return fmt::format(" {} {} and at most {}", range.open_low ? "above" : "at least", range.low,
+                               range.high);
+        if (low) return fmt::format(" {} {}", range.open_low ? "above" : "of at least", range.low);
+        return high ? fmt::format(" of at most {}", range.high) : std::string();
+    };
+    return std::visit(
+        [&](const auto& place) -> std::string {
+            using Place = std::decay_t<decltype(place)>;
+            if constexpr (std::is_same_v<Place, Choice>)
+                return fmt::format("one of {}", fmt::join(place.names, ", "));
+            if constexpr (std::is_same_v<Place, bool*>) return "true or false";
+            if constexpr (std::is_same_v<Place, int*>) return "a whole number" + bounds();
+            if constexpr (std::is_same_v<Place, std::uint64_t*>) return "a whole number of at least 0";
+            if constexpr (std::is_same_v<Place, float*>) return "a number" + bounds();
+            if constexpr (std::is_same_v<Place, std::vector<int>*>)
+                return "a list of whole numbers" + (bounds().empty() ? "" : ", each" + bounds());
+            if constexpr (std::is_same_v<Place, std::vector<std::string>*>) return "a list of strings";
+            return "a string";
+        },
+        entry.place);
+}
+
+std::string Settings::write() const {
+    std::string out, section;
+    for (const Entry& entry : entries_) {
+        const std::string own = section_of(entry.key);
+        if (own != section) out += fmt::format("\n[{}]\n", own);
+        section = own;
+        const std::size_t skip = own.empty() ? 0 : own.size() + 1;
+        const std::string line = fmt::format("{} = {}", entry.key.substr(skip), text(entry));
+        out += fmt::format("{:<34} # {}\n", line, entry.help);
+    }
+    return out;
+}
+
+std::string Settings::help() const {
+    std::string out;
+    for (const Entry& entry : entries_) {
+        out += fmt::format("  {:<28} {} ({}; now {})\n", entry.key, entry.help, constraint(entry), text(entry));
+    }
+    return out;
+}
+
+std::string Settings::value(std::string_view key) const {
+    const Entry* entry = find(key);
+    return entry == nullptr ? std::string() : text(*entry);
+}
+
+const Settings::Entry* Settings::find(std::string_view key) const {
+    const auto found = std::ranges::find(entries_, key, &Entry::key);
+    return found == entries_.end() ? nullptr : &*found;
+}
+
+std::string Settings::nearest(std::string_view key) const {
+    const auto distance = [key](const Entry& entry) { return edit_distance(key, entry.key); };
+    return std::ranges::min_element(entries_, {}, distance)->key;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/problem.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <initializer_list>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace dunlin {
+
+/// The settings of an experiment: each a key ("rl.horizon"), a place in a struct, a line of help and the values
+/// that it may take. One list serves reading TOML, `--set KEY=VALUE`, the resolved config.toml of a run and the
+/// help text, so that none of them forgets a setting. Keys that are not in the list are errors.
+class Settings {
+public:
+    /// Whole and real numbers in [low, high]; `open_low` leaves `low` itself out.
+    struct Range {
+        double low = -std::numeric_limits<double>::infinity();
+        double high = std::numeric_limits<double>::infinity();
+        bool open_low = false;
+    };
+
+    void add(std::string key, bool& place, std::string help);
+    void add(std::string key, int& place, std::string help, Range range);
+    void add(std::string key, std::uint64_t& place, std::string help);
+    void add(std::string key, float& place, std::string help, Range range);
+    void add(std::string key, std::string& place, std::string help);
+    void add(std::string key, std::vector<int>& place, std::string help, Range range);
+    void add(std::string key, std::vector<std::string>& place, std::string help);
+    /// One of named values.
+    template <class Enum>
+    void add(std::string key, Enum& place, std::string help,
+             std::initializer_list<std::pair<std::string_view, Enum>> names) {
+        Choice choice;
+        for (const auto& [name, value] : names) {
+            choice.names.emplace_back(name);
+            choice.values.push_back(static_cast<int>(value));
+        }
+        choice.get = [&place] { return static_cast<int>(place); };
+        choice.set = [&place](int value) { place = static_cast<Enum>(value); };
+        entries_.push_back({std::move(key), std::move(help), std::move(choice), {}});
+    }
+
+    /// Reads a document over what the structs hold; `where` names it in errors. Every key must be known and every
+    /// value of its type and range.
+    Outcome<void> read(std::string_view toml, std::string_view where);
+    /// One "KEY=VALUE"; the value as in TOML, where a bare word is a string.
+    Outcome<void> set(std::string_view assignment);
+
+    /// All settings as a TOML document with the help as comments; reading it gives the same settings.
+    std::string write() const;
+    /// One line a setting: key, value, help, range or choices.
+    std::string help() const;
+    /// The value of one setting as TOML; empty when there is no such key.
+    std::string value(std::string_view key) const;
+
+private:
+    struct Choice {
+        std::vector<std::string> names;
+        std::vector<int> values;
+        std::function<int()> get;
+        std::function<void(int)> set;
+    };
+    struct Entry {
+        std::string key;
+        std::string help;
+        std::variant<bool*, int*, std::uint64_t*, float*, std::string*, std::vector<int>*,
+                     std::vector<std::string>*, Choice>
+            place;
+        Range range;
+    };
+
+    const Entry* find(std::string_view key) const;
+    std::string nearest(std::string_view key) const;
+    static std::string text(const Entry& entry);
+    static std::string constraint(const Entry& entry);
+
+    struct Reader;
+    std::vector<Entry> entries_;
+};
+
+}  // namespace dunlin
