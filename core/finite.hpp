@@ -4,7 +4,6 @@
 #include "core/error.hpp"
 #include "core/vector.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -14,16 +13,22 @@ namespace dunlin {
 inline constexpr float largest_finite = 0x1.fffffep127f;
 
 /// The index of the first value whose magnitude exceeds `limit` >= 0, as NaN and infinity always do, or
-/// values.size(). Without its sign bit a float's bits order as its magnitude does, NaN on top, so the search is a
-/// maximum over integers, which vectorises.
+/// values.size(). Without its sign bit a float's bits order as its magnitude does, NaN on top, so that one addition
+/// carries into the sign where the limit is exceeded; lanes collect the signs, which any vector unit can do.
 inline std::size_t first_beyond(ConstVector<float> values, float limit) {
-    const auto magnitude = [](float value) { return std::bit_cast<std::uint32_t>(value) & 0x7fffffffu; };
-    const std::uint32_t most = magnitude(limit);
-    std::uint32_t largest = 0;
-    for (const float value : values) largest = std::max(largest, magnitude(value));
-    if (largest <= most) return values.size();
+    const auto excess = [room = 0x7fffffffu - std::bit_cast<std::uint32_t>(limit)](float value) {
+        return room + (std::bit_cast<std::uint32_t>(value) & 0x7fffffffu);
+    };
+    constexpr std::size_t lanes = 16;
+    std::uint32_t signs[lanes] = {};
     std::size_t k = 0;
-    while (magnitude(values[k]) <= most) ++k;
+    for (; k + lanes <= values.size(); k += lanes) {
+        for (std::size_t lane = 0; lane < lanes; ++lane) signs[lane] |= excess(values[k + lane]);
+    }
+    std::uint32_t any = 0;
+    for (const std::uint32_t sign : signs) any |= sign;
+    if (any >> 31 != 0) k = 0;  // somewhere: look for the first
+    while (k < values.size() && excess(values[k]) >> 31 == 0) ++k;
     return k;
 }
 

@@ -3,6 +3,9 @@
 
 #include "core/fixed_point.hpp"
 
+#include <cmath>
+#include <span>
+
 namespace dunlin {
 
 /// How push-sum represents mass, and by what rule it divides it: a policy, so that a test can break the rule and a
@@ -22,6 +25,19 @@ struct ExactMass {
     float to_float(Value mass) const { return format.to_float<float>(mass); }
     static bool add(Value a, Value b, Value& sum) { return add_checked(a, b, sum); }
     static bool subtract(Value a, Value b, Value& difference) { return subtract_checked(a, b, difference); }
+    /// A quick answer for a whole wake-up: true only if every x, every pending mass and every step is so far from
+    /// the range's end (under a quarter of it) that no sum of the three can leave it.
+    bool roomy(std::span<const Value> x, std::span<const Value> pending, float step_size,
+               std::span<const float> gradient) const {
+        std::uint64_t bits = 0;
+        for (const Value mass : x) bits |= static_cast<std::uint64_t>(mass ^ (mass >> 63));
+        for (const Value mass : pending) bits |= static_cast<std::uint64_t>(mass ^ (mass >> 63));
+        if (bits >= std::uint64_t{1} << 61) return false;
+        const float most = static_cast<float>(format.range()) / 4.0f;
+        int beyond = 0;
+        for (const float slope : gradient) beyond |= !(std::abs(step_size * slope) < most);
+        return beyond == 0;
+    }
     static Value gather(Value a, Value b) { return add_wrapped(a, b); }
     static Value difference(Value a, Value b) { return subtract_wrapped(a, b); }
     ShareDivision::Split split(Value mass) const { return division(mass); }
@@ -52,6 +68,9 @@ struct FloatMass {
     static Value difference(Value a, Value b) { return a - b; }
     Split split(Value mass) const { return {mass / parts, mass / parts}; }
     static bool plausible_weight(Value weight, std::uint32_t) { return finite(weight); }
+    static bool roomy(std::span<const Value>, std::span<const Value>, float, std::span<const float>) {
+        return false;
+    }
 
 private:
     static bool finite(float value) { return value - value == 0.0f; }

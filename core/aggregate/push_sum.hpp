@@ -126,7 +126,8 @@ public:
 
         Value y{};
         if (!M::add(shares ? weight.home : header_->y, header_->pending_y, y)) return fail(Code::mass_overflow, -1);
-        for (std::size_t k = 0; k < x_.size(); ++k) {
+        const std::span<const float> step = steps ? gradient : std::span<const float>{};
+        for (std::size_t k = mass_.roomy(x_, pending_, plan.step_size, step) ? x_.size() : 0; k < x_.size(); ++k) {
             if (Value next{}, share{}; !component(plan, k, next, share)) return refused(plan, k);
         }
 
