@@ -64,6 +64,27 @@ inline void transpose(Float (&r)[lanes]) {
     }
 }
 
+/// Lane k of the result is the sum of the lanes of r[k].
+inline Float sums(const Float (&r)[lanes]) {
+    Float quad[2];  // of rows 4 k to 4 k + 3, each summed within the two halves
+    for (int k = 0; k < 2; ++k) {
+        const Float* p = r + 4 * k;
+        const Float a = _mm256_unpacklo_ps(p[0], p[1]) + _mm256_unpackhi_ps(p[0], p[1]);
+        const Float b = _mm256_unpacklo_ps(p[2], p[3]) + _mm256_unpackhi_ps(p[2], p[3]);
+        quad[k] = _mm256_shuffle_ps(a, b, 0x44) + _mm256_shuffle_ps(a, b, 0xee);
+    }
+    return _mm256_permute2f128_ps(quad[0], quad[1], 0x20) + _mm256_permute2f128_ps(quad[0], quad[1], 0x31);
+}
+
+/// x[0] to x[3], again and again; and then a vector full of one of them.
+inline Float load_four(const float* x) {
+    return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(x));
+}
+template <int k>
+inline Float spread(Float four) {
+    return _mm256_permute_ps(four, k * 0x55);
+}
+
 /// Lane l of the result is lane index[l] of x.
 constexpr bool has_permute = true;
 inline Float permute(Float x, const int (&index)[lanes]) {

@@ -68,6 +68,29 @@ inline void transpose(Float (&r)[lanes]) {
     }
 }
 
+/// Lane k of the result is the sum of the lanes of r[k].
+inline Float sums(const Float (&r)[lanes]) {
+    Float quad[4];  // of rows 4 k to 4 k + 3, each summed within the four quarters
+    for (int k = 0; k < 4; ++k) {
+        const Float* p = r + 4 * k;
+        const Float a = _mm512_unpacklo_ps(p[0], p[1]) + _mm512_unpackhi_ps(p[0], p[1]);
+        const Float b = _mm512_unpacklo_ps(p[2], p[3]) + _mm512_unpackhi_ps(p[2], p[3]);
+        quad[k] = _mm512_shuffle_ps(a, b, 0x44) + _mm512_shuffle_ps(a, b, 0xee);
+    }
+    const Float a = _mm512_shuffle_f32x4(quad[0], quad[1], 0x88) + _mm512_shuffle_f32x4(quad[0], quad[1], 0xdd);
+    const Float b = _mm512_shuffle_f32x4(quad[2], quad[3], 0x88) + _mm512_shuffle_f32x4(quad[2], quad[3], 0xdd);
+    return _mm512_shuffle_f32x4(a, b, 0x88) + _mm512_shuffle_f32x4(a, b, 0xdd);
+}
+
+/// x[0] to x[3], again and again; and then a vector full of one of them.
+inline Float load_four(const float* x) {
+    return _mm512_broadcast_f32x4(_mm_loadu_ps(x));
+}
+template <int k>
+inline Float spread(Float four) {
+    return _mm512_permute_ps(four, k * 0x55);
+}
+
 /// Lane l of the result is lane index[l] of x.
 constexpr bool has_permute = true;
 inline Float permute(Float x, const int (&index)[lanes]) {

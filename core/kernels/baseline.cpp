@@ -58,6 +58,22 @@ inline void transpose(Float (&r)[lanes]) {
     r[3] = _mm_movehl_ps(d, c);
 }
 
+/// Lane k of the result is the sum of the lanes of r[k].
+inline Float sums(const Float (&r)[lanes]) {
+    const Float a = _mm_unpacklo_ps(r[0], r[1]) + _mm_unpackhi_ps(r[0], r[1]);
+    const Float b = _mm_unpacklo_ps(r[2], r[3]) + _mm_unpackhi_ps(r[2], r[3]);
+    return _mm_movelh_ps(a, b) + _mm_movehl_ps(b, a);
+}
+
+/// x[0] to x[3], and then a vector full of one of them.
+inline Float load_four(const float* x) {
+    return _mm_loadu_ps(x);
+}
+template <int k>
+inline Float spread(Float four) {
+    return _mm_shuffle_ps(four, four, k * 0x55);
+}
+
 constexpr bool has_permute = false;
 
 #include "core/kernels/blocked.inc"

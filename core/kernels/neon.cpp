@@ -56,6 +56,20 @@ inline void transpose(Float (&r)[lanes]) {
     r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
 }
 
+/// Lane k of the result is the sum of the lanes of r[k].
+inline Float sums(const Float (&r)[lanes]) {
+    return vpaddq_f32(vpaddq_f32(r[0], r[1]), vpaddq_f32(r[2], r[3]));
+}
+
+/// x[0] to x[3], and then a vector full of one of them.
+inline Float load_four(const float* x) {
+    return vld1q_f32(x);
+}
+template <int k>
+inline Float spread(Float four) {
+    return vdupq_laneq_f32(four, k);
+}
+
 constexpr bool has_permute = false;
 
 #include "core/kernels/blocked.inc"
