@@ -46,7 +46,107 @@ float distance_after_training(float loss) {
     return network.distance(std::vector<float>(2, task.minimiser()));
 }
 
+/// Algorithm 1 line by line, in double, one scalar parameter, with rho and rho* kept per in-neighbour.
+struct AlgorithmOne {
+    struct Edge {
+        double rho_x = 0, rho_y = 0, star_x = 0, star_y = 0;
+        std::int64_t kappa = -1;
+    };
+    double x = 0, y = 1, phi_x = 0, phi_y = 0;
+    std::int64_t kappa = -1;
+    std::vector<Edge> in;
+
+    void receive(Edge& edge, double sent_x, double sent_y, std::int64_t counter) {
+        if (counter <= edge.kappa) return;
+        edge.star_x = sent_x;
+        edge.star_y = sent_y;
+        edge.kappa = counter;
+    }
+    void wake(std::int64_t t, double gradient, const StepSchedule& theta, std::uint32_t out_degree) {
+        double eta = 0;
+        for (std::int64_t r = kappa + 1; r <= t; ++r) eta += theta.at(r);
+        x -= eta * gradient;
+        kappa = t;
+        x /= out_degree + 1;
+        y /= out_degree + 1;
+        phi_x += x;
+        phi_y += y;
+        for (Edge& edge : in) {
+            x += edge.star_x - edge.rho_x;
+            y += edge.star_y - edge.rho_y;
+            edge.rho_x = edge.star_x;
+            edge.rho_y = edge.star_y;
+        }
+    }
+};
+
 }  // namespace
+
+TEST_CASE("a node does what Algorithm 1 says, line by line, on the same messages") {
+    constexpr std::uint32_t nodes = 5;
+    Stream random(30, 0, Purpose::user);
+    const Graph graph = random_graph(nodes, 0.4f, random);
+    const Quadratics task(nodes);
+    ParsPushSettings settings;
+    settings.theta = {.scale = 1.0, .offset = 40.0, .longest_gap = 0};
+    settings.network.nodes = nodes;
+    settings.network.dimension = 1;
+    settings.network.largest_value = 50.0f;
+    std::vector<Memory> memory;
+    std::vector<ParsPush<>> fleet;
+    std::vector<AlgorithmOne> reference(nodes);
+    for (std::uint32_t i = 0; i < nodes; ++i) {
+        settings.network.node = i;
+        settings.network.in_neighbours = graph.in[i];
+        settings.network.out_degree = graph.out_degree(i);
+        const float start[] = {static_cast<float>(i)};
+        memory.emplace_back(ParsPush<>::memory(1, graph.in[i].size()));
+        Arena arena = memory.back().arena();
+        fleet.push_back(std::move(*ParsPush<>::make(settings, start, arena)));
+        reference[i].x = start[0];
+        reference[i].in.resize(graph.in[i].size());
+    }
+    struct Flying {
+        std::uint32_t receiver, edge, sender;
+        std::int64_t kappa;
+        Mass mass_x, mass_y;
+        double x, y;
+    };
+    std::vector<Flying> flying;
+    double largest = 0;
+    for (std::int64_t t = 0; t < 400; ++t) {
+        for (std::uint32_t i = 0; i < nodes; ++i) {
+            for (std::size_t m = 0; m < flying.size();) {
+                if (flying[m].receiver != i || random.uniform() < 0.4f) {  // arrives at some later tick
+                    ++m;
+                    continue;
+                }
+                const Flying message = flying[m];
+                flying.erase(flying.begin() + static_cast<std::ptrdiff_t>(m));
+                REQUIRE(fleet[i].receive({message.sender, message.kappa, {&message.mass_x, 1}, message.mass_y}));
+                reference[i].receive(reference[i].in[message.edge], message.x, message.y, message.kappa);
+            }
+            if (random.uniform() < 0.3f && t - reference[i].kappa < 3) continue;
+            float z = 0;
+            fleet[i].estimate({&z, 1});
+            largest = std::max(largest, std::abs(double{z} - reference[i].x / reference[i].y));
+            const float gradient[] = {task.curvature[i] * (z - task.center[i])};
+            const auto woken = fleet[i].wake(t, gradient);
+            REQUIRE(woken);
+            REQUIRE_FALSE(woken->waited);
+            reference[i].wake(t, gradient[0], settings.theta, graph.out_degree(i));
+            for (std::uint32_t receiver = 0; receiver < nodes; ++receiver) {
+                const auto& sources = graph.in[receiver];
+                const auto edge = std::find(sources.begin(), sources.end(), i);
+                if (edge == sources.end() || random.uniform() < 0.25f) continue;
+                flying.push_back({receiver, static_cast<std::uint32_t>(edge - sources.begin()), i, t,
+                                  woken->share.values[0], woken->share.weight, reference[i].phi_x,
+                                  reference[i].phi_y});
+            }
+        }
+    }
+    CHECK(largest < 2e-5);  // floats: the gradient's product with eta, and z itself
+}
 
 TEST_CASE("PARS-Push finds the minimiser of the mean objective under loss, plain gradient push does not") {
     CHECK(distance_after_training<ParsPush<>>(0.0f) < 0.02f);
@@ -127,6 +227,7 @@ TEST_CASE("float running sums drift where exact ones do not") {
     const Faults faults{.sleep = 0.2f, .loss = 0.3f, .duplication = 0, .longest_delay = 2, .crash = 0};
     const auto error = [&](auto network) {
         for (int tick = 0; tick < 20000; ++tick) network.tick(faults, nullptr, no_audit);
+        CHECK(network.conserved() == std::is_integral_v<typename decltype(network)::Value>);
         return network.distance({1.25f});
     };
     ParsPushSettings settings;

@@ -157,6 +157,27 @@ TEST_CASE("without running sums a lost message moves the consensus [invariant 5]
     CHECK(missed > lossy * 9 / 10);
 }
 
+TEST_CASE("running sums wrap around many times and stay right [invariants 1 and 5]") {
+    Stream random(12, 0, Purpose::user);
+    ParsPushSettings settings = settings_for(1.0f);
+    settings.network.format.fraction_bits = 60;  // range 8: phi wraps every few ticks
+    const std::vector<std::vector<float>> start = {{1.0f}, {-1.0f}, {0.75f}};
+    Network<ParsPush<>> network(random_graph(3, 0.5f, random), start, settings, Stream(12, 0, Purpose::links));
+    const std::vector<float> mean = network.mean();
+    const Faults faults{.sleep = 0.2f, .loss = 0.4f, .duplication = 0.1f, .longest_delay = 3, .crash = 0.05f};
+    int wraps = 0;
+    Mass last = 0;
+    for (int tick = 0; tick < 2000; ++tick) {
+        network.tick(faults, nullptr, [](const auto& fleet) { REQUIRE(fleet.conserved()); });
+        const Mass now = network.node(0).share().weight;
+        wraps += now < last;
+        last = now;
+    }
+    CHECK(wraps > 20);
+    for (int tick = 0; tick < 100; ++tick) network.tick({}, nullptr, no_audit);
+    CHECK(network.distance(mean) < 1e-6f);
+}
+
 TEST_CASE("duplicates, stale and reordered messages change nothing [invariant 3]") {
     Memory memory(ParsPush<>::memory(2, 1));
     Arena arena = memory.arena();
