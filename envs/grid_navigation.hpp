@@ -29,8 +29,8 @@ inline constexpr int grid_horizon_limit = 10'000;
 
 /// One task on a map: a Markov decision process of its own. Walls of its own are a map of its own.
 struct GridTaskSettings {
-    std::optional<GridCell> goal;   ///< none: to be drawn (navigation_tasks.hpp) before the task is made
-    std::optional<GridCell> start;  ///< none: uniform over the free cells, but the goal, that can reach the goal
+    std::optional<GridCell> goal;     ///< none: to be drawn (navigation_tasks.hpp) before the task is made
+    std::optional<GridCell> start{};  ///< none: uniform over the free cells, but the goal, that can reach the goal
     std::array<std::uint8_t, move_count> moves = {0, 1, 2, 3, 4};  ///< action a does Move{moves[a]}; a permutation
     float wind = 0.0f;                  ///< probability in [0, 1] that a step is pushed one cell further
     Move wind_direction = Move::right;  ///< as seen on the map, not permuted
