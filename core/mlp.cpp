@@ -54,11 +54,16 @@ void Mlp<S>::forward(const S* parameters, Inputs<S> inputs, Columns<S> activatio
 
 template <class S>
 void Mlp<S>::forward_one(const S* parameters, const S* input, S* activations) const {
+    int inputs = shape.inputs;
     for (int l = 0; l < shape.layers; ++l) {
-        const S* x = l == 0 ? input : activations + shape.row_at(l - 1);
-        kernels->affine_one(parameters + shape.weights_at(l), bias(parameters, l), x, activations + shape.row_at(l),
-                            shape.fan_in(l), shape.width(l),
+        const int outputs = shape.width(l);
+        const S* bias = parameters + static_cast<std::ptrdiff_t>(inputs) * outputs;
+        kernels->affine_one(parameters, shape.bias ? bias : nullptr, input, activations, inputs, outputs,
                             l + 1 < shape.layers ? shape.hidden : Activation::identity);
+        parameters = shape.bias ? bias + outputs : bias;
+        input = activations;
+        activations += outputs;
+        inputs = outputs;
     }
 }
 
