@@ -48,7 +48,7 @@ inline constexpr int classification_batch_limit = 1 << 16;
 template <class S>
 class Classification {
 public:
-    LabelledRows node;
+    LabelledRows node;  ///< features are the shape's inputs, labels are below its outputs
 
     static constexpr std::size_t bytes(const MlpShape& shape, int batch, int slots) {
         const auto columns = static_cast<std::size_t>(pad_columns(batch));

@@ -63,8 +63,9 @@ template <class S>
 S supervised_value(const Slate<S>& slate, RankingLoss loss) {
     S sum = 0;
     if (loss == RankingLoss::choice) {
-        for (int k = 0; k < slate.size; ++k) sum += portable::exp(slate.scores[k] - slate.top());
-        return portable::log(sum) + slate.top() - slate.scores[slate.chosen];
+        const S shift = slate.top();
+        for (int k = 0; k < slate.size; ++k) sum += portable::exp(slate.scores[k] - shift);
+        return portable::log(sum) + shift - slate.scores[slate.chosen];
     }
     for (int k = 0; k < slate.size; ++k) {
         const S s = slate.scores[k], y = slate.target(k);

@@ -98,7 +98,7 @@ public:
     };
 
     RankingView view;
-    std::span<const RankingQuery> node;  ///< not empty
+    std::span<const RankingQuery> node;  ///< not empty; none has more than settings().longest suggestions
 
     static constexpr std::size_t bytes(const MlpShape& shape, const Settings& s) {
         const auto columns = static_cast<std::size_t>(pad_columns(s.batch * s.longest));
@@ -126,7 +126,8 @@ public:
     /// on w.
     void score_sum(int slot, ConstVector<S> w, Vector<S> out);
 
-    /// The ranking by score of all `queries`; leaves the slots alone.
+    /// The ranking by score of all `queries`, of no more than settings().longest suggestions each; leaves the slots
+    /// alone.
     RankingScore evaluate(std::span<const RankingQuery> queries, ConstVector<S> w);
 
 private:
