@@ -22,6 +22,7 @@ enum class Reward : std::uint8_t { sparse, dense };
 
 /// All that a navigation experiment can be told. Defaults are those of experiments/navigation.toml.
 struct NavigationSettings {
+    std::string kind = "navigation";
     std::string experiment = "navigation";
     std::string kernels = "fast";
     std::uint64_t seed = 1;

@@ -6,6 +6,7 @@ namespace dunlin {
 Settings navigation_settings(NavigationSettings& s) {
     using Range = Settings::Range;
     Settings list;
+    list.add("kind", s.kind, "what kind of experiment this is");
     list.add("experiment", s.experiment, "name, for reports");
     list.add("kernels", s.kernels,
              "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");

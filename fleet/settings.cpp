@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1  // the packaged library is built with exceptions
 #include <algorithm>
 #include <cmath>
 #include <sstream>

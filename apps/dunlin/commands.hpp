@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/problem.hpp"
+
+#include <functional>
+
+#include <CLI/App.hpp>
+
+namespace dunlin::app {
+
+/// Each command declares its options on `program` and returns through `run` what to do when it was chosen: a
+/// function that gives the exit code, or the problem to print with exit code 2.
+using Command = std::function<Outcome<int>()>;
+void add_train(CLI::App& program, Command& run);
+void add_list(CLI::App& program, Command& run);
+
+}  // namespace dunlin::app

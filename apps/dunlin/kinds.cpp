@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/kinds.hpp"
+
+#include "apps/dunlin/experiments.hpp"
+
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace dunlin::app {
+namespace {
+
+constexpr Kind all[] = {
+    {"navigation", train_navigation_kind, navigation_help},
+};
+
+}  // namespace
+
+std::span<const Kind> kinds() {
+    return all;
+}
+
+Outcome<const Kind*> kind_of(std::string_view toml, std::string_view where) {
+    std::string name = "navigation";
+    for (std::string_view rest = toml; !rest.empty();) {
+        const std::string_view line = rest.substr(0, rest.find('\n'));
+        rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+        if (line.starts_with("[")) break;  // `kind` stands before the first section
+        if (!line.starts_with("kind")) continue;
+        const std::size_t open = line.find('"'), close = line.find('"', open + 1);
+        if (close != std::string_view::npos) name = line.substr(open + 1, close - open - 1);
+    }
+    std::vector<std::string_view> names;
+    for (const Kind& kind : all) {
+        if (kind.name == name) return &kind;
+        names.push_back(kind.name);
+    }
+    return problem(fmt::format("{}: kind = \"{}\": expected one of {}", where, name, fmt::join(names, ", ")));
+}
+
+std::string TrainRequest::command() const {
+    if (resume) return fmt::format("dunlin train --resume {}", directory.string());
+    std::string text = "dunlin train " + experiment;
+    if (!config.empty()) text += " --config " + config;
+    if (!method.empty()) text += " --method " + method;
+    if (seed) text += fmt::format(" --seed {}", *seed);
+    for (const std::string& assignment : assignments) text += " --set '" + assignment + "'";
+    return text;
+}
+
+Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_key) const {
+    const Experiment* ready_made = find_experiment(experiment);
+    if (ready_made == nullptr) {
+        std::vector<std::string_view> names;
+        for (const Experiment& known : experiments()) names.push_back(known.name);
+        return problem(fmt::format("no experiment \"{}\"; choose one of {}", experiment, fmt::join(names, ", ")));
+    }
+    if (Outcome<void> read = settings.read(ready_made->toml, "experiment " + experiment); !read) return read;
+    if (!config.empty()) {
+        std::ifstream in(config, std::ios::binary);
+        if (!in) return problem(Error{Code::file_missing}, config);
+        const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+        if (Outcome<void> read = settings.read(text, config); !read) return read;
+    }
+    if (!method.empty()) {
+        if (Outcome<void> set = settings.set(fmt::format("{}={}", method_key, method)); !set) return set;
+    }
+    for (const std::string& assignment : assignments) {
+        if (Outcome<void> set = settings.set(assignment); !set) return set;
+    }
+    if (seed) return settings.set(fmt::format("seed={}", *seed));
+    return {};
+}
+
+}  // namespace dunlin::app

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/interrupt.hpp"
+#include "core/kernels.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+int main(int argc, char** argv) {
+    using namespace dunlin::app;
+    CLI::App program{
+        "Dunlin: meta-reinforcement learning and personalised federated learning on fleets of small devices",
+        "dunlin"};
+    program.set_version_flag(
+        "--version", fmt::format("dunlin {} ({} kernels)", DUNLIN_VERSION, (*dunlin::available_kernels())->name));
+    program.require_subcommand(1);
+    program.footer(
+        "Example:\n"
+        "  dunlin train navigation        learn to navigate, with a report in runs/navigation\n"
+        "Exit codes: 0 done, 1 failed while running, 2 wrong input, 130 stopped by Ctrl-C.\n"
+        "`dunlin COMMAND --help` explains a command.");
+    Command run;
+    add_train(program, run);
+    add_list(program, run);
+    try {
+        program.parse(argc, argv);
+    } catch (const CLI::CallForHelp& help) {
+        return program.exit(help);
+    } catch (const CLI::CallForVersion& version) {
+        return program.exit(version);
+    } catch (const CLI::ParseError& error) {
+        fmt::print(stderr, "dunlin: {}\nSee `dunlin --help`.\n", error.what());
+        return wrong_input;
+    }
+    const dunlin::Outcome<int> code = run();
+    if (!code) {
+        fmt::print(stderr, "dunlin: {}\n", code.error().text);
+        return wrong_input;
+    }
+    return *code;
+}

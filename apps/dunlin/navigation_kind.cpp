@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/kinds.hpp"
+#include "apps/dunlin/navigation_report.hpp"
+#include "apps/dunlin/navigation_run.hpp"
+
+#include <fmt/format.h>
+
+namespace dunlin::app {
+
+std::string navigation_help() {
+    NavigationSettings defaults;
+    return navigation_settings(defaults).help();
+}
+
+Outcome<int> train_navigation_kind(const TrainRequest& request) {
+    const NavigationRun::Options options{request.directory, request.threads, request.quiet, request.command()};
+    Outcome<NavigationRun> run = [&]() -> Outcome<NavigationRun> {
+        if (request.resume) return NavigationRun::resume(options);
+        NavigationSettings settings;
+        Settings list = navigation_settings(settings);
+        if (Outcome<void> applied = request.apply(list, "rl.method"); !applied)
+            return tl::unexpected(applied.error());
+        return NavigationRun::create(settings, options);
+    }();
+    if (!run) return tl::unexpected(run.error());
+    catch_interrupts();
+    const Outcome<int> code = run->train();
+    if (!code) {
+        fmt::print(stderr, "dunlin: {}\n", code.error().text);
+        return failed;
+    }
+    const NavigationResult& result = run->result();
+    const std::string directory = request.directory.string();
+    if (request.json) {
+        fmt::print("{}", run->summary_json());
+    } else {
+        fmt::print("{}", report::text_table(task_table(result)));
+        fmt::print("{} environment steps in {:.2f} s ({:.2f} million a second, {} kernels)\n",
+                   result.environment_steps, result.seconds, result.steps_per_second() / 1e6, result.kernels);
+    }
+    if (*code == stopped) {
+        fmt::print(stderr, "stopped after iteration {}; go on with: dunlin train --resume {}\n", result.iteration,
+                   directory);
+    } else {
+        fmt::print(stderr, "report: {}/report.html\nnext: dunlin adapt {} shows how it adapts to new tasks\n",
+                   directory, directory);
+    }
+    return *code;
+}
+
+}  // namespace dunlin::app

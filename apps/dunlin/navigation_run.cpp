@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/navigation_run.hpp"
+
+#include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/navigation_report.hpp"
+#include "apps/dunlin/progress.hpp"
+#include "apps/report/run_files.hpp"
+#include "fleet/policy_file.hpp"
+
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <sstream>
+
+#include <fmt/format.h>
+
+namespace dunlin::app {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::vector<std::string> metrics_header(std::size_t tasks) {
+    std::vector<std::string> header{"iteration", "env_steps", "gradients", "seconds"};
+    for (std::size_t task = 1; task <= tasks; ++task) {
+        for (const char* column : {"return", "sampled_return", "optimal_return", "success"}) {
+            header.push_back(fmt::format("task{}_{}", task, column));
+        }
+    }
+    return header;
+}
+
+std::vector<report::CsvValue> metrics_fields(const MetricsRow& row) {
+    std::vector<report::CsvValue> fields{row.iteration, row.environment_steps, row.gradients, row.seconds};
+    for (const TaskOutcome& task : row.tasks) {
+        for (double value : {task.expected_return, task.sampled_return, task.optimal_return, task.success}) {
+            fields.emplace_back(value);
+        }
+    }
+    return fields;
+}
+
+Outcome<std::string> read_text(const std::filesystem::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) return problem(Error{Code::file_missing}, path.string());
+    return std::string{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+/// The rows of metrics.csv up to an iteration, as they were written.
+Outcome<std::vector<MetricsRow>> read_metrics(const std::filesystem::path& path, std::size_t tasks,
+                                              std::int64_t last_iteration) {
+    Outcome<std::string> text = read_text(path);
+    if (!text) return tl::unexpected(text.error());
+    std::istringstream lines(*text);
+    std::string line;
+    std::getline(lines, line);
+    std::vector<MetricsRow> rows;
+    for (int number = 2; std::getline(lines, line); ++number) {
+        std::vector<double> values;
+        for (const char *at = line.data(), *end = at + line.size(); at < end; ++at) {
+            const auto [next, error] = std::from_chars(at, end, values.emplace_back());
+            if (error != std::errc())
+                return problem(Error{Code::bad_number, number, std::ssize(values)}, path.string());
+            at = next;
+        }
+        if (values.size() != 4 + 4 * tasks)
+            return problem(Error{Code::column_count, number, std::ssize(values)}, path.string());
+        if (static_cast<std::int64_t>(values[0]) > last_iteration) break;
+        MetricsRow row{static_cast<std::int64_t>(values[0]),
+                       static_cast<std::int64_t>(values[1]),
+                       static_cast<std::int64_t>(values[2]),
+                       values[3],
+                       {}};
+        for (std::size_t k = 4; k < values.size(); k += 4) {
+            row.tasks.push_back({.expected_return = values[k],
+                                 .optimal_return = values[k + 2],
+                                 .success = values[k + 3],
+                                 .sampled_return = values[k + 1]});
+        }
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+std::vector<TaskOutcome> last_of_each(const std::vector<std::vector<TaskOutcome>>& outcomes) {
+    std::vector<TaskOutcome> last;
+    for (const auto& task : outcomes) last.push_back(task.back());
+    return last;
+}
+
+std::string progress_line(const NavigationResult& result, double elapsed_s) {
+    const auto done = static_cast<double>(result.iteration), all = static_cast<double>(result.settings.iterations);
+    std::string line = fmt::format("iteration {}/{} ", result.iteration, result.settings.iterations);
+    const std::vector<TaskOutcome> none;
+    const std::vector<TaskOutcome>& tasks = result.history.empty() ? none : result.history.back().tasks;
+    const bool exact = !tasks.empty() && !std::isnan(tasks.front().optimal_return);
+    const auto shown = [exact](const TaskOutcome& task) { return exact ? task.ratio() : task.expected_return; };
+    if (tasks.size() <= 5) {
+        for (const TaskOutcome& task : tasks) line += fmt::format(" {:.2f}", shown(task));
+    } else {
+        double sum = 0, worst = shown(tasks.front());
+        for (const TaskOutcome& task : tasks) {
+            sum += shown(task);
+            worst = std::min(worst, shown(task));
+        }
+        line += fmt::format(" mean {:.2f} worst {:.2f}", sum / static_cast<double>(tasks.size()), worst);
+    }
+    line += exact ? " of the optimum" : " return";
+    return line + fmt::format("  {} steps/s  {} left", count_text(result.steps_per_second()),
+                              duration_text(done > 0 ? elapsed_s / done * (all - done) : 0));
+}
+
+}  // namespace
+
+Outcome<void> train_navigation(NavigationTraining& training, const NavigationHooks& hooks,
+                               NavigationResult& result) {
+    const NavigationSettings& settings = training.settings();
+    result.settings = settings;
+    result.kernels = training.kernels();
+    result.evaluates_per_state = training.evaluates_per_state();
+    result.task_names = training.task_names(TaskSet::training);
+    const double earlier_s = result.seconds;
+    double spent_s = 0;
+    const auto update = [&] {
+        result.iteration = training.iteration();
+        result.environment_steps = training.environment_steps();
+        result.gradients = training.gradients();
+        result.seconds = earlier_s + spent_s;
+    };
+    const auto evaluate = [&]() -> Outcome<void> {
+        const auto outcomes = training.evaluate(TaskSet::training, training.training_steps(),
+                                                static_cast<std::uint32_t>(result.iteration), true);
+        result.history.push_back(
+            {result.iteration, result.environment_steps, result.gradients, result.seconds, last_of_each(outcomes)});
+        return hooks.keep(result.history.back());
+    };
+    update();
+    if (result.history.empty()) {
+        if (Outcome<void> kept = evaluate(); !kept) return kept;
+    }
+    while (training.iteration() < settings.iterations && !hooks.stop()) {
+        const Clock::time_point start = Clock::now();
+        const Outcome<void> done = training.iterate();
+        spent_s += since(start);
+        update();
+        if (!done) {
+            if (Outcome<void> kept = hooks.checkpoint(training, result); !kept) return kept;
+            return done;
+        }
+        if (result.iteration % settings.evaluate_every == 0 || result.iteration == settings.iterations) {
+            if (Outcome<void> kept = evaluate(); !kept) return kept;
+        }
+        hooks.progress(result);
+        if (Outcome<void> kept = hooks.checkpoint(training, result); !kept) return kept;
+    }
+    result.complete = training.iteration() >= settings.iterations;
+
+    // Numbers that no iteration's evaluation has drawn.
+    constexpr std::uint32_t final_epoch = 0xffff1;
+    result.tasks = last_of_each(training.evaluate(TaskSet::training, training.training_steps(), final_epoch, true));
+    result.held_out_names = training.task_names(TaskSet::held_out);
+    result.held_out = training.evaluate(TaskSet::held_out, settings.adaptation_steps, final_epoch, false);
+    return {};
+}
+
+Outcome<NavigationResult> run_navigation(const NavigationSettings& settings, const std::function<bool()>& stop) {
+    Outcome<std::unique_ptr<NavigationTraining>> training = NavigationTraining::make(settings, 1);
+    if (!training) return tl::unexpected(training.error());
+    NavigationHooks hooks;
+    hooks.stop = stop;
+    NavigationResult result;
+    if (Outcome<void> done = train_navigation(**training, hooks, result); !done)
+        return tl::unexpected(done.error());
+    return result;
+}
+
+Outcome<NavigationRun> NavigationRun::create(const NavigationSettings& settings, const Options& options) {
+    NavigationRun run;
+    run.options_ = options;
+    run.result_.threads = options.threads;
+    auto training = NavigationTraining::make(settings, options.threads);
+    if (!training) return tl::unexpected(training.error());
+    run.training_ = *std::move(training);
+
+    const std::filesystem::path& directory = options.directory;
+    std::error_code ignored;
+    if (std::filesystem::exists(directory / "config.toml", ignored)) {
+        return problem(fmt::format("{}: holds a run already; go on with it by --resume {}, or choose another --out",
+                                   directory.string(), directory.string()));
+    }
+    if (Result<void> made = report::prepare_directory(directory); !made)
+        return problem(made.error(), directory.string());
+    NavigationSettings resolved = run.training_->settings();
+    const std::string config = navigation_settings(resolved).write();
+    if (Result<void> written = report::write_file(directory / "config.toml", config); !written) {
+        return problem(written.error(), (directory / "config.toml").string());
+    }
+    return run;
+}
+
+Outcome<NavigationRun> NavigationRun::resume(const Options& options) {
+    NavigationRun run;
+    run.options_ = options;
+    run.result_.threads = options.threads;
+    const Outcome<NavigationSettings> settings = read_run_settings(options.directory);
+    if (!settings) return tl::unexpected(settings.error());
+    auto training = NavigationTraining::make(*settings, options.threads);
+    if (!training) return tl::unexpected(training.error());
+    run.training_ = *std::move(training);
+
+    const std::filesystem::path checkpoint = options.directory / "checkpoint.dunlin";
+    std::error_code ignored;
+    if (!std::filesystem::exists(checkpoint, ignored)) return run;  // stopped before the first one: from the start
+    const Result<MetaTrainerState> state = read_checkpoint(checkpoint);
+    if (!state) return problem(state.error(), checkpoint.string());
+    if (Result<void> restored = run.training_->restore(*state); !restored)
+        return problem(restored.error(), checkpoint.string());
+    const std::size_t tasks = run.training_->task_names(TaskSet::training).size();
+    auto history = read_metrics(options.directory / "metrics.csv", tasks, state->iteration);
+    if (!history) return tl::unexpected(history.error());
+    run.result_.history = *std::move(history);
+    if (!run.result_.history.empty()) run.result_.seconds = run.result_.history.back().seconds;
+    return run;
+}
+
+Outcome<int> NavigationRun::train() {
+    const std::filesystem::path metrics_path = options_.directory / "metrics.csv";
+    const std::size_t tasks = training_->task_names(TaskSet::training).size();
+    Result<report::CsvFile> metrics =
+        result_.history.empty()
+            ? report::CsvFile::create(metrics_path, metrics_header(tasks))
+            : report::CsvFile::resume(metrics_path, metrics_header(tasks), result_.history.size());
+    if (!metrics) return problem(metrics.error(), metrics_path.string());
+    if (training_->iteration() == 0) {
+        if (Outcome<void> drawn =
+                write_pictures("navigation-start.svg", "Before meta-training", training_->training_steps());
+            !drawn) {
+            return tl::unexpected(drawn.error());
+        }
+    }
+
+    Progress progress(options_.quiet);
+    const Clock::time_point start = Clock::now();
+    const std::int64_t first = training_->iteration();
+    Clock::time_point saved = Clock::now();
+    const std::filesystem::path checkpoint_path = options_.directory / "checkpoint.dunlin";
+    const auto save = [&](NavigationTraining& training) -> Outcome<void> {
+        if (Result<void> flushed = metrics->flush(); !flushed)
+            return problem(flushed.error(), metrics_path.string());
+        saved = Clock::now();
+        return report::write_file(checkpoint_path, checkpoint_bytes(training.save()))
+            .map_error([&](const Error& error) { return describe(error, checkpoint_path.string()); });
+    };
+    NavigationHooks hooks;
+    hooks.stop = interrupted;
+    hooks.keep = [&](const MetricsRow& row) -> Outcome<void> {
+        return metrics->append(metrics_fields(row)).map_error([&](const Error& error) {
+            return describe(error, metrics_path.string());
+        });
+    };
+    hooks.progress = [&](const NavigationResult& result) {
+        const auto all = static_cast<double>(result.iteration), now = static_cast<double>(result.iteration - first);
+        if (progress.due()) progress.show(progress_line(result, since(start) * (now > 0 ? all / now : 1)));
+    };
+    hooks.checkpoint = [&](NavigationTraining& training, const NavigationResult&) -> Outcome<void> {
+        if (since(saved) < 2.0) return {};
+        return save(training);
+    };
+    const Outcome<void> trained = train_navigation(*training_, hooks, result_);
+    if (!options_.quiet && !result_.history.empty()) progress.show(progress_line(result_, since(start)));
+    progress.finish();
+    if (Outcome<void> kept = save(*training_); !kept) return tl::unexpected(kept.error());
+    if (!trained) {
+        return problem(
+            fmt::format("{}; the parameters before it are in {}", trained.error().text, checkpoint_path.string()));
+    }
+    if (Outcome<void> written = write_results(); !written) return tl::unexpected(written.error());
+    return result_.complete ? succeeded : stopped;
+}
+
+Outcome<void> NavigationRun::write_pictures(const char* name, const char* title, int steps) {
+    const NavigationSettings& settings = training_->settings();
+    // More panels than a page shows help nobody.
+    std::vector<TaskRecord> records = training_->record(TaskSet::training, steps, settings.shown_trajectories);
+    if (records.size() > 8) records.resize(8);
+    const std::string svg = trajectories_svg(records, title, settings.world == World::grid);
+    return report::write_file(options_.directory / name, svg).map_error([&](const Error& error) {
+        return describe(error, (options_.directory / name).string());
+    });
+}
+
+Outcome<void> NavigationRun::write_results() {
+    const std::filesystem::path& directory = options_.directory;
+    const NavigationSettings& settings = training_->settings();
+    if (Outcome<void> drawn =
+            write_pictures("navigation-end.svg", "After meta-training", training_->training_steps());
+        !drawn) {
+        return drawn;
+    }
+    const ConstVector<float> parameters = training_->parameters();
+    const PolicyFile policy{
+        settings.experiment, training_->shape(), training_->continuous(), {parameters.begin(), parameters.end()}};
+    const Outcome<std::string> start = read_text(directory / "navigation-start.svg"),
+                               end = read_text(directory / "navigation-end.svg");
+    NavigationSettings resolved = settings;
+    std::vector<std::pair<const char*, std::string>> files{
+        {"policy.dunlin", policy.bytes()},
+        {"returns.svg", returns_svg(result_)},
+        {"report.html", report_html(result_, navigation_settings(resolved).write(), options_.command,
+                                    start.value_or(""), end.value_or(""))}};
+    if (!result_.held_out.empty()) files.emplace_back("held-out.svg", held_out_svg(result_));
+    files.emplace_back("summary.json", summary_json());  // last: who finds it finds the rest
+    for (const auto& [name, text] : files) {
+        if (Result<void> written = report::write_file(directory / name, text); !written) {
+            return problem(written.error(), (directory / name).string());
+        }
+    }
+    return {};
+}
+
+std::string NavigationRun::summary_json() const {
+    return app::summary_json(result_);
+}
+
+Outcome<NavigationSettings> read_run_settings(const std::filesystem::path& directory) {
+    const std::filesystem::path path = directory / "config.toml";
+    const Outcome<std::string> text = read_text(path);
+    if (!text)
+        return problem(fmt::format("{}: not a run directory (no config.toml); expected what `dunlin train` wrote",
+                                   directory.string()));
+    NavigationSettings settings;
+    if (Outcome<void> read = navigation_settings(settings).read(*text, path.string()); !read)
+        return tl::unexpected(read.error());
+    return settings;
+}
+
+Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& directory, int threads) {
+    const Outcome<NavigationSettings> settings = read_run_settings(directory);
+    if (!settings) return tl::unexpected(settings.error());
+    const std::filesystem::path path = directory / "policy.dunlin";
+    const Result<PolicyFile> policy = PolicyFile::read(path);
+    if (!policy) return problem(policy.error(), path.string());
+    auto training = NavigationTraining::make(*settings, threads);
+    if (!training) return training;
+    if (policy->shape != (*training)->shape() || policy->gaussian != (*training)->continuous()) {
+        return problem(fmt::format("{}: a policy of another shape than config.toml beside it says", path.string()));
+    }
+    if (Result<void> loaded = (*training)->load(policy->parameters); !loaded)
+        return problem(loaded.error(), path.string());
+    return training;
+}
+
+}  // namespace dunlin::app

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/navigation.hpp"
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dunlin::app {
+
+/// What metrics.csv holds for one evaluated iteration.
+struct MetricsRow {
+    std::int64_t iteration = 0;
+    std::int64_t environment_steps = 0;
+    std::int64_t gradients = 0;
+    double seconds = 0;  ///< of training, without evaluation
+    std::vector<TaskOutcome> tasks;
+};
+
+/// A finished or interrupted run, as the report and other commands need it.
+struct NavigationResult {
+    NavigationSettings settings;
+    std::string kernels;
+    bool evaluates_per_state = false;
+    bool complete = false;
+    int threads = 1;
+    std::int64_t iteration = 0;
+    std::int64_t environment_steps = 0;
+    std::int64_t gradients = 0;
+    double seconds = 0;
+    std::vector<std::string> task_names;
+    std::vector<MetricsRow> history;
+    std::vector<TaskOutcome> tasks;  ///< after a fresh adaptation of the training's length
+    std::vector<std::string> held_out_names;
+    std::vector<std::vector<TaskOutcome>> held_out;  ///< [task][inner step]
+
+    double steps_per_second() const { return seconds > 0 ? static_cast<double>(environment_steps) / seconds : 0; }
+};
+
+/// Trains until the iterations are done, or `stop` says so between two of them. `progress` is called after each.
+/// `result` may hold an earlier part of the same run, which goes on. A row of history is handed to `keep` as soon
+/// as it exists; `checkpoint` is called now and then, and before an error is returned.
+struct NavigationHooks {
+    std::function<bool()> stop = [] { return false; };
+    std::function<void(const NavigationResult&)> progress = [](const NavigationResult&) {};
+    std::function<Outcome<void>(const MetricsRow&)> keep = [](const MetricsRow&) -> Outcome<void> { return {}; };
+    std::function<Outcome<void>(NavigationTraining&, const NavigationResult&)> checkpoint =
+        [](NavigationTraining&, const NavigationResult&) -> Outcome<void> { return {}; };
+};
+Outcome<void> train_navigation(NavigationTraining& training, const NavigationHooks& hooks,
+                               NavigationResult& result);
+
+/// Trains without files, for comparisons.
+Outcome<NavigationResult> run_navigation(const NavigationSettings& settings, const std::function<bool()>& stop);
+
+/// A run directory (docs/files.md): config.toml, metrics.csv, checkpoint.dunlin, policy.dunlin, summary.json,
+/// plots, report.html. Files are written whole or not at all.
+class NavigationRun {
+public:
+    struct Options {
+        std::filesystem::path directory;
+        int threads = 1;
+        bool quiet = false;
+        std::string command;  ///< that makes this run again, for the report
+    };
+
+    /// A new run. Errors: settings that do not fit, a directory that cannot be written or holds a run.
+    static Outcome<NavigationRun> create(const NavigationSettings& settings, const Options& options);
+    /// Goes on with the run in options.directory.
+    static Outcome<NavigationRun> resume(const Options& options);
+
+    /// Trains to the end or until interrupted, and writes what there is. Returns an exit code; `result()` then
+    /// holds what summary.json does.
+    Outcome<int> train();
+
+    const NavigationResult& result() const { return result_; }
+    std::string summary_json() const;
+
+private:
+    NavigationRun() = default;
+    Outcome<void> write_results();
+    Outcome<void> write_pictures(const char* name, const char* title, int steps);
+
+    Options options_;
+    std::unique_ptr<NavigationTraining> training_;
+    NavigationResult result_;
+};
+
+/// Reads a run directory's settings and policy into a training that is ready to adapt.
+Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& directory, int threads);
+/// Reads config.toml of a run directory.
+Outcome<NavigationSettings> read_run_settings(const std::filesystem::path& directory);
+
+}  // namespace dunlin::app

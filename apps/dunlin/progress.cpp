@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/progress.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace dunlin::app {
+
+Progress::Progress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
+
+bool Progress::due() const {
+    return !quiet_ && Clock::now() >= next_;
+}
+
+void Progress::show(std::string_view line) {
+    if (quiet_) return;
+    next_ = Clock::now() + (terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(5000));
+    if (terminal_) {
+        fmt::print(stderr, "\r{:<{}}", line, shown_);
+        std::fflush(stderr);
+        shown_ = std::max(shown_, line.size());
+    } else {
+        fmt::print(stderr, "{}\n", line);
+    }
+}
+
+void Progress::finish() {
+    if (shown_ > 0) fmt::print(stderr, "\n");
+    shown_ = 0;
+}
+
+std::string duration_text(double seconds) {
+    const auto whole = static_cast<long>(std::lround(std::max(0.0, std::min(seconds, 1e9))));
+    if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+    return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+std::string count_text(double count) {
+    if (count >= 1e6) return fmt::format("{:.1f}M", count / 1e6);
+    if (count >= 1e4) return fmt::format("{:.0f}k", count / 1e3);
+    return fmt::format("{:.0f}", count);
+}
+
+}  // namespace dunlin::app

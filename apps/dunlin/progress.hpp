@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace dunlin::app {
+
+/// One live line on stderr: rewritten in place on a terminal, else a line now and then. Data never goes there.
+class Progress {
+public:
+    /// Quiet shows nothing.
+    explicit Progress(bool quiet = false);
+    ~Progress() { finish(); }
+
+    /// Whether a line is due; making one costs more than asking.
+    bool due() const;
+    void show(std::string_view line);
+    /// Ends the live line, so that what follows starts on a line of its own.
+    void finish();
+
+private:
+    using Clock = std::chrono::steady_clock;
+    bool quiet_;
+    bool terminal_;
+    std::size_t shown_ = 0;
+    Clock::time_point next_ = Clock::now();
+};
+
+/// "1:02:03", "2:03" or "0:03" from seconds.
+std::string duration_text(double seconds);
+/// "9.8M", "356k", "12".
+std::string count_text(double count);
+
+}  // namespace dunlin::app
