@@ -42,7 +42,8 @@ struct RankingData {
     int longest() const;  ///< most candidates of any query
 
     /// Gives every item feature zero mean and unit variance over the candidates of all `fit` queries; a feature
-    /// that never changes there becomes 0.
+    /// that never changes there becomes 0. On ml-rank-A this helps where users have many queries, and hurts where
+    /// they have ten (MRR of each user alone .564 against .551 with all, .445 against .486 with ten).
     void standardise();
 };
 
