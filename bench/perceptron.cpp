@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How fast perceptrons are, as a share of what one core can multiply and add, beside plain Eigen products.
 // Counted are the multiply-adds of the products alone, and no gradient towards the input.
+#include "bench.hpp"
 #include "core/arena.hpp"
 #include "core/mlp.hpp"
 #include "core/random.hpp"
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <memory>
 #include <new>
 #include <string>
@@ -47,17 +49,26 @@ double peak() {
     return best;
 }
 
-void report(benchmark::State& state, double samples, double multiply_adds_each) {
-    const double total = static_cast<double>(state.iterations()) * samples;
-    state.counters["Msamples/s"] = benchmark::Counter(total * 1e-6, benchmark::Counter::kIsRate);
-    state.counters["share_of_peak"] =
-        benchmark::Counter(total * multiply_adds_each / peak(), benchmark::Counter::kIsRate);
+/// Runs `body` as often as the benchmark asks; returns the runs per second of this thread's time, so that programs
+/// beside this one count for little.
+template <class Body>
+double run(benchmark::State& state, Body body) {
+    const std::clock_t start = std::clock();
+    for (auto _ : state) {
+        body();
+        benchmark::ClobberMemory();
+    }
+    return static_cast<double>(state.iterations()) * CLOCKS_PER_SEC / static_cast<double>(std::clock() - start);
+}
+
+void report(benchmark::State& state, double samples_per_second, double multiply_adds_each) {
+    state.counters["Msamples_per_s"] = 1e-6 * samples_per_second;
+    state.counters["share_of_peak"] = samples_per_second * multiply_adds_each / peak();
 }
 
 void measure_peak(benchmark::State& state, const char* kernels) {
-    double count = 0;
-    for (auto _ : state) count += run_chains(kernels, 1000);
-    state.counters["GFLOP/s"] = benchmark::Counter(2e-9 * count, benchmark::Counter::kIsRate);
+    const double each = run_chains(kernels, 1000);
+    state.counters["GFLOP_per_s"] = 2e-9 * each * run(state, [&] { run_chains(kernels, 1000); });
 }
 
 /// Numbers in [-0.5, 0.5], on a cache line's boundary.
@@ -83,11 +94,8 @@ void forward_one(benchmark::State& state, const Kernels<float>* kernels, const N
     const Mlp<float> mlp{network.shape(activation), kernels};
     const Numbers parameters(mlp.shape.parameters(), weight_scale), x(16);
     Numbers activations(static_cast<std::size_t>(mlp.shape.units()));
-    for (auto _ : state) {
-        mlp.forward_one(parameters.data, x.data, activations.data);
-        benchmark::ClobberMemory();
-    }
-    report(state, 1, network.forward());
+    report(state, run(state, [&] { mlp.forward_one(parameters.data, x.data, activations.data); }),
+           network.forward());
 }
 
 void train(benchmark::State& state, const Kernels<float>* kernels, const Network& network, Activation activation,
@@ -101,7 +109,7 @@ void train(benchmark::State& state, const Kernels<float>* kernels, const Network
     Numbers activations(matrix(mlp.shape.units())), deltas(matrix(mlp.shape.units()));
     Numbers gradient(mlp.shape.parameters());
     const Columns<float> y{activations.data, stride}, delta{deltas.data, stride};
-    for (auto _ : state) {
+    const double rate = run(state, [&] {
         mlp.forward(parameters.data, {{x.data, stride}}, y, columns);
         for (int o = 0; o < network.outputs; ++o) {
             for (int c = 0; c < columns; ++c) {
@@ -110,9 +118,8 @@ void train(benchmark::State& state, const Kernels<float>* kernels, const Network
         }
         std::fill_n(gradient.data, mlp.shape.parameters(), 0.0f);
         mlp.backward(parameters.data, {{x.data, stride}}, y, delta, columns, gradient.data);
-        benchmark::ClobberMemory();
-    }
-    report(state, columns, network.both());
+    });
+    report(state, columns * rate, network.both());
 }
 
 std::unique_ptr<void, void (*)(void*)> make_rival(const Rival& rival, const Network& network, Activation activation,
@@ -128,11 +135,7 @@ std::unique_ptr<void, void (*)(void*)> make_rival(const Rival& rival, const Netw
 void rival_forward_one(benchmark::State& state, const Rival& rival, const Network& network, Activation activation) {
     const auto made = make_rival(rival, network, activation, 1);
     const Numbers x(16);
-    for (auto _ : state) {
-        benchmark::DoNotOptimize(rival.forward_one(made.get(), x.data));
-        benchmark::ClobberMemory();
-    }
-    report(state, 1, network.forward());
+    report(state, run(state, [&] { rival.forward_one(made.get(), x.data); }), network.forward());
 }
 
 void rival_train(benchmark::State& state, const Rival& rival, const Network& network, Activation activation,
@@ -140,11 +143,7 @@ void rival_train(benchmark::State& state, const Rival& rival, const Network& net
     const auto made = make_rival(rival, network, activation, columns);
     const Numbers x(static_cast<std::size_t>(network.inputs * columns));
     const Numbers target(static_cast<std::size_t>(network.outputs * columns));
-    for (auto _ : state) {
-        benchmark::DoNotOptimize(rival.train(made.get(), x.data, target.data));
-        benchmark::ClobberMemory();
-    }
-    report(state, columns, network.both());
+    report(state, columns * run(state, [&] { rival.train(made.get(), x.data, target.data); }), network.both());
 }
 
 const Rival* rival_of(std::string_view kernels) {
@@ -158,52 +157,33 @@ const Rival* rival_of(std::string_view kernels) {
     return nullptr;
 }
 
-void register_all() {
-    const auto settle = [](benchmark::internal::Benchmark* made) {
-        made->ComputeStatistics("best", [](const std::vector<double>& values) {
-            return *std::max_element(values.begin(), values.end());
-        });
-    };
+template <class... Arguments>
+void add(const std::string& name, Arguments... arguments) {
+    take_best(benchmark::RegisterBenchmark(name.c_str(), arguments...));
+}
+
+}  // namespace
+
+void register_perceptrons() {
     for (auto set = available_kernels(); *set != nullptr; ++set) {
-        if (run_chains((*set)->name, 1) == 0) continue;
-        settle(benchmark::RegisterBenchmark((std::string("peak/") + (*set)->name).c_str(), measure_peak,
-                                            (*set)->name));
+        if (run_chains((*set)->name, 1) > 0) add(std::string("peak/") + (*set)->name, measure_peak, (*set)->name);
     }
     for (const Network& network : networks) {
         for (Activation activation : {Activation::relu, Activation::tanh}) {
-            const std::string of =
-                std::string(network.name) + (activation == Activation::relu ? "/relu/" : "/tanh/");
+            const std::string of = network.name + std::string(activation == Activation::relu ? "/relu/" : "/tanh/");
             for (auto set = available_kernels(); *set != nullptr; ++set) {
                 const std::string name = (*set)->name;
                 const Rival* rival = rival_of(name);
-                settle(benchmark::RegisterBenchmark((of + "forward_one/" + name).c_str(), forward_one, *set,
-                                                    network, activation));
-                if (rival != nullptr) {
-                    settle(benchmark::RegisterBenchmark((of + "forward_one/eigen_" + name).c_str(),
-                                                        rival_forward_one, *rival, network, activation));
-                }
+                add(of + "forward_one/" + name, forward_one, *set, network, activation);
+                if (rival) add(of + "forward_one/eigen_" + name, rival_forward_one, *rival, network, activation);
                 for (int columns : {32, 128}) {
                     const std::string step = of + "train_" + std::to_string(columns) + "/";
-                    settle(benchmark::RegisterBenchmark((step + name).c_str(), train, *set, network, activation,
-                                                        columns));
-                    if (rival != nullptr) {
-                        settle(benchmark::RegisterBenchmark((step + "eigen_" + name).c_str(), rival_train, *rival,
-                                                            network, activation, columns));
-                    }
+                    add(step + name, train, *set, network, activation, columns);
+                    if (rival) add(step + "eigen_" + name, rival_train, *rival, network, activation, columns);
                 }
             }
         }
     }
 }
 
-}  // namespace
 }  // namespace dunlin::bench
-
-int main(int argc, char** argv) {
-    benchmark::Initialize(&argc, argv);
-    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-    dunlin::bench::register_all();
-    benchmark::AddCustomContext("fast kernels", dunlin::find_kernels("fast").value()->name);
-    benchmark::RunSpecifiedBenchmarks();
-    benchmark::Shutdown();
-}

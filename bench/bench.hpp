@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+namespace dunlin::bench {
+
+/// Reports, of every counter, the largest of the repetitions: the one that other programs disturbed least.
+void take_best(benchmark::internal::Benchmark* benchmark);
+
+void register_perceptrons();
+
+}  // namespace dunlin::bench
