@@ -23,11 +23,11 @@ struct Update {
     ConstVector<float> values;
 };
 
-enum class Outcome : std::uint8_t { applied, buffered, refused };
+enum class Reception : std::uint8_t { applied, buffered, refused };
 
 /// What became of an update.
 struct Verdict {
-    Outcome outcome = Outcome::refused;
+    Reception outcome = Reception::refused;
     Error refusal = {};           ///< why, if it was refused
     std::uint64_t staleness = 0;  ///< versions between the model it started from and the one it met
 };
@@ -126,19 +126,19 @@ public:
     Verdict receive(const Update& update) {
         const std::uint64_t staleness =
             header_->version >= update.base_version ? header_->version - update.base_version : 0;
-        if (auto fit = check(update, staleness); !fit) return {Outcome::refused, fit.error(), staleness};
+        if (auto fit = check(update, staleness); !fit) return {Reception::refused, fit.error(), staleness};
         members_[update.node].incarnation = update.incarnation;
         members_[update.node].sequence = update.sequence;
         ++header_->staleness[std::min<std::uint64_t>(staleness, staleness_bins - 1)];
         if constexpr (!gathers) {
             apply(rule_.coefficient(staleness), update.values);
             ++header_->version;
-            return {Outcome::applied, {}, staleness};
+            return {Reception::applied, {}, staleness};
         } else {
             gather(update, rule_.coefficient(staleness));
             const bool due = rounds ? header_->awaited == 0 : header_->gathered == rule_.gather_count();
             if (due) flush();
-            return {due ? Outcome::applied : Outcome::buffered, {}, staleness};
+            return {due ? Reception::applied : Reception::buffered, {}, staleness};
         }
     }
 

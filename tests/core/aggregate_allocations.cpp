@@ -37,7 +37,7 @@ TEST_CASE("aggregation allocates nothing, and takes from its arena what it said"
                mixing->receive({2, tick, start, 0}) && mixing->wake(tick, gradient) && push->restore(push->state());
     }
     done = done && client->download(server->model(), 0) && client->step(gradient) &&
-           server->receive(*client->upload()).outcome == Outcome::applied;
+           server->receive(*client->upload()).outcome == Reception::applied;
     const std::size_t after = allocations();
 
     CHECK(done);

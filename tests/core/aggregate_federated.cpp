@@ -48,7 +48,7 @@ template <class Server>
 Code refusal(Server& server, const Update& update) {
     const std::vector<std::byte> before(server.state().begin(), server.state().end());
     const Verdict verdict = server.receive(update);
-    CHECK(verdict.outcome == Outcome::refused);
+    CHECK(verdict.outcome == Reception::refused);
     CHECK(std::equal(before.begin(), before.end(), server.state().begin()));  // nothing has changed
     return verdict.refusal.code;
 }
@@ -57,11 +57,11 @@ Code refusal(Server& server, const Update& update) {
 
 TEST_CASE("PersA-FL applies each update as it arrives and counts its staleness") {
     Host<PersaflRule> server({.server_rate = 0.25f});
-    CHECK(server->receive(Upload(0, 1, 0, {4.0f, 8.0f})).outcome == Outcome::applied);
+    CHECK(server->receive(Upload(0, 1, 0, {4.0f, 8.0f})).outcome == Reception::applied);
     CHECK(near(server->model(), 0.0f, -4.0f));
     CHECK(server->version() == 1);
     const Verdict verdict = server->receive(Upload(2, 1, 0, {-4.0f, 4.0f}));
-    CHECK(verdict.outcome == Outcome::applied);
+    CHECK(verdict.outcome == Reception::applied);
     CHECK(verdict.staleness == 1);
     CHECK(near(server->model(), 1.0f, -5.0f));
     CHECK(server->version() == 2);
@@ -72,14 +72,14 @@ TEST_CASE("PersA-FL applies each update as it arrives and counts its staleness")
 TEST_CASE("an update is applied at most once [invariant 7]") {
     Host<PersaflRule> server({.server_rate = 0.5f});
     Upload update(1, 3, 0, {2.0f, 2.0f});
-    CHECK(server->receive(update).outcome == Outcome::applied);
+    CHECK(server->receive(update).outcome == Reception::applied);
     CHECK(refusal(*server, update) == Code::update_duplicate);
     CHECK(refusal(*server, Upload(1, 2, 0, {1.0f, 1.0f})) == Code::update_duplicate);
-    CHECK(server->receive(Upload(2, 3, 0, {0.0f, 0.0f})).outcome == Outcome::applied);  // another node's third
+    CHECK(server->receive(Upload(2, 3, 0, {0.0f, 0.0f})).outcome == Reception::applied);  // another node's third
 
     Upload reborn(1, 1, 0, {0.0f, 0.0f});
     reborn.update.incarnation = 1;
-    CHECK(server->receive(reborn).outcome == Outcome::applied);
+    CHECK(server->receive(reborn).outcome == Reception::applied);
     CHECK(refusal(*server, reborn) == Code::update_duplicate);
     CHECK(refusal(*server, Upload(1, 9, 0, {1.0f, 1.0f})) == Code::update_duplicate);  // of the incarnation before
 }
@@ -101,18 +101,18 @@ TEST_CASE(
     CHECK(refusal(*server, weightless) == Code::out_of_range);
 
     for (std::uint32_t node = 0; node < 2; ++node) {
-        CHECK(server->receive(Upload(node, 1, 0, {100.0f, 0.0f})).outcome == Outcome::applied);
+        CHECK(server->receive(Upload(node, 1, 0, {100.0f, 0.0f})).outcome == Reception::applied);
     }
     const Verdict verdict = server->receive(Upload(2, 1, 0, {1.0f, 1.0f}));
-    CHECK(verdict.outcome == Outcome::refused);
+    CHECK(verdict.outcome == Reception::refused);
     CHECK(verdict.refusal == Error{Code::update_too_stale, 2, 1});
     CHECK(verdict.staleness == 2);
-    CHECK(server->receive(Upload(2, 1, 1, {1.0f, 1.0f})).outcome == Outcome::applied);  // the same, fresh enough
+    CHECK(server->receive(Upload(2, 1, 1, {1.0f, 1.0f})).outcome == Reception::applied);  // the same, fresh enough
 }
 
 TEST_CASE("FedAsync mixes in a client's model, less the staler it is") {
     Host<FedAsyncRule> server({.mixing = 0.5f, .staleness_exponent = 0.5f});
-    CHECK(server->receive(Upload(0, 1, 0, {3.0f, 0.0f})).outcome == Outcome::applied);
+    CHECK(server->receive(Upload(0, 1, 0, {3.0f, 0.0f})).outcome == Reception::applied);
     CHECK(near(server->model(), 2.0f, -1.0f));
     CHECK(server->receive(Upload(1, 1, 0, {6.0f, 0.0f})).staleness == 1);
     const float mixing = 0.5f / std::sqrt(2.0f);
@@ -124,18 +124,18 @@ TEST_CASE("FedAsync mixes in a client's model, less the staler it is") {
 
 TEST_CASE("FedBuff changes the model once per K updates, whoever sends them") {
     Host<FedBuffRule> server({.server_rate = 0.5f, .buffer_size = 3, .staleness_exponent = 0.5f});
-    CHECK(server->receive(Upload(0, 1, 0, {3.0f, 0.0f})).outcome == Outcome::buffered);
-    CHECK(server->receive(Upload(0, 2, 0, {3.0f, 6.0f})).outcome == Outcome::buffered);
+    CHECK(server->receive(Upload(0, 1, 0, {3.0f, 0.0f})).outcome == Reception::buffered);
+    CHECK(server->receive(Upload(0, 2, 0, {3.0f, 6.0f})).outcome == Reception::buffered);
     CHECK(server->version() == 0);
     CHECK(server->gathered() == 2);
     CHECK(near(server->model(), 1.0f, -2.0f));
-    CHECK(server->receive(Upload(1, 1, 0, {6.0f, 0.0f})).outcome == Outcome::applied);
+    CHECK(server->receive(Upload(1, 1, 0, {6.0f, 0.0f})).outcome == Reception::applied);
     CHECK(near(server->model(), 1.0f - 0.5f * 4.0f, -2.0f - 0.5f * 2.0f));
     CHECK(server->version() == 1);
     CHECK(server->gathered() == 0);
     CHECK(server->receive(Upload(2, 1, 0, {6.0f, 0.0f})).staleness == 1);
-    CHECK(server->receive(Upload(3, 1, 1, {0.0f, 0.0f})).outcome == Outcome::buffered);
-    CHECK(server->receive(Upload(1, 2, 1, {0.0f, 0.0f})).outcome == Outcome::applied);
+    CHECK(server->receive(Upload(3, 1, 1, {0.0f, 0.0f})).outcome == Reception::buffered);
+    CHECK(server->receive(Upload(1, 2, 1, {0.0f, 0.0f})).outcome == Reception::applied);
     CHECK(near(server->model(), -1.0f - 0.5f * 6.0f / std::sqrt(2.0f) / 3.0f, -3.0f));
 }
 
@@ -149,10 +149,10 @@ TEST_CASE("a round waits for all its participants and takes their mean by sample
     CHECK(refusal(*server, Upload(1, 1, 0, {1.0f, 1.0f})) == Code::not_a_participant);
     Upload heavy(0, 1, 0, {4.0f, 0.0f});
     heavy.update.samples = 2.0f;
-    CHECK(server->receive(heavy).outcome == Outcome::buffered);
+    CHECK(server->receive(heavy).outcome == Reception::buffered);
     CHECK(refusal(*server, Upload(0, 2, 0, {1.0f, 1.0f})) == Code::not_a_participant);  // has delivered
-    CHECK(server->receive(Upload(3, 1, 0, {0.0f, 4.0f})).outcome == Outcome::buffered);
-    CHECK(server->receive(Upload(2, 1, 0, {-4.0f, 0.0f})).outcome == Outcome::applied);
+    CHECK(server->receive(Upload(3, 1, 0, {0.0f, 4.0f})).outcome == Reception::buffered);
+    CHECK(server->receive(Upload(2, 1, 0, {-4.0f, 0.0f})).outcome == Reception::applied);
     CHECK(near(server->model(), 1.0f - 4.0f / 4.0f, -2.0f - 4.0f / 4.0f));
     CHECK(server->version() == 1);
     CHECK_FALSE(server->round_running());
@@ -161,7 +161,7 @@ TEST_CASE("a round waits for all its participants and takes their mean by sample
     const std::uint32_t two[] = {0, 1};
     REQUIRE(server->begin_round(two));
     CHECK(refusal(*server, Upload(1, 1, 0, {1.0f, 1.0f})) == Code::update_too_stale);
-    CHECK(server->receive(Upload(1, 1, 1, {2.0f, 0.0f})).outcome == Outcome::buffered);
+    CHECK(server->receive(Upload(1, 1, 1, {2.0f, 0.0f})).outcome == Reception::buffered);
     CHECK(server->close_round() == 1u);
     CHECK(near(server->model(), -2.0f, -3.0f));
     CHECK(server->version() == 2);
@@ -274,7 +274,7 @@ TEST_CASE("a restarted client repeats the update that it owes under its old numb
     REQUIRE(update);
     const std::vector<std::byte> stored(client->state().begin(), client->state().end());
     Host<PersaflRule> server({});
-    CHECK(server->receive(*update).outcome == Outcome::applied);
+    CHECK(server->receive(*update).outcome == Reception::applied);
 
     settings.incarnation = 1;
     auto restarted = FederatedClient::make(settings, rebuilt);
@@ -285,7 +285,7 @@ TEST_CASE("a restarted client repeats the update that it owes under its old numb
     CHECK(refusal(*server, *repeated) == Code::update_duplicate);
     REQUIRE(restarted->download(server->model(), server->version()));
     REQUIRE(restarted->step(gradient));
-    CHECK(server->receive(*restarted->upload()).outcome == Outcome::applied);
+    CHECK(server->receive(*restarted->upload()).outcome == Reception::applied);
 }
 
 TEST_CASE("FedProx pulls local steps back, and FedAsync uploads the model itself") {
@@ -331,7 +331,7 @@ TEST_CASE("asynchronous clients bring PersA-FL to the minimiser of the mean obje
             const float gradient[] = {clients[i].parameters()[0] - center[i]};
             REQUIRE(clients[i].step(gradient));
         }
-        CHECK(server->receive(*clients[i].upload()).outcome == Outcome::applied);
+        CHECK(server->receive(*clients[i].upload()).outcome == Reception::applied);
         REQUIRE(clients[i].download(server->model(), server->version()));
     }
     CHECK(server->model()[0] == Approx(4.0).margin(0.3));
