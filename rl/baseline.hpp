@@ -24,7 +24,10 @@ void subtract_leave_one_out(Rollout<S>& rollout);
 /// `size` is at most linear_baseline_limit. Fitted to the batch that it serves, it has a bias of order 1/D, as in
 /// the literature.
 inline constexpr int linear_baseline_limit = 12;
+constexpr int linear_features(int size) {
+    return 2 * size + 4;
+}
 template <class S>
-void subtract_linear_fit(Rollout<S>& rollout, const S* observations, int size);
+void subtract_linear_fit(Rollout<S>& rollout, const S* observations, int size, S* features);
 
 }  // namespace dunlin

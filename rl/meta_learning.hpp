@@ -72,7 +72,7 @@ public:
         : settings_(settings),
           w_(arena.template take<S>(dimension)),
           mean_(arena.template take<S>(dimension)),
-          contributions_(arena.template take<S>(dimension * static_cast<std::size_t>(settings.task_batch))),
+          contributions_(arena.template take<S>(stride(dimension) * static_cast<std::size_t>(settings.task_batch))),
           value_mean_(arena.template take<float>(static_cast<std::size_t>(tasks))),
           value_count_(arena.template take<std::int32_t>(static_cast<std::size_t>(tasks))),
           moments_{arena.template take<S>(dimension), arena.template take<S>(dimension), 0},
@@ -93,7 +93,7 @@ public:
     ConstVector<S> parameters() const { return w_; }
     /// What task b of the iteration contributed: its personal parameters, or for MAML its gradient.
     Vector<S> contribution(int b) {
-        return contributions_.subspan(static_cast<std::size_t>(b) * dimension_, dimension_);
+        return contributions_.subspan(static_cast<std::size_t>(b) * stride(dimension_), dimension_);
     }
     /// The state that a resumed run needs beside w; the memory is the learner's.
     Adam::State<S>& moments() { return moments_; }
@@ -156,6 +156,8 @@ public:
     }
 
 private:
+    /// Each contribution starts on a cache line.
+    static constexpr std::size_t stride(std::size_t dimension) { return Arena::bytes<S>(dimension) / sizeof(S); }
     static constexpr std::int32_t value_memory = 10;  ///< iterations over which a task's loss is averaged
 
     MetaSettings settings_;

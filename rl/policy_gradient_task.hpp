@@ -84,6 +84,8 @@ public:
         tangent_deltas_ = arena.template take<S>(size(shape.units(), widest));
         scratch_ = arena.template take<S>(size(shape.widest(), widest));
         counts_ = arena.template take<S>(size(policy.actions(), widest));
+        features_ = arena.template take<S>(
+            settings.baseline == Baseline::linear ? size(linear_features(limits.observations)) * columns : 0);
         cumulative_ = arena.template take<float>(per_state_ ? size(policy.actions(), widest) : 0);
         state_index_ = arena.template take<std::int32_t>(per_state_ ? static_cast<std::size_t>(widest) : 0);
         lanes_ = arena.template take<std::int32_t>(static_cast<std::size_t>(settings.trajectories));
@@ -229,7 +231,7 @@ private:
     int widest_ = 0;  ///< most columns of a block
     std::int64_t steps_ = 0;
     std::span<Batch> batches_;
-    std::span<S> deltas_, tangents_, tangent_deltas_, scratch_, counts_, state_observations_;
+    std::span<S> deltas_, tangents_, tangent_deltas_, scratch_, counts_, state_observations_, features_;
     std::span<float> cumulative_;
     std::span<std::int32_t> state_index_, lanes_;
     std::span<State> states_;

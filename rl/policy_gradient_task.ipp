@@ -147,7 +147,7 @@ void PolicyGradientTask<E, Policy>::weigh(Batch& batch) {
     batch.mean_return = rollout.weigh_by_reward_to_go(environment_.discount());
     if (settings_.baseline == Baseline::leave_one_out) subtract_leave_one_out(rollout);
     if (settings_.baseline == Baseline::linear) {
-        subtract_linear_fit(rollout, batch.observations.data(), limits_.observations);
+        subtract_linear_fit(rollout, batch.observations.data(), limits_.observations, features_.data());
     }
     const S scale = S(-1) / S(settings_.trajectories);
     for (int h = 0; h < rollout.length(); ++h) {

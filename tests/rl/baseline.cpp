@@ -60,6 +60,7 @@ TEST_CASE("the linear baseline removes what is linear in its features") {
     Arena arena(memory.bytes());
     Rollout<double> rollout(20, 10, arena);
     std::vector<double> observations(2 * Rollout<double>::capacity(20, 10));
+    std::vector<double> features(static_cast<std::size_t>(linear_features(2)) * Rollout<double>::capacity(20, 10));
     Stream random(1, 0, Purpose::user);
     for (int h = 0; h < 10; ++h) {
         const int first = rollout.open(20);
@@ -71,7 +72,7 @@ TEST_CASE("the linear baseline removes what is linear in its features") {
             rollout.weight(first + k) = 3 * x - y * y + 2 * t * t * t - 0.5;
         }
     }
-    subtract_linear_fit(rollout, observations.data(), 2);
+    subtract_linear_fit(rollout, observations.data(), 2, features.data());
     for (int h = 0; h < 10; ++h) {
         for (int k = 0; k < 20; ++k)
             CHECK(std::abs(rollout.weight(rollout.first(h) + k)) < 5e-3);  // what the ridge leaves

@@ -15,9 +15,14 @@ using Tabular = Learner<GridNavigation, CategoricalPolicy<float>>;
 using Exact = Learner<GridNavigation, CategoricalPolicy<double>>;
 
 GridTask windy_grid(GridReward reward = GridReward::sparse) {
-    return grid(
-        3, 4,
-        {.goal = GridCell{2, 1}, .start = {}, .wind = 0.2f, .slip = 0.1f, .reward = reward, .horizon = 7, .discount = 0.9f});
+    return grid(3, 4,
+                {.goal = GridCell{2, 1},
+                 .start = {},
+                 .wind = 0.2f,
+                 .slip = 0.1f,
+                 .reward = reward,
+                 .horizon = 7,
+                 .discount = 0.9f});
 }
 
 template <class Scalar>
