@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <span>
 
 namespace dunlin {
@@ -208,7 +209,7 @@ private:
 
     /// Evaluates the whole batch under w, unless it was.
     void ensure(Batch& batch, ConstVector<S> w) {
-        if (std::equal(w.begin(), w.end(), batch.parameters.begin())) return;
+        if (std::memcmp(w.data(), batch.parameters.data(), w.size_bytes()) == 0) return;
         for (int k = 0; k < blocks(batch); ++k) evaluate(w.data(), block(batch, k));
         std::copy(w.begin(), w.end(), batch.parameters.begin());
     }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rl/meta_learning.hpp"
+
+#include "fixtures.hpp"
+
+#include <cmath>
+
+using namespace dunlin;
+using namespace dunlin::testing;
+
+namespace {
+
+/// f(w) = |w - centre|^2 / 2 without noise, so that every step of every method has a closed form.
+struct Bowl {
+    float centre = 0;
+    std::size_t dimension() const { return 2; }
+    int slots() const { return 4; }
+    void draw(int, ConstVector<float>, Stream& random) { random.next_epoch(); }
+    float value(int, ConstVector<float> w) const {
+        return ((w[0] - centre) * (w[0] - centre) + (w[1] - centre) * (w[1] - centre)) / 2;
+    }
+    void gradient(int, ConstVector<float> w, Vector<float> out) const {
+        for (std::size_t k = 0; k < 2; ++k) out[k] = w[k] - centre;
+    }
+    void hessian_vector(int, ConstVector<float>, ConstVector<float> v, Vector<float> out) const {
+        for (std::size_t k = 0; k < 2; ++k) out[k] = v[k];
+    }
+};
+
+struct Outer {
+    MetaSettings settings;
+    Memory memory;
+    Arena arena;
+    MetaLearner<float> learner;
+    std::vector<float> scratch;
+
+    explicit Outer(const MetaSettings& s)
+        : settings(s),
+          memory(MetaLearner<float>::bytes(s, 2, 2)),
+          arena(memory.bytes()),
+          learner(s, 2, 2, arena),
+          scratch(MetaLearner<float>::scratch(s, 2)) {}
+
+    Result<void> iterate() {
+        Stream random(1, 0, Purpose::rollout);
+        for (int b = 0; b < 2; ++b) {
+            Bowl task{b == 0 ? 1.0f : 3.0f};
+            learner.learn(b, b, task, random, Vector<float>(scratch));
+        }
+        return learner.update();
+    }
+};
+
+MetaSettings two_tasks(MetaMethod method) {
+    MetaSettings settings;
+    settings.method = method;
+    settings.task_batch = 2;
+    settings.interpolation = 0.5f;
+    settings.inner = {
+        .prox_weight = 0.5f, .inner_rate = 0.2f, .accuracy = 0.0f, .step_limit = 1, .fresh_batches = true};
+    return settings;
+}
+
+}  // namespace
+
+TEST_CASE("MEMRL's outer step is (1 - alpha lambda) w + alpha lambda mean(theta) [Algorithm 1, line 8]") {
+    Outer outer(two_tasks(MetaMethod::memrl));
+    outer.learner.parameters()[0] = 2.5f;
+    REQUIRE(outer.iterate());
+    // One inner step from w: theta_i = w - 0.2 (w - c_i), since the proximal pull is zero at w.
+    const float mean = 2.5f - 0.2f * (2.5f - 2.0f);
+    CHECK(outer.learner.parameters()[0] == Approx(0.5f * 2.5f + 0.5f * mean));
+    CHECK(outer.learner.contribution(0)[0] == Approx(2.5f - 0.2f * 1.5f));
+    CHECK(outer.learner.contribution(1)[0] == Approx(2.5f + 0.2f * 0.5f));
+}
+
+TEST_CASE("every method moves the meta-parameters to where both tasks are near, and scratch does not move") {
+    for (MetaMethod method : {MetaMethod::memrl, MetaMethod::reptile, MetaMethod::maml, MetaMethod::fomaml}) {
+        MetaSettings settings = two_tasks(method);
+        settings.outer.rate = 0.05f;
+        settings.maml.score_term = false;
+        Outer outer(settings);
+        for (int k = 0; k < 400; ++k) REQUIRE(outer.iterate());
+        CHECK(outer.learner.parameters()[0] == Approx(2.0f).margin(0.05));
+    }
+    Outer scratch(two_tasks(MetaMethod::scratch));
+    REQUIRE(scratch.iterate());
+    CHECK(scratch.learner.parameters()[0] == 0.0f);
+}
+
+TEST_CASE("a NaN is refused with its place and leaves the meta-parameters as they were") {
+    Outer outer(two_tasks(MetaMethod::memrl));
+    outer.learner.contribution(0)[1] = std::nanf("");
+    CHECK(outer.learner.update().error() == Error{Code::not_finite, 1, 0});
+    CHECK(outer.learner.parameters()[0] == 0.0f);
+    CHECK(outer.learner.parameters()[1] == 0.0f);
+}
