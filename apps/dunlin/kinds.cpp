@@ -13,7 +13,7 @@ namespace dunlin::app {
 namespace {
 
 constexpr Kind all[] = {
-    {"navigation", train_navigation_kind, navigation_help},
+    {"navigation", train_navigation_kind, navigation_help, "rl.method", resolve_navigation, try_navigation},
 };
 
 }  // namespace

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "apps/dunlin/trial.hpp"
 #include "fleet/problem.hpp"
 #include "fleet/settings.hpp"
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -42,6 +44,14 @@ struct Kind {
     Outcome<int> (*train)(const TrainRequest& request);
     /// The settings with their defaults, for --help.
     std::string (*help)();
+
+    // For `dunlin compare` and `dunlin sweep`; a kind without them cannot be compared.
+    std::string_view method_key{};  ///< the setting that --methods varies
+    /// The resolved config.toml, after checking that a run of it could start.
+    Outcome<std::string> (*resolve)(const TrainRequest& request) = nullptr;
+    /// One run in one thread, without files. Errors: what stopped it. When `stop` says so, it returns early and
+    /// incomplete.
+    Outcome<TrialResult> (*trial)(const TrainRequest& request, const std::function<bool()>& stop) = nullptr;
 };
 
 std::span<const Kind> kinds();
@@ -50,5 +60,7 @@ Outcome<const Kind*> kind_of(std::string_view toml, std::string_view where);
 
 Outcome<int> train_navigation_kind(const TrainRequest& request);
 std::string navigation_help();
+Outcome<std::string> resolve_navigation(const TrainRequest& request);
+Outcome<TrialResult> try_navigation(const TrainRequest& request, const std::function<bool()>& stop);
 
 }  // namespace dunlin::app

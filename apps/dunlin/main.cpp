@@ -21,6 +21,8 @@ int main(int argc, char** argv) {
         "`dunlin COMMAND --help` explains a command.");
     Command run;
     add_train(program, run);
+    add_compare(program, run);
+    add_sweep(program, run);
     add_list(program, run);
     try {
         program.parse(argc, argv);

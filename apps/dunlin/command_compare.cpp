@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/command_options.hpp"
+#include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/comparison.hpp"
+
+#include <memory>
+#include <thread>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+
+namespace dunlin::app {
+namespace {
+
+struct Options {
+    ComparisonPlan plan;
+    std::string methods;
+    std::vector<std::string> grid;
+    std::string out;
+    std::string resume;
+};
+
+int all_cores() {
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+CLI::App* add_comparison(CLI::App& program, const std::shared_ptr<Options>& options, const char* name,
+                         const char* what) {
+    ComparisonPlan& plan = options->plan;
+    plan.command = name;
+    plan.threads = all_cores();
+    CLI::App* command = program.add_subcommand(name, what);
+    add_request_options(*command, plan.base);
+    command->add_option("--seeds", plan.seeds, "runs of each combination, by seed")->check(CLI::Range(1, 100000));
+    command->add_option("--threads", plan.threads, "runs at a time; default: all cores")
+        ->check(CLI::Range(1, 1024));
+    command->add_option("--out", options->out,
+                        fmt::format("directory of the results; default: the next free runs/{}-EXPERIMENT", name));
+    CLI::Option* resume = command->add_option("--resume", options->resume,
+                                              "go on in this directory; runs that ended are not run again");
+    for (const char* fixed : {"experiment", "--config", "--set", "--seed", "--seeds", "--out"}) {
+        resume->excludes(command->get_option(fixed));
+    }
+    return command;
+}
+
+Outcome<int> start(const Options& options, std::vector<VariedSetting> axes) {
+    ComparisonPlan plan = options.plan;
+    if (!options.resume.empty()) {
+        plan.base.resume = true;
+        plan.base.directory = options.resume;
+        return run_comparison(std::move(plan));
+    }
+    if (plan.base.experiment.empty()) {
+        return problem(
+            fmt::format("{}: name an experiment (`dunlin list` shows them), or give --resume DIR", plan.command));
+    }
+    plan.axes = std::move(axes);
+    plan.base.directory = options.out.empty() ? free_directory(plan.command + "-" + plan.base.experiment)
+                                              : std::filesystem::path(options.out);
+    return run_comparison(std::move(plan));
+}
+
+Outcome<int> compare(const Options& options) {
+    return start(options, {{"", split_values(options.methods)}});
+}
+
+Outcome<int> sweep(const Options& options) {
+    std::vector<VariedSetting> axes;
+    for (const std::string& text : options.grid) {
+        const std::size_t equals = text.find('=');
+        if (equals == std::string::npos || equals == 0) {
+            return problem(fmt::format(
+                "--grid {}: expected KEY=VALUE,VALUE,..., for example --grid rl.prox_weight=0.01,0.03", text));
+        }
+        axes.push_back({text.substr(0, equals), split_values(text.substr(equals + 1))});
+    }
+    if (axes.empty() && options.resume.empty())
+        return problem("sweep: say what to vary, for example --grid rl.prox_weight=0.01,0.03");
+    return start(options, std::move(axes));
+}
+
+}  // namespace
+
+void add_compare(CLI::App& program, Command& run) {
+    auto options = std::make_shared<Options>();
+    options->methods = "memrl,maml,fomaml,reptile,scratch";
+    options->plan.seeds = 10;
+    CLI::App* command = add_comparison(program, options, "compare",
+                                       "Compare methods over several seeds: a table, plots and a report");
+    CLI::Option* methods = command->add_option("--methods", options->methods, "methods, by comma (`dunlin list`)");
+    methods->capture_default_str();
+    command->get_option("--resume")->excludes(methods);
+    command->footer(
+        "Example:\n  dunlin compare navigation --methods memrl,maml,fomaml,reptile,scratch --seeds 10\n");
+    command->callback([options, &run] { run = [options] { return compare(*options); }; });
+}
+
+void add_sweep(CLI::App& program, Command& run) {
+    auto options = std::make_shared<Options>();
+    options->plan.seeds = 5;
+    CLI::App* command = add_comparison(program, options, "sweep",
+                                       "Try all combinations of settings over several seeds: a table, plots and a "
+                                       "report");
+    CLI::Option* grid = command
+                            ->add_option("--grid", options->grid,
+                                         "KEY=VALUE,VALUE,...; given several times, every combination is run")
+                            ->allow_extra_args(false)
+                            ->take_all();
+    command->get_option("--resume")->excludes(grid);
+    command->footer(
+        "Example:\n  dunlin sweep navigation --grid rl.prox_weight=0.01,0.03,0.1 --grid rl.inner_steps=5,10 "
+        "--seeds "
+        "5\n");
+    command->callback([options, &run] { run = [options] { return sweep(*options); }; });
+}
+
+}  // namespace dunlin::app

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/comparison.hpp"
+
+#include "apps/dunlin/command_options.hpp"
+#include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/progress.hpp"
+#include "apps/report/run_files.hpp"
+#include "fleet/workers.hpp"
+
+#include <chrono>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+namespace dunlin::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t run_limit = 100'000;
+
+Outcome<std::string> read_text(const std::filesystem::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) return problem(Error{Code::file_missing}, path.string());
+    return std::string{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+Outcome<void> write(const std::filesystem::path& path, std::string_view text) {
+    return report::write_file(path, text).map_error([&](const Error& error) {
+        return describe(error, path.string());
+    });
+}
+
+std::string plan_json(const ComparisonPlan& plan) {
+    Json json{{"version", 1},
+              {"command", plan.command},
+              {"experiment", plan.base.experiment},
+              {"first_seed", plan.first_seed()},
+              {"seeds", plan.seeds},
+              {"axes", Json::array()}};
+    for (const VariedSetting& axis : plan.axes)
+        json["axes"].push_back({{"key", axis.key}, {"values", axis.values}});
+    return json.dump(2) + "\n";
+}
+
+/// Completes a plan by what its directory says.
+Outcome<void> read_plan(ComparisonPlan& plan) {
+    const std::filesystem::path path = plan.base.directory / "plan.json";
+    const Outcome<std::string> text = read_text(path);
+    if (!text) {
+        return problem(fmt::format("{}: nothing to go on with (no plan.json); expected what `dunlin {}` wrote",
+                                   plan.base.directory.string(), plan.command));
+    }
+    try {
+        const Json json = Json::parse(*text);
+        if (json.at("version") != 1)
+            return problem(fmt::format("{}: of a newer version; update Dunlin", path.string()));
+        plan.command = json.at("command").get<std::string>();
+        plan.base.experiment = json.at("experiment").get<std::string>();
+        plan.base.seed = json.at("first_seed").get<std::uint64_t>();
+        plan.seeds = json.at("seeds").get<int>();
+        for (const Json& axis : json.at("axes")) {
+            plan.axes.push_back(
+                {axis.at("key").get<std::string>(), axis.at("values").get<std::vector<std::string>>()});
+        }
+    } catch (const Json::exception& error) {
+        return problem(fmt::format("{}: {}; start anew in another directory", path.string(), error.what()));
+    }
+    plan.base.config = (plan.base.directory / "config.toml").string();
+    return {};
+}
+
+/// The resolved settings of every combination, for the first seed. Error: the first that cannot run.
+Outcome<std::vector<std::string>> resolve_all(const ComparisonPlan& plan, const Kind& kind) {
+    if (plan.seeds < 1 || plan.combinations() == 0 ||
+        plan.combinations() > run_limit / static_cast<std::size_t>(plan.seeds)) {
+        return problem(fmt::format("{}: {} combinations for {} seeds; between 1 and {} runs are possible",
+                                   plan.command, plan.combinations(), plan.seeds, run_limit));
+    }
+    std::vector<std::string> all;
+    for (std::size_t combination = 0; combination < plan.combinations(); ++combination) {
+        Outcome<std::string> settings = kind.resolve(plan.request(combination, plan.first_seed()));
+        if (!settings) return tl::unexpected(settings.error());
+        all.push_back(*std::move(settings));
+    }
+    return all;
+}
+
+/// A new directory with the plan, or what is wrong with it.
+Outcome<void> prepare(const ComparisonPlan& plan, const std::string& config) {
+    const std::filesystem::path& directory = plan.base.directory;
+    std::error_code ignored;
+    for (const char* name : {"plan.json", "config.toml"}) {
+        if (std::filesystem::exists(directory / name, ignored)) {
+            return problem(fmt::format(
+                "{}: holds results already; go on with `dunlin {} --resume {}`, or choose another --out",
+                directory.string(), plan.command, directory.string()));
+        }
+    }
+    if (Result<void> made = report::prepare_directory(directory / "trials"); !made)
+        return problem(made.error(), directory.string());
+    if (Outcome<void> written = write(directory / "config.toml", config); !written) return written;
+    return write(directory / "plan.json", plan_json(plan));
+}
+
+/// Runs a plan's combinations and seeds, several at a time.
+class Trials {
+public:
+    Trials(Comparison& comparison, const Kind& kind, const std::vector<std::string>& settings)
+        : comparison_(comparison), kind_(kind), settings_(settings), progress_(comparison.plan.base.quiet) {}
+
+    /// Takes over what an earlier program kept; what cannot be read is run again.
+    void load() {
+        for (std::size_t c = 0; c < plan().combinations(); ++c) {
+            for (std::size_t k = 0; k < seeds(); ++k) {
+                const Outcome<std::string> text = read_text(file(c, k));
+                if (!text) continue;
+                Outcome<TrialResult> result = TrialResult::parse(*text, settings_[c]);
+                if (result && result->seed == seed(k)) comparison_.results[c][k] = *std::move(result);
+            }
+        }
+    }
+
+    /// Runs what is missing until all is done or interrupted. Error: a result that cannot be kept.
+    Outcome<void> run() {
+        std::vector<std::pair<std::size_t, std::size_t>> missing;
+        for (std::size_t k = 0; k < seeds();
+             ++k) {  // a seed for all combinations first: half of a comparison is one
+            for (std::size_t c = 0; c < plan().combinations(); ++c) {
+                if (!comparison_.results[c][k]) missing.emplace_back(c, k);
+            }
+        }
+        start_ = Clock::now();
+        total_ = missing.size();
+        Workers workers(std::max(1, std::min(plan().threads, static_cast<int>(missing.size()))));
+        workers.run(static_cast<int>(missing.size()), [&](int piece, int) {
+            const auto [c, k] = missing[static_cast<std::size_t>(piece)];
+            if (!interrupted() && !has_problem()) run_one(c, k);
+        });
+        progress_.finish();
+        comparison_.complete = done_ == total_;
+        if (problem_) return tl::unexpected(*problem_);
+        return {};
+    }
+
+private:
+    const ComparisonPlan& plan() const { return comparison_.plan; }
+    std::size_t seeds() const { return static_cast<std::size_t>(plan().seeds); }
+    std::uint64_t seed(std::size_t k) const { return plan().first_seed() + k; }
+    std::filesystem::path file(std::size_t c, std::size_t k) const {
+        return plan().base.directory / "trials" / fmt::format("{:04}-seed-{}.json", c + 1, seed(k));
+    }
+    bool has_problem() {
+        const std::lock_guard lock(mutex_);
+        return problem_.has_value();
+    }
+
+    void run_one(std::size_t c, std::size_t k) {
+        Outcome<TrialResult> result = kind_.trial(plan().request(c, seed(k)), interrupted);
+        if (!result) result = TrialResult{.failure = result.error().text};
+        if (!result->complete) return;
+        result->seed = seed(k);
+        const Outcome<void> kept = write(file(c, k), result->json(settings_[c]));
+
+        const std::lock_guard lock(mutex_);
+        if (!kept) {
+            problem_ = kept.error();
+            return;
+        }
+        ++done_;
+        failed_ += result->failure.empty() ? 0 : 1;
+        comparison_.results[c][k] = *std::move(result);
+        if (!progress_.due() && done_ < total_) return;
+        const double elapsed_s = std::chrono::duration<double>(Clock::now() - start_).count();
+        progress_.show(fmt::format(
+            "run {}/{}{}  {} seed {}  {} left", done_, total_,
+            failed_ > 0 ? fmt::format(", {} failed", failed_) : "", plan().label(c), seed(k),
+            duration_text(elapsed_s / static_cast<double>(done_) * static_cast<double>(total_ - done_))));
+    }
+
+    Comparison& comparison_;
+    const Kind& kind_;
+    const std::vector<std::string>& settings_;
+    Progress progress_;
+    Clock::time_point start_;
+    std::size_t total_ = 0;
+    std::mutex mutex_;  // guards what follows, the progress line and the results
+    std::size_t done_ = 0, failed_ = 0;
+    std::optional<Problem> problem_;
+};
+
+Outcome<void> write_report(const Comparison& comparison, const std::string& config) {
+    const std::filesystem::path& directory = comparison.plan.base.directory;
+    std::vector<std::pair<std::string, std::string>> files = comparison_pictures(comparison);
+    files.emplace_back("comparison.csv", comparison_csv(comparison));
+    files.emplace_back("report.html", comparison_html(comparison, config));
+    files.emplace_back("summary.json", comparison_json(comparison));  // last: who finds it finds the rest
+    for (const auto& [name, text] : files) {
+        if (Outcome<void> written = write(directory / name, text); !written) return written;
+    }
+    return {};
+}
+
+void print(const Comparison& comparison) {
+    const std::string directory = comparison.plan.base.directory.string();
+    if (comparison.plan.base.json)
+        fmt::print("{}", comparison_json(comparison));
+    else
+        fmt::print("{}", report::text_table(comparison_table(comparison)));
+    for (const std::string& failure : comparison_failures(comparison)) fmt::print(stderr, "failed: {}\n", failure);
+    if (comparison.complete)
+        fmt::print(stderr, "report: {}/report.html\n", directory);
+    else
+        fmt::print(stderr, "stopped; go on with: dunlin {} --resume {}\n", comparison.plan.command, directory);
+}
+
+}  // namespace
+
+std::size_t ComparisonPlan::combinations() const {
+    std::size_t count = 1;
+    for (const VariedSetting& axis : axes) count = std::min(count * axis.values.size(), run_limit + 1);
+    return count;
+}
+
+std::vector<std::string> ComparisonPlan::values(std::size_t combination) const {
+    std::vector<std::string> chosen(axes.size());
+    for (std::size_t k = axes.size(); k-- > 0;) {
+        chosen[k] = axes[k].values[combination % axes[k].values.size()];
+        combination /= axes[k].values.size();
+    }
+    return chosen;
+}
+
+std::string ComparisonPlan::label(std::size_t combination) const {
+    const std::vector<std::string> chosen = values(combination);
+    if (command == "compare") return chosen.front();
+    std::vector<std::string> parts;
+    for (std::size_t k = 0; k < axes.size(); ++k) {
+        parts.push_back(fmt::format("{}={}", axes[k].key.substr(axes[k].key.rfind('.') + 1), chosen[k]));
+    }
+    return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+TrainRequest ComparisonPlan::request(std::size_t combination, std::uint64_t seed) const {
+    TrainRequest one = base;
+    const std::vector<std::string> chosen = values(combination);
+    for (std::size_t k = 0; k < axes.size(); ++k) one.assignments.push_back(axes[k].key + "=" + chosen[k]);
+    one.seed = seed;
+    return one;
+}
+
+std::string ComparisonPlan::command_line() const {
+    std::string text = fmt::format("dunlin {} {}", command, base.experiment);
+    if (!base.config.empty()) text += " --config " + base.config;
+    for (const VariedSetting& axis : axes) {
+        text += command == "compare" ? fmt::format(" --methods {}", fmt::join(axis.values, ","))
+                                     : fmt::format(" --grid '{}={}'", axis.key, fmt::join(axis.values, ","));
+    }
+    text += fmt::format(" --seeds {}", seeds);
+    if (base.seed) text += fmt::format(" --seed {}", *base.seed);
+    for (const std::string& assignment : base.assignments) text += " --set '" + assignment + "'";
+    return text;
+}
+
+std::vector<std::string> split_values(std::string_view text) {
+    std::vector<std::string> parts{""};
+    int depth = 0;
+    char quote = 0;
+    for (const char c : text) {
+        if (quote != 0) {
+            if (c == quote) quote = 0;
+        } else if (c == '"' || c == '\'') {
+            quote = c;
+        } else if (c == '[') {
+            ++depth;
+        } else if (c == ']') {
+            --depth;
+        } else if (c == ',' && depth == 0) {
+            parts.emplace_back();
+            continue;
+        }
+        parts.back() += c;
+    }
+    return parts;
+}
+
+Outcome<int> run_comparison(ComparisonPlan plan) {
+    const bool resume = plan.base.resume;
+    plan.base.resume = false;  // each run is a whole one
+    if (resume) {
+        if (Outcome<void> read = read_plan(plan); !read) return tl::unexpected(read.error());
+    }
+    const Outcome<const Kind*> kind = kind_of_experiment(plan.base.experiment);
+    if (!kind) return tl::unexpected(kind.error());
+    if ((*kind)->trial == nullptr) {
+        return problem(fmt::format("{}: {} experiments cannot be compared; use `dunlin train`",
+                                   plan.base.experiment, (*kind)->name));
+    }
+    for (VariedSetting& axis : plan.axes) {
+        if (axis.key.empty()) axis.key = (*kind)->method_key;
+    }
+    const Outcome<std::vector<std::string>> settings = resolve_all(plan, **kind);
+    if (!settings) return tl::unexpected(settings.error());
+    // The axes override the file's values of them, so that any combination's settings serve as the base.
+    const std::string& config = settings->front();
+    if (!resume) {
+        if (Outcome<void> prepared = prepare(plan, config); !prepared) return tl::unexpected(prepared.error());
+    }
+
+    catch_interrupts();
+    Comparison comparison{plan, {}, false};
+    comparison.results.assign(plan.combinations(),
+                              std::vector<std::optional<TrialResult>>(static_cast<std::size_t>(plan.seeds)));
+    Trials trials(comparison, **kind, *settings);
+    if (resume) trials.load();
+    Outcome<void> done = trials.run();
+    if (done) done = write_report(comparison, config);
+    if (!done) {
+        fmt::print(stderr, "dunlin: {}\n", done.error().text);
+        return failed;
+    }
+    print(comparison);
+    return comparison.complete ? succeeded : stopped;
+}
+
+}  // namespace dunlin::app
