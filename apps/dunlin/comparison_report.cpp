@@ -5,6 +5,7 @@
 #include "apps/report/svg_plot.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -130,6 +131,12 @@ report::Series curve_series(const Comparison& comparison, std::size_t combinatio
     return series;
 }
 
+std::string heading(const Measure& measure) {
+    std::string text = measure.meaning.empty() ? measure.title : measure.meaning;
+    text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+    return text;
+}
+
 std::string seeds_text(const Comparison& comparison) {
     return fmt::format("range over {} seeds", comparison.plan.seeds);
 }
@@ -175,8 +182,9 @@ std::optional<std::size_t> numeric_axis(const ComparisonPlan& plan) {
 std::string bars_svg(const Comparison& comparison, std::size_t measure) {
     const Measure& shape = example(comparison)->measures[measure];
     report::BarChart chart;
-    chart.title = chart.y.title = shape.title;
-    chart.series = {{.name = shape.title, .values = {}}};
+    chart.title = heading(shape);
+    chart.y.title = shape.title;
+    chart.series = {{.name = "", .values = {}}};
     chart.error_name = "standard deviation over seeds";
     for (std::size_t c = 0; c < comparison.results.size(); ++c) {
         const Spread all = spread(comparison, c, measure);
@@ -199,7 +207,8 @@ std::string lines_svg(const Comparison& comparison, std::size_t measure, std::si
         high = std::max(high, *number(value));
     }
     report::LineChart chart;
-    chart.title = chart.y.title = shape.title;
+    chart.title = heading(shape);
+    chart.y.title = shape.title;
     chart.x.title = plan.axes[axis].key;
     chart.x.logarithmic = low > 0 && high >= 8 * low;
     chart.band_name = seeds_text(comparison);
@@ -362,9 +371,10 @@ std::string comparison_html(const Comparison& comparison, const std::string& con
     if (!comparison.complete)
         page.warnings.push_back("Not all runs have ended; the numbers are of those that have.");
     for (const std::string& failure : comparison_failures(comparison)) page.warnings.push_back(failure);
-    report::Section section{.heading = "Results", .tables = {comparison_table(comparison)}};
-    for (const auto& [name, svg] : comparison_pictures(comparison)) section.figures.push_back({svg});
-    page.sections.push_back(std::move(section));
+    page.sections.push_back({.heading = "Results", .tables = {comparison_table(comparison)}});
+    report::Section pictures{.heading = "Pictures"};
+    for (const auto& [name, svg] : comparison_pictures(comparison)) pictures.figures.push_back({svg});
+    if (!pictures.figures.empty()) page.sections.push_back(std::move(pictures));
     page.settings = config;
     page.reproduce = plan.command_line();
     return report::html_report(page);

@@ -30,7 +30,7 @@ double mean_score(const std::vector<TaskOutcome>& tasks) {
 
 Curve training_curve(const NavigationResult& result, bool exact) {
     Curve curve{"returns",
-                "Return after adaptation, mean of the training tasks",
+                "Return after each run's own adaptation, mean of the training tasks",
                 "environment steps",
                 exact ? "share of the optimum" : "return, sum over the horizon",
                 {},
@@ -67,7 +67,9 @@ TrialResult trial_result(const NavigationResult& result) {
     std::vector<double> scores;
     for (const TaskOutcome& task : result.tasks) scores.push_back(score(task));
     const double worst = *std::ranges::min_element(scores);
-    trial.measures.push_back({"worst_" + what, "worst task", worst, Show::mean, true});
+    const std::string as = exact ? " as a share of the optimum" : "";
+    trial.measures.push_back(
+        {"worst_" + what, "worst task", worst, Show::mean, true, "return on the worst training task" + as});
     constexpr std::size_t shown_tasks = 4;
     if (scores.size() > shown_tasks)
         trial.measures.push_back({"mean_" + what, "mean task", mean_score(result.tasks)});
@@ -79,15 +81,17 @@ TrialResult trial_result(const NavigationResult& result) {
     if (!result.held_out.empty()) {
         std::vector<TaskOutcome> last;
         for (const auto& task : result.held_out) last.push_back(task.back());
-        trial.measures.push_back({"held_out_" + what, "unseen tasks", mean_score(last), Show::mean, true});
+        trial.measures.push_back({"held_out_" + what, "unseen tasks", mean_score(last), Show::mean, true,
+                                  fmt::format("mean return on unseen tasks after {} inner steps{}",
+                                              result.held_out.front().size() - 1, as)});
         if (exact) {
             double success = 0;
             for (const TaskOutcome& task : last) success += task.success / static_cast<double>(last.size());
             trial.measures.push_back({"held_out_success", "unseen success", success});
         }
     }
-    trial.measures.push_back(
-        {"env_steps", "environment steps", static_cast<double>(result.environment_steps), Show::count, true});
+    trial.measures.push_back({"env_steps", "env steps", static_cast<double>(result.environment_steps), Show::count,
+                              true, "environment steps of training"});
     trial.measures.push_back({"task_gradients", "gradients", static_cast<double>(result.gradients), Show::count});
     trial.curves.push_back(training_curve(result, exact));
     if (!result.held_out.empty()) trial.curves.push_back(adaptation_curve(result, exact));

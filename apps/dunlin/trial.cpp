@@ -40,6 +40,7 @@ std::string TrialResult::json(std::string_view settings) const {
     for (const Measure& measure : measures) {
         out["measures"].push_back({{"key", measure.key},
                                    {"title", measure.title},
+                                   {"meaning", measure.meaning},
                                    {"value", numbers({measure.value}).front()},
                                    {"show", static_cast<int>(measure.show)},
                                    {"drawn", measure.drawn}});
@@ -69,7 +70,7 @@ Outcome<TrialResult> TrialResult::parse(std::string_view text, std::string_view 
             if (show < 0 || show > static_cast<int>(Measure::Show::file)) return problem("an unknown measure");
             result.measures.push_back({measure.at("key").get<std::string>(), measure.at("title").get<std::string>(),
                                        number(measure.at("value")), static_cast<Measure::Show>(show),
-                                       measure.at("drawn").get<bool>()});
+                                       measure.at("drawn").get<bool>(), measure.at("meaning").get<std::string>()});
         }
         for (const Json& curve : json.at("curves")) {
             result.curves.push_back({curve.at("key").get<std::string>(), curve.at("title").get<std::string>(),

@@ -19,10 +19,11 @@ struct Measure {
         file    ///< in files only
     };
     std::string key;    ///< in CSV and JSON: "env_steps"
-    std::string title;  ///< in tables: "env steps"
+    std::string title;  ///< in tables: "worst task"
     double value = 0;
     Show show = Show::mean;
-    bool drawn = false;  ///< has a bar chart
+    bool drawn = false;     ///< has a plot
+    std::string meaning{};  ///< the plot's heading: "return on the worst task as a share of its optimum"
 };
 
 /// How a run went: points (x[k], y[k]) with ascending x.
