@@ -14,6 +14,7 @@ namespace {
 
 constexpr Kind all[] = {
     {"navigation", train_navigation_kind, navigation_help, "rl.method", resolve_navigation, try_navigation},
+    {"ranking", train_ranking_kind, ranking_help, "federated.method", resolve_ranking, try_ranking},
 };
 
 }  // namespace

@@ -63,4 +63,9 @@ std::string navigation_help();
 Outcome<std::string> resolve_navigation(const TrainRequest& request);
 Outcome<TrialResult> try_navigation(const TrainRequest& request, const std::function<bool()>& stop);
 
+Outcome<int> train_ranking_kind(const TrainRequest& request);
+std::string ranking_help();
+Outcome<std::string> resolve_ranking(const TrainRequest& request);
+Outcome<TrialResult> try_ranking(const TrainRequest& request, const std::function<bool()>& stop);
+
 }  // namespace dunlin::app

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/federated_report.hpp"
+
+#include "apps/dunlin/progress.hpp"
+#include "apps/report/html_report.hpp"
+#include "apps/report/svg_plot.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace dunlin::app {
+namespace {
+
+double mean_staleness(const FederatedResult& result) {
+    const auto updates = static_cast<double>(result.counters.applied);
+    return updates > 0 ? static_cast<double>(result.counters.staleness) / updates : 0.0;
+}
+
+std::string metric_svg(const FederatedResult& result, std::size_t metric) {
+    report::Series personal{.name = "personal models", .x = {}, .y = {}},
+        shared{.name = "shared model", .x = {}, .y = {}};
+    for (const FederatedRow& row : result.history) {
+        personal.x.push_back(row.time_s);
+        personal.y.push_back(row.personal[metric]);
+        shared.x.push_back(row.time_s);
+        shared.y.push_back(row.shared[metric]);
+    }
+    return report::line_chart({.title = result.metric_titles[metric] + " on held-out data",
+                               .x = {"simulated time (s)"},
+                               .y = {result.metric_titles[metric]},
+                               .series = {personal, shared}});
+}
+
+std::string staleness_svg(const FederatedResult& result) {
+    report::Sample sample{.name = "updates", .values = {}};
+    for (std::size_t bin = 0; bin < result.staleness.size(); ++bin) {
+        if (result.staleness[bin] == 0) continue;
+        sample.values.push_back(static_cast<double>(bin));
+        sample.weights.push_back(static_cast<double>(result.staleness[bin]));
+    }
+    report::Histogram chart;
+    chart.title = "Staleness of the updates that the server took";
+    chart.x.title = "versions between download and arrival (last bin: all above)";
+    chart.samples.push_back(std::move(sample));
+    return report::histogram(chart);
+}
+
+std::string concurrency_svg(const FederatedResult& result) {
+    report::Series series{.name = "clients that compute", .x = {}, .y = {}};
+    for (const FederatedRow& row : result.history) {
+        if (row.time_s <= 0) continue;
+        series.x.push_back(row.time_s);
+        series.y.push_back(row.active);
+    }
+    return report::line_chart({.title = "Concurrency",
+                               .x = {"simulated time (s)"},
+                               .y = {.title = "share of clients that compute", .low = 0.0, .high = 1.0},
+                               .series = {series}});
+}
+
+std::string by_node_svg(const FederatedJob& job, const FederatedResult& result) {
+    report::Histogram chart;
+    chart.title = fmt::format("{} of each of the {}, personal models", result.metric_titles.front(), job.nodes_are);
+    chart.x.title = result.metric_titles.front();
+    chart.samples.push_back({.name = job.nodes_are, .values = result.personal_by_node});
+    chart.bins = 20;
+    return report::histogram(chart);
+}
+
+}  // namespace
+
+std::string method_title(FederatedMethod method) {
+    switch (method) {
+        case FederatedMethod::persafl:
+            return "PersA-FL, option A (plain)";
+        case FederatedMethod::persafl_maml:
+            return "PersA-FL, option B (MAML)";
+        case FederatedMethod::persafl_me:
+            return "PersA-FL, option C (Moreau envelope)";
+        case FederatedMethod::fedavg:
+            return "FedAvg";
+        case FederatedMethod::per_fedavg:
+            return "Per-FedAvg";
+        case FederatedMethod::pfedme:
+            return "pFedMe";
+        case FederatedMethod::fedprox:
+            return "FedProx";
+        case FederatedMethod::fedasync:
+            return "FedAsync";
+        case FederatedMethod::fedbuff:
+            return "FedBuff";
+        case FederatedMethod::local:
+            return "each alone";
+        default:
+            return "one model for all";
+    }
+}
+
+std::string personalisation_text(const FederatedSettings& settings) {
+    if (settings.method == FederatedMethod::local)
+        return fmt::format("Each learns alone: {} plain steps of size {} from the first parameters.",
+                           settings.baseline_steps, settings.baseline_rate);
+    if (settings.method == FederatedMethod::global)
+        return fmt::format("One model for all, without personal steps: {} plain steps of size {} on all data.",
+                           settings.baseline_steps, settings.baseline_rate);
+    const Personalisation& how = settings.personal;
+    return fmt::format(
+        "A personal model is the shared one after {} steps of size {} on fresh batches of the "
+        "client's own training data{}. They are not charged to the clock.",
+        how.steps, how.rate,
+        how.prox_weight > 0 ? fmt::format(", pulled back with weight {}", how.prox_weight) : "");
+}
+
+report::Table federated_table(const FederatedJob& job, const FederatedResult& result) {
+    report::Table table{{"models"}, {{"personal"}, {"shared"}}, ""};
+    const FederatedRow& last = result.history.back();
+    for (std::size_t metric = 0; metric < result.metric_titles.size(); ++metric) {
+        table.header.push_back(result.metric_titles[metric]);
+        table.rows[0].push_back(fmt::format("{:.4f}", last.personal[metric]));
+        table.rows[1].push_back(fmt::format("{:.4f}", last.shared[metric]));
+    }
+    table.caption =
+        fmt::format("{}, after {:.0f} simulated seconds", method_title(job.settings.method), last.time_s);
+    return table;
+}
+
+std::vector<std::pair<std::string, std::string>> federated_plots(const FederatedJob& job,
+                                                                 const FederatedResult& result) {
+    std::vector<std::pair<std::string, std::string>> plots;
+    for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
+        plots.emplace_back(result.metric_keys[metric] + ".svg", metric_svg(result, metric));
+    plots.emplace_back(job.nodes_are + ".svg", by_node_svg(job, result));
+    if (!job.settings.baseline()) {
+        plots.emplace_back("staleness.svg", staleness_svg(result));
+        plots.emplace_back("concurrency.svg", concurrency_svg(result));
+    }
+    return plots;
+}
+
+std::string federated_html(const FederatedJob& job, const FederatedResult& result, const std::string& command) {
+    const FederatedRow& last = result.history.back();
+    report::HtmlReport page;
+    page.title = job.experiment;
+    page.subtitle = fmt::format("{}, seed {}, {} {}, {:.0f} simulated seconds", method_title(job.settings.method),
+                                job.seed, job.problem->nodes(), job.nodes_are, last.time_s);
+    page.key_numbers = {
+        {fmt::format("{:.3f}", last.personal.front()), result.metric_titles.front() + ", personal models"},
+        {fmt::format("{:.3f}", last.shared.front()), result.metric_titles.front() + ", shared model"}};
+    if (!job.settings.baseline()) {
+        page.key_numbers.push_back({count_text(static_cast<double>(result.counters.applied)), "updates"});
+        page.key_numbers.push_back({fmt::format("{:.1f}", mean_staleness(result)), "mean staleness"});
+    }
+    if (!result.complete) page.warnings.push_back("The run was interrupted; the numbers are its last ones.");
+    if (result.counters.refused > 0)
+        page.warnings.push_back(fmt::format("The server refused {} updates, the last one so: {}",
+                                            result.counters.refused,
+                                            describe(result.counters.last_refusal, "update").text));
+    const auto plots = federated_plots(job, result);
+    const auto figure = [&](const std::string& name, const std::string& caption) {
+        const auto found = std::ranges::find(plots, name, &std::pair<std::string, std::string>::first);
+        return report::Figure{found->second, caption};
+    };
+    report::Section held_out{.heading = "Held-out data",
+                             .paragraphs = {job.data, personalisation_text(job.settings)},
+                             .figures = {},
+                             .tables = {federated_table(job, result)}};
+    for (const std::string& key : result.metric_keys)
+        held_out.figures.push_back(
+            figure(key + ".svg", "Mean over all held-out data of all " + job.nodes_are + "."));
+    held_out.figures.push_back(figure(job.nodes_are + ".svg", "At the end."));
+    page.sections.push_back(std::move(held_out));
+    if (!job.settings.baseline()) {
+        page.sections.push_back(
+            {.heading = "The fleet",
+             .paragraphs = {fmt::format(
+                 "{} task gradients were charged; a client's time per gradient is log-normal "
+                 "with sigma {}. {}",
+                 count_text(static_cast<double>(result.counters.gradients)), job.settings.clock.speed_spread,
+                 job.settings.rounds() ? "Each round waits for its slowest client." : "The server never waits.")},
+             .figures = {figure("concurrency.svg", "Mean between two evaluations."),
+                         figure("staleness.svg", "Of all updates.")}});
+    }
+    page.settings = job.config;
+    page.reproduce = command;
+    return report::html_report(page);
+}
+
+std::string federated_summary(const FederatedJob& job, const FederatedResult& result, int threads) {
+    const FederatedRow& last = result.history.back();
+    nlohmann::ordered_json json{{"experiment", job.experiment},
+                                {"method", name_of(job.settings.method)},
+                                {"seed", job.seed},
+                                {"complete", result.complete},
+                                {job.nodes_are, job.problem->nodes()}};
+    const auto number = [](double value) -> nlohmann::ordered_json {
+        if (!std::isfinite(value)) return nullptr;
+        return value;
+    };
+    for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
+        json[result.metric_keys[metric]] = number(last.personal[metric]);
+    for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
+        json["shared"][result.metric_keys[metric]] = number(last.shared[metric]);
+    json["simulated_s"] = last.time_s;
+    json["updates"] = result.counters.applied;
+    json["updates_refused"] = result.counters.refused;
+    json["updates_repeated"] = result.counters.repeated;
+    json["task_gradients"] = last.gradients;
+    json["mean_staleness"] = mean_staleness(result);
+    json["parameters"] = job.problem->dimension();
+    json["trace"] = fmt::format("{:016x}", result.trace);
+    json["seconds"] = result.seconds;
+    json["threads"] = threads;
+    return json.dump(2) + "\n";
+}
+
+}  // namespace dunlin::app

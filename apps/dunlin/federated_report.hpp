@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "apps/dunlin/federated_run.hpp"
+#include "apps/report/table.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace dunlin::app {
+
+/// "PersA-FL (Moreau envelope)".
+std::string method_title(FederatedMethod method);
+/// How the method makes a personal model of the shared one, in words.
+std::string personalisation_text(const FederatedSettings& settings);
+
+report::Table federated_table(const FederatedJob& job, const FederatedResult& result);
+/// The pictures of a run: file name and SVG.
+std::vector<std::pair<std::string, std::string>> federated_plots(const FederatedJob& job,
+                                                                 const FederatedResult& result);
+std::string federated_html(const FederatedJob& job, const FederatedResult& result, const std::string& command);
+std::string federated_summary(const FederatedJob& job, const FederatedResult& result, int threads);
+
+}  // namespace dunlin::app

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/federated_run.hpp"
+
+#include "apps/dunlin/federated_report.hpp"
+#include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/progress.hpp"
+#include "apps/report/run_files.hpp"
+
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace dunlin::app {
+namespace {
+
+std::vector<std::string> metrics_header(const FederatedResult& result) {
+    std::vector<std::string> header{"time_s", "updates", "version", "task_gradients", "staleness", "active"};
+    for (const char* which : {"personal", "shared"}) {
+        for (const std::string& key : result.metric_keys) header.push_back(fmt::format("{}_{}", which, key));
+    }
+    return header;
+}
+
+std::vector<report::CsvValue> metrics_fields(const FederatedRow& row) {
+    std::vector<report::CsvValue> fields{row.time_s,    row.updates,   row.version,
+                                         row.gradients, row.staleness, row.active};
+    for (const auto* values : {&row.personal, &row.shared}) {
+        for (double value : *values) fields.emplace_back(value);
+    }
+    return fields;
+}
+
+std::string progress_line(const FederatedJob& job, const FederatedResult& result) {
+    const FederatedRow& row = result.history.back();
+    const double done = static_cast<double>(result.history.size() - 1) / job.settings.evaluations;
+    return fmt::format("{:.0f} s simulated  {} updates  staleness {:.1f}  {} {:.3f} (shared {:.3f})  {} left",
+                       row.time_s, row.updates, row.staleness, result.metric_titles.front(), row.personal.front(),
+                       row.shared.front(), duration_text(done > 0 ? result.seconds / done * (1 - done) : 0));
+}
+
+Outcome<void> write(const std::filesystem::path& path, std::string_view text) {
+    return report::write_file(path, text).map_error([&](const Error& error) {
+        return describe(error, path.string());
+    });
+}
+
+/// The directory, with config.toml in it.
+Outcome<void> prepare(const TrainRequest& request, const FederatedJob& job) {
+    const std::filesystem::path config = request.directory / "config.toml";
+    std::error_code ignored;
+    if (request.resume) return {};
+    if (std::filesystem::exists(config, ignored)) {
+        return problem(fmt::format("{}: holds a run already; go on with it by --resume {}, or choose another --out",
+                                   request.directory.string(), request.directory.string()));
+    }
+    if (Result<void> made = report::prepare_directory(request.directory); !made)
+        return problem(made.error(), request.directory.string());
+    return write(config, job.config);
+}
+
+Outcome<void> write_results(const TrainRequest& request, const FederatedJob& job, const FederatedResult& result) {
+    for (const auto& [name, svg] : federated_plots(job, result)) {
+        if (auto written = write(request.directory / name, svg); !written) return written;
+    }
+    if (auto written = write(request.directory / "report.html", federated_html(job, result, request.command()));
+        !written)
+        return written;
+    // Last: who finds it finds the rest.
+    return write(request.directory / "summary.json", federated_summary(job, result, request.threads));
+}
+
+Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedResult& result) {
+    const std::filesystem::path path = request.directory / "metrics.csv";
+    std::optional<report::CsvFile> metrics;
+    Progress progress(request.quiet);
+    const auto keep = [&](const FederatedResult& so_far) -> Outcome<void> {
+        if (!metrics) {
+            auto created = report::CsvFile::create(path, metrics_header(so_far));
+            if (!created) return problem(created.error(), path.string());
+            metrics.emplace(*std::move(created));
+        }
+        if (auto kept = metrics->append(metrics_fields(so_far.history.back())); !kept)
+            return problem(kept.error(), path.string());
+        if (progress.due()) progress.show(progress_line(job, so_far));
+        return {};
+    };
+    Workers workers(request.threads);
+    Outcome<void> trained =
+        train_federated(*job.problem, job.settings, job.seed, workers, interrupted, keep, result);
+    if (!request.quiet && !result.history.empty()) progress.show(progress_line(job, result));
+    return trained;
+}
+
+}  // namespace
+
+Outcome<void> read_federated_settings(const TrainRequest& request, Settings& list) {
+    if (!request.resume) return request.apply(list, "federated.method");
+    const std::filesystem::path path = request.directory / "config.toml";
+    std::ifstream in(path, std::ios::binary);
+    if (!in) return problem(Error{Code::file_missing}, path.string());
+    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    return list.read(text, path.string());
+}
+
+Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
+    if (auto ready = prepare(request, job); !ready) return tl::unexpected(ready.error());
+    catch_interrupts();
+    FederatedResult result;
+    if (auto trained = train(request, job, result); !trained) {
+        fmt::print(stderr, "dunlin: {}\n", trained.error().text);
+        return failed;
+    }
+    const std::string directory = request.directory.string();
+    if (auto written = write_results(request, job, result); !written) return tl::unexpected(written.error());
+    if (request.json) {
+        fmt::print("{}", federated_summary(job, result, request.threads));
+    } else {
+        fmt::print("{}", report::text_table(federated_table(job, result)));
+    }
+    if (!result.complete) {
+        fmt::print(stderr, "stopped at {:.0f} simulated seconds; again from the start: dunlin train --resume {}\n",
+                   result.history.back().time_s, directory);
+        return stopped;
+    }
+    fmt::print(stderr, "report: {}/report.html\n", directory);
+    return succeeded;
+}
+
+Outcome<TrialResult> try_federated(FederatedJob& job, const std::function<bool()>& stop) {
+    Workers workers(1);
+    FederatedResult result;
+    const auto keep = [](const FederatedResult&) -> Outcome<void> { return {}; };
+    if (auto trained = train_federated(*job.problem, job.settings, job.seed, workers, stop, keep, result); !trained)
+        return tl::unexpected(trained.error());
+    TrialResult trial;
+    trial.complete = result.complete;
+    using Show = Measure::Show;
+    const FederatedRow& last = result.history.back();
+    const std::string first = result.metric_titles.front();
+    for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric) {
+        trial.measures.push_back({result.metric_keys[metric], result.metric_titles[metric] + ", personal",
+                                  last.personal[metric], Show::mean, metric == 0});
+    }
+    const auto rows = static_cast<double>(result.history.size() - 1);
+    for (const auto& [key, title, share] : {std::tuple{"quarter", "at a quarter of the clock", 0.25},
+                                            std::tuple{"half", "at half of the clock", 0.5}}) {
+        const FederatedRow& row = result.history[static_cast<std::size_t>(rows * share)];
+        trial.measures.push_back(
+            {fmt::format("{}_{}", result.metric_keys.front(), key), title, row.personal.front(), Show::mean, true});
+    }
+    for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric) {
+        trial.measures.push_back({"shared_" + result.metric_keys[metric], result.metric_titles[metric] + ", shared",
+                                  last.shared[metric], metric == 0 ? Show::mean : Show::file});
+    }
+    trial.measures.push_back({"updates", "updates", static_cast<double>(result.counters.applied), Show::count});
+    trial.measures.push_back({"task_gradients", "gradients", static_cast<double>(last.gradients), Show::count});
+    Curve personal{"personal", first + " of the personal models", "simulated time (s)", first, {}, {}};
+    Curve shared{"shared", first + " of the shared model", "simulated time (s)", first, {}, {}};
+    for (const FederatedRow& row : result.history) {
+        for (Curve* curve : {&personal, &shared}) curve->x.push_back(row.time_s);
+        personal.y.push_back(row.personal.front());
+        shared.y.push_back(row.shared.front());
+    }
+    trial.curves = {std::move(personal), std::move(shared)};
+    return trial;
+}
+
+}  // namespace dunlin::app

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/adapt/plain.hpp"
+#include "fleet/federated_settings.hpp"
+#include "fleet/host_memory.hpp"
+#include "fleet/learner.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dunlin {
+
+/// Sums over what a model was judged on; what they mean is the problem's affair.
+struct FleetScore {
+    std::int64_t count = 0;
+    std::array<double, 3> sums{};
+
+    void add(const FleetScore& other) {
+        count += other.count;
+        for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += other.sums[k];
+    }
+};
+
+/// A number that models are judged by, made from sums over all nodes.
+struct FleetMetric {
+    std::string key;    ///< "mrr"
+    std::string title;  ///< "MRR"
+    double value = 0;
+};
+
+/// What a fleet learns: nodes with data of their own, and a task that they share. Every method answers for any
+/// worker thread at any time; results do not depend on the worker.
+class FederatedProblem {
+public:
+    virtual ~FederatedProblem() = default;
+    virtual std::uint32_t nodes() const = 0;
+    virtual std::size_t dimension() const = 0;
+    /// First parameters, the same for everybody.
+    virtual void initialise(Vector<float> w) const = 0;
+    /// What each node trains on: a weight.
+    virtual std::vector<float> samples() const = 0;
+
+    /// A learner that stands in for a node until the same worker asks for another; `everybody` for all nodes' data
+    /// together.
+    virtual Learner& learner(std::uint32_t node, int worker) = 0;
+    static constexpr std::uint32_t everybody = 0xffffffffu;
+
+    /// Moves theta, which starts as it is, `steps` steps towards the minimum of the node's loss plus
+    /// lambda/2 |theta - w|^2.
+    virtual void personalise(std::uint32_t node, ConstVector<float> w, const Personalisation& how, Stream& random,
+                             Vector<float> theta, int worker) = 0;
+    /// A model on the node's held-out data.
+    virtual FleetScore judge(std::uint32_t node, ConstVector<float> w, int worker) = 0;
+    /// The first is the one that methods are judged by.
+    virtual std::vector<FleetMetric> metrics(const FleetScore& score) const = 0;
+};
+
+/// Any task as a FederatedProblem. World gives:
+///
+///     using Task = ...;                              a core Task on float
+///     std::uint32_t nodes(); void initialise(Vector<float>); std::vector<float> samples();
+///     std::size_t bytes(); Task make_task(Arena&);
+///     void assign(Task&, std::uint32_t node);        the node's training data, or everybody's
+///     FleetScore judge(Task&, std::uint32_t node, ConstVector<float>);
+///     std::vector<FleetMetric> metrics(const FleetScore&);
+template <class World>
+class WorldProblem final : public FederatedProblem {
+public:
+    using Task = typename World::Task;
+
+    WorldProblem(World world, const FederatedSettings& settings, int threads) : world_(std::move(world)) {
+        for (int worker = 0; worker < threads; ++worker)
+            benches_.push_back(std::make_unique<Bench>(world_, settings));
+    }
+
+    std::uint32_t nodes() const override { return world_.nodes(); }
+    std::size_t dimension() const override { return benches_.front()->task.dimension(); }
+    void initialise(Vector<float> w) const override { world_.initialise(w); }
+    std::vector<float> samples() const override { return world_.samples(); }
+
+    Learner& learner(std::uint32_t node, int worker) override {
+        Bench& bench = at(worker);
+        world_.assign(bench.task, node);
+        return *bench.learner;
+    }
+    void personalise(std::uint32_t node, ConstVector<float> w, const Personalisation& how, Stream& random,
+                     Vector<float> theta, int worker) override {
+        Bench& bench = at(worker);
+        world_.assign(bench.task, node);
+        const MoreauEnvelope inner{.prox_weight = how.prox_weight, .inner_rate = how.rate, .accuracy = 0.0f};
+        for (int k = 0; k < how.steps; ++k) {
+            bench.task.draw(0, ConstVector<float>(theta), random);
+            inner.step<float>(bench.task, w, theta, Vector<float>(bench.scratch));
+        }
+    }
+    FleetScore judge(std::uint32_t node, ConstVector<float> w, int worker) override {
+        return world_.judge(at(worker).task, node, w);
+    }
+    std::vector<FleetMetric> metrics(const FleetScore& score) const override { return world_.metrics(score); }
+
+    const World& world() const { return world_; }
+
+private:
+    /// What one thread works with.
+    struct Bench {
+        Bench(const World& world, const FederatedSettings& settings)
+            : memory(world.bytes()),
+              arena(memory.bytes()),
+              task(world.make_task(arena)),
+              learner(make_learner(task, settings)),
+              scratch(task.dimension()) {}
+
+        static std::unique_ptr<Learner> make_learner(Task& task, const FederatedSettings& settings) {
+            switch (settings.objective()) {
+                case Objective::maml:
+                    return std::make_unique<TaskLearner<Task, Maml>>(task, settings.maml);
+                case Objective::moreau:
+                    return std::make_unique<TaskLearner<Task, MoreauEnvelope>>(task, settings.moreau);
+                default:
+                    return std::make_unique<TaskLearner<Task, Plain>>(task, Plain{});
+            }
+        }
+
+        HostMemory memory;
+        Arena arena;
+        Task task;
+        std::unique_ptr<Learner> learner;
+        std::vector<float> scratch;
+    };
+
+    Bench& at(int worker) { return *benches_[static_cast<std::size_t>(worker)]; }
+
+    World world_;
+    std::vector<std::unique_ptr<Bench>> benches_;
+};
+
+}  // namespace dunlin

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/federated_settings.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+const std::initializer_list<std::pair<std::string_view, FederatedMethod>> method_names{
+    {"persafl", FederatedMethod::persafl},       {"persafl-maml", FederatedMethod::persafl_maml},
+    {"persafl-me", FederatedMethod::persafl_me}, {"fedavg", FederatedMethod::fedavg},
+    {"per-fedavg", FederatedMethod::per_fedavg}, {"pfedme", FederatedMethod::pfedme},
+    {"fedprox", FederatedMethod::fedprox},       {"fedasync", FederatedMethod::fedasync},
+    {"fedbuff", FederatedMethod::fedbuff},       {"local", FederatedMethod::local},
+    {"global", FederatedMethod::global}};
+
+}  // namespace
+
+std::string_view name_of(FederatedMethod method) {
+    return std::ranges::find(method_names, method, &std::pair<std::string_view, FederatedMethod>::second)->first;
+}
+
+Objective FederatedSettings::objective() const {
+    switch (method) {
+        case FederatedMethod::persafl_maml:
+        case FederatedMethod::per_fedavg:
+            return Objective::maml;
+        case FederatedMethod::persafl_me:
+        case FederatedMethod::pfedme:
+            return Objective::moreau;
+        default:
+            return Objective::plain;
+    }
+}
+
+bool FederatedSettings::rounds() const {
+    return method == FederatedMethod::fedavg || method == FederatedMethod::per_fedavg ||
+           method == FederatedMethod::pfedme || method == FederatedMethod::fedprox;
+}
+
+float FederatedSettings::rate() const {
+    switch (objective()) {
+        case Objective::maml:
+            return maml_local_rate;
+        case Objective::moreau:
+            return moreau_local_rate;
+        default:
+            return local_rate;
+    }
+}
+
+int FederatedSettings::least_gradients() const {
+    switch (objective()) {
+        case Objective::maml:
+            return maml.steps + 1 + (maml.first_order ? 0 : 2 * maml.steps);
+        case Objective::moreau:
+            return moreau.accuracy > 0.0f ? 1 : moreau.step_limit;
+        default:
+            return 1;
+    }
+}
+
+Outcome<void> FederatedSettings::check() const {
+    const auto below_one = [](std::string_view what, float product) -> Outcome<void> {
+        if (product < 1.0f) return {};
+        return problem(fmt::format("{} = {:.3g}: must stay below 1, or steps overshoot", what, product));
+    };
+    if (objective() == Objective::moreau) {
+        if (auto fit = below_one("moreau.local_rate * moreau.prox_weight", moreau_local_rate * moreau.prox_weight);
+            !fit)
+            return fit;
+        if (auto fit = below_one("moreau.inner_rate * moreau.prox_weight", moreau.inner_rate * moreau.prox_weight);
+            !fit)
+            return fit;
+    }
+    if (method == FederatedMethod::fedprox) {
+        if (auto fit = below_one("federated.local_rate * federated.fedprox_weight", local_rate * fedprox_weight);
+            !fit)
+            return fit;
+    }
+    return below_one("personal.rate * personal.prox_weight", personal.rate * personal.prox_weight);
+}
+
+void add_federated_settings(Settings& list, FederatedSettings& s) {
+    using Range = Settings::Range;
+    const Range rate{0, 1e3, true};
+    list.add("federated.method", s.method, "how the fleet learns; local and global are for comparison",
+             method_names);
+    list.add("federated.local_steps", s.local_steps, "Q: local steps of an update", Range{1, 1e6});
+    list.add("federated.batch", s.batch, "samples (or queries) in a batch", Range{1, 16384});
+    list.add("federated.local_rate", s.local_rate, "eta: step size of plain local steps", rate);
+    list.add("federated.server_rate", s.server_rate, "beta of persafl*: between 1/n and 5/n of n clients", rate);
+    list.add("federated.round_rate", s.round_rate, "beta of the methods that average rounds, and of fedbuff", rate);
+    list.add("federated.mixing", s.mixing, "alpha of fedasync", Range{0, 1, true});
+    list.add("federated.staleness_exponent", s.staleness_exponent,
+             "fedasync, fedbuff: weight (1 + staleness)^-this", Range{0, 10});
+    list.add("federated.buffer_size", s.buffer_size, "K of fedbuff, at most the number of clients", Range{1, 1e6});
+    list.add("federated.fedprox_weight", s.fedprox_weight, "mu of fedprox", Range{0, 1e3});
+    list.add("federated.staleness_limit", s.staleness_limit, "refuse updates that are staler; 0: none",
+             Range{0, 1e9});
+    list.add("federated.weigh_by_samples", s.weigh_by_samples,
+             "rounds: clients count by their samples, not equally");
+
+    list.add("maml.steps", s.maml.steps, "u: inner steps", Range{1, Maml::step_limit});
+    list.add("maml.inner_rate", s.maml.inner_rate, "alpha: step size of the inner steps", rate);
+    list.add("maml.local_rate", s.maml_local_rate, "eta of persafl-maml and per-fedavg", rate);
+    list.add("maml.first_order", s.maml.first_order, "leave the Hessians out");
+
+    list.add("moreau.prox_weight", s.moreau.prox_weight, "lambda: pull towards the shared parameters", rate);
+    list.add("moreau.inner_rate", s.moreau.inner_rate, "step size of the inner loop", rate);
+    list.add("moreau.inner_steps", s.moreau.step_limit, "most inner steps", Range{1, 10000});
+    list.add("moreau.accuracy", s.moreau.accuracy,
+             "nu: the inner loop stops at this gradient norm; 0: at its limit", Range{0, 1e6});
+    list.add("moreau.local_rate", s.moreau_local_rate, "eta of persafl-me and pfedme; times prox_weight below 1",
+             rate);
+
+    FleetClock& clock = s.clock;
+    const Range time{0, 1e8, true}, any_time{0, 1e8}, chance{0, 0.9};
+    list.add("clock.budget_s", clock.budget_s, "simulated seconds that the fleet learns for", time);
+    list.add("clock.gradient_s", clock.gradient_s, "of a task gradient, on a client of median speed", time);
+    list.add("clock.speed_spread", clock.speed_spread, "sigma of the clients' log-normal speeds", Range{0, 5});
+    list.add("clock.download_s", clock.download_s, "a model's way to a client", any_time);
+    list.add("clock.upload_s", clock.upload_s, "an update's way to the server", any_time);
+    list.add("clock.concurrency", clock.concurrency, "share of the clients that work at a time", Range{0, 1, true});
+    list.add("clock.loss", clock.loss, "probability that a message is lost", chance);
+    list.add("clock.duplication", clock.duplication, "probability that a message arrives twice", Range{0, 1});
+    list.add("clock.patience_s", clock.patience_s, "where links lose: until the server asks a silent client again",
+             time);
+
+    list.add("personal.steps", s.personal.steps, "steps from the shared to a client's personal model",
+             Range{0, 1e6});
+    list.add("personal.rate", s.personal.rate, "their size", rate);
+    list.add("personal.prox_weight", s.personal.prox_weight, "their pull towards the shared model", Range{0, 1e3});
+
+    list.add("baseline.steps", s.baseline_steps, "steps of each client alone (local), or on all data (global)",
+             Range{1, 1e7});
+    list.add("baseline.rate", s.baseline_rate, "their size", rate);
+
+    list.add("report.evaluations", s.evaluations, "how often the models are judged, over the clock",
+             Range{1, 10000});
+}
+
+}  // namespace dunlin

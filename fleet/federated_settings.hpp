@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/adapt/maml.hpp"
+#include "core/adapt/moreau_envelope.hpp"
+#include "fleet/settings.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace dunlin {
+
+/// How a fleet with a server learns, and the two ways without one that it is measured against.
+enum class FederatedMethod : std::uint8_t {
+    persafl,       ///< PersA-FL, option A: plain gradients
+    persafl_maml,  ///< option B
+    persafl_me,    ///< option C: the Moreau envelope
+    fedavg,
+    per_fedavg,  ///< FedAvg with MAML gradients
+    pfedme,      ///< FedAvg with those of the Moreau envelope
+    fedprox,
+    fedasync,
+    fedbuff,
+    local,  ///< each node alone, from the same first parameters
+    global  ///< one model, trained in one place on everybody's data
+};
+
+/// The method's name on the command line.
+std::string_view name_of(FederatedMethod method);
+
+enum class Objective : std::uint8_t { plain, maml, moreau };
+
+/// Simulated time of a fleet: what everything costs.
+struct FleetClock {
+    float budget_s = 1000.0f;
+    float gradient_s = 1.0f;     ///< a task gradient on a node of median speed
+    float speed_spread = 1.0f;   ///< sigma: a node's time per gradient is gradient_s exp(sigma N(0, 1)), fixed
+    float download_s = 1.0f;     ///< a model's way to a client
+    float upload_s = 4.4f;       ///< an update's way back (PersA-FL slides: about 4.4 times as long)
+    float concurrency = 1.0f;    ///< share of the clients that are invited at a time, in (0, 1]
+    float loss = 0.0f;           ///< probability that a message is lost, either way; it is sent again
+    float duplication = 0.0f;    ///< probability that a message arrives twice
+    float patience_s = 1000.0f;  ///< until the server repeats an invitation that brought nothing, if links lose
+};
+
+/// How a node makes the shared parameters w its own: `steps` steps on fresh batches of its training data towards
+/// min over theta of f_i(theta) + lambda/2 |theta - w|^2.
+struct Personalisation {
+    int steps = 5;
+    float rate = 0.1f;
+    float prox_weight = 0.0f;  ///< lambda
+};
+
+struct FederatedSettings {
+    FederatedMethod method = FederatedMethod::persafl_me;
+
+    int local_steps = 10;      ///< Q
+    float local_rate = 0.1f;   ///< eta with plain gradients
+    float server_rate = 0.1f;  ///< beta of PersA-FL
+    float round_rate = 1.0f;   ///< beta of the methods that average rounds or buffers
+    float mixing = 0.6f;       ///< alpha of FedAsync
+    float staleness_exponent = 0.5f;
+    int buffer_size = 10;         ///< K of FedBuff
+    float fedprox_weight = 0.1f;  ///< mu of FedProx
+    int staleness_limit = 0;      ///< an update that is staler is refused; 0: no limit
+    bool weigh_by_samples = false;
+
+    Maml maml{.inner_rate = 0.1f};
+    float maml_local_rate = 0.1f;  ///< eta with MAML gradients
+    MoreauEnvelope moreau{.prox_weight = 1.5f, .inner_rate = 0.2f, .accuracy = 0.0f, .step_limit = 5};
+    float moreau_local_rate = 0.3f;  ///< eta with the envelope's; eta * lambda < 1
+
+    int baseline_steps = 1000;   ///< of `local`, per node, and of `global`
+    float baseline_rate = 0.1f;  ///< their step size
+
+    FleetClock clock;
+    Personalisation personal;
+
+    int batch = 20;
+    int evaluations = 40;  ///< over the clock
+
+    Objective objective() const;
+    /// Synchronous rounds?
+    bool rounds() const;
+    /// Without a fleet?
+    bool baseline() const { return method == FederatedMethod::local || method == FederatedMethod::global; }
+    float rate() const;  ///< eta of this method
+    /// Batches that a task keeps at once for this method.
+    int slots() const { return objective() == Objective::maml ? maml.slots() : 1; }
+    /// Task gradients that one local step costs at least; with plain gradients and MAML exactly.
+    int least_gradients() const;
+
+    /// What the ranges of single settings cannot say. Error: which key, and why.
+    Outcome<void> check() const;
+};
+
+/// Adds the sections [federated], [maml], [moreau], [clock], [personal], [baseline] and [report].
+void add_federated_settings(Settings& list, FederatedSettings& settings);
+
+}  // namespace dunlin

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/federated_training.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace dunlin {
+namespace {
+
+/// How a run lives on between two evaluations, and what there is to judge.
+class Course {
+public:
+    virtual ~Course() = default;
+    /// Lives until `share` of the whole is over.
+    virtual Outcome<void> advance(double share, const std::function<bool()>& stop) = 0;
+    virtual void describe(FederatedRow& row) const = 0;
+    virtual ConstVector<float> shared() const = 0;
+    /// Writes a node's personal model.
+    virtual void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) = 0;
+};
+
+class FleetCourse final : public Course {
+public:
+    FleetCourse(FederatedProblem& problem, const FederatedSettings& settings, std::unique_ptr<FederatedFleet> fleet)
+        : problem_(problem), settings_(settings), fleet_(std::move(fleet)) {}
+
+    Outcome<void> advance(double share, const std::function<bool()>& stop) override {
+        before_ = fleet_->counters();
+        before_s_ = now_s_;
+        now_s_ = share * static_cast<double>(settings_.clock.budget_s);
+        return fleet_->advance(now_s_, stop);
+    }
+    void describe(FederatedRow& row) const override {
+        const FleetCounters& counters = fleet_->counters();
+        row.time_s = now_s_;
+        row.updates = counters.applied;
+        row.version = fleet_->version();
+        row.gradients = counters.gradients;
+        const auto updates = static_cast<double>(counters.applied - before_.applied);
+        if (updates > 0) row.staleness = static_cast<double>(counters.staleness - before_.staleness) / updates;
+        if (now_s_ > before_s_)
+            row.active = (counters.busy_s - before_.busy_s) / (now_s_ - before_s_) / fleet_->clients();
+    }
+    ConstVector<float> shared() const override { return fleet_->model(); }
+    void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
+        std::ranges::copy(shared(), theta.begin());
+        problem_.personalise(node, shared(), settings_.personal, random, theta, worker);
+    }
+
+    const FederatedFleet& fleet() const { return *fleet_; }
+
+private:
+    FederatedProblem& problem_;
+    FederatedSettings settings_;
+    std::unique_ptr<FederatedFleet> fleet_;
+    FleetCounters before_;
+    double before_s_ = 0, now_s_ = 0;
+};
+
+/// Each node alone, or one model on everybody's data: plain steps, all at median speed.
+class BaselineCourse final : public Course {
+public:
+    BaselineCourse(FederatedProblem& problem, const FederatedSettings& settings, std::uint64_t seed,
+                   Workers& workers)
+        : problem_(problem), settings_(settings), workers_(workers), first_(problem.dimension()) {
+        problem.initialise(first_);
+        const bool local = settings.method == FederatedMethod::local;
+        models_.assign(local ? problem.nodes() : 1, first_);
+        for (std::uint32_t k = 0; k < models_.size(); ++k) streams_.emplace_back(seed, k, Purpose::samples);
+    }
+
+    Outcome<void> advance(double share, const std::function<bool()>& stop) override {
+        const int target = static_cast<int>(share * settings_.baseline_steps);
+        constexpr int stride = 50;  // steps between two looks at `stop`
+        while (steps_ < target && !stop()) {
+            const Personalisation how{std::min(stride, target - steps_), settings_.baseline_rate, 0.0f};
+            workers_.run(static_cast<int>(models_.size()), [&](int piece, int worker) {
+                const auto k = static_cast<std::size_t>(piece);
+                const auto node = models_.size() == 1 && settings_.method == FederatedMethod::global
+                                      ? FederatedProblem::everybody
+                                      : static_cast<std::uint32_t>(piece);
+                problem_.personalise(node, first_, how, streams_[k], models_[k], worker);
+            });
+            steps_ += how.steps;
+        }
+        return {};
+    }
+    void describe(FederatedRow& row) const override {
+        row.time_s = static_cast<double>(settings_.clock.gradient_s) * steps_;
+        row.gradients = static_cast<std::int64_t>(models_.size()) * steps_;
+        row.active = 1.0;
+    }
+    ConstVector<float> shared() const override {
+        return settings_.method == FederatedMethod::local ? first_ : models_[0];
+    }
+    void personal(std::uint32_t node, Stream&, Vector<float> theta, int) override {
+        std::ranges::copy(models_[settings_.method == FederatedMethod::local ? node : 0], theta.begin());
+    }
+
+private:
+    FederatedProblem& problem_;
+    FederatedSettings settings_;
+    Workers& workers_;
+    std::vector<float> first_;
+    std::vector<std::vector<float>> models_;
+    std::vector<Stream> streams_;
+    int steps_ = 0;
+};
+
+std::vector<double> values(const std::vector<FleetMetric>& metrics) {
+    std::vector<double> list;
+    for (const FleetMetric& metric : metrics) list.push_back(metric.value);
+    return list;
+}
+
+/// Judges the shared and all personal models, in parallel, and appends the row.
+void judge(FederatedProblem& problem, Course& course, std::uint64_t seed, Workers& workers,
+           FederatedResult& result) {
+    std::vector<FleetScore> shared(problem.nodes()), personal(problem.nodes());
+    std::vector<std::vector<float>> theta(static_cast<std::size_t>(workers.count()),
+                                          std::vector<float>(problem.dimension()));
+    const auto number = static_cast<std::uint32_t>(result.history.size());
+    constexpr std::uint32_t epochs = 1u << 20;  // more than the steps of any personalisation
+    workers.run(static_cast<int>(problem.nodes()), [&](int piece, int worker) {
+        const auto node = static_cast<std::uint32_t>(piece);
+        Stream random(seed, node, Purpose::evaluate);
+        random.seek_epoch((number % 4096) * epochs);
+        const Vector<float> own(theta[static_cast<std::size_t>(worker)]);
+        shared[node] = problem.judge(node, course.shared(), worker);
+        course.personal(node, random, own, worker);
+        personal[node] = problem.judge(node, own, worker);
+    });
+    FleetScore shared_sum, personal_sum;
+    for (const FleetScore& score : shared) shared_sum.add(score);
+    for (const FleetScore& score : personal) personal_sum.add(score);
+    result.personal_by_node.clear();
+    for (const FleetScore& score : personal) {
+        if (score.count > 0) result.personal_by_node.push_back(problem.metrics(score).front().value);
+    }
+    FederatedRow row;
+    course.describe(row);
+    row.shared = values(problem.metrics(shared_sum));
+    row.personal = values(problem.metrics(personal_sum));
+    result.history.push_back(std::move(row));
+}
+
+}  // namespace
+
+Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings& settings, std::uint64_t seed,
+                              Workers& workers, const std::function<bool()>& stop, const FederatedKeep& keep,
+                              FederatedResult& result) {
+    const auto start = std::chrono::steady_clock::now();
+    std::unique_ptr<Course> course;
+    const FederatedFleet* fleet = nullptr;
+    if (settings.baseline()) {
+        if (auto fit = settings.check(); !fit) return fit;
+        course = std::make_unique<BaselineCourse>(problem, settings, seed, workers);
+    } else {
+        std::vector<float> first(problem.dimension());
+        problem.initialise(first);
+        const std::vector<float> samples = problem.samples();
+        auto made = FederatedFleet::make(
+            settings, seed, first, samples,
+            [&problem](std::uint32_t node, int worker) -> Learner& { return problem.learner(node, worker); },
+            workers);
+        if (!made) return tl::unexpected(made.error());
+        auto owner = std::make_unique<FleetCourse>(problem, settings, *std::move(made));
+        fleet = &owner->fleet();
+        course = std::move(owner);
+    }
+    for (const FleetMetric& metric : problem.metrics({.count = 1, .sums = {}})) {
+        result.metric_keys.push_back(metric.key);
+        result.metric_titles.push_back(metric.title);
+    }
+    for (int k = 0; k <= settings.evaluations; ++k) {
+        if (auto done = course->advance(static_cast<double>(k) / settings.evaluations, stop); !done) return done;
+        if (stop() && k > 0) break;
+        judge(problem, *course, seed, workers, result);
+        if (fleet != nullptr) {
+            result.counters = fleet->counters();
+            result.staleness.assign(fleet->staleness_counts().begin(), fleet->staleness_counts().end());
+            result.trace = fleet->trace();
+        }
+        result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        result.complete = k == settings.evaluations;
+        if (auto kept = keep(result); !kept) return kept;
+    }
+    return {};
+}
+
+}  // namespace dunlin

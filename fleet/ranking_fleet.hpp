@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "envs/data_ranking.hpp"
+#include "fleet/federated_problem.hpp"
+#include "fleet/federated_settings.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dunlin {
+
+/// Personalised search ranking on a fleet: every user is a node.
+struct RankingSettings {
+    std::string kind = "ranking";
+    std::string experiment = "ranking";
+    std::string kernels = "fast";
+    std::uint64_t seed = 1;
+
+    std::string path;         ///< a folder with items.csv and queries.csv; empty: generated data
+    int latest_queries = 0;   ///< train on each user's latest ones only; 0: on all
+    bool standardise = true;  ///< item features to zero mean and unit variance
+    bool validate = false;    ///< train without each user's last fifth of training queries, and judge on that
+    SyntheticRankingSettings synthetic;
+
+    std::vector<int> hidden{32, 16};
+    Activation activation = Activation::relu;
+    RankingLoss loss = RankingLoss::binary_cross_entropy;
+    int samples = 8;  ///< rankings drawn per query, for RankingLoss::reward
+
+    FederatedSettings federated;
+};
+
+Settings ranking_settings(RankingSettings& settings);
+
+/// Reads or draws the data. Metrics: mrr, accuracy_at_1, normalised_mrr. Errors: of the files, of the settings.
+Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSettings& settings, int threads);
+
+}  // namespace dunlin
