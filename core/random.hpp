@@ -103,10 +103,15 @@ public:
     }
 
     /// Standard normal (Box and Muller), the same bits on every platform; magnitude below 6.7.
-    float normal() {
+    float normal() { return normal_pair()[0]; }
+
+    /// Two independent ones for little more than the price of one; the first is what `normal` gives.
+    std::array<float, 2> normal_pair() {
         const float u = (static_cast<float>(bits() >> 8) + 0.5f) * 0x1p-24f;
         const float angle = static_cast<float>(bits() >> 8) * 0x1p-24f;
-        return __builtin_sqrtf(-2.0f * portable::log(u)) * portable::turn(angle).cosine;
+        const float radius = __builtin_sqrtf(-2.0f * portable::log(u));
+        const portable::SineCosine turn = portable::turn(angle);
+        return {radius * turn.cosine, radius * turn.sine};
     }
 
 private:
