@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/gossip_fleet.hpp"
+
+#include "fleet/gossip_simulation.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+template <class Node>
+Outcome<std::unique_ptr<GossipFleet>> make_fleet(const Graph& graph, const GossipSettings& settings,
+                                                 std::span<const float> start, LearnerOf learner_of, int threads) {
+    auto fleet = SimulatedGossip<Node>::make(graph, settings, start, std::move(learner_of), threads);
+    if (!fleet) return problem(fleet.error(), "the fleet's settings");
+    return std::unique_ptr<GossipFleet>(*std::move(fleet));
+}
+
+}  // namespace
+
+GossipCounters& GossipCounters::operator+=(const GossipCounters& other) {
+    wake_ups += other.wake_ups;
+    waits += other.waits;
+    gradients += other.gradients;
+    crashes += other.crashes;
+    return *this;
+}
+
+std::vector<float> GossipFleet::estimates() const {
+    const std::size_t d = dimension();
+    std::vector<float> all(nodes() * d);
+    for (std::uint32_t i = 0; i < nodes(); ++i) estimate(i, std::span(all).subspan(i * d, d));
+    return all;
+}
+
+double GossipFleet::consensus_error() const {
+    const std::size_t d = dimension();
+    const std::vector<float> all = estimates();
+    std::vector<double> mean(d);
+    for (std::size_t k = 0; k < all.size(); ++k) mean[k % d] += static_cast<double>(all[k]) / nodes();
+    double size = 0, worst = 0;
+    for (const double value : mean) size += value * value;
+    for (std::size_t at = 0; at < all.size(); at += d) {
+        double distance = 0;
+        for (std::size_t k = 0; k < d; ++k) {
+            const double difference = static_cast<double>(all[at + k]) - mean[k];
+            distance += difference * difference;
+        }
+        worst = std::max(worst, distance);
+    }
+    return std::sqrt(worst / size);
+}
+
+Problem diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value) {
+    if (error.code == Code::mass_overflow || error.code == Code::not_finite) {
+        return {
+            fmt::format("node {}, round {}: the parameters have left +-{}: the steps are too large, so they "
+                        "diverge (or the limit on values is too small)",
+                        node, tick, largest_value)};
+    }
+    return describe(error, fmt::format("node {}, round {}", node, tick));
+}
+
+Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(GossipMethod method, const Graph& graph,
+                                                        const GossipSettings& settings,
+                                                        std::span<const float> start, LearnerOf learner_of,
+                                                        int threads) {
+    if (auto checked = strongly_connected(graph); !checked) return problem(checked.error(), "network.graph");
+    if (method == GossipMethod::dpsgd) {
+        if (auto checked = undirected(graph); !checked) return problem(checked.error(), "network.graph");
+    } else if (auto fits = settings.format.check(graph.nodes(), static_cast<double>(settings.largest_value));
+               !fits) {
+        return problem(fits.error(), "method.fraction_bits, method.largest_value");
+    }
+    if (auto checked = simulation::check(settings.link); !checked) return problem(checked.error(), "network");
+    switch (method) {
+        case GossipMethod::pars_push:
+            return make_fleet<ParsPush<>>(graph, settings, start, std::move(learner_of), threads);
+        case GossipMethod::stochastic_gradient_push:
+            return make_fleet<StochasticGradientPush>(graph, settings, start, std::move(learner_of), threads);
+        case GossipMethod::dpsgd:
+            return make_fleet<Dpsgd>(graph, settings, start, std::move(learner_of), threads);
+    }
+    return problem("unknown method");
+}
+
+}  // namespace dunlin

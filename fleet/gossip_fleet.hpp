@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/aggregate/step_schedule.hpp"
+#include "core/fixed_point.hpp"
+#include "fleet/learner.hpp"
+#include "fleet/lives.hpp"
+#include "fleet/problem.hpp"
+#include "transport/simulation/network.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace dunlin {
+
+/// How the nodes of a fleet without a server agree.
+enum class GossipMethod : std::uint8_t {
+    pars_push,                 ///< exact running sums: PARS-Push, or RASGP with plain gradients
+    stochastic_gradient_push,  ///< plain shares: what is lost is lost
+    dpsgd                      ///< undirected graphs, Metropolis weights; holds no mass
+};
+
+struct GossipSettings {
+    std::uint64_t seed = 1;
+    StepSchedule theta = {};
+    FixedPoint format = {};
+    float largest_value = 1000.0f;  ///< a node whose |z| goes beyond has diverged; n times it must fit the format
+    float weight_floor = 0x1p-12f;  ///< y that a node never gives away
+    simulation::LinkProfile link = {};
+    simulation::Time wake_gap = 1;  ///< Gamma_w: from one wake-up to the next 1 ... wake_gap ticks, uniformly
+    LifeSettings lives = {};        ///< paces stretch the gaps, sleeps put wake-ups off
+    /// From this tick on nodes take no steps and only agree, so that what they differ in settles.
+    simulation::Time learn_until = simulation::time_limit;
+    bool audit = true;           ///< keep the sum of all steps, for mass_error
+    bool trace_payloads = true;  ///< the trace covers what messages say
+    std::size_t payload_limit_bytes = std::size_t{4} << 30;
+};
+
+/// The learner that computes node `node`'s gradient, on thread `worker`, which uses it until it asks again.
+using LearnerOf = std::function<Learner&(std::uint32_t node, int worker)>;
+
+/// What the nodes did so far.
+struct GossipCounters {
+    std::int64_t wake_ups = 0;
+    std::int64_t waits = 0;      ///< wake-ups of a node whose y was too small to share
+    std::int64_t gradients = 0;  ///< task gradients taken; a Hessian-vector product counts as two
+    std::int64_t crashes = 0;
+
+    GossipCounters& operator+=(const GossipCounters& other);
+};
+
+/// A fleet of nodes without a server on a simulated network: every node a learner (any task, any adaptation) and a
+/// machine of core/aggregate. Nodes sleep, crash and restart from the state that they stored before their last
+/// message left (invariant 4); a node that is down hears nothing.
+///
+/// The same seed gives the same run for any number of threads: nodes of one tick are served in parallel, and what
+/// they say is sent afterwards in order.
+class GossipFleet {
+public:
+    using Time = simulation::Time;
+
+    virtual ~GossipFleet() = default;
+
+    /// Lives through all ticks up to and including `until`. With one thread `after_event` is called after every
+    /// wake-up, message, crash and restart. Error: a node that diverged, with its number and the tick; the fleet is
+    /// then of no further use but to be looked at.
+    virtual Outcome<void> run(Time until, const std::function<void()>& after_event = {}) = 0;
+
+    virtual std::uint32_t nodes() const = 0;
+    virtual std::size_t dimension() const = 0;
+    /// z of a node; `out` holds dimension() floats.
+    virtual void estimate(std::uint32_t node, Vector<float> out) const = 0;
+    /// y of a node; 1 for methods without.
+    virtual float weight(std::uint32_t node) const = 0;
+    /// How far the total mass is from the initial one less all steps taken, in units of the fixed point, the
+    /// largest of any component and of y: 0, or something is wrong (invariant 1). None for a method without mass,
+    /// or without `audit`.
+    virtual std::optional<std::uint64_t> mass_error() const = 0;
+    /// Where consensus must come to rest: total x over total y. Empty for a method without mass.
+    virtual std::vector<float> mean() const = 0;
+    virtual GossipCounters counters() const = 0;
+    virtual const simulation::Counters& messages() const = 0;
+    virtual Time now() const = 0;
+    /// A hash of all that happened (invariant 11).
+    virtual std::uint64_t trace() const = 0;
+    /// Memory of a node's machine in bytes, on average.
+    virtual double bytes_per_node() const = 0;
+
+    /// All z, one after the other.
+    std::vector<float> estimates() const;
+    /// The largest distance of a node from the mean of all z, relative to its norm.
+    double consensus_error() const;
+};
+
+/// A fleet on `graph`, whose nodes start at the z in `start` (n d floats, one after the other). Without
+/// `learner_of` the nodes only agree. Errors name the setting: a graph that is not strongly connected (D-PSGD: not
+/// undirected), a mass that does not fit the fixed point, a setting out of range.
+Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(GossipMethod method, const Graph& graph,
+                                                        const GossipSettings& settings,
+                                                        std::span<const float> start, LearnerOf learner_of,
+                                                        int threads);
+
+/// "node 3, tick 512: ..."
+Problem diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value);
+
+}  // namespace dunlin
