@@ -68,4 +68,9 @@ std::string ranking_help();
 Outcome<std::string> resolve_ranking(const TrainRequest& request);
 Outcome<TrialResult> try_ranking(const TrainRequest& request, const std::function<bool()>& stop);
 
+Outcome<int> train_regression_kind(const TrainRequest& request);
+std::string regression_help();
+Outcome<std::string> resolve_regression(const TrainRequest& request);
+Outcome<TrialResult> try_regression(const TrainRequest& request, const std::function<bool()>& stop);
+
 }  // namespace dunlin::app

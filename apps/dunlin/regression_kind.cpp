@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/progress.hpp"
+#include "apps/dunlin/regression_report.hpp"
+#include "apps/dunlin/run_directory.hpp"
+#include "apps/report/run_files.hpp"
+#include "fleet/workers.hpp"
+
+#include <atomic>
+
+#include <fmt/format.h>
+
+namespace dunlin::app {
+namespace {
+
+constexpr std::string_view method_key = "method.name";
+constexpr int largest_budget = 5;  ///< of PARS-Push's Figure 1
+
+struct Job {
+    RegressionRunSettings settings;
+    std::string config;
+    std::unique_ptr<RegressionTraining> training;
+};
+
+Outcome<Job> job_of(const TrainRequest& request) {
+    Job job;
+    Settings list = regression_settings(job.settings);
+    if (Outcome<void> read = read_settings(request, method_key, list); !read) return tl::unexpected(read.error());
+    job.config = list.write();
+    auto training = RegressionTraining::make(job.settings, request.threads);
+    if (!training) return tl::unexpected(training.error());
+    job.training = *std::move(training);
+    return job;
+}
+
+std::string progress_line(const RegressionRunSettings& s, const RegressionRow& row) {
+    return fmt::format("round {}/{}  {} updates  {} messages lost  worst node {:.2f} % off", row.round + 1,
+                       s.rounds, count_text(static_cast<double>(row.wake_ups)),
+                       count_text(static_cast<double>(row.messages_lost)), 100 * row.worst_error);
+}
+
+/// The runs that the figures need beside the main one.
+struct SideRun {
+    std::string name;
+    RegressionRunSettings settings;
+    RegressionOutcome outcome{};
+};
+
+std::vector<SideRun> budgets_of(const RegressionRunSettings& s) {
+    std::vector<SideRun> runs;
+    for (int steps = 0; steps <= largest_budget; ++steps) {
+        if (steps == s.steps || (steps > 0 && !s.personalisation)) continue;
+        runs.push_back({fmt::format("u = {}", steps), s});
+        runs.back().settings.steps = steps;
+    }
+    return runs;
+}
+
+/// Figure 2: faults one after the other, and who has no running sums.
+std::vector<SideRun> variants_of(const RegressionRunSettings& s) {
+    if (!s.robustness) return {};
+    RegressionRunSettings quiet = s;
+    quiet.wake_gap = quiet.delay_limit = 1;
+    quiet.loss = quiet.duplication = 0.0f;
+    quiet.crash_gap = 0;
+    RegressionRunSettings idle = quiet;
+    idle.wake_gap = s.wake_gap;
+    RegressionRunSettings delayed = idle;
+    delayed.delay_limit = s.delay_limit;
+    const std::string own = method_title(s.method);
+    std::vector<SideRun> runs{
+        {own + ", no faults", quiet}, {own + ", idle nodes", idle}, {own + ", idle nodes and delays", delayed}};
+    for (const GossipMethod method : {GossipMethod::stochastic_gradient_push, GossipMethod::pars_push}) {
+        if (method == s.method || runs.size() > 3) continue;
+        RegressionRunSettings rival = s, rival_delayed = delayed;
+        rival.method = rival_delayed.method = method;
+        runs.push_back({method_title(method) + ", idle nodes and delays", rival_delayed});
+        runs.push_back({method_title(method) + ", losses too", rival});
+    }
+    return runs;
+}
+
+/// Runs them all, side by side. Returns whether nobody interrupted.
+bool run_all(std::vector<SideRun>& runs, int threads, Progress& progress) {
+    Workers workers(threads);
+    std::atomic<int> done{0};
+    RegressionHooks hooks;
+    hooks.stop = interrupted;
+    workers.run(static_cast<int>(runs.size()), [&](int piece, int worker) {
+        SideRun& run = runs[static_cast<std::size_t>(piece)];
+        if (auto training = RegressionTraining::make(run.settings, 1)) {
+            if (auto outcome = (*training)->run(hooks)) run.outcome = *std::move(outcome);
+        }
+        ++done;
+        if (worker == 0 && progress.due())
+            progress.show(fmt::format("comparing: {} of {} runs", done, runs.size()));
+    });
+    return !interrupted();
+}
+
+void add_budgets(RegressionResult& result, const std::vector<SideRun>& runs) {
+    const RegressionRunSettings& s = result.settings;
+    const std::vector<float>& plain = s.steps == 0 ? result.outcome.models : runs.front().outcome.models;
+    const auto add = [&](int steps, const RegressionOutcome& outcome) {
+        result.budgets.push_back(
+            {steps, personalised_error(s, outcome.models, steps), personalised_error(s, plain, steps)});
+    };
+    add(s.steps, result.outcome);
+    for (const SideRun& run : runs) {
+        if (run.settings.steps > 0 || s.personalisation) add(run.settings.steps, run.outcome);
+    }
+}
+
+Outcome<void> train(const TrainRequest& request, Job& job, RegressionResult& result) {
+    const RegressionRunSettings& s = job.settings;
+    const std::filesystem::path path = request.directory / "metrics.csv";
+    const std::vector<std::string> header{"round",       "wake_ups",     "task_gradients", "messages_lost",
+                                          "worst_error", "median_error", "consensus_error"};
+    auto metrics = report::CsvFile::create(path, header);
+    if (!metrics) return problem(metrics.error(), path.string());
+    Progress progress(request.quiet);
+    RegressionHooks hooks;
+    hooks.stop = interrupted;
+    hooks.keep = [&](const RegressionRow& row) -> Outcome<void> {
+        if (progress.due()) progress.show(progress_line(s, row));
+        return metrics
+            ->append({row.round, row.wake_ups, row.gradients, row.messages_lost, row.worst_error, row.median_error,
+                      row.consensus_error})
+            .map_error([&](const Error& error) { return describe(error, path.string()); });
+    };
+    auto outcome = job.training->run(hooks);
+    if (!outcome) return tl::unexpected(outcome.error());
+    result.outcome = *std::move(outcome);
+    if (!request.quiet && !result.outcome.history.empty())
+        progress.show(progress_line(s, result.outcome.history.back()));
+    if (!result.outcome.complete) return {};
+
+    std::vector<SideRun> budgets = budgets_of(s), variants = variants_of(s);
+    if (!run_all(budgets, request.threads, progress) || !run_all(variants, request.threads, progress)) {
+        result.outcome.complete = false;
+        return {};
+    }
+    add_budgets(result, budgets);
+    for (SideRun& run : variants) result.variants.push_back({run.name, std::move(run.outcome)});
+    if (!variants.empty()) {
+        const std::string own = method_title(s.method) + ", losses too (this run)";
+        result.variants.insert(result.variants.begin() + 3, {own, result.outcome});
+    }
+    return {};
+}
+
+Outcome<void> write_results(const TrainRequest& request, const Job& job, const RegressionResult& result) {
+    for (const auto& [name, svg] : regression_plots(result)) {
+        if (auto written = write_run_file(request, name, svg); !written) return written;
+    }
+    const std::string page = regression_html(result, job.config, request.command());
+    if (auto written = write_run_file(request, "report.html", page); !written) return written;
+    // Last: who finds it finds the rest.
+    return write_run_file(request, "summary.json", regression_summary(result));
+}
+
+}  // namespace
+
+std::string regression_help() {
+    RegressionRunSettings defaults;
+    return regression_settings(defaults).help();
+}
+
+Outcome<int> train_regression_kind(const TrainRequest& request) {
+    Outcome<Job> job = job_of(request);
+    if (!job) return tl::unexpected(job.error());
+    if (auto ready = prepare_run(request, job->config); !ready) return tl::unexpected(ready.error());
+    catch_interrupts();
+    RegressionResult result{.settings = job->settings, .threads = request.threads};
+    Outcome<void> done = train(request, *job, result);
+    if (done) done = write_results(request, *job, result);
+    if (!done) {
+        fmt::print(stderr, "dunlin: {}\n", done.error().text);
+        return failed;
+    }
+    const std::string directory = request.directory.string();
+    fmt::print("{}", request.json ? regression_summary(result) : report::text_table(regression_table(result)));
+    const RegressionOutcome& outcome = result.outcome;
+    if (!request.json) {
+        fmt::print("worst node {:.2f} % from the closed form; mass error {}\n", 100 * outcome.max_relative_error,
+                   outcome.mass_error ? fmt::format("{}", *outcome.mass_error) : "not defined");
+    }
+    if (!outcome.failure.empty()) {
+        fmt::print(stderr, "dunlin: {}; try a smaller method.step_scale or a larger method.step_offset\n",
+                   outcome.failure);
+        return failed;
+    }
+    if (!outcome.complete) {
+        fmt::print(stderr, "stopped; again from the start, with the same numbers: dunlin train --resume {}\n",
+                   directory);
+        return stopped;
+    }
+    fmt::print(stderr, "report: {}/report.html\n", directory);
+    return succeeded;
+}
+
+Outcome<std::string> resolve_regression(const TrainRequest& request) {
+    return job_of(request).map([](const Job& job) { return job.config; });
+}
+
+Outcome<TrialResult> try_regression(const TrainRequest& request, const std::function<bool()>& stop) {
+    Outcome<Job> job = job_of(request);
+    if (!job) return tl::unexpected(job.error());
+    RegressionHooks hooks;
+    hooks.stop = stop;
+    const Outcome<RegressionOutcome> outcome = job->training->run(hooks);
+    if (!outcome) return tl::unexpected(outcome.error());
+    using Show = Measure::Show;
+    const double personal = personalised_error(job->settings, outcome->models, job->settings.steps);
+    TrialResult trial;
+    trial.complete = outcome->complete || !outcome->failure.empty();
+    trial.failure = outcome->failure;
+    trial.measures = {
+        {"max_relative_error", "worst node's relative error", outcome->max_relative_error, Show::mean, true},
+        {"personalised_error", "test error after personalisation", personal, Show::mean, true},
+        {"consensus_error", "consensus error", outcome->consensus_error},
+        {"messages_lost", "messages lost", static_cast<double>(outcome->messages.lost), Show::count}};
+    Curve curve{"error", "Distance from the minimiser", "round", "relative error, median node", {}, {}};
+    for (const RegressionRow& row : outcome->history) {
+        curve.x.push_back(static_cast<double>(row.round));
+        curve.y.push_back(row.median_error);
+    }
+    trial.curves = {std::move(curve)};
+    return trial;
+}
+
+}  // namespace dunlin::app

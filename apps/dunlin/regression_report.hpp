@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "apps/report/table.hpp"
+#include "fleet/regression_training.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace dunlin::app {
+
+/// Test errors after u steps of personalisation: of the model that was trained for it and of the plain one.
+struct BudgetResult {
+    int steps = 0;
+    double trained_for_it = 0;
+    double plain = 0;
+};
+
+/// The same experiment in another network or by another method.
+struct RegressionVariant {
+    std::string name;
+    RegressionOutcome outcome = {};
+};
+
+/// All that a run of decentralised regression found.
+struct RegressionResult {
+    RegressionRunSettings settings;
+    int threads = 1;
+    RegressionOutcome outcome = {};
+    std::vector<BudgetResult> budgets = {};  ///< of this run's u first
+    std::vector<RegressionVariant> variants = {};
+};
+
+std::string method_title(GossipMethod method);
+report::Table regression_table(const RegressionResult& result);
+/// Names and contents of the plots.
+std::vector<std::pair<std::string, std::string>> regression_plots(const RegressionResult& result);
+std::string regression_html(const RegressionResult& result, const std::string& config, const std::string& command);
+std::string regression_summary(const RegressionResult& result);
+
+}  // namespace dunlin::app

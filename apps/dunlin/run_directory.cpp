@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/run_directory.hpp"
+
+#include "apps/report/run_files.hpp"
+
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace dunlin::app {
+
+Outcome<void> read_settings(const TrainRequest& request, std::string_view method_key, Settings& list) {
+    if (!request.resume) return request.apply(list, method_key);
+    const std::filesystem::path path = request.directory / "config.toml";
+    std::ifstream in(path, std::ios::binary);
+    if (!in) return problem(Error{Code::file_missing}, path.string());
+    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    return list.read(text, path.string());
+}
+
+Outcome<void> prepare_run(const TrainRequest& request, std::string_view config) {
+    if (request.resume) return {};
+    const std::string directory = request.directory.string();
+    std::error_code ignored;
+    if (std::filesystem::exists(request.directory / "config.toml", ignored)) {
+        return problem(fmt::format("{}: holds a run already; go on with it by --resume {}, or choose another --out",
+                                   directory, directory));
+    }
+    if (Result<void> made = report::prepare_directory(request.directory); !made) {
+        return problem(made.error(), directory);
+    }
+    return write_run_file(request, "config.toml", config);
+}
+
+Outcome<void> write_run_file(const TrainRequest& request, const std::string& name, std::string_view text) {
+    const std::filesystem::path path = request.directory / name;
+    return report::write_file(path, text).map_error([&](const Error& error) {
+        return describe(error, path.string());
+    });
+}
+
+}  // namespace dunlin::app

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "apps/dunlin/kinds.hpp"
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace dunlin::app {
+
+/// What kinds of experiment that are replayed from their seed when resumed have in common.
+
+/// Reads where the settings of a request come from: config.toml of the run to go on with, or the experiment and
+/// the options over it.
+Outcome<void> read_settings(const TrainRequest& request, std::string_view method_key, Settings& list);
+
+/// The directory, with config.toml in it. Error: it holds a run that nobody asked to resume, or cannot be written.
+Outcome<void> prepare_run(const TrainRequest& request, std::string_view config);
+
+/// Writes a whole file of the run or nothing.
+Outcome<void> write_run_file(const TrainRequest& request, const std::string& name, std::string_view text);
+
+}  // namespace dunlin::app
