@@ -162,7 +162,7 @@ Outcome<void> for_each_part(std::string_view description, Take&& take) {
         const std::string_view value = equals < part.size() ? part.substr(equals + 1) : std::string_view();
         if (!take(part.substr(0, equals), value)) {
             return problem(fmt::format(
-                "task: cannot read \"{}\"; expected goal=R,C and, joined by ';', wind=P, slip=P or moves=0,1,2,3,4 "
+                "cannot read \"{}\"; expected goal=R,C and, joined by ';', wind=P, slip=P or moves=0,1,2,3,4 "
                 "(point world: goal=X,Y)",
                 part));
         }

@@ -13,6 +13,8 @@ namespace dunlin::app {
 /// function that gives the exit code, or the problem to print with exit code 2.
 using Command = std::function<Outcome<int>()>;
 void add_train(CLI::App& program, Command& run);
+void add_adapt(CLI::App& program, Command& run);
+void add_export(CLI::App& program, Command& run);
 void add_compare(CLI::App& program, Command& run);
 void add_sweep(CLI::App& program, Command& run);
 void add_list(CLI::App& program, Command& run);

@@ -5,6 +5,17 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace {
+
+/// " train", for a hint; empty when no command was named.
+std::string command_name(const CLI::App& program) {
+    const auto chosen = program.get_subcommands();
+    return chosen.empty() ? "" : " " + chosen.front()->get_name();
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
     using namespace dunlin::app;
@@ -13,7 +24,7 @@ int main(int argc, char** argv) {
         "dunlin"};
     program.set_version_flag(
         "--version", fmt::format("dunlin {} ({} kernels)", DUNLIN_VERSION, (*dunlin::available_kernels())->name));
-    program.require_subcommand(1);
+    program.require_subcommand(0, 1);
     program.footer(
         "Example:\n"
         "  dunlin train navigation        learn to navigate, with a report in runs/navigation\n"
@@ -23,6 +34,8 @@ int main(int argc, char** argv) {
     add_train(program, run);
     add_compare(program, run);
     add_sweep(program, run);
+    add_adapt(program, run);
+    add_export(program, run);
     add_list(program, run);
     try {
         program.parse(argc, argv);
@@ -30,8 +43,16 @@ int main(int argc, char** argv) {
         return program.exit(help);
     } catch (const CLI::CallForVersion& version) {
         return program.exit(version);
+    } catch (const CLI::ExtrasError&) {
+        fmt::print(stderr, "dunlin: unexpected: {}\nSee `dunlin{} --help`.\n",
+                   fmt::join(program.remaining(true), " "), command_name(program));
+        return wrong_input;
     } catch (const CLI::ParseError& error) {
-        fmt::print(stderr, "dunlin: {}\nSee `dunlin --help`.\n", error.what());
+        fmt::print(stderr, "dunlin: {}\nSee `dunlin{} --help`.\n", error.what(), command_name(program));
+        return wrong_input;
+    }
+    if (!run) {
+        fmt::print(stderr, "{}", program.help());
         return wrong_input;
     }
     const dunlin::Outcome<int> code = run();

@@ -138,15 +138,16 @@ std::string held_out_svg(const NavigationResult& result) {
 }
 
 report::Table task_table(const NavigationResult& result) {
-    report::Table table{{"task", "return", "optimum", "share", "success"}, {}, ""};
-    const auto number = [](double value, int digits) {
-        return std::isnan(value) ? std::string("–") : fmt::format("{:.{}f}", value, digits);
-    };
+    report::Table table{{"task", "return"}, {}, ""};
+    if (exact(result)) table.header.insert(table.header.end(), {"optimum", "share", "success"});
     for (std::size_t task = 0; task < result.tasks.size(); ++task) {
         const TaskOutcome& outcome = result.tasks[task];
-        table.rows.push_back({result.task_names[task], number(outcome.expected_return, 3),
-                              number(outcome.optimal_return, 3), number(outcome.ratio(), 3),
-                              number(outcome.success, 3)});
+        std::vector<std::string> row{result.task_names[task], fmt::format("{:.3f}", outcome.expected_return)};
+        if (exact(result)) {
+            for (double value : {outcome.optimal_return, outcome.ratio(), outcome.success})
+                row.push_back(fmt::format("{:.3f}", value));
+        }
+        table.rows.push_back(std::move(row));
     }
     return table;
 }

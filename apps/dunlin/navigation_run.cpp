@@ -2,6 +2,7 @@
 #include "apps/dunlin/navigation_run.hpp"
 
 #include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/kinds.hpp"
 #include "apps/dunlin/navigation_report.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/run_files.hpp"
@@ -333,6 +334,12 @@ Outcome<NavigationSettings> read_run_settings(const std::filesystem::path& direc
     if (!text)
         return problem(fmt::format("{}: not a run directory (no config.toml); expected what `dunlin train` wrote",
                                    directory.string()));
+    const Outcome<const Kind*> kind = kind_of(*text, path.string());
+    if (!kind) return tl::unexpected(kind.error());
+    if ((*kind)->name != "navigation") {
+        return problem(
+            fmt::format("{}: a run of kind {}; expected a navigation run", directory.string(), (*kind)->name));
+    }
     NavigationSettings settings;
     if (Outcome<void> read = navigation_settings(settings).read(*text, path.string()); !read)
         return tl::unexpected(read.error());

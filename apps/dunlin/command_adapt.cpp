@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/navigation_run.hpp"
+#include "apps/report/run_files.hpp"
+#include "apps/report/svg_plot.hpp"
+#include "apps/report/table.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace dunlin::app {
+namespace {
+
+struct AdaptOptions {
+    std::string directory;
+    std::vector<std::string> tasks;
+    int steps = -1;  ///< -1: as many as the run's report.adaptation_steps
+    int threads = 1;
+    bool json = false;
+    bool no_plot = false;
+};
+
+/// outcomes[task][inner step] of the tasks with these names.
+struct Adaptation {
+    std::vector<std::string> names;
+    std::vector<std::vector<TaskOutcome>> outcomes;
+    bool exact = false;
+};
+
+/// The tasks asked for; else those that the run held out; else those that it was trained on.
+Outcome<Adaptation> measure(NavigationTraining& training, const AdaptOptions& options, int steps) {
+    std::size_t first = 0;
+    for (std::size_t k = 0; k < options.tasks.size(); ++k) {
+        const Outcome<int> number = training.add_held_out(options.tasks[k]);
+        if (!number) return problem("--task: " + number.error().text);
+        if (k == 0) first = static_cast<std::size_t>(*number);
+    }
+    const TaskSet set = training.task_names(TaskSet::held_out).empty() ? TaskSet::training : TaskSet::held_out;
+    constexpr std::uint32_t epoch = 0xffff2;  // numbers that no iteration's evaluation has drawn
+    Adaptation adaptation{training.task_names(set), training.evaluate(set, steps, epoch, false),
+                          training.settings().world == World::grid};
+    const auto skipped = static_cast<std::ptrdiff_t>(first);
+    adaptation.outcomes.erase(adaptation.outcomes.begin(), adaptation.outcomes.begin() + skipped);
+    if (!options.tasks.empty()) adaptation.names = options.tasks;
+    return adaptation;
+}
+
+/// A row for every inner step of every task.
+report::Table long_table(const Adaptation& adaptation) {
+    report::Table table{{"task", "inner step", "return"}, {}, ""};
+    if (adaptation.exact) table.header.insert(table.header.end(), {"optimum", "share", "success"});
+    for (std::size_t task = 0; task < adaptation.names.size(); ++task) {
+        for (std::size_t k = 0; k < adaptation.outcomes[task].size(); ++k) {
+            const TaskOutcome& outcome = adaptation.outcomes[task][k];
+            std::vector<std::string> row{k == 0 ? adaptation.names[task] : "", fmt::format("{}", k),
+                                         fmt::format("{:.3f}", outcome.expected_return)};
+            if (adaptation.exact) {
+                for (double value : {outcome.optimal_return, outcome.ratio(), outcome.success})
+                    row.push_back(fmt::format("{:.3f}", value));
+            }
+            table.rows.push_back(std::move(row));
+        }
+    }
+    return table;
+}
+
+/// A row for every inner step: the mean and the worst of many tasks.
+report::Table short_table(const Adaptation& adaptation) {
+    report::Table table{{"inner step", "mean return", "worst return"}, {}, ""};
+    if (adaptation.exact) table.header = {"inner step", "mean share", "worst share", "mean success"};
+    for (std::size_t k = 0; k < adaptation.outcomes.front().size(); ++k) {
+        double sum = 0, success = 0, worst = INFINITY;
+        for (const auto& steps : adaptation.outcomes) {
+            const double value = adaptation.exact ? steps[k].ratio() : steps[k].expected_return;
+            sum += value;
+            success += steps[k].success;
+            worst = std::min(worst, value);
+        }
+        const auto count = static_cast<double>(adaptation.outcomes.size());
+        table.rows.push_back(
+            {fmt::format("{}", k), fmt::format("{:.3f}", sum / count), fmt::format("{:.3f}", worst)});
+        if (adaptation.exact) table.rows.back().push_back(fmt::format("{:.3f}", success / count));
+    }
+    return table;
+}
+
+std::string plot(const Adaptation& adaptation) {
+    report::LineChart chart;
+    chart.title = "Adaptation by inner steps";
+    chart.x.title = "inner steps";
+    chart.y.title = adaptation.exact ? "return as a share of the optimum" : "return, sum over the horizon";
+    constexpr std::size_t series_limit = 8;  // what eyes can tell apart
+    const std::size_t steps = adaptation.outcomes.front().size();
+    const auto value = [&](std::size_t task, std::size_t k) {
+        const TaskOutcome& outcome = adaptation.outcomes[task][k];
+        return adaptation.exact ? outcome.ratio() : outcome.expected_return;
+    };
+    if (adaptation.names.size() <= series_limit) {
+        for (std::size_t task = 0; task < adaptation.names.size(); ++task) {
+            report::Series series{.name = adaptation.names[task], .x = {}, .y = {}};
+            for (std::size_t k = 0; k < steps; ++k) {
+                series.x.push_back(static_cast<double>(k));
+                series.y.push_back(value(task, k));
+            }
+            chart.series.push_back(std::move(series));
+        }
+        return report::line_chart(chart);
+    }
+    report::Series series{.name = "mean of the tasks", .x = {}, .y = {}};
+    for (std::size_t k = 0; k < steps; ++k) {
+        std::vector<double> values;
+        double sum = 0;
+        for (std::size_t task = 0; task < adaptation.names.size(); ++task) {
+            values.push_back(value(task, k));
+            sum += values.back();
+        }
+        series.x.push_back(static_cast<double>(k));
+        series.y.push_back(sum / static_cast<double>(values.size()));
+        series.low.push_back(*std::ranges::min_element(values));
+        series.high.push_back(*std::ranges::max_element(values));
+    }
+    chart.series.push_back(std::move(series));
+    chart.band_name = fmt::format("range over {} tasks", adaptation.names.size());
+    return report::line_chart(chart);
+}
+
+std::string json_text(const Adaptation& adaptation, const NavigationSettings& settings) {
+    using Json = nlohmann::ordered_json;
+    const auto number = [](double value) -> Json {
+        if (std::isfinite(value)) return value;
+        return nullptr;
+    };
+    Json json{{"experiment", settings.experiment}, {"seed", settings.seed}, {"tasks", Json::array()}};
+    for (std::size_t task = 0; task < adaptation.names.size(); ++task) {
+        Json steps = Json::array();
+        for (std::size_t k = 0; k < adaptation.outcomes[task].size(); ++k) {
+            const TaskOutcome& outcome = adaptation.outcomes[task][k];
+            steps.push_back({{"inner_step", k},
+                             {"return", number(outcome.expected_return)},
+                             {"optimal_return", number(outcome.optimal_return)},
+                             {"return_ratio", number(outcome.ratio())},
+                             {"success", number(outcome.success)}});
+        }
+        json["tasks"].push_back({{"name", adaptation.names[task]}, {"steps", steps}});
+    }
+    return json.dump(2) + "\n";
+}
+
+Outcome<int> adapt(const AdaptOptions& options) {
+    const Outcome<std::unique_ptr<NavigationTraining>> training = open_run(options.directory, options.threads);
+    if (!training) return tl::unexpected(training.error());
+    const NavigationSettings& settings = (*training)->settings();
+    const int steps = options.steps >= 0 ? options.steps : settings.adaptation_steps;
+    const Outcome<Adaptation> adaptation = measure(**training, options, steps);
+    if (!adaptation) return tl::unexpected(adaptation.error());
+
+    if (!options.no_plot) {
+        const std::filesystem::path path = std::filesystem::path(options.directory) / "adapt.svg";
+        if (Result<void> written = report::write_file(path, plot(*adaptation)); !written)
+            return problem(describe(written.error(), path.string()).text + ", or use --no-plot");
+        fmt::print(stderr, "plot: {}\n", path.string());
+    }
+    constexpr std::size_t long_limit = 4;
+    if (options.json)
+        fmt::print("{}", json_text(*adaptation, settings));
+    else
+        fmt::print("{}", report::text_table(adaptation->names.size() <= long_limit ? long_table(*adaptation)
+                                                                                   : short_table(*adaptation)));
+    return 0;
+}
+
+}  // namespace
+
+void add_adapt(CLI::App& program, Command& run) {
+    auto options = std::make_shared<AdaptOptions>();
+    CLI::App* command = program.add_subcommand(
+        "adapt", "Take a run's meta-policy to tasks and show the return after each inner step");
+    command->add_option("run", options->directory, "directory that `dunlin train` wrote")->required();
+    command
+        ->add_option("--task", options->tasks,
+                     "\"goal=ROW,COLUMN\", or \"goal=X,Y\" in the point world; with ';' also wind=P, slip=P, "
+                     "moves=0,1,2,3,4. May be given many times; default: the run's held-out or training tasks")
+        ->allow_extra_args(false)
+        ->take_all();
+    command->add_option("--steps", options->steps, "inner steps; default: report.adaptation_steps of the run")
+        ->check(CLI::Range(0, 1000));
+    command->add_option("--threads", options->threads, "threads; the numbers do not depend on it")
+        ->check(CLI::Range(1, 1024));
+    command->add_flag("--json", options->json, "print JSON on stdout instead of a table");
+    command->add_flag("--no-plot", options->no_plot, "do not write adapt.svg into the run directory");
+    command->footer("Example:\n  dunlin adapt runs/navigation --task 'goal=3,4' --task 'goal=5,5;wind=0.1'\n");
+    command->callback([options, &run] { run = [options] { return adapt(*options); }; });
+}
+
+}  // namespace dunlin::app

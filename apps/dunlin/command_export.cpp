@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/navigation_run.hpp"
+#include "apps/report/run_files.hpp"
+#include "apps/report/table.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+
+namespace dunlin::app {
+namespace {
+
+struct ExportOptions {
+    std::string directory;
+    std::string out;
+    bool trajectories = false;
+    int count = 10;
+    int steps = -1;  ///< -1: as many as in training
+};
+
+using Files = std::vector<std::pair<std::string, std::string>>;
+
+std::string trajectories_csv(const std::vector<TaskRecord>& records, bool grid) {
+    std::string out = grid ? "task,trajectory,step,row,column,action,reward\n"
+                           : "task,trajectory,step,x,y,action_x,action_y,reward\n";
+    for (const TaskRecord& record : records) {
+        const std::string task = report::csv_field(record.name);
+        for (std::size_t t = 0; t < record.trajectories.size(); ++t) {
+            const RecordedTrajectory& trajectory = record.trajectories[t];
+            for (std::size_t h = 0; h < trajectory.positions.size(); ++h) {
+                const auto [first, second] = trajectory.positions[h];
+                out += fmt::format("{},{},{},{},{},", task, t, h, static_cast<float>(first),
+                                   static_cast<float>(second));
+                const bool last = h == trajectory.actions.size();  // where it ended, nothing was done
+                if (grid)
+                    out += last ? "," : fmt::format("{},{}", trajectory.actions[h][0], trajectory.rewards[h]);
+                else
+                    out += last ? ",,"
+                                : fmt::format("{},{},{}", trajectory.actions[h][0], trajectory.actions[h][1],
+                                              trajectory.rewards[h]);
+                out += '\n';
+            }
+        }
+    }
+    return out;
+}
+
+/// Arrays over [trajectory][step], padded behind each trajectory's length: positions repeat the last one, actions
+/// are -1 (grid) or 0, rewards 0.
+Result<Files> trajectories_npy(const std::vector<TaskRecord>& records, bool grid) {
+    std::size_t count = 0, longest = 0;
+    for (const TaskRecord& record : records) {
+        count += record.trajectories.size();
+        for (const RecordedTrajectory& trajectory : record.trajectories)
+            longest = std::max(longest, trajectory.actions.size());
+    }
+    std::vector<float> positions, vectors, rewards;
+    std::vector<std::int32_t> moves, lengths, tasks;
+    for (std::size_t task = 0; task < records.size(); ++task) {
+        for (const RecordedTrajectory& trajectory : records[task].trajectories) {
+            const std::size_t length = trajectory.actions.size();
+            tasks.push_back(static_cast<std::int32_t>(task));
+            lengths.push_back(static_cast<std::int32_t>(length));
+            for (std::size_t h = 0; h <= longest; ++h) {
+                for (double coordinate : trajectory.positions[std::min(h, length)])
+                    positions.push_back(static_cast<float>(coordinate));
+            }
+            for (std::size_t h = 0; h < longest; ++h) {
+                const bool padding = h >= length;
+                moves.push_back(padding ? -1 : static_cast<std::int32_t>(trajectory.actions[h][0]));
+                for (std::size_t k = 0; k < 2; ++k) vectors.push_back(padding ? 0.0f : trajectory.actions[h][k]);
+                rewards.push_back(padding ? 0.0f : trajectory.rewards[h]);
+            }
+        }
+    }
+    using Shape = std::vector<std::size_t>;
+    const std::pair<std::string, Result<std::string>> arrays[] = {
+        {"positions.npy", report::npy_bytes(positions, Shape{count, longest + 1, 2})},
+        {"actions.npy", grid ? report::npy_bytes(moves, Shape{count, longest})
+                             : report::npy_bytes(vectors, Shape{count, longest, 2})},
+        {"rewards.npy", report::npy_bytes(rewards, Shape{count, longest})},
+        {"lengths.npy", report::npy_bytes(lengths, Shape{count})},
+        {"tasks.npy", report::npy_bytes(tasks, Shape{count})}};
+    Files files;
+    for (const auto& [name, bytes] : arrays) {
+        if (!bytes) return tl::unexpected(bytes.error());
+        files.emplace_back(name, *bytes);
+    }
+    return files;
+}
+
+Outcome<int> export_trajectories(const ExportOptions& options) {
+    const Outcome<std::unique_ptr<NavigationTraining>> training = open_run(options.directory, 1);
+    if (!training) return tl::unexpected(training.error());
+    const int steps = options.steps >= 0 ? options.steps : (*training)->training_steps();
+    std::vector<TaskRecord> records = (*training)->record(TaskSet::training, steps, options.count);
+    for (TaskRecord& record : (*training)->record(TaskSet::held_out, steps, options.count)) {
+        record.name = "held-out " + record.name;
+        records.push_back(std::move(record));
+    }
+    const bool grid = (*training)->settings().world == World::grid;
+    std::filesystem::path out = options.out;
+    if (out.empty()) out = std::filesystem::path(options.directory) / "trajectories";
+    Result<Files> files = trajectories_npy(records, grid);
+    if (!files) return problem(files.error(), options.directory);
+    files->emplace_back("trajectories.csv", trajectories_csv(records, grid));
+    if (Result<void> made = report::prepare_directory(out); !made) return problem(made.error(), out.string());
+    for (const auto& [name, bytes] : *files) {
+        if (Result<void> written = report::write_file(out / name, bytes); !written)
+            return problem(written.error(), (out / name).string());
+        fmt::print("{}\n", (out / name).string());
+    }
+    return 0;
+}
+
+Outcome<int> export_run(const ExportOptions& options) {
+    if (!options.trajectories) return problem("export: say what to export: --trajectories");
+    return export_trajectories(options);
+}
+
+}  // namespace
+
+void add_export(CLI::App& program, Command& run) {
+    auto options = std::make_shared<ExportOptions>();
+    CLI::App* command = program.add_subcommand("export", "Write a run's results as files for other programs");
+    command->add_option("run", options->directory, "directory that `dunlin train` wrote")->required();
+    command->add_flag("--trajectories", options->trajectories,
+                      "trajectories of the adapted policies on every task, as CSV and NumPy files");
+    command->add_option("--count", options->count, "trajectories of each task; default: 10")
+        ->check(CLI::Range(1, 100000));
+    command->add_option("--steps", options->steps, "inner steps before them; default: as in training")
+        ->check(CLI::Range(0, 1000));
+    command->add_option("--out", options->out, "directory for the files; default: RUN/trajectories");
+    command->footer("Example:\n  dunlin export runs/navigation --trajectories --count 100\n");
+    command->callback([options, &run] { run = [options] { return export_run(*options); }; });
+}
+
+}  // namespace dunlin::app
