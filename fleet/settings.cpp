@@ -187,7 +187,9 @@ Outcome<void> Settings::set(std::string_view assignment) {
     if (equals == std::string_view::npos || equals == 0) {
         return problem(fmt::format("--set {}: expected KEY=VALUE, for example --set rl.horizon=30", assignment));
     }
-    const std::string key(assignment.substr(0, equals)), value(assignment.substr(equals + 1));
+    const std::string key(assignment.substr(0, equals));
+    std::string value(assignment.substr(equals + 1));
+    if (value.starts_with('.')) value.insert(0, 1, '0');  // people write .5, TOML does not
     const Entry* entry = find(key);
     if (entry == nullptr)
         return problem(fmt::format("--set {}: unknown key {}; did you mean {}?", assignment, key, nearest(key)));
