@@ -94,6 +94,7 @@ std::string plot(const Adaptation& adaptation) {
     report::LineChart chart;
     chart.title = "Adaptation by inner steps";
     chart.x.title = "inner steps";
+    chart.x.whole = true;
     chart.y.title = adaptation.exact ? "return as a share of the optimum" : "return, sum over the horizon";
     constexpr std::size_t series_limit = 8;  // what eyes can tell apart
     const std::size_t steps = adaptation.outcomes.front().size();

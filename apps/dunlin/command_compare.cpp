@@ -63,7 +63,8 @@ Outcome<int> start(const Options& options, std::vector<VariedSetting> axes) {
 }
 
 Outcome<int> compare(const Options& options) {
-    return start(options, {{"", split_values(options.methods)}});
+    return start(options,
+                 {{"", options.methods.empty() ? std::vector<std::string>{} : split_values(options.methods)}});
 }
 
 Outcome<int> sweep(const Options& options) {
@@ -85,12 +86,11 @@ Outcome<int> sweep(const Options& options) {
 
 void add_compare(CLI::App& program, Command& run) {
     auto options = std::make_shared<Options>();
-    options->methods = "memrl,maml,fomaml,reptile,scratch";
     options->plan.seeds = 10;
     CLI::App* command = add_comparison(program, options, "compare",
                                        "Compare methods over several seeds: a table, plots and a report");
-    CLI::Option* methods = command->add_option("--methods", options->methods, "methods, by comma (`dunlin list`)");
-    methods->capture_default_str();
+    CLI::Option* methods = command->add_option("--methods", options->methods,
+                                               "methods, by comma (`dunlin list`); default: those of navigation");
     command->get_option("--resume")->excludes(methods);
     command->footer(
         "Example:\n  dunlin compare navigation --methods memrl,maml,fomaml,reptile,scratch --seeds 10\n");

@@ -24,6 +24,11 @@ Outcome<int> train(const TrainOptions& options) {
     if (!options.resume.empty()) {
         request.resume = true;
         request.directory = options.resume;
+        std::error_code ignored;
+        if (std::filesystem::exists(request.directory / "plan.json", ignored)) {
+            return problem(
+                fmt::format("{0}: a comparison; go on with it by `dunlin compare --resume {0}`", options.resume));
+        }
         const std::filesystem::path path = request.directory / "config.toml";
         std::ifstream in(path, std::ios::binary);
         if (!in)
@@ -56,8 +61,11 @@ void add_train(CLI::App& program, Command& run) {
     command->add_option("--threads", request.threads, "threads; the numbers do not depend on it")
         ->check(CLI::Range(1, 1024));
     command->add_option("--out", options->out, "run directory; default: the next free runs/EXPERIMENT");
-    command->add_option("--resume", options->resume,
-                        "go on with the run in this directory; ends with the numbers of an uninterrupted run");
+    CLI::Option* resume =
+        command->add_option("--resume", options->resume,
+                            "go on with the run in this directory; ends with the numbers of an uninterrupted run");
+    for (const char* fixed : {"experiment", "--config", "--set", "--seed", "--method", "--out"})
+        resume->excludes(command->get_option(fixed));
     command->footer([] {
         return settings_help() +
                "Example:\n  dunlin train navigation --seed 3 --set rl.prox_weight=0.03 --out runs/third\n";

@@ -302,7 +302,11 @@ Outcome<int> run_comparison(ComparisonPlan plan) {
                                    plan.base.experiment, (*kind)->name));
     }
     for (VariedSetting& axis : plan.axes) {
-        if (axis.key.empty()) axis.key = (*kind)->method_key;
+        if (!axis.key.empty()) continue;
+        axis.key = (*kind)->method_key;
+        if (axis.values.empty()) axis.values = split_values((*kind)->methods);
+        if (axis.values.front().empty())
+            return problem("compare: name the methods, by comma: --methods FIRST,SECOND");
     }
     const Outcome<std::vector<std::string>> settings = resolve_all(plan, **kind);
     if (!settings) return tl::unexpected(settings.error());

@@ -14,8 +14,8 @@ namespace dunlin::app {
 
 /// One setting that a comparison varies.
 struct VariedSetting {
-    std::string key;                  ///< "rl.prox_weight"
-    std::vector<std::string> values;  ///< as `--set` takes them
+    std::string key;                  ///< "rl.prox_weight"; empty: the method
+    std::vector<std::string> values;  ///< as `--set` takes them; of methods none for the kind's usual ones
 };
 
 /// An experiment run for every combination of the axes' values and for several seeds: what `dunlin compare` and

@@ -153,6 +153,7 @@ std::string curve_svg(const Comparison& comparison, std::size_t number) {
     report::LineChart chart;
     chart.title = shape.title;
     chart.x.title = shape.x_title;
+    chart.x.whole = std::ranges::all_of(shape.x, [](double x) { return x == std::round(x); });
     chart.y.title = shape.y_title;
     chart.band_name = seeds_text(comparison);
     for (std::size_t c = 0; c < comparison.results.size(); ++c)

@@ -13,7 +13,8 @@ namespace dunlin::app {
 namespace {
 
 constexpr Kind all[] = {
-    {"navigation", train_navigation_kind, navigation_help, "rl.method", resolve_navigation, try_navigation},
+    {"navigation", train_navigation_kind, navigation_help, "rl.method", resolve_navigation, try_navigation,
+     "memrl,maml,fomaml,reptile,scratch"},
     {"ranking", train_ranking_kind, ranking_help, "federated.method", resolve_ranking, try_ranking},
     {"regression", train_regression_kind, regression_help, "method.name", resolve_regression, try_regression},
 };

@@ -52,6 +52,7 @@ struct Kind {
     /// One run in one thread, without files. Errors: what stopped it. When `stop` says so, it returns early and
     /// incomplete.
     Outcome<TrialResult> (*trial)(const TrainRequest& request, const std::function<bool()>& stop) = nullptr;
+    std::string_view methods{};  ///< by comma: what `dunlin compare` compares when nothing else is asked for
 };
 
 std::span<const Kind> kinds();

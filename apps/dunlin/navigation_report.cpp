@@ -96,7 +96,7 @@ std::string trajectories_svg(const std::vector<TaskRecord>& records, const std::
 std::string returns_svg(const NavigationResult& result) {
     report::LineChart chart{
         .title = "Return after adaptation",
-        .x = {"meta-iteration"},
+        .x = {.title = "meta-iteration", .whole = true},
         .y = {exact(result) ? "discounted return, mean of 10 trajectories" : "return, sum over the horizon"},
         .series = {},
         .reference_name = "optimum"};
@@ -131,7 +131,7 @@ std::string held_out_svg(const NavigationResult& result) {
     }
     return report::line_chart(
         {.title = "Adaptation to tasks that were never seen",
-         .x = {"inner steps"},
+         .x = {.title = "inner steps", .whole = true},
          .y = {exact(result) ? "return as a share of the optimum" : "return, sum over the horizon"},
          .series = {series},
          .band_name = fmt::format("range over {} tasks", result.held_out.size())});

@@ -184,6 +184,7 @@ Scale make_scale(const Axis& axis, double low, double high, int tick_count, bool
         if (cover && !axis.high) high = scale.ticks.back() - high <= near ? scale.ticks.back() : high + room;
         const double slack = 1e-9 * (high - low);
         std::erase_if(scale.ticks, [&](double tick) { return tick < low - slack || tick > high + slack; });
+        if (axis.whole) std::erase_if(scale.ticks, [](double tick) { return tick != std::round(tick); });
     }
     scale.low = low;
     scale.high = high;

@@ -13,6 +13,7 @@ struct Axis {
     bool logarithmic = false;
     std::optional<double> low{};
     std::optional<double> high{};
+    bool whole = false;  ///< ticks at whole numbers alone, for what is counted
 };
 
 /// Equidistant round numbers (1, 2 or 5 times a power of ten apart), about `count` of them, the first at or below
