@@ -6,6 +6,7 @@
 #include "envs/point_navigation.hpp"
 #include "fleet/grid_evaluation.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -150,6 +151,10 @@ std::optional<std::vector<double>> numbers(std::string_view text, std::size_t co
     }
     if (values.size() != count) return std::nullopt;
     return values;
+}
+
+bool is_small_integer(double value) {
+    return value == std::trunc(value) && std::abs(value) < 1e6;
 }
 
 /// Splits "goal=1,2;wind=0.1" and hands each key and value over; returns the first problem.
@@ -301,6 +306,7 @@ private:
                                                                         : key == "moves" ? move_count
                                                                                          : 1);
             if (!v) return false;
+            if ((key == "goal" || key == "moves") && !std::ranges::all_of(*v, is_small_integer)) return false;
             const auto whole = [&](std::size_t k) { return static_cast<int>((*v)[k]); };
             if (key == "goal")
                 settings.goal = GridCell{whole(0), whole(1)};

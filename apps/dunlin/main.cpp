@@ -44,11 +44,11 @@ int main(int argc, char** argv) {
     } catch (const CLI::CallForVersion& version) {
         return program.exit(version);
     } catch (const CLI::ExtrasError&) {
-        fmt::print(stderr, "dunlin: unexpected: {}\nSee `dunlin{} --help`.\n",
+        fmt::print(stderr, "dunlin: unexpected: {}; see `dunlin{} --help`\n",
                    fmt::join(program.remaining(true), " "), command_name(program));
         return wrong_input;
     } catch (const CLI::ParseError& error) {
-        fmt::print(stderr, "dunlin: {}\nSee `dunlin{} --help`.\n", error.what(), command_name(program));
+        fmt::print(stderr, "dunlin: {}; see `dunlin{} --help`\n", error.what(), command_name(program));
         return wrong_input;
     }
     if (!run) {
