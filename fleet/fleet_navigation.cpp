@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/fleet_navigation.hpp"
+
+#include "core/heads.hpp"
+#include "envs/map_file.hpp"
+#include "envs/navigation_tasks.hpp"
+#include "fleet/grid_evaluation.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+
+extern template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Policy = CategoricalPolicy<float>;
+using GridLearning = PolicyGradientTask<GridNavigation, Policy>;
+
+/// What one thread computes with; it serves any node.
+struct Bench {
+    HostMemory memory;
+    Arena arena;
+    GridLearning task;
+    TaskLearner<GridLearning, MoreauEnvelope> learner;
+    std::vector<float> personal, scratch;
+
+    Bench(const Policy& policy, const RolloutSettings& rollout, const RolloutLimits& limits,
+          const MoreauEnvelope& inner)
+        : memory(GridLearning::bytes(policy, rollout, limits)),
+          arena(memory.bytes()),
+          task(policy, rollout, limits, arena),
+          learner(task, inner),
+          personal(policy.parameters()),
+          scratch(policy.parameters()) {}
+};
+
+class Run final : public FleetNavigation {
+public:
+    Run(const FleetNavigationSettings& settings, std::vector<GridTask> tasks, const Policy& policy, int threads)
+        : settings_(settings), tasks_(std::move(tasks)), policy_(policy), workers_(threads) {
+        RolloutLimits limits;
+        for (const GridTask& task : tasks_) {
+            environments_.push_back(task.environment());
+            optima_.push_back(optimal_return(task.environment()));
+            limits.horizon = task.environment().horizon();
+            limits.observations = task.environment().observation_size();
+            limits.states = std::max(limits.states, task.environment().state_count());
+        }
+        for (int worker = 0; worker < threads; ++worker) {
+            benches_.push_back(std::make_unique<Bench>(policy_, settings.rollout, limits, settings.inner));
+        }
+    }
+
+    Outcome<void> connect(const Graph& graph, const GossipSettings& gossip, int threads) {
+        const std::size_t d = policy_.parameters();
+        std::vector<float> first(d), start;
+        Stream random(settings_.seed, 0, Purpose::initialise);
+        initialise(policy_.network.shape, random, Vector<float>(first), settings_.output_gain);
+        for (std::size_t i = 0; i < tasks_.size(); ++i) start.insert(start.end(), first.begin(), first.end());
+        const auto learner_of = [this](std::uint32_t node, int worker) -> Learner& {
+            Bench& bench = *benches_[static_cast<std::size_t>(worker)];
+            bench.task.set_environment(environments_[node]);
+            return bench.learner;
+        };
+        auto fleet = make_gossip_fleet(settings_.method, graph, gossip, start, learner_of, threads);
+        if (!fleet) return tl::unexpected(fleet.error());
+        fleet_ = *std::move(fleet);
+        return {};
+    }
+
+    Outcome<FleetNavigationOutcome> run(const FleetNavigationHooks& hooks) override {
+        FleetNavigationOutcome outcome;
+        for (std::size_t i = 0; i < tasks_.size(); ++i) {
+            const GridCell goal = *tasks_[i].settings().goal;
+            outcome.task_names.push_back(fmt::format("node {}: goal ({}, {})", i, goal.row, goal.column));
+        }
+        outcome.optimal_returns = optima_;
+        const Clock::time_point begin = Clock::now();
+        const std::int64_t rounds = std::int64_t{settings_.rounds} + settings_.settling_rounds;
+        std::int64_t round = 0;
+        for (; round < rounds && outcome.failure.empty() && !hooks.stop(); ++round) {
+            if (Outcome<void> lived = fleet_->run(round); !lived) outcome.failure = lived.error().text;
+            if (round % settings_.evaluate_every != 0 && round + 1 != rounds && outcome.failure.empty()) continue;
+            outcome.history.push_back(row(round));
+            if (Outcome<void> kept = hooks.keep(outcome.history.back(), false); !kept)
+                return tl::unexpected(kept.error());
+        }
+        outcome.complete = round >= rounds && outcome.failure.empty();
+        outcome.last = row(last_epoch);
+        outcome.last.round = round;
+        outcome.mass_error = fleet_->mass_error();
+        outcome.counters = fleet_->counters();
+        outcome.messages = fleet_->messages();
+        outcome.trace = fleet_->trace();
+        if (outcome.complete && settings_.centralised) {
+            if (Outcome<void> done = run_centralised(outcome, hooks); !done) return tl::unexpected(done.error());
+        }
+        outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+        return outcome;
+    }
+
+private:
+    /// Of the last evaluation: a number that no round reaches.
+    static constexpr std::uint32_t last_epoch = 0xffff0;
+
+    FleetNavigationRow row(std::int64_t round) {
+        const std::int64_t trained = environment_steps();
+        FleetNavigationRow row{.round = round,
+                               .wake_ups = fleet_->counters().wake_ups,
+                               .environment_steps = trained,
+                               .consensus_error = fleet_->consensus_error(),
+                               .ratios = evaluate(fleet_->estimates(), static_cast<std::uint32_t>(round))};
+        evaluation_steps_ += environment_steps() - trained;
+        return row;
+    }
+
+    /// Sampled for training so far.
+    std::int64_t environment_steps() const {
+        std::int64_t steps = -evaluation_steps_;
+        for (const auto& bench : benches_) steps += bench->task.steps();
+        return steps;
+    }
+
+    /// `models`: one for each node, or one for all.
+    std::vector<double> evaluate(std::span<const float> models, std::uint32_t epoch) {
+        const std::size_t d = policy_.parameters();
+        std::vector<double> ratios(tasks_.size());
+        workers_.run(static_cast<int>(tasks_.size()), [&](int piece, int worker) {
+            const auto i = static_cast<std::size_t>(piece);
+            Bench& bench = *benches_[static_cast<std::size_t>(worker)];
+            bench.task.set_environment(environments_[i]);
+            Stream random(settings_.seed, static_cast<std::uint32_t>(i), Purpose::evaluate);
+            random.seek_epoch(epoch * 4096);
+            const auto w = models.subspan(models.size() > d ? i * d : 0, d);
+            for (int k = 0; k < settings_.adaptations; ++k) {
+                settings_.inner.solve<float>(bench.task, w, random, bench.personal, bench.scratch);
+                ratios[i] += evaluate_exactly(policy_, environments_[i], bench.personal).expected_return;
+            }
+            ratios[i] /= optima_[i] * settings_.adaptations;
+        });
+        return ratios;
+    }
+
+    /// The same tasks in one process, MEMRL with all of them in every iteration, until as many environment steps
+    /// were taken.
+    Outcome<void> run_centralised(FleetNavigationOutcome& outcome, const FleetNavigationHooks& hooks) {
+        MetaSettings meta;
+        meta.task_batch = static_cast<int>(tasks_.size());
+        meta.interpolation = settings_.interpolation;
+        meta.inner = settings_.inner;
+        MetaTrainer<GridNavigation, Policy> trainer(policy_,
+                                                    {.meta = meta,
+                                                     .rollout = settings_.rollout,
+                                                     .seed = settings_.seed,
+                                                     .threads = workers_.count(),
+                                                     .output_gain = settings_.output_gain},
+                                                    environments_);
+        const std::int64_t budget = outcome.last.environment_steps;
+        while (trainer.environment_steps() < budget && !hooks.stop()) {
+            if (const Result<void> done = trainer.iterate(); !done) {
+                return problem(done.error(), fmt::format("the centralised run, iteration {}", trainer.iteration()));
+            }
+            const bool last = trainer.environment_steps() >= budget;
+            if (trainer.iteration() % settings_.evaluate_every != 0 && !last) continue;
+            const auto epoch = last ? last_epoch : static_cast<std::uint32_t>(trainer.iteration());
+            outcome.centralised.push_back({.round = trainer.iteration(),
+                                           .wake_ups = 0,
+                                           .environment_steps = trainer.environment_steps(),
+                                           .consensus_error = 0,
+                                           .ratios = evaluate(trainer.parameters(), epoch)});
+            if (Outcome<void> kept = hooks.keep(outcome.centralised.back(), true); !kept) return kept;
+        }
+        outcome.complete = trainer.environment_steps() >= budget;
+        return {};
+    }
+
+    FleetNavigationSettings settings_;
+    std::vector<GridTask> tasks_;
+    std::vector<GridNavigation> environments_;
+    std::vector<double> optima_;
+    Policy policy_;
+    Workers workers_;
+    std::vector<std::unique_ptr<Bench>> benches_;
+    std::unique_ptr<GossipFleet> fleet_;
+    std::int64_t evaluation_steps_ = 0;
+};
+
+GossipSettings gossip_settings(const FleetNavigationSettings& s) {
+    GossipSettings gossip;
+    gossip.seed = s.seed;
+    const double largest = static_cast<double>(s.interpolation) / static_cast<double>(s.inner.prox_weight);
+    const auto offset = static_cast<double>(s.step_offset);
+    gossip.theta = {offset > 0.0 ? largest * offset : largest, offset, s.wake_gap};
+    gossip.format.fraction_bits = s.fraction_bits;
+    gossip.largest_value = s.largest_value;
+    gossip.weight_floor = s.weight_floor;
+    gossip.link = simulation::LinkProfile::rounds(
+        s.delay_limit,
+        s.loss_limit < 0 ? simulation::LinkProfile::unbounded : static_cast<std::uint32_t>(s.loss_limit), s.loss);
+    gossip.wake_gap = s.wake_gap;
+    gossip.lives.up_mean = s.crash_gap;
+    gossip.lives.down_mean = s.downtime;
+    gossip.learn_until = s.rounds;
+    return gossip;
+}
+
+Outcome<std::vector<GridTask>> tasks_of(const FleetNavigationSettings& s, const StoredMap& map) {
+    GridTaskDistribution distribution;
+    distribution.common.horizon = s.horizon;
+    distribution.common.discount = s.discount;
+    distribution.common.reward = s.reward == Reward::sparse ? GridReward::sparse : GridReward::dense;
+    distribution.permute_actions = s.permute_actions;
+    distribution.wind_limit = s.wind_limit;
+    Stream random(s.seed, 1, Purpose::tasks);
+    Result<GridTaskSplit> split = sample_tasks(map, distribution, s.nodes, 0, random);
+    if (!split) return problem(split.error(), "environment.map: " + s.map);
+    return std::move(split->training);
+}
+
+}  // namespace
+
+double FleetNavigationRow::worst() const {
+    return *std::min_element(ratios.begin(), ratios.end());
+}
+
+double FleetNavigationRow::mean() const {
+    return std::accumulate(ratios.begin(), ratios.end(), 0.0) / static_cast<double>(ratios.size());
+}
+
+Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavigationSettings& s, int threads) {
+    const Result<const Kernels<float>*> kernels = find_kernels(s.kernels);
+    if (!kernels) return problem(kernels.error(), "kernels = \"" + s.kernels + "\"");
+    if (s.inner.inner_rate * s.inner.prox_weight >= 1.0f) {
+        return problem(
+            fmt::format("adaptation.inner_rate = {}: times adaptation.prox_weight = {} it must stay below "
+                        "1, or the inner loop overshoots",
+                        s.inner.inner_rate, s.inner.prox_weight));
+    }
+    const Result<StoredMap> map = find_map(s.map);
+    if (!map) return problem(map.error(), "environment.map: " + s.map);
+    Outcome<std::vector<GridTask>> tasks = tasks_of(s, *map);
+    if (!tasks) return tl::unexpected(tasks.error());
+    const Result<MlpShape> shape =
+        MlpShape::make(map->rows * map->columns, s.hidden, move_count, s.activation, true, !s.hidden.empty());
+    if (!shape) return problem(shape.error(), "policy.hidden");
+    GraphRecipe recipe;
+    recipe.kind = s.graph;
+    recipe.nodes = static_cast<std::uint32_t>(s.nodes);
+    recipe.probability = static_cast<double>(s.probability);
+    recipe.path = s.graph_file;
+    const Result<Graph> graph = build_graph(recipe, s.seed);
+    if (!graph) {
+        return problem(graph.error(),
+                       s.graph == "file" ? "network.file: " + s.graph_file : "network.graph: " + s.graph);
+    }
+    auto run = std::make_unique<Run>(s, *std::move(tasks), Policy{Mlp<float>{*shape, *kernels}}, threads);
+    if (Outcome<void> connected = run->connect(*graph, gossip_settings(s), threads); !connected) {
+        return tl::unexpected(connected.error());
+    }
+    return run;
+}
+
+Settings fleet_navigation_settings(FleetNavigationSettings& s) {
+    using Range = Settings::Range;
+    Settings list;
+    list.add("kind", s.kind, "what kind of experiment this is");
+    list.add("experiment", s.experiment, "name, for reports");
+    list.add("kernels", s.kernels,
+             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
+    list.add("seed", s.seed, "all randomness comes from it");
+
+    list.add("environment.nodes", s.nodes, "nodes, each with a task of its own", Range{2, grid_task_limit});
+    list.add("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file");
+    list.add("environment.reward", s.reward, "sparse: 1 at the goal, which ends; dense: 1 - distance, no end",
+             {{"sparse", Reward::sparse}, {"dense", Reward::dense}});
+    list.add("environment.permute_actions", s.permute_actions, "each task permutes the five actions");
+    list.add("environment.wind_limit", s.wind_limit, "tasks have wind up to this probability", Range{0, 1});
+    list.add("environment.horizon", s.horizon, "steps of a trajectory H", Range{1, 10000});
+    list.add("environment.discount", s.discount, "gamma", Range{0, 1, true});
+
+    list.add("policy.hidden", s.hidden, "widths of the hidden layers; [] is a table", Range{1, 4096});
+    list.add("policy.activation", s.activation, "of the hidden layers",
+             {{"tanh", Activation::tanh}, {"relu", Activation::relu}});
+    list.add("policy.output_gain", s.output_gain, "scale of the last layer at the start", Range{0, 10});
+
+    list.add("adaptation.prox_weight", s.inner.prox_weight, "lambda: pull towards the node's parameters",
+             Range{0, 1e6, true});
+    list.add("adaptation.inner_rate", s.inner.inner_rate, "beta: step size of the inner loop", Range{0, 1e3, true});
+    list.add("adaptation.steps", s.inner.step_limit, "most steps of the inner loop", Range{1, 1000});
+    list.add("adaptation.accuracy", s.inner.accuracy,
+             "nu: the inner loop stops at this gradient norm; 0: at its step limit", Range{0, 1e6});
+    list.add("adaptation.step_clip", s.inner.step_clip, "longest inner step, as a norm; 0: no limit",
+             Range{0, 1e6});
+    list.add("adaptation.trajectories", s.rollout.trajectories, "trajectories in a batch D", Range{2, 100000});
+
+    list.add("network.graph", s.graph,
+             "ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, or file");
+    list.add("network.probability", s.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
+    list.add("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
+    list.add("network.wake_gap", s.wake_gap, "Gamma_w: most rounds from one wake-up to the next", Range{1, 10000});
+    list.add("network.delay_limit", s.delay_limit, "Gamma_d: most rounds that a message takes", Range{1, 10000});
+    list.add("network.loss", s.loss, "probability that a message is lost", Range{0, 1});
+    list.add("network.loss_limit", s.loss_limit, "Gamma_f: most losses in a row on a link; -1: no bound",
+             Range{-1, 1e9});
+    list.add("network.crash_gap", s.crash_gap, "mean rounds between a node's crashes; 0: none", Range{0, 1e9});
+    list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
+
+    list.add("method.name", s.method, "how nodes agree",
+             {{"pars-push", GossipMethod::pars_push},
+              {"sgp", GossipMethod::stochastic_gradient_push},
+              {"dpsgd", GossipMethod::dpsgd}});
+    list.add("method.rounds", s.rounds, "rounds in which nodes learn", Range{1, 1e6});
+    list.add("method.settling_rounds", s.settling_rounds, "rounds after them in which they only agree",
+             Range{0, 1e6});
+    list.add("method.interpolation", s.interpolation, "eta lambda of one round, at the start", Range{0, 1, true});
+    list.add("method.step_offset", s.step_offset, "t0: round t steps t0 / (t + t0) of that; 0: constant",
+             Range{0, 1e9});
+    list.add("method.fraction_bits", s.fraction_bits, "of the fixed point in which mass is kept", Range{8, 60});
+    list.add("method.largest_value", s.largest_value, "a node whose parameters go beyond has diverged",
+             Range{0, 1e9, true});
+    list.add("method.weight_floor", s.weight_floor, "push-sum weight that a node never gives away", Range{0, 0.25});
+
+    list.add("report.evaluate_every", s.evaluate_every, "rounds between evaluations", Range{1, 1e6});
+    list.add("report.adaptations", s.adaptations, "adaptations that an evaluation takes the mean of",
+             Range{1, 100});
+    list.add("report.centralised", s.centralised, "train in one process too, for as many environment steps");
+    return list;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/gossip_fleet.hpp"
+#include "fleet/navigation.hpp"
+#include "fleet/problem.hpp"
+#include "fleet/settings.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace dunlin {
+
+/// Meta-reinforcement learning without a server: every node owns one navigation task, MEMRL's inner loop is its
+/// adaptation, and the fleet agrees by PARS-Push or a peer. Defaults are those of
+/// experiments/fleet-navigation.toml.
+struct FleetNavigationSettings {
+    std::string kind = "fleet-navigation";
+    std::string experiment = "fleet-navigation";
+    std::string kernels = "fast";
+    std::uint64_t seed = 1;
+
+    int nodes = 8;
+    std::string map = "empty-7x7";
+    Reward reward = Reward::sparse;
+    bool permute_actions = true;
+    float wind_limit = 0.1f;
+    int horizon = 30;
+    float discount = 0.95f;
+
+    std::vector<int> hidden{64, 64};
+    Activation activation = Activation::tanh;
+    float output_gain = 0.01f;
+
+    MoreauEnvelope inner{.prox_weight = 0.01f,  // lambda
+                         .inner_rate = 1.0f,    // beta
+                         .accuracy = 0.0f,      // nu
+                         .step_limit = 10,
+                         .step_clip = 0.5f,
+                         .fresh_batches = true};
+    RolloutSettings rollout{.trajectories = 40};
+
+    std::string graph = "directed-ring";
+    float probability = 0.3f;
+    std::string graph_file;
+    int wake_gap = 2;
+    int delay_limit = 2;
+    int loss_limit = -1;
+    float loss = 0.2f;
+    int crash_gap = 0;
+    int downtime = 20;
+
+    GossipMethod method = GossipMethod::pars_push;
+    int rounds = 600;
+    int settling_rounds = 300;    ///< after them, in which nodes learn no more and only agree
+    float interpolation = 0.05f;  ///< eta lambda of one round at the start
+    float step_offset = 0.0f;     ///< t0: the step of round t is t0 / (t + t0) of that; 0: constant
+    int fraction_bits = 48;
+    float largest_value = 1000.0f;
+    float weight_floor = 0.01f;
+
+    int evaluate_every = 50;
+    int adaptations = 10;     ///< that an evaluation takes the mean of
+    bool centralised = true;  ///< also train in one process, for as many environment steps
+};
+
+/// The list of these settings, for files, --set and help.
+Settings fleet_navigation_settings(FleetNavigationSettings& settings);
+
+/// How well every task is adapted to at some moment: exact return over optimal return, of the node's own
+/// parameters after the inner loop, the mean of several such adaptations.
+struct FleetNavigationRow {
+    std::int64_t round = 0;  ///< or iteration, of a centralised run
+    std::int64_t wake_ups = 0;
+    std::int64_t environment_steps = 0;
+    double consensus_error = 0;
+    std::vector<double> ratios;  ///< by node
+
+    double worst() const;
+    double mean() const;
+};
+
+struct FleetNavigationOutcome {
+    bool complete = false;
+    std::string failure;  ///< what stopped it: a node that diverged; empty else
+    std::vector<std::string> task_names;
+    std::vector<double> optimal_returns;
+    std::vector<FleetNavigationRow> history;
+    FleetNavigationRow last;
+    std::vector<FleetNavigationRow> centralised;
+    std::optional<std::uint64_t> mass_error;
+    GossipCounters counters;
+    simulation::Counters messages;
+    std::uint64_t trace = 0;
+    double seconds = 0;
+};
+
+struct FleetNavigationHooks {
+    std::function<bool()> stop = [] { return false; };
+    /// A row of the fleet's history, or of the centralised run's.
+    std::function<Outcome<void>(const FleetNavigationRow&, bool centralised)> keep =
+        [](const FleetNavigationRow&, bool) -> Outcome<void> { return {}; };
+};
+
+/// A run that is ready to start.
+class FleetNavigation {
+public:
+    /// Errors: settings that do not fit each other, the map or the network.
+    static Outcome<std::unique_ptr<FleetNavigation>> make(const FleetNavigationSettings& settings, int threads);
+    virtual ~FleetNavigation() = default;
+
+    /// From the first round to the last, once. Errors: what `keep` returns. A node that diverges is an outcome with
+    /// a `failure`.
+    virtual Outcome<FleetNavigationOutcome> run(const FleetNavigationHooks& hooks) = 0;
+};
+
+}  // namespace dunlin
