@@ -12,13 +12,17 @@
 namespace dunlin::app {
 namespace {
 
+constexpr std::string_view federated_methods =
+    "persafl-me,persafl-maml,persafl,pfedme,per-fedavg,fedavg,fedprox,fedasync,fedbuff,local,global";
+
 constexpr Kind all[] = {
     {"navigation", train_navigation_kind, navigation_help, "rl.method", resolve_navigation, try_navigation,
      "memrl,maml,fomaml,reptile,scratch"},
-    {"ranking", train_ranking_kind, ranking_help, "federated.method", resolve_ranking, try_ranking},
+    {"classification", train_classification_kind, classification_help, "federated.method", resolve_classification,
+     try_classification, federated_methods},
+    {"ranking", train_ranking_kind, ranking_help, "federated.method", resolve_ranking, try_ranking,
+     federated_methods},
     {"regression", train_regression_kind, regression_help, "method.name", resolve_regression, try_regression},
-    {"fleet-navigation", train_fleet_navigation_kind, fleet_navigation_help, "method.name",
-     resolve_fleet_navigation, try_fleet_navigation},
 };
 
 }  // namespace

@@ -64,6 +64,11 @@ std::string navigation_help();
 Outcome<std::string> resolve_navigation(const TrainRequest& request);
 Outcome<TrialResult> try_navigation(const TrainRequest& request, const std::function<bool()>& stop);
 
+Outcome<int> train_classification_kind(const TrainRequest& request);
+std::string classification_help();
+Outcome<std::string> resolve_classification(const TrainRequest& request);
+Outcome<TrialResult> try_classification(const TrainRequest& request, const std::function<bool()>& stop);
+
 Outcome<int> train_ranking_kind(const TrainRequest& request);
 std::string ranking_help();
 Outcome<std::string> resolve_ranking(const TrainRequest& request);
@@ -73,10 +78,5 @@ Outcome<int> train_regression_kind(const TrainRequest& request);
 std::string regression_help();
 Outcome<std::string> resolve_regression(const TrainRequest& request);
 Outcome<TrialResult> try_regression(const TrainRequest& request, const std::function<bool()>& stop);
-
-Outcome<int> train_fleet_navigation_kind(const TrainRequest& request);
-std::string fleet_navigation_help();
-Outcome<std::string> resolve_fleet_navigation(const TrainRequest& request);
-Outcome<TrialResult> try_fleet_navigation(const TrainRequest& request, const std::function<bool()>& stop);
 
 }  // namespace dunlin::app

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/federated_run.hpp"
+#include "fleet/classification_fleet.hpp"
+
+#include <fmt/format.h>
+
+namespace dunlin::app {
+namespace {
+
+Outcome<FederatedJob> classification_job(const TrainRequest& request, int threads) {
+    ClassificationSettings settings;
+    Settings list = classification_settings(settings);
+    if (auto read = read_federated_settings(request, list); !read) return tl::unexpected(read.error());
+    auto problem = make_classification_problem(settings, threads);
+    if (!problem) return tl::unexpected(problem.error());
+    return FederatedJob{
+        .experiment = settings.experiment,
+        .seed = settings.seed,
+        .config = list.write(),
+        .nodes_are = "clients",
+        .data =
+            fmt::format("Classification: {}. {} clients, {} of each one's rows held out{}.",
+                        settings.path.empty() ? "generated digits" : settings.path, (*problem)->nodes(),
+                        settings.split.test_fraction,
+                        settings.split.conflicting ? "; every client names the labels in a way of its own" : ""),
+        .settings = settings.federated,
+        .problem = *std::move(problem)};
+}
+
+}  // namespace
+
+std::string classification_help() {
+    ClassificationSettings defaults;
+    return classification_settings(defaults).help();
+}
+
+Outcome<int> train_classification_kind(const TrainRequest& request) {
+    auto job = classification_job(request, request.threads);
+    if (!job) return tl::unexpected(job.error());
+    return run_federated(request, *job);
+}
+
+Outcome<std::string> resolve_classification(const TrainRequest& request) {
+    return classification_job(request, 1).map([](const FederatedJob& job) { return job.config; });
+}
+
+Outcome<TrialResult> try_classification(const TrainRequest& request, const std::function<bool()>& stop) {
+    auto job = classification_job(request, 1);
+    if (!job) return tl::unexpected(job.error());
+    return try_federated(*job, stop);
+}
+
+}  // namespace dunlin::app
