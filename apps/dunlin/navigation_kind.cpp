@@ -24,6 +24,7 @@ Outcome<int> train_navigation_kind(const TrainRequest& request) {
         return NavigationRun::create(settings, options);
     }();
     if (!run) return tl::unexpected(run.error());
+    if (!request.quiet) fmt::print(stderr, "{}\n", run->description());
     catch_interrupts();
     const Outcome<int> code = run->train();
     if (!code) {

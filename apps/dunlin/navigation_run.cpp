@@ -324,6 +324,12 @@ Outcome<void> NavigationRun::write_results() {
     return {};
 }
 
+std::string NavigationRun::description() const {
+    return fmt::format("{}: {} kernels, policy evaluated once per {}, {} parameters", options_.directory.string(),
+                       training_->kernels(), training_->evaluates_per_state() ? "state" : "step",
+                       training_->parameters().size());
+}
+
 std::string NavigationRun::summary_json() const {
     return app::summary_json(result_);
 }

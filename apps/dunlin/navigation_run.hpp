@@ -76,6 +76,8 @@ public:
     /// holds what summary.json does.
     Outcome<int> train();
 
+    /// What runs, in a line: where it is written, the kernels, how the policy is evaluated.
+    std::string description() const;
     const NavigationResult& result() const { return result_; }
     std::string summary_json() const;
 
