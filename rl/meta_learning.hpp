@@ -127,7 +127,8 @@ public:
         }
     }
 
-    /// The outer step. Error: not_finite, with the first bad parameter; then w stays as it was.
+    /// The outer step. Error: not_finite, with the first parameter that is NaN or whose square overflows (Adam
+    /// keeps squares, and one that is infinite holds its parameter for ever); then w stays as it was.
     Result<void> update() {
         const S scale = S(1) / S(settings_.task_batch);
         std::fill(mean_.begin(), mean_.end(), S(0));
@@ -136,7 +137,7 @@ public:
             for (std::size_t k = 0; k < dimension_; ++k) mean_[k] += scale * from[k];
         }
         for (std::size_t k = 0; k < dimension_; ++k) {
-            if (!std::isfinite(mean_[k])) return fail(Code::not_finite, static_cast<std::int64_t>(k));
+            if (!std::isfinite(mean_[k] * mean_[k])) return fail(Code::not_finite, static_cast<std::int64_t>(k));
         }
         switch (settings_.method) {
             case MetaMethod::memrl:

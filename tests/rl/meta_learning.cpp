@@ -95,3 +95,11 @@ TEST_CASE("a NaN is refused with its place and leaves the meta-parameters as the
     CHECK(outer.learner.parameters()[0] == 0.0f);
     CHECK(outer.learner.parameters()[1] == 0.0f);
 }
+
+TEST_CASE("a gradient too large to square is refused before it reaches Adam's moments") {
+    Outer outer(two_tasks(MetaMethod::fomaml));
+    outer.learner.contribution(1)[0] = 1e30f;
+    CHECK(outer.learner.update().error() == Error{Code::not_finite, 0, 0});
+    CHECK(outer.learner.moments().square[0] == 0.0f);
+    CHECK(outer.learner.parameters()[0] == 0.0f);
+}
