@@ -34,7 +34,7 @@ Result<std::vector<GridCell>> possible_goals(const GridMap& map, const std::opti
             if (map.free(at) && neighbour) goals.push_back(at);
         }
     }
-    if (goals.empty()) return fail(Code::goal_unreachable);
+    if (goals.empty()) return fail(Code::map_no_free_cell);
     return goals;
 }
 

@@ -42,7 +42,7 @@ private:
 Result<StoredMap> add_walls(StoredMap map, std::span<const GridCell> walls);
 
 /// A goal, uniform over the free cells with a free neighbour; with a fixed start, over those that it can reach.
-/// `taken` are avoided while others are left. Errors: map_size, start_in_wall, goal_unreachable (no cell fits).
+/// `taken` are avoided while others are left. Errors: map_size, start_in_wall, map_no_free_cell (no cell fits).
 Result<GridCell> draw_goal(const GridMap& map, const std::optional<GridCell>& start,
                            std::span<const GridCell> taken, Stream& random);
 
@@ -80,7 +80,7 @@ inline constexpr int grid_task_limit = 10'000;
 /// Draws tasks with goals as `draw_goal` does. As long as the map has a goal for each, all goals differ. If not,
 /// its goals are divided among training and held-out tasks in proportion and repeat within each, so that no
 /// held-out goal is a training goal; only a map with a single goal shares it. Errors: out_of_range (counts negative
-/// or above the limit in total; limits of wind and slip not in [0, 1]), goal_unreachable (no cell fits) and
+/// or above the limit in total; limits of wind and slip not in [0, 1]), map_no_free_cell (no cell fits) and
 /// GridNavigation::make's.
 Result<GridTaskSplit> sample_tasks(const StoredMap& map, const GridTaskDistribution& distribution, int training,
                                    int held_out, Stream& random);

@@ -41,7 +41,7 @@ std::string_view sentence(Code code) {
         case Code::map_character:
             return "line {0}, column {1}: not a map character; use '.' for free and '#', '@' or 'T' for walls";
         case Code::map_no_free_cell:
-            return "no free cell; a map needs at least two";
+            return "no free cell with a free neighbour; a goal needs one";
         case Code::goal_outside:
             return "the goal (row {0}, column {1}) is not on the map; rows and columns count from 0";
         case Code::goal_in_wall:
