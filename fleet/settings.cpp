@@ -112,8 +112,10 @@ struct Settings::Reader {
                 } else if constexpr (std::is_same_v<Place, float*>) {
                     if (!node.is_number()) return wrong_type();
                     const double value = *node.value<double>();
-                    if (!std::isfinite(value) || !inside(entry.range, value)) return wrong_type();
-                    *place = static_cast<float>(value);
+                    const auto stored = static_cast<float>(value);  // a tiny number becomes 0, a huge one infinity
+                    const bool kept = std::isfinite(stored) && (stored != 0.0f || value == 0.0);
+                    if (!kept || !inside(entry.range, value)) return wrong_type();
+                    *place = stored;
                 } else if constexpr (std::is_same_v<Place, std::string*>) {
                     if (!node.is_string()) return wrong_type();
                     *place = *node.value<std::string>();
@@ -244,7 +246,8 @@ std::string Settings::constraint(const Entry& entry) {
                 return fmt::format("one of {}", fmt::join(place.names, ", "));
             if constexpr (std::is_same_v<Place, bool*>) return "true or false";
             if constexpr (std::is_same_v<Place, int*>) return "a whole number" + bounds();
-            if constexpr (std::is_same_v<Place, std::uint64_t*>) return "a whole number of at least 0";
+            if constexpr (std::is_same_v<Place, std::uint64_t*>)
+                return "a whole number from 0 to 9223372036854775807";
             if constexpr (std::is_same_v<Place, float*>) return "a number" + bounds();
             if constexpr (std::is_same_v<Place, std::vector<int>*>)
                 return "a list of whole numbers" + (bounds().empty() ? "" : ", each" + bounds());
