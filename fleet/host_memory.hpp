@@ -7,6 +7,8 @@
 #include <span>
 #include <vector>
 
+#include <unistd.h>
+
 namespace dunlin {
 
 /// One allocation that an Arena can hand out; moving it keeps the pieces where they are.
@@ -21,5 +23,10 @@ private:
     };
     std::vector<Line> lines_;
 };
+
+/// Bytes of memory that this machine has.
+inline std::size_t machine_memory() {
+    return static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
 
 }  // namespace dunlin

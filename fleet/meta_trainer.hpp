@@ -48,12 +48,14 @@ public:
         : policy_(policy),
           settings_(settings),
           tasks_(std::move(tasks)),
-          workers_(std::min(settings.threads, settings.meta.task_batch)),
+          workers_(worker_count(settings)),
           learner_memory_(MetaLearner<float>::bytes(settings.meta, policy.parameters(), task_count())),
           learner_arena_(learner_memory_.bytes()),
           learner_(settings.meta, policy.parameters(), task_count(), learner_arena_) {
         settings_.rollout.slots = settings.meta.slots();
-        for (int worker = 0; worker < workers_.count(); ++worker) benches_.push_back(make_bench());
+        for (int worker = 0; worker < workers_.count(); ++worker) {
+            benches_.push_back(std::make_unique<Bench>(policy_, settings_, limits(tasks_)));
+        }
         for (int task = 0; task < task_count(); ++task) {
             streams_.emplace_back(settings.seed, static_cast<std::uint32_t>(task), Purpose::rollout);
         }
@@ -62,6 +64,13 @@ public:
         if constexpr (Policy::continuous) {
             std::fill_n(policy.log_sigma(learner_.parameters().data()), policy.actions(), settings.first_log_sigma);
         }
+    }
+
+    /// Bytes that a trainer's learning will take: what to look at before making one.
+    static std::size_t bytes(const Policy& policy, MetaTrainerSettings settings, const std::vector<E>& tasks) {
+        settings.rollout.slots = settings.meta.slots();
+        return MetaLearner<float>::bytes(settings.meta, policy.parameters(), static_cast<int>(tasks.size())) +
+               static_cast<std::size_t>(worker_count(settings)) * Bench::bytes(policy, settings, limits(tasks));
     }
 
     const Policy& policy() const { return policy_; }
@@ -165,29 +174,42 @@ public:
 private:
     /// What one thread works with.
     struct Bench {
-        Bench(const Policy& policy, const RolloutSettings& rollout, const RolloutLimits& limits, std::size_t floats)
-            : memory(Task::bytes(policy, rollout, limits) + Arena::bytes<float>(floats)),
+        Bench(const Policy& policy, const MetaTrainerSettings& settings, const RolloutLimits& limits)
+            : memory(bytes(policy, settings, limits)),
               arena(memory.bytes()),
-              task(policy, rollout, limits, arena),
-              scratch(arena.take<float>(floats)) {}
+              task(policy, settings.rollout, limits, arena),
+              scratch(arena.take<float>(scratch_floats(policy, settings))) {}
+        static std::size_t bytes(const Policy& policy, const MetaTrainerSettings& settings,
+                                 const RolloutLimits& limits) {
+            return Task::bytes(policy, settings.rollout, limits) +
+                   Arena::bytes<float>(scratch_floats(policy, settings));
+        }
+        /// Room for `adapt` too.
+        static std::size_t scratch_floats(const Policy& policy, const MetaTrainerSettings& settings) {
+            const std::size_t d = policy.parameters();
+            return std::max(MetaLearner<float>::scratch(settings.meta, d), 2 * d);
+        }
+
         HostMemory memory;
         Arena arena;
         Task task;
         Vector<float> scratch;
     };
 
-    std::unique_ptr<Bench> make_bench() const {
+    static int worker_count(const MetaTrainerSettings& settings) {
+        return std::min(settings.threads, settings.meta.task_batch);
+    }
+
+    static RolloutLimits limits(const std::vector<E>& tasks) {
         RolloutLimits limits;
-        for (const E& task : tasks_) {
+        for (const E& task : tasks) {
             limits.horizon = std::max(limits.horizon, static_cast<int>(task.horizon()));
             limits.observations = std::max(limits.observations, static_cast<int>(task.observation_size()));
             if constexpr (FiniteEnvironment<E>) {
                 limits.states = std::max(limits.states, static_cast<int>(task.state_count()));
             }
         }
-        const std::size_t d = policy_.parameters();
-        return std::make_unique<Bench>(policy_, settings_.rollout, limits,
-                                       std::max(MetaLearner<float>::scratch(settings_.meta, d), 2 * d));
+        return limits;
     }
 
     /// B different tasks.

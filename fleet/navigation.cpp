@@ -79,10 +79,6 @@ public:
     MetaTrainerState save() override { return trainer_.save(); }
     Result<void> restore(const MetaTrainerState& state) override { return trainer_.restore(state); }
 
-private:
-    /// Epochs of evaluation: numbers that no iteration reaches.
-    static constexpr std::uint32_t record_epoch = 0xffff0;
-
     static MetaTrainerSettings trainer_settings(const NavigationSettings& settings, int threads) {
         return {.meta = settings.meta,
                 .rollout = settings.rollout,
@@ -91,6 +87,10 @@ private:
                 .output_gain = settings.output_gain,
                 .first_log_sigma = settings.first_log_sigma};
     }
+
+private:
+    /// Epochs of evaluation: numbers that no iteration reaches.
+    static constexpr std::uint32_t record_epoch = 0xffff0;
 
     template <class Visit>
     void adapt(TaskSet set, const std::vector<E>& environments, int steps, std::uint32_t epoch, bool last_only,
@@ -138,23 +138,22 @@ private:
     MetaTrainer<E, Policy> trainer_;
 };
 
-std::optional<std::vector<double>> numbers(std::string_view text, std::size_t count) {
-    std::vector<double> values;
+/// `count` finite numbers of type T, separated by commas.
+template <class T>
+std::optional<std::vector<T>> numbers(std::string_view text, std::size_t count) {
+    std::vector<T> values;
     const char* at = text.data();
     const char* const end = text.data() + text.size();
     while (at < end) {
-        double value = 0;
+        T value = 0;
         const auto [next, error] = std::from_chars(at, end, value);
         if (error != std::errc() || (next < end && *next != ',')) return std::nullopt;
+        if (!std::isfinite(static_cast<double>(value))) return std::nullopt;
         values.push_back(value);
         at = next < end ? next + 1 : next;
     }
     if (values.size() != count) return std::nullopt;
     return values;
-}
-
-bool is_small_integer(double value) {
-    return value == std::trunc(value) && std::abs(value) < 1e6;
 }
 
 /// Splits "goal=1,2;wind=0.1" and hands each key and value over; returns the first problem.
@@ -167,8 +166,8 @@ Outcome<void> for_each_part(std::string_view description, Take&& take) {
         const std::string_view value = equals < part.size() ? part.substr(equals + 1) : std::string_view();
         if (!take(part.substr(0, equals), value)) {
             return problem(fmt::format(
-                "cannot read \"{}\"; expected goal=R,C and, joined by ';', wind=P, slip=P or moves=0,1,2,3,4 "
-                "(point world: goal=X,Y)",
+                "cannot read \"{}\"; expected goal=R,C and, joined by ';', wind=P, slip=P (P from 0 to 1) or "
+                "moves=0,1,2,3,4 (point world: goal=X,Y)",
                 part));
         }
         description.remove_prefix(std::min(end + 1, description.size()));
@@ -302,26 +301,24 @@ private:
     Outcome<GridTask> parse_task(const std::string& description) const {
         GridTaskSettings settings = common_;
         const Outcome<void> read = for_each_part(description, [&](std::string_view key, std::string_view value) {
-            const std::optional<std::vector<double>> v = numbers(value, key == "goal"    ? 2
-                                                                        : key == "moves" ? move_count
-                                                                                         : 1);
-            if (!v) return false;
-            if ((key == "goal" || key == "moves") && !std::ranges::all_of(*v, is_small_integer)) return false;
-            const auto whole = [&](std::size_t k) { return static_cast<int>((*v)[k]); };
-            if (key == "goal")
-                settings.goal = GridCell{whole(0), whole(1)};
-            else if (key == "wind")
-                settings.wind = static_cast<float>((*v)[0]);
-            else if (key == "slip")
-                settings.slip = static_cast<float>((*v)[0]);
-            else if (key == "moves")
-                for (std::size_t k = 0; k < move_count; ++k)
-                    settings.moves[k] = static_cast<std::uint8_t>(whole(k));
-            else
-                return false;
-            return true;
+            if (key == "goal") {
+                const auto cell = numbers<int>(value, 2);
+                if (cell) settings.goal = GridCell{(*cell)[0], (*cell)[1]};
+                return cell.has_value();
+            }
+            if (key == "moves") {
+                const auto moves = numbers<std::uint8_t>(value, move_count);
+                if (moves) std::ranges::copy(*moves, settings.moves.begin());
+                return moves.has_value();
+            }
+            const auto probability = numbers<float>(value, 1);
+            if ((key != "wind" && key != "slip") || !probability) return false;
+            const float p = probability->front();
+            (key == "wind" ? settings.wind : settings.slip) = p;
+            return p >= 0.0f && p <= 1.0f;
         });
         if (!read) return tl::unexpected(read.error());
+        if (!settings.goal) return problem(fmt::format("cannot read \"{}\"; it needs a goal=R,C", description));
         return GridTask::make(map_, settings).map_error([&](const Error& e) {
             return dunlin::describe(e, description);
         });
@@ -431,9 +428,9 @@ public:
     Outcome<int> add_held_out(const std::string& description) {
         PointNavigation task = common_;
         const Outcome<void> read = for_each_part(description, [&](std::string_view key, std::string_view value) {
-            const std::optional<std::vector<double>> v = numbers(value, 2);
-            if (key != "goal" || !v) return false;
-            task = with_goal(static_cast<float>((*v)[0]), static_cast<float>((*v)[1]));
+            const auto goal = numbers<float>(value, 2);
+            if (key != "goal" || !goal) return false;
+            task = with_goal((*goal)[0], (*goal)[1]);
             return true;
         });
         if (!read) return tl::unexpected(read.error());
@@ -455,6 +452,10 @@ private:
 /// What does not depend on the world: settings that must fit each other.
 Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
     MetaSettings& meta = s.meta;
+    if (s.kind != NavigationSettings{}.kind) {
+        return problem(fmt::format("kind = \"{}\": this experiment is of kind {}; leave the key out", s.kind,
+                                   NavigationSettings{}.kind));
+    }
     if (meta.task_batch > tasks) {
         return problem(fmt::format("rl.task_batch = {}: there are only {} training tasks", meta.task_batch, tasks));
     }
@@ -488,6 +489,15 @@ Outcome<std::unique_ptr<NavigationTraining>> make_training(const NavigationSetti
     const Outcome<NavigationSettings> resolved =
         resolve(settings, static_cast<int>(world->environments(TaskSet::training).size()));
     if (!resolved) return tl::unexpected(resolved.error());
+    const std::size_t bytes = MetaTrainer<typename World::Environment, typename World::Policy>::bytes(
+        *policy, Training<World>::trainer_settings(*resolved, threads), world->environments(TaskSet::training));
+    if (bytes > machine_memory()) {
+        return problem(fmt::format(
+            "the run needs {:.1f} GB of memory, and this machine has {:.1f}; lower rl.trajectories = {}, "
+            "rl.horizon = {}, policy.hidden, the map's size or --threads",
+            static_cast<double>(bytes) / 1e9, static_cast<double>(machine_memory()) / 1e9,
+            settings.rollout.trajectories, settings.horizon));
+    }
     return std::make_unique<Training<World>>(*resolved, *std::move(world), *policy, threads);
 }
 
