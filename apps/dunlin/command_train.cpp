@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/command_options.hpp"
 #include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/run_directory.hpp"
 
-#include <fstream>
-#include <iterator>
 #include <memory>
 
 #include <CLI/Config.hpp>
@@ -30,12 +29,11 @@ Outcome<int> train(const TrainOptions& options) {
                 fmt::format("{0}: a comparison; go on with it by `dunlin compare --resume {0}`", options.resume));
         }
         const std::filesystem::path path = request.directory / "config.toml";
-        std::ifstream in(path, std::ios::binary);
-        if (!in)
+        const Outcome<std::string> text = read_text(path);
+        if (!text)
             return problem(fmt::format(
                 "{}: not a run directory (no config.toml); expected what `dunlin train` wrote", options.resume));
-        const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-        const Outcome<const Kind*> kind = kind_of(text, path.string());
+        const Outcome<const Kind*> kind = kind_of(*text, path.string());
         if (!kind) return tl::unexpected(kind.error());
         return (*kind)->train(request);
     }

@@ -4,12 +4,11 @@
 #include "apps/dunlin/command_options.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
+#include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
 #include "fleet/workers.hpp"
 
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <mutex>
 
 #include <fmt/format.h>
@@ -23,12 +22,6 @@ using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t run_limit = 100'000;
-
-Outcome<std::string> read_text(const std::filesystem::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return problem(Error{Code::file_missing}, path.string());
-    return std::string{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
 
 Outcome<void> write(const std::filesystem::path& path, std::string_view text) {
     return report::write_file(path, text).map_error([&](const Error& error) {

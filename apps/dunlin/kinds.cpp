@@ -2,9 +2,7 @@
 #include "apps/dunlin/kinds.hpp"
 
 #include "apps/dunlin/experiments.hpp"
-
-#include <fstream>
-#include <iterator>
+#include "apps/dunlin/run_directory.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -68,10 +66,9 @@ Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_ke
     }
     if (Outcome<void> read = settings.read(ready_made->toml, "experiment " + experiment); !read) return read;
     if (!config.empty()) {
-        std::ifstream in(config, std::ios::binary);
-        if (!in) return problem(Error{Code::file_missing}, config);
-        const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-        if (Outcome<void> read = settings.read(text, config); !read) return read;
+        const Outcome<std::string> text = read_text(config);
+        if (!text) return tl::unexpected(text.error());
+        if (Outcome<void> read = settings.read(*text, config); !read) return read;
     }
     if (!method.empty()) {
         if (Outcome<void> set = settings.set(fmt::format("{}={}", method_key, method)); !set) return set;

@@ -3,6 +3,8 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "core/kernels.hpp"
 
+#include <new>
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -55,7 +57,13 @@ int main(int argc, char** argv) {
         fmt::print(stderr, "{}", program.help());
         return wrong_input;
     }
-    const dunlin::Outcome<int> code = run();
+    const dunlin::Outcome<int> code = [&]() -> dunlin::Outcome<int> {
+        try {
+            return run();
+        } catch (const std::bad_alloc&) {
+            return dunlin::problem("out of memory; lower what makes the run large: batches, networks or threads");
+        }
+    }();
     if (!code) {
         fmt::print(stderr, "dunlin: {}\n", code.error().text);
         return wrong_input;

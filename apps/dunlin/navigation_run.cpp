@@ -5,14 +5,13 @@
 #include "apps/dunlin/kinds.hpp"
 #include "apps/dunlin/navigation_report.hpp"
 #include "apps/dunlin/progress.hpp"
+#include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
 #include "fleet/policy_file.hpp"
 
 #include <charconv>
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 
@@ -46,13 +45,7 @@ std::vector<report::CsvValue> metrics_fields(const MetricsRow& row) {
     return fields;
 }
 
-Outcome<std::string> read_text(const std::filesystem::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return problem(Error{Code::file_missing}, path.string());
-    return std::string{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-/// The rows of metrics.csv up to an iteration, as they were written.
+/// The rows of metrics.csv up to an iteration, as they were written. A last line without an end was cut off.
 Outcome<std::vector<MetricsRow>> read_metrics(const std::filesystem::path& path, std::size_t tasks,
                                               std::int64_t last_iteration) {
     Outcome<std::string> text = read_text(path);
@@ -61,7 +54,7 @@ Outcome<std::vector<MetricsRow>> read_metrics(const std::filesystem::path& path,
     std::string line;
     std::getline(lines, line);
     std::vector<MetricsRow> rows;
-    for (int number = 2; std::getline(lines, line); ++number) {
+    for (int number = 2; std::getline(lines, line) && !lines.eof(); ++number) {
         std::vector<double> values;
         for (const char *at = line.data(), *end = at + line.size(); at < end; ++at) {
             const auto [next, error] = std::from_chars(at, end, values.emplace_back());

@@ -3,20 +3,20 @@
 
 #include "apps/report/run_files.hpp"
 
-#include <fstream>
-#include <iterator>
-
 #include <fmt/format.h>
 
 namespace dunlin::app {
 
+Outcome<std::string> read_text(const std::filesystem::path& path) {
+    return report::read_file(path).map_error([&](const Error& error) { return describe(error, path.string()); });
+}
+
 Outcome<void> read_settings(const TrainRequest& request, std::string_view method_key, Settings& list) {
     if (!request.resume) return request.apply(list, method_key);
     const std::filesystem::path path = request.directory / "config.toml";
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return problem(Error{Code::file_missing}, path.string());
-    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-    return list.read(text, path.string());
+    const Outcome<std::string> text = read_text(path);
+    if (!text) return tl::unexpected(text.error());
+    return list.read(*text, path.string());
 }
 
 Outcome<void> prepare_run(const TrainRequest& request, std::string_view config) {

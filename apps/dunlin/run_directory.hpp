@@ -9,6 +9,9 @@
 
 namespace dunlin::app {
 
+/// The whole of a text file.
+Outcome<std::string> read_text(const std::filesystem::path& path);
+
 /// What kinds of experiment that are replayed from their seed when resumed have in common.
 
 /// Reads where the settings of a request come from: config.toml of the run to go on with, or the experiment and

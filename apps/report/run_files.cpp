@@ -85,16 +85,17 @@ RowsEnd find_rows(std::string_view text, std::size_t begin, std::size_t rows) {
     return end;
 }
 
-/// 0, or errno.
+/// 0, or errno. Stops behind `read_limit`.
 int read_all(int descriptor, std::string& out) {
     char block[65536];
-    for (;;) {
+    while (out.size() <= read_limit) {
         const ssize_t count = ::read(descriptor, block, sizeof block);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) return errno;
         if (count == 0) return 0;
         out.append(block, static_cast<std::size_t>(count));
     }
+    return 0;
 }
 
 template <class Number>
@@ -131,6 +132,16 @@ Result<void> prepare_directory(const std::filesystem::path& directory) {
     if (!std::filesystem::is_directory(directory, error)) return unwritable(ENOTDIR);
     if (::access(directory.c_str(), W_OK | X_OK) != 0) return unwritable(errno);
     return {};
+}
+
+Result<std::string> read_file(const std::filesystem::path& path) {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    std::string text;
+    if (file.get() < 0 || read_all(file.get(), text) != 0) return fail(Code::file_missing);
+    if (text.size() > read_limit) {
+        return fail(Code::file_too_large, std::ssize(text), static_cast<std::int64_t>(read_limit));
+    }
+    return text;
 }
 
 Result<void> write_file(const std::filesystem::path& path, std::string_view bytes) {

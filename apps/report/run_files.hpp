@@ -21,6 +21,10 @@ namespace dunlin::report {
 /// Makes the directory, with its parents, and makes sure that files can be written in it.
 Result<void> prepare_directory(const std::filesystem::path& directory);
 
+/// The whole of a file. Errors: file_missing (a directory too), file_too_large.
+inline constexpr std::size_t read_limit = std::size_t{1} << 30;
+Result<std::string> read_file(const std::filesystem::path& path);
+
 /// Writes the whole file or leaves what was there: a temporary file in the same directory, flushed to the disk, is
 /// renamed over it. The directory is flushed too, so that the new name survives a power cut.
 Result<void> write_file(const std::filesystem::path& path, std::string_view bytes);
