@@ -116,8 +116,12 @@ TEST_CASE("a sweep runs all combinations, and --resume runs only what is missing
 
 TEST_CASE("Ctrl-C keeps a comparison's finished runs, and --resume completes it") {
     const Folder folder;
-    const std::vector<std::string> options{"--methods", "scratch,memrl", "--seeds", "2",     "--threads",
-                                           "1",         "--out",         "both",    "--set", "rl.iterations=3000"};
+    const std::vector<std::string> options{"--methods", "scratch,memrl",
+                                           "--seeds",   "2",
+                                           "--threads", "1",
+                                           "--out",     "both",
+                                           "--set",     "rl.iterations=3000",
+                                           "--set",     "report.evaluate_every=3000"};
     Running running(folder, small_run("compare", options));
     REQUIRE(running.wait_for_error_text("run 1/4"));
     running.send(SIGINT);
