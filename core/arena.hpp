@@ -52,8 +52,8 @@ private:
     std::size_t used_ = 0;
 };
 
-/// Stands in for an Arena to learn how many bytes a set of `take` calls needs: write the calls once, as a template over
-/// the arena, and run them with this first.
+/// Stands in for an Arena to learn how many bytes a set of `take` calls needs: write the calls once, as a template
+/// over the arena, and run them with this first.
 class ArenaSize {
 public:
     template <class T>
