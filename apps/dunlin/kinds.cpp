@@ -21,6 +21,8 @@ constexpr Kind all[] = {
     {"ranking", train_ranking_kind, ranking_help, "federated.method", resolve_ranking, try_ranking,
      federated_methods},
     {"regression", train_regression_kind, regression_help, "method.name", resolve_regression, try_regression},
+    {"fleet-navigation", train_fleet_navigation_kind, fleet_navigation_help, "method.name",
+     resolve_fleet_navigation, try_fleet_navigation},
 };
 
 }  // namespace

@@ -79,4 +79,9 @@ std::string regression_help();
 Outcome<std::string> resolve_regression(const TrainRequest& request);
 Outcome<TrialResult> try_regression(const TrainRequest& request, const std::function<bool()>& stop);
 
+Outcome<int> train_fleet_navigation_kind(const TrainRequest& request);
+std::string fleet_navigation_help();
+Outcome<std::string> resolve_fleet_navigation(const TrainRequest& request);
+Outcome<TrialResult> try_fleet_navigation(const TrainRequest& request, const std::function<bool()>& stop);
+
 }  // namespace dunlin::app
