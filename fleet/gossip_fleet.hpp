@@ -36,6 +36,8 @@ struct GossipSettings {
     LifeSettings lives = {};        ///< paces stretch the gaps, sleeps put wake-ups off
     /// From this tick on nodes take no steps and only agree, so that what they differ in settles.
     simulation::Time learn_until = simulation::time_limit;
+    /// From this tick on links lose, delay and repeat nothing and nobody sleeps or crashes any more.
+    simulation::Time calm_from = simulation::time_limit;
     bool audit = true;           ///< keep the sum of all steps, for mass_error
     bool trace_payloads = true;  ///< the trace covers what messages say
     std::size_t payload_limit_bytes = std::size_t{4} << 30;

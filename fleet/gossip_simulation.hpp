@@ -47,25 +47,12 @@ public:
     }
 
     Outcome<void> run(Time until, const std::function<void()>& after_event) override {
-        const bool audited = after_event != nullptr && workers_.count() == 1;
-        while (network_->pop_batch(batch_, until)) {
-            replies_.resize(std::max(replies_.size(), batch_.groups.size()));
-            workers_.run(static_cast<int>(batch_.groups.size()), [&](int piece, int worker) {
-                Reply& reply = replies_[static_cast<std::size_t>(piece)];
-                reply.clear();
-                for (const simulation::Event& event : batch_.of(batch_.groups[static_cast<std::size_t>(piece)])) {
-                    if (const Result<void> served = serve(event, worker, reply); !served) {
-                        reply.error = served.error();
-                        return;
-                    }
-                    if (audited) after_event();
-                }
-            });
-            for (std::size_t g = 0; g < batch_.groups.size(); ++g) {
-                if (Outcome<void> sent = post(batch_.groups[g].node, replies_[g]); !sent) return sent;
-            }
+        if (until >= settings_.calm_from && !calm_) {
+            if (Outcome<void> lived = live(settings_.calm_from - 1, after_event); !lived) return lived;
+            calm_ = true;
+            for (std::uint32_t link = 0; link < graph_.edges(); ++link) (void)network_->set_profile(link, {});
         }
-        return {};
+        return live(until, after_event);
     }
 
     std::uint32_t nodes() const override { return graph_.nodes(); }
@@ -130,7 +117,7 @@ private:
         Life life;
         Stream batches;
         std::vector<std::byte> stored = {};  ///< the durable state; kept only where nodes can crash
-        Windows::Window crash{};        ///< the next one, or the one that goes on
+        Windows::Window crash{};             ///< the next one, or the one that goes on
         bool down = false;
         bool wake_up_set = false;
     };
@@ -173,6 +160,28 @@ private:
             if (exact && settings.audit) desk.applied.resize(d);
         }
         members_.reserve(graph.nodes());
+    }
+
+    Outcome<void> live(Time until, const std::function<void()>& after_event) {
+        const bool audited = after_event != nullptr && workers_.count() == 1;
+        while (network_->pop_batch(batch_, until)) {
+            replies_.resize(std::max(replies_.size(), batch_.groups.size()));
+            workers_.run(static_cast<int>(batch_.groups.size()), [&](int piece, int worker) {
+                Reply& reply = replies_[static_cast<std::size_t>(piece)];
+                reply.clear();
+                for (const simulation::Event& event : batch_.of(batch_.groups[static_cast<std::size_t>(piece)])) {
+                    if (const Result<void> served = serve(event, worker, reply); !served) {
+                        reply.error = served.error();
+                        return;
+                    }
+                    if (audited) after_event();
+                }
+            });
+            for (std::size_t g = 0; g < batch_.groups.size(); ++g) {
+                if (Outcome<void> sent = post(batch_.groups[g].node, replies_[g]); !sent) return sent;
+            }
+        }
+        return {};
     }
 
     Result<Node> make_node(std::uint32_t i, std::span<const float> start, Arena& arena) const {
@@ -239,6 +248,7 @@ private:
                 member.wake_up_set = false;
                 return member.down ? Result<void>{} : wake(member, event.node, worker, reply);
             case crash:
+                if (calm_) return {};
                 ++desks_[static_cast<std::size_t>(worker)].counters.crashes;
                 member.down = true;
                 reply.timers.emplace_back(member.crash.until, restart);
@@ -287,9 +297,10 @@ private:
         store(member);
 
         member.wake_up_set = true;
-        reply.timers.emplace_back(member.life.awake_from(now + gap(member)), wake_up);
+        const Time next = now + gap(member);
+        reply.timers.emplace_back(calm_ ? next : member.life.awake_from(next), wake_up);
         // A crash before the next tick comes before the message has left: it goes out after the restart.
-        if (member.crash.from == now + 1) return {};
+        if (member.crash.from == now + 1 && !calm_) return {};
         return speak(member, reply);
     }
 
@@ -345,6 +356,7 @@ private:
     LearnerOf learner_of_;
     Workers workers_;
     std::vector<Desk> desks_;
+    bool calm_ = false;
     std::vector<Value> first_x_;
     Value first_y_{};
     std::vector<Member> members_;

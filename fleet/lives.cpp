@@ -27,13 +27,12 @@ Windows::Windows(Time gap_mean, Time length_mean, Stream random)
 
 Windows::Window Windows::draw(Time after) {
     const auto exponential = [this](double mean) {
-        return std::max(1.0, -static_cast<double>(portable::log(1.0f - random_.uniform())) * mean + 0.5);
+        const double ticks = -static_cast<double>(portable::log(1.0f - random_.uniform())) * mean + 0.5;
+        return std::max(Time{1}, static_cast<Time>(std::min(ticks, 0x1p60)));
     };
-    const double from = static_cast<double>(after) + exponential(gap_mean_);
-    const double until = from + exponential(length_mean_);
-    if (!(until < static_cast<double>(time_limit))) return {};
-    const Time first = static_cast<Time>(from);
-    return {first, std::max(first + 1, static_cast<Time>(until))};
+    const Time from = after + exponential(gap_mean_);
+    const Time until = from + exponential(length_mean_);
+    return until < time_limit ? Window{from, until} : Window{};
 }
 
 Windows::Window Windows::at(Time time) {
