@@ -24,6 +24,7 @@ void subtract_leave_one_out(Rollout<S>& rollout) {
 
 template <class S>
 void subtract_linear_fit(Rollout<S>& rollout, const S* observations, int size, S* features) {
+    if (size > linear_baseline_limit) __builtin_trap();
     if (rollout.length() == 0) return;
     constexpr int limit = 2 * linear_baseline_limit + 4;  // sizes known here keep Eigen off the heap
     using Square = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, limit, limit>;
