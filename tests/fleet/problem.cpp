@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/problem.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+using Catch::Matchers::Contains;
+
+TEST_CASE("every error code is told in one line with its two numbers") {
+    for (int code = 1; code <= static_cast<int>(Code::bad_time); ++code) {
+        const std::string text = describe({static_cast<Code>(code), 41, 43}, "somewhere").text;
+        INFO(code << ": " << text);
+        CHECK(text.rfind("somewhere: ", 0) == 0);
+        CHECK(text.size() > std::strlen("somewhere: ") + 10);
+        CHECK(text.find_first_of("{}\n") == std::string::npos);
+        CHECK(text.find("unknown error") == std::string::npos);
+    }
+}
+
+TEST_CASE("a problem says where, what and what to do") {
+    CHECK_THAT(describe({Code::goal_in_wall, 2, 3}, "a.map").text,
+               Contains("a.map") && Contains("row 2, column 3") && Contains("choose"));
+    CHECK_THAT(describe({Code::file_unwritable, ENOSPC}, "out/run").text,
+               Contains("out/run") && Contains(std::strerror(ENOSPC)));
+    CHECK_THAT(describe({Code::file_version, 9, 1}, "p").text, Contains("version 9") && Contains("update"));
+}
