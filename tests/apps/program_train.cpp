@@ -94,7 +94,7 @@ TEST_CASE("train writes the whole run directory") {
     CHECK(PolicyFile::read(folder / "run/policy.dunlin"));
 }
 
-TEST_CASE("--json prints summary.json and nothing else on stdout") {
+TEST_CASE("train --json prints summary.json and nothing else on stdout") {
     const Folder folder;
     const Ended ended = run(folder, small_run("train", {"--out", "run", "--json", "--quiet"}));
     REQUIRE(ended.code == 0);

@@ -61,7 +61,7 @@ std::map<int, double> frequencies(const GridNavigation& task, int state, int act
 
 }  // namespace
 
-TEST_CASE("moves lead to the neighbour; walls and edges hold") {
+TEST_CASE("moves lead to the neighbour, and walls and edges hold") {
     const GridTask task = make(rows({"..#", "...", "..."}), towards({2, 2}));
     const GridNavigation& grid = task.environment();
     const std::vector<std::array<int, 3>> moves = {{4, up, 1},    {4, down, 7},  {4, left, 3}, {4, right, 5},
