@@ -100,7 +100,7 @@ Result<ArrayFile> ArrayFile::parse(std::string_view bytes, std::string_view kind
             }
             const auto take = [&](auto numbers) {
                 numbers.resize(count);
-                std::memcpy(numbers.data(), payload.data(), count * 4);
+                if (count > 0) std::memcpy(numbers.data(), payload.data(), count * 4);
                 payload.remove_prefix(count * 4);
                 file.arrays.emplace(text.substr(1, type - 1), std::move(numbers));
             };
