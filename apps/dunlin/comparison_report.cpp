@@ -138,6 +138,7 @@ std::string heading(const Measure& measure) {
 }
 
 std::string seeds_text(const Comparison& comparison) {
+    if (comparison.plan.seeds == 1) return "";
     return fmt::format("range over {} seeds", comparison.plan.seeds);
 }
 
@@ -186,10 +187,13 @@ std::string bars_svg(const Comparison& comparison, std::size_t measure) {
     chart.title = heading(shape);
     chart.y.title = shape.title;
     chart.series = {{.name = "", .values = {}}};
-    chart.error_name = "standard deviation over seeds";
+    if (comparison.plan.seeds > 1) chart.error_name = "standard deviation over seeds";
+    std::vector<std::string> keys;
+    for (const VariedSetting& axis : comparison.plan.axes) keys.push_back(axis.key);
+    chart.category_title = fmt::format("{}", fmt::join(keys, ", "));
     for (std::size_t c = 0; c < comparison.results.size(); ++c) {
         const Spread all = spread(comparison, c, measure);
-        chart.categories.push_back(comparison.plan.label(c));
+        chart.categories.push_back(fmt::format("{}", fmt::join(comparison.plan.values(c), ", ")));
         chart.series[0].values.push_back(all.mean());
         chart.series[0].low.push_back(all.mean() - all.deviation());
         chart.series[0].high.push_back(all.mean() + all.deviation());
@@ -224,8 +228,8 @@ std::string lines_svg(const Comparison& comparison, std::size_t measure, std::si
             if (values == others.values(other)) points.emplace_back(x, c);
         }
         std::ranges::sort(points);
-        report::Series series{
-            .name = others.axes.empty() ? "mean over seeds" : others.label(other), .x = {}, .y = {}};
+        report::Series series{.name = others.label(other), .x = {}, .y = {}};
+        if (others.axes.empty() && plan.seeds > 1) series.name = "mean over seeds";
         for (const auto& [x, c] : points) {
             const Spread all = spread(comparison, c, measure);
             series.x.push_back(x);

@@ -39,6 +39,25 @@ bool exact(const NavigationResult& result) {
     return result.settings.world == World::grid;
 }
 
+/// The exact returns behind returns_svg, as shares of the optimum. Empty in the point world.
+std::string shares_svg(const NavigationResult& result) {
+    if (!exact(result)) return {};
+    report::LineChart chart;
+    chart.title = "Return after adaptation as a share of the optimum, exact";
+    chart.x.title = "meta-iteration";
+    chart.x.whole = true;
+    chart.y.title = "share of the optimum";
+    for (std::size_t task = 0; task < std::min<std::size_t>(result.task_names.size(), 8); ++task) {
+        report::Series series{.name = result.task_names[task], .x = {}, .y = {}};
+        for (const MetricsRow& row : result.history) {
+            series.x.push_back(static_cast<double>(row.iteration));
+            series.y.push_back(row.tasks[task].ratio());
+        }
+        chart.series.push_back(std::move(series));
+    }
+    return report::line_chart(chart);
+}
+
 std::string method_name(MetaMethod method) {
     switch (method) {
         case MetaMethod::memrl:
@@ -193,6 +212,9 @@ std::string report_html(const NavigationResult& result, const std::string& confi
                                    exact(result) ? " Returns are exact, by dynamic programming." : "")},
         .figures = {{returns_svg(result), "Return after adaptation, while the meta-policy learns."}},
         .tables = {task_table(result)}};
+    if (const std::string shares = shares_svg(result); !shares.empty())
+        tasks.figures.push_back(
+            {shares, "The same without the noise of ten trajectories: by dynamic programming."});
     page.sections.push_back(std::move(tasks));
     page.sections.push_back({.heading = "Trajectories",
                              .paragraphs = {"Adapted policies before and after meta-training. A star is the goal, "
