@@ -8,8 +8,9 @@
 namespace dunlin {
 
 /// What can be wrong with input. One line each; the host turns a code, its two integers and the place (file, key)
-/// into a sentence that says what to do (`fleet/problem.hpp`).
-enum class Code : std::uint8_t {
+/// into a sentence that says what to do (`fleet/problem.hpp`). Their numbers go over the wire: they never change,
+/// and a new code is the last one of its section.
+enum class Code : std::uint16_t {
     // shapes and settings
     no_layers = 1,        ///< a perceptron without a layer
     too_many_layers,      ///< first: layers asked for; second: the limit
@@ -21,7 +22,7 @@ enum class Code : std::uint8_t {
     unknown_kernels,      ///< no such set of kernels
     unsupported_kernels,  ///< this processor cannot run the set asked for
     // maps
-    map_header,         ///< first: line with a wrong or missing header field
+    map_header = 100,   ///< first: line with a wrong or missing header field
     map_size,           ///< first: height; second: width; a side is not in [1, limit]
     map_row_length,     ///< first: line; second: characters found
     map_truncated,      ///< first: rows found; second: rows promised
@@ -36,7 +37,7 @@ enum class Code : std::uint8_t {
     wall_outside,       ///< first: row; second: column; not on the map
     map_rest,           ///< first: line; text after the last row
     // aggregation
-    mass_too_large,        ///< first: total mass of the fleet; second: what the fraction bits leave room for
+    mass_too_large = 200,  ///< first: total mass of the fleet; second: what the fraction bits leave room for
     mass_overflow,         ///< first: component that would leave the fixed-point range; nothing was changed
     bad_setting,           ///< first: position of the setting in its struct, from 0
     bad_neighbours,        ///< first: position in the list; not ascending, this node itself, or no such node
@@ -58,7 +59,7 @@ enum class Code : std::uint8_t {
     no_model,              ///< a client that has not downloaded one yet
     local_steps,           ///< first: steps taken; second: steps that an update consists of
     // files
-    file_missing,        ///< cannot be opened
+    file_missing = 300,  ///< cannot be opened
     file_truncated,      ///< first: bytes found; second: bytes expected
     file_magic,          ///< not a file of this kind
     file_version,        ///< first: version found; second: newest version understood
@@ -80,7 +81,7 @@ enum class Code : std::uint8_t {
     no_queries,          ///< first: the user's name in the file; there is none to train on
     too_few_rows,        ///< first: node; second: rows it would have
     // graphs; a place is a line of the file or an index into the list
-    graph_size,            ///< first: nodes; second: the limit; not in [1, limit]
+    graph_size = 400,      ///< first: nodes; second: the limit; not in [1, limit]
     graph_too_dense,       ///< first: edges; second: the limit
     graph_node,            ///< first: place; second: a node number that is too large
     graph_loop,            ///< first: place; second: the node that is linked to itself
@@ -92,12 +93,30 @@ enum class Code : std::uint8_t {
     unknown_graph,         ///< no such kind of graph
     bad_probability,       ///< not in (0, 1]
     // the simulated network
-    unknown_link,       ///< first: from (or the link's number); second: to (or -1)
-    bad_link_setting,   ///< first: which (transport/simulation/link.hpp, LinkField)
-    network_full,       ///< first: messages and timers pending; second: the limit
-    payload_too_large,  ///< first: bytes asked for; second: the limit
-    payloads_full,      ///< first: bytes in use; second: the limit
-    bad_time,           ///< first: the time; second: the earliest (or latest) that is allowed
+    unknown_link = 500,  ///< first: from (or the link's number); second: to (or -1)
+    bad_link_setting,    ///< first: which (transport/simulation/link.hpp, LinkField)
+    network_full,        ///< first: messages and timers pending; second: the limit
+    payload_too_large,   ///< first: bytes asked for; second: the limit
+    payloads_full,       ///< first: bytes in use; second: the limit
+    bad_time,            ///< first: the time; second: the earliest (or latest) that is allowed
+    // messages between nodes
+    message_malformed = 600,  ///< first: bytes; not a message, or one that contradicts itself
+    message_too_long,         ///< first: bytes, numbers or entries found; second: the limit
+    message_unknown,          ///< first: its kind; of a newer version, or not meant for the receiver
+    wire_version_unknown,     ///< first: newest version offered; second: oldest version understood here
+    not_admitted,             ///< the key or the name is not on the roster
+    name_taken,               ///< the name belongs to another key, or its node is connected already
+    not_joined,               ///< a message before Join
+    unknown_job,              ///< first: the job
+    wrong_epoch,              ///< first: epoch of the message; second: the receiver's
+    job_too_large,            ///< first: bytes that it needs; second: bytes that there are
+    job_not_understood,       ///< an experiment, a task or a method that this node does not know
+    busy,                     ///< first: messages of this node that wait; second: its credit
+    not_durable,              ///< first: errno; what was sent could not be stored
+    // durable state
+    store_damaged = 700,  ///< first: record; second: its place in bytes
+    store_in_use,         ///< another process has it open
+    store_version,        ///< first: version found; second: newest version understood
 };
 
 /// Wrong input, never a bug: 24 bytes, no text, so that it fits a microcontroller.

@@ -3,6 +3,7 @@
 
 #include "core/adapt/maml.hpp"
 #include "core/adapt/moreau_envelope.hpp"
+#include "core/adapt/objective.hpp"
 #include "fleet/settings.hpp"
 
 #include <cstdint>
@@ -27,8 +28,6 @@ enum class FederatedMethod : std::uint8_t {
 
 /// The method's name on the command line.
 std::string_view name_of(FederatedMethod method);
-
-enum class Objective : std::uint8_t { plain, maml, moreau };
 
 /// Simulated time of a fleet: what everything costs.
 struct FleetClock {

@@ -176,6 +176,38 @@ std::string_view sentence(Code code) {
             return "all {0} message buffers are in use; raise the limit or send less";
         case Code::bad_time:
             return "time {0} lies before {1}";
+        case Code::message_malformed:
+            return "{0} bytes that are no message";
+        case Code::message_too_long:
+            return "a message with {0}, of at most {1}";
+        case Code::message_unknown:
+            return "a message of unknown kind {0}; update Dunlin";
+        case Code::wire_version_unknown:
+            return "the other side speaks wire versions up to {0}, this one from {1} on; update the older";
+        case Code::not_admitted:
+            return "this key is not on the roster; on the coordinator: dunlin fleet admit NAME PUBLIC_KEY";
+        case Code::name_taken:
+            return "the name belongs to another key, or its node is connected already";
+        case Code::not_joined:
+            return "a message before the node joined";
+        case Code::unknown_job:
+            return "there is no job {0}";
+        case Code::wrong_epoch:
+            return "a message of epoch {0} in epoch {1}";
+        case Code::job_too_large:
+            return "the job needs {0} bytes of memory, and {1} are there";
+        case Code::job_not_understood:
+            return "this node does not know the job's experiment; update Dunlin on it";
+        case Code::busy:
+            return "{0} messages wait already, of at most {1}; send again later";
+        case Code::not_durable:
+            return "could not be stored ({2}); check the disk";
+        case Code::store_damaged:
+            return "record {0} at byte {1} is damaged; restore a backup with `dunlin fleet restore`";
+        case Code::store_in_use:
+            return "another process uses this store";
+        case Code::store_version:
+            return "the store has version {0}, but this program understands versions up to {1}; update Dunlin";
     }
     return "unknown error";
 }
@@ -183,8 +215,9 @@ std::string_view sentence(Code code) {
 }  // namespace
 
 Problem describe(const Error& error, std::string_view where) {
-    const std::string cause =
-        error.code == Code::file_unwritable ? std::strerror(static_cast<int>(error.first)) : "";
+    const std::string cause = error.code == Code::file_unwritable || error.code == Code::not_durable
+                                  ? std::strerror(static_cast<int>(error.first))
+                                  : "";
     return {fmt::format("{}: {}", where,
                         fmt::format(fmt::runtime(sentence(error.code)), error.first, error.second, cause))};
 }

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/adapt/maml.hpp"
+#include "core/adapt/moreau_envelope.hpp"
+#include "core/adapt/objective.hpp"
+#include "core/aggregate/federated.hpp"
+#include "core/aggregate/step_schedule.hpp"
+#include "core/error.hpp"
+#include "core/fixed_point.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <variant>
+
+namespace dunlin {
+
+/// What coordinator and nodes say to each other, whatever carries it (docs/wire.md says how it looks as bytes).
+/// Every message is a view: texts and numbers belong to whoever made or decoded it. "N to C" is said by a node to
+/// its coordinator.
+
+/// The newest version of the wire that this code speaks, and the oldest that it still understands.
+inline constexpr std::uint16_t wire_version = 1;
+inline constexpr std::uint16_t oldest_wire_version = 1;
+
+/// Limits on what a peer can make large. Decoders refuse what goes beyond them.
+struct WireLimits {
+    static constexpr std::size_t values = 16u << 20;  ///< numbers in a model, update or share
+    static constexpr std::size_t message_bytes = values * 8 + 4096;
+    static constexpr std::size_t text_bytes = 64u << 10;  ///< an experiment; names are shorter
+    static constexpr std::size_t name_bytes = 64;
+    static constexpr std::size_t neighbours = 4096;
+    static constexpr std::size_t metrics = 32;
+};
+
+/// The coordinator's number, where nodes have theirs from the roster.
+inline constexpr std::uint32_t coordinator_number = 0xffffffffu;
+
+/// Who says it, of which job. Sequence numbers grow from 1 within an incarnation, which grows when a node starts
+/// without what it knew before.
+struct Envelope {
+    std::uint64_t job = 0;     ///< 0: about no job
+    std::uint32_t sender = 0;  ///< the node's number in the roster, or coordinator_number
+    std::uint32_t incarnation = 0;
+    std::uint64_t sequence = 0;
+};
+
+/// How floating-point numbers travel. Push-sum shares are integers and always travel whole.
+enum class Encoding : std::uint8_t {
+    float32,
+    float16,  ///< to nearest even; half the bytes
+    int8,     ///< blocks of 64: a float32 scale and 64 signed bytes; about a quarter
+};
+
+/// Numbers in their encoding; little-endian, for float32 not necessarily aligned.
+struct EncodedValues {
+    Encoding encoding = Encoding::float32;
+    std::uint32_t count = 0;
+    std::span<const std::byte> bytes;
+};
+
+enum class Aggregation : std::uint8_t { federated, push_sum };
+
+/// A job as one of its nodes sees it: all that a device needs. A host builds its task from `experiment`; a device
+/// brings its own.
+struct JobTerms {
+    std::uint32_t epoch = 1;    ///< of the graph; grows when nodes come or go
+    std::uint32_t member = 0;   ///< this node's number in the job, i
+    std::uint32_t members = 1;  ///< n; numbers are kept when nodes go
+    std::uint64_t seed = 1;
+    std::uint32_t dimension = 0;  ///< d
+    Aggregation aggregation = Aggregation::federated;
+    Objective objective = Objective::moreau;
+    MoreauEnvelope moreau = {};
+    Maml maml = {};
+    std::string_view experiment;  ///< a resolved config.toml
+
+    // federated
+    std::uint32_t local_steps = 1;  ///< Q
+    float local_rate = 0.1f;        ///< eta
+    float fedprox_weight = 0.0f;    ///< mu
+    float samples = 1.0f;           ///< weight in a round's mean
+    Payload payload = Payload::difference;
+    Encoding encoding = Encoding::float32;
+
+    // push-sum
+    std::span<const std::uint32_t> in_neighbours, out_neighbours;  ///< ascending, as members
+    StepSchedule theta = {};                                       ///< longest_gap is Gamma_w
+    FixedPoint format = {};
+    float largest_value = 1000.0f;
+    float weight_floor = 0.01f;
+    std::uint32_t tick_ms = 100;    ///< one round t
+    std::uint32_t wake_ticks = 1;   ///< from one wake-up to the next at least
+    std::int64_t learn_until = -1;  ///< the tick from which on nodes only agree; -1: never
+    bool audit = false;             ///< keep the exact sum of all steps too
+
+    std::uint32_t report_every = 0;  ///< wake-ups or updates between two reports; 0: only at the end
+};
+
+// N to C: control
+
+/// The first message of every connection.
+struct Join {
+    std::uint16_t oldest_version = oldest_wire_version, newest_version = wire_version;
+    std::string_view name;           ///< as in the roster
+    std::string_view software;       ///< "dunlin-node 0.1.0 aarch64 neon"
+    std::string_view endpoint;       ///< where other nodes can reach this one, "" if nowhere
+    std::uint64_t memory_bytes = 0;  ///< most that a job may take; 0: not said
+    std::uint32_t epoch = 0;         ///< of the envelope's job, which the node is in and goes on with
+};
+/// A node's answer to JobOffer.
+struct JobAnswer {
+    bool accepted = false;
+    Error refusal = {};
+};
+/// "Send me the model": after a JobOffer, and when one that was due did not come.
+struct ModelRequest {};
+/// What a node measured. Names are of the task: "return_ratio".
+struct Metric {
+    std::string_view name;
+    double value = 0;
+};
+struct Report {
+    std::int64_t at = 0;  ///< the node's tick, or the sequence number of its last update
+    bool final = false;
+    std::span<const Metric> metrics;
+};
+/// "Take me out of the job", by a node that goes for good. What it holds is asked for (MassRequest) and handed on.
+struct Leave {};
+/// A node that holds still. `heard` is, for each in-neighbour in order, the tick of the newest share received.
+struct Frozen {
+    std::uint32_t epoch = 0;
+    std::int64_t tick = -1;  ///< of its own last share
+    std::span<const std::int64_t> heard;
+};
+
+// C to N: control
+
+struct Welcome {
+    std::uint16_t version = wire_version;  ///< the one to speak from here on
+    std::uint32_t node = 0;                ///< the receiver's number in the roster
+    std::uint32_t heartbeat_ms = 1000;     ///< say something this often; three missed are suspect
+};
+/// Take part in the envelope's job, or go on in a new epoch of it, with the mass that a MassGrant brings if
+/// `grant` says so.
+struct JobOffer {
+    JobTerms terms;
+    bool grant = false;
+};
+/// What became of an update; sent when it is durable and in the model, or refused.
+struct Acknowledgement {
+    std::uint64_t sequence = 0;  ///< of the update
+    bool applied = false;
+    Error refusal = {};
+    std::uint64_t version = 0;  ///< of the model
+};
+/// Push-sum: take no more steps, send the last share again, say Frozen whenever a newer share arrives.
+struct Freeze {
+    std::uint32_t epoch = 0;
+};
+/// Push-sum, of a frozen node: say what you hold.
+struct MassRequest {
+    std::uint32_t epoch = 0;
+};
+enum class JobEndReason : std::uint8_t { finished, stopped, removed, failed };
+struct JobEnd {
+    JobEndReason reason = JobEndReason::finished;
+};
+/// Federated or push-sum: hold still, or go on.
+struct JobPause {
+    bool paused = true;
+};
+/// Where a member can be reached without the coordinator; hosts only.
+struct PeerAddress {
+    std::uint32_t member = 0;
+    std::string_view endpoint;
+    std::span<const std::byte> key;  ///< its public key, 32 bytes
+};
+struct Peers {
+    std::span<const PeerAddress> peers;
+};
+
+// both ways: control
+
+struct Heartbeat {
+    std::int64_t tick = -1;
+};
+/// Something the receiver said was wrong; the envelope's sequence is that message's, if it had one.
+struct Refusal {
+    Error error;
+};
+
+// data
+
+/// C to N: where to start the next local steps.
+struct Model {
+    std::uint64_t version = 0;
+    EncodedValues values;
+};
+/// N to C.
+struct ModelUpdate {
+    std::uint32_t member = 0;
+    std::uint64_t base_version = 0;
+    float samples = 1.0f;
+    EncodedValues values;
+};
+/// From member to member, directly or by way of the coordinator. Only the newest of a link matters.
+struct ShareMessage {
+    std::uint32_t epoch = 0;
+    std::uint32_t from = 0, to = 0;  ///< members
+    std::int64_t tick = -1;          ///< kappa
+    Mass weight = 0;                 ///< phi^y
+    std::span<const Mass> values;    ///< phi^x
+};
+/// N to C, of a frozen node: x and y, with what it has taken in.
+struct MassReport {
+    std::uint32_t epoch = 0;
+    Mass weight = 0;
+    std::span<const Mass> values;
+    std::span<const Mass> steps;  ///< sum of all steps taken, modulo 2^64, if the job's audit is on
+};
+/// C to N: mass of a node that left, to be added to one's own when `epoch` begins.
+struct MassGrant {
+    std::uint32_t epoch = 0;
+    Mass weight = 0;
+    std::span<const Mass> values;
+};
+
+using MessageBody = std::variant<Join, JobAnswer, ModelRequest, Report, Leave, Frozen, Welcome, JobOffer,
+                                 Acknowledgement, Freeze, MassRequest, JobEnd, JobPause, Peers, Heartbeat, Refusal,
+                                 Model, ModelUpdate, ShareMessage, MassReport, MassGrant>;
+
+struct Message {
+    Envelope envelope;
+    MessageBody body;
+};
+
+/// Travels as FlatBuffers on every link; all else is Protobuf between hosts and FlatBuffers on a serial line.
+template <class Body>
+inline constexpr bool is_data =
+    std::is_same_v<Body, Model> || std::is_same_v<Body, ModelUpdate> || std::is_same_v<Body, ShareMessage> ||
+    std::is_same_v<Body, MassReport> || std::is_same_v<Body, MassGrant>;
+
+}  // namespace dunlin
