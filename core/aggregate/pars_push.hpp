@@ -36,6 +36,15 @@ public:
         });
     }
 
+    /// PushSum::carry_over with a schedule. Errors: its own; those of StepSchedule::check.
+    static Result<ParsPush> carry_over(const ParsPushSettings& settings, std::span<const Value> held,
+                                       Value held_weight, std::int64_t tick, double owed, Arena& arena) {
+        if (auto checked = settings.theta.check(); !checked) return tl::unexpected(checked.error());
+        return Base::carry_over(settings.network, held, held_weight, tick, owed, arena).map([&](Base&& node) {
+            return ParsPush(std::move(node), settings.theta);
+        });
+    }
+
     /// eta(t), the step size of a wake-up at `tick`.
     float step_size(std::int64_t tick) const { return theta_.after(this->tick(), tick); }
 

@@ -22,9 +22,12 @@ struct PushSumSettings {
     FixedPoint format = {};                             ///< the same on every node
     float largest_value = 1.0f;                         ///< largest |z| expected: n times it must fit the format
     float weight_floor = 0x1p-12f;                      ///< y that a node never gives away
+    bool edges_close = false;                           ///< may out-edges be closed? (running sums only)
 
     /// Errors: out_of_range, mass_too_large, bad_setting, no_neighbours, bad_neighbours.
     Result<void> check() const;
+    /// Out-edges that can be closed.
+    std::uint32_t closable() const { return edges_close ? out_degree : 0; }
 };
 
 /// Push-sum over a directed graph on which messages are lost, delayed, reordered and repeated: the node's part of
@@ -44,16 +47,26 @@ struct PushSumSettings {
 /// bounds how far one step throws z; the default never comes into play in the paper's setting, where y falls to
 /// 8e-4.
 ///
-/// The state is one block of the caller's arena: header, x, phi, pending, then rho. Movable, not copyable.
+/// A neighbour that cannot be reached for long would drain the fleet: `close_edge` keeps its shares at home until
+/// `open_edge`. What an edge has not been given for being closed is remembered beside the one phi of all edges, so
+/// that its receiver is told phi less that (`share_to`).
+///
+/// Where nodes come or go, a fleet that has nothing in flight starts again on a new graph, each node with the mass
+/// that it holds (`carry_over`).
+///
+/// The state is one block of the caller's arena: header, sources, edges, x, phi, pending, then what was withheld
+/// and rho. Movable, not copyable.
 template <class M = ExactMass, Exchange exchange = Exchange::running_sums>
 class PushSum {
 public:
     using Value = typename M::Value;
     static constexpr bool running_sums = exchange == Exchange::running_sums;
 
-    /// Bytes of arena that a node takes: (in-degree + 3) d masses and a little.
-    static constexpr std::size_t memory(std::size_t dimension, std::size_t in_degree) {
-        return Arena::bytes<Header>(1) + Arena::bytes<Source>(in_degree) + 3 * Arena::bytes<Value>(dimension) +
+    /// Bytes of arena that a node takes: (in-degree + 3) d masses and a little; d more for every edge that can
+    /// close.
+    static constexpr std::size_t memory(std::size_t dimension, std::size_t in_degree, std::size_t closable = 0) {
+        return Arena::bytes<Header>(1) + Arena::bytes<Source>(in_degree) + Arena::bytes<OutEdge>(closable) +
+               3 * Arena::bytes<Value>(dimension) + Arena::bytes<Value>(closable * dimension) +
                Arena::bytes<Value>(running_sums ? in_degree * dimension : 0);
     }
 
@@ -61,6 +74,7 @@ public:
     /// mass_overflow for a start beyond `largest_value`, or NaN.
     static Result<PushSum> make(const PushSumSettings& settings, ConstVector<float> start, Arena& arena) {
         if (auto checked = settings.check(); !checked) return tl::unexpected(checked.error());
+        if (!running_sums && settings.edges_close) return fail(Code::bad_setting, 8);
         if (start.size() != settings.dimension) return wrong_size(start.size(), settings.dimension);
         PushSum node(settings, arena);
         if (std::is_integral_v<Value> && !(node.floor_ > Value(0))) return fail(Code::bad_setting, 7);
@@ -70,6 +84,25 @@ public:
             }
             node.mass_.from_float(start[k], node.x_[k]);
         }
+        return node;
+    }
+
+    /// A node that begins anew with mass that was held (x and y, see `add_held`), at the tick and with the steps
+    /// owed that it had then: on a graph of a new epoch, when nothing of the old one is in flight. Errors: those of
+    /// the settings; shape_mismatch; impossible_weight.
+    static Result<PushSum> carry_over(const PushSumSettings& settings, std::span<const Value> held,
+                                      Value held_weight, std::int64_t tick, double owed, Arena& arena) {
+        if (auto checked = settings.check(); !checked) return tl::unexpected(checked.error());
+        if (held.size() != settings.dimension) return wrong_size(held.size(), settings.dimension);
+        const M mass(settings.format, settings.out_degree + 1);
+        if (!(held_weight > Value(0)) || !mass.plausible_weight(held_weight, settings.nodes)) {
+            return fail(Code::impossible_weight, settings.node);
+        }
+        PushSum node(settings, arena);
+        std::copy(held.begin(), held.end(), node.x_.begin());
+        node.header_->y = held_weight;
+        node.header_->kappa = tick;
+        node.header_->owed = owed;
         return node;
     }
 
@@ -119,10 +152,12 @@ public:
     Result<Woken<Value>> wake(std::int64_t tick, float step_size, ConstVector<float> gradient) {
         if (tick <= header_->kappa) return fail(Code::tick_not_newer, tick, header_->kappa);
         if (!gradient.empty() && gradient.size() != x_.size()) return wrong_size(gradient.size(), x_.size());
-        const auto weight = mass_.split(header_->y);
+        auto weight = mass_.split(header_->y);
+        if (header_->closed > 0) weight.home = M::gather(weight.home, times(weight.share, header_->closed));
         const bool shares = weight.home >= floor_;
         const bool steps = shares && !gradient.empty();
-        const Plan plan{step_size + static_cast<float>(header_->owed), steps ? gradient.data() : nullptr, shares};
+        const Plan plan{step_size + static_cast<float>(header_->owed), steps ? gradient.data() : nullptr, shares,
+                        static_cast<std::uint32_t>(header_->closed)};
 
         Value y{};
         if (!M::add(shares ? weight.home : header_->y, header_->pending_y, y)) return fail(Code::mass_overflow, -1);
@@ -137,8 +172,12 @@ public:
             x_[k] = next;
             phi_[k] = running_sums ? M::gather(phi_[k], share) : share;
             pending_[k] = Value{};
+            if (plan.closed > 0) withhold(k, share);
         }
         const Value share = shares ? weight.share : Value{};
+        for (OutEdge& edge : edges_) {
+            if (edge.closed != 0) edge.withheld_y = M::gather(edge.withheld_y, share);
+        }
         header_->phi_y = running_sums ? M::gather(header_->phi_y, share) : share;
         header_->pending_y = Value{};
         header_->y = y;
@@ -147,26 +186,52 @@ public:
         return Woken<Value>{this->share(), steps ? plan.step_size : 0.0f, !shares};
     }
 
+    /// What every out-neighbour is told whose edge was never closed.
     Share<Value> share() const { return {header_->node(), header_->kappa, phi_, header_->phi_y}; }
+
+    /// What the out-neighbour on this edge is told; `scratch` holds dimension() masses and is used for an edge that
+    /// was closed at some time.
+    Share<Value> share_to(std::uint32_t edge, std::span<Value> scratch) const {
+        Share<Value> told = share();
+        if (edges_.empty() || edges_[edge].ever_closed == 0) return told;
+        const Value* withheld = withheld_.data() + edge * x_.size();
+        for (std::size_t k = 0; k < x_.size(); ++k) scratch[k] = M::difference(phi_[k], withheld[k]);
+        told.values = scratch.first(x_.size());
+        told.weight = M::difference(told.weight, edges_[edge].withheld_y);
+        return told;
+    }
+
+    /// From the next wake-up on the neighbour on this edge (0 ... out-degree - 1) is given nothing, or given again.
+    /// Only with `edges_close`; closing a closed edge changes nothing.
+    void close_edge(std::uint32_t edge) { set_closed(edge, true); }
+    void open_edge(std::uint32_t edge) { set_closed(edge, false); }
+    bool edge_closed(std::uint32_t edge) const { return !edges_.empty() && edges_[edge].closed != 0; }
+
+    /// Adds to (x, y) what this node holds, taken in and not yet absorbed included; what it has given is not in it.
+    void add_held(std::span<Value> x, Value& y) const {
+        for (std::size_t k = 0; k < x_.size(); ++k) x[k] = M::gather(x[k], M::gather(x_[k], pending_[k]));
+        y = M::gather(y, M::gather(header_->y, header_->pending_y));
+    }
+    /// Sum of the step sizes of wake-ups that waited.
+    double owed() const { return header_->owed; }
+    std::size_t in_degree() const { return sources_.size(); }
+    /// The tick of the newest message taken from the in-neighbour at this place of the list; -1 for none.
+    std::int64_t heard(std::size_t place) const { return sources_[place].kappa; }
 
     /// Adds to (total_x, total_y) what this node holds, has taken in and not yet absorbed, and has given, less what
     /// it was given. Over all nodes of a fleet that is the total mass, exactly, wherever the messages are: sum of x
     /// plus, over the edges, phi - rho (invariant 1).
     void add_mass(std::span<Value> total_x, Value& total_y) const {
-        const auto degree = static_cast<std::int64_t>(header_->out_degree());
-        const auto given = [degree](Value phi) {
-            if constexpr (std::is_integral_v<Value>) {
-                return static_cast<Value>(static_cast<std::uint64_t>(phi) * static_cast<std::uint64_t>(degree));
-            } else {
-                return phi * static_cast<Value>(degree);
-            }
-        };
+        const std::uint64_t degree = header_->out_degree();
         for (std::size_t k = 0; k < x_.size(); ++k) {
-            Value mass = M::gather(M::gather(x_[k], pending_[k]), given(phi_[k]));
+            Value mass = M::gather(M::gather(x_[k], pending_[k]), times(phi_[k], degree));
+            for (std::size_t at = k; at < withheld_.size(); at += x_.size())
+                mass = M::difference(mass, withheld_[at]);
             for (std::size_t at = k; at < rho_.size(); at += x_.size()) mass = M::difference(mass, rho_[at]);
             total_x[k] = M::gather(total_x[k], mass);
         }
-        Value mass = M::gather(M::gather(header_->y, header_->pending_y), given(header_->phi_y));
+        Value mass = M::gather(M::gather(header_->y, header_->pending_y), times(header_->phi_y, degree));
+        for (const OutEdge& edge : edges_) mass = M::difference(mass, edge.withheld_y);
         for (const Source& source : sources_) mass = M::difference(mass, source.weight);
         total_y = M::gather(total_y, mass);
     }
@@ -185,7 +250,8 @@ private:
     struct Header {
         std::uint64_t identity[identity_words];  ///< kind; node, nodes; dimension; in-degree; out-degree; format
         std::int64_t kappa;
-        double owed;  ///< step sizes of the wake-ups that waited
+        double owed;           ///< step sizes of the wake-ups that waited
+        std::uint64_t closed;  ///< out-edges
         Value y, phi_y, pending_y;
 
         std::uint32_t node() const { return static_cast<std::uint32_t>(identity[1] >> 32); }
@@ -201,32 +267,43 @@ private:
         Value weight;
     };
 
+    /// An edge to an out-neighbour that can be closed.
+    struct OutEdge {
+        std::uint64_t closed, ever_closed;
+        Value withheld_y;
+    };
+
     struct Plan {
         float step_size;
         const float* gradient;
         bool shares;
+        std::uint32_t closed;
     };
 
     PushSum(const PushSumSettings& settings, Arena& arena)
         : mass_(settings.format, settings.out_degree + 1),
-          state_(arena.take<std::byte>(memory(settings.dimension, settings.in_neighbours.size()))) {
+          state_(arena.take<std::byte>(
+              memory(settings.dimension, settings.in_neighbours.size(), settings.closable()))) {
         const std::size_t degree = settings.in_neighbours.size();
         Arena block(state_);
         header_ = block.take<Header>(1).data();
         sources_ = block.take<Source>(degree);
+        edges_ = block.take<OutEdge>(settings.closable());
         x_ = block.take<Value>(settings.dimension);
         phi_ = block.take<Value>(settings.dimension);
         pending_ = block.take<Value>(settings.dimension);
+        withheld_ = block.take<Value>(settings.closable() * settings.dimension);
         rho_ = block.take<Value>(running_sums ? degree * settings.dimension : 0);
 
         const std::uint64_t kind =
             0x50530001u + (running_sums ? 0 : 0x100) + (std::is_integral_v<Value> ? 0 : 0x200);
-        const std::uint64_t identity[identity_words] = {kind,
-                                                        std::uint64_t{settings.node} << 32 | settings.nodes,
-                                                        settings.dimension,
-                                                        degree,
-                                                        settings.out_degree,
-                                                        static_cast<std::uint64_t>(settings.format.fraction_bits)};
+        const std::uint64_t identity[identity_words] = {
+            kind,
+            std::uint64_t{settings.node} << 32 | settings.nodes,
+            settings.dimension,
+            degree,
+            std::uint64_t{settings.edges_close} << 32 | settings.out_degree,
+            static_cast<std::uint64_t>(settings.format.fraction_bits)};
         std::copy_n(identity, identity_words, header_->identity);
         header_->kappa = -1;
         mass_.from_float(1.0f, header_->y);
@@ -250,8 +327,33 @@ private:
             const auto split = mass_.split(mass);
             share = split.share;
             mass = split.home;
+            if (plan.closed > 0) mass = M::gather(mass, times(share, plan.closed));
         }
         return M::add(mass, pending_[k], next);
+    }
+
+    static Value times(Value value, std::uint64_t count) {
+        if constexpr (std::is_integral_v<Value>) {
+            return static_cast<Value>(static_cast<std::uint64_t>(value) * count);
+        } else {
+            return value * static_cast<Value>(count);
+        }
+    }
+
+    void withhold(std::size_t k, Value share) {
+        for (std::size_t edge = 0; edge < edges_.size(); ++edge) {
+            if (edges_[edge].closed == 0) continue;
+            Value& withheld = withheld_[edge * x_.size() + k];
+            withheld = M::gather(withheld, share);
+        }
+    }
+
+    void set_closed(std::uint32_t number, bool closed) {
+        OutEdge& edge = edges_[number];
+        if ((edge.closed != 0) == closed) return;
+        edge.closed = closed ? 1 : 0;
+        edge.ever_closed = 1;
+        header_->closed = closed ? header_->closed + 1 : header_->closed - 1;
     }
 
     static tl::unexpected<Error> refused(const Plan& plan, std::size_t k) {
@@ -280,7 +382,8 @@ private:
     std::span<std::byte> state_;
     Header* header_ = nullptr;
     std::span<Source> sources_;
-    std::span<Value> x_, phi_, pending_, rho_;
+    std::span<OutEdge> edges_;  ///< empty where edges do not close
+    std::span<Value> x_, phi_, pending_, withheld_, rho_;
 };
 
 inline Result<void> PushSumSettings::check() const {

@@ -45,6 +45,7 @@ struct Faults {
     float duplication = 0;
     std::uint32_t longest_delay = 1;  ///< ticks, drawn from 1..longest_delay, so messages overtake each other
     float crash = 0;                  ///< probability that a node loses everything since its last stored state
+    float close = 0;                  ///< probability that an edge closes, or opens again, before a wake-up
 };
 
 /// A fleet of push-sum nodes on a faulty network, one tick at a time. `audit` is called after every single event: a
@@ -64,7 +65,7 @@ public:
             settings.network.node = i;
             settings.network.in_neighbours = graph.in[i];
             settings.network.out_degree = graph.out_degree(i);
-            memory_.emplace_back(Node::memory(start[0].size(), graph.in[i].size()));
+            memory_.emplace_back(Node::memory(start[0].size(), graph.in[i].size(), settings.network.closable()));
             Arena arena = memory_.back().arena();
             auto node = Node::make(settings, start[i], arena);
             REQUIRE(node);
@@ -94,6 +95,10 @@ public:
             }
             deliver(i, audit);
             if (random_.uniform() < faults.sleep) continue;
+            for (std::uint32_t edge = 0; faults.close > 0 && edge < graph_.out_degree(i); ++edge) {
+                if (random_.uniform() >= faults.close) continue;
+                nodes_[i].edge_closed(edge) ? nodes_[i].open_edge(edge) : nodes_[i].close_edge(edge);
+            }
             nodes_[i].estimate(z);
             std::span<const float> given;
             if constexpr (!std::is_null_pointer_v<std::decay_t<Gradient>>) {
@@ -109,7 +114,7 @@ public:
             waits += woken->waited;
             store(i);
             audit(*this);
-            send(woken->share, faults);
+            send(i, faults);
         }
         ++now_;
     }
@@ -161,10 +166,13 @@ private:
         Value weight;
     };
 
-    void send(const Share<Value>& share, const Faults& faults) {
+    void send(std::uint32_t sender, const Faults& faults) {
+        std::vector<Value> scratch(expected_x_.size());
+        std::uint32_t edge = 0;
         for (std::uint32_t i = 0; i < graph_.size(); ++i) {
             const auto& sources = graph_.in[i];
-            if (std::find(sources.begin(), sources.end(), share.sender) == sources.end()) continue;
+            if (std::find(sources.begin(), sources.end(), sender) == sources.end()) continue;
+            const Share<Value> share = nodes_[sender].share_to(edge++, scratch);
             const int copies = random_.uniform() < faults.duplication ? 2 : 1;
             for (int copy = 0; copy < copies; ++copy) {
                 if (random_.uniform() < faults.loss) continue;

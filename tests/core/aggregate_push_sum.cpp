@@ -97,6 +97,82 @@ TEST_CASE("mass is conserved to the bit after every event, whatever the network 
     CHECK(stale > 10000);
 }
 
+TEST_CASE(
+    "edges that close and open conserve mass, and a fleet with dead neighbours keeps its weight [invariant 1]") {
+    std::uint32_t failed = 0;
+    for (std::uint32_t seed = 0; seed < 300; ++seed) {
+        const Scenario scenario = random_scenario(seed);
+        ParsPushSettings settings = settings_for();
+        settings.network.edges_close = true;
+        Network<ParsPush<>> network(scenario.graph, scenario.start, settings, scenario.random);
+        Faults faults = scenario.faults;
+        faults.close = 0.1f;
+        bool conserved = true;
+        const auto audit = [&](const auto& fleet) { conserved = conserved && fleet.conserved(); };
+        for (int tick = 0; tick < 60; ++tick) network.tick(faults, pull, audit);
+        network.drain(audit);
+        failed += !conserved;
+    }
+    CHECK(failed == 0);
+}
+
+TEST_CASE(
+    "a node whose only neighbour is dead keeps all its weight once the edge is closed, and gives what is due when "
+    "it opens") {
+    const std::uint32_t other = 1;
+    PushSumSettings settings{.node = 0, .nodes = 2, .dimension = 1, .in_neighbours = {&other, 1}, .out_degree = 1};
+    settings.edges_close = true;
+    settings.largest_value = 10.0f;
+    const std::vector<float> start{4.0f};
+    Memory memory(PushSum<>::memory(1, 1, 1));
+    Arena arena = memory.arena();
+    auto node = PushSum<>::make(settings, start, arena);
+    REQUIRE(node);
+    Mass scratch[1];
+    REQUIRE(node->wake(0, 0.0f, {}));
+    CHECK(node->weight() == 0.5f);
+    node->close_edge(0);
+    for (int tick = 1; tick < 50; ++tick) REQUIRE(node->wake(tick, 0.0f, {}));
+    CHECK(node->weight() == 0.5f);
+    CHECK(settings.format.to_float<float>(node->share_to(0, scratch).weight) == 0.5f);
+    node->open_edge(0);
+    REQUIRE(node->wake(50, 0.0f, {}));
+    CHECK(node->weight() == 0.25f);
+    const Share<Mass> told = node->share_to(0, scratch);
+    CHECK(settings.format.to_float<float>(told.weight) == 0.75f);
+    CHECK(settings.format.to_float<float>(told.values[0]) == 3.0f);
+}
+
+TEST_CASE("a node carried over to a new graph holds what it held, to the bit") {
+    const std::uint32_t other = 1, others[] = {1, 2};
+    PushSumSettings settings{.node = 0, .nodes = 3, .dimension = 2, .in_neighbours = {&other, 1}, .out_degree = 2};
+    settings.largest_value = 10.0f;
+    const std::vector<float> start{1.0f, -3.0f};
+    Memory memory(PushSum<>::memory(2, 1)), next_memory(PushSum<>::memory(2, 2));
+    Arena arena = memory.arena(), next_arena = next_memory.arena();
+    auto node = PushSum<>::make(settings, start, arena);
+    REQUIRE(node);
+    const Mass given[] = {5, 7};
+    REQUIRE(node->receive({.sender = 1, .kappa = 3, .values = given, .weight = 11}));
+    REQUIRE(node->wake(4, 0.0f, {}));
+    REQUIRE(node->receive({.sender = 1, .kappa = 5, .values = given, .weight = 12}));
+
+    std::vector<Mass> held(2);
+    Mass weight = 0;
+    node->add_held(held, weight);
+    settings.in_neighbours = others;
+    auto next = PushSum<>::carry_over(settings, held, weight, node->tick(), node->owed(), next_arena);
+    REQUIRE(next);
+    std::vector<Mass> after(2);
+    Mass after_weight = 0;
+    next->add_mass(after, after_weight);
+    CHECK(after == held);
+    CHECK(after_weight == weight);
+    CHECK(next->tick() == 4);
+    CHECK(next->heard(0) == -1);
+    CHECK(PushSum<>::carry_over(settings, held, -1, 4, 0.0, next_arena).error().code == Code::impossible_weight);
+}
+
 TEST_CASE("a division that drops its remainder is caught [invariant 1]") {
     for (std::uint32_t seed = 0; seed < 50; ++seed)
         CHECK_FALSE(conserves<ParsPush<LeakyMass>>(random_scenario(seed), 60));
