@@ -101,7 +101,9 @@ struct JobTerms {
 
 // N to C: control
 
-/// The first message of every connection.
+/// The first message of every connection. The envelope's job is the one that the node has the state of, or 0; its
+/// incarnation is 0 where the node does not know what it sent last, and Welcome gives it a new one then. A member
+/// of a push-sum job that comes back without its state has lost its mass: it is gone, and taken in anew.
 struct Join {
     std::uint16_t oldest_version = oldest_wire_version, newest_version = wire_version;
     std::string_view name;           ///< as in the roster
@@ -141,10 +143,12 @@ struct Frozen {
 struct Welcome {
     std::uint16_t version = wire_version;  ///< the one to speak from here on
     std::uint32_t node = 0;                ///< the receiver's number in the roster
+    std::uint32_t incarnation = 1;         ///< the receiver's: Join's, or one that was never used
     std::uint32_t heartbeat_ms = 1000;     ///< say something this often; three missed are suspect
 };
-/// Take part in the envelope's job, or go on in a new epoch of it, with the mass that a MassGrant brings if
-/// `grant` says so.
+/// Take part in the envelope's job, or (push-sum, when frozen and drained) go on in a new epoch of it, with the
+/// mass that a MassGrant just brought if `grant` says so. Who takes part anew asks for the first parameters by
+/// ModelRequest and starts with push-sum weight 1.
 struct JobOffer {
     JobTerms terms;
     bool grant = false;
@@ -165,8 +169,14 @@ struct MassRequest {
     std::uint32_t epoch = 0;
 };
 enum class JobEndReason : std::uint8_t { finished, stopped, removed, failed };
+/// The job is over for the receiver, who may still ask for the last model and sends its final Report.
 struct JobEnd {
     JobEndReason reason = JobEndReason::finished;
+};
+/// Push-sum: give this out-neighbour nothing until it can be reached again.
+struct Presence {
+    std::uint32_t member = 0;
+    bool reachable = true;
 };
 /// Federated or push-sum: hold still, or go on.
 struct JobPause {
@@ -184,6 +194,7 @@ struct Peers {
 
 // both ways: control
 
+/// In a push-sum job with the tick of the sender's last wake-up, once that is durable.
 struct Heartbeat {
     std::int64_t tick = -1;
 };
@@ -229,8 +240,8 @@ struct MassGrant {
 };
 
 using MessageBody = std::variant<Join, JobAnswer, ModelRequest, Report, Leave, Frozen, Welcome, JobOffer,
-                                 Acknowledgement, Freeze, MassRequest, JobEnd, JobPause, Peers, Heartbeat, Refusal,
-                                 Model, ModelUpdate, ShareMessage, MassReport, MassGrant>;
+                                 Acknowledgement, Freeze, MassRequest, JobEnd, Presence, JobPause, Peers, Heartbeat,
+                                 Refusal, Model, ModelUpdate, ShareMessage, MassReport, MassGrant>;
 
 struct Message {
     Envelope envelope;
