@@ -113,6 +113,7 @@ enum class Code : std::uint16_t {
     job_not_understood,       ///< an experiment, a task or a method that this node does not know
     busy,                     ///< first: messages of this node that wait; second: its credit
     not_durable,              ///< first: errno; what was sent could not be stored
+    job_over,                 ///< first: the job; it has ended, or ends
     // durable state
     store_damaged = 700,  ///< first: record; second: its place in bytes
     store_in_use,         ///< another process has it open

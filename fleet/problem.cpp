@@ -202,6 +202,8 @@ std::string_view sentence(Code code) {
             return "{0} messages wait already, of at most {1}; send again later";
         case Code::not_durable:
             return "could not be stored ({2}); check the disk";
+        case Code::job_over:
+            return "job {0} is over";
         case Code::store_damaged:
             return "record {0} at byte {1} is damaged; restore a backup with `dunlin fleet restore`";
         case Code::store_in_use:

@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "core/fixed_point.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -35,11 +36,14 @@ struct WireLimits {
     static constexpr std::size_t metrics = 32;
 };
 
+/// A node is its CURVE key pair; this half of it is on the coordinator's roster.
+using PublicKey = std::array<std::byte, 32>;
+
 /// The coordinator's number, where nodes have theirs from the roster.
 inline constexpr std::uint32_t coordinator_number = 0xffffffffu;
 
 /// Who says it, of which job. Sequence numbers grow from 1 within an incarnation, which grows when a node starts
-/// without what it knew before.
+/// without what it knew before: it joins as incarnation 0 then, and its Welcome says which one it is.
 struct Envelope {
     std::uint64_t job = 0;     ///< 0: about no job
     std::uint32_t sender = 0;  ///< the node's number in the roster, or coordinator_number
@@ -140,6 +144,8 @@ struct Frozen {
 
 // C to N: control
 
+/// The answer to Join, or else a Refusal. What reaches a node on a connection before it is not meant for it as it
+/// is now.
 struct Welcome {
     std::uint16_t version = wire_version;  ///< the one to speak from here on
     std::uint32_t node = 0;                ///< the receiver's number in the roster
@@ -169,7 +175,8 @@ struct MassRequest {
     std::uint32_t epoch = 0;
 };
 enum class JobEndReason : std::uint8_t { finished, stopped, removed, failed };
-/// The job is over for the receiver, who may still ask for the last model and sends its final Report.
+/// The job is over for the receiver, who may still ask for the last model (federated: it came just before), makes it
+/// its own and sends its final Report.
 struct JobEnd {
     JobEndReason reason = JobEndReason::finished;
 };
@@ -225,7 +232,8 @@ struct ShareMessage {
     Mass weight = 0;                 ///< phi^y
     std::span<const Mass> values;    ///< phi^x
 };
-/// N to C, of a frozen node: x and y, with what it has taken in.
+/// N to C, of a frozen node: x and y, with what it has taken in. From here on (on disk before the report leaves) it
+/// takes in no share until its job goes on in a new epoch.
 struct MassReport {
     std::uint32_t epoch = 0;
     Mass weight = 0;

@@ -120,13 +120,39 @@ public:
     /// How many updates that were taken had staleness 0, 1, ...; the last bin counts all larger ones.
     std::span<const std::uint64_t> staleness_counts() const { return header_->staleness; }
 
+    /// Would `receive` take this update now? Its refusals.
+    Result<void> check(const Update& update) const {
+        const auto shown = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
+        if (update.node >= members_.size()) return fail(Code::out_of_range, update.node, shown(members_.size()));
+        if (!(update.samples > 0.0f && update.samples <= 1e9f)) return fail(Code::out_of_range, 0, 1000000000);
+        if (update.values.size() != model_.size()) return wrong_size(update.values.size(), model_.size());
+        const Member& member = members_[update.node];
+        if (update.incarnation < member.incarnation ||
+            (update.incarnation == member.incarnation && update.sequence <= member.sequence)) {
+            return fail(Code::update_duplicate, shown(update.sequence), shown(member.sequence));
+        }
+        if (update.base_version > header_->version) {
+            return fail(Code::update_from_future, shown(update.base_version), shown(header_->version));
+        }
+        const std::uint64_t staleness = staleness_of(update);
+        if (staleness > staleness_limit_) {
+            return fail(Code::update_too_stale, shown(staleness), shown(staleness_limit_));
+        }
+        if (rounds && member.awaited == 0) return fail(Code::not_a_participant, update.node);
+        const std::size_t bad = first_beyond(update.values, component_limit_);
+        if (bad < update.values.size()) {
+            const bool finite = update.values[bad] - update.values[bad] == 0.0f;
+            return fail(finite ? Code::update_too_large : Code::not_finite, shown(bad));
+        }
+        return {};
+    }
+
     /// Takes or refuses one update. Refusals: out_of_range (node, samples), shape_mismatch, update_duplicate,
     /// update_from_future, update_too_stale, not_a_participant, not_finite, update_too_large. A refused update
     /// leaves the state as it was.
     Verdict receive(const Update& update) {
-        const std::uint64_t staleness =
-            header_->version >= update.base_version ? header_->version - update.base_version : 0;
-        if (auto fit = check(update, staleness); !fit) return {Reception::refused, fit.error(), staleness};
+        const std::uint64_t staleness = staleness_of(update);
+        if (auto fit = check(update); !fit) return {Reception::refused, fit.error(), staleness};
         members_[update.node].incarnation = update.incarnation;
         members_[update.node].sequence = update.sequence;
         ++header_->staleness[std::min<std::uint64_t>(staleness, staleness_bins - 1)];
@@ -206,29 +232,8 @@ private:
         std::copy_n(identity, identity_words, header_->identity);
     }
 
-    Result<void> check(const Update& update, std::uint64_t staleness) const {
-        const auto shown = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
-        if (update.node >= members_.size()) return fail(Code::out_of_range, update.node, shown(members_.size()));
-        if (!(update.samples > 0.0f && update.samples <= 1e9f)) return fail(Code::out_of_range, 0, 1000000000);
-        if (update.values.size() != model_.size()) return wrong_size(update.values.size(), model_.size());
-        const Member& member = members_[update.node];
-        if (update.incarnation < member.incarnation ||
-            (update.incarnation == member.incarnation && update.sequence <= member.sequence)) {
-            return fail(Code::update_duplicate, shown(update.sequence), shown(member.sequence));
-        }
-        if (update.base_version > header_->version) {
-            return fail(Code::update_from_future, shown(update.base_version), shown(header_->version));
-        }
-        if (staleness > staleness_limit_) {
-            return fail(Code::update_too_stale, shown(staleness), shown(staleness_limit_));
-        }
-        if (rounds && member.awaited == 0) return fail(Code::not_a_participant, update.node);
-        const std::size_t bad = first_beyond(update.values, component_limit_);
-        if (bad < update.values.size()) {
-            const bool finite = update.values[bad] - update.values[bad] == 0.0f;
-            return fail(finite ? Code::update_too_large : Code::not_finite, shown(bad));
-        }
-        return {};
+    std::uint64_t staleness_of(const Update& update) const {
+        return header_->version >= update.base_version ? header_->version - update.base_version : 0;
     }
 
     void apply(float coefficient, ConstVector<float> values) {

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/aggregate/server_rules.hpp"
+#include "fleet/problem.hpp"
+#include "transport/graph.hpp"
+#include "transport/messages.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace dunlin {
+
+/// How a coordinator treats the updates of a federated job.
+struct ServerPlan {
+    std::variant<PersaflRule, FedAsyncRule, FedBuffRule, FedAvgRule> rule;
+    std::uint64_t staleness_limit = ServerSettings::unbounded;
+    float component_limit = 1e6f;        ///< an update with a larger component is refused
+    float norm_limit = 1e9f;             ///< or with a larger Euclidean norm
+    float concurrency = 1.0f;            ///< share of the members that a round invites
+    std::uint32_t patience_ms = 60'000;  ///< after that a round ends without those that have not delivered
+};
+
+/// When a job is done: at the first of these that is not 0. With none it lasts until it is stopped.
+struct JobBudget {
+    std::uint64_t updates = 0;  ///< federated: updates taken
+    std::uint64_t rounds = 0;   ///< federated: versions of the model; push-sum: ticks of every member
+    std::uint64_t seconds = 0;  ///< in which the job ran
+};
+
+/// An experiment made ready for real nodes: what the coordinator needs to run it, and what each node is told.
+struct JobPlan {
+    std::string name;            ///< of the experiment
+    std::string experiment;      ///< a resolved config.toml
+    JobTerms terms;              ///< what all members share; `member_terms` fills in the rest
+    std::vector<float> samples;  ///< federated: weight of each member in a round's mean
+    std::vector<float> first;    ///< the parameters that all start from; d of them
+    ServerPlan server;           ///< federated
+    GraphRecipe graph;           ///< push-sum; `nodes` is set to those who take part
+    JobBudget budget;
+    std::uint32_t removal_ms = 0;  ///< push-sum: a member that is away for longer is gone for good; 0: never
+
+    std::uint32_t members() const { return terms.members; }
+
+    /// What member i is told. The text is this plan's, the neighbours are the caller's (push-sum; else empty).
+    JobTerms member_terms(std::uint32_t member, std::uint32_t epoch = 1,
+                          std::span<const std::uint32_t> in_neighbours = {},
+                          std::span<const std::uint32_t> out_neighbours = {}) const {
+        JobTerms told = terms;
+        told.epoch = epoch;
+        told.member = member;
+        told.experiment = experiment;
+        if (member < samples.size()) told.samples = samples[member];
+        told.in_neighbours = in_neighbours;
+        told.out_neighbours = out_neighbours;
+        return told;
+    }
+};
+
+}  // namespace dunlin
