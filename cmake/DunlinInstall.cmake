@@ -6,7 +6,11 @@ include(CMakePackageConfigHelpers)
 get_property(floors GLOBAL PROPERTY DUNLIN_FLOORS)
 foreach(floor IN LISTS floors)
   install(TARGETS dunlin_${floor} EXPORT DunlinTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${floor}/ DESTINATION include/dunlin/${floor}
+endforeach()
+get_property(folders GLOBAL PROPERTY DUNLIN_FOLDERS)
+list(REMOVE_DUPLICATES folders)
+foreach(folder IN LISTS folders)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder}/ DESTINATION include/dunlin/${folder}
           FILES_MATCHING PATTERN "*.hpp" PATTERN "*.ipp")
 endforeach()
 

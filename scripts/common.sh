@@ -7,6 +7,7 @@ host_packages=(
     g++ cmake ninja-build ccache git ca-certificates
     libeigen3-dev librandom123-dev libexpected-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev
     nlohmann-json3-dev zlib1g-dev
+    libflatbuffers-dev flatbuffers-compiler libprotobuf-dev protobuf-compiler libzmq3-dev
     catch2 libbenchmark-dev
 )
 check_packages=(clang-format-14)

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <variant>
 
 namespace dunlin {
@@ -32,6 +33,7 @@ struct WireLimits {
     static constexpr std::size_t message_bytes = values * 8 + 4096;
     static constexpr std::size_t text_bytes = 64u << 10;  ///< an experiment; names are shorter
     static constexpr std::size_t name_bytes = 64;
+    static constexpr std::size_t line_bytes = 256;  ///< an endpoint, a program's description of itself
     static constexpr std::size_t neighbours = 4096;
     static constexpr std::size_t metrics = 32;
 };
@@ -62,7 +64,7 @@ enum class Encoding : std::uint8_t {
 struct EncodedValues {
     Encoding encoding = Encoding::float32;
     std::uint32_t count = 0;
-    std::span<const std::byte> bytes;
+    std::span<const std::byte> bytes = {};
 };
 
 enum class Aggregation : std::uint8_t { federated, push_sum };
@@ -79,7 +81,7 @@ struct JobTerms {
     Objective objective = Objective::moreau;
     MoreauEnvelope moreau = {};
     Maml maml = {};
-    std::string_view experiment;  ///< a resolved config.toml
+    std::string_view experiment = {};  ///< a resolved config.toml
 
     // federated
     std::uint32_t local_steps = 1;  ///< Q
@@ -90,8 +92,8 @@ struct JobTerms {
     Encoding encoding = Encoding::float32;
 
     // push-sum
-    std::span<const std::uint32_t> in_neighbours, out_neighbours;  ///< ascending, as members
-    StepSchedule theta = {};                                       ///< longest_gap is Gamma_w
+    std::span<const std::uint32_t> in_neighbours = {}, out_neighbours = {};  ///< ascending, as members
+    StepSchedule theta = {};                                                 ///< longest_gap is Gamma_w
     FixedPoint format = {};
     float largest_value = 1000.0f;
     float weight_floor = 0.01f;
@@ -110,9 +112,9 @@ struct JobTerms {
 /// of a push-sum job that comes back without its state has lost its mass: it is gone, and taken in anew.
 struct Join {
     std::uint16_t oldest_version = oldest_wire_version, newest_version = wire_version;
-    std::string_view name;           ///< as in the roster
-    std::string_view software;       ///< "dunlin-node 0.1.0 aarch64 neon"
-    std::string_view endpoint;       ///< where other nodes can reach this one, "" if nowhere
+    std::string_view name = {};      ///< as in the roster
+    std::string_view software = {};  ///< "dunlin-node 0.1.0 aarch64 neon"
+    std::string_view endpoint = {};  ///< where other nodes can reach this one, "" if nowhere
     std::uint64_t memory_bytes = 0;  ///< most that a job may take; 0: not said
     std::uint32_t epoch = 0;         ///< of the envelope's job, which the node is in and goes on with
 };
@@ -125,13 +127,13 @@ struct JobAnswer {
 struct ModelRequest {};
 /// What a node measured. Names are of the task: "return_ratio".
 struct Metric {
-    std::string_view name;
+    std::string_view name = {};
     double value = 0;
 };
 struct Report {
     std::int64_t at = 0;  ///< the node's tick, or the sequence number of its last update
     bool final = false;
-    std::span<const Metric> metrics;
+    std::span<const Metric> metrics = {};
 };
 /// "Take me out of the job", by a node that goes for good. What it holds is asked for (MassRequest) and handed on.
 struct Leave {};
@@ -139,7 +141,7 @@ struct Leave {};
 struct Frozen {
     std::uint32_t epoch = 0;
     std::int64_t tick = -1;  ///< of its own last share
-    std::span<const std::int64_t> heard;
+    std::span<const std::int64_t> heard = {};
 };
 
 // C to N: control
@@ -156,7 +158,7 @@ struct Welcome {
 /// mass that a MassGrant just brought if `grant` says so. Who takes part anew asks for the first parameters by
 /// ModelRequest and starts with push-sum weight 1.
 struct JobOffer {
-    JobTerms terms;
+    JobTerms terms = {};
     bool grant = false;
 };
 /// What became of an update; sent when it is durable and in the model, or refused.
@@ -192,11 +194,11 @@ struct JobPause {
 /// Where a member can be reached without the coordinator; hosts only.
 struct PeerAddress {
     std::uint32_t member = 0;
-    std::string_view endpoint;
-    std::span<const std::byte> key;  ///< its public key, 32 bytes
+    std::string_view endpoint = {};
+    std::span<const std::byte> key = {};  ///< its public key, 32 bytes
 };
 struct Peers {
-    std::span<const PeerAddress> peers;
+    std::span<const PeerAddress> peers = {};
 };
 
 // both ways: control
@@ -207,7 +209,7 @@ struct Heartbeat {
 };
 /// Something the receiver said was wrong; the envelope's sequence is that message's, if it had one.
 struct Refusal {
-    Error error;
+    Error error = {};
 };
 
 // data
@@ -215,36 +217,36 @@ struct Refusal {
 /// C to N: where to start the next local steps.
 struct Model {
     std::uint64_t version = 0;
-    EncodedValues values;
+    EncodedValues values = {};
 };
 /// N to C.
 struct ModelUpdate {
     std::uint32_t member = 0;
     std::uint64_t base_version = 0;
     float samples = 1.0f;
-    EncodedValues values;
+    EncodedValues values = {};
 };
 /// From member to member, directly or by way of the coordinator. Only the newest of a link matters.
 struct ShareMessage {
     std::uint32_t epoch = 0;
-    std::uint32_t from = 0, to = 0;  ///< members
-    std::int64_t tick = -1;          ///< kappa
-    Mass weight = 0;                 ///< phi^y
-    std::span<const Mass> values;    ///< phi^x
+    std::uint32_t from = 0, to = 0;     ///< members
+    std::int64_t tick = -1;             ///< kappa
+    Mass weight = 0;                    ///< phi^y
+    std::span<const Mass> values = {};  ///< phi^x
 };
 /// N to C, of a frozen node: x and y, with what it has taken in. From here on (on disk before the report leaves) it
 /// takes in no share until its job goes on in a new epoch.
 struct MassReport {
     std::uint32_t epoch = 0;
     Mass weight = 0;
-    std::span<const Mass> values;
-    std::span<const Mass> steps;  ///< sum of all steps taken, modulo 2^64, if the job's audit is on
+    std::span<const Mass> values = {};
+    std::span<const Mass> steps = {};  ///< sum of all steps taken, modulo 2^64, if the job's audit is on
 };
 /// C to N: mass of a node that left, to be added to one's own when `epoch` begins.
 struct MassGrant {
     std::uint32_t epoch = 0;
     Mass weight = 0;
-    std::span<const Mass> values;
+    std::span<const Mass> values = {};
 };
 
 using MessageBody = std::variant<Join, JobAnswer, ModelRequest, Report, Leave, Frozen, Welcome, JobOffer,
@@ -255,6 +257,16 @@ struct Message {
     Envelope envelope;
     MessageBody body;
 };
+
+/// The place of a message in MessageBody: its number on the wire hangs on it, so that new ones come last.
+template <class Body>
+inline constexpr std::size_t body_index = [] {
+    return []<class... Bodies>(std::variant<Bodies...>*) {
+        std::size_t index = 0;
+        (void)((std::is_same_v<Body, Bodies> || (++index, false)) || ...);
+        return index;
+    }(static_cast<MessageBody*>(nullptr));
+}();
 
 /// Travels as FlatBuffers on every link; all else is Protobuf between hosts and FlatBuffers on a serial line.
 template <class Body>
