@@ -118,6 +118,14 @@ enum class Code : std::uint16_t {
     store_damaged = 700,  ///< first: record; second: its place in bytes
     store_in_use,         ///< another process has it open
     store_version,        ///< first: version found; second: newest version understood
+    // keys and links
+    bad_key = 800,     ///< first: characters; neither 64 hexadecimal digits nor 40 of Z85, or halves of two pairs
+    key_exposed,       ///< first: the file's mode; others may read the secret key
+    bad_endpoint,      ///< not an address as tcp://host:7700
+    not_loopback,      ///< plain text was asked for on an address that other machines reach
+    link_failed,       ///< first: errno
+    not_connected,     ///< no connection to the receiver now
+    handshake_failed,  ///< the other side does not have the key that is expected of it, or is something else
 };
 
 /// Wrong input, never a bug: 24 bytes, no text, so that it fits a microcontroller.

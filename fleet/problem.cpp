@@ -210,6 +210,21 @@ std::string_view sentence(Code code) {
             return "another process uses this store";
         case Code::store_version:
             return "the store has version {0}, but this program understands versions up to {1}; update Dunlin";
+        case Code::bad_key:
+            return "{0} characters that are no key; give the 64 digits that `init` printed";
+        case Code::key_exposed:
+            return "others may read this secret key (mode {0:o}); chmod 600 it, or make a new key";
+        case Code::bad_endpoint:
+            return "not an address; give one such as tcp://192.168.1.10:7700";
+        case Code::not_loopback:
+            return "other machines reach this address, so it needs keys; leave --insecure out, or use "
+                   "tcp://127.0.0.1";
+        case Code::link_failed:
+            return "the connection failed ({2}); check the address, the port and the network";
+        case Code::not_connected:
+            return "not connected";
+        case Code::handshake_failed:
+            return "the other side could not prove the key that was expected; check the server key and the address";
     }
     return "unknown error";
 }
@@ -217,9 +232,9 @@ std::string_view sentence(Code code) {
 }  // namespace
 
 Problem describe(const Error& error, std::string_view where) {
-    const std::string cause = error.code == Code::file_unwritable || error.code == Code::not_durable
-                                  ? std::strerror(static_cast<int>(error.first))
-                                  : "";
+    const bool system =
+        error.code == Code::file_unwritable || error.code == Code::not_durable || error.code == Code::link_failed;
+    const std::string cause = system ? std::strerror(static_cast<int>(error.first)) : "";
     return {fmt::format("{}: {}", where,
                         fmt::format(fmt::runtime(sentence(error.code)), error.first, error.second, cause))};
 }

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "transport/wire/wire_codec.hpp"
+#include "transport/zeromq/keys.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace dunlin {
+
+/// What both ends of a link have in common (docs/links.md says why each option of ZeroMQ is as it is).
+
+enum class Direction : std::uint8_t { received, sent };
+
+/// Sees every message in the clear where it enters or leaves a link, in the link's own thread.
+using FrameObserver = std::function<void(Direction, std::span<const std::byte>)>;
+
+/// How quickly a link notices that the other side is gone.
+struct LinkTiming {
+    int heartbeat_ms = 1000;  ///< between two signs of life; three missed end the connection
+    int handshake_ms = 5000;  ///< most that a new connection may take to prove who it is
+    int linger_ms = 500;      ///< most that closing waits for what was sent last
+};
+
+/// Since the link was opened.
+struct LinkCounters {
+    std::uint64_t received = 0, received_bytes = 0;
+    std::uint64_t sent = 0, sent_bytes = 0;
+    std::uint64_t malformed = 0;          ///< messages received that could not be decoded
+    std::uint64_t busy = 0;               ///< messages not sent because earlier ones wait
+    std::uint64_t replaced = 0;           ///< shares that a newer one of the same link took the place of
+    std::uint64_t keys_refused = 0;       ///< connections by a key that is not admitted
+    std::uint64_t handshakes_failed = 0;  ///< connections that did not get as far, or took too long
+};
+
+/// Threads and sockets that links of one process share; a link without one makes its own. A process with a thousand
+/// links needs two threads, not two thousand.
+class LinkContext;
+std::shared_ptr<LinkContext> make_link_context();
+
+/// Is this an address such as tcp://127.0.0.1:7700, tcp://[::1]:7700 or tcp://localhost:7700, which no other
+/// machine reaches? Plain text is for those only.
+bool is_loopback(std::string_view endpoint);
+
+}  // namespace dunlin
