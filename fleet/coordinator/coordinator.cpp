@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+// What nodes say, and what it does.
+#include "fleet/coordinator/coordinator.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace dunlin {
+namespace {
+
+double squared_norm(ConstVector<float> values) {
+    double sum = 0.0;
+    for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+    return sum;
+}
+
+/// Whoever refuses an epoch's or a job's offer like this can take it later.
+bool takes_later(Code code) {
+    return code == Code::busy || code == Code::wrong_epoch || code == Code::not_durable;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Coordinator>> Coordinator::open(FileSystem& files, const FileSystem::Path& directory,
+                                                       const StoreSettings& store,
+                                                       const CoordinatorSettings& settings, Outbox& outbox,
+                                                       Journal& journal) {
+    std::unique_ptr<Coordinator> coordinator(new Coordinator(settings, outbox, journal));
+    auto opened = Store::open(files, directory, store, coordinator->state_);
+    if (!opened) return tl::unexpected(opened.error());
+    coordinator->store_ = *std::move(opened);
+    for (const auto& [number, job] : coordinator->state_.jobs()) coordinator->index_job(job);
+    return coordinator;
+}
+
+const Connection* Coordinator::connection(std::uint32_t node) const {
+    const auto key = keys_.find(node);
+    if (key == keys_.end()) return nullptr;
+    const auto found = connections_.find(key->second);
+    return found == connections_.end() ? nullptr : &found->second;
+}
+
+const MemberSession* Coordinator::session(std::uint64_t job, std::uint32_t member) const {
+    const auto found = sessions_.find(job);
+    return found == sessions_.end() || member >= found->second.size() ? nullptr : &found->second[member];
+}
+
+void Coordinator::receive(const PublicKey& from, const Message& message, std::int64_t now_ms) {
+    now_ms_ = now_ms;
+    ++counters_.received[message.body.index()];
+    if (std::holds_alternative<Join>(message.body)) {
+        joins(from, message);
+        return;
+    }
+    const auto found = connections_.find(from);
+    if (found == connections_.end() || !found->second.welcome) {
+        refuse(from, message, {Code::not_joined});
+        return;
+    }
+    found->second.heard_ms = now_ms;
+    takes(from, found->second, message);
+}
+
+void Coordinator::disconnected(const PublicKey& key) {
+    const auto found = connections_.find(key);
+    if (found == connections_.end()) return;
+    const std::uint32_t node = found->second.node;
+    for (const auto& [job, member] : memberships_[node]) session_of({state_.job(job), member}) = {};
+    keys_.erase(node);
+    connections_.erase(found);
+}
+
+// a node joins
+
+Result<std::uint32_t> Coordinator::recognise(const PublicKey& key, const Join& join) const {
+    if (join.newest_version < oldest_wire_version || join.oldest_version > wire_version)
+        return fail(Code::wire_version_unknown, join.newest_version, oldest_wire_version);
+    const auto node = state_.roster().find(key);
+    if (!node) return fail(Code::not_admitted);
+    const auto named = state_.roster().find(join.name);
+    if (named && *named != *node) return fail(Code::name_taken);
+    return *node;
+}
+
+void Coordinator::joins(const PublicKey& key, const Message& message) {
+    const Join& join = std::get<Join>(message.body);
+    disconnected(key);  // what it was before
+    const auto node = recognise(key, join);
+    if (!node) {
+        refuse(key, message, node.error());
+        return;
+    }
+    ++counters_.joins;
+    keys_[*node] = key;
+    Connection& connection = connections_[key];
+    connection = {.node = *node,
+                  .version = std::min(join.newest_version, wire_version),
+                  .joined_ms = now_ms_,
+                  .heard_ms = now_ms_,
+                  .software = std::string(join.software),
+                  .endpoint = std::string(join.endpoint),
+                  .memory_bytes = join.memory_bytes};
+    for (const auto& [job, member] : memberships_[*node]) {
+        session_of({state_.job(job), member}) = {};
+        ++watches_[job].revision;
+    }
+    const std::uint32_t newest = state_.roster()[*node].incarnation;
+    const std::uint32_t said = message.envelope.incarnation;
+    const bool known = said != 0 && said == newest;
+    if (message.envelope.job != 0 || !memberships_[*node].empty())
+        resume_memberships(connection, known ? message.envelope.job : 0, join.epoch);
+    if (message.envelope.job != 0 && connection.job == 0) {
+        // It goes on with something that nobody counts on any more.
+        sent(key, message.envelope.job, JobEnd{JobEndReason::removed});
+    }
+    if (known) {
+        welcome(key, connection);
+    } else {
+        Record record{.kind = RecordKind::node_incarnation, .node = *node, .incarnation = newest + 1};
+        if (auto gathered = gather(connection, record); !gathered) refuse(key, message, gathered.error());
+    }
+}
+
+/// The node has the state of `job`, if it is one, and lost that of every other that it had.
+void Coordinator::resume_memberships(Connection& connection, std::uint64_t claimed, std::uint32_t epoch) {
+    for (const auto& [number, member] : memberships_[connection.node]) {
+        const Job& job = *state_.job(number);
+        const JobMember& at = job.members()[member];
+        const bool in_step = !job.push_sum() || epoch == job.epoch() || epoch + 1 == job.epoch();
+        if (number == claimed && in_step) {
+            MemberSession& session = session_of({&job, member});
+            session.joined = true;
+            session.epoch = epoch;
+            connection.job = number;
+        } else if (job.push_sum() && !job.ended() && at.holds()) {
+            record(at.state == MemberState::leaving ? RecordKind::member_gone : RecordKind::member_lost, number,
+                   member);
+        }
+    }
+}
+
+void Coordinator::welcome(const PublicKey& key, Connection& connection) {
+    connection.welcome = sent(key, 0,
+                              Welcome{.version = connection.version,
+                                      .node = connection.node,
+                                      .incarnation = state_.roster()[connection.node].incarnation,
+                                      .heartbeat_ms = settings_.heartbeat_ms});
+    if (connection.welcome) tell(connection.node);
+}
+
+// everything else
+
+Result<Coordinator::Membership> Coordinator::membership(const Connection& connection, std::uint64_t job) const {
+    const auto all = memberships_.find(connection.node);
+    if (all != memberships_.end()) {
+        for (const auto& [number, member] : all->second) {
+            if (number == job) return Membership{state_.job(job), member};
+        }
+    }
+    return fail(Code::unknown_job, static_cast<std::int64_t>(job));
+}
+
+void Coordinator::takes(const PublicKey& key, Connection& connection, const Message& message) {
+    const MessageBody& body = message.body;
+    const std::uint64_t number = message.envelope.job;
+    if (const auto* update = std::get_if<ModelUpdate>(&body)) {
+        if (auto taken = updated(key, connection, message, *update); !taken) {
+            ++counters_.refused[taken.error().code];
+            acknowledge(key, number, message.envelope.sequence, {Reception::refused, taken.error(), 0});
+        }
+        return;
+    }
+    if (const auto* beat = std::get_if<Heartbeat>(&body)) {
+        if (const auto at = membership(connection, number)) session_of(*at).tick = beat->tick;
+        sent(key, 0, Heartbeat{});
+        return;
+    }
+    if (std::holds_alternative<Refusal>(body)) return;
+    const auto at = membership(connection, number);
+    Result<void> taken;
+    if (!at) {
+        taken = tl::unexpected(at.error());
+    } else if (const auto* share = std::get_if<ShareMessage>(&body)) {
+        taken = shared(*at, message, *share);
+    } else if (const auto* answer = std::get_if<JobAnswer>(&body)) {
+        taken = answered(connection, *at, *answer);
+    } else if (std::holds_alternative<ModelRequest>(body)) {
+        taken = asked(*at);
+    } else if (const auto* report = std::get_if<Report>(&body)) {
+        taken = reported(connection, *at, *report);
+    } else if (std::holds_alternative<Leave>(body)) {
+        taken = left(connection, *at);
+    } else if (const auto* frozen = std::get_if<Frozen>(&body)) {
+        taken = froze(*at, *frozen);
+    } else if (const auto* statement = std::get_if<MassReport>(&body)) {
+        taken = stated(connection, *at, *statement);
+    } else {
+        taken = fail(Code::message_unknown, static_cast<std::int64_t>(body.index()));
+    }
+    if (!taken) refuse(key, message, taken.error());
+}
+
+void Coordinator::refuse(const PublicKey& key, const Message& message, const Error& error) {
+    ++counters_.refused[error.code];
+    (void)outbox_.send(key,
+                       {{message.envelope.job, coordinator_number, 0, message.envelope.sequence}, Refusal{error}});
+}
+
+void Coordinator::acknowledge(const PublicKey& key, std::uint64_t job, std::uint64_t sequence,
+                              const Verdict& verdict) {
+    const bool applied = verdict.outcome != Reception::refused;
+    const Job* known = state_.job(job);
+    sent(key, job, Acknowledgement{sequence, applied, verdict.refusal, known == nullptr ? 0 : known->version()});
+}
+
+Result<void> Coordinator::gather(Connection& connection, const Record& record) {
+    if (connection.waiting >= settings_.credit) return fail(Code::busy, connection.waiting, settings_.credit);
+    auto added = store_->add(record);
+    if (added) ++connection.waiting;
+    return added;
+}
+
+Result<void> Coordinator::answered(Connection& connection, const Membership& at, const JobAnswer& answer) {
+    MemberSession& session = session_of(at);
+    const JobMember& member = at.job->members()[at.member];
+    if (answer.accepted) {
+        session.joined = true;
+        session.epoch = at.job->epoch();
+        connection.job = at.job->number();
+        tell(connection, at);
+        if (member.state != MemberState::offered || at.job->ended()) return {};
+        return gather(connection,
+                      {.kind = RecordKind::member_accepted, .node = at.member, .job = at.job->number()});
+    }
+    if (takes_later(answer.refusal.code)) {
+        session.busy_until_ms = now_ms_ + (session.joined ? settings_.retry_ms : settings_.offer_retry_ms);
+        if (!session.joined) connection.job = 0;
+        return {};
+    }
+    session = {};
+    connection.job = 0;
+    if (!member.in() || at.job->ended()) return {};
+    const std::vector<std::byte> payload = refusal_payload(answer.refusal);
+    return gather(
+        connection,
+        {.kind = RecordKind::member_declined, .node = at.member, .job = at.job->number(), .payload = payload});
+}
+
+Result<void> Coordinator::asked(const Membership& at) {
+    MemberSession& session = session_of(at);
+    session.model_due = true;
+    tell_model(keys_[at.job->members()[at.member].node], at, session);
+    return {};
+}
+
+Result<void> Coordinator::updated(const PublicKey& key, Connection& connection, const Message& message,
+                                  const ModelUpdate& update) {
+    const auto at = membership(connection, message.envelope.job);
+    if (!at) return tl::unexpected(at.error());
+    const JobMember& member = at->job->members()[at->member];
+    MemberSession& session = session_of(*at);
+    const std::uint64_t sequence = message.envelope.sequence;
+    if (member.sequence == sequence && member.incarnation == message.envelope.incarnation && sequence != 0) {
+        ++counters_.repeated;
+        acknowledge(key, at->job->number(), sequence, {.outcome = Reception::applied});
+        session.model_due = true;
+        tell(connection, *at);
+        return {};
+    }
+    if (session.waiting_sequence == sequence && sequence != 0) return {};  // its acknowledgement is on its way
+    Record record;
+    if (auto fit = check_update(connection, *at, message, update, record); !fit) {
+        if (at->job->ended() || at->job->request().push) {
+            session.has_model = true;
+            session.ended = false;
+            tell(connection, *at);
+        }
+        return fit;
+    }
+    if (auto gathered = gather(connection, record); !gathered) return gathered;
+    session.waiting_sequence = sequence;
+    waiting_updates_.push_back(*at);
+    return {};
+}
+
+/// Would this update be taken? Then the record that it becomes.
+Result<void> Coordinator::check_update(const Connection& connection, const Membership& at, const Message& message,
+                                       const ModelUpdate& update, Record& record) {
+    const Job& job = *at.job;
+    if (job.ended() || job.request().push) return fail(Code::job_over, static_cast<std::int64_t>(job.number()));
+    if (job.server() == nullptr)
+        return fail(Code::message_unknown, static_cast<std::int64_t>(message.body.index()));
+    if (update.member != at.member || !job.members()[at.member].in())
+        return fail(Code::not_a_participant, at.member);
+    const std::uint32_t incarnation = message.envelope.incarnation;
+    if (message.envelope.sequence == 0 || incarnation > state_.roster()[connection.node].incarnation)
+        return fail(Code::message_malformed);
+    const auto numbers = job.decode_update(update.values, scratch_);
+    if (!numbers) return tl::unexpected(numbers.error());
+    const Update seen{at.member,           incarnation,    message.envelope.sequence,
+                      update.base_version, update.samples, *numbers};
+    if (auto fit = job.server()->check(seen); !fit) return fit;
+    const double limit = static_cast<double>(job.plan().server.norm_limit);
+    if (!(squared_norm(*numbers) <= limit * limit)) return fail(Code::update_too_large, -1);
+    record = {.kind = RecordKind::update,
+              .node = at.member,
+              .incarnation = incarnation,
+              .job = job.number(),
+              .sequence = message.envelope.sequence,
+              .base_version = update.base_version,
+              .detail = static_cast<std::uint16_t>(update.values.encoding),
+              .samples = update.samples,
+              .payload = update.values.bytes};
+    return {};
+}
+
+Result<void> Coordinator::reported(Connection& connection, const Membership& at, const Report& report) {
+    if (now_ms_ - connection.reports_since_ms >= 1000) {
+        connection.reports_since_ms = now_ms_;
+        connection.reports = 0;
+    }
+    if (++connection.reports > settings_.reports_per_s)
+        return fail(Code::busy, connection.reports, settings_.reports_per_s);
+    if (report.metrics.size() > WireLimits::metrics)
+        return fail(Code::message_too_long, static_cast<std::int64_t>(report.metrics.size()), WireLimits::metrics);
+    if (report.final && connection.job == at.job->number()) {
+        connection.job = 0;
+        session_of(at) = {.ended = true};
+    }
+    const std::vector<std::byte> payload = report_payload(report.metrics);
+    return gather(connection, {.kind = RecordKind::report,
+                               .node = at.member,
+                               .job = at.job->number(),
+                               .sequence = static_cast<std::uint64_t>(report.at),
+                               .detail = report.final,
+                               .payload = payload});
+}
+
+Result<void> Coordinator::left(Connection& connection, const Membership& at) {
+    const JobMember& member = at.job->members()[at.member];
+    if (at.job->ended() || !member.in() || member.state == MemberState::leaving) {
+        tell(connection, at);
+        return {};
+    }
+    return gather(connection, {.kind = RecordKind::member_leaving, .node = at.member, .job = at.job->number()});
+}
+
+Result<void> Coordinator::froze(const Membership& at, const Frozen& frozen) {
+    const Job& job = *at.job;
+    if (job.book() == nullptr || frozen.epoch != job.epoch())
+        return fail(Code::wrong_epoch, frozen.epoch, job.epoch());
+    const std::size_t expected = job.book()->graph().in(at.member).size();
+    if (frozen.heard.size() != expected) return wrong_size(frozen.heard.size(), expected);
+    session_of(at).frozen.emplace(frozen.tick, std::vector(frozen.heard.begin(), frozen.heard.end()));
+    if (job.closing() && drained(job)) dirty_jobs_.insert(job.number());
+    return {};
+}
+
+Result<void> Coordinator::stated(Connection& connection, const Membership& at, const MassReport& report) {
+    const Job& job = *at.job;
+    if (job.book() == nullptr || report.epoch != job.epoch())
+        return fail(Code::wrong_epoch, report.epoch, job.epoch());
+    const MemberSession& session = session_of(at);
+    if (!job.closing() || job.book()->statement(at.member).given() || session.request_ms == MemberSession::never ||
+        !session.frozen) {
+        return {};  // it came twice, or from before the node's state was lost
+    }
+    const std::size_t dimension = job.plan().terms.dimension;
+    const std::size_t steps = job.plan().terms.audit ? dimension : 0;
+    if (report.values.size() != dimension) return wrong_size(report.values.size(), dimension);
+    if (report.steps.size() != steps) return wrong_size(report.steps.size(), steps);
+    const std::vector<std::byte> payload = statement_payload(report);
+    return gather(connection, {.kind = RecordKind::mass_report,
+                               .node = at.member,
+                               .incarnation = report.epoch,
+                               .job = job.number(),
+                               .sequence = static_cast<std::uint64_t>(session.frozen->first),
+                               .payload = payload});
+}
+
+Result<void> Coordinator::shared(const Membership& at, const Message& message, const ShareMessage& share) {
+    const Job& job = *at.job;
+    if (job.book() == nullptr || share.epoch != job.epoch())
+        return fail(Code::wrong_epoch, share.epoch, job.epoch());
+    if (share.from != at.member || share.to >= job.members().size() ||
+        !job.book()->graph().find(share.from, share.to))
+        return fail(Code::unknown_sender, share.from);
+    if (share.values.size() != job.plan().terms.dimension)
+        return wrong_size(share.values.size(), job.plan().terms.dimension);
+    const JobMember& receiver = job.members()[share.to];
+    const auto key = keys_.find(receiver.node);
+    const bool takes = !job.ended() && receiver.holds() && !job.book()->statement(share.to).given();
+    if (takes && key != keys_.end() && outbox_.relay(key->second, message)) {
+        ++counters_.relayed;
+    } else {
+        ++counters_.relay_dropped;
+    }
+    return {};
+}
+
+}  // namespace dunlin

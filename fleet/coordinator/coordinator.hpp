@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/coordinator/fleet_state.hpp"
+#include "fleet/coordinator/outbox.hpp"
+
+#include <set>
+#include <unordered_map>
+
+namespace dunlin {
+
+struct CoordinatorSettings {
+    std::uint32_t heartbeat_ms = 1000;
+    std::uint32_t suspect_ms = 3000;           ///< a node that was not heard of for so long is suspect
+    std::uint32_t retry_ms = 1000;             ///< until what brought no answer is said again
+    std::uint32_t offer_retry_ms = 5000;       ///< until a node that was busy is offered a job again
+    std::uint32_t first_round_ms = 5000;       ///< most that a first round waits for all members to accept
+    std::uint32_t time_record_ms = 5000;       ///< how often a job's running time is stored
+    std::uint32_t snapshot_retry_ms = 10'000;  ///< after one that could not be written
+    std::uint32_t credit = 4;                  ///< messages of one node that may wait for being durable
+    std::uint32_t reports_per_s = 20;          ///< of one node that are kept
+};
+
+/// Since the process started.
+struct CoordinatorCounters {
+    std::array<std::uint64_t, std::variant_size_v<MessageBody>> received{};  ///< by kind
+    std::map<Code, std::uint64_t> refused;                                   ///< messages, by reason
+    std::uint64_t applied = 0, repeated = 0;                                 ///< updates
+    std::uint64_t relayed = 0, relay_dropped = 0;                            ///< shares
+    std::uint64_t commits = 0, records = 0, commit_failures = 0;
+    std::uint64_t snapshots = 0, snapshot_failures = 0;
+    std::uint64_t joins = 0;
+};
+
+/// A node that is connected, as far as is known.
+struct Connection {
+    std::uint32_t node = 0;
+    std::uint16_t version = wire_version;
+    std::int64_t joined_ms = 0, heard_ms = 0;
+    bool suspect = false;
+    bool welcome = false;   ///< has been told Welcome
+    std::uint64_t job = 0;  ///< the one that it has the state of, or was offered last; 0: none
+    std::string software, endpoint;
+    std::uint64_t memory_bytes = 0;
+    std::uint32_t waiting = 0;  ///< its records in the next commit
+    std::int64_t reports_since_ms = 0;
+    std::uint32_t reports = 0;
+};
+
+/// A member of a job on its present connection: what it was told, and what it said that need not be remembered.
+struct MemberSession {
+    bool joined = false;      ///< has the job's state, by its own word
+    std::uint32_t epoch = 0;  ///< that it is in
+    std::int64_t offered_ms = never;
+    std::uint64_t offer_commit = 0;  ///< number of the commit that makes the offer durable
+    std::int64_t freeze_ms = never, request_ms = never;
+    std::int64_t busy_until_ms = 0;
+    bool ended = false, paused = false;
+    bool model_due = false;
+    bool has_model = false;
+    std::uint64_t waiting_sequence = 0;  ///< of an update in the next commit
+    std::int64_t tick = -1;              ///< push-sum: of its last wake-up
+    std::optional<std::pair<std::int64_t, std::vector<std::int64_t>>> frozen = {};  ///< its tick, and whom it heard
+    std::vector<std::uint8_t> closed = {};  ///< push-sum: out-neighbours that it was told are away
+    std::uint32_t peers_told = 0;           ///< revision of the addresses
+
+    static constexpr std::int64_t never = -(std::int64_t{1} << 60);
+};
+
+/// The coordinator of a fleet as a state machine: no sockets, no clock. It is fed messages and a monotonic time,
+/// and fills an outbox.
+///
+/// Whatever must not be forgotten is a record: it is gathered by `receive`, `tick` and the operator's calls, made
+/// durable with others by `commit`, applied then, and only then answered (invariants 4 and 7). What nodes are told
+/// is otherwise a function of the durable state and of what they said on their present connection, said again until
+/// they answer; so a crash at any point loses nothing but time.
+class Coordinator {
+public:
+    /// Opens the store and goes on where it was left. Errors: Store::open's.
+    static Result<std::unique_ptr<Coordinator>> open(FileSystem& files, const FileSystem::Path& directory,
+                                                     const StoreSettings& store,
+                                                     const CoordinatorSettings& settings, Outbox& outbox,
+                                                     Journal& journal);
+
+    /// A message of the node with this key, a view for the time of the call.
+    void receive(const PublicKey& from, const Message& message, std::int64_t now_ms);
+    void disconnected(const PublicKey& key);
+    /// To be called several times a second, and before commit.
+    void tick(std::int64_t now_ms);
+    /// Is anything gathered that waits for `commit`?
+    bool commit_due() const { return store_->gathered(); }
+    /// Makes what was gathered durable and answers for it. Error: not_durable; what was gathered was refused then.
+    /// When the store is `broken()` only opening it again helps.
+    Result<void> commit(std::int64_t now_ms);
+    bool broken() const { return store_->broken(); }
+    /// Writes a snapshot, say before a clean end.
+    Result<void> snapshot();
+
+    // The operator. All are durable when they return. Errors also: not_durable.
+
+    /// Errors: name_taken (name or key belong to another node), message_too_long (the name), out_of_range (nodes).
+    Result<std::uint32_t> admit(const RosterNode& node);
+    /// Takes the node out of the roster and, for good, out of its jobs. Errors: not_admitted.
+    Result<void> revoke(std::string_view name);
+    /// Errors: not_admitted, name_taken (the key belongs to another node).
+    Result<void> rotate(std::string_view name, const PublicKey& key);
+    /// The job with this token, or a new one. Errors: Job::make's; out_of_range (jobs; not a node).
+    Result<std::uint64_t> create_job(const JobPlan& plan, const JobRequest& request);
+    /// Errors: unknown_job, job_over.
+    Result<void> pause(std::uint64_t job, bool paused);
+    /// Ends a job; a push-sum job asks its members first for what they hold, unless `now`. Errors: unknown_job,
+    /// job_over.
+    Result<void> stop(std::uint64_t job, bool now);
+    /// Takes a member out of a push-sum job for good. Errors: unknown_job, job_over, not_a_participant.
+    Result<void> remove_member(std::uint64_t job, std::uint32_t member);
+
+    const FleetState& state() const { return state_; }
+    Store& store() { return *store_; }
+    const CoordinatorCounters& counters() const { return counters_; }
+    const std::unordered_map<PublicKey, Connection, PublicKeyHash>& connections() const { return connections_; }
+    const Connection* connection(std::uint32_t node) const;
+    /// Null where the member said nothing yet.
+    const MemberSession* session(std::uint64_t job, std::uint32_t member) const;
+
+private:
+    using Sessions = std::vector<MemberSession>;  ///< by member
+    struct Membership {
+        const Job* job;
+        std::uint32_t member;
+    };
+
+    Coordinator(const CoordinatorSettings& settings, Outbox& outbox, Journal& journal)
+        : settings_(settings), outbox_(outbox), journal_(journal), state_(journal) {}
+
+    // messages (coordinator.cpp)
+    void joins(const PublicKey& key, const Message& message);
+    Result<std::uint32_t> recognise(const PublicKey& key, const Join& join) const;
+    void resume_memberships(Connection& connection, std::uint64_t job, std::uint32_t epoch);
+    void welcome(const PublicKey& key, Connection& connection);
+    void takes(const PublicKey& key, Connection& connection, const Message& message);
+    Result<void> answered(Connection& connection, const Membership& at, const JobAnswer& answer);
+    Result<void> asked(const Membership& at);
+    Result<void> updated(const PublicKey& key, Connection& connection, const Message& message,
+                         const ModelUpdate& update);
+    Result<void> check_update(const Connection& connection, const Membership& at, const Message& message,
+                              const ModelUpdate& update, Record& record);
+    Result<void> reported(Connection& connection, const Membership& at, const Report& report);
+    Result<void> left(Connection& connection, const Membership& at);
+    Result<void> froze(const Membership& at, const Frozen& frozen);
+    Result<void> stated(Connection& connection, const Membership& at, const MassReport& report);
+    Result<void> shared(const Membership& at, const Message& message, const ShareMessage& share);
+    Result<Membership> membership(const Connection& connection, std::uint64_t job) const;
+    void refuse(const PublicKey& key, const Message& message, const Error& error);
+    void acknowledge(const PublicKey& key, std::uint64_t job, std::uint64_t sequence, const Verdict& verdict);
+    Result<void> gather(Connection& connection, const Record& record);
+
+    // what follows from the state (duties.cpp)
+    void applied(const Record& record, const JobChange& change);
+    void tell(std::uint32_t node);
+    void tell_all(const Job& job);
+    void tell(Connection& connection, const Membership& at);
+    void tell_model(const PublicKey& key, const Membership& at, MemberSession& session);
+    void tell_closing(const PublicKey& key, const Membership& at, MemberSession& session);
+    void tell_neighbours(const PublicKey& key, const Membership& at, MemberSession& session);
+    void offer(Connection& connection, const PublicKey& key, const Membership& at, MemberSession& session);
+    bool drained(const Job& job) const;
+    bool unheard(const Job& job, std::uint32_t member) const;
+    std::optional<std::int64_t> last_tick(const Job& job, std::uint32_t member) const;
+    void tend(const Job& job);
+    void tend_rounds(const Job& job);
+    void tend_push_sum(const Job& job);
+    void count_time(const Job& job);
+    void record(RecordKind kind, std::uint64_t job, std::uint32_t node = 0, std::uint16_t detail = 0);
+    Result<void> record_now(const Record& record);
+    Result<const Job*> running(std::uint64_t job) const;
+    void index_job(const Job& job);
+    bool reachable(std::uint32_t node) const;
+    bool sent(const PublicKey& key, std::uint64_t job, MessageBody body);
+    MemberSession& session_of(const Membership& at);
+
+    CoordinatorSettings settings_;
+    Outbox& outbox_;
+    Journal& journal_;
+    FleetState state_;
+    std::unique_ptr<Store> store_;
+    CoordinatorCounters counters_;
+    std::int64_t now_ms_ = 0, told_ms_ = 0, snapshot_after_ms_ = 0;
+    std::unordered_map<PublicKey, Connection, PublicKeyHash> connections_;
+    std::unordered_map<std::uint32_t, PublicKey> keys_;  ///< of connected nodes
+    std::unordered_map<std::uint32_t, std::vector<std::pair<std::uint64_t, std::uint32_t>>> memberships_;
+    std::map<std::uint64_t, Sessions> sessions_;
+    std::vector<Membership> waiting_updates_;  ///< whose updates are in the next commit
+    std::set<std::uint64_t> dirty_jobs_;       ///< whose members have to be told something
+
+    /// Of a job, in this process.
+    struct Watch {
+        std::int64_t since_ms = 0;                      ///< when its running time was last counted
+        std::uint64_t elapsed_ms = 0;                   ///< running time
+        std::uint64_t stored_ms = 0;                    ///< and what is on its way to disk of it
+        std::int64_t ready_ms = MemberSession::never;   ///< when the first member was ready for a first round
+        std::int64_t round_ms = 0;                      ///< when the running round began
+        bool due = false;                               ///< a record that moves the job on is gathered
+        std::uint32_t revision = 1;                     ///< of the members' addresses
+        std::map<std::uint32_t, std::int64_t> away_ms;  ///< push-sum: since when members are away
+    };
+    std::map<std::uint64_t, Watch> watches_;
+    std::vector<float> scratch_;
+};
+
+}  // namespace dunlin

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a coordinator has to do and to tell, as a function of what is durable and of who is there.
+#include "fleet/coordinator/coordinator.hpp"
+#include "transport/encoding.hpp"
+
+#include <algorithm>
+
+namespace dunlin {
+
+bool Coordinator::sent(const PublicKey& key, std::uint64_t job, MessageBody body) {
+    const Result<void> done = outbox_.send(key, {{job, coordinator_number, 0, 0}, body});
+    return done.has_value();
+}
+
+MemberSession& Coordinator::session_of(const Membership& at) {
+    Sessions& sessions = sessions_[at.job->number()];
+    sessions.resize(at.job->members().size());
+    return sessions[at.member];
+}
+
+bool Coordinator::reachable(std::uint32_t node) const {
+    const Connection* found = connection(node);
+    return found != nullptr && found->welcome && !found->suspect;
+}
+
+void Coordinator::index_job(const Job& job) {
+    for (std::uint32_t member = 0; member < job.members().size(); ++member)
+        memberships_[job.members()[member].node].emplace_back(job.number(), member);
+    Watch& watch = watches_[job.number()];
+    watch.since_ms = watch.round_ms = now_ms_;
+    watch.elapsed_ms = watch.stored_ms = job.elapsed_ms();
+}
+
+// commits
+
+void Coordinator::record(RecordKind kind, std::uint64_t job, std::uint32_t node, std::uint16_t detail) {
+    // Where there is no room now, whatever led here will again.
+    (void)store_->add({.kind = kind, .node = node, .job = job, .detail = detail});
+}
+
+Result<void> Coordinator::commit(std::int64_t now_ms) {
+    now_ms_ = now_ms;
+    Result<void> result;
+    // What was applied may ask for more; the last of it waits for the next commit.
+    for (int pass = 0; pass < 4 && store_->gathered(); ++pass) {
+        const std::vector<Membership> waiting = std::exchange(waiting_updates_, {});
+        for (auto& [key, connection] : connections_) connection.waiting = 0;
+        for (auto& [number, watch] : watches_) watch.due = false;
+        const std::uint64_t before = store_->newest();
+        result = store_->commit([this](const Record& record) { applied(record, state_.apply(record)); });
+        ++counters_.commits;
+        counters_.records += store_->newest() - before;
+        for (const Membership& at : waiting) {
+            MemberSession& session = session_of(at);
+            const std::uint64_t sequence = std::exchange(session.waiting_sequence, 0);
+            const auto key = keys_.find(at.job->members()[at.member].node);
+            if (result || sequence == 0 || key == keys_.end()) continue;
+            ++counters_.refused[Code::not_durable];
+            acknowledge(key->second, at.job->number(), sequence, {Reception::refused, result.error(), 0});
+        }
+        if (!result) {
+            ++counters_.commit_failures;
+            break;
+        }
+        for (const std::uint64_t job : std::exchange(dirty_jobs_, {})) tell_all(*state_.job(job));
+    }
+    for (const std::uint64_t job : std::exchange(dirty_jobs_, {})) tell_all(*state_.job(job));
+    if (result && !store_->gathered() && store_->snapshot_due() && now_ms_ >= snapshot_after_ms_) (void)snapshot();
+    return result;
+}
+
+Result<void> Coordinator::snapshot() {
+    auto done = store_->snapshot(state_, [this] { return journal_.keep(); });
+    ++(done ? counters_.snapshots : counters_.snapshot_failures);
+    if (!done) snapshot_after_ms_ = now_ms_ + settings_.snapshot_retry_ms;
+    return done;
+}
+
+Result<void> Coordinator::record_now(const Record& record) {
+    // Its own commit: its fate must not hang on anything else's.
+    if (auto before = commit(now_ms_); !before) return before;
+    if (auto added = store_->add(record); !added) return added;
+    return commit(now_ms_);
+}
+
+/// A record is durable and applied: who waits for it is answered.
+void Coordinator::applied(const Record& record, const JobChange& change) {
+    if (record.kind == RecordKind::node_incarnation) {
+        const auto key = keys_.find(record.node);
+        if (key != keys_.end()) welcome(key->second, connections_[key->second]);
+        return;
+    }
+    const Job* job = state_.job(record.job);
+    if (job == nullptr) return;
+    if (record.kind == RecordKind::job_created) index_job(*job);
+    if (record.kind == RecordKind::round_begun) watches_[record.job].round_ms = now_ms_;
+    if (change.ledger) {
+        for (MemberSession& session : sessions_[record.job]) {
+            session.frozen.reset();
+            session.offered_ms = session.freeze_ms = session.request_ms = MemberSession::never;
+            session.closed.clear();
+        }
+        ++watches_[record.job].revision;
+    }
+    if (!change.verdict) {
+        dirty_jobs_.insert(record.job);
+        return;
+    }
+    const bool refused = change.verdict->outcome == Reception::refused;
+    if (refused)
+        ++counters_.refused[change.verdict->refusal.code];
+    else
+        ++counters_.applied;
+    if (job->ended() || (job->server()->rounds() && !job->server()->round_running()))
+        dirty_jobs_.insert(record.job);
+    const auto key = keys_.find(job->members()[record.node].node);
+    if (key == keys_.end()) return;
+    const Membership at{job, record.node};
+    acknowledge(key->second, record.job, record.sequence, *change.verdict);
+    session_of(at).model_due |= !refused;
+    tell(connections_[key->second], at);
+}
+
+// what members are told
+
+void Coordinator::tell(std::uint32_t node) {
+    const auto key = keys_.find(node);
+    if (key == keys_.end()) return;
+    for (const auto& [job, member] : memberships_[node]) tell(connections_[key->second], {state_.job(job), member});
+}
+
+void Coordinator::tell_all(const Job& job) {
+    for (std::uint32_t member = 0; member < job.members().size(); ++member) {
+        const auto key = keys_.find(job.members()[member].node);
+        if (key != keys_.end()) tell(connections_[key->second], {&job, member});
+    }
+}
+
+void Coordinator::tell(Connection& connection, const Membership& at) {
+    if (!connection.welcome) return;
+    const Job& job = *at.job;
+    const PublicKey& key = keys_[connection.node];
+    MemberSession& session = session_of(at);
+    const JobMember& member = job.members()[at.member];
+    const bool handed_out = job.request().push && session.joined && session.has_model;
+    if (!member.in() || job.ended() || handed_out) {
+        if (session.joined && !session.ended) {
+            const JobEndReason reason = job.ended()  ? *job.ended()
+                                        : handed_out ? JobEndReason::finished
+                                                     : JobEndReason::removed;
+            session.ended = sent(key, job.number(), JobEnd{reason});
+        }
+        if (session.ended) tell_model(key, at, session);
+        return;
+    }
+    if (member.state == MemberState::lost) return;
+    if (!session.joined || (job.push_sum() && session.epoch != job.epoch())) {
+        offer(connection, key, at, session);
+    }
+    if (!session.joined) return;
+    if (session.paused != job.paused() && sent(key, job.number(), JobPause{job.paused()}))
+        session.paused = job.paused();
+    tell_model(key, at, session);
+    if (!job.push_sum() || session.epoch != job.epoch()) return;
+    tell_neighbours(key, at, session);
+    if (job.closing()) tell_closing(key, at, session);
+}
+
+/// Offers the job, or a new epoch of it.
+void Coordinator::offer(Connection& connection, const PublicKey& key, const Membership& at,
+                        MemberSession& session) {
+    const Job& job = *at.job;
+    const JobMember& member = job.members()[at.member];
+    if (now_ms_ < session.busy_until_ms || now_ms_ - session.offered_ms < settings_.retry_ms) return;
+    if (connection.job != 0 && connection.job != job.number()) {
+        const Job* other = state_.job(connection.job);
+        if (other != nullptr && !other->ended()) return;  // one at a time
+    }
+    if (member.state == MemberState::invited) {
+        // From when it may have begun on, what it holds is counted on.
+        if ((job.push_sum() && job.closing()) || session.offer_commit == counters_.commits + 1) return;
+        record(RecordKind::member_offered, job.number(), at.member);
+        session.offer_commit = counters_.commits + 1;
+        return;
+    }
+    JobOffer said;
+    if (const MassBook* book = job.book()) {
+        const Graph& graph = book->graph();
+        said.terms = job.plan().member_terms(at.member, book->epoch(), graph.in(at.member), graph.out(at.member));
+        said.grant = book->grantee() == at.member;
+        const MassGrant grant{book->epoch(), book->grant().weight, book->grant().values};
+        if (said.grant && !sent(key, job.number(), grant)) return;
+    } else {
+        said.terms = job.plan().member_terms(at.member);
+    }
+    if (!sent(key, job.number(), said)) return;
+    session.offered_ms = now_ms_;
+    connection.job = job.number();
+}
+
+void Coordinator::tell_model(const PublicKey& key, const Membership& at, MemberSession& session) {
+    const Job& job = *at.job;
+    if (!session.model_due || (job.paused() && !job.ended())) return;
+    const bool rounds = job.server() != nullptr && job.server()->rounds();
+    if (rounds && !job.awaited(at.member)) return;
+    if (!sent(key, job.number(), Model{job.version(), view_values(job.model())})) return;
+    session.model_due = false;
+    session.has_model = true;
+    if (job.request().push && !session.ended)
+        session.ended = sent(key, job.number(), JobEnd{job.ended().value_or(JobEndReason::finished)});
+}
+
+void Coordinator::tell_neighbours(const PublicKey& key, const Membership& at, MemberSession& session) {
+    const Job& job = *at.job;
+    const Graph& graph = job.book()->graph();
+    const auto out = graph.out(at.member);
+    session.closed.resize(out.size(), 2);  // neither
+    for (std::size_t k = 0; k < out.size(); ++k) {
+        const bool away = !reachable(job.members()[out[k]].node) || !job.members()[out[k]].holds();
+        if (session.closed[k] != away && sent(key, job.number(), Presence{out[k], !away})) session.closed[k] = away;
+    }
+    const std::uint32_t revision = watches_[job.number()].revision;
+    if (session.peers_told == revision) return;
+    std::vector<PeerAddress> peers;
+    bool any = !connections_[key].endpoint.empty();
+    for (const auto& neighbours : {graph.in(at.member), out}) {
+        for (const std::uint32_t other : neighbours) {
+            const auto found = keys_.find(job.members()[other].node);
+            if (found == keys_.end()) continue;
+            if (std::ranges::any_of(peers, [other](const PeerAddress& peer) { return peer.member == other; }))
+                continue;
+            const std::string& endpoint = connections_[found->second].endpoint;
+            any = any || !endpoint.empty();
+            peers.push_back({other, endpoint, found->second});
+        }
+    }
+    if (!any || sent(key, job.number(), Peers{peers})) session.peers_told = revision;
+}
+
+}  // namespace dunlin

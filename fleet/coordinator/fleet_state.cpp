@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/coordinator/fleet_state.hpp"
+
+namespace dunlin {
+
+const Job* FleetState::job(std::uint64_t number) const {
+    const auto found = jobs_.find(number);
+    return found == jobs_.end() ? nullptr : &found->second;
+}
+
+const Job* FleetState::job_with_token(const std::string& token) const {
+    if (token.empty()) return nullptr;
+    for (const auto& [number, job] : jobs_) {
+        if (job.request().token == token) return &job;
+    }
+    return nullptr;
+}
+
+JobChange FleetState::apply(const Record& record) {
+    newest_ = record.index;
+    JobChange change;
+    const bool of_job = record.kind >= RecordKind::job_created;
+    if (!of_job) {
+        apply_to_roster(record);
+    } else if (record.kind == RecordKind::job_created) {
+        if (auto job = read_job(record)) jobs_.emplace(record.job, *std::move(job));
+    } else if (const auto found = jobs_.find(record.job); found != jobs_.end()) {
+        change = found->second.apply(record);
+    }
+    journal_.applied(*this, record, of_job ? &change : nullptr);
+    return change;
+}
+
+void FleetState::apply_to_roster(const Record& record) {
+    RosterNode node;
+    Loader loader(record.payload);
+    switch (record.kind) {
+        case RecordKind::node_admitted:
+            loader(node);
+            if (loader.done()) roster_.admit(node.name, node.key, node.labels);
+            break;
+        case RecordKind::node_revoked:
+            roster_.revoke(record.node);
+            break;
+        case RecordKind::node_rotated:
+            loader(node);
+            if (loader.done()) roster_.rotate(record.node, node.key);
+            break;
+        case RecordKind::node_incarnation:
+            roster_.set_incarnation(record.node, record.incarnation);
+            break;
+        default:
+            break;
+    }
+}
+
+std::vector<std::byte> FleetState::save() const {
+    Saver saver;
+    std::vector<std::uint64_t> numbers;
+    for (const auto& [number, job] : jobs_) numbers.push_back(number);
+    saver(newest_, roster_, numbers);
+    for (const auto& [number, job] : jobs_) saver(job);
+    return saver.take();
+}
+
+Result<void> FleetState::load(std::span<const std::byte> state) {
+    Loader loader(state);
+    std::vector<std::uint64_t> numbers;
+    jobs_.clear();
+    loader(newest_, roster_, numbers);
+    for (const std::uint64_t number : numbers) {
+        Job& job = jobs_[number];
+        loader(job);
+        if (!loader.ok()) break;
+        if (auto restored = job.restore(); !restored) return restored;
+    }
+    if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(newest_));
+    journal_.loaded(*this, newest_);
+    return {};
+}
+
+std::vector<std::byte> node_payload(const RosterNode& node) {
+    Saver saver;
+    saver(node);
+    return saver.take();
+}
+
+}  // namespace dunlin

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/coordinator/job.hpp"
+#include "fleet/coordinator/roster.hpp"
+#include "fleet/coordinator/store.hpp"
+
+#include <map>
+
+namespace dunlin {
+
+/// Is told what records did, to keep what people look at: it may forget, and hears of what it forgot again when the
+/// store is opened.
+class Journal {
+public:
+    virtual ~Journal() = default;
+    /// Number of the newest record whose effects it will not need to hear of again.
+    virtual std::uint64_t kept() const { return ~std::uint64_t{0}; }
+    /// The state was loaded whole, as of record `newest`.
+    virtual void loaded(const class FleetState&, std::uint64_t /*newest*/) {}
+    /// After each record: the state with it, and what it did (null for a record about no job).
+    virtual void applied(const class FleetState&, const Record&, const JobChange*) {}
+    /// Makes what it was told durable.
+    virtual Result<void> keep() { return {}; }
+};
+
+/// Everything that a coordinator must not forget: a function of the records.
+class FleetState final : public Replayed {
+public:
+    /// Jobs, the finished included.
+    static constexpr std::size_t job_limit = 10'000;
+
+    explicit FleetState(Journal& journal) : journal_(journal) {}
+
+    const Roster& roster() const { return roster_; }
+    const std::map<std::uint64_t, Job>& jobs() const { return jobs_; }
+    const Job* job(std::uint64_t number) const;
+    const Job* job_with_token(const std::string& token) const;
+    /// The number that a next job gets.
+    std::uint64_t next_job() const { return jobs_.empty() ? 1 : jobs_.rbegin()->first + 1; }
+
+    JobChange apply(const Record& record);
+
+    Result<void> load(std::span<const std::byte> state) override;
+    std::vector<std::byte> save() const override;
+    void replay(const Record& record) override { apply(record); }
+
+private:
+    void apply_to_roster(const Record& record);
+
+    Journal& journal_;
+    Roster roster_;
+    std::map<std::uint64_t, Job> jobs_;
+    std::uint64_t newest_ = 0;
+};
+
+std::vector<std::byte> node_payload(const RosterNode& node);
+
+}  // namespace dunlin

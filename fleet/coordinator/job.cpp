@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/coordinator/job.hpp"
+
+#include "fleet/coordinator/plan_fields.hpp"
+#include "transport/encoding.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace dunlin {
+
+Result<Job> Job::make(std::uint64_t number, JobPlan plan, JobRequest request) {
+    const auto count = static_cast<std::uint32_t>(request.nodes.size());
+    if (count == 0 || count > member_limit) return fail(Code::out_of_range, count, member_limit);
+    if (plan.members() != count) return fail(Code::shape_mismatch, plan.members(), count);
+    if (plan.first.size() != plan.terms.dimension) return wrong_size(plan.first.size(), plan.terms.dimension);
+    Job job;
+    job.number_ = number;
+    job.plan_ = std::move(plan);
+    job.request_ = std::move(request);
+    for (const std::uint32_t node : job.request_.nodes) job.members_.push_back({.node = node});
+    if (job.push_sum()) {
+        auto book = MassBook::make(job.plan_);
+        if (!book) return tl::unexpected(book.error());
+        job.book_ = *std::move(book);
+    } else {
+        auto server = ModelServer::make(job.plan_.server, count, job.plan_.first);
+        if (!server) return tl::unexpected(server.error());
+        job.server_ = *std::move(server);
+    }
+    return job;
+}
+
+bool Job::closing() const {
+    if (!push_sum() || ended_) return false;
+    return ending_ || !departed_.empty() || std::ranges::any_of(members_, [](const JobMember& member) {
+               return member.state == MemberState::leaving || member.state == MemberState::lost;
+           });
+}
+
+ConstVector<float> Job::model() const {
+    if (server_) return server_->model();
+    return book_ && !ended_ ? book_->mean() : ConstVector<float>(final_model_);
+}
+
+std::uint64_t Job::version() const {
+    if (server_) return server_->version();
+    return book_ && !ended_ ? book_->epoch() - 1 : final_version_;
+}
+
+Result<ConstVector<float>> Job::decode_update(const EncodedValues& values, std::vector<float>& scratch) const {
+    if (values.count != plan_.terms.dimension) return wrong_size(values.count, plan_.terms.dimension);
+    if (values.bytes.size() != encoded_bytes(values.encoding, values.count))
+        return fail(Code::message_malformed, static_cast<std::int64_t>(values.bytes.size()));
+    const ConstVector<float> there = as_floats(values);
+    if (!there.empty()) return there;
+    scratch.resize(values.count);
+    if (auto decoded = decode(values, scratch); !decoded) return tl::unexpected(decoded.error());
+    return ConstVector<float>(scratch);
+}
+
+JobChange Job::apply(const Record& record) {
+    if (ended_ && record.kind != RecordKind::report) return {};
+    switch (record.kind) {
+        case RecordKind::job_paused:
+        case RecordKind::job_resumed:
+            paused_ = record.kind == RecordKind::job_paused;
+            return {};
+        case RecordKind::job_time:
+            elapsed_ms_ = std::max(elapsed_ms_, record.sequence);
+            end_by_budget();
+            return settle();
+        case RecordKind::job_ending:
+            if (!ending_) ending_ = static_cast<JobEndReason>(record.detail);
+            return settle();
+        case RecordKind::job_ended:
+            end(static_cast<JobEndReason>(record.detail));
+            return {};
+        case RecordKind::round_begun: {
+            std::vector<std::uint32_t> participants(record.payload.size() / sizeof(std::uint32_t));
+            if (participants.empty() || !server_) return {};
+            std::memcpy(participants.data(), record.payload.data(), participants.size() * sizeof(std::uint32_t));
+            if (!server_->begin_round(participants)) return {};
+            awaited_.assign(members_.size(), 0);
+            for (const std::uint32_t member : participants) awaited_[member] = 1;
+            return {};
+        }
+        case RecordKind::round_closed:
+            if (!server_ || !server_->close_round()) return {};
+            awaited_.clear();
+            end_by_budget();
+            return {};
+        case RecordKind::update:
+            return apply_update(record);
+        case RecordKind::mass_report:
+            return apply_statement(record);
+        case RecordKind::report:
+        case RecordKind::member_offered:
+        case RecordKind::member_accepted:
+        case RecordKind::member_declined:
+        case RecordKind::member_leaving:
+        case RecordKind::member_gone:
+        case RecordKind::member_lost:
+            return apply_member(record);
+        default:
+            return {};
+    }
+}
+
+JobChange Job::apply_update(const Record& record) {
+    if (!server_ || record.node >= members_.size()) return {};
+    const EncodedValues values{static_cast<Encoding>(record.detail), plan_.terms.dimension, record.payload};
+    const auto numbers = decode_update(values, scratch_);
+    if (!numbers) return {.verdict = Verdict{Reception::refused, numbers.error(), 0}};
+    const Verdict verdict = server_->receive(
+        {record.node, record.incarnation, record.sequence, record.base_version, record.samples, *numbers});
+    if (verdict.outcome != Reception::refused) {
+        JobMember& member = members_[record.node];
+        member.incarnation = record.incarnation;
+        member.sequence = record.sequence;
+        ++member.updates;
+        ++updates_;
+        if (!awaited_.empty()) awaited_[record.node] = 0;
+        if (!server_->round_running()) awaited_.clear();
+        end_by_budget();
+    }
+    return {.verdict = verdict};
+}
+
+JobChange Job::apply_member(const Record& record) {
+    if (record.node >= members_.size()) return {};
+    JobMember& member = members_[record.node];
+    if (record.kind == RecordKind::report) {
+        if (record.detail == 0) return {};
+        member.reported = true;
+        if (request_.push && !ended_ &&
+            std::ranges::none_of(members_, [](const JobMember& m) { return m.in() && !m.reported; })) {
+            end(JobEndReason::finished);
+        }
+        return {};
+    }
+    if (!member.in()) return {};
+    const bool started = member.state != MemberState::invited && member.state != MemberState::lost;
+    switch (record.kind) {
+        case RecordKind::member_offered:
+            if (member.state != MemberState::invited || (push_sum() && closing())) return {};
+            member.state = MemberState::offered;
+            break;
+        case RecordKind::member_accepted:
+            if (member.state != MemberState::offered) return {};
+            member.state = MemberState::active;
+            break;
+        case RecordKind::member_leaving:
+            member.state = push_sum() ? started ? MemberState::leaving : MemberState::gone : MemberState::left;
+            if (member.state == MemberState::gone) departed_.push_back(record.node);
+            break;
+        case RecordKind::member_lost:
+            if (!push_sum() || !started) return {};
+            member.state = MemberState::lost;
+            break;
+        default: {  // declined or gone
+            member.state = record.kind == RecordKind::member_gone ? MemberState::gone : MemberState::declined;
+            if (push_sum()) departed_.push_back(record.node);
+            Loader loader(record.payload);
+            loader(member.refusal.code, member.refusal.first, member.refusal.second);
+        }
+    }
+    const bool alone = std::ranges::none_of(members_, [](const JobMember& m) { return m.in(); });
+    if (alone && !push_sum()) end(request_.push ? JobEndReason::finished : JobEndReason::failed);
+    return settle();
+}
+
+JobChange Job::apply_statement(const Record& record) {
+    if (!closing() || record.node >= members_.size() || record.incarnation != book_->epoch()) return {};
+    if (!members_[record.node].holds() || book_->statement(record.node).given()) return {};
+    MassStatement statement;
+    Loader loader(record.payload);
+    loader(statement);
+    const std::size_t dimension = plan_.terms.dimension;
+    const std::size_t steps = plan_.terms.audit ? dimension : 0;
+    if (!loader.done() || statement.held.values.size() != dimension || statement.steps.size() != steps) return {};
+    statement.tick = static_cast<std::int64_t>(record.sequence);
+    book_->state(record.node, std::move(statement));
+    return settle();
+}
+
+JobChange Job::settle() {
+    if (!closing()) return {};
+    std::vector<std::uint32_t> staying, leaving, joining, gone = departed_;
+    for (std::uint32_t i = 0; i < members_.size(); ++i) {
+        const MemberState state = members_[i].state;
+        if (members_[i].holds() && !book_->statement(i).given()) return {};
+        if (state == MemberState::offered || state == MemberState::active) staying.push_back(i);
+        if (state == MemberState::leaving) leaving.push_back(i);
+        if (state != MemberState::invited && state != MemberState::lost) continue;
+        joining.push_back(i);
+        gone.push_back(i);
+    }
+    std::ranges::sort(gone);
+    const bool alone = staying.size() + joining.size() < 2;
+    const bool over = ending_ || alone;
+    JobChange change;
+    change.ledger = book_->turn(plan_, staying, leaving, joining, gone, over);
+    departed_.clear();
+    for (const std::uint32_t i : leaving) members_[i].state = MemberState::left;
+    for (const std::uint32_t i : joining) members_[i].state = MemberState::invited;
+    if (over) end(ending_.value_or(JobEndReason::failed));
+    return change;
+}
+
+void Job::end(JobEndReason reason) {
+    const ConstVector<float> last = model();
+    final_model_.assign(last.begin(), last.end());
+    final_version_ = version();
+    server_.reset();
+    awaited_.clear();
+    ended_ = reason;
+    ending_.reset();
+}
+
+void Job::end_by_budget() {
+    const JobBudget& budget = plan_.budget;
+    const bool out_of_time = budget.seconds > 0 && elapsed_ms_ >= budget.seconds * 1000;
+    if (push_sum()) {
+        if (out_of_time && !ending_) ending_ = JobEndReason::finished;
+        return;
+    }
+    if (out_of_time || (budget.updates > 0 && updates_ >= budget.updates) ||
+        (budget.rounds > 0 && version() >= budget.rounds)) {
+        end(JobEndReason::finished);
+    }
+}
+
+template <class Archive>
+void Job::all_fields(Archive& archive) {
+    plan_fields(archive, plan_);
+    archive(number_, request_, members_, paused_, elapsed_ms_, updates_, ending_, ended_, awaited_, book_,
+            departed_, final_model_, final_version_, loaded_);
+}
+
+void Job::fields(Saver& archive) {
+    loaded_.clear();
+    if (server_) loaded_.assign(server_->state().begin(), server_->state().end());
+    all_fields(archive);
+    loaded_ = {};
+}
+
+void Job::fields(Loader& archive) {
+    all_fields(archive);
+}
+
+Result<void> Job::restore() {
+    const std::vector<std::byte> saved = std::exchange(loaded_, {});
+    if (book_) return book_->link();
+    if (ended_) return {};
+    auto server = ModelServer::make(plan_.server, static_cast<std::uint32_t>(members_.size()), plan_.first);
+    if (!server) return tl::unexpected(server.error());
+    server_ = *std::move(server);
+    return server_->restore(saved);
+}
+
+std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& request) {
+    Saver saver;
+    plan_fields(saver, const_cast<JobPlan&>(plan));
+    saver(request);
+    return saver.take();
+}
+
+Result<Job> read_job(const Record& record) {
+    JobPlan plan;
+    JobRequest request;
+    Loader loader(record.payload);
+    plan_fields(loader, plan);
+    loader(request);
+    if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(record.index));
+    return Job::make(record.job, std::move(plan), std::move(request));
+}
+
+std::vector<std::byte> statement_payload(const MassReport& report) {
+    MassStatement statement;
+    statement.held.weight = report.weight;
+    statement.held.values.assign(report.values.begin(), report.values.end());
+    statement.steps.assign(report.steps.begin(), report.steps.end());
+    Saver saver;
+    saver(statement);
+    return saver.take();
+}
+
+std::vector<std::byte> report_payload(std::span<const Metric> metrics) {
+    std::vector<KeptMetric> kept;
+    for (const Metric& metric : metrics) kept.push_back({std::string(metric.name), metric.value});
+    Saver saver;
+    saver(kept);
+    return saver.take();
+}
+
+std::vector<KeptMetric> read_report(const Record& record) {
+    std::vector<KeptMetric> kept;
+    Loader loader(record.payload);
+    loader(kept);
+    return kept;
+}
+
+std::vector<std::byte> refusal_payload(const Error& refusal) {
+    Saver saver;
+    saver(refusal.code, refusal.first, refusal.second);
+    return saver.take();
+}
+
+}  // namespace dunlin

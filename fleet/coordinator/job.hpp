@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/coordinator/archive.hpp"
+#include "fleet/coordinator/mass_book.hpp"
+#include "fleet/coordinator/model_server.hpp"
+#include "fleet/coordinator/record.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace dunlin {
+
+enum class MemberState : std::uint8_t {
+    invited,   ///< not offered yet
+    offered,   ///< may have begun
+    active,    ///< accepted
+    leaving,   ///< push-sum: asked to go, and holds its mass until the epoch is over
+    lost,      ///< push-sum: came back without its state; begins anew with the next epoch
+    declined,  ///< will not or cannot; `refusal` says why
+    left,
+    gone  ///< for good
+};
+
+struct JobMember {
+    std::uint32_t node = 0;  ///< in the roster
+    MemberState state = MemberState::invited;
+    bool reported = false;  ///< finally
+    // Federated: the newest update that was taken, and how many.
+    std::uint32_t incarnation = 0;
+    std::uint64_t sequence = 0;
+    std::uint64_t updates = 0;
+    Error refusal = {};
+
+    /// Part of the job, now or soon?
+    bool in() const { return state <= MemberState::lost; }
+    /// Push-sum: may it hold mass of this epoch?
+    bool holds() const { return state >= MemberState::offered && state <= MemberState::leaving; }
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(node, state, reported, incarnation, sequence, updates, refusal.code, refusal.first, refusal.second);
+    }
+};
+
+/// How a job was asked for.
+struct JobRequest {
+    std::string token;                 ///< the same one twice is the same job; "": none
+    bool push = false;                 ///< only hands a model out, for the nodes to adapt
+    std::vector<std::uint32_t> nodes;  ///< in the roster; member i is nodes[i]
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(token, push, nodes);
+    }
+};
+
+/// What a record did to a job.
+struct JobChange {
+    std::optional<Verdict> verdict = {};     ///< of an update
+    std::optional<LedgerEntry> ledger = {};  ///< an epoch is over
+};
+
+/// A job's durable state: a function of the records about it, the same whenever they are applied (invariant 8).
+class Job {
+public:
+    static constexpr std::size_t member_limit = WireLimits::neighbours;
+
+    /// Errors: those of the plan's server or graph; shape_mismatch where plan and request differ in members.
+    static Result<Job> make(std::uint64_t number, JobPlan plan, JobRequest request);
+    Job() = default;
+
+    std::uint64_t number() const { return number_; }
+    const JobPlan& plan() const { return plan_; }
+    const JobRequest& request() const { return request_; }
+    const std::vector<JobMember>& members() const { return members_; }
+    bool push_sum() const { return plan_.terms.aggregation == Aggregation::push_sum; }
+    bool paused() const { return paused_; }
+    std::uint64_t elapsed_ms() const { return elapsed_ms_; }
+    std::uint64_t updates() const { return updates_; }
+
+    /// Why it has ended; nothing while it lasts.
+    std::optional<JobEndReason> ended() const { return ended_; }
+    /// Push-sum: is this epoch to be brought to an end, by the members stating what they hold?
+    bool closing() const;
+    /// Push-sum: and the job with it.
+    bool ending() const { return ending_.has_value(); }
+
+    std::uint32_t epoch() const { return book_ ? book_->epoch() : 1; }
+    const MassBook* book() const { return book_ ? &*book_ : nullptr; }
+
+    /// Federated; null when the job has ended.
+    const ModelServer* server() const { return server_.get(); }
+    /// Does the running round wait for this member?
+    bool awaited(std::uint32_t member) const { return !awaited_.empty() && awaited_[member] != 0; }
+    /// What the job has learned so far (push-sum: when the epoch began), and its version.
+    ConstVector<float> model() const;
+    std::uint64_t version() const;
+    /// The numbers of an update, in the encoding that it came with, as this job's server would see them; a view of
+    /// `scratch` or of the bytes. Errors: message_malformed, shape_mismatch.
+    Result<ConstVector<float>> decode_update(const EncodedValues& values, std::vector<float>& scratch) const;
+
+    JobChange apply(const Record& record);
+
+    void fields(Saver& archive);
+    void fields(Loader& archive);
+    /// After loading. Errors: store_damaged.
+    Result<void> restore();
+
+private:
+    template <class Archive>
+    void all_fields(Archive& archive);
+    JobChange apply_update(const Record& record);
+    JobChange apply_member(const Record& record);
+    JobChange apply_statement(const Record& record);
+    /// Push-sum: turns to the next epoch if all is stated.
+    JobChange settle();
+    void end(JobEndReason reason);
+    void end_by_budget();
+
+    std::uint64_t number_ = 0;
+    JobPlan plan_;
+    JobRequest request_;
+    std::vector<JobMember> members_;
+    bool paused_ = false;
+    std::uint64_t elapsed_ms_ = 0;
+    std::uint64_t updates_ = 0;
+    std::optional<JobEndReason> ending_, ended_;
+    std::unique_ptr<ModelServer> server_;
+    std::vector<std::uint8_t> awaited_;  ///< by member; empty without a round
+    std::optional<MassBook> book_;
+    std::vector<std::uint32_t> departed_;  ///< push-sum: members who left this epoch with their mass
+    std::vector<float> final_model_;       ///< of a job that has ended
+    std::uint64_t final_version_ = 0;
+    std::vector<std::byte> loaded_;  ///< the server's state, between fields() and restore()
+    std::vector<float> scratch_;
+};
+
+/// A metric as it is kept.
+struct KeptMetric {
+    std::string name;
+    double value = 0;
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(name, value);
+    }
+};
+
+// What payloads hold.
+std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& request);
+Result<Job> read_job(const Record& record);
+std::vector<std::byte> statement_payload(const MassReport& report);
+std::vector<std::byte> report_payload(std::span<const Metric> metrics);
+std::vector<KeptMetric> read_report(const Record& record);
+std::vector<std::byte> refusal_payload(const Error& refusal);
+
+}  // namespace dunlin

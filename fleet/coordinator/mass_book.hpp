@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/jobs/job_plan.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace dunlin {
+
+/// Push-sum mass: y and x.
+struct Holding {
+    Mass weight = 0;
+    std::vector<Mass> values;
+
+    void add(const Holding& other);
+    void subtract(const Holding& other);
+    bool empty() const { return values.empty(); }
+    /// All zero?
+    bool nothing() const;
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(weight, values);
+    }
+};
+
+/// What a frozen member says that it holds.
+struct MassStatement {
+    std::int64_t tick = -1;  ///< of its last share
+    Holding held;
+    std::vector<Mass> steps;  ///< sum of its steps since the job began, if the job's audit is on
+
+    bool given() const { return !held.empty(); }
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(tick, held, steps);
+    }
+};
+
+/// One epoch of the graph, balanced when it was over.
+struct LedgerEntry {
+    std::uint32_t epoch = 0;
+    std::vector<std::uint32_t> gone;    ///< members whose mass went with them
+    std::vector<std::uint32_t> left;    ///< members who handed theirs on
+    std::vector<std::uint32_t> joined;  ///< members who begin anew, each with weight 1 at the mean
+    Holding before;                     ///< of all members, when the epoch began
+    Holding after = {};                 ///< what those who are there hold, handed on or not
+    /// What `gone` held, was given and had given that never arrived: before - steps - after. Without audit only the
+    /// weight is known, and the values are empty. Steps that `gone` took count as lost.
+    Holding lost = {};
+};
+
+/// The books of a push-sum job's mass: who holds what between two epochs of the graph, and the graph.
+class MassBook {
+public:
+    /// Epoch 1: all members begin at plan.first with weight 1. Errors: those of the graph.
+    static Result<MassBook> make(const JobPlan& plan);
+
+    std::uint32_t epoch() const { return epoch_; }
+    /// By member number; those who are not in the epoch have no edges.
+    const Graph& graph() const { return graph_; }
+    /// x over y of all mass, when it was last known: where new members begin, and what the job has learned.
+    ConstVector<float> mean() const { return mean_; }
+    const Holding& total() const { return total_; }
+    /// Lost in all epochs.
+    const Holding& lost() const { return lost_; }
+
+    const MassStatement& statement(std::uint32_t member) const { return statements_[member]; }
+    void state(std::uint32_t member, MassStatement statement) { statements_[member] = std::move(statement); }
+
+    /// What member `grantee()` is to take over when it begins this epoch.
+    std::optional<std::uint32_t> grantee() const { return grantee_; }
+    const Holding& grant() const { return grant_; }
+
+    /// All of `staying` and `leaving` (ascending) have made their statements: balances the epoch, and begins the
+    /// next one among `staying` and `joining`, unless the job is over.
+    LedgerEntry turn(const JobPlan& plan, std::span<const std::uint32_t> staying,
+                     std::span<const std::uint32_t> leaving, std::span<const std::uint32_t> joining,
+                     std::span<const std::uint32_t> gone, bool over);
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(epoch_, statements_, steps_before_, total_, lost_, grantee_, grant_, mean_, from_, to_);
+    }
+    /// After loading. Errors: those of the graph.
+    Result<void> link();
+
+private:
+    Result<void> draw_graph(const JobPlan& plan, std::span<const std::uint32_t> members);
+
+    std::uint32_t epoch_ = 1;
+    std::vector<MassStatement> statements_;        ///< by member; empty until given
+    std::vector<std::vector<Mass>> steps_before_;  ///< by member, when the epoch began
+    Holding total_, lost_, grant_;
+    std::optional<std::uint32_t> grantee_;
+    std::vector<float> mean_;
+    std::vector<std::uint32_t> from_, to_;  ///< the graph's edges
+    Graph graph_;
+};
+
+}  // namespace dunlin

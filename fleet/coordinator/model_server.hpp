@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/aggregate/federated.hpp"
+#include "fleet/jobs/job_plan.hpp"
+
+#include <memory>
+
+namespace dunlin {
+
+/// A FederatedServer of whatever rule the plan names, in memory of its own.
+class ModelServer {
+public:
+    /// Errors: FederatedServer::make's.
+    static Result<std::unique_ptr<ModelServer>> make(const ServerPlan& plan, std::uint32_t members,
+                                                     ConstVector<float> first);
+    virtual ~ModelServer() = default;
+
+    virtual Result<void> check(const Update& update) const = 0;
+    virtual Verdict receive(const Update& update) = 0;
+    virtual ConstVector<float> model() const = 0;
+    virtual std::uint64_t version() const = 0;
+    virtual std::span<const std::byte> state() const = 0;
+    virtual Result<void> restore(std::span<const std::byte> saved) = 0;
+
+    /// Rounds: false for the other methods, or round_open, bad_participants, round_closed.
+    virtual bool rounds() const = 0;
+    virtual bool round_running() const = 0;
+    virtual Result<void> begin_round(std::span<const std::uint32_t> participants) = 0;
+    virtual Result<void> close_round() = 0;
+};
+
+}  // namespace dunlin

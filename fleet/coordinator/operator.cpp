@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the operator asks for.
+#include "fleet/coordinator/coordinator.hpp"
+
+#include <algorithm>
+
+namespace dunlin {
+
+Result<const Job*> Coordinator::running(std::uint64_t number) const {
+    const Job* job = state_.job(number);
+    if (job == nullptr) return fail(Code::unknown_job, static_cast<std::int64_t>(number));
+    if (job->ended()) return fail(Code::job_over, static_cast<std::int64_t>(number));
+    return job;
+}
+
+Result<std::uint32_t> Coordinator::admit(const RosterNode& node) {
+    if (node.name.empty() || node.name.size() > WireLimits::name_bytes)
+        return fail(Code::message_too_long, static_cast<std::int64_t>(node.name.size()), WireLimits::name_bytes);
+    const auto known = state_.roster().find(node.name), holder = state_.roster().find(node.key);
+    if ((holder && holder != known) ||
+        (known && state_.roster()[*known].admitted && state_.roster()[*known].key != node.key)) {
+        return fail(Code::name_taken);
+    }
+    if (!known && state_.roster().nodes().size() >= Roster::node_limit)
+        return fail(Code::out_of_range, Roster::node_limit, Roster::node_limit);
+    const std::vector<std::byte> payload = node_payload(node);
+    if (auto done = record_now({.kind = RecordKind::node_admitted, .payload = payload}); !done)
+        return tl::unexpected(done.error());
+    outbox_.admitted(node.key);
+    return *state_.roster().find(node.name);
+}
+
+Result<void> Coordinator::revoke(std::string_view name) {
+    const auto node = state_.roster().find(name);
+    if (!node || !state_.roster()[*node].admitted) return fail(Code::not_admitted);
+    const PublicKey key = state_.roster()[*node].key;
+    for (const auto& [job, member] : memberships_[*node]) {
+        const Job* known = state_.job(job);
+        if (!known->ended() && known->members()[member].in()) record(RecordKind::member_gone, job, member);
+    }
+    if (auto done = record_now({.kind = RecordKind::node_revoked, .node = *node}); !done) return done;
+    disconnected(key);
+    outbox_.revoked(key);
+    return {};
+}
+
+Result<void> Coordinator::rotate(std::string_view name, const PublicKey& key) {
+    const auto node = state_.roster().find(name);
+    if (!node || !state_.roster()[*node].admitted) return fail(Code::not_admitted);
+    if (state_.roster().find(key)) return fail(Code::name_taken);
+    RosterNode changed = state_.roster()[*node];
+    const PublicKey old = std::exchange(changed.key, key);
+    const std::vector<std::byte> payload = node_payload(changed);
+    if (auto done = record_now({.kind = RecordKind::node_rotated, .node = *node, .payload = payload}); !done)
+        return done;
+    disconnected(old);
+    outbox_.revoked(old);
+    outbox_.admitted(key);
+    return {};
+}
+
+Result<std::uint64_t> Coordinator::create_job(const JobPlan& plan, const JobRequest& request) {
+    if (const Job* same = state_.job_with_token(request.token)) return same->number();
+    if (state_.jobs().size() >= FleetState::job_limit)
+        return fail(Code::out_of_range, FleetState::job_limit, FleetState::job_limit);
+    std::vector<std::uint32_t> nodes = request.nodes;
+    std::ranges::sort(nodes);
+    if (std::ranges::adjacent_find(nodes) != nodes.end()) return fail(Code::bad_participants);
+    for (const std::uint32_t node : nodes) {
+        if (node >= state_.roster().nodes().size() || !state_.roster()[node].admitted)
+            return fail(Code::not_admitted);
+    }
+    const std::uint64_t number = state_.next_job();
+    // What could not be made cannot be stored.
+    if (auto made = Job::make(number, plan, request); !made) return tl::unexpected(made.error());
+    const std::vector<std::byte> payload = job_payload(plan, request);
+    if (auto done = record_now({.kind = RecordKind::job_created, .job = number, .payload = payload}); !done)
+        return tl::unexpected(done.error());
+    return number;
+}
+
+Result<void> Coordinator::pause(std::uint64_t number, bool paused) {
+    if (auto job = running(number); !job) return tl::unexpected(job.error());
+    return record_now({.kind = paused ? RecordKind::job_paused : RecordKind::job_resumed, .job = number});
+}
+
+Result<void> Coordinator::stop(std::uint64_t number, bool now) {
+    const auto job = running(number);
+    if (!job) return tl::unexpected(job.error());
+    const bool gathers = (*job)->push_sum() && !now;
+    return record_now({.kind = gathers ? RecordKind::job_ending : RecordKind::job_ended,
+                       .job = number,
+                       .detail = static_cast<std::uint16_t>(JobEndReason::stopped)});
+}
+
+Result<void> Coordinator::remove_member(std::uint64_t number, std::uint32_t member) {
+    const auto job = running(number);
+    if (!job) return tl::unexpected(job.error());
+    if (member >= (*job)->members().size() || !(*job)->members()[member].in())
+        return fail(Code::not_a_participant, member);
+    return record_now({.kind = RecordKind::member_gone, .node = member, .job = number});
+}
+
+}  // namespace dunlin

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/jobs/job_plan.hpp"
+
+#include <variant>
+
+namespace dunlin {
+
+/// What is kept of a plan. A new field goes to the end, with a new version of the store.
+template <class Archive>
+void plan_fields(Archive& archive, JobPlan& plan) {
+    JobTerms& t = plan.terms;
+    archive(plan.name, plan.experiment, plan.samples, plan.first, plan.removal_ms);
+    archive(plan.budget.updates, plan.budget.rounds, plan.budget.seconds);
+    archive(plan.graph.kind, plan.graph.nodes, plan.graph.probability, plan.graph.attempt_limit, plan.graph.path);
+
+    archive(t.members, t.seed, t.dimension, t.aggregation, t.objective, t.report_every);
+    archive(t.moreau.prox_weight, t.moreau.inner_rate, t.moreau.accuracy, t.moreau.step_limit, t.moreau.step_clip,
+            t.moreau.fresh_batches);
+    archive(t.maml.steps, t.maml.inner_rate, t.maml.first_order, t.maml.score_term, t.maml.score_baseline,
+            t.maml.step_clip);
+    archive(t.local_steps, t.local_rate, t.fedprox_weight, t.samples, t.payload, t.encoding);
+    archive(t.theta.scale, t.theta.offset, t.theta.longest_gap, t.format.fraction_bits, t.largest_value,
+            t.weight_floor, t.tick_ms, t.wake_ticks, t.learn_until, t.audit);
+
+    ServerPlan& s = plan.server;
+    archive(s.staleness_limit, s.component_limit, s.norm_limit, s.concurrency, s.patience_ms);
+    auto kind = static_cast<std::uint32_t>(s.rule.index());
+    archive(kind);
+    PersaflRule persafl;
+    FedAsyncRule async;
+    FedBuffRule buffered;
+    FedAvgRule averaged;
+    // Those that it is not are kept with their defaults.
+    if (auto* rule = std::get_if<PersaflRule>(&s.rule)) persafl = *rule;
+    if (auto* rule = std::get_if<FedAsyncRule>(&s.rule)) async = *rule;
+    if (auto* rule = std::get_if<FedBuffRule>(&s.rule)) buffered = *rule;
+    if (auto* rule = std::get_if<FedAvgRule>(&s.rule)) averaged = *rule;
+    archive(persafl.server_rate, async.mixing, async.staleness_exponent, buffered.server_rate, buffered.buffer_size,
+            buffered.staleness_exponent, averaged.server_rate);
+    if (kind == 0) s.rule = persafl;
+    if (kind == 1) s.rule = async;
+    if (kind == 2) s.rule = buffered;
+    if (kind == 3) s.rule = averaged;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/error.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace dunlin {
+
+/// Everything that changes a coordinator's durable state is one of these. Their numbers stand in files: they never
+/// change. What the payload holds is written in docs/store.md.
+enum class RecordKind : std::uint16_t {
+    node_admitted = 1,
+    node_revoked,
+    node_rotated,      ///< a new key for a node
+    node_incarnation,  ///< a node joined that does not know what it sent last
+    job_created = 20,
+    job_paused,
+    job_resumed,
+    job_time,    ///< for how long it has run
+    job_ending,  ///< push-sum: gather what the nodes hold, then end
+    job_ended,
+    member_offered = 40,  ///< may have begun from here on
+    member_accepted,
+    member_declined,
+    member_leaving,  ///< asks to go; what it holds is handed on
+    member_gone,     ///< for good, with what it holds
+    member_lost,     ///< came back without its state: gone, and taken in anew
+    round_begun = 60,
+    round_closed,
+    update,
+    mass_report = 80,
+    report = 100,
+};
+
+/// One of them, as it stands in the log; a view.
+struct Record {
+    RecordKind kind{};
+    std::uint32_t node = 0;  ///< number in the roster, or member of the job
+    std::uint32_t incarnation = 0;
+    std::uint64_t job = 0;
+    std::uint64_t sequence = 0;
+    std::uint64_t base_version = 0;
+    std::uint16_t detail = 0;  ///< update: its encoding
+    float samples = 0;         ///< update
+    std::int64_t time_ms = 0;  ///< since 1970, for people; nothing is decided by it
+    std::uint64_t index = 0;   ///< its number in the log, from 1
+    std::span<const std::byte> payload = {};
+};
+
+/// A record on disk: a head of 80 bytes, the payload, zeros up to a multiple of 16 bytes.
+struct RecordHead {
+    static constexpr std::uint32_t mark = 0x314c4e44;  // "DNL1"
+
+    std::uint32_t magic = mark;
+    std::uint32_t payload_bytes = 0;
+    std::uint16_t kind = 0;
+    std::uint16_t detail = 0;
+    std::uint32_t node = 0;
+    std::uint64_t index = 0;
+    std::uint64_t durable = 0;  ///< newest record that was known to be on disk when this one was written
+    std::uint64_t job = 0;
+    std::uint64_t sequence = 0;
+    std::uint64_t base_version = 0;
+    std::uint32_t incarnation = 0;
+    float samples = 0;
+    std::int64_t time_ms = 0;
+    std::uint64_t checksum = 0;  ///< XXH3 of the head up to here and the payload
+};
+static_assert(sizeof(RecordHead) == 80);
+
+inline constexpr std::size_t record_alignment = 16;
+constexpr std::size_t record_bytes(std::size_t payload_bytes) {
+    return (sizeof(RecordHead) + payload_bytes + record_alignment - 1) / record_alignment * record_alignment;
+}
+
+/// Appends a record to `out`, whose size is a multiple of 16.
+void append_record(std::vector<std::byte>& out, const Record& record, std::uint64_t durable);
+
+/// A record, the bytes that it takes, and what was durable when it was written.
+struct ReadRecord {
+    Record record;
+    std::size_t bytes = 0;
+    std::uint64_t durable = 0;
+};
+enum class Verify : bool { no, yes };
+/// The record at the start of `bytes`, a view of them. Error: store_damaged, for one that is cut off too.
+Result<ReadRecord> read_record(std::span<const std::byte> bytes, Verify verify = Verify::yes);
+
+/// XXH3.
+std::uint64_t checksum_of(std::span<const std::byte> bytes);
+
+}  // namespace dunlin

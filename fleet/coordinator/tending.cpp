@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the passing of time asks for, and the end of an epoch.
+#include "fleet/coordinator/coordinator.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace dunlin {
+
+/// The tick of the last share that a member sent, if it is known.
+std::optional<std::int64_t> Coordinator::last_tick(const Job& job, std::uint32_t member) const {
+    const MassStatement& statement = job.book()->statement(member);
+    if (statement.given()) return statement.tick;
+    const MemberSession* said = session(job.number(), member);
+    return said != nullptr && said->frozen ? std::optional(said->frozen->first) : std::nullopt;
+}
+
+/// Has some neighbour not heard a member's last share, as far as is known?
+bool Coordinator::unheard(const Job& job, std::uint32_t member) const {
+    const Graph& graph = job.book()->graph();
+    const auto last = last_tick(job, member);
+    return std::ranges::any_of(graph.out(member), [&](std::uint32_t to) {
+        if (!job.members()[to].holds() || job.book()->statement(to).given()) return false;
+        const MemberSession* said = session(job.number(), to);
+        if (!last || said == nullptr || !said->frozen) return true;
+        const auto in = graph.in(to);
+        return said->frozen->second[static_cast<std::size_t>(std::ranges::find(in, member) - in.begin())] != *last;
+    });
+}
+
+/// Is nothing in flight between members that hold mass?
+bool Coordinator::drained(const Job& job) const {
+    for (std::uint32_t member = 0; member < job.members().size(); ++member) {
+        if (!job.members()[member].holds()) continue;
+        if (!last_tick(job, member) || unheard(job, member)) return false;
+    }
+    return true;
+}
+
+void Coordinator::tell_closing(const PublicKey& key, const Membership& at, MemberSession& session) {
+    const Job& job = *at.job;
+    if (job.book()->statement(at.member).given()) return;
+    if (drained(job)) {
+        if (now_ms_ - session.request_ms >= settings_.retry_ms && sent(key, job.number(), MassRequest{job.epoch()}))
+            session.request_ms = now_ms_;
+    } else if (now_ms_ - session.freeze_ms >= settings_.retry_ms && (!session.frozen || unheard(job, at.member)) &&
+               sent(key, job.number(), Freeze{job.epoch()})) {
+        session.freeze_ms = now_ms_;
+    }
+}
+
+// the passing of time
+
+void Coordinator::tick(std::int64_t now_ms) {
+    now_ms_ = now_ms;
+    for (auto& [key, connection] : connections_)
+        connection.suspect = now_ms - connection.heard_ms >= settings_.suspect_ms;
+    for (const auto& [number, job] : state_.jobs()) {
+        if (!job.ended()) tend(job);
+    }
+    if (now_ms - told_ms_ < settings_.retry_ms / 4) return;
+    told_ms_ = now_ms;
+    for (const auto& [node, key] : keys_) tell(node);
+}
+
+void Coordinator::tend(const Job& job) {
+    count_time(job);
+    if (job.paused()) return;
+    if (job.push_sum())
+        tend_push_sum(job);
+    else if (job.server()->rounds())
+        tend_rounds(job);
+}
+
+void Coordinator::count_time(const Job& job) {
+    Watch& watch = watches_[job.number()];
+    const std::int64_t passed_ms = now_ms_ - watch.since_ms;
+    watch.since_ms = now_ms_;
+    if (job.paused() || passed_ms <= 0) return;
+    watch.elapsed_ms += static_cast<std::uint64_t>(passed_ms);
+    const std::uint64_t budget_ms = job.plan().budget.seconds * 1000;
+    const std::uint64_t every_ms = budget_ms > 0 ? settings_.time_record_ms : 12u * settings_.time_record_ms;
+    const bool over = budget_ms > 0 && watch.elapsed_ms >= budget_ms && watch.stored_ms < budget_ms;
+    if (!over && watch.elapsed_ms - watch.stored_ms < every_ms) return;
+    const Record time{.kind = RecordKind::job_time, .job = job.number(), .sequence = watch.elapsed_ms};
+    if (store_->add(time)) watch.stored_ms = watch.elapsed_ms;
+}
+
+void Coordinator::tend_rounds(const Job& job) {
+    Watch& watch = watches_[job.number()];
+    const ServerPlan& plan = job.plan().server;
+    if (watch.due) return;
+    if (job.server()->round_running()) {
+        if (now_ms_ - watch.round_ms < plan.patience_ms) return;
+        record(RecordKind::round_closed, job.number());
+        watch.due = true;
+        return;
+    }
+    std::vector<std::uint32_t> ready;
+    std::size_t in = 0;
+    for (std::uint32_t member = 0; member < job.members().size(); ++member) {
+        if (!job.members()[member].in()) continue;
+        ++in;
+        const MemberSession* said = session(job.number(), member);
+        if (said != nullptr && said->joined && reachable(job.members()[member].node)) ready.push_back(member);
+    }
+    if (ready.empty()) return;
+    if (watch.ready_ms == MemberSession::never) watch.ready_ms = now_ms_;
+    if (ready.size() < in && now_ms_ - watch.ready_ms < settings_.first_round_ms) return;
+    const auto share = std::lround(plan.concurrency * static_cast<float>(in));
+    const auto wanted = std::min(ready.size(), static_cast<std::size_t>(std::max(1L, share)));
+    Stream draws(job.plan().terms.seed, static_cast<std::uint32_t>(job.version()), Purpose::tasks);
+    while (ready.size() > wanted) {
+        const std::uint32_t at = draws.below(static_cast<std::uint32_t>(ready.size()));
+        ready.erase(ready.begin() + at);
+    }
+    const Record begun{.kind = RecordKind::round_begun,
+                       .job = job.number(),
+                       .payload = std::as_bytes(std::span<const std::uint32_t>(ready))};
+    watch.due = store_->add(begun).has_value();
+}
+
+void Coordinator::tend_push_sum(const Job& job) {
+    Watch& watch = watches_[job.number()];
+    const std::uint64_t ticks = job.plan().budget.rounds;
+    bool all_done = ticks > 0, any = false, some_gone = false;
+    for (std::uint32_t member = 0; member < job.members().size(); ++member) {
+        const JobMember& at = job.members()[member];
+        if (!at.in()) continue;
+        any = true;
+        const MemberSession* said = session(job.number(), member);
+        all_done = all_done && said != nullptr && said->tick >= static_cast<std::int64_t>(ticks);
+        if (reachable(at.node)) {
+            watch.away_ms.erase(member);
+            continue;
+        }
+        const std::int64_t since_ms = watch.away_ms.emplace(member, now_ms_).first->second;
+        if (job.plan().removal_ms == 0 || now_ms_ - since_ms < job.plan().removal_ms || watch.due) continue;
+        record(RecordKind::member_gone, job.number(), member);
+        some_gone = true;
+    }
+    watch.due = watch.due || some_gone;
+    if (all_done && any && !job.ending() && !watch.due) {
+        record(RecordKind::job_ending, job.number(), 0, static_cast<std::uint16_t>(JobEndReason::finished));
+        watch.due = true;
+    }
+}
+
+}  // namespace dunlin
