@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/fleet_navigation.hpp"
 
-#include "core/heads.hpp"
-#include "envs/map_file.hpp"
-#include "envs/navigation_tasks.hpp"
-#include "fleet/grid_evaluation.hpp"
+#include "fleet/federated_fleet.hpp"
+#include "fleet/meta_trainer.hpp"
+#include "fleet/navigation_nodes.hpp"
+#include "fleet/served_fleet.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -13,62 +13,35 @@
 #include <fmt/format.h>
 
 namespace dunlin {
-
-extern template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
-
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Policy = CategoricalPolicy<float>;
-using GridLearning = PolicyGradientTask<GridNavigation, Policy>;
-
-/// What one thread computes with; it serves any node.
-struct Bench {
-    HostMemory memory;
-    Arena arena;
-    GridLearning task;
-    TaskLearner<GridLearning, MoreauEnvelope> learner;
-    std::vector<float> personal, scratch;
-
-    Bench(const Policy& policy, const RolloutSettings& rollout, const RolloutLimits& limits,
-          const MoreauEnvelope& inner)
-        : memory(GridLearning::bytes(policy, rollout, limits)),
-          arena(memory.bytes()),
-          task(policy, rollout, limits, arena),
-          learner(task, inner),
-          personal(policy.parameters()),
-          scratch(policy.parameters()) {}
-};
+using Policy = NavigationNodes::Policy;
 
 class Run final : public FleetNavigation {
 public:
-    Run(const FleetNavigationSettings& settings, std::vector<GridTask> tasks, const Policy& policy, int threads)
-        : settings_(settings), tasks_(std::move(tasks)), policy_(policy), workers_(threads) {
-        RolloutLimits limits;
-        for (const GridTask& task : tasks_) {
-            environments_.push_back(task.environment());
-            optima_.push_back(optimal_return(task.environment()));
-            limits.horizon = task.environment().horizon();
-            limits.observations = task.environment().observation_size();
-            limits.states = std::max(limits.states, task.environment().state_count());
-        }
-        for (int worker = 0; worker < threads; ++worker) {
-            benches_.push_back(std::make_unique<Bench>(policy_, settings.rollout, limits, settings.inner));
-        }
+    Run(const FleetNavigationSettings& settings, std::unique_ptr<NavigationNodes> nodes, int threads)
+        : settings_(settings), nodes_(std::move(nodes)), workers_(threads) {
+        for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) optima_.push_back(nodes_->optimum(i));
     }
 
-    Outcome<void> connect(const Graph& graph, const GossipSettings& gossip, int threads) {
-        const std::size_t d = policy_.parameters();
-        std::vector<float> first(d), start;
-        Stream random(settings_.seed, 0, Purpose::initialise);
-        initialise(policy_.network.shape, random, Vector<float>(first), settings_.output_gain);
-        for (std::size_t i = 0; i < tasks_.size(); ++i) start.insert(start.end(), first.begin(), first.end());
-        const auto learner_of = [this](std::uint32_t node, int worker) -> Learner& {
-            Bench& bench = *benches_[static_cast<std::size_t>(worker)];
-            bench.task.set_environment(environments_[node]);
-            return bench.learner;
+    Outcome<void> connect(int threads) {
+        const std::vector<float> first = nodes_->first_parameters();
+        const LearnerOf learner_of = [this](std::uint32_t node, int worker) -> Learner& {
+            return nodes_->learner(node, worker);
         };
-        auto fleet = make_gossip_fleet(settings_.method, graph, gossip, start, learner_of, threads);
+        if (settings_.method == FleetNavigationMethod::persafl_me) {
+            return connect_to_server(first, learner_of);
+        }
+        const Result<Graph> graph = build_graph(graph_recipe(settings_), settings_.seed);
+        if (!graph) {
+            return problem(graph.error(), settings_.graph == "file" ? "network.file: " + settings_.graph_file
+                                                                    : "network.graph: " + settings_.graph);
+        }
+        std::vector<float> start;
+        for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) start.insert(start.end(), first.begin(), first.end());
+        auto fleet = make_gossip_fleet(gossip_method(settings_.method), *graph, gossip_settings(settings_), start,
+                                       learner_of, threads);
         if (!fleet) return tl::unexpected(fleet.error());
         fleet_ = *std::move(fleet);
         return {};
@@ -76,13 +49,11 @@ public:
 
     Outcome<FleetNavigationOutcome> run(const FleetNavigationHooks& hooks) override {
         FleetNavigationOutcome outcome;
-        for (std::size_t i = 0; i < tasks_.size(); ++i) {
-            const GridCell goal = *tasks_[i].settings().goal;
-            outcome.task_names.push_back(fmt::format("node {}: goal ({}, {})", i, goal.row, goal.column));
-        }
+        for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) outcome.task_names.push_back(nodes_->name(i));
         outcome.optimal_returns = optima_;
         const Clock::time_point begin = Clock::now();
-        const std::int64_t rounds = std::int64_t{settings_.rounds} + settings_.settling_rounds;
+        const bool served = settings_.method == FleetNavigationMethod::persafl_me;  // nothing to settle
+        const std::int64_t rounds = std::int64_t{settings_.rounds} + (served ? 0 : settings_.settling_rounds);
         std::int64_t round = 0;
         for (; round < rounds && outcome.failure.empty() && !hooks.stop(); ++round) {
             if (Outcome<void> lived = fleet_->run(round); !lived) outcome.failure = lived.error().text;
@@ -120,29 +91,25 @@ private:
         return row;
     }
 
-    /// Sampled for training so far.
-    std::int64_t environment_steps() const {
-        std::int64_t steps = -evaluation_steps_;
-        for (const auto& bench : benches_) steps += bench->task.steps();
-        return steps;
+    Outcome<void> connect_to_server(ConstVector<float> first, const LearnerOf& learner_of) {
+        auto fleet = make_served_fleet(federated_settings(settings_), settings_.seed, first, nodes_->nodes(),
+                                       learner_of, workers_);
+        if (!fleet) return tl::unexpected(fleet.error());
+        fleet_ = *std::move(fleet);
+        return {};
     }
+
+    /// Sampled for training so far.
+    std::int64_t environment_steps() const { return nodes_->environment_steps() - evaluation_steps_; }
 
     /// `models`: one for each node, or one for all.
     std::vector<double> evaluate(std::span<const float> models, std::uint32_t epoch) {
-        const std::size_t d = policy_.parameters();
-        std::vector<double> ratios(tasks_.size());
-        workers_.run(static_cast<int>(tasks_.size()), [&](int piece, int worker) {
+        const std::size_t d = nodes_->dimension();
+        std::vector<double> ratios(nodes_->nodes());
+        workers_.run(static_cast<int>(ratios.size()), [&](int piece, int worker) {
             const auto i = static_cast<std::size_t>(piece);
-            Bench& bench = *benches_[static_cast<std::size_t>(worker)];
-            bench.task.set_environment(environments_[i]);
-            Stream random(settings_.seed, static_cast<std::uint32_t>(i), Purpose::evaluate);
-            random.seek_epoch(epoch * 4096);
             const auto w = models.subspan(models.size() > d ? i * d : 0, d);
-            for (int k = 0; k < settings_.adaptations; ++k) {
-                settings_.inner.solve<float>(bench.task, w, random, bench.personal, bench.scratch);
-                ratios[i] += evaluate_exactly(policy_, environments_[i], bench.personal).expected_return;
-            }
-            ratios[i] /= optima_[i] * settings_.adaptations;
+            ratios[i] = nodes_->ratio(static_cast<std::uint32_t>(piece), w, epoch, optima_[i], worker);
         });
         return ratios;
     }
@@ -151,16 +118,16 @@ private:
     /// were taken.
     Outcome<void> run_centralised(FleetNavigationOutcome& outcome, const FleetNavigationHooks& hooks) {
         MetaSettings meta;
-        meta.task_batch = static_cast<int>(tasks_.size());
+        meta.task_batch = static_cast<int>(nodes_->nodes());
         meta.interpolation = settings_.interpolation;
         meta.inner = settings_.inner;
-        MetaTrainer<GridNavigation, Policy> trainer(policy_,
+        MetaTrainer<GridNavigation, Policy> trainer(nodes_->policy(),
                                                     {.meta = meta,
                                                      .rollout = settings_.rollout,
                                                      .seed = settings_.seed,
                                                      .threads = workers_.count(),
                                                      .output_gain = settings_.output_gain},
-                                                    environments_);
+                                                    nodes_->environments());
         const std::int64_t budget = outcome.last.environment_steps;
         while (trainer.environment_steps() < budget && !hooks.stop()) {
             if (const Result<void> done = trainer.iterate(); !done) {
@@ -181,15 +148,42 @@ private:
     }
 
     FleetNavigationSettings settings_;
-    std::vector<GridTask> tasks_;
-    std::vector<GridNavigation> environments_;
+    std::unique_ptr<NavigationNodes> nodes_;
     std::vector<double> optima_;
-    Policy policy_;
     Workers workers_;
-    std::vector<std::unique_ptr<Bench>> benches_;
     std::unique_ptr<GossipFleet> fleet_;
     std::int64_t evaluation_steps_ = 0;
 };
+
+}  // namespace
+
+double FleetNavigationRow::worst() const {
+    return *std::min_element(ratios.begin(), ratios.end());
+}
+
+double FleetNavigationRow::mean() const {
+    return std::accumulate(ratios.begin(), ratios.end(), 0.0) / static_cast<double>(ratios.size());
+}
+
+GraphRecipe graph_recipe(const FleetNavigationSettings& s) {
+    GraphRecipe recipe;
+    recipe.kind = s.graph;
+    recipe.nodes = static_cast<std::uint32_t>(s.nodes);
+    recipe.probability = static_cast<double>(s.probability);
+    recipe.path = s.graph_file;
+    return recipe;
+}
+
+GossipMethod gossip_method(FleetNavigationMethod method) {
+    switch (method) {
+        case FleetNavigationMethod::stochastic_gradient_push:
+            return GossipMethod::stochastic_gradient_push;
+        case FleetNavigationMethod::dpsgd:
+            return GossipMethod::dpsgd;
+        default:
+            return GossipMethod::pars_push;
+    }
+}
 
 GossipSettings gossip_settings(const FleetNavigationSettings& s) {
     GossipSettings gossip;
@@ -210,59 +204,23 @@ GossipSettings gossip_settings(const FleetNavigationSettings& s) {
     return gossip;
 }
 
-Outcome<std::vector<GridTask>> tasks_of(const FleetNavigationSettings& s, const StoredMap& map) {
-    GridTaskDistribution distribution;
-    distribution.common.horizon = s.horizon;
-    distribution.common.discount = s.discount;
-    distribution.common.reward = s.reward == Reward::sparse ? GridReward::sparse : GridReward::dense;
-    distribution.permute_actions = s.permute_actions;
-    distribution.wind_limit = s.wind_limit;
-    Stream random(s.seed, 1, Purpose::tasks);
-    Result<GridTaskSplit> split = sample_tasks(map, distribution, s.nodes, 0, random);
-    if (!split) return problem(split.error(), "environment.map: " + s.map);
-    return std::move(split->training);
-}
-
-}  // namespace
-
-double FleetNavigationRow::worst() const {
-    return *std::min_element(ratios.begin(), ratios.end());
-}
-
-double FleetNavigationRow::mean() const {
-    return std::accumulate(ratios.begin(), ratios.end(), 0.0) / static_cast<double>(ratios.size());
+FederatedSettings federated_settings(const FleetNavigationSettings& s) {
+    FederatedSettings federated;
+    federated.method = FederatedMethod::persafl_me;
+    federated.moreau = s.inner;
+    federated.moreau_local_rate = s.local_interpolation / s.inner.prox_weight;
+    federated.local_steps = s.local_steps;
+    federated.server_rate = s.server_rate;
+    federated.clock.loss = s.loss;
+    federated.clock.patience_s = 100.0f;
+    return federated;
 }
 
 Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavigationSettings& s, int threads) {
-    const Result<const Kernels<float>*> kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels = \"" + s.kernels + "\"");
-    if (s.inner.inner_rate * s.inner.prox_weight >= 1.0f) {
-        return problem(
-            fmt::format("adaptation.inner_rate = {}: times adaptation.prox_weight = {} it must stay below "
-                        "1, or the inner loop overshoots",
-                        s.inner.inner_rate, s.inner.prox_weight));
-    }
-    const Result<StoredMap> map = find_map(s.map);
-    if (!map) return problem(map.error(), "environment.map: " + s.map);
-    Outcome<std::vector<GridTask>> tasks = tasks_of(s, *map);
-    if (!tasks) return tl::unexpected(tasks.error());
-    const Result<MlpShape> shape =
-        MlpShape::make(map->rows * map->columns, s.hidden, move_count, s.activation, true, !s.hidden.empty());
-    if (!shape) return problem(shape.error(), "policy.hidden");
-    GraphRecipe recipe;
-    recipe.kind = s.graph;
-    recipe.nodes = static_cast<std::uint32_t>(s.nodes);
-    recipe.probability = static_cast<double>(s.probability);
-    recipe.path = s.graph_file;
-    const Result<Graph> graph = build_graph(recipe, s.seed);
-    if (!graph) {
-        return problem(graph.error(),
-                       s.graph == "file" ? "network.file: " + s.graph_file : "network.graph: " + s.graph);
-    }
-    auto run = std::make_unique<Run>(s, *std::move(tasks), Policy{Mlp<float>{*shape, *kernels}}, threads);
-    if (Outcome<void> connected = run->connect(*graph, gossip_settings(s), threads); !connected) {
-        return tl::unexpected(connected.error());
-    }
+    auto nodes = NavigationNodes::make(s, threads);
+    if (!nodes) return tl::unexpected(nodes.error());
+    auto run = std::make_unique<Run>(s, *std::move(nodes), threads);
+    if (Outcome<void> connected = run->connect(threads); !connected) return tl::unexpected(connected.error());
     return run;
 }
 
@@ -311,16 +269,22 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("network.crash_gap", s.crash_gap, "mean rounds between a node's crashes; 0: none", Range{0, 1e9});
     list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
 
-    list.add("method.name", s.method, "how nodes agree",
-             {{"pars-push", GossipMethod::pars_push},
-              {"sgp", GossipMethod::stochastic_gradient_push},
-              {"dpsgd", GossipMethod::dpsgd}});
-    list.add("method.rounds", s.rounds, "rounds in which nodes learn", Range{1, 1e6});
+    list.add("method.name", s.method, "how nodes agree; persafl-me has a server, the others have none",
+             {{"pars-push", FleetNavigationMethod::pars_push},
+              {"sgp", FleetNavigationMethod::stochastic_gradient_push},
+              {"dpsgd", FleetNavigationMethod::dpsgd},
+              {"persafl-me", FleetNavigationMethod::persafl_me}});
+    list.add("method.rounds", s.rounds,
+             "rounds in which nodes learn; persafl-me: as many updates a node, on average", Range{1, 1e6});
     list.add("method.settling_rounds", s.settling_rounds, "rounds after them in which they only agree",
              Range{0, 1e6});
     list.add("method.interpolation", s.interpolation, "eta lambda of one round, at the start", Range{0, 1, true});
     list.add("method.step_offset", s.step_offset, "t0: round t steps t0 / (t + t0) of that; 0: constant",
              Range{0, 1e9});
+    list.add("method.local_steps", s.local_steps, "Q: local steps of an update of persafl-me", Range{1, 1000});
+    list.add("method.local_interpolation", s.local_interpolation, "eta lambda of a local step of persafl-me",
+             Range{0, 0.999, true});
+    list.add("method.server_rate", s.server_rate, "beta of persafl-me: between 1/n and 5/n", Range{0, 10, true});
     list.add("method.fraction_bits", s.fraction_bits, "of the fixed point in which mass is kept", Range{8, 60});
     list.add("method.largest_value", s.largest_value, "a node whose parameters go beyond has diverged",
              Range{0, 1e9, true});

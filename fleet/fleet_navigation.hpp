@@ -15,9 +15,12 @@
 
 namespace dunlin {
 
-/// Meta-reinforcement learning without a server: every node owns one navigation task, MEMRL's inner loop is its
-/// adaptation, and the fleet agrees by PARS-Push or a peer. Defaults are those of
-/// experiments/fleet-navigation.toml.
+/// How the nodes of a navigation fleet agree.
+enum class FleetNavigationMethod : std::uint8_t { pars_push, stochastic_gradient_push, dpsgd, persafl_me };
+
+/// Meta-reinforcement learning on a fleet: every node owns one navigation task, MEMRL's inner loop is its
+/// adaptation, and the fleet agrees without a server, by PARS-Push or a peer, or with one, by PersA-FL option C.
+/// Defaults are those of experiments/fleet-navigation.toml.
 struct FleetNavigationSettings {
     std::string kind = "fleet-navigation";
     std::string experiment = "fleet-navigation";
@@ -54,11 +57,14 @@ struct FleetNavigationSettings {
     int crash_gap = 0;
     int downtime = 20;
 
-    GossipMethod method = GossipMethod::pars_push;
+    FleetNavigationMethod method = FleetNavigationMethod::pars_push;
     int rounds = 600;
-    int settling_rounds = 300;    ///< after them, in which nodes learn no more and only agree
-    float interpolation = 0.05f;  ///< eta lambda of one round at the start
-    float step_offset = 0.0f;     ///< t0: the step of round t is t0 / (t + t0) of that; 0: constant
+    int settling_rounds = 300;         ///< after them, in which nodes learn no more and only agree
+    float interpolation = 0.05f;       ///< eta lambda of one round at the start
+    float step_offset = 0.0f;          ///< t0: the step of round t is t0 / (t + t0) of that; 0: constant
+    int local_steps = 1;               ///< Q, with a server
+    float local_interpolation = 0.5f;  ///< eta lambda of a local step
+    float server_rate = 0.2f;          ///< beta
     int fraction_bits = 48;
     float largest_value = 1000.0f;
     float weight_floor = 0.01f;
@@ -70,6 +76,14 @@ struct FleetNavigationSettings {
 
 /// The list of these settings, for files, --set and help.
 Settings fleet_navigation_settings(FleetNavigationSettings& settings);
+
+struct FederatedSettings;
+/// Of the methods without a server.
+GossipMethod gossip_method(FleetNavigationMethod method);
+GraphRecipe graph_recipe(const FleetNavigationSettings& settings);
+GossipSettings gossip_settings(const FleetNavigationSettings& settings);
+/// With a server: PersA-FL option C.
+FederatedSettings federated_settings(const FleetNavigationSettings& settings);
 
 /// How well every task is adapted to at some moment: exact return over optimal return, of the node's own
 /// parameters after the inner loop, the mean of several such adaptations.

@@ -82,6 +82,14 @@ std::string consensus_svg(const FleetNavigationResult& result) {
                                .reference_name = "1 %"});
 }
 
+bool served(const FleetNavigationSettings& settings) {
+    return settings.method == FleetNavigationMethod::persafl_me;
+}
+
+std::string method_of(const FleetNavigationSettings& settings) {
+    return served(settings) ? "PersA-FL" : method_title(gossip_method(settings.method));
+}
+
 }  // namespace
 
 report::Table fleet_navigation_table(const FleetNavigationResult& result) {
@@ -99,9 +107,10 @@ report::Table fleet_navigation_table(const FleetNavigationResult& result) {
 }
 
 std::vector<std::pair<std::string, std::string>> fleet_navigation_plots(const FleetNavigationResult& result) {
-    return {{"returns.svg", returns_svg(result)},
-            {"nodes.svg", nodes_svg(result)},
-            {"consensus.svg", consensus_svg(result)}};
+    std::vector<std::pair<std::string, std::string>> plots{{"returns.svg", returns_svg(result)},
+                                                           {"nodes.svg", nodes_svg(result)}};
+    if (!served(result.settings)) plots.emplace_back("consensus.svg", consensus_svg(result));
+    return plots;
 }
 
 std::string fleet_navigation_html(const FleetNavigationResult& result, const std::string& config,
@@ -112,8 +121,8 @@ std::string fleet_navigation_html(const FleetNavigationResult& result, const std
     report::HtmlReport page;
     page.title = s.experiment;
     page.subtitle =
-        fmt::format("MEMRL over {}, {} nodes on a {} graph, {:.0f} % loss, seed {}", method_title(s.method),
-                    s.nodes, s.graph, 100 * static_cast<double>(s.loss), s.seed);
+        fmt::format("MEMRL over {}, {} nodes on a {}, {:.0f} % loss, seed {}", method_of(s), s.nodes,
+                    served(s) ? "server" : s.graph + " graph", 100 * static_cast<double>(s.loss), s.seed);
     page.key_numbers = {{fmt::format("{:.3f}", worst), "of the optimum, worst node", worst < target},
                         {fmt::format("{:.2f} %", 100 * consensus), "consensus error", !(consensus < 0.01)},
                         {outcome.mass_error ? fmt::format("{}", *outcome.mass_error) : "–",
@@ -132,13 +141,16 @@ std::string fleet_navigation_html(const FleetNavigationResult& result, const std
              "in every iteration and takes as many environment steps.",
              s.inner.step_limit)},
          .figures = {{returns_svg(result), "While the fleet learns."}, {nodes_svg(result), "At the end."}},
-         .tables = {fleet_navigation_table(result)}},
-        {.heading = "Agreement",
-         .paragraphs = {fmt::format("Nodes learn for {} rounds and only agree for {} more. {} of {} messages were "
-                                    "lost; {} wake-ups, {} of which waited for weight.",
-                                    s.rounds, s.settling_rounds, outcome.messages.lost, outcome.messages.sent,
-                                    outcome.counters.wake_ups, outcome.counters.waits)},
-         .figures = {{consensus_svg(result), "How far the nodes are from each other."}}}};
+         .tables = {fleet_navigation_table(result)}}};
+    if (!served(s)) {
+        page.sections.push_back({.heading = "Agreement",
+                                 .paragraphs = {fmt::format(
+                                     "Nodes learn for {} rounds and only agree for {} more. {} of {} messages were "
+                                     "lost; {} wake-ups, {} of which waited for weight.",
+                                     s.rounds, s.settling_rounds, outcome.messages.lost, outcome.messages.sent,
+                                     outcome.counters.wake_ups, outcome.counters.waits)},
+                                 .figures = {{consensus_svg(result), "How far the nodes are from each other."}}});
+    }
     page.settings = config;
     page.reproduce = command;
     return report::html_report(page);
@@ -148,7 +160,7 @@ std::string fleet_navigation_summary(const FleetNavigationResult& result) {
     const FleetNavigationSettings& s = result.settings;
     const FleetNavigationOutcome& outcome = result.outcome;
     nlohmann::ordered_json json{{"experiment", s.experiment},
-                                {"method", method_title(s.method)},
+                                {"method", method_of(s)},
                                 {"seed", s.seed},
                                 {"complete", outcome.complete},
                                 {"rounds", outcome.last.round},

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/navigation_nodes.hpp"
+
+#include "core/heads.hpp"
+#include "envs/map_file.hpp"
+#include "fleet/grid_evaluation.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+Outcome<std::vector<GridTask>> tasks_of(const FleetNavigationSettings& s, const StoredMap& map) {
+    GridTaskDistribution distribution;
+    distribution.common.horizon = s.horizon;
+    distribution.common.discount = s.discount;
+    distribution.common.reward = s.reward == Reward::sparse ? GridReward::sparse : GridReward::dense;
+    distribution.permute_actions = s.permute_actions;
+    distribution.wind_limit = s.wind_limit;
+    Stream random(s.seed, 1, Purpose::tasks);
+    Result<GridTaskSplit> split = sample_tasks(map, distribution, s.nodes, 0, random);
+    if (!split) return problem(split.error(), "environment.map: " + s.map);
+    return std::move(split->training);
+}
+
+}  // namespace
+
+NavigationNodes::NavigationNodes(const FleetNavigationSettings& settings, std::vector<GridTask> tasks,
+                                 const Policy& policy, int threads)
+    : settings_(settings), tasks_(std::move(tasks)), policy_(policy) {
+    RolloutLimits limits;
+    for (const GridTask& task : tasks_) {
+        environments_.push_back(task.environment());
+        limits.horizon = task.environment().horizon();
+        limits.observations = task.environment().observation_size();
+        limits.states = std::max(limits.states, task.environment().state_count());
+    }
+    for (int worker = 0; worker < threads; ++worker) {
+        benches_.push_back(std::make_unique<Bench>(policy_, settings.rollout, limits, settings.inner));
+    }
+}
+
+Outcome<std::unique_ptr<NavigationNodes>> NavigationNodes::make(const FleetNavigationSettings& s, int threads) {
+    const Result<const Kernels<float>*> kernels = find_kernels(s.kernels);
+    if (!kernels) return problem(kernels.error(), "kernels = \"" + s.kernels + "\"");
+    if (s.inner.inner_rate * s.inner.prox_weight >= 1.0f) {
+        return problem(
+            fmt::format("adaptation.inner_rate = {}: times adaptation.prox_weight = {} it must stay below "
+                        "1, or the inner loop overshoots",
+                        s.inner.inner_rate, s.inner.prox_weight));
+    }
+    const Result<StoredMap> map = find_map(s.map);
+    if (!map) return problem(map.error(), "environment.map: " + s.map);
+    Outcome<std::vector<GridTask>> tasks = tasks_of(s, *map);
+    if (!tasks) return tl::unexpected(tasks.error());
+    const Result<MlpShape> shape =
+        MlpShape::make(map->rows * map->columns, s.hidden, move_count, s.activation, true, !s.hidden.empty());
+    if (!shape) return problem(shape.error(), "policy.hidden");
+    return std::unique_ptr<NavigationNodes>(
+        new NavigationNodes(s, *std::move(tasks), Policy{Mlp<float>{*shape, *kernels}}, threads));
+}
+
+std::string NavigationNodes::name(std::uint32_t node) const {
+    const GridCell goal = *tasks_[node].settings().goal;
+    return fmt::format("node {}: goal ({}, {})", node, goal.row, goal.column);
+}
+
+std::vector<float> NavigationNodes::first_parameters() const {
+    std::vector<float> first(dimension());
+    Stream random(settings_.seed, 0, Purpose::initialise);
+    initialise(policy_.network.shape, random, Vector<float>(first), settings_.output_gain);
+    return first;
+}
+
+Learner& NavigationNodes::learner(std::uint32_t node, int worker) {
+    Bench& bench = *benches_[static_cast<std::size_t>(worker)];
+    bench.task.set_environment(environments_[node]);
+    return bench.learner;
+}
+
+double NavigationNodes::ratio(std::uint32_t node, ConstVector<float> w, std::uint32_t epoch, double optimum,
+                              int worker) {
+    Bench& bench = *benches_[static_cast<std::size_t>(worker)];
+    bench.task.set_environment(environments_[node]);
+    Stream random(settings_.seed, node, Purpose::evaluate);
+    random.seek_epoch(epoch * 4096);
+    double sum = 0;
+    for (int k = 0; k < settings_.adaptations; ++k) {
+        settings_.inner.solve<float>(bench.task, w, random, bench.personal, bench.scratch);
+        sum += evaluate_exactly(policy_, environments_[node], bench.personal).expected_return;
+    }
+    return sum / (optimum * settings_.adaptations);
+}
+
+std::int64_t NavigationNodes::environment_steps() const {
+    std::int64_t steps = 0;
+    for (const auto& bench : benches_) steps += bench->task.steps();
+    return steps;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+// What comes next: when a session learns, stores, waits and what it says.
+#include "transport/encoding.hpp"
+#include "transport/session/saved_job.hpp"
+
+#include <algorithm>
+
+namespace dunlin {
+namespace {
+
+constexpr std::int64_t link_retry_ms = 50;  ///< after the link would not take a message
+
+}  // namespace
+
+void NodeSession::prepared() {
+    if (!resumed_) answer(job(), {});
+    if (push_sum_) {
+        phase_ = saved_->frozen != 0 ? Phase::frozen : Phase::learning;
+        base_ms_ = now_ms_;
+        base_tick_ = push_sum_->tick() + 1;
+        next_wake_ = base_tick_;
+    } else {
+        phase_ = client_ ? Phase::delivering : Phase::starting;
+    }
+    retry();
+}
+
+void NodeSession::refuse(const Error& error) {
+    fall_out(error);
+}
+
+ConstVector<float> NodeSession::parameters() {
+    if (client_) return client_->parameters();
+    if (push_sum_) push_sum_->estimate(estimate_);
+    return estimate_;
+}
+
+Result<void> NodeSession::learned(std::int64_t now_ms) {
+    now_ms_ = now_ms;
+    saved_->random_epoch = random_.epoch();
+    const Result<void> taken = client_ ? client_->step(gradient_) : wake(gradient_);
+    if (!taken) {
+        fall_out(taken.error());
+        return taken;
+    }
+    if (client_ && client_->done()) deliver();
+    if (push_sum_) report_wanted_ = report_due();
+    return {};
+}
+
+void NodeSession::deliver() {
+    update_ = {};
+    ++saved_->updates;
+    ++unstored_;
+    ++since_report_;
+    phase_ = Phase::delivering;
+    retry();
+}
+
+Result<void> NodeSession::wake(ConstVector<float> gradient) {
+    const std::int64_t tick = std::max(tick_now(), push_sum_->tick() + 1);
+    const auto woken = push_sum_->wake(tick, gradient);
+    if (!woken) return tl::unexpected(woken.error());
+    if (woken->step_size != 0.0f) {
+        for (std::size_t k = 0; k < steps_.size(); ++k) {
+            Mass step{};
+            push_sum_->representation().from_float(woken->step_size * gradient[k], step);
+            steps_[k] = add_wrapped(steps_[k], step);
+        }
+    }
+    next_wake_ = tick + std::max(1u, saved_->terms.wake_ticks);
+    ++saved_->updates;
+    ++unstored_;
+    ++since_report_;
+    return {};
+}
+
+bool NodeSession::report_due() const {
+    const std::uint32_t every = saved_->terms.report_every;
+    return every > 0 && since_report_ >= every;
+}
+
+void NodeSession::stored() {
+    unstored_ = 0;
+    dirty_ = false;
+    if (!push_sum_) return;
+    stored_tick_ = push_sum_->tick();
+    share_cursor_ = 0;
+}
+
+void NodeSession::store_failed(std::int64_t now_ms) {
+    now_ms_ = now_ms;
+    store_again_ms_ = now_ms + 1000;
+}
+
+void NodeSession::reported(std::span<const Metric> metrics) {
+    metric_count_ = std::min(metrics.size(), metrics_.size());
+    std::copy_n(metrics.begin(), metric_count_, metrics_.begin());
+    report_wanted_ = false;
+    since_report_ = 0;
+    due_.report = true;
+}
+
+void NodeSession::finished() {
+    drop_job();
+}
+
+// what comes next
+
+std::int64_t NodeSession::tick_now() const {
+    return base_tick_ + (now_ms_ - base_ms_) / std::max(1u, saved_->terms.tick_ms);
+}
+
+bool NodeSession::store_wanted() const {
+    if (now_ms_ < store_again_ms_ || (!client_ && !push_sum_)) return false;
+    if (unstored_ >= settings_.store_every) return true;
+    return phase_ == Phase::frozen && stale() && (due_.frozen || due_.mass);
+}
+
+Duty NodeSession::next(std::int64_t now_ms) {
+    now_ms_ = std::max(now_ms_, now_ms);
+    wake_at_ms_ = now_ms_ + 60'000;
+    if (phase_ == Phase::preparing) return Duty::prepare;
+    if (now_ms_ >= retry_at_ms_) retry();
+    if (store_wanted()) return Duty::store;
+    if (compose()) return Duty::send;
+    if (phase_ == Phase::over && !due_.answer) return Duty::finish;
+    if (report_wanted_ && (phase_ == Phase::learning || phase_ == Phase::ending)) return Duty::report;
+    if (may_learn()) return Duty::learn;
+    const auto by = [this](std::int64_t at_ms) { wake_at_ms_ = std::min(wake_at_ms_, at_ms); };
+    by(retry_at_ms_);
+    if (joined_) by(last_said_ms_ + heartbeat_ms_);
+    if (blocked_until_ms_ > now_ms_) by(blocked_until_ms_);
+    if (store_again_ms_ > now_ms_) by(store_again_ms_);
+    if (phase_ == Phase::learning && push_sum_ && !paused_) {
+        by(base_ms_ + (next_wake_ - base_tick_) * std::max(1u, saved_->terms.tick_ms));
+    }
+    wake_at_ms_ = std::max(wake_at_ms_, now_ms_ + 1);
+    return Duty::wait;
+}
+
+/// Is a gradient wanted now? Past the end of learning a node wakes up without one.
+bool NodeSession::may_learn() {
+    if (phase_ != Phase::learning || paused_) return false;
+    if (client_) return !client_->done();
+    if (!push_sum_ || tick_now() < next_wake_ || unstored_ >= settings_.store_every) return false;
+    const std::int64_t until = saved_->terms.learn_until;
+    if (until < 0 || tick_now() < until) return true;
+    if (auto woken = wake({}); !woken) fall_out(woken.error());
+    return false;
+}
+
+void NodeSession::say(MessageBody body, std::uint32_t recipient) {
+    outgoing_ = {{job(), node_, incarnation_, 0}, body};
+    recipient_ = recipient;
+}
+
+/// The next message, if there is one that may leave.
+bool NodeSession::compose() {
+    if (compose_share()) return true;
+    if (!connected_ || now_ms_ < blocked_until_ms_) return false;
+    if (due_.join) {
+        say(Join{.name = settings_.name,
+                 .software = settings_.software,
+                 .endpoint = settings_.endpoint,
+                 .memory_bytes = settings_.memory.size(),
+                 .epoch = saved_ != nullptr ? saved_->terms.epoch : 0});
+        return true;
+    }
+    if (!joined_) return false;
+    const bool settled = phase_ != Phase::frozen || !stale();
+    if (due_.answer) {
+        say(answer_);
+        outgoing_.envelope.job = answered_job_;
+    } else if (due_.mass && settled) {
+        hold();
+        say(MassReport{saved_->terms.epoch, held_weight_, held_, steps_});
+    } else if (due_.frozen && settled) {
+        for (std::size_t j = 0; j < heard_.size(); ++j) heard_[j] = push_sum_->heard(j);
+        say(Frozen{saved_->terms.epoch, push_sum_->tick(), heard_});
+    } else if (due_.update && (settings_.store_every > 1 || unstored_ == 0)) {
+        return compose_update();
+    } else if (due_.request) {
+        say(ModelRequest{});
+    } else if (due_.report) {
+        say(Report{push_sum_ ? push_sum_->tick() : static_cast<std::int64_t>(saved_->updates), final_report(),
+                   std::span<const Metric>(metrics_).first(metric_count_)});
+    } else if (due_.leave) {
+        say(Leave{});
+    } else if (now_ms_ >= last_said_ms_ + heartbeat_ms_) {
+        say(Heartbeat{stored_tick_});
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/// The share of one out-neighbour after the other, as of the last store.
+bool NodeSession::compose_share() {
+    if (!push_sum_ || unstored_ > 0 || stored_tick_ < 0) return false;
+    if (phase_ != Phase::learning && phase_ != Phase::frozen) return false;
+    const auto& out = saved_->terms.out_neighbours;
+    while (share_cursor_ < out.size() && push_sum_->edge_closed(share_cursor_)) ++share_cursor_;
+    if (share_cursor_ >= out.size()) return false;
+    const Share<Mass> share = push_sum_->share_to(share_cursor_, held_);
+    say(ShareMessage{saved_->terms.epoch, share.sender, out[share_cursor_], share.kappa, share.weight,
+                     share.values},
+        out[share_cursor_]);
+    return true;
+}
+
+bool NodeSession::compose_update() {
+    const Result<Update> update = client_->upload();
+    if (update_.count == 0) {
+        if (residual_.empty()) {
+            update_ = view_values(update->values);
+        } else {
+            // What rounding took from a model is not owed to the next one.
+            ErrorFeedback feedback(residual_);
+            if (saved_->terms.payload == Payload::model) feedback.clear();
+            const auto encoded = feedback.encode(update->values, saved_->terms.encoding, encoded_);
+            if (!encoded) {
+                fall_out(encoded.error());
+                return compose();
+            }
+            update_ = *encoded;
+        }
+    }
+    say(ModelUpdate{update->node, update->base_version, update->samples, update_});
+    outgoing_.envelope.incarnation = update->incarnation;
+    outgoing_.envelope.sequence = update->sequence;
+    return true;
+}
+
+void NodeSession::sent() {
+    const MessageBody& body = outgoing_.body;
+    if (std::holds_alternative<ShareMessage>(body)) {
+        ++share_cursor_;
+        return;
+    }
+    last_said_ms_ = now_ms_;
+    if (std::holds_alternative<Join>(body)) due_.join = false;
+    if (std::holds_alternative<JobAnswer>(body)) due_.answer = false;
+    if (std::holds_alternative<ModelRequest>(body)) due_.request = false;
+    if (std::holds_alternative<ModelUpdate>(body)) due_.update = false;
+    if (std::holds_alternative<Leave>(body)) due_.leave = false;
+    if (std::holds_alternative<Frozen>(body)) due_.frozen = false;
+    if (std::holds_alternative<MassReport>(body)) due_.mass = false;
+    if (std::holds_alternative<Report>(body)) {
+        due_.report = false;
+        if (phase_ == Phase::ending) phase_ = Phase::over;
+    }
+}
+
+void NodeSession::not_sent() {
+    // The newest share is all that counts, and the next wake-up makes a newer one.
+    if (std::holds_alternative<ShareMessage>(outgoing_.body)) {
+        ++share_cursor_;
+    } else {
+        blocked_until_ms_ = now_ms_ + link_retry_ms;
+    }
+}
+
+}  // namespace dunlin

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+// What arrives: messages, connections, and what they change.
+#include "transport/session/node_session.hpp"
+
+#include "transport/encoding.hpp"
+#include "transport/session/saved_job.hpp"
+
+#include <algorithm>
+
+namespace dunlin {
+
+void NodeSession::connected(std::int64_t now_ms) {
+    now_ms_ = now_ms;
+    connected_ = true;
+    joined_ = false;
+    due_.join = true;
+    blocked_until_ms_ = 0;
+}
+
+void NodeSession::disconnected() {
+    connected_ = joined_ = false;
+}
+
+Result<void> NodeSession::receive(const Message& message, std::int64_t now_ms) {
+    now_ms_ = now_ms;
+    if (const auto* welcome = std::get_if<Welcome>(&message.body)) {
+        welcomed(*welcome);
+        return {};
+    }
+    const bool direct = std::holds_alternative<ShareMessage>(message.body);
+    if (!joined_ && !direct) return fail(Code::not_joined);
+    if (std::holds_alternative<Heartbeat>(message.body) || std::holds_alternative<Refusal>(message.body) ||
+        std::holds_alternative<Peers>(message.body)) {
+        return {};  // that it came is all, for a session
+    }
+    if (const auto* offer = std::get_if<JobOffer>(&message.body)) return offered(message.envelope.job, *offer);
+    if (message.envelope.job != job() || phase_ == Phase::idle) {
+        return fail(Code::unknown_job, static_cast<std::int64_t>(message.envelope.job));
+    }
+    return in_job(message);
+}
+
+Result<void> NodeSession::in_job(const Message& message) {
+    const MessageBody& body = message.body;
+    if (const auto* model = std::get_if<Model>(&body)) return take_model(*model);
+    if (const auto* share = std::get_if<ShareMessage>(&body)) return take_share(*share);
+    if (const auto* acknowledgement = std::get_if<Acknowledgement>(&body))
+        return take_acknowledgement(*acknowledgement);
+    if (const auto* grant = std::get_if<MassGrant>(&body)) return take_grant(*grant);
+    if (const auto* still = std::get_if<Freeze>(&body)) return freeze(still->epoch);
+    if (const auto* pause = std::get_if<JobPause>(&body)) {
+        paused_ = pause->paused;
+        return {};
+    }
+    if (const auto* request = std::get_if<MassRequest>(&body)) {
+        if (phase_ != Phase::frozen || request->epoch != saved_->terms.epoch) {
+            return fail(Code::wrong_epoch, request->epoch, saved_->terms.epoch);
+        }
+        due_.mass = true;
+        dirty_ = dirty_ || saved_->sealed == 0;
+        saved_->sealed = 1;
+        return {};
+    }
+    if (const auto* presence = std::get_if<Presence>(&body)) {
+        set_reachable(presence->member, presence->reachable);
+        return {};
+    }
+    if (const auto* ended = std::get_if<JobEnd>(&body)) {
+        end(ended->reason);
+        return {};
+    }
+    return fail(Code::message_unknown, static_cast<std::int64_t>(body.index()));
+}
+
+void NodeSession::welcomed(const Welcome& welcome) {
+    joined_ = true;
+    node_ = welcome.node;
+    incarnation_ = welcome.incarnation;
+    heartbeat_ms_ = std::max<std::int64_t>(1, welcome.heartbeat_ms);
+    last_said_ms_ = now_ms_;
+    retry();
+}
+
+/// Says again what brought no answer.
+void NodeSession::retry() {
+    retry_at_ms_ = now_ms_ + settings_.retry_ms;
+    due_.request = phase_ == Phase::starting || phase_ == Phase::waiting;
+    if (phase_ == Phase::ending && client_ && !due_.report) {
+        // The last model, or after a while the one that is there.
+        report_wanted_ = report_wanted_ || final_asked_;
+        due_.request = !final_asked_;
+        final_asked_ = true;
+    }
+    due_.update = phase_ == Phase::delivering;
+    due_.leave = leaving_ && phase_ != Phase::idle && phase_ != Phase::over;
+    if (phase_ == Phase::frozen) {
+        due_.frozen = true;
+        share_cursor_ = 0;
+    }
+}
+
+Result<void> NodeSession::offered(std::uint64_t job_number, const JobOffer& offer) {
+    if (phase_ != Phase::idle && job_number == job()) {
+        if (offer.terms.epoch > saved_->terms.epoch) return next_epoch(offer);
+        if (phase_ != Phase::preparing) answer(job_number, {});
+        return {};
+    }
+    const auto refused = [&](const Error& error) {
+        answer(job_number, error);
+        return tl::unexpected<Error>(error);
+    };
+    if (phase_ != Phase::idle) return refused({Code::busy, 1, 1});
+    if (auto fit = fits(offer.terms); !fit) return refused(fit.error());
+    lay_out_work(offer.terms);
+    lay_out_state(job_number, offer.terms);
+    random_ = Stream(offer.terms.seed, offer.terms.member, Purpose::samples);
+    phase_ = Phase::preparing;
+    return {};
+}
+
+/// Nothing of the old graph is in flight: what the node holds, and was granted, is its mass on the new one.
+Result<void> NodeSession::next_epoch(const JobOffer& offer) {
+    const auto refused = [&](Code code) {
+        const Error error{code, offer.terms.epoch, saved_->terms.epoch};
+        answer(job(), error);
+        return tl::unexpected<Error>(error);
+    };
+    if (phase_ != Phase::frozen || !push_sum_) return refused(Code::wrong_epoch);
+    if (offer.grant && grant_epoch_ != offer.terms.epoch) return refused(Code::busy);
+    if (offer.terms.dimension != saved_->terms.dimension) return refused(Code::shape_mismatch);
+    if (auto fit = fits(offer.terms); !fit) return refused(fit.error().code);
+
+    hold();
+    if (offer.grant) {
+        for (std::size_t k = 0; k < held_.size(); ++k) held_[k] = add_wrapped(held_[k], grant_[k]);
+        held_weight_ = add_wrapped(held_weight_, grant_weight_);
+    }
+    const std::int64_t tick = push_sum_->tick();
+    const double owed = push_sum_->owed();
+    const Saved before = *saved_;
+    std::copy_n(steps_.begin(), steps_.size(), grant_.begin());  // the sums move with the state
+    const std::size_t sums = steps_.size();
+    lay_out_state(before.job, offer.terms);
+    std::copy_n(grant_.begin(), std::min(sums, steps_.size()), steps_.begin());
+    saved_->updates = before.updates;
+    saved_->random_epoch = before.random_epoch;
+    saved_->started = 1;
+    Arena arena(machine_);
+    auto made = ParsPush<>::carry_over(push_sum_settings(), held_, held_weight_, tick, owed, arena);
+    if (!made) {
+        fall_out(made.error());
+        return tl::unexpected(made.error());
+    }
+    push_sum_.emplace(std::move(*made));
+    grant_epoch_ = 0;
+    dirty_ = true;
+    unstored_ = settings_.store_every;  // before anything else is said
+    due_ = {};
+    answer(job(), {});
+    phase_ = Phase::learning;
+    return {};
+}
+
+/// x and y, with what was taken in.
+void NodeSession::hold() {
+    std::fill(held_.begin(), held_.end(), Mass{0});
+    held_weight_ = 0;
+    push_sum_->add_held(held_, held_weight_);
+}
+
+Result<void> NodeSession::take_model(const Model& model) {
+    const bool last = phase_ == Phase::ending && client_;
+    if (phase_ != Phase::starting && phase_ != Phase::waiting && !last) return {};  // came twice
+    if (model.values.count != saved_->terms.dimension) {
+        return fail(Code::shape_mismatch, model.values.count, saved_->terms.dimension);
+    }
+    if (auto decoded = decode(model.values, estimate_); !decoded) return decoded;
+    if (serverless(saved_->terms)) {
+        if (auto made = make_push_sum(estimate_); !made) {
+            fall_out(made.error());
+            return made;
+        }
+        base_ms_ = now_ms_;
+        base_tick_ = next_wake_ = 0;
+        unstored_ = settings_.store_every;
+    } else {
+        if (!client_) {
+            if (auto made = make_client(incarnation_); !made) {
+                fall_out(made.error());
+                return made;
+            }
+            saved_->incarnation = incarnation_;
+        }
+        if (auto taken = client_->download(estimate_, model.version); !taken) return taken;
+    }
+    saved_->started = 1;
+    due_.request = false;
+    report_wanted_ = last || report_due();
+    if (!last) phase_ = Phase::learning;
+    return {};
+}
+
+Result<void> NodeSession::take_acknowledgement(const Acknowledgement& acknowledgement) {
+    if (phase_ != Phase::delivering || acknowledgement.sequence != client_->upload()->sequence) return {};
+    const Code code = acknowledgement.refusal.code;
+    if (!acknowledgement.applied && (code == Code::busy || code == Code::not_durable)) {
+        due_.update = false;
+        retry_at_ms_ = now_ms_ + std::min<std::int64_t>(settings_.retry_ms, 250);
+        return {};
+    }
+    due_.update = false;
+    phase_ = Phase::waiting;
+    retry_at_ms_ = now_ms_ + settings_.retry_ms;
+    // One that was refused as stale, say, will not be followed by a model of itself.
+    due_.request = !acknowledgement.applied;
+    return {};
+}
+
+Result<void> NodeSession::take_share(const ShareMessage& share) {
+    if (share.epoch != saved_->terms.epoch) return fail(Code::wrong_epoch, share.epoch, saved_->terms.epoch);
+    if (share.to != saved_->terms.member || !push_sum_) return fail(Code::unknown_sender, share.from);
+    if (saved_->sealed != 0) return {};
+    const auto receipt = push_sum_->receive(
+        {.sender = share.from, .kappa = share.tick, .values = share.values, .weight = share.weight});
+    if (!receipt) return tl::unexpected(receipt.error());
+    if (*receipt == Receipt::stale) return {};
+    dirty_ = true;
+    due_.frozen = phase_ == Phase::frozen;
+    if (share.tick > tick_now()) {
+        base_tick_ = share.tick;
+        base_ms_ = now_ms_;
+    }
+    return {};
+}
+
+Result<void> NodeSession::take_grant(const MassGrant& grant) {
+    if (grant.values.size() != grant_.size()) {
+        return fail(Code::shape_mismatch, static_cast<std::int64_t>(grant.values.size()),
+                    static_cast<std::int64_t>(grant_.size()));
+    }
+    std::copy(grant.values.begin(), grant.values.end(), grant_.begin());
+    grant_weight_ = grant.weight;
+    grant_epoch_ = grant.epoch;
+    return {};
+}
+
+Result<void> NodeSession::freeze(std::uint32_t epoch) {
+    if (epoch != saved_->terms.epoch || !push_sum_) return fail(Code::wrong_epoch, epoch, saved_->terms.epoch);
+    if (phase_ == Phase::learning) {
+        phase_ = Phase::frozen;
+        saved_->frozen = 1;
+        dirty_ = true;
+        report_wanted_ = false;
+    }
+    if (phase_ == Phase::frozen) retry();
+    return {};
+}
+
+void NodeSession::set_reachable(std::uint32_t member, bool reachable) {
+    if (!push_sum_ || !settings_.edges_close) return;
+    const auto& out = saved_->terms.out_neighbours;
+    const auto found = std::lower_bound(out.begin(), out.end(), member);
+    if (found == out.end() || *found != member) return;
+    const auto edge = static_cast<std::uint32_t>(found - out.begin());
+    reachable ? push_sum_->open_edge(edge) : push_sum_->close_edge(edge);
+}
+
+void NodeSession::end(JobEndReason reason) {
+    if (phase_ == Phase::ending || phase_ == Phase::over) return;
+    end_reason_ = reason;
+    due_ = {};
+    const bool measures = (client_ || push_sum_) && phase_ != Phase::preparing && reason != JobEndReason::removed;
+    phase_ = measures ? Phase::ending : Phase::over;
+    report_wanted_ = measures && push_sum_;
+    retry();
+}
+
+/// Accepts a job (no code) or refuses it.
+void NodeSession::answer(std::uint64_t job, const Error& refusal) {
+    answered_job_ = job;
+    answer_ = {refusal.code == Code{}, refusal};
+    due_.answer = true;
+}
+
+/// The node cannot go on: it says why.
+void NodeSession::fall_out(const Error& error) {
+    due_ = {};
+    answer(job(), error);
+    end_reason_ = JobEndReason::failed;
+    phase_ = Phase::over;
+}
+
+}  // namespace dunlin

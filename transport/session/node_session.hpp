@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/aggregate/federated_client.hpp"
+#include "core/aggregate/pars_push.hpp"
+#include "core/random.hpp"
+#include "transport/messages.hpp"
+
+#include <array>
+#include <optional>
+
+namespace dunlin {
+
+/// What whoever drives a session is to do next.
+enum class Duty : std::uint8_t {
+    wait,     ///< nothing until wake_at_ms(), or until something arrives
+    send,     ///< message() to recipient(); then sent() or not_sent()
+    store,    ///< state(), durably; then stored() or store_failed()
+    prepare,  ///< set the task of terms() up; then prepared() or refuse()
+    learn,    ///< a gradient at parameters() into gradient(), with random(); then learned()
+    report,   ///< measure the model; then reported()
+    finish    ///< the job is over: forget what was stored; then finished()
+};
+
+struct SessionSettings {
+    std::string_view name, software, endpoint;  ///< of Join; must live as long as the session
+    /// For one job at a time, aligned to Arena::alignment: terms, machine and work space.
+    std::span<std::byte> memory;
+    /// Federated: updates, push-sum: wake-ups between two stores, at least 1. What a power cut costs: as many
+    /// updates of learning; in push-sum shares leave only after a store, so that news travel that much slower.
+    std::uint32_t store_every = 1;
+    /// Keep what a dead neighbour would be given; takes d masses for each out-neighbour.
+    bool edges_close = true;
+    std::uint32_t retry_ms = 5000;  ///< until what brought no answer is said again
+};
+
+/// A node's side of every conversation: it joins, takes jobs, learns, delivers, survives restarts and leaves. A
+/// state machine without I/O: it is fed messages and the time of a monotonic clock, and says what to do next. The
+/// same on a Linux board and on a microcontroller.
+///
+///     while (running) switch (session.next(now_ms())) {
+///         case Duty::send: link.send(session.message()) ? session.sent() : session.not_sent(); break;
+///         case Duty::learn: learner.gradient(session.parameters(), session.random(), session.gradient()); ...
+///         case Duty::wait: link.wait(session.wake_at_ms()); ...
+///
+/// State is durable before a message that depends on it leaves (invariant 4): `next` asks for a store first.
+///
+/// The round t of push-sum is the job's tick: ms of the clock handed in over tick_ms, never below the last wake-up
+/// and raised to the largest t received.
+class NodeSession {
+public:
+    /// Most metrics of one report that are sent.
+    static constexpr std::size_t metric_limit = 8;
+
+    /// Bytes of memory that a job takes.
+    static std::size_t bytes(const JobTerms& terms, bool edges_close);
+
+    explicit NodeSession(const SessionSettings& settings) : settings_(settings) {}
+
+    /// Goes on with a job from a state that was stored, before anything else. Errors: state_size, state_mismatch,
+    /// job_too_large, and what the terms in it get wrong.
+    Result<void> resume(std::span<const std::byte> saved);
+
+    void connected(std::int64_t now_ms);
+    void disconnected();
+    /// A message of the coordinator or of a member. Errors: those with which it is refused; a Refusal is on its way
+    /// where the sender should know.
+    Result<void> receive(const Message& message, std::int64_t now_ms);
+
+    Duty next(std::int64_t now_ms);
+    std::int64_t wake_at_ms() const { return wake_at_ms_; }
+
+    const Message& message() const { return outgoing_; }
+    /// coordinator_number, or a member.
+    std::uint32_t recipient() const { return recipient_; }
+    void sent();
+    /// The link could not take it.
+    void not_sent();
+
+    /// Of the job that the node is in, or is offered.
+    const JobTerms& terms() const;
+    std::uint64_t job() const;  ///< 0: none
+    void prepared();
+    void refuse(const Error& error);
+
+    /// Where the next gradient is to be taken; also the model that reports are about.
+    ConstVector<float> parameters();
+    Stream& random() { return random_; }
+    Vector<float> gradient() { return gradient_; }
+    /// Takes the step. Errors: not_finite, mass_overflow: the node has diverged, says so and leaves the job.
+    Result<void> learned(std::int64_t now_ms);
+
+    std::span<const std::byte> state() const { return state_; }
+    void stored();
+    /// Nothing that depends on the state leaves until a later attempt succeeds.
+    void store_failed(std::int64_t now_ms);
+
+    /// Names must live until the report was sent; more than metric_limit are cut off.
+    void reported(std::span<const Metric> metrics);
+    bool final_report() const { return phase_ == Phase::ending; }
+
+    JobEndReason end_reason() const { return end_reason_; }
+    void finished();
+
+    /// Asks to be taken out of the job. Push-sum: mass is handed over; until JobEnd the session goes on.
+    void leave() { leaving_ = true; }
+    bool joined() const { return joined_; }
+    std::uint32_t node() const { return node_; }
+
+    /// Of the running job: push-sum's last wake-up, -1 for none; federated updates delivered, or wake-ups.
+    std::int64_t tick() const { return push_sum_ ? push_sum_->tick() : -1; }
+    std::uint64_t updates() const;
+    const ParsPush<>* push_sum() const { return push_sum_ ? &*push_sum_ : nullptr; }
+    /// The sum of all steps, modulo 2^64; empty without the job's audit.
+    std::span<const Mass> steps() const { return steps_; }
+
+private:
+    enum class Phase : std::uint8_t {
+        idle,
+        preparing,   ///< an offer, or a state gone on with, that the driver has no task for yet
+        starting,    ///< waits for the first parameters
+        learning,    ///< federated: local steps; push-sum: awake
+        delivering,  ///< federated: an update without its acknowledgement
+        waiting,     ///< federated: for the next model
+        frozen,      ///< push-sum, between epochs
+        ending,      ///< the final model, then the final report
+        over
+    };
+
+    struct Saved;
+
+    /// What is still to be said to the coordinator.
+    struct Due {
+        bool join = false, answer = false, request = false, update = false;
+        bool report = false, leave = false, frozen = false, mass = false;
+    };
+
+    static std::size_t state_bytes(const JobTerms& terms, bool edges_close);
+    Result<void> fits(const JobTerms& terms) const;
+    void lay_out_work(const JobTerms& terms);
+    void lay_out_state(std::uint64_t job, const JobTerms& terms);
+    ParsPushSettings push_sum_settings() const;
+    Result<void> make_client(std::uint32_t incarnation);
+    Result<void> make_push_sum(ConstVector<float> first);
+    Result<void> resume_machine(std::span<const std::byte> stored, bool current);
+    void drop_job();
+    void hold();
+
+    Result<void> in_job(const Message& message);
+    Result<void> offered(std::uint64_t job, const JobOffer& offer);
+    Result<void> next_epoch(const JobOffer& offer);
+    Result<void> take_model(const Model& model);
+    Result<void> take_acknowledgement(const Acknowledgement& acknowledgement);
+    Result<void> take_share(const ShareMessage& share);
+    Result<void> take_grant(const MassGrant& grant);
+    Result<void> freeze(std::uint32_t epoch);
+    void welcomed(const Welcome& welcome);
+    void set_reachable(std::uint32_t member, bool reachable);
+    void answer(std::uint64_t job, const Error& refusal);
+    void end(JobEndReason reason);
+    void fall_out(const Error& error);
+
+    void retry();
+    bool may_learn();
+    void deliver();
+    Result<void> wake(ConstVector<float> gradient);
+    bool report_due() const;
+    bool store_wanted() const;
+    bool compose();
+    bool compose_share();
+    bool compose_update();
+    void say(MessageBody body, std::uint32_t recipient = coordinator_number);
+    std::int64_t tick_now() const;
+    bool stale() const { return unstored_ > 0 || dirty_; }
+
+    SessionSettings settings_;
+    std::int64_t now_ms_ = 0, wake_at_ms_ = 0;
+
+    // the connection
+    bool connected_ = false, joined_ = false;
+    std::uint32_t node_ = coordinator_number, incarnation_ = 0;
+    std::int64_t heartbeat_ms_ = 1000, last_said_ms_ = 0, blocked_until_ms_ = 0;
+
+    // the job
+    Phase phase_ = Phase::idle;
+    bool resumed_ = false, paused_ = false, leaving_ = false;
+    JobEndReason end_reason_ = JobEndReason::finished;
+    std::span<std::byte> state_, machine_;
+    Saved* saved_ = nullptr;
+    std::optional<FederatedClient> client_;
+    std::optional<ParsPush<>> push_sum_;
+    Stream random_;
+    std::span<float> gradient_, estimate_, residual_;
+    std::span<std::byte> encoded_;
+    std::span<Mass> steps_;
+    std::span<Mass> held_, grant_;  ///< work space of d masses: shares, reports, carrying over; mass granted
+    std::span<std::int64_t> heard_;
+    std::uint32_t grant_epoch_ = 0;
+    Mass grant_weight_ = 0, held_weight_ = 0;
+    std::int64_t base_ms_ = 0, base_tick_ = 0, next_wake_ = 0, stored_tick_ = -1;
+    std::uint32_t share_cursor_ = 0;  ///< the next out-edge to tell; out-degree: all are told
+    std::uint32_t unstored_ = 0;      ///< updates or wake-ups since the last store
+    bool dirty_ = false;              ///< something else changed since then
+    std::int64_t retry_at_ms_ = 0, store_again_ms_ = 0;
+    std::uint32_t since_report_ = 0;
+    bool report_wanted_ = false, final_asked_ = false;
+
+    // what is to be said
+    Due due_{};
+    JobAnswer answer_{};
+    std::uint64_t answered_job_ = 0;
+    EncodedValues update_{};  ///< the encoded one that waits for its acknowledgement
+    std::array<Metric, metric_limit> metrics_{};
+    std::size_t metric_count_ = 0;
+    Message outgoing_{};
+    std::uint32_t recipient_ = coordinator_number;
+};
+
+}  // namespace dunlin

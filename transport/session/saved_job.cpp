@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/session/saved_job.hpp"
+
+#include "transport/encoding.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace dunlin {
+namespace {
+
+constexpr std::uint64_t state_magic = 0x31454444'4e4c5544;  // "DULNDDE1"
+
+std::size_t padded(std::size_t bytes) {
+    return Arena::bytes<std::byte>(bytes);
+}
+
+/// Numbers that are rounded on the wire: encoded once, and what rounding took away.
+std::size_t rounded(const JobTerms& terms) {
+    return !serverless(terms) && terms.encoding != Encoding::float32 ? terms.dimension : 0;
+}
+
+/// Of what lives only as long as the job runs: gradient, estimate and, without a server, masses.
+std::size_t work_bytes(const JobTerms& terms) {
+    const std::size_t masses = serverless(terms) ? terms.dimension : 0;
+    return 2 * Arena::bytes<float>(terms.dimension) + 2 * Arena::bytes<Mass>(masses) +
+           padded(encoded_bytes(terms.encoding, rounded(terms))) + Arena::bytes<float>(rounded(terms));
+}
+
+std::size_t machine_bytes(const JobTerms& terms, bool edges_close) {
+    if (!serverless(terms)) return FederatedClient::memory(terms.dimension);
+    return ParsPush<>::memory(terms.dimension, terms.in_neighbours.size(),
+                              edges_close ? terms.out_neighbours.size() : 0);
+}
+
+std::size_t step_sums(const JobTerms& terms) {
+    return serverless(terms) && terms.audit ? terms.dimension : 0;
+}
+
+template <class T>
+std::span<const T> copied(std::span<const T> from, Arena& arena) {
+    const std::span<T> to = arena.take<T>(from.size());
+    std::copy(from.begin(), from.end(), to.begin());
+    return to;
+}
+
+}  // namespace
+
+std::size_t NodeSession::state_bytes(const JobTerms& terms, bool edges_close) {
+    return Arena::bytes<Saved>(1) + Arena::bytes<std::uint32_t>(terms.in_neighbours.size()) +
+           Arena::bytes<std::uint32_t>(terms.out_neighbours.size()) + padded(terms.experiment.size()) +
+           Arena::bytes<Mass>(step_sums(terms)) + machine_bytes(terms, edges_close);
+}
+
+std::size_t NodeSession::bytes(const JobTerms& terms, bool edges_close) {
+    const std::size_t lists = Arena::bytes<std::int64_t>(terms.in_neighbours.size());
+    return work_bytes(terms) + state_bytes(terms, edges_close) + lists;
+}
+
+std::uint64_t NodeSession::job() const {
+    return saved_ != nullptr ? saved_->job : 0;
+}
+std::uint64_t NodeSession::updates() const {
+    return saved_ != nullptr ? saved_->updates : 0;
+}
+const JobTerms& NodeSession::terms() const {
+    return saved_->terms;
+}
+
+// memory
+
+Result<void> NodeSession::fits(const JobTerms& terms) const {
+    if (terms.dimension == 0 || terms.dimension > WireLimits::values) {
+        return fail(Code::message_too_long, terms.dimension, WireLimits::values);
+    }
+    const std::size_t needed = bytes(terms, settings_.edges_close);
+    if (needed > settings_.memory.size()) {
+        return fail(Code::job_too_large, static_cast<std::int64_t>(needed),
+                    static_cast<std::int64_t>(settings_.memory.size()));
+    }
+    return {};
+}
+
+/// Work space first, which stays where it is when a new epoch changes the size of all that follows.
+void NodeSession::lay_out_work(const JobTerms& terms) {
+    Arena arena(settings_.memory);
+    gradient_ = arena.take<float>(terms.dimension);
+    estimate_ = arena.take<float>(terms.dimension);
+    held_ = arena.take<Mass>(serverless(terms) ? terms.dimension : 0);
+    grant_ = arena.take<Mass>(serverless(terms) ? terms.dimension : 0);
+    encoded_ = arena.take<std::byte>(encoded_bytes(terms.encoding, rounded(terms)));
+    residual_ = arena.take<float>(rounded(terms));
+    grant_epoch_ = 0;
+}
+
+void NodeSession::lay_out_state(std::uint64_t job, const JobTerms& terms) {
+    Arena arena(settings_.memory.subspan(work_bytes(terms)));
+    const std::size_t size = state_bytes(terms, settings_.edges_close);
+    state_ = arena.take<std::byte>(size);
+    heard_ = arena.take<std::int64_t>(terms.in_neighbours.size());
+    Arena block(state_);
+    saved_ = block.take<Saved>(1).data();
+    *saved_ = {.magic = state_magic,
+               .bytes = size,
+               .job = job,
+               .updates = 0,
+               .incarnation = incarnation_,
+               .random_epoch = 0,
+               .in_count = static_cast<std::uint32_t>(terms.in_neighbours.size()),
+               .out_count = static_cast<std::uint32_t>(terms.out_neighbours.size()),
+               .text_size = static_cast<std::uint32_t>(terms.experiment.size()),
+               .started = 0,
+               .frozen = 0,
+               .sealed = 0,
+               .current = settings_.store_every == 1,
+               .terms = terms};
+    saved_->terms.in_neighbours = copied(terms.in_neighbours, block);
+    saved_->terms.out_neighbours = copied(terms.out_neighbours, block);
+    const auto text = copied(std::span<const char>(terms.experiment), block);
+    saved_->terms.experiment = {text.data(), text.size()};
+    steps_ = block.take<Mass>(step_sums(terms));
+    machine_ = block.take<std::byte>(machine_bytes(terms, settings_.edges_close));
+}
+
+ParsPushSettings NodeSession::push_sum_settings() const {
+    const JobTerms& t = saved_->terms;
+    return {.network = {.node = t.member,
+                        .nodes = t.members,
+                        .dimension = t.dimension,
+                        .in_neighbours = t.in_neighbours,
+                        .out_degree = static_cast<std::uint32_t>(t.out_neighbours.size()),
+                        .format = t.format,
+                        .largest_value = t.largest_value,
+                        .weight_floor = t.weight_floor,
+                        .edges_close = settings_.edges_close},
+            .theta = t.theta};
+}
+
+Result<void> NodeSession::make_client(std::uint32_t incarnation) {
+    const JobTerms& t = saved_->terms;
+    Arena arena(machine_);
+    auto made = FederatedClient::make({.node = t.member,
+                                       .incarnation = incarnation,
+                                       .dimension = t.dimension,
+                                       .local_steps = t.local_steps,
+                                       .local_rate = t.local_rate,
+                                       .prox_weight = t.fedprox_weight,
+                                       .samples = t.samples,
+                                       .payload = t.payload},
+                                      arena);
+    if (!made) return tl::unexpected(made.error());
+    client_.emplace(std::move(*made));
+    return {};
+}
+
+Result<void> NodeSession::make_push_sum(ConstVector<float> first) {
+    Arena arena(machine_);
+    auto made = ParsPush<>::make(push_sum_settings(), first, arena);
+    if (!made) return tl::unexpected(made.error());
+    push_sum_.emplace(std::move(*made));
+    return {};
+}
+
+Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
+    Saved front;
+    if (bytes.size() < sizeof front) {
+        return fail(Code::state_size, static_cast<std::int64_t>(bytes.size()), sizeof front);
+    }
+    std::memcpy(&front, bytes.data(), sizeof front);
+    if (front.magic != state_magic) return fail(Code::state_mismatch, 0);
+    const auto mismatch = [&] {
+        return fail(Code::state_size, static_cast<std::int64_t>(bytes.size()),
+                    static_cast<std::int64_t>(front.bytes));
+    };
+    if (front.bytes != bytes.size() || front.in_count > WireLimits::neighbours ||
+        front.out_count > WireLimits::neighbours || front.text_size > WireLimits::text_bytes) {
+        return mismatch();
+    }
+    std::size_t at = Arena::bytes<Saved>(1);
+    const std::size_t lists = Arena::bytes<std::uint32_t>(front.in_count) +
+                              Arena::bytes<std::uint32_t>(front.out_count) + padded(front.text_size);
+    if (at + lists > bytes.size()) return mismatch();
+    const auto list = [&](std::uint32_t count) {
+        const std::span<const std::uint32_t> numbers(reinterpret_cast<const std::uint32_t*>(bytes.data() + at),
+                                                     count);
+        at += Arena::bytes<std::uint32_t>(count);
+        return numbers;
+    };
+    front.terms.in_neighbours = list(front.in_count);
+    front.terms.out_neighbours = list(front.out_count);
+    front.terms.experiment = {reinterpret_cast<const char*>(bytes.data() + at), front.text_size};
+    if (auto fit = fits(front.terms); !fit) return fit;
+    if (state_bytes(front.terms, settings_.edges_close) != bytes.size()) return mismatch();
+
+    lay_out_work(front.terms);
+    lay_out_state(front.job, front.terms);
+    saved_->updates = front.updates;
+    saved_->random_epoch = front.random_epoch;
+    saved_->started = front.started;
+    saved_->frozen = front.frozen;
+    saved_->sealed = front.sealed;
+    saved_->incarnation = front.incarnation;
+    const std::span<const std::byte> machine = bytes.last(machine_.size());
+    const auto steps = bytes.first(bytes.size() - machine_.size()).last(Arena::bytes<Mass>(steps_.size()));
+    std::memcpy(steps_.data(), steps.data(), steps_.size_bytes());
+    if (auto restored = resume_machine(machine, front.current != 0); !restored) {
+        drop_job();
+        return restored;
+    }
+    phase_ = Phase::preparing;
+    resumed_ = true;
+    return {};
+}
+
+/// Without a server the machine is all there is. With one, a state that is not the latest is of no use: what was
+/// delivered since then is not in it, so the node begins a new incarnation with the next model.
+Result<void> NodeSession::resume_machine(std::span<const std::byte> stored, bool current) {
+    random_ = Stream(saved_->terms.seed, saved_->terms.member, Purpose::samples);
+    random_.seek_epoch(saved_->random_epoch);
+    if (saved_->started == 0) return {};
+    if (serverless(saved_->terms)) {
+        if (auto made = make_push_sum(estimate_); !made) return made;
+        if (auto restored = push_sum_->restore(stored); !restored) return restored;
+        stored_tick_ = push_sum_->tick();
+        return {};
+    }
+    if (!current) return {};
+    incarnation_ = saved_->incarnation;
+    if (auto made = make_client(incarnation_); !made) return made;
+    return client_->restore(stored);
+}
+
+void NodeSession::drop_job() {
+    client_.reset();
+    push_sum_.reset();
+    saved_ = nullptr;
+    state_ = {};
+    steps_ = {};
+    phase_ = Phase::idle;
+    paused_ = resumed_ = dirty_ = report_wanted_ = final_asked_ = false;
+    unstored_ = since_report_ = share_cursor_ = 0;
+    stored_tick_ = -1;
+    const bool join = due_.join;
+    due_ = {};
+    due_.join = join;
+}
+
+}  // namespace dunlin
