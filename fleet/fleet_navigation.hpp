@@ -59,12 +59,12 @@ struct FleetNavigationSettings {
 
     FleetNavigationMethod method = FleetNavigationMethod::pars_push;
     int rounds = 600;
-    int settling_rounds = 300;         ///< after them, in which nodes learn no more and only agree
-    float interpolation = 0.05f;       ///< eta lambda of one round at the start
-    float step_offset = 0.0f;          ///< t0: the step of round t is t0 / (t + t0) of that; 0: constant
-    int local_steps = 1;               ///< Q, with a server
-    float local_interpolation = 0.5f;  ///< eta lambda of a local step
-    float server_rate = 0.2f;          ///< beta
+    int settling_rounds = 300;          ///< after them, in which nodes learn no more and only agree
+    float interpolation = 0.05f;        ///< eta lambda of one round at the start
+    float step_offset = 0.0f;           ///< t0: the step of round t is t0 / (t + t0) of that; 0: constant
+    int local_steps = 1;                ///< Q, with a server
+    float local_interpolation = 0.15f;  ///< eta lambda of a local step
+    float server_rate = 0.2f;           ///< beta
     int fraction_bits = 48;
     float largest_value = 1000.0f;
     float weight_floor = 0.01f;
