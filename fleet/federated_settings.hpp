@@ -4,6 +4,7 @@
 #include "core/adapt/maml.hpp"
 #include "core/adapt/moreau_envelope.hpp"
 #include "core/adapt/objective.hpp"
+#include "fleet/jobs/deployment.hpp"
 #include "fleet/settings.hpp"
 
 #include <cstdint>
@@ -77,6 +78,8 @@ struct FederatedSettings {
 
     int batch = 20;
     int evaluations = 40;  ///< over the clock
+
+    Deployment deployment;
 
     Objective objective() const;
     /// Synchronous rounds?

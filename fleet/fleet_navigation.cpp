@@ -294,6 +294,7 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("report.adaptations", s.adaptations, "adaptations that an evaluation takes the mean of",
              Range{1, 100});
     list.add("report.centralised", s.centralised, "train in one process too, for as many environment steps");
+    add_deployment_settings(list, s.deployment);
     return list;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fleet/gossip_fleet.hpp"
+#include "fleet/jobs/deployment.hpp"
 #include "fleet/navigation.hpp"
 #include "fleet/problem.hpp"
 #include "fleet/settings.hpp"
@@ -72,6 +73,8 @@ struct FleetNavigationSettings {
     int evaluate_every = 50;
     int adaptations = 10;     ///< that an evaluation takes the mean of
     bool centralised = true;  ///< also train in one process, for as many environment steps
+
+    Deployment deployment;
 };
 
 /// The list of these settings, for files, --set and help.

@@ -3,6 +3,7 @@
 
 #include "apps/dunlin/experiments.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "fleet/jobs/experiments.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -32,15 +33,7 @@ std::span<const Kind> kinds() {
 }
 
 Outcome<const Kind*> kind_of(std::string_view toml, std::string_view where) {
-    std::string name = "navigation";
-    for (std::string_view rest = toml; !rest.empty();) {
-        const std::string_view line = rest.substr(0, rest.find('\n'));
-        rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-        if (line.starts_with("[")) break;  // `kind` stands before the first section
-        if (!line.starts_with("kind")) continue;
-        const std::size_t open = line.find('"'), close = line.find('"', open + 1);
-        if (close != std::string_view::npos) name = line.substr(open + 1, close - open - 1);
-    }
+    const std::string name = experiment_kind(toml);
     std::vector<std::string_view> names;
     for (const Kind& kind : all) {
         if (kind.name == name) return &kind;

@@ -60,4 +60,8 @@ struct JobPlan {
     }
 };
 
+/// Plans an experiment, a document as `dunlin train --config` takes it, for so many members. Errors: a kind that
+/// real nodes cannot run yet, settings that are wrong or do not fit the members, the experiment's data.
+Outcome<JobPlan> plan_job(std::string_view toml, std::string_view where, std::uint32_t members);
+
 }  // namespace dunlin

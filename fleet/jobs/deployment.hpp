@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/settings.hpp"
+#include "transport/messages.hpp"
+
+namespace dunlin {
+
+/// What an experiment says about running on real nodes; a simulation does not look at it.
+struct Deployment {
+    int updates = 100;  ///< with a server: of each node, on average; ready-made navigation says it by its rounds
+    int tick_ms = 20;   ///< without one: a round t
+    int report_every = 0;
+    int seconds = 0;  ///< most that a job runs; 0: as long as it takes
+    int removal_s = 0;
+    bool audit = false;
+    Encoding encoding = Encoding::float32;
+};
+
+/// Adds the section [fleet].
+void add_deployment_settings(Settings& list, Deployment& deployment);
+
+}  // namespace dunlin

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/jobs/experiments.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+Settings settings_of(FleetNavigationSettings& settings) {
+    return fleet_navigation_settings(settings);
+}
+Settings settings_of(ClassificationSettings& settings) {
+    return classification_settings(settings);
+}
+Settings settings_of(RankingSettings& settings) {
+    return ranking_settings(settings);
+}
+
+template <class Kind>
+Outcome<DeployedSettings> read(std::string_view toml, std::string_view where) {
+    Kind settings;
+    if (auto done = settings_of(settings).read(toml, where); !done) return tl::unexpected(done.error());
+    return settings;
+}
+
+}  // namespace
+
+std::string experiment_kind(std::string_view toml) {
+    std::string name = "navigation";
+    for (std::string_view rest = toml; !rest.empty();) {
+        const std::string_view line = rest.substr(0, rest.find('\n'));
+        rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+        if (line.starts_with("[")) break;
+        if (!line.starts_with("kind")) continue;
+        const std::size_t open = line.find('"'), close = line.find('"', open + 1);
+        if (close != std::string_view::npos) name = line.substr(open + 1, close - open - 1);
+    }
+    return name;
+}
+
+Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view where) {
+    const std::string kind = experiment_kind(toml);
+    if (kind == "fleet-navigation") return read<FleetNavigationSettings>(toml, where);
+    if (kind == "classification") return read<ClassificationSettings>(toml, where);
+    if (kind == "ranking") return read<RankingSettings>(toml, where);
+    return problem(
+        fmt::format("{}: kind = \"{}\": real nodes run fleet-navigation, classification and ranking; "
+                    "`dunlin train` runs the others here",
+                    where, kind));
+}
+
+std::string write_deployed(DeployedSettings& settings) {
+    return std::visit([](auto& of_kind) { return settings_of(of_kind).write(); }, settings);
+}
+
+Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ClassificationSettings& settings) {
+    return make_classification_problem(settings, 1);
+}
+Outcome<std::unique_ptr<FederatedProblem>> make_problem(const RankingSettings& settings) {
+    return make_ranking_problem(settings, 1);
+}
+
+}  // namespace dunlin

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/classification_fleet.hpp"
+#include "fleet/fleet_navigation.hpp"
+#include "fleet/ranking_fleet.hpp"
+
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace dunlin {
+
+/// What an experiment's document says its kind is: the line `kind = "..."` before the first section; "navigation"
+/// without one.
+std::string experiment_kind(std::string_view toml);
+
+/// The experiments that real nodes can run.
+using DeployedSettings = std::variant<FleetNavigationSettings, ClassificationSettings, RankingSettings>;
+
+/// Reads a document over the defaults of its kind. Errors: another kind; the settings'. `where` names it in errors.
+Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view where);
+
+/// The document that says all settings.
+std::string write_deployed(DeployedSettings& settings);
+
+/// With a server: what the nodes learn, for one caller at a time.
+Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ClassificationSettings& settings);
+Outcome<std::unique_ptr<FederatedProblem>> make_problem(const RankingSettings& settings);
+
+}  // namespace dunlin

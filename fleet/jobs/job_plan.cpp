@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/jobs/job_plan.hpp"
+
+#include "fleet/jobs/experiments.hpp"
+#include "fleet/navigation_nodes.hpp"
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+void deploy(JobPlan& plan, const Deployment& d) {
+    plan.terms.report_every = static_cast<std::uint32_t>(d.report_every);
+    plan.terms.tick_ms = static_cast<std::uint32_t>(d.tick_ms);
+    plan.terms.audit = d.audit;
+    plan.terms.encoding = d.encoding;
+    plan.budget.seconds = static_cast<std::uint64_t>(d.seconds);
+    plan.removal_ms = static_cast<std::uint32_t>(d.removal_s) * 1000;
+}
+
+/// The server's side of a federated method, and the clients' settings that go with it.
+Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
+    if (s.baseline()) {
+        return problem(
+            fmt::format("federated.method = \"{}\" has no fleet; `dunlin train` runs it", name_of(s.method)));
+    }
+    if (auto fit = s.check(); !fit) return fit;
+    JobTerms& terms = plan.terms;
+    terms.aggregation = Aggregation::federated;
+    terms.objective = s.objective();
+    terms.moreau = s.moreau;
+    terms.maml = s.maml;
+    terms.local_steps = static_cast<std::uint32_t>(s.local_steps);
+    terms.local_rate = s.rate();
+    terms.fedprox_weight = s.method == FederatedMethod::fedprox ? s.fedprox_weight : 0.0f;
+    terms.payload = s.method == FederatedMethod::fedasync ? Payload::model : Payload::difference;
+    if (s.staleness_limit > 0) plan.server.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
+    plan.server.concurrency = s.clock.concurrency;
+    if (s.rounds()) {
+        plan.server.rule = FedAvgRule{s.round_rate};
+    } else if (s.method == FederatedMethod::fedasync) {
+        plan.server.rule = FedAsyncRule{s.mixing, s.staleness_exponent};
+    } else if (s.method == FederatedMethod::fedbuff) {
+        plan.server.rule =
+            FedBuffRule{s.round_rate, static_cast<std::uint32_t>(s.buffer_size), s.staleness_exponent};
+    } else {
+        plan.server.rule = PersaflRule{s.server_rate};
+    }
+    return {};
+}
+
+Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
+    if (s.method == FleetNavigationMethod::stochastic_gradient_push || s.method == FleetNavigationMethod::dpsgd) {
+        return problem(
+            "method.name: real nodes run pars-push and persafl-me; the others need links that lose nothing");
+    }
+    s.nodes = static_cast<int>(plan.terms.members);
+    auto nodes = NavigationNodes::make(s, 1);
+    if (!nodes) return tl::unexpected(nodes.error());
+    plan.name = s.experiment;
+    plan.terms.seed = s.seed;
+    plan.first = (*nodes)->first_parameters();
+    deploy(plan, s.deployment);
+    if (s.method == FleetNavigationMethod::persafl_me) {
+        plan.budget.updates = static_cast<std::uint64_t>(s.rounds) * plan.terms.members;
+        return serve(plan, federated_settings(s));
+    }
+    const GossipSettings gossip = gossip_settings(s);
+    JobTerms& terms = plan.terms;
+    terms.aggregation = Aggregation::push_sum;
+    terms.objective = Objective::moreau;
+    terms.moreau = s.inner;
+    terms.theta = gossip.theta;
+    terms.format = gossip.format;
+    terms.largest_value = gossip.largest_value;
+    terms.weight_floor = gossip.weight_floor;
+    terms.learn_until = s.rounds;
+    plan.budget.rounds = static_cast<std::uint64_t>(s.rounds) + static_cast<std::uint64_t>(s.settling_rounds);
+    plan.graph = graph_recipe(s);
+    return {};
+}
+
+template <class Kind>
+Outcome<void> fill(JobPlan& plan, Kind& s) {
+    auto made = make_problem(s);
+    if (!made) return tl::unexpected(made.error());
+    const FederatedProblem& data = **made;
+    if (plan.terms.members > data.nodes()) {
+        return problem(
+            fmt::format("{} nodes for an experiment that has data for {}", plan.terms.members, data.nodes()));
+    }
+    plan.name = s.experiment;
+    plan.terms.seed = s.seed;
+    plan.first.resize(data.dimension());
+    data.initialise(plan.first);
+    plan.samples = data.samples();
+    plan.samples.resize(plan.terms.members);
+    if (!s.federated.weigh_by_samples) plan.samples.assign(plan.terms.members, 1.0f);
+    deploy(plan, s.federated.deployment);
+    plan.budget.updates = static_cast<std::uint64_t>(s.federated.deployment.updates) * plan.terms.members;
+    return serve(plan, s.federated);
+}
+
+}  // namespace
+
+Outcome<JobPlan> plan_job(std::string_view toml, std::string_view where, std::uint32_t members) {
+    if (members == 0) return problem("a job needs a node");
+    auto settings = read_deployed(toml, where);
+    if (!settings) return tl::unexpected(settings.error());
+    JobPlan plan;
+    plan.terms.members = members;
+    if (auto filled = std::visit([&](auto& of_kind) { return fill(plan, of_kind); }, *settings); !filled) {
+        return tl::unexpected(filled.error());
+    }
+    plan.terms.dimension = static_cast<std::uint32_t>(plan.first.size());
+    plan.experiment = write_deployed(*settings);
+    return plan;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/jobs/node_task.hpp"
+
+#include "fleet/jobs/experiments.hpp"
+#include "fleet/navigation_nodes.hpp"
+
+#include <array>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+class NavigationTask final : public NodeTask {
+public:
+    NavigationTask(std::unique_ptr<NavigationNodes> nodes, std::uint32_t node)
+        : nodes_(std::move(nodes)), node_(node), optimum_(nodes_->optimum(node)) {}
+
+    Learner& learner() override { return nodes_->learner(node_, 0); }
+    std::span<const Metric> measure(ConstVector<float> w) override {
+        const double ratio = nodes_->ratio(node_, w, ++measured_, optimum_, 0);
+        metrics_ = {Metric{"return_ratio", ratio}, Metric{"optimal_return", optimum_},
+                    Metric{"environment_steps", static_cast<double>(nodes_->environment_steps())}};
+        return metrics_;
+    }
+
+private:
+    std::unique_ptr<NavigationNodes> nodes_;
+    std::uint32_t node_;
+    double optimum_;
+    std::uint32_t measured_ = 0;
+    std::array<Metric, 3> metrics_{};
+};
+
+class ProblemTask final : public NodeTask {
+public:
+    ProblemTask(std::unique_ptr<FederatedProblem> data, const Personalisation& personal, std::uint64_t seed,
+                std::uint32_t node)
+        : data_(std::move(data)), personal_(personal), node_(node), random_(seed, node, Purpose::evaluate) {}
+
+    Learner& learner() override { return data_->learner(node_, 0); }
+    std::span<const Metric> measure(ConstVector<float> w) override {
+        theta_.assign(w.begin(), w.end());
+        data_->personalise(node_, w, personal_, random_, theta_, 0);
+        judged_ = data_->metrics(data_->judge(node_, theta_, 0));
+        metrics_.clear();
+        for (const FleetMetric& metric : judged_) metrics_.push_back({metric.key, metric.value});
+        return metrics_;
+    }
+
+private:
+    std::unique_ptr<FederatedProblem> data_;
+    Personalisation personal_;
+    std::uint32_t node_;
+    Stream random_;
+    std::vector<float> theta_;
+    std::vector<FleetMetric> judged_;
+    std::vector<Metric> metrics_;
+};
+
+using Made = Outcome<std::unique_ptr<NodeTask>>;
+
+Made wrong_shape(std::size_t has, const JobTerms& terms) {
+    return problem(fmt::format("the job has {} parameters, its experiment {}", terms.dimension, has));
+}
+
+Made make(const FleetNavigationSettings& settings, const JobTerms& terms) {
+    auto nodes = NavigationNodes::make(settings, 1);
+    if (!nodes) return tl::unexpected(nodes.error());
+    if ((*nodes)->dimension() != terms.dimension) return wrong_shape((*nodes)->dimension(), terms);
+    if (terms.member >= (*nodes)->nodes())
+        return problem("the experiment has fewer tasks than the job has members");
+    return std::make_unique<NavigationTask>(*std::move(nodes), terms.member);
+}
+
+template <class Kind>
+Made make(const Kind& settings, const JobTerms& terms) {
+    auto data = make_problem(settings);
+    if (!data) return tl::unexpected(data.error());
+    if ((*data)->dimension() != terms.dimension) return wrong_shape((*data)->dimension(), terms);
+    if (terms.member >= (*data)->nodes()) return problem("the data are of fewer nodes than the job has members");
+    return std::make_unique<ProblemTask>(*std::move(data), settings.federated.personal, settings.seed,
+                                         terms.member);
+}
+
+}  // namespace
+
+Made make_node_task(const JobTerms& terms) {
+    auto settings = read_deployed(terms.experiment, "the job's experiment");
+    if (!settings) return tl::unexpected(settings.error());
+    return std::visit([&](const auto& of_kind) { return make(of_kind, terms); }, *settings);
+}
+
+}  // namespace dunlin

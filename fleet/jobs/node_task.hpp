@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/learner.hpp"
+#include "fleet/problem.hpp"
+#include "transport/messages.hpp"
+
+#include <memory>
+#include <span>
+
+namespace dunlin {
+
+/// What a node learns in a job: its own part of an experiment, with what it learns by.
+class NodeTask {
+public:
+    virtual ~NodeTask() = default;
+    virtual Learner& learner() = 0;
+    /// How well the node does with the shared parameters w once it has made them its own. The metrics are this
+    /// task's memory until the next call.
+    virtual std::span<const Metric> measure(ConstVector<float> w) = 0;
+};
+
+/// Errors: an experiment that this program does not know, or whose settings or data are wrong here; a job for
+/// another shape.
+Outcome<std::unique_ptr<NodeTask>> make_node_task(const JobTerms& terms);
+
+}  // namespace dunlin

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/jobs/job_plan.hpp"
+
+#include "fleet/jobs/node_task.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+using Catch::Matchers::Contains;
+
+TEST_CASE("an experiment becomes a job whose nodes find their own task in it") {
+    const auto plan =
+        plan_job("kind = \"fleet-navigation\"\n[method]\nname = \"persafl-me\"\nrounds = 7\n", "a.toml", 3);
+    REQUIRE(plan);
+    CHECK(plan->terms.aggregation == Aggregation::federated);
+    CHECK(plan->terms.members == 3);
+    CHECK(plan->first.size() == plan->terms.dimension);
+    CHECK(plan->budget.updates == 21);
+    std::vector<double> optima;
+    for (std::uint32_t i = 0; i < 3; ++i) {
+        auto task = make_node_task(plan->member_terms(i));
+        REQUIRE(task);
+        CHECK((*task)->learner().dimension() == plan->terms.dimension);
+        const auto metrics = (*task)->measure(plan->first);
+        CHECK(metrics[0].name == "return_ratio");
+        CHECK((metrics[0].value >= 0 && metrics[0].value <= 1));
+        optima.push_back(metrics[1].value);
+    }
+    CHECK((optima[0] != optima[1] || optima[1] != optima[2]));
+    CHECK_FALSE(make_node_task(plan->member_terms(3)));
+}
+
+TEST_CASE("push-sum jobs carry graph, schedule and the end of learning") {
+    const auto plan = plan_job("kind = \"fleet-navigation\"\n", "a.toml", 4);
+    REQUIRE(plan);
+    CHECK(plan->terms.aggregation == Aggregation::push_sum);
+    CHECK(plan->terms.learn_until == 600);
+    CHECK(plan->budget.rounds == 900);
+    CHECK(plan->graph.kind == "directed-ring");
+    CHECK(plan->terms.theta.longest_gap == 2);
+}
+
+TEST_CASE("classification runs on real nodes, with samples as weights where asked") {
+    const auto plan = plan_job(
+        "kind = \"classification\"\n[data]\nrows = 500\n[federated]\nmethod = \"fedavg\"\n"
+        "weigh_by_samples = true\n[fleet]\nupdates = 5\nencoding = \"int8\"\n",
+        "b.toml", 2);
+    REQUIRE(plan);
+    CHECK(std::holds_alternative<FedAvgRule>(plan->server.rule));
+    CHECK(plan->terms.encoding == Encoding::int8);
+    CHECK(plan->samples.size() == 2);
+    CHECK(plan->samples[0] > 1.0f);
+    auto task = make_node_task(plan->member_terms(1));
+    REQUIRE(task);
+    CHECK((*task)->measure(plan->first)[0].name == "accuracy");
+}
+
+TEST_CASE("what real nodes cannot run is refused with what to do") {
+    CHECK_THAT(plan_job("kind = \"regression\"\n", "c.toml", 2).error().text,
+               Contains("c.toml") && Contains("dunlin train"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"local\"\n", "c.toml", 2).error().text,
+               Contains("has no fleet"));
+    CHECK_THAT(plan_job("kind = \"fleet-navigation\"\n[method]\nname = \"sgp\"\n", "c.toml", 2).error().text,
+               Contains("pars-push"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\n", "c.toml", 100000).error().text, Contains("has data for"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\nnonsense = 1\n", "c.toml", 2).error().text, Contains("nonsense"));
+}
