@@ -34,7 +34,9 @@ std::string experiment_kind(std::string_view toml) {
         rest.remove_prefix(std::min(line.size() + 1, rest.size()));
         if (line.starts_with("[")) break;
         if (!line.starts_with("kind")) continue;
-        const std::size_t open = line.find('"'), close = line.find('"', open + 1);
+        const std::size_t open = line.find_first_of("\"'");
+        if (open == std::string_view::npos) continue;
+        const std::size_t close = line.find(line[open], open + 1);
         if (close != std::string_view::npos) name = line.substr(open + 1, close - open - 1);
     }
     return name;

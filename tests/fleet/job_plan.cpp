@@ -19,6 +19,7 @@ TEST_CASE("an experiment becomes a job whose nodes find their own task in it") {
     std::vector<double> optima;
     for (std::uint32_t i = 0; i < 3; ++i) {
         auto task = make_node_task(plan->member_terms(i));
+        INFO((task ? "" : task.error().text));
         REQUIRE(task);
         CHECK((*task)->learner().dimension() == plan->terms.dimension);
         const auto metrics = (*task)->measure(plan->first);
@@ -51,6 +52,7 @@ TEST_CASE("classification runs on real nodes, with samples as weights where aske
     CHECK(plan->samples.size() == 2);
     CHECK(plan->samples[0] > 1.0f);
     auto task = make_node_task(plan->member_terms(1));
+    INFO((task ? "" : task.error().text));
     REQUIRE(task);
     CHECK((*task)->measure(plan->first)[0].name == "accuracy");
 }
