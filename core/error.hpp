@@ -126,6 +126,8 @@ enum class Code : std::uint16_t {
     link_failed,       ///< first: errno
     not_connected,     ///< no connection to the receiver now
     handshake_failed,  ///< the other side does not have the key that is expected of it, or is something else
+    unreachable,       ///< nobody answers at the address
+    connection_lost,   ///< the connection ended, or the other side was silent for too long
 };
 
 /// Wrong input, never a bug: 24 bytes, no text, so that it fits a microcontroller.

@@ -225,6 +225,10 @@ std::string_view sentence(Code code) {
             return "not connected";
         case Code::handshake_failed:
             return "the other side could not prove the key that was expected; check the server key and the address";
+        case Code::unreachable:
+            return "nobody answers at this address; is it right, is the other side running, is a firewall between?";
+        case Code::connection_lost:
+            return "the connection was lost; it is tried again";
     }
     return "unknown error";
 }

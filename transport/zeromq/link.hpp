@@ -17,11 +17,15 @@ enum class Direction : std::uint8_t { received, sent };
 /// Sees every message in the clear where it enters or leaves a link, in the link's own thread.
 using FrameObserver = std::function<void(Direction, std::span<const std::byte>)>;
 
-/// How quickly a link notices that the other side is gone.
+/// How long a link waits for the other side. Whether the other program still lives is for who uses the link to
+/// decide: messages (Heartbeat) are the sign, `disconnect` and `redial` the consequence. ZeroMQ's own heartbeats
+/// stay off: in 4.3.4 they end the process when a connection breaks while its queue is full (libzmq issues 4364 and
+/// 4767).
 struct LinkTiming {
-    int heartbeat_ms = 1000;  ///< between two signs of life; three missed end the connection
-    int handshake_ms = 5000;  ///< most that a new connection may take to prove who it is
-    int linger_ms = 500;      ///< most that closing waits for what was sent last
+    int handshake_ms = 5000;       ///< most that a new connection may take to prove who it is
+    int silence_ms = 20000;        ///< after which the system gives up a machine that acknowledges nothing
+    int linger_ms = 500;           ///< most that closing waits for what was sent last
+    int kernel_bytes = 256 << 10;  ///< that wait in the system's own queue of a connection, where none is replaced
 };
 
 /// Since the link was opened.
@@ -35,10 +39,10 @@ struct LinkCounters {
     std::uint64_t handshakes_failed = 0;  ///< connections that did not get as far, or took too long
 };
 
-/// Threads and sockets that links of one process share; a link without one makes its own. A process with a thousand
-/// links needs two threads, not two thousand.
+/// Threads that node links of one process share; a link without one makes its own. A process with a thousand links
+/// needs two threads, not two thousand.
 class LinkContext;
-std::shared_ptr<LinkContext> make_link_context();
+std::shared_ptr<LinkContext> make_link_context(int links);
 
 /// Is this an address such as tcp://127.0.0.1:7700, tcp://[::1]:7700 or tcp://localhost:7700, which no other
 /// machine reaches? Plain text is for those only.

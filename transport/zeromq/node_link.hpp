@@ -31,7 +31,7 @@ struct Arrival {
     };
     Kind kind = Kind::message;
     DecodedMessage message;
-    Error reason = {};  ///< of down: not_admitted, handshake_failed, link_failed (first: errno)
+    Error reason = {};  ///< of down: not_admitted, handshake_failed, unreachable, connection_lost
 };
 
 /// A node's end: it dials, and dials again when the connection is lost, each time after twice as long up to the
@@ -66,7 +66,7 @@ public:
     /// first share for it is there; shares are taken from all of them. What waits for others is dropped.
     void set_peers(std::span<const PeerAddress> peers);
 
-    /// Gives up the present connection and dials after a backoff.
+    /// Gives up the present connection and dials after a backoff: when the coordinator was silent for too long.
     void redial();
 
     bool up() const;

@@ -52,7 +52,7 @@ public:
     /// Never blocks. Errors: not_connected, busy (the node's queue is full), and those of encode_frame.
     Result<void> send(const PublicKey& to, const Message& message);
     /// The same with bytes that are encoded already, for all who get the same. `frame` is not copied, and shared.
-    Result<void> send(const PublicKey& to, const std::shared_ptr<const Frame>& frame);
+    Result<void> send_frame(const PublicKey& to, const std::shared_ptr<const Frame>& frame);
 
     /// Hands a share on as it came. Where the node's queue is full, it waits and a newer one of the same two
     /// members takes its place. Errors: not_connected, busy (relay_bytes are used up).

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "zeromq_fixtures.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+
+using namespace dunlin;
+using namespace dunlin::testing;
+
+namespace {
+
+/// A coordinator that admits one node.
+struct Pair {
+    KeyPair server_keys = KeyPair::make().value(), node_keys = KeyPair::make().value();
+    std::optional<TestServer> server;
+    std::optional<TestNode> node;
+
+    explicit Pair(ServerLinkSettings settings = server_settings({}), std::optional<int> node_queue = {}) {
+        settings.keys = server_keys;
+        server.emplace(settings);
+        server->link.admit(key());
+        NodeLinkSettings mine = node_settings(server->link.endpoint(), server_keys.public_key(), node_keys);
+        if (node_queue) mine.queue = *node_queue;
+        node.emplace(std::move(mine));
+    }
+    const PublicKey& key() const { return node_keys.public_key(); }
+    bool until(const std::function<bool()>& done) { return dunlin::testing::until(done, *server, *node); }
+    /// Connected, with one message across so that the coordinator knows.
+    bool join() {
+        const int ups = node->ups;
+        if (!node->link.up() && !until([&] { return node->ups > ups; })) return false;
+        server->messages.clear();
+        return node->link.send(heartbeat(0)) && until([&] { return server->count(key()) == 1; });
+    }
+};
+
+Message share(std::uint32_t from, std::uint32_t to, std::int64_t tick, std::span<const Mass> values) {
+    return {{1, from, 1, 0}, ShareMessage{1, from, to, tick, 1, values}};
+}
+
+}  // namespace
+
+TEST_CASE("messages cross a link in both directions, in order and unchanged") {
+    Pair pair;
+    REQUIRE(pair.join());
+    CHECK(pair.server->messages[0].first);
+    std::vector<float> values(100000, 0.25f);
+    const auto send = [&](auto attempt) { REQUIRE(pair.until([&] { return attempt().has_value(); })); };
+    for (int k = 1; k <= 50; ++k) {
+        send([&] { return pair.node->link.send({{7, 1, 1, 1}, ModelUpdate{0, 3, 1.0f, view_values(values)}}); });
+        send([&] {
+            return pair.server->link.send(pair.key(),
+                                          {{}, Model{static_cast<std::uint64_t>(k), view_values(values)}});
+        });
+    }
+    REQUIRE(pair.until([&] { return pair.node->messages.size() == 50 && pair.server->messages.size() == 51; }));
+    for (std::size_t k = 0; k < 50; ++k) {
+        const Model& model = std::get<Model>(pair.node->messages[k].message().body);
+        CHECK(model.version == k + 1);
+        CHECK(as_floats(model.values).size() == values.size());
+        CHECK_FALSE(pair.server->messages[k + 1].first);
+        const auto& update = std::get<ModelUpdate>(pair.server->messages[k + 1].message->message().body);
+        CHECK(std::ranges::equal(as_floats(update.values), values));
+    }
+    CHECK(pair.server->link.counters().received == 51);
+    CHECK(pair.node->link.counters().received == 50);
+}
+
+TEST_CASE("nobody answers before the connection, and a full queue says busy instead of waiting") {
+    ServerLinkSettings settings = server_settings({});
+    settings.queue = 2;
+    Pair pair(settings, 2);
+    CHECK(pair.node->link.send(heartbeat(1)).error().code == Code::not_connected);
+    CHECK(pair.server->link.send(pair.key(), heartbeat(1)).error().code == Code::not_connected);
+    REQUIRE(pair.join());
+    const std::vector<float> values(1 << 20, 1.0f);
+    const Message large{{}, Model{1, view_values(values)}};
+    // The other side does not read: the system's buffers fill, then the queue.
+    int sent = 0;
+    while (sent < 1000 && pair.server->link.send(pair.key(), large)) ++sent;
+    CHECK(sent < 40);
+    CHECK(pair.server->link.send(pair.key(), large).error() == Error{Code::busy, 2, 2});
+    CHECK(pair.server->link.counters().busy == 2);
+    const int before = sent;
+    while (sent < 1000 && pair.node->link.send(large)) ++sent;
+    CHECK(sent - before < 40);
+    CHECK(pair.node->link.send(large).error().code == Code::busy);
+    // Once it reads again, there is room.
+    CHECK(pair.until([&] { return pair.server->link.send(pair.key(), large).has_value(); }));
+    CHECK(pair.until([&] { return pair.node->link.send(large).has_value(); }));
+}
+
+TEST_CASE("a node comes back by itself when the coordinator was restarted, and starts with nothing said") {
+    Pair pair;
+    REQUIRE(pair.join());
+    const std::string endpoint = pair.server->link.endpoint();
+    pair.server.reset();
+    REQUIRE(until([&] { return pair.node->downs > 0; }, *pair.node));
+    CHECK(pair.node->last_reason.code == Code::connection_lost);
+    CHECK(pair.node->link.send(heartbeat(1)).error().code == Code::not_connected);
+    REQUIRE(until([&] { return pair.node->downs > 3; }, *pair.node));
+    CHECK(pair.node->last_reason.code == Code::unreachable);
+    ServerLinkSettings settings = server_settings(pair.server_keys);
+    settings.endpoint = endpoint;
+    pair.server.emplace(settings);
+    pair.server->link.admit(pair.key());
+    REQUIRE(pair.until([&] { return pair.node->ups == 2; }));
+    REQUIRE(pair.node->link.send(heartbeat(5)));
+    REQUIRE(pair.until([&] { return !pair.server->messages.empty(); }));
+    CHECK(tick_of(pair.server->messages[0].message->message()) == 5);
+    CHECK(pair.server->messages[0].first);
+}
+
+TEST_CASE("a connection that the node or the coordinator gives up is replaced by a new one") {
+    Pair pair;
+    REQUIRE(pair.join());
+    pair.node->link.redial();
+    REQUIRE(pair.until([&] { return pair.node->ups == 2; }));
+    REQUIRE(pair.join());
+    CHECK(pair.server->messages[0].first);
+    REQUIRE(pair.server->link.send(pair.key(), heartbeat(4)));
+    REQUIRE(pair.until([&] { return pair.node->messages.size() == 1; }));
+
+    pair.server->link.disconnect(pair.key());
+    CHECK_FALSE(pair.server->link.connected(pair.key()));
+    REQUIRE(pair.until([&] { return pair.node->ups == 3; }));
+    REQUIRE(pair.join());
+    CHECK(pair.server->link.connected(pair.key()));
+}
+
+TEST_CASE("the newest connection of a key takes the place of the one before") {
+    Pair pair;
+    REQUIRE(pair.join());
+    TestNode twin(node_settings(pair.server->link.endpoint(), pair.server_keys.public_key(), pair.node_keys));
+    REQUIRE(until([&] { return twin.ups == 1; }, twin, *pair.server));
+    REQUIRE(twin.link.send(heartbeat(7)));
+    REQUIRE(until([&] { return pair.server->count(pair.key()) == 2; }, twin, *pair.server));
+    REQUIRE(pair.server->link.send(pair.key(), heartbeat(8)));
+    REQUIRE(until([&] { return twin.messages.size() == 1; }, twin, *pair.server));
+    // The first was cut off, and nothing for the second reached it.
+    REQUIRE(pair.until([&] { return pair.node->downs == 1; }));
+    CHECK(pair.node->messages.empty());
+}
+
+TEST_CASE("waiting ends when somebody calls, from another thread too") {
+    Pair pair;
+    REQUIRE(pair.join());
+    // For ever, if it does not.
+    std::thread caller([&] { pair.server->link.wake(); });
+    pair.server->link.poll(-1);
+    caller.join();
+    std::thread other([&] { pair.node->link.wake(); });
+    pair.node->link.poll(60000);
+    other.join();
+    SUCCEED();
+}
+
+TEST_CASE("plain text needs no keys, and is for this machine only") {
+    for (const char* endpoint : {"tcp://127.0.0.1:1", "tcp://127.9.9.9:*", "tcp://[::1]:1", "tcp://localhost:1"})
+        CHECK(is_loopback(endpoint));
+    for (const char* endpoint :
+         {"tcp://*:1", "tcp://0.0.0.0:1", "tcp://192.168.0.1:1", "tcp://127.example.org:1",
+          "tcp://127.0.0.1.example.org:1", "tcp://[::]:1", "ipc:///x", "tcp://127.0.0.1", ""})
+        CHECK_FALSE(is_loopback(endpoint));
+
+    ServerLinkSettings settings = server_settings({});
+    settings.insecure = true;
+    settings.endpoint = "tcp://*:*";
+    CHECK(ServerLink::open(settings).error().code == Code::not_loopback);
+    settings.endpoint = "tcp://127.0.0.1:*";
+    TestServer server(settings);
+    const KeyPair keys = KeyPair::make().value();
+    NodeLinkSettings mine = node_settings("tcp://192.0.2.1:7700", {}, keys);
+    mine.insecure = true;
+    CHECK(NodeLink::open(mine).error().code == Code::not_loopback);
+    mine.endpoint = server.link.endpoint();
+    TestNode node(mine);
+    server.link.admit(keys.public_key());
+    for (int round = 1; round <= 3; ++round) {
+        REQUIRE(until([&] { return node.ups == round; }, node, server));
+        REQUIRE(node.link.send(heartbeat(round)));
+        REQUIRE(until([&] { return server.count(keys.public_key()) == round; }, node, server));
+        REQUIRE(server.link.send(keys.public_key(), heartbeat(round)));
+        REQUIRE(until([&] { return node.messages.size() == static_cast<std::size_t>(round); }, node, server));
+        node.link.redial();
+    }
+}
+
+TEST_CASE("addresses that are none are refused") {
+    const KeyPair keys = KeyPair::make().value();
+    for (const char* endpoint : {"", "laptop", "laptop:7700", "tcp://laptop", "tcp://:7700", "tcp://laptop:port",
+                                 "ipc:///run/x:7", "tcp://laptop:777777"}) {
+        ServerLinkSettings settings = server_settings(keys);
+        settings.endpoint = endpoint;
+        CHECK(ServerLink::open(settings).error().code == Code::bad_endpoint);
+        CHECK(NodeLink::open(node_settings(endpoint, {}, keys)).error().code == Code::bad_endpoint);
+    }
+    TestServer first(server_settings(keys));
+    ServerLinkSettings second = server_settings(keys);
+    second.endpoint = first.link.endpoint();
+    CHECK(ServerLink::open(second).error() == Error{Code::link_failed, EADDRINUSE, 0});
+}
+
+TEST_CASE("shares go straight to a member that can be reached and through the coordinator to others") {
+    const KeyPair server_keys = KeyPair::make().value();
+    TestServer server(server_settings(server_keys));
+    const std::vector<KeyPair> keys = {KeyPair::make().value(), KeyPair::make().value(), KeyPair::make().value()};
+    std::vector<std::unique_ptr<TestNode>> nodes;
+    for (std::size_t k = 0; k < 3; ++k) {
+        server.link.admit(keys[k].public_key());
+        NodeLinkSettings settings = node_settings(server.link.endpoint(), server_keys.public_key(), keys[k]);
+        if (k != 2) settings.listen = "tcp://127.0.0.1:*";  // member 2 sits behind a router
+        nodes.push_back(std::make_unique<TestNode>(std::move(settings)));
+    }
+    const auto done = [&](const std::function<bool()>& condition) {
+        return until(condition, server, *nodes[0], *nodes[1], *nodes[2]);
+    };
+    REQUIRE(done([&] { return nodes[0]->ups == 1 && nodes[1]->ups == 1 && nodes[2]->ups == 1; }));
+    for (auto& node : nodes) REQUIRE(node->link.send(heartbeat(0)));
+    REQUIRE(done([&] { return server.messages.size() == 3; }));
+    std::vector<PeerAddress> peers;
+    for (std::uint32_t k = 0; k < 3; ++k) peers.push_back({k, nodes[k]->link.listening(), keys[k].public_key()});
+    for (auto& node : nodes) node->link.set_peers(peers);
+
+    const std::vector<Mass> values(1000, 5);
+    const auto relay = [&] {
+        for (Incoming& incoming : server.messages) {
+            if (!incoming.message) continue;
+            const auto* found = std::get_if<ShareMessage>(&incoming.message->message().body);
+            if (found == nullptr) continue;
+            const PublicKey to = keys[found->to].public_key();
+            (void)server.link.relay(to, std::move(*incoming.message));
+        }
+        server.messages.clear();
+    };
+    const auto newest = [](const TestNode& node, std::uint32_t from) {
+        std::int64_t tick = -1;
+        for (const DecodedMessage& message : node.messages) {
+            const auto& body = std::get<ShareMessage>(message.message().body);
+            if (body.from == from) tick = std::max(tick, body.tick);
+        }
+        return tick;
+    };
+    // The first share may take the coordinator's way while its sender still dials; in the end none does.
+    std::int64_t tick = -1;
+    const auto relayed = [&] { return server.link.counters().received; };
+    std::uint64_t before = 0;
+    REQUIRE(done([&] {
+        relay();
+        if (newest(*nodes[1], 0) < tick) return false;
+        const bool direct = tick > 0 && relayed() == before;
+        before = relayed();
+        REQUIRE(nodes[0]->link.send_to_peer(share(0, 1, ++tick, values)));
+        return direct;
+    }));
+    // Nobody reaches member 2, but it reaches others.
+    REQUIRE(nodes[0]->link.send_to_peer(share(0, 2, 100, values)));
+    REQUIRE(nodes[2]->link.send_to_peer(share(2, 1, 100, values)));
+    REQUIRE(done([&] {
+        relay();
+        return newest(*nodes[2], 0) == 100 && newest(*nodes[1], 2) == 100;
+    }));
+    CHECK(relayed() > before);
+    // A member that stops listening is reached through the coordinator again.
+    const std::string was = nodes[1]->link.listening();
+    NodeLinkSettings settings = node_settings(server.link.endpoint(), server_keys.public_key(), keys[1]);
+    nodes[1] = std::make_unique<TestNode>(std::move(settings));
+    REQUIRE(done([&] { return nodes[1]->ups == 1; }));
+    REQUIRE(nodes[1]->link.send(heartbeat(0)));
+    REQUIRE(done([&] {
+        relay();
+        if (newest(*nodes[1], 0) > 0) return true;
+        (void)nodes[0]->link.send_to_peer(share(0, 1, ++tick, values));
+        return false;
+    }));
+}
+
+TEST_CASE("a share claims only to be of the member whose key brought it") {
+    const KeyPair server_keys = KeyPair::make().value();
+    TestServer server(server_settings(server_keys));
+    const KeyPair first = KeyPair::make().value(), second = KeyPair::make().value();
+    NodeLinkSettings settings = node_settings(server.link.endpoint(), server_keys.public_key(), first);
+    settings.listen = "tcp://127.0.0.1:*";
+    TestNode listener(std::move(settings));
+    TestNode liar(node_settings(server.link.endpoint(), server_keys.public_key(), second));
+    const PeerAddress one{0, listener.link.listening(), first.public_key()};
+    const PeerAddress two{1, "", second.public_key()};
+    liar.link.set_peers(std::span(&one, 1));
+    listener.link.set_peers(std::span(&two, 1));
+    const std::vector<Mass> values(10, 1);
+    std::int64_t tick = 0;
+    REQUIRE(until(
+        [&] {
+            (void)liar.link.send_to_peer(share(5, 0, ++tick, values));
+            return listener.link.counters().malformed > 0;
+        },
+        listener, liar, server));
+    CHECK(listener.messages.empty());
+    REQUIRE(until(
+        [&] {
+            (void)liar.link.send_to_peer(share(1, 0, ++tick, values));
+            return !listener.messages.empty();
+        },
+        listener, liar, server));
+    // One that is no peer any more is cut off.
+    listener.link.set_peers({});
+    listener.messages.clear();
+    REQUIRE(until(
+        [&] {
+            (void)liar.link.send_to_peer(share(1, 0, ++tick, values));
+            return listener.link.counters().keys_refused > 0;
+        },
+        listener, liar, server));
+    CHECK(listener.messages.empty());
+}
+
+TEST_CASE("a slow link never builds a queue of shares: the newest wins") {
+    const KeyPair server_keys = KeyPair::make().value();
+    ServerLinkSettings settings = server_settings(server_keys);
+    TestServer server(settings);
+    const KeyPair first = KeyPair::make().value(), second = KeyPair::make().value();
+    server.link.admit(first.public_key());
+    server.link.admit(second.public_key());
+    const auto mine = [&](const KeyPair& keys) {
+        return node_settings(server.link.endpoint(), server_keys.public_key(), keys);
+    };
+    NodeLinkSettings listening = mine(second);
+    listening.listen = "tcp://127.0.0.1:*";
+    TestNode sender(mine(first)), receiver(std::move(listening));
+    REQUIRE(until([&] { return sender.ups == 1 && receiver.ups == 1; }, sender, receiver, server));
+    REQUIRE(sender.link.send(heartbeat(0)));
+    REQUIRE(receiver.link.send(heartbeat(0)));
+    REQUIRE(until([&] { return server.messages.size() == 2; }, sender, receiver, server));
+    const std::vector<Mass> values(200000, 3);  // 1.6 MB
+    constexpr std::int64_t last = 400;
+
+    SECTION("directly") {
+        const PeerAddress peer{1, receiver.link.listening(), second.public_key()};
+        const PeerAddress other{0, "", first.public_key()};
+        sender.link.set_peers(std::span(&peer, 1));
+        receiver.link.set_peers(std::span(&other, 1));
+        std::int64_t tick = -1000;
+        REQUIRE(until(
+            [&] {
+                (void)sender.link.send_to_peer(share(0, 1, ++tick, values));
+                return !receiver.messages.empty();
+            },
+            sender, receiver, server));
+        receiver.messages.clear();
+        for (std::int64_t k = 0; k <= last; ++k) {
+            REQUIRE(sender.link.send_to_peer(share(0, 1, k, values)));
+            sender.pump();
+        }
+    }
+    SECTION("through the coordinator, which reads") {
+        for (std::int64_t k = 0; k <= last; ++k) {
+            REQUIRE(sender.link.send_to_peer(share(0, 1, k, values)));
+            sender.pump();
+            server.pump();
+            for (Incoming& incoming : server.messages) {
+                if (std::holds_alternative<ShareMessage>(incoming.message->message().body))
+                    CHECK(server.link.relay(second.public_key(), std::move(*incoming.message)));
+            }
+            server.messages.clear();
+        }
+    }
+    const auto newest = [&] {
+        return receiver.messages.empty() ? -1
+                                         : std::get<ShareMessage>(receiver.messages.back().message().body).tick;
+    };
+    REQUIRE(until(
+        [&] {
+            for (Incoming& incoming : server.messages)
+                (void)server.link.relay(second.public_key(), std::move(*incoming.message));
+            server.messages.clear();
+            return newest() == last;
+        },
+        sender, receiver, server));
+    CHECK(receiver.messages.size() < 40);
+    CHECK(sender.link.counters().replaced + server.link.counters().replaced > 300);
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/zeromq/socket.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <system_error>
+
+#include <arpa/inet.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace dunlin {
+
+LinkContext::LinkContext(int threads, int sockets) : native_(zmq_ctx_new()) {
+    zmq_ctx_set(native_, ZMQ_IO_THREADS, threads);
+    zmq_ctx_set(native_, ZMQ_MAX_SOCKETS, sockets);
+}
+
+LinkContext::~LinkContext() {
+    while (zmq_ctx_term(native_) != 0 && errno == EINTR) {
+    }
+}
+
+std::shared_ptr<LinkContext> make_link_context(int links) {
+    constexpr int sockets_of_a_link = 3, most = 65535;
+    return std::make_shared<LinkContext>(1, std::min(64 + links * sockets_of_a_link, most));
+}
+
+namespace zeromq {
+namespace {
+
+std::string host_of(std::string_view endpoint) {
+    endpoint.remove_prefix(std::string_view("tcp://").size());
+    return std::string(endpoint.substr(0, endpoint.rfind(':')));
+}
+
+/// The address if it is an IPv4 one in digits.
+std::optional<std::uint32_t> ipv4_of(const std::string& host) {
+    in_addr address{};
+    if (inet_pton(AF_INET, host.c_str(), &address) != 1) return std::nullopt;
+    return ntohl(address.s_addr);
+}
+
+}  // namespace
+}  // namespace zeromq
+
+bool is_loopback(std::string_view endpoint) {
+    if (!zeromq::is_endpoint(endpoint)) return false;
+    const std::string host = zeromq::host_of(endpoint);
+    if (const auto address = zeromq::ipv4_of(host)) return *address >> 24 == 127;
+    return host == "localhost" || host == "[::1]";
+}
+
+namespace zeromq {
+
+bool is_endpoint(std::string_view endpoint) {
+    constexpr std::string_view scheme = "tcp://";
+    const std::size_t colon = endpoint.rfind(':');
+    if (!endpoint.starts_with(scheme) || colon < scheme.size() + 1) return false;
+    const std::string_view port = endpoint.substr(colon + 1);
+    const bool digits = !port.empty() && port.size() <= 5 &&
+                        std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
+    return digits || port == "*";
+}
+
+Wake::Wake() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+}
+
+Wake::~Wake() {
+    close(descriptor_);
+}
+
+void Wake::raise() const {
+    const int saved = errno;  // also in a signal handler
+    const std::uint64_t one = 1;
+    if (write(descriptor_, &one, sizeof one) < 0) {
+        // Raised already, as often as it can be.
+    }
+    errno = saved;
+}
+
+void Wake::lower() const {
+    std::uint64_t count = 0;
+    if (read(descriptor_, &count, sizeof count) < 0) {
+        // It was not raised.
+    }
+}
+
+std::string Socket::last_endpoint() const {
+    char text[512] = {};
+    std::size_t size = sizeof text;
+    if (zmq_getsockopt(native_, ZMQ_LAST_ENDPOINT, text, &size) != 0) return {};
+    return text;
+}
+
+bool Part::receive(void* socket) {
+    int bytes = 0;
+    do {
+        bytes = zmq_msg_recv(&message_, socket, ZMQ_DONTWAIT);
+    } while (bytes < 0 && errno == EINTR);
+    return bytes >= 0;
+}
+
+bool Part::drop_rest(void* socket) {
+    const bool any = more();
+    Part rest;
+    for (bool next = any; next;) next = rest.receive(socket) && rest.more();
+    return any;
+}
+
+std::string_view Part::property(const char* name) {
+    const char* text = zmq_msg_gets(&message_, name);
+    return text != nullptr ? text : std::string_view();
+}
+
+Frame Part::frame(std::unique_ptr<Part> part) {
+    const std::span<const std::byte> bytes = part->bytes();
+    if (reinterpret_cast<std::uintptr_t>(bytes.data()) % 8 == 0)
+        return Frame(Frame::Owner(part.release(), [](void* owned) { delete static_cast<Part*>(owned); }), bytes);
+    Frame::Owner copy(std::malloc(std::max<std::size_t>(bytes.size(), 1)), std::free);
+    if (!copy) throw std::bad_alloc();
+    if (!bytes.empty()) std::memcpy(copy.get(), bytes.data(), bytes.size());
+    const auto* front = static_cast<const std::byte*>(copy.get());
+    return Frame(std::move(copy), {front, bytes.size()});
+}
+
+int send(void* socket, const Parcel& parcel) {
+    auto travelling = std::make_unique<Parcel>(parcel);
+    const auto arrived = [](void*, void* hint) {
+        const std::unique_ptr<Parcel> done(static_cast<Parcel*>(hint));
+        if (!done->flight) return;
+        done->flight->busy = false;
+        done->flight->wake->raise();
+    };
+    zmq_msg_t message;
+    // Libzmq only reads what it sends.
+    void* data = const_cast<std::byte*>(parcel.bytes().data());
+    if (zmq_msg_init_data(&message, data, parcel.bytes().size(), arrived, travelling.get()) != 0)
+        throw std::bad_alloc();
+    if (parcel.flight) parcel.flight->busy = true;
+    travelling.release();
+    int status = 0;
+    do {
+        status = zmq_msg_send(&message, socket, ZMQ_DONTWAIT);
+    } while (status < 0 && errno == EINTR);
+    if (status >= 0) return 0;
+    const int problem = errno;
+    zmq_msg_close(&message);  // calls `arrived`
+    return problem;
+}
+
+bool next_event(void* monitor, MonitorEvent& event) {
+    Part what, address;
+    if (!what.receive(monitor)) return false;
+    if (what.more()) address.receive(monitor);
+    const std::span<const std::byte> bytes = what.bytes();
+    if (bytes.size() < 6) return false;
+    std::uint16_t number = 0;
+    std::memcpy(&number, bytes.data(), 2);
+    std::memcpy(&event.value, bytes.data() + 2, 4);
+    event.what = number;
+    return true;
+}
+
+Socket watch(LinkContext& context, Socket& socket, int events) {
+    static std::atomic<std::uint64_t> count{0};
+    const std::string name = "inproc://monitor-" + std::to_string(++count);
+    Socket monitor;
+    if (zmq_socket_monitor(socket.native(), name.c_str(), events) != 0) return monitor;
+    monitor = Socket(context, ZMQ_PAIR);
+    if (!monitor || !monitor.set(ZMQ_LINGER, 0) || zmq_connect(monitor.native(), name.c_str()) != 0) return {};
+    return monitor;
+}
+
+bool apply(Socket& socket, std::string_view endpoint, const LinkTiming& timing, std::size_t message_bytes,
+           int queue) {
+    const bool ipv4 = ipv4_of(host_of(endpoint)).has_value();  // which would be shown as ::ffff:127.0.0.1
+
+    constexpr std::int64_t curve_overhead = 64;  // 33 bytes around every message
+    const int silence_s = std::max(6, timing.silence_ms / 1000);
+    return socket.set(ZMQ_MAXMSGSIZE, static_cast<std::int64_t>(message_bytes) + curve_overhead) &&
+           socket.set(ZMQ_SNDHWM, queue) && socket.set(ZMQ_RCVHWM, queue) &&
+           socket.set(ZMQ_LINGER, timing.linger_ms) && socket.set(ZMQ_HANDSHAKE_IVL, timing.handshake_ms) &&
+           socket.set(ZMQ_TCP_KEEPALIVE, 1) && socket.set(ZMQ_TCP_KEEPALIVE_IDLE, silence_s / 2) &&
+           socket.set(ZMQ_TCP_KEEPALIVE_INTVL, silence_s / 6) && socket.set(ZMQ_TCP_KEEPALIVE_CNT, 3) &&
+           socket.set(ZMQ_TCP_MAXRT, timing.silence_ms) && socket.set(ZMQ_SNDBUF, timing.kernel_bytes) &&
+           socket.set(ZMQ_IPV6, ipv4 ? 0 : 1);
+}
+
+}  // namespace zeromq
+}  // namespace dunlin
