@@ -140,9 +140,6 @@ ConstVector<float> FederatedFleet::model() const {
 std::uint64_t FederatedFleet::version() const {
     return std::visit([](const auto& server) { return server.version(); }, *server_);
 }
-std::span<const std::uint64_t> FederatedFleet::staleness_counts() const {
-    return std::visit([](const auto& server) { return server.staleness_counts(); }, *server_);
-}
 
 /// As many invitations as concurrency allows: the first ones, or a round's.
 Result<void> FederatedFleet::begin() {
@@ -254,6 +251,9 @@ Result<void> FederatedFleet::at_server(const simulation::Event& event) {
     } else {
         ++counters_.applied;
         counters_.staleness += verdict.staleness;
+        const auto bin = static_cast<std::size_t>(std::min<std::uint64_t>(verdict.staleness, staleness_limit - 1));
+        if (bin >= staleness_counts_.size()) staleness_counts_.resize(bin + 1);
+        ++staleness_counts_[bin];
     }
     const std::uint32_t number = event.from - 1;
     Client& client = clients_[number];

@@ -58,7 +58,9 @@ public:
 
     ConstVector<float> model() const;
     std::uint64_t version() const;
-    std::span<const std::uint64_t> staleness_counts() const;
+    /// How many applied updates had staleness 0, 1, ...; the last entry counts all from there on.
+    std::span<const std::uint64_t> staleness_counts() const { return staleness_counts_; }
+    static constexpr std::size_t staleness_limit = 1 << 16;  ///< of entries
     const FleetCounters& counters() const { return counters_; }
     /// Seconds per task gradient of each client.
     std::span<const double> gradient_s() const { return gradient_s_; }
@@ -117,6 +119,7 @@ private:
     simulation::Payload model_message_;   ///< of version message_version_
     std::uint64_t message_version_ = ~std::uint64_t{0};
     FleetCounters counters_;
+    std::vector<std::uint64_t> staleness_counts_;
     std::uint32_t busy_ = 0;
     Time counted_until_ = 0;
     bool begun_ = false;

@@ -26,7 +26,7 @@ struct FederatedResult {
     bool complete = false;
     std::vector<std::string> metric_keys, metric_titles;
     std::vector<FederatedRow> history;
-    std::vector<std::uint64_t> staleness;  ///< counts of updates by staleness; the last bin holds all larger
+    std::vector<std::uint64_t> staleness;  ///< FederatedFleet::staleness_counts
     std::vector<double> personal_by_node;  ///< the first metric at the end, of each node
     FleetCounters counters;
     double seconds = 0;  ///< of real time, evaluation included

@@ -43,7 +43,7 @@ std::string staleness_svg(const FederatedResult& result) {
     }
     report::Histogram chart;
     chart.title = "Staleness of the updates that the server took";
-    chart.x.title = "versions between download and arrival (last bin: all above)";
+    chart.x.title = "versions of the model between download and arrival";
     chart.samples.push_back(std::move(sample));
     return report::histogram(chart);
 }

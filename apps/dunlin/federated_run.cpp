@@ -143,11 +143,11 @@ Outcome<TrialResult> try_federated(FederatedJob& job, const std::function<bool()
                                   last.personal[metric], Show::mean, metric == 0});
     }
     const auto rows = static_cast<double>(result.history.size() - 1);
-    for (const auto& [key, title, share] : {std::tuple{"quarter", "at a quarter of the clock", 0.25},
-                                            std::tuple{"half", "at half of the clock", 0.5}}) {
+    for (const auto& [key, title, share] :
+         {std::tuple{"quarter", "at 1/4 of the clock", 0.25}, std::tuple{"half", "at 1/2 of the clock", 0.5}}) {
         const FederatedRow& row = result.history[static_cast<std::size_t>(rows * share)];
-        trial.measures.push_back(
-            {fmt::format("{}_{}", result.metric_keys.front(), key), title, row.personal.front(), Show::mean, true});
+        trial.measures.push_back({fmt::format("{}_{}", result.metric_keys.front(), key),
+                                  fmt::format("{} {}", first, title), row.personal.front(), Show::mean, true});
     }
     for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric) {
         trial.measures.push_back({"shared_" + result.metric_keys[metric], result.metric_titles[metric] + ", shared",

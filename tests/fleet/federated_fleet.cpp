@@ -179,8 +179,7 @@ TEST_CASE("updates that are too stale are refused with a reason, and the fleet g
     CHECK(fleet->counters().refused > 0);
     CHECK(fleet->counters().last_refusal.code == Code::update_too_stale);
     CHECK(fleet->counters().applied > 0);
-    const auto counts = fleet->staleness_counts();
-    CHECK(std::all_of(counts.begin() + 3, counts.end(), [](std::uint64_t bin) { return bin == 0; }));
+    CHECK(fleet->staleness_counts().size() <= 3);
 }
 
 TEST_CASE("steps that diverge end a fleet with the client's name, before the model is touched [invariant 9]") {
