@@ -288,7 +288,9 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("method.fraction_bits", s.fraction_bits, "of the fixed point in which mass is kept", Range{8, 60});
     list.add("method.largest_value", s.largest_value, "a node whose parameters go beyond has diverged",
              Range{0, 1e9, true});
-    list.add("method.weight_floor", s.weight_floor, "push-sum weight that a node never gives away", Range{0, 0.25});
+    list.add("method.weight_floor", s.weight_floor,
+             "push-sum weight that a node never gives away; 0.01 where nodes crash or losses have no bound",
+             Range{0, 0.25});
 
     list.add("report.evaluate_every", s.evaluate_every, "rounds between evaluations", Range{1, 1e6});
     list.add("report.adaptations", s.adaptations, "adaptations that an evaluation takes the mean of",

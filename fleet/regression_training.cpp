@@ -285,7 +285,8 @@ Settings regression_settings(RegressionRunSettings& s) {
     list.add("network.loss_limit", s.loss_limit, "Gamma_f: most losses in a row on a link; -1: no bound",
              Range{-1, 1e9});
     list.add("network.duplication", s.duplication, "probability that a message arrives twice", Range{0, 1});
-    list.add("network.crash_gap", s.crash_gap, "mean rounds between a node's crashes; 0: none", Range{0, 1e9});
+    list.add("network.crash_gap", s.crash_gap,
+             "mean rounds between a node's crashes (see method.weight_floor); 0: none", Range{0, 1e9});
     list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
 
     list.add("method.name", s.method, "how nodes agree",
@@ -299,7 +300,9 @@ Settings regression_settings(RegressionRunSettings& s) {
     list.add("method.fraction_bits", s.fraction_bits, "of the fixed point in which mass is kept", Range{8, 60});
     list.add("method.largest_value", s.largest_value, "a node whose parameters go beyond has diverged",
              Range{0, 1e9, true});
-    list.add("method.weight_floor", s.weight_floor, "push-sum weight that a node never gives away", Range{0, 0.25});
+    list.add("method.weight_floor", s.weight_floor,
+             "push-sum weight that a node never gives away; 0.01 where nodes crash or losses have no bound",
+             Range{0, 0.25});
 
     list.add("report.evaluate_every", s.evaluate_every, "rounds between rows of metrics.csv", Range{1, 1e6});
     list.add("report.personalisation", s.personalisation,

@@ -89,8 +89,8 @@ void add_compare(CLI::App& program, Command& run) {
     options->plan.seeds = 10;
     CLI::App* command = add_comparison(program, options, "compare",
                                        "Compare methods over several seeds: a table, plots and a report");
-    CLI::Option* methods = command->add_option("--methods", options->methods,
-                                               "methods, by comma (`dunlin list`); default: those of navigation");
+    CLI::Option* methods = command->add_option(
+        "--methods", options->methods, "methods, by comma; default: all of the experiment's kind (`dunlin list`)");
     command->get_option("--resume")->excludes(methods);
     command->footer(
         "Example:\n  dunlin compare navigation --methods memrl,maml,fomaml,reptile,scratch --seeds 10\n");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/experiments.hpp"
+#include "apps/dunlin/kinds.hpp"
 #include "apps/report/table.hpp"
 #include "core/kernels.hpp"
 #include "envs/map_file.hpp"
@@ -17,9 +18,12 @@ void list() {
     for (const Experiment& experiment : experiments())
         table.rows.push_back({std::string(experiment.name), std::string(experiment.summary())});
     fmt::print("{}\n", report::text_table(table));
+    report::Table methods{{"kind", "methods that compare runs by default"}, {}, ""};
+    for (const Kind& kind : kinds()) methods.rows.push_back({std::string(kind.name), std::string(kind.methods)});
+    fmt::print("{}\n", report::text_table(methods));
     fmt::print("maps:    empty-RxC");
     for (std::string_view map : built_in_maps()) fmt::print(", {}", map);
-    fmt::print(", or the path of a .map file\nmethods: memrl, maml, fomaml, reptile, scratch\nkernels:");
+    fmt::print(", or the path of a .map file\nkernels:");
     for (const Kernels<float>* const* set = available_kernels(); *set != nullptr; ++set)
         fmt::print(" {}", (*set)->name);
     fmt::print(" (on this processor, fastest first)\n");

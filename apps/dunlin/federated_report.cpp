@@ -56,7 +56,7 @@ std::string concurrency_svg(const FederatedResult& result) {
         series.y.push_back(row.active);
     }
     return report::line_chart({.title = "Concurrency",
-                               .x = {"simulated time (s)"},
+                               .x = {.title = "simulated time (s)", .low = 0.0},
                                .y = {.title = "share of clients that compute", .low = 0.0, .high = 1.0},
                                .series = {series}});
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view federated_methods =
     "persafl-me,persafl-maml,persafl,pfedme,per-fedavg,fedavg,fedprox,fedasync,fedbuff,local,global";
+constexpr std::string_view gossip_methods = "pars-push,sgp";  // dpsgd wants undirected graphs
 
 constexpr Kind all[] = {
     {"navigation", train_navigation_kind, navigation_help, "rl.method", resolve_navigation, try_navigation,
@@ -21,9 +22,10 @@ constexpr Kind all[] = {
      try_classification, federated_methods},
     {"ranking", train_ranking_kind, ranking_help, "federated.method", resolve_ranking, try_ranking,
      federated_methods},
-    {"regression", train_regression_kind, regression_help, "method.name", resolve_regression, try_regression},
+    {"regression", train_regression_kind, regression_help, "method.name", resolve_regression, try_regression,
+     gossip_methods},
     {"fleet-navigation", train_fleet_navigation_kind, fleet_navigation_help, "method.name",
-     resolve_fleet_navigation, try_fleet_navigation},
+     resolve_fleet_navigation, try_fleet_navigation, gossip_methods},
 };
 
 }  // namespace
