@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// A fleet without a server on the simulated network: wake-ups per second (items_per_second) of exact PARS-Push, and
-// what a node holds. Nobody learns, so that what is measured is the method and not the task. Every node has
-// `degree` in- and out-neighbours; messages take one or two rounds and a fifth of them is lost.
+// Fleets where nobody learns, so that what is measured is the method and not the task.
+//
+// Without a server, on the simulated network: wake-ups per second (items_per_second) of exact PARS-Push, and what a
+// node holds. Every node has `degree` in- and out-neighbours; messages take one or two rounds and a fifth of them
+// is lost.
+//
+// With one: updates per second that PersA-FL's server checks and applies, beside a x + y on the same memory.
+#include "core/aggregate/server_rules.hpp"
 #include "fleet/gossip_fleet.hpp"
+#include "fleet/host_memory.hpp"
 
 #include <algorithm>
 #include <ctime>
@@ -96,6 +102,58 @@ BENCHMARK(wake_ups)
     ->Args({1000, 1317, 8})
     ->Args({10, 100000, 2})
     ->Args({100, 100000, 2});
+
+[[gnu::noinline]] void add_scaled(float a, ConstVector<float> x, Vector<float> y) {
+    for (std::size_t k = 0; k < y.size(); ++k) y[k] += a * x[k];
+}
+
+/// Seconds that a call of `body` takes.
+template <class Body>
+double timed(const Body& body) {
+    const double start = cpu_seconds();
+    body();
+    return cpu_seconds() - start;
+}
+
+/// Blocks of updates and blocks of a x + y take turns; the fastest of each are compared, since other programs share
+/// the machine. Each block undoes what the other did to the model.
+void server_updates(benchmark::State& state) {
+    const auto dimension = static_cast<std::size_t>(state.range(0));
+    const std::size_t block = std::max<std::size_t>(4, 20'000'000 / dimension);
+    constexpr float rate = 0.01f;
+    const std::vector<float> first(dimension, 1.0f);
+    HostMemory values_memory(Arena::bytes<float>(dimension)),
+        memory(FederatedServer<PersaflRule>::memory(dimension, 1));
+    Arena values_arena(values_memory.bytes()), arena(memory.bytes());
+    const std::span<float> values = values_arena.take<float>(dimension);
+    std::fill(values.begin(), values.end(), 0.5f);
+    auto server =
+        FederatedServer<PersaflRule>::make({.nodes = 1, .dimension = dimension}, PersaflRule{rate}, first, arena);
+    if (!server) return state.SkipWithError("the server's settings");
+    const auto at = reinterpret_cast<const std::byte*>(server->model().data()) - memory.bytes().data();
+    const Vector<float> model(reinterpret_cast<float*>(memory.bytes().data() + at), dimension);
+
+    std::uint64_t sequence = 0, refused = 0;
+    double receiving = 1e9, adding = 1e9;
+    for (auto _ : state) {
+        const double spent = timed([&] {
+            for (std::size_t k = 0; k < block; ++k) {
+                const Update update{.sequence = ++sequence, .base_version = server->version(), .values = values};
+                refused += server->receive(update).outcome != Reception::applied;
+            }
+        });
+        receiving = std::min(receiving, spent);
+        adding = std::min(adding, timed([&] {
+                              for (std::size_t k = 0; k < block; ++k) add_scaled(rate, values, model);
+                          }));
+        state.SetIterationTime(spent);
+    }
+    if (refused > 0) return state.SkipWithError("the server refused updates");
+    state.counters["updates_per_s"] = static_cast<double>(block) / receiving;
+    state.counters["axpy_per_s"] = static_cast<double>(block) / adding;
+    state.counters["share"] = adding / receiving;
+}
+BENCHMARK(server_updates)->ArgName("d")->Arg(1000)->Arg(100000)->Arg(1000000)->UseManualTime()->Iterations(60);
 
 }  // namespace
 
