@@ -23,7 +23,10 @@ void list() {
     fmt::print("{}\n", report::text_table(methods));
     fmt::print("maps:    empty-RxC");
     for (std::string_view map : built_in_maps()) fmt::print(", {}", map);
-    fmt::print(", or the path of a .map file\nkernels:");
+    fmt::print(", or the path of a .map file\n");
+    fmt::print(
+        "graphs:  ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, file\n");
+    fmt::print("kernels:");
     for (const Kernels<float>* const* set = available_kernels(); *set != nullptr; ++set)
         fmt::print(" {}", (*set)->name);
     fmt::print(" (on this processor, fastest first)\n");
