@@ -60,9 +60,9 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
                                                               ConstVector<float> first,
                                                               std::span<const float> samples, LearnerOf learner,
                                                               Workers& workers) {
-    if (auto fit = s.check(); !fit) return tl::unexpected(fit.error());
-    std::unique_ptr<FederatedFleet> fleet(new FederatedFleet(s, std::move(learner), workers));
     const auto clients = static_cast<std::uint32_t>(samples.size());
+    if (auto fit = s.check(clients); !fit) return tl::unexpected(fit.error());
+    std::unique_ptr<FederatedFleet> fleet(new FederatedFleet(s, std::move(learner), workers));
     ServerSettings server{.nodes = clients, .dimension = first.size()};
     if (s.staleness_limit > 0) server.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
     const auto made = [&]() -> Result<std::unique_ptr<AnyServer>> {
@@ -81,10 +81,7 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
         }
     };
     auto any = made();
-    if (!any) {
-        return problem(any.error(),
-                       any.error().code == Code::buffer_exceeds_fleet ? "federated.buffer_size" : "the server");
-    }
+    if (!any) return problem(any.error(), "the server");
     fleet->server_ = *std::move(any);
 
     for (std::uint32_t i = 0; i < clients; ++i) {

@@ -52,6 +52,18 @@ float FederatedSettings::rate() const {
     }
 }
 
+std::string_view FederatedSettings::rate_key() const {
+    if (baseline()) return "baseline.rate";
+    switch (objective()) {
+        case Objective::maml:
+            return "maml.local_rate";
+        case Objective::moreau:
+            return "moreau.local_rate";
+        default:
+            return "federated.local_rate";
+    }
+}
+
 int FederatedSettings::least_gradients() const {
     switch (objective()) {
         case Objective::maml:
@@ -63,7 +75,9 @@ int FederatedSettings::least_gradients() const {
     }
 }
 
-Outcome<void> FederatedSettings::check() const {
+Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
+    if (method == FederatedMethod::fedbuff && static_cast<std::uint32_t>(buffer_size) > clients)
+        return problem(Error{Code::buffer_exceeds_fleet, buffer_size, clients}, "federated.buffer_size");
     const auto below_one = [](std::string_view what, float product) -> Outcome<void> {
         if (product < 1.0f) return {};
         return problem(fmt::format("{} = {:.3g}: must stay below 1, or steps overshoot", what, product));

@@ -86,14 +86,15 @@ struct FederatedSettings {
     bool rounds() const;
     /// Without a fleet?
     bool baseline() const { return method == FederatedMethod::local || method == FederatedMethod::global; }
-    float rate() const;  ///< eta of this method
+    float rate() const;                 ///< eta of this method
+    std::string_view rate_key() const;  ///< the setting that holds it, or the step size of a method without a fleet
     /// Batches that a task keeps at once for this method.
     int slots() const { return objective() == Objective::maml ? maml.slots() : 1; }
     /// Task gradients that one local step costs at least; with plain gradients and MAML exactly.
     int least_gradients() const;
 
     /// What the ranges of single settings cannot say. Error: which key, and why.
-    Outcome<void> check() const;
+    Outcome<void> check(std::uint32_t clients) const;
 };
 
 /// Adds the sections [federated], [maml], [moreau], [clock], [personal], [baseline] and [report].

@@ -153,7 +153,7 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
     std::unique_ptr<Course> course;
     const FederatedFleet* fleet = nullptr;
     if (settings.baseline()) {
-        if (auto fit = settings.check(); !fit) return fit;
+        if (auto fit = settings.check(problem.nodes()); !fit) return fit;
         course = std::make_unique<BaselineCourse>(problem, settings, seed, workers);
     } else {
         std::vector<float> first(problem.dimension());

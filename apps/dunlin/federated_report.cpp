@@ -114,6 +114,15 @@ std::string personalisation_text(const FederatedSettings& settings) {
         how.prox_weight > 0 ? fmt::format(", pulled back with weight {}", how.prox_weight) : "");
 }
 
+std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& result) {
+    const double first = result.history.front().personal.front(), last = result.history.back().personal.front();
+    if (last >= first) return {};
+    return fmt::format(
+        "the {} of the personal models fell from {:.3f} to {:.3f}: the steps may be too large; try a "
+        "smaller {}",
+        result.metric_titles.front(), first, last, job.settings.rate_key());
+}
+
 report::Table federated_table(const FederatedJob& job, const FederatedResult& result) {
     report::Table table{{"models"}, {{"personal"}, {"shared"}}, ""};
     const FederatedRow& last = result.history.back();
@@ -154,6 +163,8 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
         page.key_numbers.push_back({fmt::format("{:.1f}", mean_staleness(result)), "mean staleness"});
     }
     if (!result.complete) page.warnings.push_back("The run was interrupted; the numbers are its last ones.");
+    if (const std::string warning = worse_than_at_first(job, result); !warning.empty())
+        page.warnings.push_back(warning);
     if (result.counters.refused > 0)
         page.warnings.push_back(fmt::format("The server refused {} updates, the last one so: {}",
                                             result.counters.refused,

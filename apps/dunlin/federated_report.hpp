@@ -15,6 +15,9 @@ std::string method_title(FederatedMethod method);
 /// How the method makes a personal model of the shared one, in words.
 std::string personalisation_text(const FederatedSettings& settings);
 
+/// Empty, or a warning: training has made the models worse.
+std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& result);
+
 report::Table federated_table(const FederatedJob& job, const FederatedResult& result);
 /// The pictures of a run: file name and SVG.
 std::vector<std::pair<std::string, std::string>> federated_plots(const FederatedJob& job,

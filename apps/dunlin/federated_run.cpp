@@ -4,10 +4,10 @@
 #include "apps/dunlin/federated_report.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
+#include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
 
-#include <fstream>
-#include <iterator>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -39,35 +39,15 @@ std::string progress_line(const FederatedJob& job, const FederatedResult& result
                        row.shared.front(), duration_text(done > 0 ? result.seconds / done * (1 - done) : 0));
 }
 
-Outcome<void> write(const std::filesystem::path& path, std::string_view text) {
-    return report::write_file(path, text).map_error([&](const Error& error) {
-        return describe(error, path.string());
-    });
-}
-
-/// The directory, with config.toml in it.
-Outcome<void> prepare(const TrainRequest& request, const FederatedJob& job) {
-    const std::filesystem::path config = request.directory / "config.toml";
-    std::error_code ignored;
-    if (request.resume) return {};
-    if (std::filesystem::exists(config, ignored)) {
-        return problem(fmt::format("{}: holds a run already; go on with it by --resume {}, or choose another --out",
-                                   request.directory.string(), request.directory.string()));
-    }
-    if (Result<void> made = report::prepare_directory(request.directory); !made)
-        return problem(made.error(), request.directory.string());
-    return write(config, job.config);
-}
-
 Outcome<void> write_results(const TrainRequest& request, const FederatedJob& job, const FederatedResult& result) {
     for (const auto& [name, svg] : federated_plots(job, result)) {
-        if (auto written = write(request.directory / name, svg); !written) return written;
+        if (auto written = write_run_file(request, name, svg); !written) return written;
     }
-    if (auto written = write(request.directory / "report.html", federated_html(job, result, request.command()));
+    if (auto written = write_run_file(request, "report.html", federated_html(job, result, request.command()));
         !written)
         return written;
     // Last: who finds it finds the rest.
-    return write(request.directory / "summary.json", federated_summary(job, result, request.threads));
+    return write_run_file(request, "summary.json", federated_summary(job, result, request.threads));
 }
 
 Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedResult& result) {
@@ -94,17 +74,13 @@ Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedRes
 
 }  // namespace
 
-Outcome<void> read_federated_settings(const TrainRequest& request, Settings& list) {
-    if (!request.resume) return request.apply(list, "federated.method");
-    const std::filesystem::path path = request.directory / "config.toml";
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return problem(Error{Code::file_missing}, path.string());
-    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-    return list.read(text, path.string());
+Outcome<std::string> resolved_config(const FederatedJob& job) {
+    return job.settings.check(job.problem->nodes()).map([&] { return job.config; });
 }
 
 Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
-    if (auto ready = prepare(request, job); !ready) return tl::unexpected(ready.error());
+    if (auto fit = job.settings.check(job.problem->nodes()); !fit) return tl::unexpected(fit.error());
+    if (auto ready = prepare_run(request, job.config); !ready) return tl::unexpected(ready.error());
     catch_interrupts();
     FederatedResult result;
     if (auto trained = train(request, job, result); !trained) {
@@ -118,6 +94,8 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
     } else {
         fmt::print("{}", report::text_table(federated_table(job, result)));
     }
+    if (const std::string warning = worse_than_at_first(job, result); !warning.empty())
+        fmt::print(stderr, "dunlin: {}\n", warning);
     if (!result.complete) {
         fmt::print(stderr, "stopped at {:.0f} simulated seconds; again from the start: dunlin train --resume {}\n",
                    result.history.back().time_s, directory);

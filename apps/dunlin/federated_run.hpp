@@ -26,10 +26,10 @@ struct FederatedJob {
 /// A run that is resumed is replayed from its seed, which ends with the same numbers. Returns the exit code.
 Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job);
 
+/// The resolved settings, after checking that a run of them could start.
+Outcome<std::string> resolved_config(const FederatedJob& job);
+
 /// One run in one thread without files, for comparisons.
 Outcome<TrialResult> try_federated(FederatedJob& job, const std::function<bool()>& stop);
-
-/// Where the settings of a request come from: config.toml of the run to go on with, or experiment and options.
-Outcome<void> read_federated_settings(const TrainRequest& request, Settings& list);
 
 }  // namespace dunlin::app

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/federated_run.hpp"
+#include "apps/dunlin/run_directory.hpp"
 #include "fleet/ranking_fleet.hpp"
 
 #include <fmt/format.h>
@@ -10,7 +11,7 @@ namespace {
 Outcome<FederatedJob> ranking_job(const TrainRequest& request, int threads) {
     RankingSettings settings;
     Settings list = ranking_settings(settings);
-    if (auto read = read_federated_settings(request, list); !read) return tl::unexpected(read.error());
+    if (auto read = read_settings(request, "federated.method", list); !read) return tl::unexpected(read.error());
     auto problem = make_ranking_problem(settings, threads);
     if (!problem) return tl::unexpected(problem.error());
     return FederatedJob{
@@ -41,7 +42,7 @@ Outcome<int> train_ranking_kind(const TrainRequest& request) {
 }
 
 Outcome<std::string> resolve_ranking(const TrainRequest& request) {
-    return ranking_job(request, 1).map([](const FederatedJob& job) { return job.config; });
+    return ranking_job(request, 1).and_then(resolved_config);
 }
 
 Outcome<TrialResult> try_ranking(const TrainRequest& request, const std::function<bool()>& stop) {

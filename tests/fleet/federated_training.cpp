@@ -191,3 +191,11 @@ TEST_CASE("data that cannot be used is refused with the file, the line or the no
     images.split.nodes = 50;
     CHECK(refusal(make_classification_problem(images, 1)).find("node 10") != std::string::npos);
 }
+
+TEST_CASE("a buffer that is larger than the fleet is refused before anything is written") {
+    FederatedSettings settings;
+    settings.method = FederatedMethod::fedbuff;
+    settings.buffer_size = 7;
+    CHECK(settings.check(7));
+    CHECK(refusal(settings.check(6)).find("federated.buffer_size") == 0);
+}
