@@ -25,7 +25,7 @@ constexpr Kind all[] = {
     {"regression", train_regression_kind, regression_help, "method.name", resolve_regression, try_regression,
      gossip_methods},
     {"fleet-navigation", train_fleet_navigation_kind, fleet_navigation_help, "method.name",
-     resolve_fleet_navigation, try_fleet_navigation, gossip_methods},
+     resolve_fleet_navigation, try_fleet_navigation, "pars-push,sgp,persafl-me"},
 };
 
 }  // namespace
