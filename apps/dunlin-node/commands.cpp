@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin-node/commands.hpp"
+
+#include "core/kernels.hpp"
+#include "fleet/node/node.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+namespace dunlin::node_app {
+namespace {
+
+constexpr int failed = 1, wrong_input = 2;
+
+std::atomic<bool> stop_wanted{false}, leave_wanted{false};
+const Node* running = nullptr;
+
+void on_signal(int signal) {
+    (signal == SIGUSR1 ? leave_wanted : stop_wanted) = true;
+    if (running != nullptr) running->wake();
+}
+
+int complain(int code, const std::string& text) {
+    fmt::print(stderr, "dunlin-node: {}\n", text);
+    return code;
+}
+
+NodeLog make_log(bool json) {
+    return [json](std::string_view event, const std::string& text) {
+        const std::string time = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
+        if (json) {
+            const nlohmann::ordered_json line{{"time", time}, {"event", event}, {"text", text}};
+            fmt::print(stderr, "{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+        } else {
+            fmt::print(stderr, "{} {}\n", time, text);
+        }
+    };
+}
+
+std::string host_name() {
+    utsname names{};
+    return uname(&names) == 0 ? names.nodename : "node";
+}
+
+std::string software() {
+    utsname names{};
+    uname(&names);
+    return fmt::format("dunlin-node {} {} {}", DUNLIN_VERSION, names.machine, (*find_kernels("fast"))->name);
+}
+
+std::string key_file(const std::string& directory) {
+    return directory + "/key";
+}
+
+}  // namespace
+
+std::string default_directory() {
+    if (geteuid() == 0) return "/var/lib/dunlin-node";
+    if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state != '\0') {
+        return std::string(state) + "/dunlin-node";
+    }
+    const char* home = std::getenv("HOME");
+    return std::string(home != nullptr ? home : ".") + "/.local/state/dunlin-node";
+}
+
+int make_keys(const std::string& directory, bool json) {
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    if (error) return complain(failed, fmt::format("{}: {}", directory, error.message()));
+    auto keys = KeyPair::load(key_file(directory));
+    const bool there = keys.has_value();
+    if (!there && keys.error().code != Code::file_missing) {
+        return complain(failed, describe(keys.error(), key_file(directory)).text);
+    }
+    if (!there) {
+        keys = KeyPair::make();
+        if (!keys) return complain(failed, describe(keys.error(), "a key pair").text);
+        if (auto saved = keys->save(key_file(directory)); !saved) {
+            return complain(failed, describe(saved.error(), key_file(directory)).text);
+        }
+    }
+    const std::string key = to_hex(keys->public_key());
+    if (json) {
+        fmt::print("{}\n",
+                   nlohmann::ordered_json{{"public_key", key}, {"directory", directory}, {"made", !there}}.dump());
+    } else {
+        fmt::print("{}\n", key);
+    }
+    fmt::print(stderr, "{} key in {}\nnext, on the coordinator: dunlin fleet admit {} {}\n",
+               there ? "the" : "made a", directory, host_name(), key);
+    return 0;
+}
+
+int run_node(const std::string& directory, const RunOptions& options) {
+    NodeSettings settings;
+    settings.name = options.name.empty() ? host_name() : options.name;
+    settings.directory = directory;
+    settings.memory_bytes = options.memory_mb << 20;
+    settings.store_every = options.store_every;
+    settings.software = software();
+    settings.link.endpoint = options.endpoint;
+    settings.link.listen = options.listen;
+    settings.link.insecure = options.insecure;
+    auto keys = KeyPair::load(key_file(directory));
+    if (!keys) {
+        const bool missing = keys.error().code == Code::file_missing;
+        return complain(wrong_input, describe(keys.error(), key_file(directory)).text +
+                                         (missing ? "\nfirst: dunlin-node init --dir " + directory : ""));
+    }
+    settings.link.keys = *keys;
+    if (!options.server_key.empty()) {
+        const auto server = parse_public_key(options.server_key);
+        if (!server) return complain(wrong_input, describe(server.error(), "--server-key").text);
+        settings.link.server_key = *server;
+    } else if (!options.insecure) {
+        return complain(wrong_input, "--server-key is missing: `dunlin fleet status` on the coordinator shows it");
+    }
+    if (options.with_parent) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() == 1) return 0;
+    }
+    auto node = Node::make(std::move(settings), make_log(options.log_format == "json"));
+    if (!node) return complain(failed, node.error().text);
+    std::ofstream(directory + "/pid") << getpid() << '\n';
+    running = node->get();
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+    (*node)->run(stop_wanted, leave_wanted);
+    running = nullptr;
+    std::error_code ignored;
+    std::filesystem::remove(directory + "/pid", ignored);
+    return 0;
+}
+
+int leave_fleet(const std::string& directory) {
+    pid_t pid = 0;
+    if (!(std::ifstream(directory + "/pid") >> pid) || pid <= 1 || kill(pid, 0) != 0) {
+        return complain(failed, fmt::format("no node runs in {}", directory));
+    }
+    if (kill(pid, SIGUSR1) != 0) return complain(failed, fmt::format("process {}: {}", pid, std::strerror(errno)));
+    fmt::print(stderr,
+               "node {} hands over what it holds and ends; `dunlin fleet nodes` on the coordinator shows it\n",
+               pid);
+    return 0;
+}
+
+}  // namespace dunlin::node_app

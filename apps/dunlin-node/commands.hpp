@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace dunlin::node_app {
+
+struct RunOptions {
+    std::string endpoint, server_key, name, listen;
+    bool insecure = false, with_parent = false;
+    std::uint32_t store_every = 1;
+    std::size_t memory_mb = 64;
+    std::string log_format = "text";
+};
+
+/// $XDG_STATE_HOME/dunlin-node, or ~/.local/state/dunlin-node; as root /var/lib/dunlin-node.
+std::string default_directory();
+
+// Each returns the exit code and says what went wrong on stderr.
+int make_keys(const std::string& directory, bool json);
+int run_node(const std::string& directory, const RunOptions& options);
+int leave_fleet(const std::string& directory);
+
+}  // namespace dunlin::node_app

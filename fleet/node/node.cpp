@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/node/node.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+std::int64_t now_ms() {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+std::string_view name_of(JobEndReason reason) {
+    switch (reason) {
+        case JobEndReason::finished:
+            return "finished";
+        case JobEndReason::stopped:
+            return "stopped";
+        case JobEndReason::removed:
+            return "without this node from now on";
+        case JobEndReason::failed:
+            return "failed";
+    }
+    return "";
+}
+
+}  // namespace
+
+// Untouched pages cost nothing, so the memory is not written before it is used.
+Node::Memory::Memory(std::size_t size)
+    : bytes(static_cast<std::byte*>(::operator new (size, std::align_val_t{Arena::alignment})), size) {}
+Node::Memory::~Memory() {
+    ::operator delete (bytes.data(), std::align_val_t{Arena::alignment});
+}
+
+Node::Node(NodeSettings settings, NodeStore store, NodeLink link, NodeLog log)
+    : settings_(std::move(settings)),
+      store_(std::move(store)),
+      link_(std::move(link)),
+      log_(std::move(log)),
+      memory_(settings_.memory_bytes),
+      session_({.name = settings_.name,
+                .software = settings_.software,
+                .endpoint = link_.listening(),
+                .memory = memory_.bytes,
+                .store_every = settings_.store_every}) {}
+
+Outcome<std::unique_ptr<Node>> Node::make(NodeSettings settings, NodeLog log) {
+    const std::string where = settings.directory.string();
+    auto store = NodeStore::open(posix_file_system(), settings.directory);
+    if (!store) return problem(store.error(), where);
+    auto link = NodeLink::open(settings.link);
+    if (!link) return problem(link.error(), settings.link.endpoint);
+    std::unique_ptr<Node> node(new Node(std::move(settings), *std::move(store), *std::move(link), std::move(log)));
+    const auto saved = node->store_.load();
+    if (!saved) return problem(saved.error(), where + "/state");
+    if (*saved) {
+        if (auto resumed = node->session_.resume(std::as_bytes(std::span(**saved))); !resumed) {
+            return problem(resumed.error(), where + "/state");
+        }
+        node->log_("resumed", fmt::format("goes on with job {}, epoch {}, after {} updates", node->session_.job(),
+                                          node->session_.terms().epoch, node->session_.updates()));
+    }
+    return node;
+}
+
+void Node::run(const std::atomic<bool>& stop, const std::atomic<bool>& leave) {
+    while (!stop) {
+        take_arrivals();
+        if (leave) {
+            session_.leave();
+            if (session_.job() == 0) return;
+        }
+        const std::int64_t now = now_ms();
+        const Duty duty = session_.next(now);
+        if (duty != Duty::wait) {
+            act(duty);
+        } else if (!stop) {
+            link_.poll(static_cast<int>(std::clamp<std::int64_t>(session_.wake_at_ms() - now, 0, 60'000)));
+        }
+    }
+}
+
+void Node::take_arrivals() {
+    while (link_.receive(arrival_)) {
+        switch (arrival_.kind) {
+            case Arrival::Kind::up:
+                log_("connected", "connected to " + settings_.link.endpoint);
+                session_.connected(now_ms());
+                break;
+            case Arrival::Kind::down:
+                log_("disconnected", describe(arrival_.reason, settings_.link.endpoint).text);
+                session_.disconnected();
+                break;
+            case Arrival::Kind::message:
+                take(arrival_.message.message());
+                break;
+        }
+    }
+}
+
+void Node::take(const Message& message) {
+    if (const auto* peers = std::get_if<Peers>(&message.body)) link_.set_peers(peers->peers);
+    if (const auto* refusal = std::get_if<Refusal>(&message.body)) {
+        log_("refused", describe(refusal->error, settings_.link.endpoint).text);
+        if (!session_.joined()) link_.redial();
+    }
+    if (const auto* welcome = std::get_if<Welcome>(&message.body)) {
+        log_("joined", fmt::format("joined as node {}, incarnation {}", welcome->node, welcome->incarnation));
+    }
+    if (auto taken = session_.receive(message, now_ms()); !taken) {
+        log_("ignored", describe(taken.error(), "a message").text);
+    }
+}
+
+bool Node::act(Duty duty) {
+    switch (duty) {
+        case Duty::wait:
+            return false;
+        case Duty::send:
+            send();
+            break;
+        case Duty::prepare:
+            prepare();
+            break;
+        case Duty::store:
+            store();
+            break;
+        case Duty::learn:
+            learn();
+            break;
+        case Duty::report:
+            report();
+            break;
+        case Duty::finish:
+            log_("job_over", fmt::format("job {} is over: {}", session_.job(), name_of(session_.end_reason())));
+            if (auto erased = store_.erase(); !erased) log_("store_failed", describe(erased.error(), "state").text);
+            session_.finished();
+            task_.reset();
+            break;
+    }
+    return true;
+}
+
+void Node::send() {
+    const bool share = session_.recipient() != coordinator_number;
+    const auto sent = share ? link_.send_to_peer(session_.message()) : link_.send(session_.message());
+    sent ? session_.sent() : session_.not_sent();
+}
+
+void Node::prepare() {
+    const JobTerms& terms = session_.terms();
+    auto made = make_node_task(terms);
+    if (!made) {
+        log_("job_refused", fmt::format("job {}: {}", session_.job(), made.error().text));
+        session_.refuse({Code::job_not_understood, 0, 0});
+        return;
+    }
+    task_ = *std::move(made);
+    log_("job_taken",
+         fmt::format("takes part in job {} as member {} of {}", session_.job(), terms.member, terms.members));
+    session_.prepared();
+}
+
+void Node::store() {
+    const auto saved = store_.save(session_.state());
+    if (saved) {
+        storing_failed_ = false;
+        session_.stored();
+        return;
+    }
+    if (!storing_failed_) {
+        log_("store_failed",
+             describe(saved.error(), settings_.directory.string()).text + "; nothing leaves until it can");
+    }
+    storing_failed_ = true;
+    session_.store_failed(now_ms());
+}
+
+void Node::learn() {
+    task_->learner().gradient(session_.parameters(), session_.random(), session_.gradient());
+    const std::uint64_t job = session_.job();
+    if (auto taken = session_.learned(now_ms()); !taken) {
+        log_("diverged", describe(taken.error(), fmt::format("job {}", job)).text);
+    }
+}
+
+void Node::report() {
+    const auto metrics = task_->measure(session_.parameters());
+    for (const Metric& metric : metrics) {
+        log_("metric", fmt::format("{} {:.4g}", metric.name, metric.value));
+    }
+    session_.reported(metrics);
+}
+
+}  // namespace dunlin

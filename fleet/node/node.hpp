@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/jobs/node_task.hpp"
+#include "fleet/node/node_store.hpp"
+#include "transport/session/node_session.hpp"
+#include "transport/zeromq/node_link.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace dunlin {
+
+struct NodeSettings {
+    std::string name;
+    std::filesystem::path directory;
+    NodeLinkSettings link;
+    std::size_t memory_bytes = std::size_t{64} << 20;  ///< most that a job may take; used as it is needed
+    std::uint32_t store_every = 1;                     ///< SessionSettings::store_every
+    std::string software;
+};
+
+/// What happened, for a log: a word ("joined", "store_failed") and a line for people.
+using NodeLog = std::function<void(std::string_view event, const std::string& text)>;
+
+/// A node of a fleet on a host: the session, driven over ZeroMQ, with its state on disk and its tasks made from the
+/// experiments of jobs.
+class Node {
+public:
+    /// Opens its directory and starts to dial. Errors: the directory is another node's, damaged or not writable;
+    /// the link's.
+    static Outcome<std::unique_ptr<Node>> make(NodeSettings settings, NodeLog log);
+
+    /// Lives until `stop` (or, once `leave` was set, until it is out of its job). Both may be set from a signal
+    /// handler, followed by wake().
+    void run(const std::atomic<bool>& stop, const std::atomic<bool>& leave);
+    void wake() const { link_.wake(); }
+
+    const NodeLink& link() const { return link_; }
+    const NodeSession& session() const { return session_; }
+
+private:
+    struct Memory {
+        explicit Memory(std::size_t bytes);
+        Memory(const Memory&) = delete;
+        ~Memory();
+        std::span<std::byte> bytes;
+    };
+
+    Node(NodeSettings settings, NodeStore store, NodeLink link, NodeLog log);
+
+    void take_arrivals();
+    void take(const Message& message);
+    bool act(Duty duty);
+    void send();
+    void prepare();
+    void store();
+    void learn();
+    void report();
+
+    NodeSettings settings_;
+    NodeStore store_;
+    NodeLink link_;
+    NodeLog log_;
+    Memory memory_;
+    NodeSession session_;
+    std::unique_ptr<NodeTask> task_;
+    Arrival arrival_;
+    bool storing_failed_ = false;
+};
+
+}  // namespace dunlin

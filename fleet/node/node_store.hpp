@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/coordinator/file_system.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace dunlin {
+
+/// What a node keeps on disk beside its keys: the state of its session. A directory of its own, one process at a
+/// time.
+///
+///     DIRECTORY/lock     held while a node runs
+///     DIRECTORY/state    "DNLNODE1", bytes, CRC-32 (both 64 bits), the state; replaced whole
+class NodeStore {
+public:
+    /// Makes the directory if there is none. Errors: store_in_use, the file system's.
+    static Result<NodeStore> open(FileSystem& files, const std::filesystem::path& directory);
+
+    /// What was saved last; nothing if nothing was, or it was erased. Aligned as a session wants it. Errors:
+    /// store_damaged, the file system's.
+    Result<std::optional<std::vector<std::uint64_t>>> load() const;
+    /// Durable when it returns: after a loss of power there is this state or the one before. Errors:
+    /// file_unwritable (first: errno).
+    Result<void> save(std::span<const std::byte> state);
+    Result<void> erase();
+
+    std::uint64_t saves() const { return saves_; }
+    std::uint64_t bytes_written() const { return bytes_written_; }
+
+private:
+    NodeStore(FileSystem& files, std::filesystem::path directory, std::shared_ptr<void> lock)
+        : files_(&files), directory_(std::move(directory)), lock_(std::move(lock)) {}
+
+    FileSystem* files_;
+    std::filesystem::path directory_;
+    std::shared_ptr<void> lock_;
+    std::uint64_t saves_ = 0, bytes_written_ = 0;
+};
+
+}  // namespace dunlin
