@@ -17,6 +17,7 @@ void add_adapt(CLI::App& program, Command& run);
 void add_export(CLI::App& program, Command& run);
 void add_compare(CLI::App& program, Command& run);
 void add_sweep(CLI::App& program, Command& run);
+void add_fleet(CLI::App& program, Command& run);
 void add_list(CLI::App& program, Command& run);
 
 }  // namespace dunlin::app

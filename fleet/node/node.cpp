@@ -191,11 +191,11 @@ void Node::learn() {
 }
 
 void Node::report() {
-    const auto metrics = task_->measure(session_.parameters());
-    for (const Metric& metric : metrics) {
-        log_("metric", fmt::format("{} {:.4g}", metric.name, metric.value));
-    }
-    session_.reported(metrics);
+    const auto measured = task_->measure(session_.parameters());
+    metrics_.assign(measured.begin(), measured.end());
+    metrics_.push_back({"updates", static_cast<double>(session_.updates())});
+    for (const Metric& metric : metrics_) log_("metric", fmt::format("{} {:.4g}", metric.name, metric.value));
+    session_.reported(metrics_);
 }
 
 }  // namespace dunlin

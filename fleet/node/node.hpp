@@ -68,6 +68,7 @@ private:
     NodeSession session_;
     std::unique_ptr<NodeTask> task_;
     Arrival arrival_;
+    std::vector<Metric> metrics_;
     bool storing_failed_ = false;
 };
 

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/fleet_demo.hpp"
+
+#include <memory>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+namespace dunlin::app {
+namespace {
+
+void add_demo(CLI::App& fleet, Command& run) {
+    CLI::App* command = fleet.add_subcommand(
+        "demo", "A coordinator and real node processes on this machine, learning live; leaves nothing behind");
+    auto request = std::make_shared<FleetDemoRequest>();
+    command->add_option("--nodes", request->nodes, "node processes, each with a task of its own")
+        ->check(CLI::Range(2, 64))
+        ->capture_default_str();
+    command->add_option("--seed", request->seed, "all randomness comes from it")->capture_default_str();
+    command->add_option("--rounds", request->rounds, "rounds of learning; 0: as the experiment says")
+        ->check(CLI::Range(0, 100'000))
+        ->capture_default_str();
+    command->add_flag("--json", request->json, "one JSON object on stdout");
+    command->add_flag("--quiet", request->quiet, "no progress");
+    command->footer("Example:\n  dunlin fleet demo --nodes 8\n");
+    command->callback([&run, request] { run = [request] { return run_fleet_demo(*request); }; });
+}
+
+}  // namespace
+
+void add_fleet(CLI::App& program, Command& run) {
+    CLI::App* fleet = program.add_subcommand("fleet", "Run a fleet of real nodes from this machine");
+    fleet->require_subcommand(1);
+    add_demo(*fleet, run);
+}
+
+}  // namespace dunlin::app

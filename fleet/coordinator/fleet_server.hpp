@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/coordinator/coordinator.hpp"
+#include "fleet/problem.hpp"
+#include "transport/zeromq/server_link.hpp"
+
+#include <memory>
+
+namespace dunlin {
+
+struct FleetServerSettings {
+    std::filesystem::path directory;  ///< of the store
+    ServerLinkSettings link;
+    CoordinatorSettings coordinator;
+    StoreSettings store;
+};
+
+/// A coordinator on its link: one process's loop, a round at a time, so that whoever runs it can look and decide in
+/// between.
+class FleetServer final : private Outbox {
+public:
+    /// Opens the store, admits the roster's keys and listens. Errors: the store's; the link's. `journal` must live
+    /// longer.
+    static Outcome<std::unique_ptr<FleetServer>> open(const FleetServerSettings& settings, Journal& journal);
+
+    /// Takes what has arrived (waiting for it at most `timeout_ms`), lets time pass and makes all of it durable in
+    /// one write. Error: a store that only opening again can help; what was gathered was refused.
+    Outcome<void> turn(int timeout_ms);
+
+    Coordinator& coordinator() { return *coordinator_; }
+    const Coordinator& coordinator() const { return *coordinator_; }
+    ServerLink& link() { return link_; }
+
+private:
+    explicit FleetServer(ServerLink link) : link_(std::move(link)) {}
+
+    Result<void> send(const PublicKey& to, const Message& message) override;
+    Result<void> relay(const PublicKey& to, const Message& share) override;
+    void revoked(const PublicKey& key) override { link_.revoke(key); }
+    void admitted(const PublicKey& key) override { link_.admit(key); }
+
+    ServerLink link_;
+    std::unique_ptr<Coordinator> coordinator_;
+    Incoming incoming_;
+    std::int64_t ticked_ms_ = 0;
+};
+
+}  // namespace dunlin
