@@ -24,7 +24,7 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
         return problem(
             fmt::format("federated.method = \"{}\" has no fleet; `dunlin train` runs it", name_of(s.method)));
     }
-    if (auto fit = s.check(); !fit) return fit;
+    if (auto fit = s.check(plan.terms.members); !fit) return fit;
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::federated;
     terms.objective = s.objective();
