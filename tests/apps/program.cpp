@@ -125,6 +125,11 @@ Ended Running::wait() {
     return ended_;
 }
 
+bool Running::everyone_ends() const {
+    for (int waited_ms = 0; anyone_left() && waited_ms < 10'000; waited_ms += 5) ::poll(nullptr, 0, 5);
+    return !anyone_left();
+}
+
 bool Running::anyone_left() const {
     return ::kill(-pid_, 0) == 0;
 }

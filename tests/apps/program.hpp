@@ -48,6 +48,9 @@ public:
     bool wait_for_error_text(const std::string& text);
     void send(int signal) const;
     Ended wait();
+    /// Whether all of the group are gone, or are within ten seconds: who was killed leaves children that the system
+    /// has to bury.
+    bool everyone_ends() const;
     /// Whether a process of the group lives.
     bool anyone_left() const;
 
