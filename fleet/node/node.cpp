@@ -108,7 +108,8 @@ void Node::take(const Message& message) {
     if (const auto* peers = std::get_if<Peers>(&message.body)) link_.set_peers(peers->peers);
     if (const auto* refusal = std::get_if<Refusal>(&message.body)) {
         log_("refused", describe(refusal->error, settings_.link.endpoint).text);
-        if (!session_.joined()) link_.redial();
+        // A share that was under way when the connection broke comes before Join; that is no reason to go.
+        if (!session_.joined() && refusal->error.code != Code::not_joined) link_.redial();
     }
     if (const auto* welcome = std::get_if<Welcome>(&message.body)) {
         log_("joined", fmt::format("joined as node {}, incarnation {}", welcome->node, welcome->incarnation));
@@ -155,7 +156,7 @@ void Node::send() {
 
 void Node::prepare() {
     const JobTerms& terms = session_.terms();
-    auto made = make_node_task(terms);
+    auto made = settings_.make_task(terms);
     if (!made) {
         log_("job_refused", fmt::format("job {}: {}", session_.job(), made.error().text));
         session_.refuse({Code::job_not_understood, 0, 0});

@@ -13,13 +13,17 @@
 
 namespace dunlin {
 
+/// What a node learns with in a job: of the experiments that Dunlin knows, or of one's own.
+using TaskMaker = std::function<Outcome<std::unique_ptr<NodeTask>>(const JobTerms&)>;
+
 struct NodeSettings {
     std::string name;
     std::filesystem::path directory;
     NodeLinkSettings link;
     std::size_t memory_bytes = std::size_t{64} << 20;  ///< most that a job may take; used as it is needed
     std::uint32_t store_every = 1;                     ///< SessionSettings::store_every
-    std::string software;
+    std::string software = {};
+    TaskMaker make_task = make_node_task;
 };
 
 /// What happened, for a log: a word ("joined", "store_failed") and a line for people.

@@ -157,8 +157,10 @@ void NodeSession::say(MessageBody body, std::uint32_t recipient) {
 
 /// The next message, if there is one that may leave.
 bool NodeSession::compose() {
-    if (compose_share()) return true;
-    if (!connected_ || now_ms_ < blocked_until_ms_) return false;
+    // Shares may go by way of the coordinator, which listens to nothing before Join.
+    const bool quiet = !connected_ || now_ms_ < blocked_until_ms_;
+    if ((!connected_ || !due_.join) && compose_share()) return true;
+    if (quiet) return false;
     if (due_.join) {
         say(Join{.name = settings_.name,
                  .software = settings_.software,

@@ -222,6 +222,7 @@ Result<void> NodeSession::resume_machine(std::span<const std::byte> stored, bool
         if (auto made = make_push_sum(estimate_); !made) return made;
         if (auto restored = push_sum_->restore(stored); !restored) return restored;
         stored_tick_ = push_sum_->tick();
+        incarnation_ = saved_->incarnation;
         return {};
     }
     if (!current) return {};

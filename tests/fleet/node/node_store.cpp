@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/node/node_store.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+
+namespace {
+
+struct Folder {
+    std::filesystem::path path;
+    Folder() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "dunlin-node-XXXXXX").string();
+        REQUIRE(mkdtemp(pattern.data()) != nullptr);
+        path = pattern;
+    }
+    ~Folder() { std::filesystem::remove_all(path); }
+};
+
+const std::vector<std::uint64_t> words{1, 2, 3, 0xffffffffffffffff};
+
+}  // namespace
+
+TEST_CASE("a node's state comes back as it was stored, and not after it was erased") {
+    const Folder folder;
+    auto store = NodeStore::open(posix_file_system(), folder.path / "n");
+    REQUIRE(store);
+    CHECK_FALSE(store->load()->has_value());
+    REQUIRE(store->save(std::as_bytes(std::span(words))));
+    CHECK(**store->load() == words);
+    REQUIRE(store->erase());
+    CHECK_FALSE(store->load()->has_value());
+    CHECK(store->erase());
+}
+
+TEST_CASE("a state with a single wrong bit, or cut short, is refused") {
+    const Folder folder;
+    auto store = NodeStore::open(posix_file_system(), folder.path);
+    REQUIRE(store);
+    REQUIRE(store->save(std::as_bytes(std::span(words))));
+    const auto file = folder.path / "state";
+    const auto size = static_cast<std::streamoff>(std::filesystem::file_size(file));
+    for (std::streamoff at = 0; at < size; at += 5) {
+        std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+        stream.seekg(at);
+        const char byte = static_cast<char>(stream.get());
+        stream.seekp(at).put(static_cast<char>(byte ^ 4)).flush();
+        CHECK(store->load().error().code == Code::store_damaged);
+        stream.seekp(at).put(byte).flush();
+    }
+    CHECK(store->load());
+    std::filesystem::resize_file(file, static_cast<std::uintmax_t>(size - 1));
+    CHECK(store->load().error().code == Code::store_damaged);
+}
+
+TEST_CASE("a directory serves one node at a time") {
+    const Folder folder;
+    auto first = NodeStore::open(posix_file_system(), folder.path);
+    REQUIRE(first);
+    CHECK(NodeStore::open(posix_file_system(), folder.path).error().code == Code::store_in_use);
+}

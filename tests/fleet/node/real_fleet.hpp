@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/adapt/moreau_envelope.hpp"
+#include "fleet/coordinator/fleet_server.hpp"
+#include "fleet/node/node.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <stdlib.h>
+
+namespace dunlin::test {
+
+/// f_i(theta) = |theta - a_i|^2 / 2, whose envelope's inner loop ends at personal parameters that are remembered
+/// here, and must be remembered nowhere else.
+class PullTask final : public NodeTask, private Learner {
+public:
+    PullTask(const JobTerms& terms, std::vector<std::vector<float>>& personal, std::mutex& mutex)
+        : personal_(personal), mutex_(mutex), prox_weight_(terms.moreau.prox_weight) {
+        for (std::uint32_t k = 0; k < terms.dimension; ++k) {
+            target_.push_back(std::sin(static_cast<float>(k + 31 * terms.member)));
+        }
+    }
+
+    Learner& learner() override { return *this; }
+    std::span<const Metric> measure(ConstVector<float> w) override {
+        double distance = 0;
+        for (std::size_t k = 0; k < w.size(); ++k) distance += static_cast<double>(std::abs(w[k] - target_[k]));
+        metric_ = {"distance", distance / static_cast<double>(w.size())};
+        return {&metric_, 1};
+    }
+
+private:
+    std::size_t dimension() const override { return target_.size(); }
+    int gradient(ConstVector<float> w, Stream&, Vector<float> out) override {
+        std::vector<float> theta(w.size());
+        for (std::size_t k = 0; k < w.size(); ++k) {
+            theta[k] = (target_[k] + prox_weight_ * w[k]) / (1.0f + prox_weight_);
+            out[k] = prox_weight_ * (w[k] - theta[k]);
+        }
+        const std::lock_guard lock(mutex_);
+        personal_.push_back(std::move(theta));
+        return 1;
+    }
+
+    std::vector<std::vector<float>>& personal_;
+    std::mutex& mutex_;
+    float prox_weight_;
+    std::vector<float> target_;
+    Metric metric_{};
+};
+
+/// A coordinator and nodes with real sockets and CURVE, each node in a thread; everything that anybody says is
+/// kept.
+class RealFleet {
+public:
+    explicit RealFleet(std::uint32_t nodes);
+    ~RealFleet();
+
+    /// A job of these terms from zero parameters, until it is over for all. Answers its number.
+    std::uint64_t run(JobPlan plan);
+    /// From now on so many times a node is powered off without a word, and on again.
+    void restart_during_jobs(int times) { restarts_ = times; }
+
+    FleetServer& server() { return *server_; }
+    const std::vector<std::vector<float>>& personal() const { return personal_; }
+    const std::vector<std::vector<std::byte>>& frames() const { return frames_; }
+    /// The first metric of each member's final report.
+    const std::vector<double>& results() const { return results_.values; }
+    const std::vector<LedgerEntry>& ledger() const { return results_.ledger; }
+
+private:
+    struct Results final : Journal {
+        void applied(const FleetState&, const Record& record, const JobChange*) override;
+        std::vector<double> values;
+        std::vector<LedgerEntry> ledger;
+    };
+    struct Member {
+        NodeSettings settings;
+        std::unique_ptr<Node> node;
+        std::atomic<bool> stop{false}, leave{false};
+        std::thread thread;
+    };
+
+    void start(Member& member);
+    void stop(Member& member);
+    void restart(Member& member);
+
+    std::filesystem::path folder_;
+    int restarts_ = 0;
+    Results results_;
+    std::unique_ptr<FleetServer> server_;
+    std::vector<std::unique_ptr<Member>> members_;
+    std::vector<std::uint32_t> numbers_;
+    std::mutex mutex_;
+    std::vector<std::vector<float>> personal_;
+    std::vector<std::vector<std::byte>> frames_;
+};
+
+/// Half a second of each method.
+JobPlan federated();
+JobPlan push_sum();
+
+}  // namespace dunlin::test
