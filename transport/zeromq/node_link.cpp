@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <utility>
 #include <vector>
 
 namespace dunlin {
@@ -41,7 +42,8 @@ struct NodeLink::Implementation {
     std::shared_ptr<LinkContext> context;
     std::shared_ptr<Wake> wake = std::make_shared<Wake>();
     Dialler coordinator;
-    bool announced = false;  ///< `up` of the present connection was received by the caller
+    bool announced = false;   ///< `up` of the present connection was received by the caller
+    bool wants_room = false;  ///< the last message was not sent: busy
     std::optional<ServerLink> listener;
     std::string listening;
     std::map<std::uint32_t, Peer> peers;
@@ -185,13 +187,13 @@ void NodeLink::poll(int timeout_ms) {
         due = std::min(due, dialler.due_ms());
     };
     watch(link.coordinator);
-    bool relays = false;
+    bool room = std::exchange(link.wants_room, false);
     for (const auto& [member, peer] : link.peers) {
         if (peer.dialler) watch(*peer.dialler);
-        relays = relays || link.relays(peer);
+        room = room || link.relays(peer);
     }
     if (link.announced) {
-        const int wanted = relays ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN;
+        const int wanted = room ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN;
         items.push_back({link.coordinator.socket().native(), 0, static_cast<short>(wanted), 0});
     }
     if (link.listener) items.push_back({link.listener->socket(), 0, ZMQ_POLLIN, 0});
@@ -221,6 +223,7 @@ Result<void> NodeLink::send(const Message& message) {
     if (problem == 0) return {};
     if (problem != EAGAIN) return fail(Code::not_connected);
     ++link.counters.busy;
+    link.wants_room = true;
     return fail(Code::busy, link.settings.queue, link.settings.queue);
 }
 

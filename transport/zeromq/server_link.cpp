@@ -23,7 +23,7 @@ using zeromq::Wake;
 namespace {
 
 constexpr std::size_t insecure_id_bytes = 33;
-constexpr int relay_retry_ms = 20;
+constexpr int retry_ms = 10;
 
 Error system_error() {
     return {Code::link_failed, errno, 0};
@@ -57,7 +57,8 @@ struct Relay {
 
 struct Node {
     Connection connection;
-    bool connected = false;                                           ///< as far as is known
+    bool heard = false;      ///< what the connection brings is taken
+    bool reachable = false;  ///< as far as is known, something can be sent on it
     std::map<std::pair<std::uint32_t, std::uint32_t>, Relay> relays;  ///< by members: from, to
 };
 
@@ -87,6 +88,7 @@ struct ServerLink::Implementation {
     std::string endpoint;
     std::map<PublicKey, Node> nodes;
     std::size_t relay_bytes = 0;
+    bool wants_room = false;  ///< a message was not sent: busy
     LinkCounters counters;
 
     explicit Implementation(ServerLinkSettings from)
@@ -152,15 +154,15 @@ bool ServerLink::Implementation::accept(const PublicKey& key, Part& id, Part& bo
     Connection& connection = node.connection;
     const int descriptor = body.descriptor();
     const bool same = connection.routing_id == id.text() && connection.descriptor == descriptor;
-    if (same) return node.connected;
+    if (same) return node.heard;
     // Libzmq counts connections: what comes on an older one than the newest is late.
     if (!settings.insecure && !connection.routing_id.empty()) {
         const std::uint32_t age = *given_number(id.text()) - *given_number(connection.routing_id);
         if (static_cast<std::int32_t>(age) < 0) return false;
-        if (node.connected) connection.cut();
+        if (node.reachable) connection.cut();
     }
     connection = {std::string(id.text()), descriptor, peer_of(descriptor)};
-    node.connected = first = true;
+    node.heard = node.reachable = first = true;
     return true;
 }
 
@@ -181,7 +183,7 @@ void ServerLink::Implementation::read_monitor() {
 
 /// 0 or an errno.
 int ServerLink::Implementation::send(Node& node, const Parcel& parcel) {
-    if (!node.connected) return EHOSTUNREACH;
+    if (!node.reachable) return EHOSTUNREACH;
     const std::string& id = node.connection.routing_id;
     int status = 0;
     do {
@@ -189,7 +191,7 @@ int ServerLink::Implementation::send(Node& node, const Parcel& parcel) {
     } while (status < 0 && errno == EINTR);
     if (status < 0) {
         const int problem = errno;
-        if (problem == EHOSTUNREACH) node.connected = false;
+        if (problem == EHOSTUNREACH) node.reachable = false;
         return problem;
     }
     if (settings.observer) settings.observer(Direction::sent, parcel.bytes());
@@ -246,12 +248,14 @@ void ServerLink::disconnect(const PublicKey& key) {
     const auto found = implementation_->nodes.find(key);
     if (found == implementation_->nodes.end()) return;
     found->second.connection.cut();
-    found->second.connected = false;
+    found->second.heard = found->second.reachable = false;
 }
 
 void ServerLink::poll(int timeout_ms) {
     Implementation& link = *implementation_;
-    if (link.any_relay() && (timeout_ms < 0 || timeout_ms > relay_retry_ms)) timeout_ms = relay_retry_ms;
+    // Libzmq does not tell when there is room for one node of many.
+    const bool soon = std::exchange(link.wants_room, false) || link.any_relay();
+    if (soon && (timeout_ms < 0 || timeout_ms > retry_ms)) timeout_ms = retry_ms;
     zmq_pollitem_t items[] = {{link.router.native(), 0, ZMQ_POLLIN, 0},
                               {link.monitor.native(), 0, ZMQ_POLLIN, 0},
                               {nullptr, link.wake->descriptor(), ZMQ_POLLIN, 0}};
@@ -307,6 +311,7 @@ Result<void> ServerLink::send_frame(const PublicKey& to, const std::shared_ptr<c
     if (problem == 0) return {};
     if (problem != EAGAIN) return fail(Code::not_connected);
     ++link.counters.busy;
+    link.wants_room = true;
     return fail(Code::busy, link.settings.queue, link.settings.queue);
 }
 
@@ -314,7 +319,7 @@ Result<void> ServerLink::relay(const PublicKey& to, DecodedMessage share) {
     Implementation& link = *implementation_;
     const auto* values = std::get_if<ShareMessage>(&share.message().body);
     const auto found = link.nodes.find(to);
-    if (values == nullptr || found == link.nodes.end() || !found->second.connected)
+    if (values == nullptr || found == link.nodes.end() || !found->second.reachable)
         return fail(Code::not_connected);
     const std::pair members{values->from, values->to};
     Node& node = found->second;
@@ -335,7 +340,7 @@ Result<void> ServerLink::relay(const PublicKey& to, DecodedMessage share) {
 
 bool ServerLink::connected(const PublicKey& key) const {
     const auto found = implementation_->nodes.find(key);
-    return found != implementation_->nodes.end() && found->second.connected;
+    return found != implementation_->nodes.end() && found->second.reachable;
 }
 
 LinkCounters ServerLink::counters() const {

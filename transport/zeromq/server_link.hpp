@@ -42,7 +42,8 @@ public:
     /// Ends a node's connection; it may dial again.
     void disconnect(const PublicKey& key);
 
-    /// Waits until a message is there, `wake` was called or the time is up (-1: for ever).
+    /// Waits until a message is there, `wake` was called or the time is up (-1: for ever). May return earlier, and
+    /// does within 10 ms after a message was refused as busy, to be tried again.
     void poll(int timeout_ms);
     void wake() const;
 
