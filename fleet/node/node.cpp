@@ -91,10 +91,15 @@ void Node::take_arrivals() {
         switch (arrival_.kind) {
             case Arrival::Kind::up:
                 log_("connected", "connected to " + settings_.link.endpoint);
+                away_because_ = {};
                 session_.connected(now_ms());
                 break;
             case Arrival::Kind::down:
-                log_("disconnected", describe(arrival_.reason, settings_.link.endpoint).text);
+                // Once for each reason: it is dialled for as long as it takes.
+                if (arrival_.reason.code != away_because_) {
+                    log_("disconnected", describe(arrival_.reason, settings_.link.endpoint).text);
+                }
+                away_because_ = arrival_.reason.code;
                 session_.disconnected();
                 break;
             case Arrival::Kind::message:

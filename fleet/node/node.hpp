@@ -74,6 +74,7 @@ private:
     Arrival arrival_;
     std::vector<Metric> metrics_;
     bool storing_failed_ = false;
+    Code away_because_{};
 };
 
 }  // namespace dunlin
