@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/mlp.hpp"
 
-#include <cmath>
+#include <algorithm>
 
 namespace dunlin {
 namespace {
@@ -40,7 +40,7 @@ template <class S>
 void Mlp<S>::forward(const S* parameters, Inputs<S> inputs, Columns<S> activations, int columns) const {
     for (int l = 0; l < shape.layers; ++l) {
         const S* weights = parameters + shape.weights_at(l);
-        const Activation activation = l + 1 < shape.layers ? shape.hidden : Activation::identity;
+        const Activation activation = shape.activation(l);
         if (l == 0 && shape.one_hot) {
             kernels->select_rows(weights, bias(parameters, l), inputs.index, layer(activations, l), shape.width(l),
                                  columns, activation);
@@ -59,7 +59,7 @@ void Mlp<S>::forward_one(const S* parameters, const S* input, S* activations) co
         const int outputs = shape.width(l);
         const S* bias = parameters + static_cast<std::ptrdiff_t>(inputs) * outputs;
         kernels->affine_one(parameters, shape.bias ? bias : nullptr, input, activations, inputs, outputs,
-                            l + 1 < shape.layers ? shape.hidden : Activation::identity);
+                            shape.activation(l));
         parameters = shape.bias ? bias + outputs : bias;
         input = activations;
         activations += outputs;
@@ -88,7 +88,7 @@ void Mlp<S>::backward(const S* parameters, Inputs<S> inputs, Columns<const S> ac
         if (l == 0) break;
         kernels->backpropagate(parameters + shape.weights_at(l), layer(deltas, l),
                                {activations.row(shape.row_at(l - 1)), activations.stride}, layer(deltas, l - 1),
-                               shape.fan_in(l), shape.width(l), columns, shape.hidden);
+                               shape.fan_in(l), shape.width(l), columns, shape.activation(l - 1));
     }
 }
 
@@ -115,7 +115,7 @@ void Mlp<S>::tangent_forward(const S* parameters, const S* direction, Inputs<S> 
         for (int u = 0; u < shape.width(l); ++u) {
             const S* a = activations.row(shape.row_at(l) + u);
             S* t = out.row(u);
-            for (int c = 0; c < columns; ++c) t[c] *= slope(a[c], shape.hidden);
+            for (int c = 0; c < columns; ++c) t[c] *= slope(a[c], shape.activation(l));
         }
     }
 }
@@ -149,8 +149,8 @@ void Mlp<S>::tangent_backward(const S* parameters, const S* direction, Inputs<S>
             S* d = e.row(u);
             S* rd = re.row(u);
             for (int c = 0; c < columns; ++c) {
-                const S s = slope(a[c], shape.hidden);
-                rd[c] = (rd[c] + vd[c]) * s + d[c] * curvature(a[c], shape.hidden) * ra[c];
+                const S s = slope(a[c], shape.activation(below));
+                rd[c] = (rd[c] + vd[c]) * s + d[c] * curvature(a[c], shape.activation(below)) * ra[c];
                 d[c] *= s;
             }
         }
@@ -162,11 +162,17 @@ template struct Mlp<double>;
 
 void initialise(const MlpShape& shape, Stream& random, std::span<float> parameters, float output_gain) {
     random.next_epoch();
-    const float gain = shape.hidden == Activation::relu ? 2.0f : 1.0f;
     for (int l = 0; l < shape.layers; ++l) {
         const bool last = l + 1 == shape.layers;
+        if (l == 0 && !last && shape.linear_input && shape.width(0) == shape.inputs) {
+            std::fill_n(parameters.begin(), shape.weights_at(1), 0.0f);
+            for (std::size_t k = 0; k < static_cast<std::size_t>(shape.inputs); ++k)
+                parameters[k * static_cast<std::size_t>(shape.inputs) + k] = 1.0f;
+            continue;
+        }
+        const float gain = shape.activation(l) == Activation::relu ? 2.0f : 1.0f;
         const float fan_in = l == 0 && shape.one_hot ? 1.0f : static_cast<float>(shape.fan_in(l));
-        const float scale = __builtin_sqrtf((last ? 1.0f : gain) / fan_in) * (last ? output_gain : 1.0f);
+        const float scale = __builtin_sqrtf(gain / fan_in) * (last ? output_gain : 1.0f);
         const std::size_t count =
             static_cast<std::size_t>(shape.fan_in(l)) * static_cast<std::size_t>(shape.width(l));
         for (std::size_t k = 0; k < count; ++k) parameters[shape.weights_at(l) + k] = scale * random.normal();

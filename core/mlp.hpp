@@ -28,6 +28,7 @@ struct MlpShape {
     Activation hidden = Activation::tanh;   ///< of every layer but the last, which is linear
     bool one_hot = false;                   ///< the input is the index of its only 1
     bool bias = true;
+    bool linear_input = false;  ///< layer 0 is linear too: an affine transform of the inputs in front of the rest
 
     /// A shape from hidden widths; errors: too_many_layers, bad_width.
     static constexpr Result<MlpShape> make(int inputs, std::span<const int> hidden_widths, int outputs,
@@ -53,6 +54,9 @@ struct MlpShape {
 
     constexpr int width(int layer) const { return widths[static_cast<std::size_t>(layer)]; }
     constexpr int fan_in(int layer) const { return layer == 0 ? inputs : width(layer - 1); }
+    constexpr Activation activation(int layer) const {
+        return layer + 1 == layers || (layer == 0 && linear_input) ? Activation::identity : hidden;
+    }
     constexpr int outputs() const { return width(layers - 1); }
 
     constexpr std::size_t weights_at(int layer) const {
@@ -135,8 +139,9 @@ extern template struct Mlp<float>;
 extern template struct Mlp<double>;
 
 /// First parameters: weights normal with variance gain/fan_in (a one-hot input has fan-in 1), the
-/// last layer scaled by `output_gain`, so that a policy starts near uniform; biases zero.
-/// Source: He et al. 2015 (relu, gain 2), LeCun et al. 1998 (tanh, gain 1).
+/// last layer scaled by `output_gain`, so that a policy starts near uniform; biases zero. A linear input layer as
+/// wide as the input starts as the identity. Source: He et al. 2015 (relu, gain 2), LeCun et al. 1998 (tanh, gain
+/// 1).
 void initialise(const MlpShape& shape, Stream& random, std::span<float> parameters, float output_gain = 1.0f);
 
 }  // namespace dunlin

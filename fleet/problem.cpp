@@ -20,6 +20,10 @@ std::string_view sentence(Code code) {
             return "layer {1} has {0} units; give it between 1 and 65536";
         case Code::shape_mismatch:
             return "{0} numbers where {1} are expected; it belongs to another model or setting";
+        case Code::no_such_layer:
+            return "no layer {0} among {1}; layers count from 0, and backwards from -1";
+        case Code::nothing_shared:
+            return "all {0} layers are personal, so nothing is left to learn together; leave one out";
         case Code::out_of_range:
             return "{0} is out of range (limit {1})";
         case Code::too_little_memory:
@@ -96,6 +100,8 @@ std::string_view sentence(Code code) {
             return "no round is running";
         case Code::bad_participants:
             return "entry {0} of the participants is not ascending or no node";
+        case Code::round_ahead:
+            return "node {0} is at round {1}, more than one ahead";
         case Code::no_model:
             return "no model was downloaded yet";
         case Code::local_steps:

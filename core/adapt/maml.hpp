@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/layer_split.hpp"
 #include "core/optimiser.hpp"
 #include "core/task.hpp"
 
@@ -16,6 +17,7 @@ namespace dunlin {
 /// Hessian-vector products are applied from r = u-1 down to 0. First-order MAML leaves the product out. Where
 /// sampling depends on the parameters (reinforcement learning), D_r is drawn under w_r and the exact gradient has
 /// one more term per step, f(w_u, D_u) times the sum of scores of D_r (Fallah et al. 2021, eq. 8, here for any u).
+/// With `personal` the inner steps move those layers alone: almost no inner loop (ANIL, Raghu et al. 2020).
 ///
 /// Source: Finn et al. 2017; PARS-Push, Algorithm 1, lines 5-11; PersA-FL, Algorithm 2, option B (u = 1).
 struct Maml {
@@ -27,10 +29,11 @@ struct Maml {
     bool score_term = false;      ///< add the score-function terms; for a ScoredTask only
     float score_baseline = 0.0f;  ///< subtracted from f(w_u, D_u) in that term: unbiased if it is fixed beforehand
     float step_clip = 0.0f;  ///< the longest inner step, as a norm; 0: no limit. A clipped step counts as linear.
+    const LayerSplit* personal = nullptr;  ///< the layers that inner steps move, the caller's; null: all
 
-    /// The iterates w_0 ... w_u, and one vector more.
+    /// The iterates w_0 ... w_u, and a vector or two more.
     constexpr std::size_t scratch(std::size_t dimension) const {
-        return (static_cast<std::size_t>(steps) + 2) * dimension;
+        return (static_cast<std::size_t>(steps) + (personal != nullptr ? 3 : 2)) * dimension;
     }
     constexpr int slots() const { return steps + 1; }
 
@@ -57,7 +60,7 @@ struct Maml {
         Vector<S> product = iterate(steps + 1);
         for (int r = steps - 1; r >= 0; --r) {
             ConstVector<S> here = iterate(r);
-            task.hessian_vector(r, here, ConstVector<S>(out), product);
+            task.hessian_vector(r, here, moved(out, scratch), product);
             for (std::size_t k = 0; k < d; ++k) out[k] -= rates[r] * product[k];
             taken += 2;
             if constexpr (ScoredTask<T, S>) {
@@ -74,10 +77,22 @@ struct Maml {
     template <class S, Task<S> T>
     S step(T& task, int slot, ConstVector<S> here, Vector<S> next) const {
         task.gradient(slot, here, next);
+        if (personal != nullptr) personal->clear_shared(next);
         const ConstVector<S> g = next;
         const S rate = S(inner_rate) * clip_scale<S>(g, step_clip > 0.0f ? S(step_clip / inner_rate) : S(0));
         for (std::size_t k = 0; k < here.size(); ++k) next[k] = here[k] - rate * next[k];
         return rate;
+    }
+
+private:
+    /// The part of a direction that inner steps move; the end of `scratch` holds it.
+    template <class S>
+    ConstVector<S> moved(Vector<S> direction, Vector<S> scratch) const {
+        if (personal == nullptr) return direction;
+        Vector<S> part = scratch.subspan(this->scratch(direction.size()) - direction.size(), direction.size());
+        for (std::size_t k = 0; k < part.size(); ++k) part[k] = direction[k];
+        personal->clear_shared(part);
+        return part;
     }
 };
 

@@ -5,6 +5,7 @@
 #include "core/aggregate/federated_client.hpp"
 #include "core/aggregate/pars_push.hpp"
 #include "core/aggregate/server_rules.hpp"
+#include "core/aggregate/synchronous.hpp"
 
 #include <vector>
 
@@ -12,11 +13,12 @@ using namespace dunlin;
 using namespace dunlin::test;
 
 TEST_CASE("aggregation allocates nothing, and takes from its arena what it said") {
-    const std::size_t bytes = ParsPush<>::memory(5, 2) + Dpsgd::memory(5, 2) +
+    const std::size_t bytes = ParsPush<>::memory(5, 2) + Dpsgd::memory(5, 2) + GradientTracking<>::memory(5, 2) +
                               FederatedServer<FedAvgRule>::memory(5, 3) + FederatedClient::memory(5);
     Memory memory(bytes);
     const std::uint32_t others[] = {1, 2}, degrees[] = {2, 2};
-    const float start[5] = {1, 2, 3, 4, 5}, gradient[5] = {1, 1, 1, 1, 1};
+    const float start[5] = {1, 2, 3, 4, 5}, gradient[5] = {1, 1, 1, 1, 1}, both[10] = {};
+    const double weights[] = {0.3, 0.3};
     const Mass sums[5] = {};
 
     const std::size_t before = allocations();
@@ -29,12 +31,16 @@ TEST_CASE("aggregation allocates nothing, and takes from its arena what it said"
     settings.network.largest_value = 10.0f;
     auto push = ParsPush<>::make(settings, start, arena);
     auto mixing = Dpsgd::make({0, 3, 5, others, degrees, {}}, start, arena);
+    auto tracking = GradientTracking<>::make({0, 3, 5, others, weights, {}}, start, arena);
     auto server = FederatedServer<FedAvgRule>::make({.nodes = 3, .dimension = 5}, {}, start, arena);
     auto client = FederatedClient::make({.node = 1, .dimension = 5}, arena);
-    bool done = push && mixing && server && client && server->begin_round({others, 1});
+    bool done =
+        push && mixing && tracking && tracking->wake(0, {}) && server && client && server->begin_round({others, 1});
     for (int tick = 0; done && tick < 3; ++tick) {
         done = push->receive({1, tick, sums, 0}) && push->wake(tick, gradient) &&
-               mixing->receive({2, tick, start, 0}) && mixing->wake(tick, gradient) && push->restore(push->state());
+               mixing->receive({2, tick, start, 0}) && mixing->wake(tick, gradient) &&
+               tracking->receive({1, tick, both, 0}) && tracking->receive({2, tick, both, 0}) &&
+               tracking->wake(tick, gradient) && !tracking->ready() && push->restore(push->state());
     }
     done = done && client->download(server->model(), 0) && client->step(gradient) &&
            server->receive(*client->upload()).outcome == Reception::applied;
