@@ -16,13 +16,13 @@ enum class Code : std::uint16_t {
     too_many_layers,      ///< first: layers asked for; second: the limit
     bad_width,            ///< first: the width of layer `second`, not in [1, limit]
     shape_mismatch,       ///< first: parameters found; second: parameters expected
-    no_such_layer,        ///< first: the layer asked for, from 0, or from -1 backwards; second: layers
-    nothing_shared,       ///< first: layers, all of them personal
     out_of_range,         ///< first: the value (truncated); second: the limit
     too_little_memory,    ///< first: bytes given; second: bytes needed
     not_finite,           ///< first: index of the first NaN or infinity
     unknown_kernels,      ///< no such set of kernels
     unsupported_kernels,  ///< this processor cannot run the set asked for
+    no_such_layer,        ///< first: the layer asked for, from 0, or from -1 backwards; second: layers
+    nothing_shared,       ///< first: layers, all of them personal
     // maps
     map_header = 100,   ///< first: line with a wrong or missing header field
     map_size,           ///< first: height; second: width; a side is not in [1, limit]
@@ -58,9 +58,9 @@ enum class Code : std::uint16_t {
     round_open,            ///< first: updates that the running round still waits for
     round_closed,          ///< no round is running
     bad_participants,      ///< first: position in the list; not ascending, or no such node; or an empty list
-    round_ahead,           ///< first: the sender; second: its round, more than one ahead
     no_model,              ///< a client that has not downloaded one yet
     local_steps,           ///< first: steps taken; second: steps that an update consists of
+    round_ahead,           ///< first: the sender; second: its round, more than one ahead
     // files
     file_missing = 300,  ///< cannot be opened
     file_truncated,      ///< first: bytes found; second: bytes expected

@@ -111,6 +111,8 @@ Result<void> Network::send(std::uint32_t link, const Payload& payload, std::uint
     if (link >= links_.size()) return fail(Code::unknown_link, link, -1);
     if (const auto checked = room(); !checked) return checked;
     ++counters_.sent;
+    counters_.sent_bytes += payload.as().size();
+    if (tap_) tap_(graph_->source(link), graph_->target(link), payload.as());
     Payload::Buffer* buffer = payload.buffer_;
     if (buffer != nullptr) buffer->add_reference();
     if (buffer != nullptr && settings_.trace_payloads && !buffer->fingerprinted) {

@@ -9,6 +9,7 @@
 #include "transport/simulation/time.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -48,6 +49,7 @@ struct Batch {
 /// What happened so far. sent + duplicated = delivered + lost + cut + overflowed + under way.
 struct Counters {
     std::uint64_t sent = 0;
+    std::uint64_t sent_bytes = 0;  ///< of payloads
     std::uint64_t duplicated = 0;
     std::uint64_t delivered = 0;
     std::uint64_t lost = 0;        ///< by chance
@@ -98,6 +100,10 @@ public:
     Result<void> send(std::uint32_t from, std::uint32_t to, const Payload& payload, std::uint64_t tag = 0);
     /// Sends to all out-neighbours, in ascending order; stops at the first error.
     Result<void> broadcast(std::uint32_t from, const Payload& payload, std::uint64_t tag = 0);
+
+    /// Is shown every message as it is sent, whatever becomes of it.
+    using Tap = std::function<void(std::uint32_t from, std::uint32_t to, std::span<const std::byte> bytes)>;
+    void set_tap(Tap tap) { tap_ = std::move(tap); }
 
     /// Rings once. There is no way to take it back: a driver whose node crashed ignores the stale tag. Errors:
     /// graph_node; bad_time unless now() <= time <= time_limit; network_full.
@@ -180,6 +186,7 @@ private:
     std::vector<Item> popped_;             ///< of the batch under construction
     std::vector<std::uint32_t> group_of_;  ///< by node, while a batch is built
     Counters counters_;
+    Tap tap_;
     std::uint64_t trace_ = 0;
 };
 
