@@ -107,6 +107,28 @@ Glyph write(Glyph glyph, float wobble, Stream& random) {
     return glyph;
 }
 
+/// Gives the rows to users, and each user's pixels their own gains and offsets.
+void shift_domains(DataTable& table, int domains, float shift, std::uint64_t seed) {
+    const auto width = static_cast<std::size_t>(table.features);
+    std::vector<float> gains, offsets;
+    for (int domain = 0; domain < domains; ++domain) {
+        Stream random(seed, static_cast<std::uint32_t>(domain), Purpose::tasks);
+        for (std::size_t k = 0; k < width; ++k) {
+            gains.push_back(std::exp(shift * random.normal()));
+            offsets.push_back(shift * random.normal());
+        }
+        table.user_names.push_back(std::to_string(domain));
+    }
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+        const std::size_t domain = row / 10 % static_cast<std::size_t>(domains);
+        table.users.push_back(static_cast<std::int32_t>(domain));
+        for (std::size_t k = 0; k < width; ++k) {
+            float& value = table.values[row * width + k];
+            value = gains[domain * width + k] * value + offsets[domain * width + k];
+        }
+    }
+}
+
 }  // namespace
 
 Result<DataTable> draw_digits(const DigitSettings& s, std::uint64_t seed) {
@@ -114,6 +136,9 @@ Result<DataTable> draw_digits(const DigitSettings& s, std::uint64_t seed) {
     if (s.side < 4 || s.side > 64) return fail(Code::bad_setting, 1);
     if (!(s.wobble >= 0.0f && s.wobble <= 10.0f)) return fail(Code::bad_setting, 2);
     if (!(s.noise >= 0.0f && s.noise <= 10.0f)) return fail(Code::bad_setting, 3);
+
+    if (s.domains < 0 || s.domains > s.rows / 10) return fail(Code::bad_setting, 4);
+    if (!(s.domain_shift >= 0.0f && s.domain_shift <= 10.0f)) return fail(Code::bad_setting, 5);
 
     DataTable table;
     table.features = s.side * s.side;
@@ -139,6 +164,7 @@ Result<DataTable> draw_digits(const DigitSettings& s, std::uint64_t seed) {
             table.values.push_back(ink + s.noise * random.normal());
         }
     }
+    if (s.domains > 0) shift_domains(table, s.domains, s.domain_shift, seed);
     return table;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 namespace dunlin {
@@ -117,6 +118,18 @@ std::vector<Rows> split_users(const DataTable& table) {
     return nodes;
 }
 
+/// Those with the most rows, in the order of the users.
+void keep_largest(std::vector<Rows>& nodes, std::size_t count) {
+    if (count == 0 || count >= nodes.size()) return;
+    std::vector<std::size_t> sizes;
+    for (const Rows& rows : nodes) sizes.push_back(rows.size());
+    std::sort(sizes.begin(), sizes.end(), std::greater{});
+    const std::size_t least = sizes[count - 1];
+    auto equals = std::count(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(count), least);
+    std::erase_if(nodes,
+                  [&](const Rows& rows) { return rows.size() < least || (rows.size() == least && equals-- <= 0); });
+}
+
 std::size_t test_rows(const Rows& rows, const SplitSettings& s) {
     return static_cast<std::size_t>(std::ceil(s.test_fraction * static_cast<float>(rows.size())));
 }
@@ -158,6 +171,7 @@ Result<std::vector<NodeRows>> split_rows(const DataTable& table, const SplitSett
             break;
         case Split::users:
             rows = split_users(table);
+            keep_largest(rows, static_cast<std::size_t>(std::max(0, s.largest_users)));
     }
 
     std::vector<NodeRows> nodes(rows.size());

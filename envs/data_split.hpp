@@ -28,6 +28,7 @@ struct SplitSettings {
     float test_fraction = 0.2f;  ///< of each node's rows, at random, in [0, 1)
     int train_limit = 0;         ///< most rows a node trains on; 0: no limit. The others go unused.
     bool conflicting = false;    ///< every node has a random permutation of the labels of its own
+    int largest_users = 0;       ///< Split::users: only these many with the most rows; 0: all
 };
 
 /// A node's part of a table, as row indices.

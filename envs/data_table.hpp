@@ -67,9 +67,12 @@ struct DigitSettings {
     int side = 8;
     float wobble = 1.0f;  ///< how much the strokes vary; 0: not at all
     float noise = 0.1f;   ///< deviation per pixel; pixels are in [0, 1] before it
+    int domains = 0;  ///< users; each sees every pixel with a gain exp(shift N) and an offset shift N of its own
+    float domain_shift = 0.5f;
 };
 
-/// Row k shows the digit k mod 10. Errors: bad_setting (position in the struct).
+/// Row k shows the digit k mod 10; with domains it is of user (k / 10) mod domains. Errors: bad_setting (position
+/// in the struct).
 Result<DataTable> draw_digits(const DigitSettings& settings, std::uint64_t seed);
 
 }  // namespace dunlin

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "envs/data_split.hpp"
-#include "envs/data_table.hpp"
+#include "fleet/classification_data.hpp"
 #include "fleet/federated_problem.hpp"
 #include "fleet/federated_settings.hpp"
 
@@ -19,14 +18,11 @@ struct ClassificationSettings {
     std::string kernels = "fast";
     std::uint64_t seed = 1;
 
-    std::string path;  ///< a folder of IDX files, or an ARFF file; empty: generated digits
-    int rows = 0;      ///< use the first ones only; 0: all (generated: 5000)
-    bool standardise = false;
-    DigitSettings digits;
-    SplitSettings split;
+    DataSettings data;
 
     std::vector<int> hidden{32};
     Activation activation = Activation::relu;
+    std::vector<std::string> personal_layers;  ///< see split_of
 
     FederatedSettings federated;
 };

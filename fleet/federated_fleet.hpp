@@ -19,9 +19,6 @@
 
 namespace dunlin {
 
-/// What one of `Workers`' threads computes a node's gradients with; valid until the same worker asks for another.
-using LearnerOf = std::function<Learner&(std::uint32_t node, int worker)>;
-
 /// What happened in a fleet so far.
 struct FleetCounters {
     std::uint64_t applied = 0;    ///< updates that reached the model, or its buffer
@@ -67,6 +64,8 @@ public:
     std::uint32_t clients() const { return static_cast<std::uint32_t>(clients_.size()); }
     /// Equal for equal runs (invariant 11): every event, with the bytes of messages.
     std::uint64_t trace() const { return network_->trace(); }
+    /// Is shown every message from now on.
+    void set_tap(simulation::Network::Tap tap) { network_->set_tap(std::move(tap)); }
     /// What the links did.
     const simulation::Counters& traffic() const { return network_->counters(); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/adapt/plain.hpp"
+#include "core/layer_split.hpp"
 #include "fleet/federated_settings.hpp"
 #include "fleet/host_memory.hpp"
 #include "fleet/learner.hpp"
@@ -40,6 +41,8 @@ public:
     virtual ~FederatedProblem() = default;
     virtual std::uint32_t nodes() const = 0;
     virtual std::size_t dimension() const = 0;
+    /// Which of them stay with their node.
+    virtual LayerSplit split() const { return LayerSplit(dimension()); }
     /// First parameters, the same for everybody.
     virtual void initialise(Vector<float> w) const = 0;
     /// What each node trains on: a weight.
@@ -68,18 +71,28 @@ public:
 ///     void assign(Task&, std::uint32_t node);        the node's training data, or everybody's
 ///     FleetScore judge(Task&, std::uint32_t node, ConstVector<float>);
 ///     std::vector<FleetMetric> metrics(const FleetScore&);
+///     LayerSplit split;                              where it can have personal layers
 template <class World>
 class WorldProblem final : public FederatedProblem {
 public:
     using Task = typename World::Task;
 
-    WorldProblem(World world, const FederatedSettings& settings, int threads) : world_(std::move(world)) {
+    WorldProblem(World world, FederatedSettings settings, int threads) : world_(std::move(world)) {
+        if constexpr (requires { world_.split; }) {
+            if (world_.split.has_personal()) settings.maml.personal = &world_.split;
+        }
         for (int worker = 0; worker < threads; ++worker)
             benches_.push_back(std::make_unique<Bench>(world_, settings));
     }
+    WorldProblem(const WorldProblem&) = delete;
+    WorldProblem& operator=(const WorldProblem&) = delete;
 
     std::uint32_t nodes() const override { return world_.nodes(); }
     std::size_t dimension() const override { return benches_.front()->task.dimension(); }
+    LayerSplit split() const override {
+        if constexpr (requires { world_.split; }) return world_.split;
+        return LayerSplit(dimension());
+    }
     void initialise(Vector<float> w) const override { world_.initialise(w); }
     std::vector<float> samples() const override { return world_.samples(); }
 
@@ -96,6 +109,7 @@ public:
         for (int k = 0; k < how.steps; ++k) {
             bench.task.draw(0, ConstVector<float>(theta), random);
             inner.step<float>(bench.task, w, theta, Vector<float>(bench.scratch));
+            if (how.personal_layers_only) keep_shared(w, theta);
         }
     }
     FleetScore judge(std::uint32_t node, ConstVector<float> w, int worker) override {
@@ -132,6 +146,12 @@ private:
         std::unique_ptr<Learner> learner;
         std::vector<float> scratch;
     };
+
+    void keep_shared(ConstVector<float> w, Vector<float> theta) const {
+        for (const LayerSplit::Range& range : split().shared())
+            std::copy_n(w.begin() + static_cast<std::ptrdiff_t>(range.first), range.count,
+                        theta.begin() + static_cast<std::ptrdiff_t>(range.first));
+    }
 
     Bench& at(int worker) { return *benches_[static_cast<std::size_t>(worker)]; }
 

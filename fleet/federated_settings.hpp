@@ -48,7 +48,8 @@ struct FleetClock {
 struct Personalisation {
     int steps = 5;
     float rate = 0.1f;
-    float prox_weight = 0.0f;  ///< lambda
+    float prox_weight = 0.0f;           ///< lambda
+    bool personal_layers_only = false;  ///< as with ANIL; what a fleet with personal layers does
 };
 
 struct FederatedSettings {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/federated_training.hpp"
 
+#include "fleet/personal_layers.hpp"
+
 #include <algorithm>
 #include <chrono>
 
@@ -14,15 +16,19 @@ public:
     /// Lives until `share` of the whole is over.
     virtual Outcome<void> advance(double share, const std::function<bool()>& stop) = 0;
     virtual void describe(FederatedRow& row) const = 0;
-    virtual ConstVector<float> shared() const = 0;
+    /// Writes the model that a node was given, with its own personal layers.
+    virtual void shared(std::uint32_t node, Vector<float> w) const = 0;
     /// Writes a node's personal model.
     virtual void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) = 0;
 };
 
 class FleetCourse final : public Course {
 public:
-    FleetCourse(FederatedProblem& problem, const FederatedSettings& settings, std::unique_ptr<FederatedFleet> fleet)
-        : problem_(problem), settings_(settings), fleet_(std::move(fleet)) {}
+    FleetCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers,
+                std::unique_ptr<FederatedFleet> fleet)
+        : problem_(problem), settings_(settings), layers_(layers), fleet_(std::move(fleet)) {
+        settings_.personal.personal_layers_only = layers.split().has_personal();
+    }
 
     Outcome<void> advance(double share, const std::function<bool()>& stop) override {
         before_ = fleet_->counters();
@@ -41,10 +47,12 @@ public:
         if (now_s_ > before_s_)
             row.active = (counters.busy_s - before_.busy_s) / (now_s_ - before_s_) / fleet_->clients();
     }
-    ConstVector<float> shared() const override { return fleet_->model(); }
+    void shared(std::uint32_t node, Vector<float> w) const override { layers_.compose(node, fleet_->model(), w); }
     void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
-        std::ranges::copy(shared(), theta.begin());
-        problem_.personalise(node, shared(), settings_.personal, random, theta, worker);
+        std::vector<float> w(theta.size());
+        shared(node, w);
+        std::ranges::copy(w, theta.begin());
+        problem_.personalise(node, w, settings_.personal, random, theta, worker);
     }
 
     const FederatedFleet& fleet() const { return *fleet_; }
@@ -52,6 +60,7 @@ public:
 private:
     FederatedProblem& problem_;
     FederatedSettings settings_;
+    const PersonalLayers& layers_;
     std::unique_ptr<FederatedFleet> fleet_;
     FleetCounters before_;
     double before_s_ = 0, now_s_ = 0;
@@ -90,8 +99,8 @@ public:
         row.gradients = static_cast<std::int64_t>(models_.size()) * steps_;
         row.active = 1.0;
     }
-    ConstVector<float> shared() const override {
-        return settings_.method == FederatedMethod::local ? first_ : models_[0];
+    void shared(std::uint32_t, Vector<float> w) const override {
+        std::ranges::copy(settings_.method == FederatedMethod::local ? first_ : models_[0], w.begin());
     }
     void personal(std::uint32_t node, Stream&, Vector<float> theta, int) override {
         std::ranges::copy(models_[settings_.method == FederatedMethod::local ? node : 0], theta.begin());
@@ -126,7 +135,8 @@ void judge(FederatedProblem& problem, Course& course, std::uint64_t seed, Worker
         Stream random(seed, node, Purpose::evaluate);
         random.seek_epoch((number % 4096) * epochs);
         const Vector<float> own(theta[static_cast<std::size_t>(worker)]);
-        shared[node] = problem.judge(node, course.shared(), worker);
+        course.shared(node, own);
+        shared[node] = problem.judge(node, own, worker);
         course.personal(node, random, own, worker);
         personal[node] = problem.judge(node, own, worker);
     });
@@ -150,21 +160,25 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
                               Workers& workers, const std::function<bool()>& stop, const FederatedKeep& keep,
                               FederatedResult& result) {
     const auto start = std::chrono::steady_clock::now();
+    std::vector<float> first(problem.dimension());
+    problem.initialise(first);
+    PersonalLayers layers(problem.split(), problem.nodes(), first);
     std::unique_ptr<Course> course;
     const FederatedFleet* fleet = nullptr;
     if (settings.baseline()) {
         if (auto fit = settings.check(problem.nodes()); !fit) return fit;
         course = std::make_unique<BaselineCourse>(problem, settings, seed, workers);
     } else {
-        std::vector<float> first(problem.dimension());
-        problem.initialise(first);
-        const std::vector<float> samples = problem.samples();
-        auto made = FederatedFleet::make(
-            settings, seed, first, samples,
-            [&problem](std::uint32_t node, int worker) -> Learner& { return problem.learner(node, worker); },
-            workers);
+        LearnerOf learner = [&problem](std::uint32_t node, int worker) -> Learner& {
+            return problem.learner(node, worker);
+        };
+        if (layers.split().has_personal())
+            learner = shared_learners(layers, descend_together(learner, layers.split(), settings.rate()),
+                                      workers.count());
+        auto made =
+            FederatedFleet::make(settings, seed, layers.shared_of(first), problem.samples(), learner, workers);
         if (!made) return tl::unexpected(made.error());
-        auto owner = std::make_unique<FleetCourse>(problem, settings, *std::move(made));
+        auto owner = std::make_unique<FleetCourse>(problem, settings, layers, *std::move(made));
         fleet = &owner->fleet();
         course = std::move(owner);
     }

@@ -54,6 +54,26 @@ double GossipFleet::consensus_error() const {
     return std::sqrt(worst / size);
 }
 
+Outcome<ChosenMixing> mixing_of(GossipMethod method, const Graph& graph, Mixing kind, double rho_over_tau) {
+    const double bound = spectrum_bound(method);
+    auto chosen = choose_mixing(graph, kind, rho_over_tau, primal_dual_bound);  // the same for all
+    if (!chosen) return problem(chosen.error(), "network.graph");
+    const double smallest = chosen->spectrum.smallest;
+    if (smallest > bound) return *std::move(chosen);
+    // Of I - c A'A, the smallest eigenvalue is 1 - c times the largest of A'A.
+    const std::string remedy =
+        kind == Mixing::laplacian
+            ? fmt::format(
+                  "method.rho_over_tau = {:.4g} must stay below {:.4g}, or use method.mixing = "
+                  "\"lazy-metropolis\"",
+                  rho_over_tau, rho_over_tau * (1 - bound) / (1 - smallest))
+            : std::string("use method.mixing = \"lazy-metropolis\"");
+    return problem(
+        fmt::format("method.mixing: the smallest eigenvalue of the mixing matrix is {:.4f} and must lie "
+                    "above {:.4f}, or the models diverge: {}",
+                    smallest, bound, remedy));
+}
+
 Problem diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value) {
     if (error.code == Code::mass_overflow || error.code == Code::not_finite) {
         return {
@@ -71,6 +91,9 @@ Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(GossipMethod method, con
     if (auto checked = strongly_connected(graph); !checked) return problem(checked.error(), "network.graph");
     if (method == GossipMethod::dpsgd) {
         if (auto checked = undirected(graph); !checked) return problem(checked.error(), "network.graph");
+    } else if (by_rounds(method)) {
+        if (auto chosen = mixing_of(method, graph, settings.mixing, settings.rho_over_tau); !chosen)
+            return tl::unexpected(chosen.error());
     } else if (auto fits = settings.format.check(graph.nodes(), static_cast<double>(settings.largest_value));
                !fits) {
         return problem(fits.error(), "method.fraction_bits, method.largest_value");
@@ -83,6 +106,12 @@ Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(GossipMethod method, con
             return make_fleet<StochasticGradientPush>(graph, settings, start, std::move(learner_of), threads);
         case GossipMethod::dpsgd:
             return make_fleet<Dpsgd>(graph, settings, start, std::move(learner_of), threads);
+        case GossipMethod::descent:
+            return make_fleet<SynchronousDescent<>>(graph, settings, start, std::move(learner_of), threads);
+        case GossipMethod::primal_dual:
+            return make_fleet<PrimalDual<>>(graph, settings, start, std::move(learner_of), threads);
+        case GossipMethod::gradient_tracking:
+            return make_fleet<GradientTracking<>>(graph, settings, start, std::move(learner_of), threads);
     }
     return problem("unknown method");
 }

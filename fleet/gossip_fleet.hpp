@@ -6,6 +6,7 @@
 #include "fleet/learner.hpp"
 #include "fleet/lives.hpp"
 #include "fleet/problem.hpp"
+#include "transport/mixing.hpp"
 #include "transport/simulation/network.hpp"
 
 #include <cstdint>
@@ -22,8 +23,21 @@ namespace dunlin {
 enum class GossipMethod : std::uint8_t {
     pars_push,                 ///< exact running sums: PARS-Push, or RASGP with plain gradients
     stochastic_gradient_push,  ///< plain shares: what is lost is lost
-    dpsgd                      ///< undirected graphs, Metropolis weights; holds no mass
+    dpsgd,                     ///< undirected graphs, Metropolis weights, no waiting; holds no mass
+    // Undirected graphs, by rounds that wait for all neighbours, with the weights of GossipSettings::mixing:
+    descent,           ///< DSGD
+    primal_dual,       ///< SPD / D^2, and SPDB's upper level
+    gradient_tracking  ///< GNSD
 };
+
+/// Does this method mix by rounds (core/aggregate/synchronous.hpp)?
+constexpr bool by_rounds(GossipMethod method) {
+    return method >= GossipMethod::descent;
+}
+/// Above this must lie all eigenvalues of a mixing matrix, or the method diverges.
+constexpr double spectrum_bound(GossipMethod method) {
+    return method == GossipMethod::primal_dual ? primal_dual_bound : -1.0;
+}
 
 struct GossipSettings {
     std::uint64_t seed = 1;
@@ -31,6 +45,8 @@ struct GossipSettings {
     FixedPoint format = {};
     float largest_value = 1000.0f;  ///< a node whose |z| goes beyond has diverged; n times it must fit the format
     float weight_floor = 0x1p-12f;  ///< y that a node never gives away
+    Mixing mixing = Mixing::automatic;  ///< of the methods that mix by rounds
+    double rho_over_tau = 0.2;          ///< the step of Mixing::laplacian
     simulation::LinkProfile link = {};
     simulation::Time wake_gap = 1;  ///< Gamma_w: from one wake-up to the next 1 ... wake_gap ticks, uniformly
     LifeSettings lives = {};        ///< paces stretch the gaps, sleeps put wake-ups off
@@ -42,9 +58,6 @@ struct GossipSettings {
     bool trace_payloads = true;  ///< the trace covers what messages say
     std::size_t payload_limit_bytes = std::size_t{4} << 30;
 };
-
-/// The learner that computes node `node`'s gradient, on thread `worker`, which uses it until it asks again.
-using LearnerOf = std::function<Learner&(std::uint32_t node, int worker)>;
 
 /// What the nodes did so far.
 struct GossipCounters {
@@ -59,6 +72,9 @@ struct GossipCounters {
 /// A fleet of nodes without a server on a simulated network: every node a learner (any task, any adaptation) and a
 /// machine of core/aggregate. Nodes sleep, crash and restart from the state that they stored before their last
 /// message left (invariant 4); a node that is down hears nothing.
+///
+/// A method that mixes by rounds goes on as soon as a node is awake and has heard all its neighbours; a node that
+/// hears nothing for long says again what it said. Without faults every tick is one round.
 ///
 /// The same seed gives the same run for any number of threads: nodes of one tick are served in parallel, and what
 /// they say is sent afterwards in order.
@@ -87,6 +103,8 @@ public:
     virtual std::vector<float> mean() const = 0;
     virtual GossipCounters counters() const = 0;
     virtual const simulation::Counters& messages() const = 0;
+    /// Is shown every message from now on.
+    virtual void set_tap(simulation::Network::Tap tap) = 0;
     virtual Time now() const = 0;
     /// A hash of all that happened (invariant 11).
     virtual std::uint64_t trace() const = 0;
@@ -100,12 +118,17 @@ public:
 };
 
 /// A fleet on `graph`, whose nodes start at the z in `start` (n d floats, one after the other). Without
-/// `learner_of` the nodes only agree. Errors name the setting: a graph that is not strongly connected (D-PSGD: not
-/// undirected), a mass that does not fit the fixed point, a setting out of range.
+/// `learner_of` the nodes only agree. Errors name the setting: a graph that is not strongly connected (methods that
+/// mix: not undirected), a mixing matrix with an eigenvalue that makes the method diverge, a mass that does not fit
+/// the fixed point, a setting out of range.
 Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(GossipMethod method, const Graph& graph,
                                                         const GossipSettings& settings,
                                                         std::span<const float> start, LearnerOf learner_of,
                                                         int threads);
+
+/// The weights that a method by rounds gets on this graph. Errors: not undirected; an eigenvalue out of bounds,
+/// with the figure and what to do.
+Outcome<ChosenMixing> mixing_of(GossipMethod method, const Graph& graph, Mixing kind, double rho_over_tau);
 
 /// "node 3, tick 512: ..."
 Problem diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value);

@@ -3,6 +3,7 @@
 
 #include "core/aggregate/dpsgd.hpp"
 #include "core/aggregate/pars_push.hpp"
+#include "core/aggregate/synchronous.hpp"
 #include "fleet/gossip_fleet.hpp"
 #include "fleet/workers.hpp"
 
@@ -14,16 +15,18 @@
 
 namespace dunlin {
 
-/// A GossipFleet of nodes of one type. A message is the machine's share as bytes, its values and then its weight;
-/// the counter is its tag.
+/// A GossipFleet of nodes of one type. A message is the machine's share as bytes, its values and then, where the
+/// method has mass, its weight; the counter is its tag.
 template <GossipNode Node>
 class SimulatedGossip final : public GossipFleet {
 public:
     using Value = typename Node::Value;
-    static constexpr bool has_mass = !std::is_same_v<Node, Dpsgd>;
+    static constexpr bool synchronous = requires(const Node& node) { node.ready(); };
+    static constexpr bool has_mass = !synchronous && !std::is_same_v<Node, Dpsgd>;
     static constexpr bool exact = has_mass && std::is_integral_v<Value>;
 
-    /// Errors: those of the node's `make`, of LifeSettings and of LinkProfile; bad_setting (wake_gap).
+    /// Errors: those of the node's `make`, of LifeSettings and of LinkProfile; bad_setting (wake_gap);
+    /// graph_not_undirected.
     static Result<std::unique_ptr<SimulatedGossip>> make(const Graph& graph, const GossipSettings& settings,
                                                          std::span<const float> start, LearnerOf learner_of,
                                                          int threads) {
@@ -33,6 +36,11 @@ public:
         if (d == 0 || start.size() != d * graph.nodes()) return wrong_size(start.size(), d * graph.nodes());
         std::unique_ptr<SimulatedGossip> fleet(
             new SimulatedGossip(graph, settings, d, std::move(learner_of), threads));
+        if constexpr (synchronous) {
+            auto chosen = choose_mixing(graph, settings.mixing, settings.rho_over_tau, primal_dual_bound);
+            if (!chosen) return tl::unexpected(chosen.error());
+            fleet->mixing_ = std::move(chosen->weights);
+        }
         auto network = simulation::Network::create(fleet->graph_, settings.link,
                                                    {.seed = settings.seed,
                                                     .payload_limit_bytes = settings.payload_limit_bytes,
@@ -98,6 +106,7 @@ public:
         return total;
     }
     const simulation::Counters& messages() const override { return network_->counters(); }
+    void set_tap(simulation::Network::Tap tap) override { network_->set_tap(std::move(tap)); }
     Time now() const override { return network_->now(); }
     std::uint64_t trace() const override { return network_->trace(); }
     double bytes_per_node() const override {
@@ -109,7 +118,7 @@ public:
     }
 
 private:
-    enum Timer : std::uint64_t { wake_up, crash, restart };
+    enum Timer : std::uint64_t { wake_up, crash, restart, repeat };
 
     struct Member {
         HostMemory memory;
@@ -120,6 +129,8 @@ private:
         Windows::Window crash{};             ///< the next one, or the one that goes on
         bool down = false;
         bool wake_up_set = false;
+        bool awaits = false;  ///< awake, and waiting for its neighbours' round
+        Time spoke = 0;       ///< when it last said something
     };
 
     /// What a thread works with, and what it counted.
@@ -196,6 +207,16 @@ private:
                                            .weight_floor = settings_.weight_floor},
                                .theta = settings_.theta},
                               start, arena);
+        } else if constexpr (synchronous) {
+            std::vector<double> weights;
+            for (const std::uint32_t edge : graph_.in_edges(i)) weights.push_back(mixing_.edge[edge]);
+            return Node::make({.node = i,
+                               .nodes = graph_.nodes(),
+                               .dimension = dimension_,
+                               .neighbours = graph_.in(i),
+                               .weights = weights,
+                               .theta = settings_.theta},
+                              start, arena);
         } else {
             std::vector<std::uint32_t> degrees;
             for (const std::uint32_t j : graph_.in(i)) {
@@ -241,16 +262,25 @@ private:
 
     Result<void> serve(const simulation::Event& event, int worker, Reply& reply) {
         Member& member = members_[event.node];
-        if (event.kind == simulation::Event::Kind::delivery)
-            return member.down ? Result<void>{} : hear(member, event);
+        if (event.kind == simulation::Event::Kind::delivery) {
+            if (member.down) return {};
+            if (auto heard = hear(member, event); !heard || !goes_on(member)) return heard;
+            return wake(member, event.node, worker, reply);
+        }
         switch (static_cast<Timer>(event.tag)) {
             case wake_up:
                 member.wake_up_set = false;
-                return member.down ? Result<void>{} : wake(member, event.node, worker, reply);
+                if (member.down || waits(member, reply)) return {};
+                return wake(member, event.node, worker, reply);
+            case repeat:
+                if (member.down || !member.awaits) return {};
+                if (network_->now() - member.spoke < patience()) return {};
+                return wake(member, event.node, worker, reply);
             case crash:
                 if (calm_) return {};
                 ++desks_[static_cast<std::size_t>(worker)].counters.crashes;
                 member.down = true;
+                member.awaits = false;
                 reply.timers.emplace_back(member.crash.until, restart);
                 return member.node.restore(member.stored);  // the rest of its memory is gone
             case restart:
@@ -259,17 +289,40 @@ private:
                 reply.timers.emplace_back(member.crash.from, crash);
                 if (!std::exchange(member.wake_up_set, true))
                     reply.timers.emplace_back(network_->now() + 1, wake_up);
-                if (member.node.share().kappa >= 0) return speak(member, reply);
+                if (member.node.share().kappa >= 0) return speak(member.node.share(), reply);
                 return {};
         }
         return {};
     }
 
+    /// A node by rounds that wakes up before its neighbours have spoken waits; messages will wake it.
+    bool waits(Member& member, Reply& reply) const {
+        if constexpr (synchronous) {
+            member.awaits = member.node.round() >= 0 && !member.node.ready();
+            if (member.awaits)
+                reply.timers.emplace_back(std::max(member.spoke + patience(), network_->now() + 1), repeat);
+            return member.awaits;
+        }
+        return false;
+    }
+    bool goes_on(const Member& member) const {
+        if constexpr (synchronous) return member.awaits && member.node.ready();
+        return false;
+    }
+    /// How long a node by rounds waits before it says its last messages again: a message's way and the answer's.
+    Time patience() const {
+        const Time way =
+            std::min(settings_.link.delay_limit, settings_.link.latency.minimum + settings_.link.latency.scale);
+        return 2 * way + settings_.wake_gap;
+    }
+
     Result<void> hear(Member& member, const simulation::Event& event) {
-        const auto bytes = event.payload.as<std::byte>();
-        const std::span<const Value> values = event.payload.as<Value>().first(dimension_);
+        std::span<const Value> values = event.payload.as<Value>();
         Share<Value> share{event.from, static_cast<std::int64_t>(event.tag), values, {}};
-        std::memcpy(&share.weight, bytes.data() + dimension_ * sizeof(Value), sizeof(Value));
+        if constexpr (has_mass) {
+            share.values = values.first(dimension_);
+            share.weight = values[dimension_];
+        }
         const Result<Receipt> receipt = member.node.receive(share);
         if (!receipt) return tl::unexpected(receipt.error());
         return {};
@@ -283,25 +336,33 @@ private:
             return fail(Code::mass_overflow, static_cast<std::int64_t>(k));
         }
         ConstVector<float> gradient;
-        if (learner_of_ && now < settings_.learn_until) {
+        bool steps = learner_of_ != nullptr && now < settings_.learn_until;
+        if constexpr (synchronous) steps = steps && member.node.ready();
+        if (steps) {
             desk.counters.gradients += learner_of_(i, worker).gradient(desk.z, member.batches, desk.gradient);
             gradient = desk.gradient;
         }
         const auto woken = member.node.wake(now, gradient);
         if (!woken) return tl::unexpected(woken.error());
         ++desk.counters.wake_ups;
+        member.spoke = now;
         desk.counters.waits += woken->waited;
         if constexpr (exact) {
             if (woken->step_size != 0.0f && settings_.audit) count_step(desk, woken->step_size);
         }
         store(member);
 
-        member.wake_up_set = true;
-        const Time next = now + gap(member);
-        reply.timers.emplace_back(calm_ ? next : member.life.awake_from(next), wake_up);
+        if (woken->waited && synchronous) {
+            reply.timers.emplace_back(now + patience(), repeat);
+        } else {
+            member.awaits = false;
+            member.wake_up_set = true;
+            const Time next = now + gap(member);
+            reply.timers.emplace_back(calm_ ? next : member.life.awake_from(next), wake_up);
+        }
         // A crash before the next tick comes before the message has left: it goes out after the restart.
         if (member.crash.from == now + 1 && !calm_) return {};
-        return speak(member, reply);
+        return speak(woken->share, reply);
     }
 
     void count_step(Desk& desk, float step_size) const {
@@ -312,13 +373,13 @@ private:
         }
     }
 
-    Result<void> speak(Member& member, Reply& reply) {
-        const Share<Value> share = member.node.share();
-        Result<simulation::Payload> payload = network_->allocate((dimension_ + 1) * sizeof(Value));
+    Result<void> speak(const Share<Value>& share, Reply& reply) {
+        Result<simulation::Payload> payload =
+            network_->allocate((share.values.size() + (has_mass ? 1 : 0)) * sizeof(Value));
         if (!payload) return tl::unexpected(payload.error());
         const std::span<Value> words = payload->template writable<Value>();
         std::copy(share.values.begin(), share.values.end(), words.begin());
-        words[dimension_] = share.weight;
+        if constexpr (has_mass) words.back() = share.weight;
         reply.share = *std::move(payload);
         reply.counter = share.kappa;
         reply.speaks = true;
@@ -359,6 +420,7 @@ private:
     bool calm_ = false;
     std::vector<Value> first_x_;
     Value first_y_{};
+    MixingWeights mixing_;
     std::vector<Member> members_;
     std::unique_ptr<simulation::Network> network_;
     simulation::Batch batch_;  ///< its payloads go back to the network, so it dies first

@@ -5,6 +5,8 @@
 #include "core/vector.hpp"
 #include "fleet/host_memory.hpp"
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -21,6 +23,9 @@ public:
     /// task gradients that it cost, a Hessian-vector product counted as two.
     virtual int gradient(ConstVector<float> w, Stream& random, Vector<float> out) = 0;
 };
+
+/// The learner that computes node `node`'s gradient, on thread `worker`, which uses it until it asks again.
+using LearnerOf = std::function<Learner&(std::uint32_t node, int worker)>;
 
 /// A task and an adaptation as a Learner. The task is the caller's, or shared by learners that take turns.
 template <class Task, class Adaptation>

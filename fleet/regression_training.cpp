@@ -292,7 +292,10 @@ Settings regression_settings(RegressionRunSettings& s) {
     list.add("method.name", s.method, "how nodes agree",
              {{"pars-push", GossipMethod::pars_push},
               {"sgp", GossipMethod::stochastic_gradient_push},
-              {"dpsgd", GossipMethod::dpsgd}});
+              {"dpsgd", GossipMethod::dpsgd},
+              {"dsgd", GossipMethod::descent},
+              {"spd", GossipMethod::primal_dual},
+              {"gnsd", GossipMethod::gradient_tracking}});
     list.add("method.rounds", s.rounds, "T", Range{1, 1e9});
     list.add("method.step_scale", s.step_scale, "c of theta(t) = c / (t + t0); 0: 2 / mean curvature",
              Range{0, 1e6});

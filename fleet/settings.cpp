@@ -135,6 +135,10 @@ struct Settings::Reader {
                     if (array == nullptr) return wrong_type();
                     std::vector<std::string> values;
                     for (const toml::node& element : *array) {
+                        if (element.is_integer()) {
+                            values.push_back(fmt::format("{}", *element.value<std::int64_t>()));
+                            continue;
+                        }
                         if (!element.is_string()) return wrong_type();
                         values.push_back(*element.value<std::string>());
                     }

@@ -21,9 +21,9 @@ Outcome<FederatedJob> classification_job(const TrainRequest& request, int thread
         .nodes_are = "clients",
         .data =
             fmt::format("Classification: {}. {} clients, {} of each one's rows held out{}.",
-                        settings.path.empty() ? "generated digits" : settings.path, (*problem)->nodes(),
-                        settings.split.test_fraction,
-                        settings.split.conflicting ? "; every client names the labels in a way of its own" : ""),
+                        settings.data.path.empty() ? "generated digits" : settings.data.path, (*problem)->nodes(),
+                        settings.data.split.test_fraction,
+                        settings.data.split.conflicting ? "; every client names the labels in a way of its own" : ""),
         .settings = settings.federated,
         .problem = *std::move(problem)};
 }

@@ -24,6 +24,8 @@ constexpr Kind all[] = {
      federated_methods},
     {"regression", train_regression_kind, regression_help, "method.name", resolve_regression, try_regression,
      gossip_methods},
+    {"decentralised", train_decentralised_kind, decentralised_help, "method.name", resolve_decentralised,
+     try_decentralised, "spdb,d2,gnsd,dsgd"},
     {"fleet-navigation", train_fleet_navigation_kind, fleet_navigation_help, "method.name",
      resolve_fleet_navigation, try_fleet_navigation, "pars-push,sgp,persafl-me"},
 };

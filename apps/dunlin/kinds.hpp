@@ -79,6 +79,11 @@ std::string regression_help();
 Outcome<std::string> resolve_regression(const TrainRequest& request);
 Outcome<TrialResult> try_regression(const TrainRequest& request, const std::function<bool()>& stop);
 
+Outcome<int> train_decentralised_kind(const TrainRequest& request);
+std::string decentralised_help();
+Outcome<std::string> resolve_decentralised(const TrainRequest& request);
+Outcome<TrialResult> try_decentralised(const TrainRequest& request, const std::function<bool()>& stop);
+
 Outcome<int> train_fleet_navigation_kind(const TrainRequest& request);
 std::string fleet_navigation_help();
 Outcome<std::string> resolve_fleet_navigation(const TrainRequest& request);

@@ -108,6 +108,12 @@ std::string method_title(GossipMethod method) {
             return "stochastic gradient push";
         case GossipMethod::dpsgd:
             return "D-PSGD";
+        case GossipMethod::descent:
+            return "DSGD";
+        case GossipMethod::primal_dual:
+            return "SPD";
+        case GossipMethod::gradient_tracking:
+            return "GNSD";
     }
     return {};
 }

@@ -30,8 +30,8 @@ FederatedResult run(FederatedProblem& problem, const FederatedSettings& settings
 
 ClassificationSettings small_digits() {
     ClassificationSettings settings;
-    settings.rows = 600;
-    settings.split.nodes = 6;
+    settings.data.rows = 600;
+    settings.data.split.nodes = 6;
     settings.hidden = {16};
     settings.federated.clock.budget_s = 600.0f;
     settings.federated.baseline_steps = 300;
@@ -136,9 +136,9 @@ TEST_CASE("a run that is stopped keeps the rows that it has") {
 
 TEST_CASE("conflicting labels defeat one model for all, but not personal ones") {
     ClassificationSettings settings = small_digits();
-    settings.split.kind = Split::uniform;
-    settings.split.conflicting = true;
-    settings.rows = 1200;
+    settings.data.split.kind = Split::uniform;
+    settings.data.split.conflicting = true;
+    settings.data.rows = 1200;
     settings.federated.method = FederatedMethod::local;
     const auto problem = make_classification_problem(settings, 1);
     REQUIRE(problem);
@@ -178,17 +178,17 @@ TEST_CASE("data that cannot be used is refused with the file, the line or the no
     CHECK(refusal(make_ranking_problem(ranking, 1)).find("line 2") != std::string::npos);
 
     ClassificationSettings images;
-    images.path = folder.path.string();
+    images.data.path = folder.path.string();
     CHECK(refusal(make_classification_problem(images, 1)).find("train-images") != std::string::npos);
     folder.write("train-images-idx3-ubyte", std::string("\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x02\1\2\3", 19));
     folder.write("train-labels-idx1-ubyte", std::string("\0\0\x08\x01\0\0\0\x02\0\1", 10));
     CHECK(refusal(make_classification_problem(images, 1)).find("cut off") != std::string::npos);
-    images.path.clear();
-    images.split.kind = Split::users;
+    images.data.path.clear();
+    images.data.split.kind = Split::users;
     CHECK(refusal(make_classification_problem(images, 1)).find("users") != std::string::npos);
-    images.split.kind = Split::uniform;
-    images.rows = 60;
-    images.split.nodes = 50;
+    images.data.split.kind = Split::uniform;
+    images.data.rows = 60;
+    images.data.split.nodes = 50;
     CHECK(refusal(make_classification_problem(images, 1)).find("node 10") != std::string::npos);
 }
 

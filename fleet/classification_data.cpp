@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/classification_data.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+bool is_arff(const std::string& path) {
+    return path.ends_with(".arff") || path.ends_with(".arff.gz");
+}
+
+Outcome<DataTable> read_or_draw(const DataSettings& s, std::uint64_t seed) {
+    if (s.path.empty()) {
+        DigitSettings digits = s.digits;
+        if (s.rows > 0) digits.rows = s.rows;
+        auto drawn = draw_digits(digits, seed);
+        if (!drawn) return problem(drawn.error(), "generated digits");
+        return *std::move(drawn);
+    }
+    auto loaded = is_arff(s.path) ? load_arff(s.path) : load_idx_folder(s.path, IdxPart::train);
+    if (!loaded) return problem(loaded.error().error, loaded.error().path);
+    DataTable table = *std::move(loaded);
+    if (s.rows > 0 && static_cast<std::size_t>(s.rows) < table.rows()) {
+        const auto rows = static_cast<std::size_t>(s.rows);
+        table.labels.resize(rows);
+        table.values.resize(rows * static_cast<std::size_t>(table.features));
+        if (!table.users.empty()) table.users.resize(rows);
+    }
+    return table;
+}
+
+/// The key of a setting of SplitSettings by its position.
+std::string_view split_key(std::int64_t position) {
+    constexpr std::string_view keys[] = {"data.split = users needs data with users; this data",
+                                         "data.clients",
+                                         "data.labels_per_client",
+                                         "data.skew",
+                                         "data.alpha",
+                                         "data.test_fraction",
+                                         "data.train_limit"};
+    return keys[std::clamp<std::int64_t>(position, 0, std::ssize(keys) - 1)];
+}
+
+/// Rows that nobody trains on or holds out.
+Outcome<DataTable> test_table(const DataSettings& s, int rows, std::uint64_t seed) {
+    if (is_arff(s.path)) return problem("data.test_fraction = 0: an ARFF file has no test part; hold rows out");
+    if (!s.path.empty()) {
+        auto loaded = load_idx_folder(s.path, IdxPart::test);
+        if (!loaded) return problem(loaded.error().error, loaded.error().path);
+        return *std::move(loaded);
+    }
+    if (s.digits.domains > 0) return problem("data.test_fraction = 0: with data.domains, hold rows out");
+    DigitSettings digits = s.digits;
+    digits.rows = std::max(10, rows / 5);
+    auto drawn = draw_digits(digits, seed + (std::uint64_t{1} << 63));
+    if (!drawn) return problem(drawn.error(), "generated digits");
+    return *std::move(drawn);
+}
+
+}  // namespace
+
+void add_data_settings(Settings& list, DataSettings& s) {
+    using Range = Settings::Range;
+    list.add("data.path", s.path, "folder of IDX files (MNIST) or an ARFF file (WISDM); empty: generated digits");
+    list.add("data.rows", s.rows, "use the first rows only; 0: all, or 5000 generated digits", Range{0, 1e8});
+    list.add("data.side", s.digits.side, "generated: pixels of an image's side", Range{4, 64});
+    list.add("data.wobble", s.digits.wobble, "generated: how much the strokes vary", Range{0, 10});
+    list.add("data.noise", s.digits.noise, "generated: deviation per pixel", Range{0, 10});
+    list.add("data.domains", s.digits.domains,
+             "generated: users, each with its own view of the pixels; 0: nobody's", Range{0, 1e6});
+    list.add("data.domain_shift", s.digits.domain_shift, "generated: how much these views differ", Range{0, 10});
+    list.add("data.standardise", s.standardise, "features to zero mean and unit variance; an ARFF file always is");
+    list.add("data.split", s.split.kind, "how the rows are shared out among clients",
+             {{"uniform", Split::uniform},
+              {"labels", Split::labels},
+              {"skew", Split::skew},
+              {"dirichlet", Split::dirichlet},
+              {"users", Split::users}});
+    list.add("data.clients", s.split.nodes, "clients; with split = users as many as the data has", Range{1, 1e6});
+    list.add("data.largest_users", s.split.largest_users, "split = users: only those with the most rows; 0: all",
+             Range{0, 1e6});
+    list.add("data.labels_per_client", s.split.labels_per_node, "split = labels: labels that a client holds",
+             Range{1, 256});
+    list.add("data.skew", s.split.skew, "split = skew: share of a client's main label", Range{0, 1});
+    list.add("data.alpha", s.split.alpha, "split = dirichlet: small means that clients see few labels",
+             Range{0, 1e6, true});
+    list.add("data.test_fraction", s.split.test_fraction, "of each client's rows, held out", Range{0, 0.99});
+    list.add("data.train_limit", s.split.train_limit, "most rows that a client trains on; 0: no limit",
+             Range{0, 1e8});
+    list.add("data.conflicting", s.split.conflicting,
+             "every client permutes the labels' names in a way of its own");
+}
+
+Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
+    auto table = read_or_draw(s, seed);
+    if (!table) return tl::unexpected(table.error());
+    auto parts = split_rows(*table, s.split, seed);
+    if (!parts) {
+        if (parts.error().code != Code::bad_setting) return problem(parts.error(), "data.split");
+        return problem(fmt::format("{} does not fit", split_key(parts.error().first)));
+    }
+    const bool standardise = s.standardise || is_arff(s.path);
+    DataTable test;
+    if (s.split.test_fraction == 0.0f) {
+        if (standardise) return problem("data.standardise: hold rows out (data.test_fraction above 0)");
+        auto read = test_table(s, static_cast<int>(table->rows()), seed);
+        if (!read) return tl::unexpected(read.error());
+        test = *std::move(read);
+        if (test.features != table->features) {
+            return problem(fmt::format("{}: {} pixels to train on, but {} to test on", s.path, table->features,
+                                       test.features));
+        }
+    }
+    if (standardise) table->standardise(training_rows(*parts));
+    return SharedData{*std::move(table), *std::move(parts), std::move(test)};
+}
+
+}  // namespace dunlin
