@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
     if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
     dunlin::bench::register_perceptrons();
     dunlin::bench::register_navigation();
+    dunlin::bench::register_hessian_vectors();
     dunlin::bench::Table table;
     benchmark::RunSpecifiedBenchmarks(&table);
     benchmark::Shutdown();

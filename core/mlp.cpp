@@ -21,19 +21,6 @@ S slope(S a, Activation activation) {
     }
 }
 
-/// d act'(z) = curvature(a) da, from a = act(z).
-template <class S>
-S curvature(S a, Activation activation) {
-    switch (activation) {
-        case Activation::tanh:
-            return S(-2) * a;
-        case Activation::sigmoid:
-            return S(1) - S(2) * a;
-        default:
-            return S(0);
-    }
-}
-
 }  // namespace
 
 template <class S>
@@ -101,21 +88,18 @@ void Mlp<S>::tangent_forward(const S* parameters, const S* direction, Inputs<S> 
         if (l == 0 && shape.one_hot) {
             kernels->select_rows(moved, bias(direction, l), inputs.index, out, shape.width(l), columns,
                                  Activation::identity);
+            for (int u = 0; u < shape.width(l); ++u) {
+                const S* a = activations.row(shape.row_at(l) + u);
+                S* t = out.row(u);
+                for (int c = 0; c < columns; ++c) t[c] *= slope(a[c], shape.activation(l));
+            }
         } else {
             const Columns<const S> x =
                 l == 0 ? inputs.matrix : Columns<const S>{activations.row(shape.row_at(l - 1)), activations.stride};
-            kernels->affine(moved, bias(direction, l), x, out, shape.fan_in(l), shape.width(l), columns,
-                            Activation::identity);
-        }
-        if (l > 0) {
-            kernels->accumulate(parameters + shape.weights_at(l), layer(tangents, l - 1), out, shape.fan_in(l),
-                                shape.width(l), columns);
-        }
-        if (l + 1 == shape.layers) break;
-        for (int u = 0; u < shape.width(l); ++u) {
-            const S* a = activations.row(shape.row_at(l) + u);
-            S* t = out.row(u);
-            for (int c = 0; c < columns; ++c) t[c] *= slope(a[c], shape.activation(l));
+            const Columns<const S> below = l == 0 ? Columns<const S>{} : Columns<const S>(layer(tangents, l - 1));
+            kernels->tangent(moved, bias(direction, l), x, parameters + shape.weights_at(l), below,
+                             {activations.row(shape.row_at(l)), activations.stride}, out, shape.fan_in(l),
+                             shape.width(l), columns, shape.activation(l));
         }
     }
 }
@@ -123,7 +107,7 @@ void Mlp<S>::tangent_forward(const S* parameters, const S* direction, Inputs<S> 
 template <class S>
 void Mlp<S>::tangent_backward(const S* parameters, const S* direction, Inputs<S> inputs,
                               Columns<const S> activations, Columns<const S> tangents, Columns<S> deltas,
-                              Columns<S> tangent_deltas, Columns<S> scratch, int columns, S* product) const {
+                              Columns<S> tangent_deltas, int columns, S* product) const {
     for (int l = shape.layers - 1; l >= 0; --l) {
         weight_gradient(l, inputs, activations, layer(tangent_deltas, l), columns, product);
         if (l == 0) break;
@@ -132,28 +116,11 @@ void Mlp<S>::tangent_backward(const S* parameters, const S* direction, Inputs<S>
         kernels->weight_gradient({tangents.row(shape.row_at(below)), tangents.stride}, layer(deltas, l),
                                  product + shape.weights_at(l), nullptr, shape.fan_in(l), shape.width(l), columns);
 
-        // With E = W D, the delta below is E s'(z); its tangent is (V D + W RD) s'(z) + E s''(z) Rz.
-        const Columns<S> e = layer(deltas, below);
-        const Columns<S> re = layer(tangent_deltas, below);
-        const Columns<const S> none{};
-        kernels->backpropagate(parameters + shape.weights_at(l), layer(deltas, l), none, e, shape.fan_in(l),
-                               shape.width(l), columns, Activation::identity);
-        kernels->backpropagate(parameters + shape.weights_at(l), layer(tangent_deltas, l), none, re,
-                               shape.fan_in(l), shape.width(l), columns, Activation::identity);
-        kernels->backpropagate(direction + shape.weights_at(l), layer(deltas, l), none, scratch, shape.fan_in(l),
-                               shape.width(l), columns, Activation::identity);
-        for (int u = 0; u < shape.width(below); ++u) {
-            const S* a = activations.row(shape.row_at(below) + u);
-            const S* ra = tangents.row(shape.row_at(below) + u);
-            const S* vd = scratch.row(u);
-            S* d = e.row(u);
-            S* rd = re.row(u);
-            for (int c = 0; c < columns; ++c) {
-                const S s = slope(a[c], shape.activation(below));
-                rd[c] = (rd[c] + vd[c]) * s + d[c] * curvature(a[c], shape.activation(below)) * ra[c];
-                d[c] *= s;
-            }
-        }
+        kernels->tangent_backpropagate(
+            parameters + shape.weights_at(l), direction + shape.weights_at(l), layer(deltas, l),
+            layer(tangent_deltas, l), {activations.row(shape.row_at(below)), activations.stride},
+            {tangents.row(shape.row_at(below)), tangents.stride}, layer(deltas, below),
+            layer(tangent_deltas, below), shape.fan_in(l), shape.width(l), columns, shape.activation(below));
     }
 }
 

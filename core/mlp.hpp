@@ -78,11 +78,6 @@ struct MlpShape {
         for (int l = 0; l < layer; ++l) row += width(l);
         return row;
     }
-    constexpr int widest() const {
-        int widest = 0;
-        for (int l = 0; l < layers; ++l) widest = width(l) > widest ? width(l) : widest;
-        return widest;
-    }
 
     friend constexpr bool operator==(const MlpShape&, const MlpShape&) = default;
 };
@@ -123,10 +118,10 @@ struct Mlp {
 
     /// Second half: adds to `product` the derivative of backward's gradient along `direction`. The caller has put
     /// the deltas and their derivatives into the output rows of `deltas` and `tangent_deltas`; the other rows are
-    /// filled. `scratch` has shape.widest() rows.
+    /// filled.
     void tangent_backward(const S* parameters, const S* direction, Inputs<S> inputs, Columns<const S> activations,
-                          Columns<const S> tangents, Columns<S> deltas, Columns<S> tangent_deltas,
-                          Columns<S> scratch, int columns, S* product) const;
+                          Columns<const S> tangents, Columns<S> deltas, Columns<S> tangent_deltas, int columns,
+                          S* product) const;
 
 private:
     const S* bias(const S* parameters, int l) const { return shape.bias ? parameters + shape.bias_at(l) : nullptr; }

@@ -16,17 +16,17 @@ namespace dunlin {
 template <class S>
 struct MlpDerivatives {
     Mlp<S> mlp;
-    Columns<S> activations, deltas, tangents, tangent_deltas, scratch;
+    Columns<S> activations, deltas, tangents, tangent_deltas;
 
     static constexpr std::size_t bytes(const MlpShape& shape, int columns) {
-        const auto rows = static_cast<std::size_t>(4 * shape.units() + shape.widest());
+        const auto rows = static_cast<std::size_t>(4 * shape.units());
         return Arena::bytes<S>(rows * static_cast<std::size_t>(pad_columns(columns)));
     }
 
     MlpDerivatives(const MlpShape& shape, const Kernels<S>& kernels, int columns, Arena& arena)
         : mlp{shape, &kernels} {
         S* at = arena.take<S>(bytes(shape, columns) / sizeof(S)).data();
-        for (Columns<S>* matrix : {&activations, &deltas, &tangents, &tangent_deltas, &scratch}) {
+        for (Columns<S>* matrix : {&activations, &deltas, &tangents, &tangent_deltas}) {
             *matrix = {at, pad_columns(columns)};
             at += static_cast<std::ptrdiff_t>(shape.units()) * pad_columns(columns);
         }
@@ -49,8 +49,7 @@ struct MlpDerivatives {
     }
     void product(const S* w, const S* v, Columns<const S> inputs, int columns, Vector<S> out) const {
         std::fill(out.begin(), out.end(), S(0));
-        mlp.tangent_backward(w, v, {inputs}, activations, tangents, deltas, tangent_deltas, scratch, columns,
-                             out.data());
+        mlp.tangent_backward(w, v, {inputs}, activations, tangents, deltas, tangent_deltas, columns, out.data());
     }
 };
 

@@ -83,7 +83,6 @@ public:
         deltas_ = arena.template take<S>(size(shape.units(), widest));
         tangents_ = arena.template take<S>(size(shape.units(), widest));
         tangent_deltas_ = arena.template take<S>(size(shape.units(), widest));
-        scratch_ = arena.template take<S>(size(shape.widest(), widest));
         counts_ = arena.template take<S>(size(policy.actions(), widest));
         features_ = arena.template take<S>(
             settings.baseline == Baseline::linear ? size(linear_features(limits.observations)) * columns : 0);
@@ -232,7 +231,7 @@ private:
     int widest_ = 0;  ///< most columns of a block
     std::int64_t steps_ = 0;
     std::span<Batch> batches_;
-    std::span<S> deltas_, tangents_, tangent_deltas_, scratch_, counts_, state_observations_, features_;
+    std::span<S> deltas_, tangents_, tangent_deltas_, counts_, state_observations_, features_;
     std::span<float> cumulative_;
     std::span<std::int32_t> state_index_, lanes_;
     std::span<State> states_;

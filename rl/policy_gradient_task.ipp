@@ -238,8 +238,8 @@ void PolicyGradientTask<E, Policy>::hessian_vector(int slot, ConstVector<S> w, C
         } else {
             policy_.head().tangent_delta(network.output(b.tape), scores, moved, out_deltas, b.columns);
         }
-        network.tangent_backward(w.data(), v.data(), b.inputs, b.tape, tangents, deltas, tangent_deltas,
-                                 {scratch_.data(), b.columns}, b.columns, out.data());
+        network.tangent_backward(w.data(), v.data(), b.inputs, b.tape, tangents, deltas, tangent_deltas, b.columns,
+                                 out.data());
     }
 }
 

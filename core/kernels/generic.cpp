@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reference kernels. Every sum runs in index order and every product is fused, so the result is the same bits
-// on every processor; loops over columns come innermost where that lets a compiler use vectors without reordering.
+// The reference kernels. Every sum runs in index order and every product is
+// fused, so the result is the same bits on every processor; loops over columns
+// come innermost where that lets a compiler use vectors without reordering.
 #include "core/kernels/sets.hpp"
 #include "core/math.hpp"
 
-// Where the C library can choose when the program starts, loops exist twice: with the instruction for fma, and with
-// the library's function, which is some forty times slower. Both round once, so the bits are the same.
+// Where the C library can choose when the program starts, loops exist twice:
+// with the instruction for fma, and with the library's function, which is some
+// forty times slower. Both round once, so the bits are the same.
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
 #define DUNLIN_FUSED [[gnu::target_clones("arch=x86-64-v3", "default")]]
 #else
@@ -60,6 +62,51 @@ void affine(const S* W, const S* b, Columns<const S> X, Columns<S> Y, int inputs
     for (int o = 0; o < outputs; ++o) activate_row(Y.row(o), columns, activation);
 }
 
+/// e times act'(.) by the layer's output h.
+template <class S>
+[[gnu::always_inline]] inline S times_derivative(S e, S h, Activation activation) {
+    switch (activation) {
+        case Activation::relu:
+            return h > S(0) ? e : S(0);
+        case Activation::tanh:
+            return e * fma(-h, h, S(1));
+        case Activation::sigmoid:
+            return e * fma(-h, h, h);
+        default:
+            return e;
+    }
+}
+
+/// y plus e act''(.) by the layer's output h, where e has the tangent of h as a
+/// factor already.
+template <class S>
+[[gnu::always_inline]] inline S plus_curvature(S y, S e, S h, Activation activation) {
+    switch (activation) {
+        case Activation::tanh:
+            return fma(S(-2) * h, e, y);
+        case Activation::sigmoid:
+            return fma(fma(S(-2), h, S(1)), e, y);
+        default:
+            return y;
+    }
+}
+
+template <class S>
+DUNLIN_FUSED void scale_tangents(Columns<const S> H, Columns<S> Y, int rows, int columns, Activation activation) {
+    if (activation == Activation::identity) return;
+    for (int r = 0; r < rows; ++r) {
+        for (int c = 0; c < columns; ++c) Y.row(r)[c] = times_derivative(Y.row(r)[c], H.row(r)[c], activation);
+    }
+}
+
+template <class S>
+void tangent(const S* V, const S* b, Columns<const S> X, const S* W, Columns<const S> RX, Columns<const S> H,
+             Columns<S> RY, int inputs, int outputs, int columns, Activation activation) {
+    affine(V, b, X, RY, inputs, outputs, columns, Activation::identity);
+    if (RX.data != nullptr) accumulate(W, RX, RY, inputs, outputs, columns);
+    scale_tangents(H, RY, outputs, columns, activation);
+}
+
 template <class S>
 DUNLIN_FUSED void backpropagate(const S* W, Columns<const S> D, Columns<const S> H, Columns<S> E, int inputs,
                                 int outputs, int columns, Activation activation) {
@@ -71,17 +118,29 @@ DUNLIN_FUSED void backpropagate(const S* W, Columns<const S> D, Columns<const S>
             const S* d = D.row(o);
             for (int c = 0; c < columns; ++c) e[c] = fma(w, d[c], e[c]);
         }
+    }
+    scale_tangents(H, E, inputs, columns, activation);
+}
+
+template <class S>
+DUNLIN_FUSED void tangent_backpropagate(const S* W, const S* V, Columns<const S> D, Columns<const S> RD,
+                                        Columns<const S> H, Columns<const S> RH, Columns<S> E, Columns<S> RE,
+                                        int inputs, int outputs, int columns, Activation activation) {
+    backpropagate(W, D, {}, E, inputs, outputs, columns, Activation::identity);
+    backpropagate(V, D, {}, RE, inputs, outputs, columns, Activation::identity);
+    for (int i = 0; i < inputs; ++i) {
+        S* re = RE.row(i);
+        for (int o = 0; o < outputs; ++o) {
+            const S w = W[static_cast<std::ptrdiff_t>(i) * outputs + o];
+            const S* rd = RD.row(o);
+            for (int c = 0; c < columns; ++c) re[c] = fma(w, rd[c], re[c]);
+        }
         if (activation == Activation::identity) continue;
-        const S* h = H.row(i);
-        switch (activation) {
-            case Activation::relu:
-                for (int c = 0; c < columns; ++c) e[c] = h[c] > S(0) ? e[c] : S(0);
-                break;
-            case Activation::tanh:
-                for (int c = 0; c < columns; ++c) e[c] *= fma(-h[c], h[c], S(1));
-                break;
-            default:
-                for (int c = 0; c < columns; ++c) e[c] *= fma(-h[c], h[c], h[c]);
+        S* e = E.row(i);
+        const S *h = H.row(i), *rh = RH.row(i);
+        for (int c = 0; c < columns; ++c) {
+            re[c] = plus_curvature(times_derivative(re[c], h[c], activation), e[c] * rh[c], h[c], activation);
+            e[c] = times_derivative(e[c], h[c], activation);
         }
     }
 }
@@ -162,8 +221,9 @@ DUNLIN_FUSED void softmax(Columns<const S> Z, Columns<S> P, int classes, int col
 }
 
 template <class S>
-constexpr Kernels<S> table{"reference",    affine<S>,       accumulate<S>, backpropagate<S>, weight_gradient<S>,
-                           select_rows<S>, scatter_rows<S>, affine_one<S>, softmax<S>};
+constexpr Kernels<S> table{"reference",        affine<S>,      accumulate<S>,           backpropagate<S>,
+                           weight_gradient<S>, select_rows<S>, scatter_rows<S>,         affine_one<S>,
+                           softmax<S>,         tangent<S>,     tangent_backpropagate<S>};
 
 }  // namespace
 

@@ -195,6 +195,38 @@ TEST_CASE("backpropagation and weight gradients agree with double to rounding in
     });
 }
 
+TEST_CASE("tangents of layers and of backpropagation agree with double to rounding in every set of kernels") {
+    const Kernels<double>& exact = generic_kernels<double>();
+    each_shape([&](int inputs, int outputs, int columns, Stream& random) {
+        Matrix<double> X(inputs, columns), RX(inputs, columns), H(outputs, columns), RY(outputs, columns);
+        Matrix<double> D(outputs, columns), RD(outputs, columns), E(inputs, columns), RE(inputs, columns);
+        for (Matrix<double>* matrix : {&X, &RX, &H, &D, &RD}) matrix->fill(random);
+        const auto W = numbers(inputs * outputs, random), V = numbers(inputs * outputs, random);
+        const auto b = numbers(outputs, random);
+        const Activation activation = activations[(inputs + outputs) % 4];
+        const bool biased = (inputs + outputs) / 4 % 3 != 0, first = inputs % 5 == 0;
+        const Matrix<float> x(X), rx(RX), h(H), d(D), rd(RD);
+        const auto w = narrowed(W), v = narrowed(V), bias = narrowed(b);
+        const Columns<const double> none{};
+        const Columns<const float> nothing{};
+        exact.tangent(V.data(), biased ? b.data() : nullptr, X.constant(), W.data(), first ? none : RX.constant(),
+                      H.constant(), RY.view(), inputs, outputs, columns, activation);
+        exact.tangent_backpropagate(W.data(), V.data(), D.constant(), RD.constant(), X.constant(), RX.constant(),
+                                    E.view(), RE.view(), inputs, outputs, columns, activation);
+        each_set([&](const Kernels<float>& fast) {
+            Matrix<float> ry(outputs, columns), e(inputs, columns), re(inputs, columns);
+            fast.tangent(v.data(), biased ? bias.data() : nullptr, x.constant(), w.data(),
+                         first ? nothing : rx.constant(), h.constant(), ry.view(), inputs, outputs, columns,
+                         activation);
+            fast.tangent_backpropagate(w.data(), v.data(), d.constant(), rd.constant(), x.constant(), rx.constant(),
+                                       e.view(), re.view(), inputs, outputs, columns, activation);
+            CHECK(excess(ry, RY, 2 * inputs) < 1.0);
+            CHECK(excess(e, E, outputs) < 1.0);
+            CHECK(excess(re, RE, 4 * outputs) < 1.0);
+        });
+    });
+}
+
 TEST_CASE("one-hot inputs give what dense ones give") {
     each_shape([&](int inputs, int outputs, int columns, Stream& random) {
         Matrix<float> X(inputs, columns), D(outputs, columns);

@@ -62,9 +62,8 @@ struct Problem {
         mlp.tangent_forward(w.data(), direction.data(), input(), view(acts), view(tangents), columns);
         head.tangent_delta(p, c, mlp.output(view(tangents)), mlp.output(view(tangent_deltas)), columns);
         product->assign(w.size(), 0.0);
-        std::vector<double> scratch(static_cast<std::size_t>(shape.widest() * columns));
         mlp.tangent_backward(w.data(), direction.data(), input(), view(acts), view(tangents), view(deltas),
-                             view(tangent_deltas), {scratch.data(), columns}, columns, product->data());
+                             view(tangent_deltas), columns, product->data());
         return *product;
     }
 };
@@ -89,10 +88,29 @@ std::vector<Problem> problems() {
         }
     }
     all.emplace_back(*MlpShape::make(6, {}, 4, Activation::tanh, true, false), 5);  // a table
+    const std::vector<int> transform{4, 7};
+    MlpShape shape = *MlpShape::make(4, transform, 3);
+    shape.linear_input = true;
+    all.emplace_back(shape, 5);
     return all;
 }
 
 }  // namespace
+
+TEST_CASE("a linear input layer as wide as the input changes nothing at the start") {
+    const std::vector<int> with{4, 7}, without{7};
+    MlpShape shape = *MlpShape::make(4, with, 3);
+    shape.linear_input = true;
+    const MlpShape plain = *MlpShape::make(4, without, 3);
+    std::vector<float> w(shape.parameters());
+    Stream random(2, 0, Purpose::initialise);
+    initialise(shape, random, w);
+    const float x[] = {0.3f, -2.0f, 5.0f, 0.1f};
+    std::vector<float> both(static_cast<std::size_t>(shape.units())), rest(static_cast<std::size_t>(plain.units()));
+    Mlp<float>{shape}.forward_one(w.data(), x, both.data());
+    Mlp<float>{plain}.forward_one(w.data() + shape.weights_at(1), x, rest.data());
+    for (int k = 0; k < 3; ++k) CHECK(both[both.size() - 1 - k] == rest[rest.size() - 1 - k]);
+}
 
 TEST_CASE("the perceptron's gradient agrees with finite differences to 1e-6") {
     for (const Problem& problem : problems()) {
