@@ -58,6 +58,12 @@ std::string write_deployed(DeployedSettings& settings) {
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ClassificationSettings& settings) {
+    if (!settings.personal_layers.empty()) {
+        return problem(
+            "model.personal_layers: a real node has no place yet where they would survive a restart; `dunlin "
+            "train` "
+            "runs them here");
+    }
     return make_classification_problem(settings, 1);
 }
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const RankingSettings& settings) {
