@@ -37,6 +37,7 @@ public:
                 .crashes = 0};
     }
     const simulation::Counters& messages() const override { return fleet_->traffic(); }
+    void set_tap(simulation::Network::Tap tap) override { fleet_->set_tap(std::move(tap)); }
     Time now() const override { return now_; }
     std::uint64_t trace() const override { return fleet_->trace(); }
     double bytes_per_node() const override { return static_cast<double>(FederatedClient::memory(dimension())); }

@@ -112,7 +112,7 @@ TEST_CASE("a value of the wrong type or out of range is named with what is expec
     CHECK_THAT(problem_of("[part]\nloud = 1\n"), Contains("true or false"));
     CHECK_THAT(problem_of("[part]\nwidths = [1, 'a']\n"), Contains("a list of whole numbers"));
     CHECK_THAT(problem_of("[part]\nwidths = [0]\n"), Contains("each at least 1"));
-    CHECK_THAT(problem_of("[part]\ngoals = [1]\n"), Contains("a list of strings"));
+    CHECK_THAT(problem_of("[part]\ngoals = [1.5]\n"), Contains("a list of strings"));
     CHECK_THAT(problem_of("[part]\ncolour = 'green'\n"), Contains("one of red, blue"));
     CHECK_THAT(problem_of("seed = -1\n"), Contains("a whole number from 0 to"));
     CHECK_THAT(problem_of("name = 3\n"), Contains("a string"));
