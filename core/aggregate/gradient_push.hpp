@@ -258,23 +258,21 @@ inline Result<Receipt> GradientPush::receive(const Share<Mass>& message) {
     return Receipt::accepted;
 }
 
-/// x := x + values, or nothing and false where a sum does not fit. One pass: wrapped sums can be taken back
-/// exactly.
+/// x := x + values, or nothing and false where a sum does not fit. One pass: a sum has left the range when its sign
+/// is that of neither term, and wrapped sums can be taken back exactly.
 inline bool GradientPush::add(std::span<const Mass> values) {
-    std::uint64_t bits = 0;
-    for (std::size_t k = 0; k < x_.size(); ++k) {
-        bits |= static_cast<std::uint64_t>(x_[k] ^ (x_[k] >> 63)) |
-                static_cast<std::uint64_t>(values[k] ^ (values[k] >> 63));
-        x_[k] = add_wrapped(x_[k], values[k]);
+    Mass left{};
+    Mass* __restrict x = x_.data();  // a node's state is nobody's message: the loop vectorises
+    const Mass* __restrict heard = values.data();
+    const std::size_t count = x_.size();
+    for (std::size_t k = 0; k < count; ++k) {
+        const Mass sum = add_wrapped(x[k], heard[k]);
+        left |= (sum ^ x[k]) & (sum ^ heard[k]);
+        x[k] = sum;
     }
-    if (bits < std::uint64_t{1} << 62) return true;
-    bool fits = true;
-    for (std::size_t k = 0; k < x_.size(); ++k) {
-        Mass sum{};
-        fits = fits && add_checked(subtract_wrapped(x_[k], values[k]), values[k], sum);
-    }
-    for (std::size_t k = 0; k < x_.size() && !fits; ++k) x_[k] = subtract_wrapped(x_[k], values[k]);
-    return fits;
+    if (left >= 0) return true;
+    for (std::size_t k = 0; k < x_.size(); ++k) x_[k] = subtract_wrapped(x_[k], values[k]);
+    return false;
 }
 
 static_assert(GossipNode<GradientPush>);

@@ -146,7 +146,10 @@ inline Result<Receipt> HyperGradientPush::receive(const Share<float>& message) {
     if (auto fit = check_finite(message.values, u_.size()); !fit) return tl::unexpected(fit.error());
     if (message.kappa != round_ || source->round == round_) return Receipt::stale;
     source->round = round_;
-    for (std::size_t k = 0; k < s_.size(); ++k) s_[k] += source->weight * message.values[k];
+    float* __restrict s = s_.data();
+    const float* __restrict heard = message.values.data();
+    const float weight = source->weight;
+    for (std::size_t k = 0, count = s_.size(); k < count; ++k) s[k] += weight * heard[k];
     return Receipt::accepted;
 }
 
