@@ -83,6 +83,7 @@ enum class Code : std::uint16_t {
     repeated_item,       ///< first: line; second: the item that stands there again
     no_queries,          ///< first: the user's name in the file; there is none to train on
     too_few_rows,        ///< first: node; second: rows it would have
+    too_few_speakers,    ///< first: speakers found; second: speakers asked for
     // graphs; a place is a line of the file or an index into the list
     graph_size = 400,      ///< first: nodes; second: the limit; not in [1, limit]
     graph_too_dense,       ///< first: edges; second: the limit

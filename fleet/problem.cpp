@@ -148,6 +148,8 @@ std::string_view sentence(Code code) {
             return "user {0} has no queries to train on";
         case Code::too_few_rows:
             return "node {0} would have only {1} rows; use fewer nodes or another split";
+        case Code::too_few_speakers:
+            return "{0} speakers, of {1} that are asked for; ask for fewer agents";
         case Code::graph_size:
             return "{0} nodes; expected 1 to {1}";
         case Code::graph_too_dense:
