@@ -26,6 +26,8 @@ constexpr Kind all[] = {
      gossip_methods},
     {"decentralised", train_decentralised_kind, decentralised_help, "method.name", resolve_decentralised,
      try_decentralised, "spdb,d2,gnsd,dsgd"},
+    {"pdbo", train_pdbo_kind, pdbo_help, "method.name", resolve_pdbo, try_pdbo,
+     "pdbo-mtl,pdbo-mtl-local,sgp,local"},
     {"fleet-navigation", train_fleet_navigation_kind, fleet_navigation_help, "method.name",
      resolve_fleet_navigation, try_fleet_navigation, "pars-push,sgp,persafl-me"},
 };

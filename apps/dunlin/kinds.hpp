@@ -84,6 +84,11 @@ std::string decentralised_help();
 Outcome<std::string> resolve_decentralised(const TrainRequest& request);
 Outcome<TrialResult> try_decentralised(const TrainRequest& request, const std::function<bool()>& stop);
 
+Outcome<int> train_pdbo_kind(const TrainRequest& request);
+std::string pdbo_help();
+Outcome<std::string> resolve_pdbo(const TrainRequest& request);
+Outcome<TrialResult> try_pdbo(const TrainRequest& request, const std::function<bool()>& stop);
+
 Outcome<int> train_fleet_navigation_kind(const TrainRequest& request);
 std::string fleet_navigation_help();
 Outcome<std::string> resolve_fleet_navigation(const TrainRequest& request);
