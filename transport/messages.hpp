@@ -177,8 +177,8 @@ struct MassRequest {
     std::uint32_t epoch = 0;
 };
 enum class JobEndReason : std::uint8_t { finished, stopped, removed, failed };
-/// The job is over for the receiver, who may still ask for the last model (federated: it came just before), makes it
-/// its own and sends its final Report.
+/// The job is over for the receiver, who may still ask for the last model (federated: it came just before), makes
+/// it its own and sends its final Report.
 struct JobEnd {
     JobEndReason reason = JobEndReason::finished;
 };

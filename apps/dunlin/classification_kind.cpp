@@ -19,11 +19,11 @@ Outcome<FederatedJob> classification_job(const TrainRequest& request, int thread
         .seed = settings.seed,
         .config = list.write(),
         .nodes_are = "clients",
-        .data =
-            fmt::format("Classification: {}. {} clients, {} of each one's rows held out{}.",
-                        settings.data.path.empty() ? "generated digits" : settings.data.path, (*problem)->nodes(),
-                        settings.data.split.test_fraction,
-                        settings.data.split.conflicting ? "; every client names the labels in a way of its own" : ""),
+        .data = fmt::format(
+            "Classification: {}. {} clients, {} of each one's rows held out{}.",
+            settings.data.path.empty() ? "generated digits" : settings.data.path, (*problem)->nodes(),
+            settings.data.split.test_fraction,
+            settings.data.split.conflicting ? "; every client names the labels in a way of its own" : ""),
         .settings = settings.federated,
         .problem = *std::move(problem)};
 }

@@ -144,9 +144,9 @@ private:
         if (update == nullptr) return {};
         std::vector<float> values(update->values.count);
         REQUIRE(decode(update->values, values));
-        const Verdict verdict = server_->receive({update->member, message.envelope.incarnation,
-                                                  message.envelope.sequence, update->base_version, update->samples,
-                                                  values});
+        const Verdict verdict =
+            server_->receive({update->member, message.envelope.incarnation, message.envelope.sequence,
+                              update->base_version, update->samples, values});
         const bool again = verdict.refusal.code == Code::update_duplicate;
         duplicates += again;
         other_refusals += verdict.outcome == Reception::refused && !again;

@@ -24,8 +24,8 @@ struct SessionFaults {
     float store_failure = 0;
 };
 
-/// Push-sum nodes, driven as a daemon drives them, on a network of their own; and a coordinator so small that it can
-/// be trusted: it keeps offers, forwards nothing and never forgets. One step is one tick.
+/// Push-sum nodes, driven as a daemon drives them, on a network of their own; and a coordinator so small that it
+/// can be trusted: it keeps offers, forwards nothing and never forgets. One step is one tick.
 class SessionFleet {
 public:
     struct Node {
@@ -41,7 +41,11 @@ public:
 
     SessionFleet(std::vector<std::vector<std::uint32_t>> in, std::size_t dimension, Stream random, bool learns,
                  std::uint32_t store_every = 1)
-        : in_(std::move(in)), dimension_(dimension), random_(random), store_every_(store_every), nodes_(in_.size()),
+        : in_(std::move(in)),
+          dimension_(dimension),
+          random_(random),
+          store_every_(store_every),
+          nodes_(in_.size()),
           memory_(in_.size()) {
         terms_.members = size();
         terms_.dimension = static_cast<std::uint32_t>(dimension);
@@ -102,9 +106,8 @@ public:
     }
 
     bool begun() const {
-        return std::all_of(nodes_.begin(), nodes_.end(), [](const Node& node) {
-            return node.gone || node.session->push_sum() != nullptr;
-        });
+        return std::all_of(nodes_.begin(), nodes_.end(),
+                           [](const Node& node) { return node.gone || node.session->push_sum() != nullptr; });
     }
 
     // the coordinator's part
@@ -133,7 +136,8 @@ public:
         }
     }
     bool all_reported() const {
-        return std::all_of(nodes_.begin(), nodes_.end(), [](const Node& node) { return node.gone || node.reported; });
+        return std::all_of(nodes_.begin(), nodes_.end(),
+                           [](const Node& node) { return node.gone || node.reported; });
     }
     /// A new epoch on another graph; what `leaver` reported goes to `heir`.
     void begin_epoch(std::vector<std::vector<std::uint32_t>> in, std::optional<std::uint32_t> leaver = {},
@@ -201,7 +205,8 @@ private:
                     break;
                 case Duty::learn: {
                     const ConstVector<float> z = session.parameters();
-                    for (std::size_t k = 0; k < z.size(); ++k) session.gradient()[k] = z[k] - static_cast<float>(i + k);
+                    for (std::size_t k = 0; k < z.size(); ++k)
+                        session.gradient()[k] = z[k] - static_cast<float>(i + k);
                     REQUIRE(session.learned(now_));
                     break;
                 }
@@ -231,8 +236,13 @@ private:
 
     void send_share(const ShareMessage& share, const SessionFaults& faults) {
         if (random_.uniform() < faults.loss) return;
-        flying_.push_back({now_ + 1 + random_.below(faults.longest_delay), share.epoch, share.from, share.to, share.tick,
-                           share.weight, {share.values.begin(), share.values.end()}});
+        flying_.push_back({now_ + 1 + random_.below(faults.longest_delay),
+                           share.epoch,
+                           share.from,
+                           share.to,
+                           share.tick,
+                           share.weight,
+                           {share.values.begin(), share.values.end()}});
     }
 
     void deliver(std::uint32_t i) {
@@ -270,7 +280,8 @@ private:
 
     void answer(std::uint32_t i, const Message& message) {
         if (std::holds_alternative<Join>(message.body)) {
-            tell(i, Welcome{.node = i, .incarnation = std::max(1u, message.envelope.incarnation), .heartbeat_ms = 50});
+            tell(i,
+                 Welcome{.node = i, .incarnation = std::max(1u, message.envelope.incarnation), .heartbeat_ms = 50});
             offer(i);
             if (freezing_) tell(i, Freeze{terms_.epoch});
         }
