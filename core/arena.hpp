@@ -18,8 +18,13 @@ namespace dunlin {
 ///     std::span<float> gradient = arena.take<float>(shape.parameters());
 class Arena {
 public:
-    /// Every piece starts on such a boundary: a cache line, and the widest vector of any kernel.
+    /// Every piece starts on such a boundary: a cache line, and the widest vector of any kernel. Microcontrollers
+    /// have neither, and no memory to spare.
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+    static constexpr std::size_t alignment = 8;
+#else
     static constexpr std::size_t alignment = 64;
+#endif
 
     /// Bytes that `count` objects of type T take, with padding; sum these to size the buffer.
     template <class T>
@@ -44,8 +49,12 @@ public:
         return {first, count};
     }
 
-    std::size_t used() const { return used_; }
-    std::size_t capacity() const { return memory_.size(); }
+    std::size_t used() const {
+        return used_;
+    }
+    std::size_t capacity() const {
+        return memory_.size();
+    }
 
 private:
     std::span<std::byte> memory_;

@@ -88,6 +88,8 @@ template <>
 const Kernels<float>& generic_kernels<float>();
 template <>
 const Kernels<double>& generic_kernels<double>();
+/// What generic_kernels<float>() gives, as an object: for lists of sets, and for policies that are constants.
+extern const Kernels<float> reference_kernels;
 
 /// The kernels called `name`: "fast" (the best that this processor runs),
 /// "reference", or one set by its own name

@@ -12,11 +12,71 @@ namespace dunlin::portable {
 /// Source of the polynomials: S. Moshier, Cephes, single precision (expf, logf, tanhf, sinf, cosf).
 /// In double, which only tests use, they are the standard library's.
 
+/// a b + c, rounded once, by arithmetic in double: the product is exact there, and a sum that was rounded to odd
+/// can be rounded again without harm. For processors without the instruction, whose C library may round twice.
+/// Source: Boldo and Melquiond 2008, Emulation of FMA and correctly rounded sums: proved algorithms using rounding
+/// to odd.
+inline float software_fma(float a, float b, float c) {
+    const double product = static_cast<double>(a) * static_cast<double>(b), addend = static_cast<double>(c);
+    const double sum = product + addend, virtual_addend = sum - product;
+    const double error = (product - (sum - virtual_addend)) + (addend - virtual_addend);
+    std::uint64_t bits = std::bit_cast<std::uint64_t>(sum);
+    const bool finite = (bits >> 52 & 0x7ff) != 0x7ff;
+    if (finite && error != 0.0 && (bits & 1) == 0) bits += (error > 0.0) == (sum > 0.0) ? 1 : -1;
+    return static_cast<float>(std::bit_cast<double>(bits));
+}
+
+/// The square root of a number that is not negative, correctly rounded, by integers: a digit at a time.
+inline float software_sqrt(float x) {
+    std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
+    if (bits << 1 == 0 || bits >= 0x7f800000u) return x;  // zeros, infinity, NaN
+    std::int32_t exponent = static_cast<std::int32_t>(bits >> 23) - 127;
+    bits &= 0x007fffffu;
+    if (exponent > -127) bits |= 0x00800000u;
+    if (exponent == -127) {
+        for (exponent = -126; bits < 0x00800000u; bits <<= 1) --exponent;
+    }
+    if ((exponent & 1) != 0) bits <<= 1;
+    exponent >>= 1;
+    std::uint32_t root = 0, rest = 0;
+    for (int k = 0; k < 25; ++k) {  // 24 digits and one to round by
+        rest = rest << 2 | (bits >> 23 & 3u);
+        bits <<= 2;
+        const std::uint32_t trial = root << 2 | 1u;
+        root <<= 1;
+        if (rest >= trial) {
+            rest -= trial;
+            root |= 1u;
+        }
+    }
+    root = (root + 1) >> 1;  // never half way: a root that needs 25 digits is not exact
+    return std::bit_cast<float>(root + (static_cast<std::uint32_t>(exponent + 126) << 23));
+}
+
+#if defined(__FP_FAST_FMAF) || defined(__linux__)
 inline float fma(float a, float b, float c) {
     return __builtin_fmaf(a, b, c);
 }
+#else
+inline float fma(float a, float b, float c) {
+    return software_fma(a, b, c);
+}
+#endif
 inline double fma(double a, double b, double c) {
     return __builtin_fma(a, b, c);
+}
+
+#if defined(__arm__) && !(__ARM_FP & 4)
+inline float sqrt(float x) {
+    return software_sqrt(x);
+}
+#else
+inline float sqrt(float x) {
+    return __builtin_sqrtf(x);
+}
+#endif
+inline double sqrt(double x) {
+    return __builtin_sqrt(x);
 }
 
 /// e^x; below -87.3 the result is the smallest normal number's neighbourhood, above 88.3 it stays finite.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/mlp.hpp"
 
+#include "core/math.hpp"
+
 #include <algorithm>
 
 namespace dunlin {
@@ -139,7 +141,7 @@ void initialise(const MlpShape& shape, Stream& random, std::span<float> paramete
         }
         const float gain = shape.activation(l) == Activation::relu ? 2.0f : 1.0f;
         const float fan_in = l == 0 && shape.one_hot ? 1.0f : static_cast<float>(shape.fan_in(l));
-        const float scale = __builtin_sqrtf(gain / fan_in) * (last ? output_gain : 1.0f);
+        const float scale = portable::sqrt(gain / fan_in) * (last ? output_gain : 1.0f);
         const std::size_t count =
             static_cast<std::size_t>(shape.fan_in(l)) * static_cast<std::size_t>(shape.width(l));
         for (std::size_t k = 0; k < count; ++k) parameters[shape.weights_at(l) + k] = scale * random.normal();

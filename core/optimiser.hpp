@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/math.hpp"
 #include "core/vector.hpp"
 
 #include <cstddef>
@@ -43,7 +44,7 @@ struct Adam {
             const S g = gradient[k];
             const S m = state.mean[k] = b1 * state.mean[k] + (S(1) - b1) * g;
             const S v = state.square[k] = b2 * state.square[k] + (S(1) - b2) * g * g;
-            w[k] -= S(rate) * m * mean_scale / (S(__builtin_sqrt(v * square_scale)) + S(epsilon));
+            w[k] -= S(rate) * m * mean_scale / (portable::sqrt(v * square_scale) + S(epsilon));
         }
     }
 };
@@ -52,7 +53,7 @@ struct Adam {
 template <class S>
 S clip_scale(ConstVector<S> v, S limit) {
     if (limit <= S(0)) return S(1);
-    const S norm = S(__builtin_sqrt(dot(v, v)));
+    const S norm = portable::sqrt(dot(v, v));
     return norm > limit ? limit / norm : S(1);
 }
 

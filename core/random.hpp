@@ -109,7 +109,7 @@ public:
     std::array<float, 2> normal_pair() {
         const float u = (static_cast<float>(bits() >> 8) + 0.5f) * 0x1p-24f;
         const float angle = static_cast<float>(bits() >> 8) * 0x1p-24f;
-        const float radius = __builtin_sqrtf(-2.0f * portable::log(u));
+        const float radius = portable::sqrt(-2.0f * portable::log(u));
         const portable::SineCosine turn = portable::turn(angle);
         return {radius * turn.cosine, radius * turn.sine};
     }

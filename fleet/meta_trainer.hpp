@@ -3,6 +3,7 @@
 
 #include "fleet/host_memory.hpp"
 #include "fleet/workers.hpp"
+#include "rl/adaptation.hpp"
 #include "rl/meta_learning.hpp"
 #include "rl/policy_gradient_task.hpp"
 
@@ -114,23 +115,13 @@ public:
                Visit&& visit) {
         workers_.run(static_cast<int>(environments.size()), [&](int number, int worker) {
             Bench& bench = *benches_[static_cast<std::size_t>(worker)];
-            Stream random(settings_.seed, static_cast<std::uint32_t>(number), Purpose::evaluate);
-            random.seek_epoch(epoch * epochs_per_adaptation);
+            Stream random = adaptation_stream(settings_.seed, static_cast<std::uint32_t>(number), epoch);
             const std::size_t d = w.size();
-            const Vector<float> personal = bench.scratch.first(d), g = bench.scratch.subspan(d, d);
-            const MoreauEnvelope inner = settings_.meta.adaptation();
-            std::ranges::copy(w, personal.begin());
-            for (int k = 0;; ++k) {
-                bench.task.set_environment(environments[static_cast<std::size_t>(number)]);
-                visit(number, k, ConstVector<float>(personal), bench.task);
-                if (k == steps) return;
-                bench.task.set_environment(environments[static_cast<std::size_t>(number)]);
-                bench.task.draw(0, ConstVector<float>(personal), random);
-                inner.step<float>(bench.task, w, personal, g);
-            }
+            adapt_to(environments[static_cast<std::size_t>(number)], settings_.meta.adaptation(), w, steps, random,
+                     bench.task, bench.scratch.first(d), bench.scratch.subspan(d, d),
+                     [&](int k, ConstVector<float> personal) { visit(number, k, personal, bench.task); });
         });
     }
-    static constexpr std::uint32_t epochs_per_adaptation = 4096;  ///< more than the steps of any adaptation
 
     MetaTrainerState save() {
         MetaTrainerState state;

@@ -71,6 +71,8 @@ public:
 
     Outcome<int> add_held_out(const std::string& description) override { return world_.add_held_out(description); }
 
+    const GridTask* grid_task(TaskSet set, int number) const override { return world_.grid_task(set, number); }
+
     const MlpShape& shape() const override { return trainer_.policy().network.shape; }
     bool continuous() const override { return Policy::continuous; }
     bool evaluates_per_state() const override { return trainer_.evaluates_per_state(); }
@@ -271,6 +273,10 @@ public:
         return before || position == record.goal;
     }
 
+    const GridTask* grid_task(TaskSet set, int number) const {
+        return &tasks(set)[static_cast<std::size_t>(number)];
+    }
+
     Outcome<int> add_held_out(const std::string& description) {
         Outcome<GridTask> task = parse_task(description);
         if (!task) return tl::unexpected(task.error());
@@ -424,6 +430,8 @@ public:
     static bool reached(const TaskRecord& record, std::array<double, 2> position, bool) {
         return std::hypot(position[0] - record.goal[0], position[1] - record.goal[1]) < 0.1;
     }
+
+    static const GridTask* grid_task(TaskSet, int) { return nullptr; }
 
     Outcome<int> add_held_out(const std::string& description) {
         PointNavigation task = common_;

@@ -15,6 +15,8 @@
 
 namespace dunlin {
 
+class GridTask;
+
 enum class World : std::uint8_t { grid, point };
 enum class TaskSource : std::uint8_t { three, sampled };
 enum class PolicyInput : std::uint8_t { one_hot, coordinates };
@@ -110,11 +112,17 @@ public:
     /// one outcome a task. Different epochs draw different trajectories.
     virtual std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint32_t epoch,
                                                            bool last_only) = 0;
+    /// The epoch of numbers that `dunlin adapt` and boards adapt with: none that an iteration's evaluation has
+    /// drawn.
+    static constexpr std::uint32_t fresh_epoch = 0xffff2;
     /// Trajectories of every task after `steps` inner steps.
     virtual std::vector<TaskRecord> record(TaskSet set, int steps, int trajectories) = 0;
     /// Adds a held-out task: "goal=R,C" and, by choice, "wind=P", "slip=P", "moves=4 digits..." (grid), or
     /// "goal=X,Y" (point), joined by ';'. Returns its number.
     virtual Outcome<int> add_held_out(const std::string& description) = 0;
+
+    /// Task `number` of a set; null in the point world.
+    virtual const GridTask* grid_task(TaskSet set, int number) const = 0;
 
     virtual const MlpShape& shape() const = 0;
     virtual bool continuous() const = 0;

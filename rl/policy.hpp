@@ -15,8 +15,8 @@ struct CategoricalPolicy {
 
     Mlp<S> network;
 
-    std::size_t parameters() const { return network.shape.parameters(); }
-    int actions() const { return network.shape.outputs(); }
+    constexpr std::size_t parameters() const { return network.shape.parameters(); }
+    constexpr int actions() const { return network.shape.outputs(); }
     Categorical<S> head() const { return {actions()}; }
 };
 
@@ -29,8 +29,10 @@ struct GaussianPolicy {
 
     Mlp<S> network;
 
-    std::size_t parameters() const { return network.shape.parameters() + static_cast<std::size_t>(actions()); }
-    int actions() const { return network.shape.outputs(); }
+    constexpr std::size_t parameters() const {
+        return network.shape.parameters() + static_cast<std::size_t>(actions());
+    }
+    constexpr int actions() const { return network.shape.outputs(); }
     DiagonalGaussian<S> head() const { return {actions()}; }
 
     const S* log_sigma(const S* parameters) const { return parameters + network.shape.parameters(); }

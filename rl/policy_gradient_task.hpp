@@ -26,7 +26,11 @@ struct RolloutSettings {
     int trajectories = 20;  ///< D >= 1
     Baseline baseline = Baseline::leave_one_out;
     Evaluation evaluation = Evaluation::automatic;
-    int slots = 1;  ///< batches kept at once; an adaptation's slots()
+    int slots = 1;             ///< batches kept at once; an adaptation's slots()
+    bool second_order = true;  ///< room for hessian_vector, which exact MAML alone asks for
+    /// A batch is asked under the parameters that it was drawn under and no others, as MEMRL does: then no copy of
+    /// them is kept.
+    bool as_drawn = false;
 };
 
 /// The room that a task needs, whatever environment it is given.
@@ -58,7 +62,8 @@ public:
     static_assert(continuous ? ContinuousEnvironment<E> : DiscreteEnvironment<E>);
 
     template <class A>
-    PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits, A& arena)
+    constexpr PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits,
+                                 A& arena)
         : policy_(policy), settings_(settings), limits_(limits) {
         const auto size = [](auto... factors) { return (static_cast<std::size_t>(factors) * ...); };
         const MlpShape& shape = policy.network.shape;
@@ -71,7 +76,7 @@ public:
         for (int slot = 0; slot < settings.slots; ++slot) {
             Batch batch;
             batch.rollout = Rollout<S>(settings.trajectories, limits.horizon, arena);
-            batch.parameters = arena.template take<S>(policy.parameters());
+            if (!settings.as_drawn) batch.parameters = arena.template take<S>(policy.parameters());
             batch.start = arena.template take<State>(static_cast<std::size_t>(settings.trajectories));
             batch.reached = arena.template take<State>(columns);
             batch.observations = arena.template take<S>(observes_steps() ? size(limits.observations) * columns : 0);
@@ -81,8 +86,10 @@ public:
             if (!batches_.empty()) batches_[static_cast<std::size_t>(slot)] = batch;
         }
         deltas_ = arena.template take<S>(size(shape.units(), widest));
-        tangents_ = arena.template take<S>(size(shape.units(), widest));
-        tangent_deltas_ = arena.template take<S>(size(shape.units(), widest));
+        if (settings.second_order) {
+            tangents_ = arena.template take<S>(size(shape.units(), widest));
+            tangent_deltas_ = arena.template take<S>(size(shape.units(), widest));
+        }
         counts_ = arena.template take<S>(size(policy.actions(), widest));
         features_ = arena.template take<S>(
             settings.baseline == Baseline::linear ? size(linear_features(limits.observations)) * columns : 0);
@@ -93,12 +100,13 @@ public:
         streams_ = arena.template take<Stream>(static_cast<std::size_t>(settings.trajectories));
         state_observations_ = arena.template take<S>(observes_states() ? size(limits.observations, widest) : 0);
         for (std::size_t s = 0; s < state_index_.size(); ++s) {
-            state_index_[s] = std::min(static_cast<std::int32_t>(s), limits.states - 1);
+            state_index_[s] = static_cast<std::int32_t>(std::min(static_cast<int>(s), limits.states - 1));
         }
     }
 
-    /// Bytes of arena that a task takes.
-    static std::size_t bytes(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits) {
+    /// Bytes of arena that a task takes; a constant where its arguments are.
+    static constexpr std::size_t bytes(const Policy& policy, const RolloutSettings& settings,
+                                       const RolloutLimits& limits) {
         ArenaSize size;
         PolicyGradientTask(policy, settings, limits, size);
         return size.bytes();
@@ -146,7 +154,7 @@ private:
 
     struct Batch {
         Rollout<S> rollout;
-        std::span<S> parameters;    ///< that the tape was evaluated under
+        std::span<S> parameters;    ///< that the tape was evaluated under; empty where that goes without saying
         std::span<S> observations;  ///< a matrix a time step, where the policy or the baseline looks at them
         std::span<S> tape;          ///< activations; the output rows of a categorical policy hold probabilities
         std::span<S> actions;       ///< of a continuous policy
@@ -164,7 +172,7 @@ private:
         int columns;
     };
 
-    bool chooses_per_state() const {
+    constexpr bool chooses_per_state() const {
         if constexpr (FiniteEnvironment<E> && !continuous) {
             if (settings_.evaluation != Evaluation::automatic) return settings_.evaluation == Evaluation::per_state;
             return limits_.states > 0 && limits_.states * 2 <= settings_.trajectories * limits_.horizon;
@@ -172,8 +180,8 @@ private:
         return false;
     }
 
-    bool observes_states() const { return per_state_ && !policy_.network.shape.one_hot; }
-    bool observes_steps() const {
+    constexpr bool observes_states() const { return per_state_ && !policy_.network.shape.one_hot; }
+    constexpr bool observes_steps() const {
         return (!per_state_ && !policy_.network.shape.one_hot) || settings_.baseline == Baseline::linear;
     }
 
@@ -208,6 +216,7 @@ private:
 
     /// Evaluates the whole batch under w, unless it was.
     void ensure(Batch& batch, ConstVector<S> w) {
+        if (settings_.as_drawn) return;
         if (std::memcmp(w.data(), batch.parameters.data(), w.size_bytes()) == 0) return;
         for (int k = 0; k < blocks(batch); ++k) evaluate(w.data(), block(batch, k));
         std::copy(w.begin(), w.end(), batch.parameters.begin());

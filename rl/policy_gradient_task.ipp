@@ -99,7 +99,7 @@ void PolicyGradientTask<E, Policy>::draw(int slot, ConstVector<S> w, Stream& ran
     Rollout<S>& rollout = batch.rollout;
     random.next_epoch();
     rollout.clear();
-    std::copy(w.begin(), w.end(), batch.parameters.begin());
+    if (!settings_.as_drawn) std::copy(w.begin(), w.end(), batch.parameters.begin());
     if (per_state_) evaluate_states(batch, w);
     if constexpr (continuous) {
         for (int k = 0; k < policy_.actions(); ++k) {
@@ -208,7 +208,7 @@ template <Environment E, class Policy>
 void PolicyGradientTask<E, Policy>::differentiate(int slot, ConstVector<S> w, Vector<S> out, Weights weights) {
     Batch& batch = batches_[static_cast<std::size_t>(slot)];
     ensure(batch, w);
-    std::fill(out.begin(), out.end(), S(0));
+    set_zero(out);
     for (int k = 0; k < blocks(batch); ++k) {
         const Block b = block(batch, k);
         const Columns<S> deltas =
@@ -222,7 +222,7 @@ void PolicyGradientTask<E, Policy>::hessian_vector(int slot, ConstVector<S> w, C
     Batch& batch = batches_[static_cast<std::size_t>(slot)];
     const auto& network = policy_.network;
     ensure(batch, w);
-    std::fill(out.begin(), out.end(), S(0));
+    set_zero(out);
     for (int k = 0; k < blocks(batch); ++k) {
         const Block b = block(batch, k);
         const Columns<S> tangents{tangents_.data(), b.columns}, tangent_deltas{tangent_deltas_.data(), b.columns};

@@ -19,7 +19,7 @@ public:
 
     /// For `trajectories` (D) of at most `horizon` (H) steps. A is an Arena, or ArenaSize to learn the bytes.
     template <class A>
-    Rollout(int trajectories, int horizon, A& arena)
+    constexpr Rollout(int trajectories, int horizon, A& arena)
         : offset_(arena.template take<std::int32_t>(static_cast<std::size_t>(horizon) + 1)),
           active_(arena.template take<std::int32_t>(static_cast<std::size_t>(horizon))),
           trajectory_(arena.template take<std::int32_t>(capacity(trajectories, horizon))),

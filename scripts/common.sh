@@ -11,7 +11,9 @@ host_packages=(
     libsqlite3-dev libxxhash-dev
     catch2 libbenchmark-dev
 )
-check_packages=(clang-format-14)
+check_packages=(clang-format-14 python3-onnx)
+cross_packages=(qemu-user) # and g++-TARGET
+firmware_packages=(gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib qemu-system-arm)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 

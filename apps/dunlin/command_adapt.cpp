@@ -20,7 +20,8 @@ namespace {
 struct AdaptOptions {
     std::string directory;
     std::vector<std::string> tasks;
-    int steps = -1;  ///< -1: as many as the run's report.adaptation_steps
+    int steps = -1;       ///< -1: as many as the run's report.adaptation_steps
+    std::string kernels;  ///< empty: as in training
     int threads = 1;
     bool json = false;
     bool no_plot = false;
@@ -42,8 +43,8 @@ Outcome<Adaptation> measure(NavigationTraining& training, const AdaptOptions& op
         if (k == 0) first = static_cast<std::size_t>(*number);
     }
     const TaskSet set = training.task_names(TaskSet::held_out).empty() ? TaskSet::training : TaskSet::held_out;
-    constexpr std::uint32_t epoch = 0xffff2;  // numbers that no iteration's evaluation has drawn
-    Adaptation adaptation{training.task_names(set), training.evaluate(set, steps, epoch, false),
+    Adaptation adaptation{training.task_names(set),
+                          training.evaluate(set, steps, NavigationTraining::fresh_epoch, false),
                           training.settings().world == World::grid};
     const auto skipped = static_cast<std::ptrdiff_t>(first);
     adaptation.outcomes.erase(adaptation.outcomes.begin(), adaptation.outcomes.begin() + skipped);
@@ -154,7 +155,8 @@ std::string json_text(const Adaptation& adaptation, const NavigationSettings& se
 }
 
 Outcome<int> adapt(const AdaptOptions& options) {
-    const Outcome<std::unique_ptr<NavigationTraining>> training = open_run(options.directory, options.threads);
+    const Outcome<std::unique_ptr<NavigationTraining>> training =
+        open_run(options.directory, options.threads, options.kernels);
     if (!training) return tl::unexpected(training.error());
     const NavigationSettings& settings = (*training)->settings();
     const int steps = options.steps >= 0 ? options.steps : settings.adaptation_steps;
@@ -191,6 +193,9 @@ void add_adapt(CLI::App& program, Command& run) {
         ->take_all();
     command->add_option("--steps", options->steps, "inner steps; default: report.adaptation_steps of the run")
         ->check(CLI::Range(0, 1000));
+    command->add_option(
+        "--kernels", options->kernels,
+        "fast, reference (the numbers of a board, to the bit) or a set by its name; default: the run's");
     command->add_option("--threads", options->threads, "threads; the numbers do not depend on it")
         ->check(CLI::Range(1, 1024));
     command->add_flag("--json", options->json, "print JSON on stdout instead of a table");

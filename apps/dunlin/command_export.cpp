@@ -3,6 +3,8 @@
 #include "apps/dunlin/navigation_run.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
+#include "envs/navigation_tasks.hpp"
+#include "fleet/policy_export.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -18,8 +20,10 @@ struct ExportOptions {
     std::string directory;
     std::string out;
     bool trajectories = false;
+    std::string format;
+    std::string task;
     int count = 10;
-    int steps = -1;  ///< -1: as many as in training
+    int steps = -1;  ///< -1: as many as in training, or for a board as report.adaptation_steps says
 };
 
 using Files = std::vector<std::pair<std::string, std::string>>;
@@ -117,9 +121,61 @@ Outcome<int> export_trajectories(const ExportOptions& options) {
     return 0;
 }
 
+/// The task that a board is to adapt to: the one described, or else the first that the run held out.
+Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions& options) {
+    int number = 0;
+    if (!options.task.empty()) {
+        const Outcome<int> added = training.add_held_out(options.task);
+        if (!added) return problem("--task: " + added.error().text);
+        number = *added;
+    }
+    const TaskSet set = training.task_names(TaskSet::held_out).empty() ? TaskSet::training : TaskSet::held_out;
+    const GridTask* task = training.grid_task(set, number);
+    if (task == nullptr) return problem("export: a board navigates on a grid, and this run's world is the plane");
+    const NavigationSettings& settings = training.settings();
+    return BoardTask{.map = task->map(),
+                     .settings = task->settings(),
+                     .adaptation = settings.meta.adaptation(),
+                     .rollout = settings.rollout,
+                     .steps = options.steps >= 0 ? options.steps : settings.adaptation_steps,
+                     .seed = settings.seed,
+                     .number = static_cast<std::uint32_t>(number),
+                     .epoch = NavigationTraining::fresh_epoch};
+}
+
+Outcome<Files> policy_files(const ExportOptions& options) {
+    const std::filesystem::path path = std::filesystem::path(options.directory) / "policy.dunlin";
+    const Result<PolicyFile> policy = PolicyFile::read(path);
+    if (!policy) return problem(policy.error(), path.string());
+    if (options.format == "c")
+        return Files{{"policy.h", policy_c_header(*policy)}, {"policy.c", policy_c_source(*policy)}};
+    if (options.format == "onnx") return Files{{"policy.onnx", policy_onnx(*policy)}};
+    const Outcome<std::unique_ptr<NavigationTraining>> training = open_run(options.directory, 1);
+    if (!training) return tl::unexpected(training.error());
+    const Outcome<BoardTask> task = board_task(**training, options);
+    if (!task) return tl::unexpected(task.error());
+    Outcome<std::string> header = policy_header(*policy, *task);
+    if (!header) return tl::unexpected(header.error());
+    return Files{{"policy.hpp", *std::move(header)}};
+}
+
+Outcome<int> export_policy(const ExportOptions& options) {
+    const Outcome<Files> files = policy_files(options);
+    if (!files) return tl::unexpected(files.error());
+    const std::filesystem::path out = options.out.empty() ? options.directory : options.out;
+    if (Result<void> made = report::prepare_directory(out); !made) return problem(made.error(), out.string());
+    for (const auto& [name, bytes] : *files) {
+        if (Result<void> written = report::write_file(out / name, bytes); !written)
+            return problem(written.error(), (out / name).string());
+        fmt::print("{}\n", (out / name).string());
+    }
+    return 0;
+}
+
 Outcome<int> export_run(const ExportOptions& options) {
-    if (!options.trajectories) return problem("export: say what to export: --trajectories");
-    return export_trajectories(options);
+    if (options.trajectories == !options.format.empty())
+        return problem("export: say what to export: --trajectories, or --format header, c or onnx");
+    return options.trajectories ? export_trajectories(options) : export_policy(options);
 }
 
 }  // namespace
@@ -130,12 +186,25 @@ void add_export(CLI::App& program, Command& run) {
     command->add_option("run", options->directory, "directory that `dunlin train` wrote")->required();
     command->add_flag("--trajectories", options->trajectories,
                       "trajectories of the adapted policies on every task, as CSV and NumPy files");
+    command
+        ->add_option(
+            "--format", options->format,
+            "the policy: header (policy.hpp: C++ for a board that adapts it), c (policy.h and policy.c: C99 "
+            "that evaluates it) or onnx (policy.onnx, opset 13)")
+        ->check(CLI::IsMember({"header", "c", "onnx"}));
+    command->add_option("--task", options->task,
+                        "the board's task, as for `dunlin adapt`; default: the first that the run held out");
     command->add_option("--count", options->count, "trajectories of each task; default: 10")
         ->check(CLI::Range(1, 100000));
-    command->add_option("--steps", options->steps, "inner steps before them; default: as in training")
+    command
+        ->add_option("--steps", options->steps,
+                     "inner steps before them; default: as in training; of a board: report.adaptation_steps")
         ->check(CLI::Range(0, 1000));
-    command->add_option("--out", options->out, "directory for the files; default: RUN/trajectories");
-    command->footer("Example:\n  dunlin export runs/navigation --trajectories --count 100\n");
+    command->add_option("--out", options->out,
+                        "directory for the files; default: RUN/trajectories, or RUN for a policy");
+    command->footer(
+        "Example:\n  dunlin export runs/navigation --trajectories --count 100\n"
+        "  dunlin export runs/navigation --format c --out firmware\n");
     command->callback([options, &run] { run = [options] { return export_run(*options); }; });
 }
 

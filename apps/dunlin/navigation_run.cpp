@@ -345,9 +345,11 @@ Outcome<NavigationSettings> read_run_settings(const std::filesystem::path& direc
     return settings;
 }
 
-Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& directory, int threads) {
-    const Outcome<NavigationSettings> settings = read_run_settings(directory);
+Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& directory, int threads,
+                                                      const std::string& kernels) {
+    Outcome<NavigationSettings> settings = read_run_settings(directory);
     if (!settings) return tl::unexpected(settings.error());
+    if (!kernels.empty()) settings->kernels = kernels;
     const std::filesystem::path path = directory / "policy.dunlin";
     const Result<PolicyFile> policy = PolicyFile::read(path);
     if (!policy) return problem(policy.error(), path.string());

@@ -91,8 +91,10 @@ private:
     NavigationResult result_;
 };
 
-/// Reads a run directory's settings and policy into a training that is ready to adapt.
-Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& directory, int threads);
+/// Reads a run directory's settings and policy into a training that is ready to adapt; with other kernels than the
+/// run's, if they are named.
+Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& directory, int threads,
+                                                      const std::string& kernels = "");
 /// Reads config.toml of a run directory.
 Outcome<NavigationSettings> read_run_settings(const std::filesystem::path& directory);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/math.hpp"
 #include "core/optimiser.hpp"
 #include "core/task.hpp"
 
@@ -60,7 +61,7 @@ struct MoreauEnvelope {
         task.gradient(0, ConstVector<S>(personal), g);
         const bool silent = dot(ConstVector<S>(g), ConstVector<S>(g)) == S(0);
         for (std::size_t k = 0; k < w.size(); ++k) g[k] += S(prox_weight) * (personal[k] - w[k]);
-        const S norm = S(__builtin_sqrt(dot(ConstVector<S>(g), ConstVector<S>(g))));
+        const S norm = portable::sqrt(dot(ConstVector<S>(g), ConstVector<S>(g)));
         if (!silent && norm <= S(accuracy)) return true;
         S rate = S(inner_rate);
         if (step_clip > 0.0f && rate * norm > S(step_clip)) rate = S(step_clip) / norm;

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/sets.hpp"
 
+#if defined(__arm__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace dunlin {
 namespace {
 
@@ -8,7 +13,7 @@ namespace {
 constexpr const Kernels<float>* sets[] = {
 #if defined(__x86_64__)
     &avx512_kernels, &avx2_kernels, &baseline_kernels,
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__arm__)
     &neon_kernels,
 #endif
     &reference_kernels, nullptr};
@@ -20,6 +25,9 @@ int best_set() {
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     return avx512 ? 0 : avx2 ? 1 : 2;
+#elif defined(__arm__) && defined(__linux__)
+    constexpr unsigned long needed = HWCAP_NEON | HWCAP_VFPv4;
+    return (getauxval(AT_HWCAP) & needed) == needed ? 0 : 1;
 #else
     return 0;
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reference kernels. Every sum runs in index order and every product is
-// fused, so the result is the same bits on every processor; loops over columns
-// come innermost where that lets a compiler use vectors without reordering.
+// The reference kernels. Every sum runs in index order and every product is fused, so the result is the same bits
+// on every processor; loops over columns come innermost where that lets a compiler use vectors without reordering.
+// Where there are no vectors scalar_products.hpp takes their place: the same order, the same bits.
+#include "core/kernels/scalar_products.hpp"
 #include "core/kernels/sets.hpp"
 #include "core/math.hpp"
 
@@ -18,6 +19,12 @@ namespace dunlin {
 namespace {
 
 using portable::fma;
+
+#if defined(__SSE2__) || defined(__ARM_NEON)
+constexpr bool has_vectors = true;
+#else
+constexpr bool has_vectors = false;
+#endif
 
 template <class S>
 S activate(S x, Activation activation) {
@@ -36,11 +43,21 @@ S activate(S x, Activation activation) {
 template <class S>
 DUNLIN_FUSED void activate_row(S* y, int columns, Activation activation) {
     if (activation == Activation::identity) return;
+    if (activation == Activation::relu) {
+        for (int c = 0; c < columns; ++c) y[c] = activate(y[c], Activation::relu);
+        return;
+    }
     for (int c = 0; c < columns; ++c) y[c] = activate(y[c], activation);
 }
 
+/// A matrix without gaps between its rows is one long row to what works element by element.
+struct Rows {
+    int count, length;
+};
+
 template <class S>
 DUNLIN_FUSED void accumulate(const S* W, Columns<const S> X, Columns<S> Y, int inputs, int outputs, int columns) {
+    if constexpr (!has_vectors) return scalar::accumulate(W, X, Y, inputs, outputs, columns);
     for (int o = 0; o < outputs; ++o) {
         S* y = Y.row(o);
         for (int i = 0; i < inputs; ++i) {
@@ -52,14 +69,33 @@ DUNLIN_FUSED void accumulate(const S* W, Columns<const S> X, Columns<S> Y, int i
 }
 
 template <class S>
+DUNLIN_FUSED void affine_one(const S* W, const S* b, const S* x, S* y, int inputs, int outputs,
+                             Activation activation) {
+    for (int o = 0; o < outputs; ++o) y[o] = b ? b[o] : S(0);
+    if constexpr (!has_vectors) {
+        scalar::accumulate_one(W, x, y, inputs, outputs);
+    } else {
+        for (int i = 0; i < inputs; ++i) {
+            const S* w = W + static_cast<std::ptrdiff_t>(i) * outputs;
+            for (int o = 0; o < outputs; ++o) y[o] = fma(w[o], x[i], y[o]);
+        }
+    }
+    activate_row(y, outputs, activation);
+}
+
+template <class S>
 void affine(const S* W, const S* b, Columns<const S> X, Columns<S> Y, int inputs, int outputs, int columns,
             Activation activation) {
+    if (columns == 1 && X.stride == 1 && Y.stride == 1) {
+        return affine_one(W, b, X.data, Y.data, inputs, outputs, activation);
+    }
     for (int o = 0; o < outputs; ++o) {
         const S bias = b ? b[o] : S(0);
         for (int c = 0; c < columns; ++c) Y.row(o)[c] = bias;
     }
     accumulate(W, X, Y, inputs, outputs, columns);
-    for (int o = 0; o < outputs; ++o) activate_row(Y.row(o), columns, activation);
+    const Rows all = Y.stride == columns ? Rows{1, outputs * columns} : Rows{outputs, columns};
+    for (int r = 0; r < all.count; ++r) activate_row(Y.row(r), all.length, activation);
 }
 
 /// e times act'(.) by the layer's output h.
@@ -110,16 +146,38 @@ void tangent(const S* V, const S* b, Columns<const S> X, const S* W, Columns<con
 template <class S>
 DUNLIN_FUSED void backpropagate(const S* W, Columns<const S> D, Columns<const S> H, Columns<S> E, int inputs,
                                 int outputs, int columns, Activation activation) {
-    for (int i = 0; i < inputs; ++i) {
-        S* e = E.row(i);
-        for (int c = 0; c < columns; ++c) e[c] = S(0);
-        for (int o = 0; o < outputs; ++o) {
-            const S w = W[static_cast<std::ptrdiff_t>(i) * outputs + o];
-            const S* d = D.row(o);
-            for (int c = 0; c < columns; ++c) e[c] = fma(w, d[c], e[c]);
+    const bool whole = E.stride == columns && (H.stride == columns || activation == Activation::identity);
+    const Rows all = whole ? Rows{1, inputs * columns} : Rows{inputs, columns};
+    for (int r = 0; r < all.count; ++r) {
+        for (int c = 0; c < all.length; ++c) E.row(r)[c] = S(0);
+    }
+    if constexpr (!has_vectors) {
+        scalar::backpropagate(W, D, E, inputs, outputs, columns);
+    } else {
+        for (int i = 0; i < inputs; ++i) {
+            S* e = E.row(i);
+            for (int o = 0; o < outputs; ++o) {
+                const S w = W[static_cast<std::ptrdiff_t>(i) * outputs + o];
+                const S* d = D.row(o);
+                for (int c = 0; c < columns; ++c) e[c] = fma(w, d[c], e[c]);
+            }
         }
     }
-    scale_tangents(H, E, inputs, columns, activation);
+    if (activation == Activation::identity) return;
+    for (int r = 0; r < all.count; ++r) {
+        S* e = E.row(r);
+        const S* h = H.row(r);
+        switch (activation) {
+            case Activation::relu:
+                for (int c = 0; c < all.length; ++c) e[c] = h[c] > S(0) ? e[c] : S(0);
+                break;
+            case Activation::tanh:
+                for (int c = 0; c < all.length; ++c) e[c] *= fma(-h[c], h[c], S(1));
+                break;
+            default:
+                for (int c = 0; c < all.length; ++c) e[c] *= fma(-h[c], h[c], h[c]);
+        }
+    }
 }
 
 template <class S>
@@ -159,14 +217,22 @@ template <int N, class S>
 template <class S>
 DUNLIN_FUSED void weight_gradient(Columns<const S> X, Columns<const S> D, S* dW, S* db, int inputs, int outputs,
                                   int columns) {
-    for (int i = 0; i < inputs; ++i) {
-        const S* x = X.row(i);
-        S* row = dW + static_cast<std::ptrdiff_t>(i) * outputs;
-        int o = 0;
-        for (; o + 4 <= outputs; o += 4) add_products<4>(x, D, row, o, columns);
-        for (; o < outputs; ++o) add_products<1>(x, D, row, o, columns);
+    if constexpr (!has_vectors) {
+        scalar::weight_gradient(X, D, dW, inputs, outputs, columns);
+    } else {
+        for (int i = 0; i < inputs; ++i) {
+            const S* x = X.row(i);
+            S* row = dW + static_cast<std::ptrdiff_t>(i) * outputs;
+            int o = 0;
+            for (; o + 4 <= outputs; o += 4) add_products<4>(x, D, row, o, columns);
+            for (; o < outputs; ++o) add_products<1>(x, D, row, o, columns);
+        }
     }
     if (db == nullptr) return;
+    if (columns == 1 && D.stride == 1) {
+        for (int o = 0; o < outputs; ++o) db[o] += D.data[o];
+        return;
+    }
     for (int o = 0; o < outputs; ++o) {
         for (int c = 0; c < columns; ++c) db[o] += D.row(o)[c];
     }
@@ -191,17 +257,6 @@ void scatter_rows(const std::int32_t* index, Columns<const S> D, S* dW, S* db, i
         if (db == nullptr) continue;
         for (int c = 0; c < columns; ++c) db[o] += d[c];
     }
-}
-
-template <class S>
-DUNLIN_FUSED void affine_one(const S* W, const S* b, const S* x, S* y, int inputs, int outputs,
-                             Activation activation) {
-    for (int o = 0; o < outputs; ++o) y[o] = b ? b[o] : S(0);
-    for (int i = 0; i < inputs; ++i) {
-        const S* w = W + static_cast<std::ptrdiff_t>(i) * outputs;
-        for (int o = 0; o < outputs; ++o) y[o] = fma(w[o], x[i], y[o]);
-    }
-    activate_row(y, outputs, activation);
 }
 
 template <class S>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels for 64-bit ARM (Advanced SIMD, which every such processor has): 4 lanes, 32 registers.
+// Kernels for ARM's Advanced SIMD: 4 lanes; 32 registers on 64-bit processors, which all have it, 16 on 32-bit
+// ones, of which those with VFPv4 (from the Cortex-A7 on) do.
 #include "core/kernels/sets.hpp"
 
 #include <arm_neon.h>
@@ -10,8 +11,13 @@ namespace {
 using Float = float32x4_t;
 constexpr int lanes = 4;
 constexpr int tile_rows = 6;
+#ifdef __aarch64__
 constexpr int tile_vectors = 4;
 constexpr int dot_tile = 16;
+#else
+constexpr int tile_vectors = 2;
+constexpr int dot_tile = 8;
+#endif
 
 inline Float load(const float* p) {
     return vld1q_f32(p);
@@ -58,7 +64,12 @@ inline void transpose(Float (&r)[lanes]) {
 
 /// Lane k of the result is the sum of the lanes of r[k].
 inline Float sums(const Float (&r)[lanes]) {
+#ifdef __aarch64__
     return vpaddq_f32(vpaddq_f32(r[0], r[1]), vpaddq_f32(r[2], r[3]));
+#else
+    const auto pair = [](Float x) { return vpadd_f32(vget_low_f32(x), vget_high_f32(x)); };
+    return vcombine_f32(vpadd_f32(pair(r[0]), pair(r[1])), vpadd_f32(pair(r[2]), pair(r[3])));
+#endif
 }
 
 /// x[0] to x[3], and then a vector full of one of them.
@@ -67,7 +78,7 @@ inline Float load_four(const float* x) {
 }
 template <int k>
 inline Float spread(Float four) {
-    return vdupq_laneq_f32(four, k);
+    return vdupq_n_f32(vgetq_lane_f32(four, k));
 }
 
 constexpr bool has_permute = false;

@@ -13,7 +13,4 @@ extern const Kernels<float> avx2_kernels;
 extern const Kernels<float> avx512_kernels;
 extern const Kernels<float> neon_kernels;
 
-/// What generic_kernels<float>() gives: an object, so that lists of sets are constants.
-extern const Kernels<float> reference_kernels;
-
 }  // namespace dunlin

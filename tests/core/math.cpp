@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/math.hpp"
 
+#include "core/random.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -72,4 +74,30 @@ TEST_CASE("portable functions stay finite at the ends of the number line") {
         CHECK(portable::sigmoid(x) == 1.0f);
         CHECK(portable::sigmoid(-x) < 1e-37f);
     }
+}
+
+TEST_CASE("fused products without the instruction round once, as with it") {
+    Stream random(5, 0, Purpose::user);
+    const auto same = [](float a, float b) {
+        return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) || (a != a && b != b);
+    };
+    int wrong = 0;
+    for (int k = 0; k < 400'000; ++k) {
+        std::uint32_t a = random.bits(), b = random.bits(), c = random.bits();
+        // Any bits; or of similar size, so that sums cancel and round half way; or results below the normal range.
+        if (k % 4 == 1) a = (a & 0x80fff000u) | 0x3f000000u, b = (b & 0x80ffff00u) | 0x3f000000u, c &= 0xbfff0000u;
+        if (k % 4 == 2) a = (a & 0x80ffffffu) | 0x20000000u, b = (b & 0x80ffffffu) | 0x1f000000u, c &= 0x81ffffffu;
+        const float x = std::bit_cast<float>(a), y = std::bit_cast<float>(b), z = std::bit_cast<float>(c);
+        wrong += same(portable::software_fma(x, y, z), std::fmaf(x, y, z)) ? 0 : 1;
+    }
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("square roots by integers round correctly") {
+    int wrong = 0;
+    for (std::uint64_t bits = 0; bits <= 0x7f800000u; bits += 8191) {
+        const float x = std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+        wrong += portable::software_sqrt(x) == std::sqrt(x) ? 0 : 1;
+    }
+    CHECK(wrong == 0);
 }

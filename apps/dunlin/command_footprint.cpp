@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/commands.hpp"
+#include "apps/report/table.hpp"
+#include "envs/grid_navigation.hpp"
+#include "fleet/footprint.hpp"
+
+#include <map>
+#include <memory>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace dunlin::app {
+namespace {
+
+struct FootprintOptions {
+    std::vector<int> hidden{64, 64};
+    int inputs = 2, outputs = 5;
+    bool one_hot = false;
+    std::string activation = "relu", method = "adapt";
+    DeviceSettings device;
+    bool json = false;
+};
+
+void add_rows(report::Table& table, const char* where, const std::vector<FootprintPart>& parts, std::size_t total) {
+    for (const FootprintPart& part : parts)
+        table.rows.push_back({&part == &parts.front() ? where : "", part.what, fmt::format("{}", part.bytes)});
+    table.rows.push_back({"", "together", fmt::format("{}", total)});
+}
+
+Outcome<int> print_footprint(const FootprintOptions& options) {
+    DeviceSettings device = options.device;
+    device.method = options.method == "pars-push" ? DeviceMethod::pars_push : DeviceMethod::adapt;
+    const bool table_policy = options.one_hot && options.hidden.empty();
+    const Result<MlpShape> shape = MlpShape::make(
+        options.inputs, options.hidden, options.outputs,
+        options.activation == "relu" ? Activation::relu : Activation::tanh, options.one_hot, !table_policy);
+    if (!shape) return problem(shape.error(), "--hidden, --inputs, --outputs");
+    if (options.outputs != 5) return problem("--outputs: a device navigates on a grid, by five actions");
+    if (options.one_hot) device.cells = options.inputs;
+    device.shape = *shape;
+    const Footprint result = footprint(device);
+    if (options.json) {
+        nlohmann::ordered_json json{{"flash_bytes", result.flash_bytes()}, {"ram_bytes", result.ram_bytes()}};
+        for (const auto& [name, parts] : {std::pair("flash", &result.flash), std::pair("ram", &result.ram)}) {
+            for (const FootprintPart& part : *parts) json[name][part.what] = part.bytes;
+        }
+        fmt::print("{}\n", json.dump(2));
+        return 0;
+    }
+    report::Table table{{"where", "what", "bytes"}, {}, ""};
+    add_rows(table, "flash", result.flash, result.flash_bytes());
+    add_rows(table, "RAM", result.ram, result.ram_bytes());
+    fmt::print("{}", table.text());
+    return 0;
+}
+
+}  // namespace
+
+void add_footprint(CLI::App& program, Command& run) {
+    auto options = std::make_shared<FootprintOptions>();
+    CLI::App* command = program.add_subcommand(
+        "footprint", "Tell the flash and RAM that a learner takes on a microcontroller, before anyone buys one");
+    command->add_option("--hidden", options->hidden, "widths of the hidden layers; default: 64,64")
+        ->delimiter(',')
+        ->check(CLI::Range(1, 4096));
+    command->add_flag_callback(
+        "--table", [options] { options->hidden.clear(); }, "no hidden layers");
+    command->add_option("--inputs", options->inputs, "of the policy: 2 coordinates, or with --one-hot the cells")
+        ->check(CLI::Range(1, 65536));
+    command->add_option("--outputs", options->outputs, "actions: 5")->check(CLI::Range(1, 4096));
+    command->add_flag("--one-hot", options->one_hot, "the input is the number of a cell");
+    command->add_option("--activation", options->activation, "relu or tanh")
+        ->check(CLI::IsMember({"relu", "tanh"}));
+    command->add_option("--method", options->method, "adapt (MEMRL's inner loop) or pars-push; default: adapt")
+        ->check(CLI::IsMember({"adapt", "pars-push"}));
+    command->add_option("--neighbours", options->device.neighbours, "that send to a node of PARS-Push; default: 3")
+        ->check(CLI::Range(1, 1000));
+    command->add_option("--cells", options->device.cells, "of the grid; default: 49, or --inputs with --one-hot")
+        ->check(CLI::Range(2, 65536));
+    command->add_option("--trajectories", options->device.trajectories, "in a batch; default: 48")
+        ->check(CLI::Range(2, 100000));
+    command->add_option("--horizon", options->device.horizon, "steps of a trajectory; default: 30")
+        ->check(CLI::Range(1, grid_horizon_limit));
+    command->add_flag("--json", options->json, "print JSON on stdout instead of a table");
+    command->footer(
+        "Measured on a Cortex-M4F; scripts/firmware.sh holds it against real images.\n"
+        "Example:\n  dunlin footprint --hidden 64,64 --inputs 2 --outputs 5 --method pars-push "
+        "--neighbours 3\n");
+    command->callback([options, &run] { run = [options] { return print_footprint(*options); }; });
+}
+
+}  // namespace dunlin::app

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+set(CMAKE_SYSTEM_PROCESSOR armv7l)
+set(DUNLIN_TARGET arm-linux-gnueabihf)
+set(DUNLIN_ARCHITECTURE armhf)
+set(DUNLIN_EMULATOR qemu-arm)
+include(${CMAKE_CURRENT_LIST_DIR}/linux.cmake)

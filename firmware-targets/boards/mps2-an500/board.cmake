@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+# Arm MPS2 with a Cortex-M7 and double precision
+set(BOARD_PROCESSOR -mcpu=cortex-m7 -mthumb -mfpu=fpv5-d16 -mfloat-abi=hard)
+set(BOARD_EMULATOR qemu-system-arm -M mps2-an500)

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/arena.hpp"
+#include "core/checksum.hpp"
+#include "core/error.hpp"
+#include "envs/grid_navigation.hpp"
+#include "envs/grid_returns.hpp"
+#include "hooks.h"
+#include "rl/adaptation.hpp"
+#include "rl/policy_gradient_task.hpp"
+#include "rl/probabilities.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace dunlin::device {
+
+using GridPolicy = CategoricalPolicy<float>;
+using GridPolicyTask = PolicyGradientTask<GridNavigation, GridPolicy>;
+
+/// A policy that a device adapts to its own navigation task by MEMRL's inner loop. `Exported` is the struct in the
+/// file that `dunlin export RUN --format header` writes: a meta-policy, the settings of the loop, and a task. The
+/// memory of a learner is in itself: declare it `constinit` and static, and sizeof tells its RAM.
+///
+/// With the same seed it goes through the same numbers as `dunlin adapt --kernels reference`, to the bit.
+template <class Exported>
+class GridLearner {
+public:
+    static constexpr GridPolicy policy{{Exported::shape, &reference_kernels}};
+    static constexpr std::size_t dimension = policy.parameters();
+    static constexpr int states = Exported::rows * Exported::columns;
+
+    /// Builds the task's tables and takes the policy that was stored, or else the exported one. Errors:
+    /// file_checksum (the exported numbers were damaged in flash), GridNavigation::make's.
+    Result<void> start(std::uint64_t seed) {
+        const std::uint32_t found = crc32(std::span<const float>(Exported::parameters));
+        if (found != Exported::checksum) return fail(Code::file_checksum, found, Exported::checksum);
+        Arena arena(memory_);
+        const GridMap map(Exported::map, Exported::rows, Exported::columns);
+        const Result<GridNavigation> environment = GridNavigation::make(map, Exported::task, arena);
+        if (!environment) return tl::unexpected(environment.error());
+        environment_ = *environment;
+        task_.emplace(policy, Exported::rollout, limits(), arena);
+        scratch_ = arena.take<float>(dimension);
+        judging_ = arena.take<std::byte>(judging_bytes);
+        random_ = adaptation_stream(seed, Exported::number, Exported::epoch);
+        if (!load()) std::copy(Exported::parameters.begin(), Exported::parameters.end(), stored_.personal.begin());
+        task_->set_environment(environment_);
+        return {};
+    }
+
+    /// One inner step on a batch of trajectories; returns the mean return of that batch.
+    float step() {
+        const Vector<float> personal(stored_.personal);
+        task_->draw(0, ConstVector<float>(personal), random_);
+        const float mean = -task_->value(0, ConstVector<float>(personal));
+        Exported::adaptation.template step<float>(*task_, ConstVector<float>(Exported::parameters), personal,
+                                                  scratch_);
+        return mean;
+    }
+
+    /// The exact return of the policy as it is, and the best that any policy reaches.
+    GridEvaluation judge() {
+        Arena arena(judging_);
+        const std::span<double> probabilities = arena.take<double>(std::size_t{states} * move_count);
+        const std::span<double> scratch = arena.take<double>(grid_scratch(states));
+        action_probabilities(policy, environment_, ConstVector<float>(stored_.personal), arena, probabilities);
+        return evaluate_policy(environment_, probabilities, scratch);
+    }
+    double optimum() {
+        Arena arena(judging_);
+        return optimal_return(environment_, arena.take<double>(grid_scratch(states)));
+    }
+
+    ConstVector<float> personal() const { return stored_.personal; }
+
+    /// Keeps the policy across a reset, if the firmware has a place to keep it (hooks.h).
+    bool save() {
+        stored_.checksum = checksum();
+        return dunlin_storage_write(&stored_, sizeof stored_) != 0;
+    }
+    /// Forgets what was learned.
+    void forget() { std::copy(Exported::parameters.begin(), Exported::parameters.end(), stored_.personal.begin()); }
+
+private:
+    /// What is kept: of another meta-policy, or damaged, it is not taken.
+    struct Stored {
+        std::uint32_t checksum;  ///< over the meta-policy's checksum and the numbers
+        std::array<float, dimension> personal;
+    };
+
+    static constexpr RolloutLimits limits() {
+        return {.horizon = Exported::task.horizon, .observations = 2, .states = states};
+    }
+    static constexpr std::size_t judging_bytes = Arena::bytes<double>(std::size_t{states} * move_count) +
+                                                 Arena::bytes<double>(grid_scratch(states)) +
+                                                 probability_bytes(Exported::shape, 2, states);
+    static constexpr std::size_t memory_bytes =
+        GridNavigation::bytes(states) + GridPolicyTask::bytes(policy, Exported::rollout, limits()) +
+        Arena::bytes<float>(dimension) + Arena::bytes<std::byte>(judging_bytes);
+
+    std::uint32_t checksum() const { return crc32(std::span<const float>(stored_.personal), Exported::checksum); }
+    bool load() { return dunlin_storage_read(&stored_, sizeof stored_) != 0 && stored_.checksum == checksum(); }
+
+    alignas(Arena::alignment) std::byte memory_[memory_bytes]{};
+    Stored stored_{};
+    GridNavigation environment_{};
+    std::optional<GridPolicyTask> task_{};
+    std::span<float> scratch_{};
+    std::span<std::byte> judging_{};
+    Stream random_{};
+};
+
+}  // namespace dunlin::device

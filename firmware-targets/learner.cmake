@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# The learner as one target for any firmware: include(path/to/firmware-targets/learner.cmake), then link
+# Dunlin::learner. Other build systems take the files in learner-sources.txt, the include folders below and the
+# compile options; docs/boards.md says the rest.
+get_filename_component(DUNLIN_ROOT ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
+
+# tl::expected is one header; of the folder where it was found only it is used, never the host's other headers.
+find_path(DUNLIN_EXPECTED tl/expected.hpp PATHS /usr/include NO_CMAKE_FIND_ROOT_PATH REQUIRED)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/dunlin-include)
+file(CREATE_LINK ${DUNLIN_EXPECTED}/tl ${CMAKE_BINARY_DIR}/dunlin-include/tl SYMBOLIC)
+
+file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/learner-sources.txt dunlin_learner_sources)
+list(TRANSFORM dunlin_learner_sources PREPEND ${DUNLIN_ROOT}/)
+add_library(dunlin_learner STATIC ${dunlin_learner_sources})
+target_include_directories(dunlin_learner PUBLIC ${DUNLIN_ROOT} ${CMAKE_CURRENT_LIST_DIR}/device
+                                                 ${CMAKE_BINARY_DIR}/dunlin-include)
+target_compile_features(dunlin_learner PUBLIC cxx_std_20)
+# Contraction would let the compiler choose where to fuse, and other bits come out than on a host.
+target_compile_options(dunlin_learner PUBLIC
+  -ffp-contract=off -fno-math-errno -ffunction-sections -fdata-sections -Wno-psabi
+  $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-unwind-tables
+                            -fno-asynchronous-unwind-tables>)
+# The kernels are where the time goes, whatever the rest is optimised for.
+set_source_files_properties(${DUNLIN_ROOT}/core/kernels/generic.cpp PROPERTIES COMPILE_OPTIONS -O2)
+add_library(Dunlin::learner ALIAS dunlin_learner)

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds and tests Dunlin's images for microcontrollers, from a fresh machine; `--help` says the rest.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+usage() {
+    cat <<'HELP'
+scripts/firmware.sh BOARD... [--accept]
+
+Installs what is missing (Debian 12; root or sudo: about 2.4 GB), trains the board's policy on this
+machine (seconds), exports it, builds the images for each board and runs them in its emulator: the
+board must learn what the host learns, to the bit, and cost no more than firmware-targets/baseline.json
+says. Prints flash, RAM and stack of each image.
+
+  BOARD     a folder in firmware-targets/boards, or `all`
+  --accept  writes what was measured into firmware-targets/baseline.json instead of comparing
+HELP
+}
+
+boards=()
+for argument in "$@"; do
+    case $argument in
+        --accept) export DUNLIN_ACCEPT=1 ;;
+        all)
+            for folder in "$root"/firmware-targets/boards/*/board.cmake; do
+                boards+=("$(basename "$(dirname "$folder")")")
+            done
+            ;;
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        *)
+            [[ -f $root/firmware-targets/boards/$argument/board.cmake ]] ||
+                die "there is no board '$argument' in firmware-targets/boards; see scripts/firmware.sh --help"
+            boards+=("$argument")
+            ;;
+    esac
+done
+((${#boards[@]} > 0)) || die "which board? See scripts/firmware.sh --help"
+
+preset=${DUNLIN_PRESET:-release}
+build=$root/build
+[[ $preset == release ]] || build=$root/build-$preset
+need_packages "${host_packages[@]}" "${firmware_packages[@]}"
+build_preset "$preset" dunlin firmware_tests
+
+# trained EXPERIMENT: a run of it and its policy as a header, made anew each time: both take seconds.
+trained() {
+    local run=$root/build-firmware/runs/$1
+    if [[ ! -f $run/policy.hpp ]]; then
+        rm -rf "$run"
+        quietly "$build/apps/dunlin" train "$1" --out "$run" --quiet
+        quietly "$build/apps/dunlin" export "$run" --format header
+    fi
+    printf '%s' "$run"
+}
+
+status=0
+rm -rf "$root/build-firmware/runs"
+for board in "${boards[@]}"; do
+    experiment=$(sed -n 's/^set(BOARD_EXPERIMENT \(.*\))$/\1/p' "$root/firmware-targets/boards/$board/board.cmake")
+    run=$(trained "${experiment:-board}")
+    folder=$root/build-firmware/$board
+    say ""
+    say "== $board"
+    quietly cmake -S "$root/firmware-targets" -B "$folder" -G Ninja -DDUNLIN_BOARD="$board" -DDUNLIN_WERROR=ON \
+        -DCMAKE_TOOLCHAIN_FILE="$root/firmware-targets/toolchains/arm-none-eabi.cmake" -DDUNLIN_POLICY="$run/policy.hpp"
+    cmake --build "$folder" --parallel "$(nproc)" >&2
+    DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$folder DUNLIN_BOARD_RUN=$run \
+        "$build/tests/firmware/firmware_tests" >&2 || status=1
+
+    say "image      flash    RAM  stack (bytes)"
+    for image in "$folder"/*.elf; do
+        name=$(basename "$image" .elf)
+        read -r text data bss _ < <(arm-none-eabi-size "$image" | tail -n 1)
+        room=$(arm-none-eabi-nm "$image" | awk '$3 == "stack_top_address" { print $1 }')
+        limit=$(arm-none-eabi-nm "$image" | awk '$3 == "stack_limit_address" { print $1 }')
+        stack=$(sed -n 's/^stack \([0-9]*\).*$/\1/p' "$folder/$name.txt" 2>/dev/null || true)
+        say "$(printf '%-8s %7d %6d  %5s' "$name" $((text + data)) $((data + bss - (16#$room - 16#$limit))) "${stack:--}")"
+    done
+done
+
+say ""
+say "== examples/own-firmware, with a start-up of its own"
+folder=$root/build-firmware/own-firmware
+quietly cmake -S "$root/examples/own-firmware" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=MinSizeRel \
+    -DCMAKE_TOOLCHAIN_FILE="$root/firmware-targets/toolchains/arm-none-eabi.cmake"
+cmake --build "$folder" --parallel "$(nproc)" >&2
+timeout 120 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial stdio </dev/null >&2 \
+    -semihosting-config enable=on,target=native -kernel "$folder/own-firmware" || status=1
+exit "$status"

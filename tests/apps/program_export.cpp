@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/mlp.hpp"
+#include "fleet/policy_file.hpp"
+#include "program.hpp"
+
+#include <array>
+#include <cstdlib>
+#include <sstream>
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+using namespace dunlin::program;
+
+namespace {
+
+/// Trains a little with these settings into folder/run.
+void train(const Folder& folder, const std::vector<std::string>& settings) {
+    std::vector<std::string> arguments = {"--out", "run", "--quiet", "--set=kernels=reference",
+                                          "--set=rl.baseline=leave-one-out"};
+    arguments.insert(arguments.end(), settings.begin(), settings.end());
+    REQUIRE(run(folder, small_run("train", arguments)).code == 0);
+}
+
+int shell(const Folder& folder, const std::string& command) {
+    return std::system(("cd " + folder.path().string() + " && " + command).c_str());
+}
+
+/// What the C of a policy answers, compiled by the C compiler, for inputs in text; as exact text too.
+std::vector<float> answers_of_c(const Folder& folder, const std::string& body) {
+    folder.file("main.c",
+                "#include \"policy.h\"\n#include <stdio.h>\nint main(void) {\n    int k;\n"
+                "    float out[DUNLIN_POLICY_OUTPUTS];\n" +
+                    body + "    return 0;\n}\n");
+    REQUIRE(shell(folder,
+                  "cc -std=c99 -pedantic -Wall -Wextra -Werror -O2 -ffp-contract=off main.c policy.c -lm -o c") ==
+            0);
+    REQUIRE(shell(folder, "./c > answers.txt") == 0);
+    std::istringstream text(read(folder / "answers.txt"));
+    std::vector<float> answers;
+    for (std::string word; text >> word;) answers.push_back(std::strtof(word.c_str(), nullptr));
+    return answers;
+}
+
+const std::string print = "    for (k = 0; k < DUNLIN_POLICY_OUTPUTS; ++k) printf(\"%a\\n\", (double)out[k]);\n";
+
+/// The output layer for one input, by the reference kernels.
+std::vector<float> forward(const PolicyFile& policy, Inputs<float> inputs) {
+    std::vector<float> tape(static_cast<std::size_t>(policy.shape.units()));
+    const Mlp<float> network{policy.shape};
+    network.forward(policy.parameters.data(), inputs, {tape.data(), 1}, 1);
+    return {tape.end() - policy.shape.outputs(), tape.end()};
+}
+
+}  // namespace
+
+TEST_CASE("a policy exported to C has the bits of the reference kernels, without a C++ compiler") {
+    const Folder folder;
+    for (const char* activation : {"tanh", "relu"}) {
+        CAPTURE(activation);
+        const Folder here;
+        train(here, {std::string("--set=policy.activation=") + activation, "--set=policy.input=coordinates",
+                     "--set=policy.hidden=[9,7]"});
+        REQUIRE(run(here, {"export", "run", "--format", "c", "--out", "."}).code == 0);
+        const PolicyFile policy = *PolicyFile::read(here / "run/policy.dunlin");
+        const std::vector<float> answers = answers_of_c(
+            here, "    const float input[2] = {0.25f, -0.75f};\n    dunlin_policy_forward(input, out);\n" + print);
+        const std::array<float, 2> input = {0.25f, -0.75f};
+        CHECK(answers == forward(policy, {{input.data(), 1}, nullptr}));
+    }
+}
+
+TEST_CASE("a one-hot policy exported to C answers for every state, and its probabilities sum to one") {
+    const Folder folder;
+    train(folder, {"--set=policy.hidden=[6]"});
+    REQUIRE(run(folder, {"export", "run", "--format", "c", "--out", "."}).code == 0);
+    const PolicyFile policy = *PolicyFile::read(folder / "run/policy.dunlin");
+    const std::vector<float> answers =
+        answers_of_c(folder,
+                     "    int s;\n    for (s = 0; s < DUNLIN_POLICY_INPUTS; ++s) {\n"
+                     "        dunlin_policy_forward(s, out);\n    " +
+                         print + "        dunlin_policy_softmax(out);\n    " + print + "    }\n");
+    const auto outputs = static_cast<std::size_t>(policy.shape.outputs());
+    REQUIRE(answers.size() == 2 * outputs * static_cast<std::size_t>(policy.shape.inputs));
+    for (std::int32_t s = 0; s < policy.shape.inputs; ++s) {
+        const auto at = answers.begin() + 2 * s * policy.shape.outputs();
+        CHECK(std::vector<float>(at, at + policy.shape.outputs()) == forward(policy, {{}, &s}));
+        float sum = 0;
+        for (std::size_t k = 0; k < outputs; ++k)
+            sum += *(at + policy.shape.outputs() + static_cast<std::ptrdiff_t>(k));
+        CHECK(sum == Approx(1.0));
+    }
+}
+
+TEST_CASE("a header compiles as it is, and not after a number was changed") {
+    const Folder folder;
+    train(folder, {"--set=policy.hidden=[4]"});
+    const Ended exported = run(folder, {"export", "run", "--format", "header", "--task", "goal=1,2;wind=0.1"});
+    REQUIRE(exported.code == 0);
+    CHECK(exported.out == "run/policy.hpp\n");
+    const std::string header = read(folder / "run/policy.hpp");
+    folder.file("main.cpp",
+                "#include \"run/policy.hpp\"\n"
+                "static_assert(dunlin::exported::Policy::task.goal == dunlin::GridCell{1, 2});\n"
+                "static_assert(dunlin::exported::Policy::task.wind == 0.1f);\n");
+    const std::string compile = "c++ -std=c++20 -fsyntax-only -I. -I" DUNLIN_SOURCE_DIR " main.cpp 2>errors.txt";
+    CHECK(shell(folder, compile) == 0);
+
+    std::string damaged = header;
+    const std::size_t number = damaged.find("0x1.", damaged.find("parameters = "));
+    REQUIRE(number != std::string::npos);
+    damaged[number + 4] = damaged[number + 4] == '5' ? '6' : '5';
+    folder.file("run/policy.hpp", damaged);
+    CHECK(shell(folder, compile) != 0);
+    CHECK(read(folder / "errors.txt").find("the parameters were changed") != std::string::npos);
+}
+
+TEST_CASE("what a board cannot do is refused when its policy is exported") {
+    const Folder folder;
+    REQUIRE(run(folder, small_run("train", {"--out", "run", "--quiet", "--set=rl.baseline=linear"})).code == 0);
+    const Ended linear = run(folder, {"export", "run", "--format", "header"});
+    CHECK(linear.code == 2);
+    CHECK(linear.err.find("rl.baseline=leave-one-out") != std::string::npos);
+    CHECK(run(folder, {"export", "run", "--format", "c"}).code == 0);  // that only evaluates
+    CHECK(run(folder, {"export", "run", "--format", "pdf"}).code == 2);
+    CHECK(run(folder, {"export", "run", "--format", "c", "--trajectories"}).code == 2);
+    CHECK(run(folder, {"export", "run", "--format", "header", "--task", "goal=9,9"}).code == 2);
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/board.hpp"
+
+#include <bit>
+#include <cstdlib>
+#include <fstream>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace dunlin;
+using namespace dunlin::firmware;
+
+namespace {
+
+double from_bits(const std::string& hexadecimal) {
+    return std::bit_cast<double>(std::uint64_t{std::stoull(hexadecimal, nullptr, 16)});
+}
+
+std::filesystem::path baseline_path() {
+    return std::filesystem::path(DUNLIN_SOURCE_DIR) / "firmware-targets/baseline.json";
+}
+
+/// What no board may exceed, whatever its baseline says (issue: the same learner on microcontrollers).
+struct Target {
+    const char* board;
+    const char* name;
+    std::int64_t most;
+};
+constexpr Target targets[] = {{"mps2-an386", "forward_2_64_64_5", 11'000},
+                              {"mps2-an386", "forward_backward_2_64_64_5", 32'000},
+                              {"mps2-an386", "text_bytes", 12'000},
+                              {"mps2-an386", "ram_bytes", 1'000}};
+
+}  // namespace
+
+TEST_CASE("a name that has no place in firmware is found in a map, and only where it is linked") {
+    const std::string map =
+        "Discarded input sections\n .text.malloc 0x0 0x10 libc.a(malloc.o)\n"
+        "Linker script and memory map\n\n .text._ZN6dunlin4mainE\n                0x00000010       0x20 a.o\n";
+    CHECK(forbidden_names(map).empty());
+    for (const char* name :
+         {"malloc", "_malloc_r", "_sbrk", "__cxa_throw", "printf", "vfprintf", "_ZNSt6locale5facetE"}) {
+        CAPTURE(name);
+        CHECK(forbidden_names(map + " .text." + name + "\n                0x00000030 0x4 b.o\n") ==
+              std::vector<std::string>{name});
+    }
+    REQUIRE(linked_pieces(map).size() == 1);
+    CHECK(size_of(linked_pieces(map)).flash == 0x20);
+}
+
+TEST_CASE("no image links an allocator, exceptions, formatted output or locales") {
+    for (const auto& file : std::filesystem::directory_iterator(build_folder())) {
+        if (file.path().extension() != ".map") continue;
+        CAPTURE(file.path().filename());
+        CHECK(forbidden_names(read(file.path())) == std::vector<std::string>{});
+    }
+}
+
+TEST_CASE("a board lifts a task that it has never seen, with the returns of the host to the bit") {
+    const std::string text = run_image("adapt");
+    const auto run =
+        nlohmann::json::parse(output_of(std::string(DUNLIN_PROGRAM) + " adapt " + variable("DUNLIN_BOARD_RUN") +
+                                        " --kernels reference --json --no-plot"));
+    const auto& steps = run.at("tasks").at(0).at("steps");
+    const double optimum = from_bits(words_after(text, "optimum").at(0));
+    CHECK(optimum == steps.at(0).at("optimal_return").get<double>());
+
+    std::vector<double> returns;
+    std::istringstream lines(text);
+    for (std::string word; lines >> word;) {
+        if (word != "return") continue;
+        int step = 0;
+        std::string bits;
+        lines >> step >> bits;
+        REQUIRE(step == static_cast<int>(returns.size()));
+        returns.push_back(from_bits(bits));
+        CAPTURE(step, returns.back());
+        CHECK(returns.back() == steps.at(static_cast<std::size_t>(step)).at("return").get<double>());
+    }
+    REQUIRE(returns.size() == steps.size());
+    CHECK(returns.front() < 0.5 * optimum);
+    CHECK(returns.back() >= 0.9 * optimum);
+}
+
+TEST_CASE("no count is more than 3 percent above the baseline, and none above its target") {
+    const std::string board = variable("DUNLIN_BOARD");
+    auto baseline = nlohmann::ordered_json::parse(read(baseline_path()));
+    for (const Target& target : targets) {
+        if (board != target.board) continue;
+        CAPTURE(target.name);
+        CHECK(measured().at(target.name) <= target.most);
+    }
+    if (std::getenv("DUNLIN_ACCEPT") != nullptr) {
+        baseline[board] = nlohmann::ordered_json(measured());
+        std::ofstream(baseline_path()) << baseline.dump(2) << "\n";
+        return;
+    }
+    INFO("accept the new numbers with: scripts/firmware.sh " << board << " --accept, and commit baseline.json");
+    REQUIRE(baseline.contains(board));
+    for (const auto& [name, now] : measured()) {
+        CAPTURE(name, now);
+        REQUIRE(baseline.at(board).contains(name));
+        const auto before = baseline.at(board).at(name).get<std::int64_t>();
+        CAPTURE(before);
+        CHECK(static_cast<double>(now) <= 1.03 * static_cast<double>(before));
+    }
+}
+
+TEST_CASE("the stack stays within three quarters of its room") {
+    const std::string memory = read(std::filesystem::path(DUNLIN_SOURCE_DIR) / "firmware-targets/boards" /
+                                    variable("DUNLIN_BOARD") / "memory.ld");
+    const std::size_t at = memory.find("stack_room = ");
+    REQUIRE(at != std::string::npos);
+    const std::int64_t room = std::stoll(memory.substr(at + 13)) * 1024;  // in K
+    for (const char* image : {"adapt", "bench"}) {
+        CAPTURE(image);
+        const std::int64_t used = std::stoll(words_after(run_image(image), "stack").at(0));
+        CHECK(used > 100);  // the paint was there
+        CHECK(used * 4 <= room * 3);
+    }
+}
+
+TEST_CASE("dunlin footprint tells flash and RAM to 5 percent of what is linked") {
+    if (!std::filesystem::exists(build_folder() / "push.map")) return;  // a board too small for it
+    const std::string shape = " footprint --json --one-hot --inputs 49 --hidden 32 --activation tanh --method ";
+    for (const auto& [image, method] :
+         {std::pair("adapt", "adapt"), std::pair("push", "pars-push --neighbours 3")}) {
+        CAPTURE(image);
+        const auto told = nlohmann::json::parse(output_of(DUNLIN_PROGRAM + shape + method));
+        const Size size = size_of(linked_pieces(read(build_folder() / (std::string(image) + ".map"))));
+        const double stack = std::stod(words_after(run_image(image), "stack").at(0));
+        CHECK(told.at("flash_bytes").get<double>() == Approx(static_cast<double>(size.flash)).epsilon(0.05));
+        CHECK(told.at("ram_bytes").get<double>() == Approx(static_cast<double>(size.ram) + stack).epsilon(0.05));
+    }
+}
