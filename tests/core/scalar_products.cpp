@@ -29,14 +29,7 @@ TEST_CASE("microcontrollers' products have the bits of plain loops, for any shap
     Stream random(3, 0, Purpose::user);
     constexpr std::tuple<int, int, int> shapes[] = {{2, 64, 1}, {64, 5, 1}, {7, 29, 1}, {16, 16, 16},
                                                     {5, 13, 6}, {9, 4, 3},  {1, 1, 1},  {31, 47, 11}};
-    for (const auto& [inputs, outputs, columns] : {std::tuple(2, 64, 1),
-                                                   {64, 5, 1},
-                                                   {7, 29, 1},
-                                                   {16, 16, 16},
-                                                   {5, 13, 6},
-                                                   {9, 4, 3},
-                                                   {1, 1, 1},
-                                                   {31, 47, 11}}) {
+    for (const auto& [inputs, outputs, columns] : shapes) {
         CAPTURE(inputs, outputs, columns);
         const auto size = [](int a, int b) { return static_cast<std::size_t>(a) * static_cast<std::size_t>(b); };
         const std::vector<float> W = draw(size(inputs, outputs), random), X = draw(size(inputs, columns), random),
