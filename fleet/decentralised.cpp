@@ -69,6 +69,16 @@ public:
         return row;
     }
 
+    /// The accuracy on an agent's own distribution of always naming its most frequent label.
+    double constant_accuracy(std::uint32_t node) const {
+        const NodeRows& part = data_.parts[node];
+        const std::vector<std::uint32_t>& rows = held_out() ? part.test : part.train;
+        std::vector<double> counts(by_label_.size());
+        for (const std::uint32_t row : rows)
+            counts[data_.table.labels[row]] += 1.0 / static_cast<double>(rows.size());
+        return std::ranges::max(counts);
+    }
+
 private:
     bool held_out() const { return data_.test.rows() == 0; }
     double share_of(const NodeRows& part, std::uint8_t label) const {
@@ -164,6 +174,8 @@ public:
         }
         outcome.complete = done == settings_.iterations && outcome.failure.empty();
         outcome.agents = nodes();
+        for (std::uint32_t i = 0; i < nodes(); ++i)
+            outcome.constant_accuracy_own += judge_.constant_accuracy(i) / nodes();
         outcome.edges = edges_;
         outcome.shared_parameters = layers_.split().shared_size();
         outcome.personal_parameters = layers_.split().personal_size();

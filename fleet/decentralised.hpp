@@ -77,6 +77,7 @@ struct DecentralisedOutcome {
     std::vector<DecentralisedRow> history;
     std::vector<double> own_by_agent;   ///< accuracy_own at the end
     std::vector<double> loss_by_agent;  ///< loss_own at the end
+    double constant_accuracy_own = 0;   ///< of always naming an agent's most frequent label: what skew alone gives
     double bytes_per_iteration = 0;     ///< that an agent sends, on average
     std::uint32_t agents = 0, edges = 0;
     std::size_t shared_parameters = 0, personal_parameters = 0;

@@ -50,12 +50,20 @@ report::Series series_of(std::string_view name, const DecentralisedOutcome& outc
     return series;
 }
 
+/// A line where always naming an agent's most frequent label would be, on the panel that it belongs to.
+void add_constant(report::LineChart& chart, const DecentralisedOutcome& outcome, const Panel& panel) {
+    if (panel.value != &DecentralisedRow::accuracy_own || chart.series.empty()) return;
+    chart.series.front().reference = outcome.constant_accuracy_own;
+    chart.reference_name = "always an agent's most frequent label";
+}
+
 std::string own_svg(const DecentralisedResult& result, const Panel& panel) {
-    return report::line_chart(
-        {.title = panel.title,
-         .x = {"iteration"},
-         .y = {panel.axis},
-         .series = {series_of(title_of(result.settings.method), result.outcome, panel.value)}});
+    report::LineChart chart{.title = panel.title,
+                            .x = {"iteration"},
+                            .y = {panel.axis},
+                            .series = {series_of(title_of(result.settings.method), result.outcome, panel.value)}};
+    add_constant(chart, result.outcome, panel);
+    return report::line_chart(chart);
 }
 
 /// The panel for every method of the figure.
@@ -63,8 +71,9 @@ std::string figure_svg(const DecentralisedResult& result, const Panel& panel, bo
     report::LineChart chart{.title = panel.title, .x = {"iteration"}, .y = {panel.axis}, .series = {}};
     chart.title += limited ? fmt::format(", {} rows each", result.settings.limited_rows) : ", all data";
     for (const DecentralisedVariant& one : result.figure) {
-        if (one.limited == limited)
-            chart.series.push_back(series_of(title_of(one.method), one.outcome, panel.value));
+        if (one.limited != limited) continue;
+        chart.series.push_back(series_of(title_of(one.method), one.outcome, panel.value));
+        if (chart.series.size() == 1) add_constant(chart, one.outcome, panel);
     }
     return report::line_chart(chart);
 }
@@ -97,6 +106,9 @@ std::vector<std::string> where_passed(const DecentralisedResult& result, bool li
     const auto spdb = std::ranges::find_if(result.figure, is_spdb);
     std::vector<std::string> lines;
     if (spdb == result.figure.end()) return lines;
+    const double constant = spdb->outcome.constant_accuracy_own;
+    const double reached = spdb->outcome.history.back().accuracy_own;
+    const bool constant_only = reached < constant + 0.01;
     for (const DecentralisedVariant& one : result.figure) {
         if (one.limited != limited || one.method == DecentralisedMethod::spdb) continue;
         for (const Panel& panel : panels) {
@@ -114,6 +126,12 @@ std::vector<std::string> where_passed(const DecentralisedResult& result, bool li
         }
     }
     if (lines.empty()) lines.emplace_back("No other method is ahead of SPDB at the end in any of the three.");
+    if (constant_only) {
+        lines.push_back(fmt::format(
+            "SPDB's accuracy on each agent's own distribution, {:.4f}, is that of always naming the "
+            "agent's most frequent label ({:.4f}): its personal layers have learned the skew and no more.",
+            reached, constant));
+    }
     return lines;
 }
 
@@ -228,6 +246,7 @@ std::string decentralised_summary(const DecentralisedResult& result) {
                                 {"train_loss", number_or_null(last.train_loss)},
                                 {"test_accuracy_own", number_or_null(last.accuracy_own)},
                                 {"test_accuracy_balanced", number_or_null(last.accuracy_balanced)},
+                                {"constant_accuracy_own", number_or_null(outcome.constant_accuracy_own)},
                                 {"test_loss_own", number_or_null(last.loss_own)},
                                 {"bytes_per_iteration", outcome.bytes_per_iteration},
                                 {"consensus_error", number_or_null(last.consensus_error)},
