@@ -84,7 +84,9 @@ Result<std::uint32_t> Coordinator::recognise(const PublicKey& key, const Join& j
 
 void Coordinator::joins(const PublicKey& key, const Message& message) {
     const Join& join = std::get<Join>(message.body);
-    disconnected(key);  // what it was before
+    const auto before = connections_.find(key);
+    const std::uint32_t waiting = before == connections_.end() ? 0 : before->second.waiting;
+    disconnected(key);
     const auto node = recognise(key, join);
     if (!node) {
         refuse(key, message, node.error());
@@ -99,7 +101,8 @@ void Coordinator::joins(const PublicKey& key, const Message& message) {
                   .heard_ms = now_ms_,
                   .software = std::string(join.software),
                   .endpoint = std::string(join.endpoint),
-                  .memory_bytes = join.memory_bytes};
+                  .memory_bytes = join.memory_bytes,
+                  .waiting = waiting};
     for (const auto& [job, member] : memberships_[*node]) {
         session_of({state_.job(job), member}) = {};
         ++watches_[job].revision;
@@ -107,18 +110,12 @@ void Coordinator::joins(const PublicKey& key, const Message& message) {
     const std::uint32_t newest = state_.roster()[*node].incarnation;
     const std::uint32_t said = message.envelope.incarnation;
     const bool known = said != 0 && said == newest;
-    if (message.envelope.job != 0 || !memberships_[*node].empty())
-        resume_memberships(connection, known ? message.envelope.job : 0, join.epoch);
-    if (message.envelope.job != 0 && connection.job == 0) {
-        // It goes on with something that nobody counts on any more.
-        sent(key, message.envelope.job, JobEnd{JobEndReason::removed});
-    }
-    if (known) {
-        welcome(key, connection);
-    } else {
-        Record record{.kind = RecordKind::node_incarnation, .node = *node, .incarnation = newest + 1};
-        if (auto gathered = gather(connection, record); !gathered) refuse(key, message, gathered.error());
-    }
+    // A state from before it was told its newest incarnation is of no use.
+    const bool outdated = said != 0 && !known;
+    resume_memberships(connection, outdated ? 0 : message.envelope.job, join.epoch);
+    if (connection.job == 0) connection.stray_job = message.envelope.job;
+    connection.known = known;
+    greet(key, connection);
 }
 
 /// The node has the state of `job`, if it is one, and lost that of every other that it had.
@@ -132,20 +129,31 @@ void Coordinator::resume_memberships(Connection& connection, std::uint64_t claim
             session.joined = true;
             session.epoch = epoch;
             connection.job = number;
-        } else if (job.push_sum() && !job.ended() && at.holds()) {
-            record(at.state == MemberState::leaving ? RecordKind::member_gone : RecordKind::member_lost, number,
-                   member);
+        } else {
+            session_of({&job, member}).lost = job.push_sum() && !job.ended() && at.holds();
         }
     }
 }
 
-void Coordinator::welcome(const PublicKey& key, Connection& connection) {
+/// Welcome, once the node's incarnation is durable.
+void Coordinator::greet(const PublicKey& key, Connection& connection) {
+    if (!connection.known) {
+        if (connection.greet_commit == counters_.commits + 1) return;
+        const std::uint32_t next = state_.roster()[connection.node].incarnation + 1;
+        if (gather(connection,
+                   {.kind = RecordKind::node_incarnation, .node = connection.node, .incarnation = next}))
+            connection.greet_commit = counters_.commits + 1;
+        return;
+    }
     connection.welcome = sent(key, 0,
                               Welcome{.version = connection.version,
                                       .node = connection.node,
                                       .incarnation = state_.roster()[connection.node].incarnation,
                                       .heartbeat_ms = settings_.heartbeat_ms});
-    if (connection.welcome) tell(connection.node);
+    if (!connection.welcome) return;
+    // It goes on with something that nobody counts on any more.
+    if (connection.stray_job != 0) sent(key, connection.stray_job, JobEnd{JobEndReason::removed});
+    tell(connection.node);
 }
 
 // everything else
@@ -228,9 +236,7 @@ Result<void> Coordinator::answered(Connection& connection, const Membership& at,
         session.epoch = at.job->epoch();
         connection.job = at.job->number();
         tell(connection, at);
-        if (member.state != MemberState::offered || at.job->ended()) return {};
-        return gather(connection,
-                      {.kind = RecordKind::member_accepted, .node = at.member, .job = at.job->number()});
+        return {};
     }
     if (takes_later(answer.refusal.code)) {
         session.busy_until_ms = now_ms_ + (session.joined ? settings_.retry_ms : settings_.offer_retry_ms);

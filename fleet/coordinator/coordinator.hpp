@@ -38,8 +38,11 @@ struct Connection {
     std::uint16_t version = wire_version;
     std::int64_t joined_ms = 0, heard_ms = 0;
     bool suspect = false;
-    bool welcome = false;   ///< has been told Welcome
-    std::uint64_t job = 0;  ///< the one that it has the state of, or was offered last; 0: none
+    bool known = false;              ///< its incarnation is durable
+    bool welcome = false;            ///< has been told Welcome
+    std::uint64_t greet_commit = 0;  ///< number of the commit that makes it so
+    std::uint64_t stray_job = 0;     ///< whose state it has, and is to forget
+    std::uint64_t job = 0;           ///< the one that it has the state of, or was offered last; 0: none
     std::string software, endpoint;
     std::uint64_t memory_bytes = 0;
     std::uint32_t waiting = 0;  ///< its records in the next commit
@@ -52,7 +55,8 @@ struct MemberSession {
     bool joined = false;      ///< has the job's state, by its own word
     std::uint32_t epoch = 0;  ///< that it is in
     std::int64_t offered_ms = never;
-    std::uint64_t offer_commit = 0;  ///< number of the commit that makes the offer durable
+    bool lost = false;               ///< came without the state that it should have
+    std::uint64_t state_commit = 0;  ///< number of the commit that changes the member's state
     std::int64_t freeze_ms = never, request_ms = never;
     std::int64_t busy_until_ms = 0;
     bool ended = false, paused = false;
@@ -136,7 +140,7 @@ private:
     void joins(const PublicKey& key, const Message& message);
     Result<std::uint32_t> recognise(const PublicKey& key, const Join& join) const;
     void resume_memberships(Connection& connection, std::uint64_t job, std::uint32_t epoch);
-    void welcome(const PublicKey& key, Connection& connection);
+    void greet(const PublicKey& key, Connection& connection);
     void takes(const PublicKey& key, Connection& connection, const Message& message);
     Result<void> answered(Connection& connection, const Membership& at, const JobAnswer& answer);
     Result<void> asked(const Membership& at);
@@ -162,6 +166,7 @@ private:
     void tell_model(const PublicKey& key, const Membership& at, MemberSession& session);
     void tell_closing(const PublicKey& key, const Membership& at, MemberSession& session);
     void tell_neighbours(const PublicKey& key, const Membership& at, MemberSession& session);
+    void change(const Membership& at, MemberSession& session, RecordKind kind);
     void offer(Connection& connection, const PublicKey& key, const Membership& at, MemberSession& session);
     bool drained(const Job& job) const;
     bool unheard(const Job& job, std::uint32_t member) const;

@@ -87,7 +87,10 @@ Result<void> Coordinator::record_now(const Record& record) {
 void Coordinator::applied(const Record& record, const JobChange& change) {
     if (record.kind == RecordKind::node_incarnation) {
         const auto key = keys_.find(record.node);
-        if (key != keys_.end()) welcome(key->second, connections_[key->second]);
+        if (key == keys_.end()) return;
+        Connection& connection = connections_[key->second];
+        connection.known = true;
+        if (!connection.welcome) greet(key->second, connection);
         return;
     }
     const Job* job = state_.job(record.job);
@@ -126,7 +129,12 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
 void Coordinator::tell(std::uint32_t node) {
     const auto key = keys_.find(node);
     if (key == keys_.end()) return;
-    for (const auto& [job, member] : memberships_[node]) tell(connections_[key->second], {state_.job(job), member});
+    Connection& connection = connections_[key->second];
+    if (!connection.welcome) {
+        greet(key->second, connection);
+        return;
+    }
+    for (const auto& [job, member] : memberships_[node]) tell(connection, {state_.job(job), member});
 }
 
 void Coordinator::tell_all(const Job& job) {
@@ -153,17 +161,31 @@ void Coordinator::tell(Connection& connection, const Membership& at) {
         if (session.ended) tell_model(key, at, session);
         return;
     }
+    if (session.lost && member.holds()) {
+        change(at, session,
+               member.state == MemberState::leaving ? RecordKind::member_gone : RecordKind::member_lost);
+        return;
+    }
+    session.lost = false;
     if (member.state == MemberState::lost) return;
     if (!session.joined || (job.push_sum() && session.epoch != job.epoch())) {
         offer(connection, key, at, session);
     }
     if (!session.joined) return;
+    if (member.state == MemberState::offered) change(at, session, RecordKind::member_accepted);
     if (session.paused != job.paused() && sent(key, job.number(), JobPause{job.paused()}))
         session.paused = job.paused();
     tell_model(key, at, session);
     if (!job.push_sum() || session.epoch != job.epoch()) return;
     tell_neighbours(key, at, session);
     if (job.closing()) tell_closing(key, at, session);
+}
+
+/// Gathers a record about a member's state, once for every commit until it is durable.
+void Coordinator::change(const Membership& at, MemberSession& session, RecordKind kind) {
+    if (session.state_commit == counters_.commits + 1) return;
+    session.state_commit = counters_.commits + 1;
+    record(kind, at.job->number(), at.member);
 }
 
 /// Offers the job, or a new epoch of it.
@@ -178,9 +200,7 @@ void Coordinator::offer(Connection& connection, const PublicKey& key, const Memb
     }
     if (member.state == MemberState::invited) {
         // From when it may have begun on, what it holds is counted on.
-        if ((job.push_sum() && job.closing()) || session.offer_commit == counters_.commits + 1) return;
-        record(RecordKind::member_offered, job.number(), at.member);
-        session.offer_commit = counters_.commits + 1;
+        if (!(job.push_sum() && job.closing())) change(at, session, RecordKind::member_offered);
         return;
     }
     JobOffer said;

@@ -2,7 +2,7 @@
 #include "fleet/coordinator/store.hpp"
 
 #include "fleet/coordinator/archive.hpp"
-#include "fleet/coordinator/simulated_files.hpp"
+#include "simulated_files.hpp"
 
 #include <filesystem>
 

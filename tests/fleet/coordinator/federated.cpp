@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "world.hpp"
+
+#include <algorithm>
+#include <set>
+
+using namespace dunlin;
+using namespace dunlin::testing;
+
+namespace {
+
+const WorldFaults calm;
+const WorldFaults storm{
+    .cut = 0.002f, .node_crash = 0.002f, .amnesia = 0.0005f, .power = 0.01f, .file_failure = 0.003f, .busy = 0.02f};
+
+JobPlan plan_with(std::variant<PersaflRule, FedAsyncRule, FedBuffRule, FedAvgRule> rule, std::uint32_t members,
+                  JobBudget budget) {
+    JobPlan plan = toy_plan(members, Aggregation::federated);
+    plan.terms.payload = std::holds_alternative<FedAsyncRule>(rule) ? Payload::model : Payload::difference;
+    plan.server.rule = rule;
+    plan.server.patience_ms = 500;
+    plan.budget = budget;
+    return plan;
+}
+
+/// Every update at most once; all that were acknowledged are in; and a server that is fed them one after the other
+/// has the same model, bit for bit.
+void check_books(World& world, const JobPlan& plan, std::uint64_t number) {
+    std::set<std::array<std::uint64_t, 4>> taken;
+    for (const auto& [index, update] : world.chronicle().updates)
+        REQUIRE(taken.insert({update.job, update.member, update.incarnation, update.sequence}).second);
+    for (const auto& said : world.acknowledged) REQUIRE(taken.contains(said));
+    const Job& job = *world.coordinator().state().job(number);
+    CHECK(job.updates() == taken.size());
+    if (std::holds_alternative<FedAvgRule>(plan.server.rule)) return;  // when rounds began is not in the chronicle
+    auto replay = *ModelServer::make(plan.server, plan.members(), plan.first);
+    std::vector<float> scratch;
+    for (const auto& [index, update] : world.chronicle().updates) {
+        const auto numbers = job.decode_update(
+            {static_cast<Encoding>(update.encoding), plan.terms.dimension, update.bytes}, scratch);
+        REQUIRE(numbers);
+        REQUIRE(replay
+                    ->receive({update.member, update.incarnation, update.sequence, update.base_version,
+                               update.samples, *numbers})
+                    .outcome != Reception::refused);
+    }
+    CHECK(std::ranges::equal(replay->model(), job.model()));
+    CHECK(replay->version() == job.version());
+}
+
+void live(const JobPlan& plan, std::uint64_t seed) {
+    INFO("seed " << seed);
+    World world({.seed = seed, .nodes = plan.members()});
+    const std::uint64_t job = world.start_job(plan);
+    world.run(storm, 4000, [&] { return world.coordinator().state().job(job)->ended().has_value(); });
+    REQUIRE(world.run(calm, 60'000, [&] { return world.coordinator().state().job(job)->ended().has_value(); }));
+    CHECK(world.coordinator().state().job(job)->ended() == JobEndReason::finished);
+    CHECK(world.start_job(plan) == job);  // the token is known
+    REQUIRE(world.run(calm, 20'000, [&] { return world.all_idle(); }));
+    check_books(world, plan, job);
+}
+
+}  // namespace
+
+TEST_CASE("asynchronous updates are applied once, durably, in any storm [invariants 7 and 8]") {
+    for (std::uint64_t seed = 1; seed <= 60; ++seed)
+        live(plan_with(PersaflRule{.server_rate = 0.3f}, 4, {.updates = 300}), seed);
+}
+
+TEST_CASE("models sent whole are applied once, durably, in any storm [invariants 7 and 8]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) live(plan_with(FedAsyncRule{}, 3, {.updates = 200}), seed);
+}
+
+TEST_CASE("buffered updates are applied once, durably, in any storm [invariants 7 and 8]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed)
+        live(plan_with(FedBuffRule{.buffer_size = 3}, 5, {.rounds = 60}), seed);
+}
+
+TEST_CASE("rounds come to their end in any storm [invariants 7 and 8]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) live(plan_with(FedAvgRule{}, 4, {.rounds = 40}), seed);
+}

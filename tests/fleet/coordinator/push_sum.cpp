@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "world.hpp"
+
+#include <algorithm>
+
+using namespace dunlin;
+using namespace dunlin::testing;
+
+namespace {
+
+const WorldFaults calm;
+const WorldFaults storm{
+    .cut = 0.003f, .node_crash = 0.003f, .power = 0.006f, .file_failure = 0.002f, .busy = 0.02f};
+
+const Job& job_of(World& world) {
+    return world.coordinator().state().jobs().begin()->second;
+}
+
+Holding beginnings(const JobPlan& plan, std::uint32_t members) {
+    Holding one{0, std::vector<Mass>(plan.first.size())}, all;
+    plan.terms.format.to_mass(1.0f, one.weight);
+    for (std::size_t k = 0; k < one.values.size(); ++k) plan.terms.format.to_mass(plan.first[k], one.values[k]);
+    for (std::uint32_t i = 0; i < members; ++i) all.add(one);
+    return all;
+}
+
+bool ended(World& world) {
+    return job_of(world).ended().has_value();
+}
+
+/// Runs until every node has learned a little and keeps it.
+bool begun(World& world) {
+    return world.run(calm, 20'000, [&] {
+        for (std::uint32_t i = 0; i < world.size(); ++i) {
+            if (world.node(i).session->tick() < 3 || job_of(world).members()[i].state != MemberState::active)
+                return false;
+        }
+        return true;
+    });
+}
+
+/// Nothing of any epoch was lost, to the bit.
+void check_balanced(World& world) {
+    for (const auto& [index, entry] : world.chronicle().ledger) {
+        INFO("epoch " << entry.epoch);
+        CHECK(entry.lost.nothing());
+        CHECK(entry.gone.empty());
+    }
+}
+
+/// Every z is near the mean of what the members hold, which is the coordinator's model.
+void check_model(World& world, const Holding& total) {
+    const ConstVector<float> model = job_of(world).model();
+    for (std::size_t k = 0; k < model.size(); ++k) {
+        const double mean = static_cast<double>(total.values[k]) / static_cast<double>(total.weight);
+        CHECK(static_cast<double>(model[k]) == Approx(mean).margin(1e-4));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("no mass is lost or made by crashes, cuts and a change of the graph [invariants 1 and 4]") {
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        INFO("seed " << seed);
+        World world({.seed = seed, .nodes = 5, .store_every = 1 + static_cast<std::uint32_t>(seed % 2)});
+        const JobPlan plan = toy_plan(5, Aggregation::push_sum);
+        const std::uint64_t job = world.start_job(plan);
+        REQUIRE(begun(world));
+        world.run(storm, 1500, [] { return false; });
+        world.leave(2);
+        REQUIRE(world.run(storm, 30'000, [&] {
+            if (world.now_ms() % 50 == 0) world.leave(2);  // a node that crashed has forgotten its wish
+            return job_of(world).members()[2].state == MemberState::left;
+        }));
+        CHECK(job_of(world).epoch() == 2);
+        world.run(storm, 1500, [] { return false; });
+        REQUIRE(world.run(calm, 20'000, [&] { return world.coordinator().stop(job, false).has_value(); }));
+        world.run(storm, 500, [] { return false; });
+        REQUIRE(world.run(calm, 30'000, [&] { return ended(world); }));
+        CHECK(job_of(world).ended() == JobEndReason::stopped);
+        CHECK(world.chronicle().ledger.size() == 2);
+        check_balanced(world);
+        check_model(world, job_of(world).book()->total());
+        CHECK(job_of(world).book()->total().weight == beginnings(plan, 5).weight);
+        REQUIRE(world.run(calm, 20'000, [&] { return world.all_idle(); }));
+    }
+}
+
+TEST_CASE("what a node that is gone for good took along is in the ledger, to the bit [invariant 1]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        INFO("seed " << seed);
+        World world({.seed = seed, .nodes = 5});
+        JobPlan plan = toy_plan(5, Aggregation::push_sum);
+        plan.terms.learn_until = 40;
+        const std::uint64_t job = world.start_job(plan);
+        world.run(calm, 1000, [] { return false; });
+        // From here on nobody learns: mass only moves.
+        world.switch_off(3);
+        world.run(storm, 1000, [] { return false; });
+        REQUIRE(world.run(calm, 5000, [&] { return world.coordinator().remove_member(job, 3).has_value(); }));
+        REQUIRE(world.run(storm, 30'000, [&] { return job_of(world).epoch() == 2; }));
+        const LedgerEntry& entry = world.chronicle().ledger.begin()->second;
+        CHECK(entry.gone == std::vector<std::uint32_t>{3});
+        CHECK(entry.before.weight == beginnings(plan, 5).weight);
+        CHECK(entry.lost.weight > 0);
+        CHECK(entry.lost.weight < entry.before.weight);
+        REQUIRE(world.run(calm, 20'000, [&] { return world.coordinator().stop(job, false).has_value(); }));
+        REQUIRE(world.run(storm, 30'000, [&] { return ended(world); }));
+        // From now on the books balance without it.
+        const LedgerEntry& last = world.chronicle().ledger.rbegin()->second;
+        CHECK(last.lost.nothing());
+        Holding sum = last.after;
+        sum.add(job_of(world).book()->lost());
+        CHECK(sum.weight == entry.before.weight);
+        // Back from the dead, it is told that it is out.
+        world.switch_on(3);
+        REQUIRE(world.run(calm, 20'000, [&] { return world.all_idle(); }));
+    }
+}
+
+TEST_CASE("a member that lost its memory is taken in anew at the mean, with its loss in the ledger [invariant 1]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        INFO("seed " << seed);
+        World world({.seed = seed, .nodes = 4});
+        const JobPlan plan = toy_plan(4, Aggregation::push_sum);
+        const std::uint64_t job = world.start_job(plan);
+        REQUIRE(begun(world));
+        world.run(calm, 1000, [] { return false; });
+        world.switch_off(1);
+        world.node(1).stored.clear();
+        world.switch_on(1);
+        world.switch_off(1);
+        world.switch_on(1);
+        REQUIRE(world.run(storm, 30'000, [&] {
+            return job_of(world).epoch() >= 2 && job_of(world).members()[1].state == MemberState::active;
+        }));
+        const LedgerEntry& entry = world.chronicle().ledger.begin()->second;
+        CHECK(entry.gone == std::vector<std::uint32_t>{1});
+        CHECK(entry.joined == std::vector<std::uint32_t>{1});
+        world.run(calm, 1000, [] { return false; });
+        REQUIRE(world.run(calm, 20'000, [&] { return world.coordinator().stop(job, false).has_value(); }));
+        REQUIRE(world.run(calm, 30'000, [&] { return ended(world); }));
+        CHECK(world.chronicle().ledger.rbegin()->second.lost.nothing());
+        Mass expected = beginnings(plan, 4).weight;
+        for (const auto& [index, turned] : world.chronicle().ledger) {
+            expected -= turned.lost.weight;
+            expected += beginnings(plan, static_cast<std::uint32_t>(turned.joined.size())).weight;
+        }
+        CHECK(job_of(world).book()->total().weight == expected);
+    }
+}
+
+TEST_CASE(
+    "a job without a server ends when all members have lived their ticks, and everybody agrees [invariant 6]") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        INFO("seed " << seed);
+        World world({.seed = seed, .nodes = 6});
+        JobPlan plan = toy_plan(6, Aggregation::push_sum);
+        plan.terms.learn_until = 800;
+        plan.budget.rounds = 1000;
+        world.start_job(plan);
+        REQUIRE(begun(world));
+        world.run(storm, 2000, [] { return false; });
+        world.files().fail_at(0);
+        REQUIRE(world.run(calm, 60'000, [&] { return ended(world); }));
+        CHECK(job_of(world).ended() == JobEndReason::finished);
+        check_balanced(world);
+        const ConstVector<float> model = job_of(world).model();
+        for (std::size_t k = 0; k < model.size(); ++k)
+            CHECK(model[k] == Approx(k % 2 == 0 ? 2.5 : -2.5).margin(0.5));
+        REQUIRE(world.run(calm, 20'000, [&] { return world.all_idle(); }));
+        world.run(calm, 100, [] { return false; });
+        for (const JobMember& member : job_of(world).members()) CHECK(member.reported);
+    }
+}
+
+TEST_CASE("a member that stays away for longer than the job allows is gone") {
+    World world({.seed = 1, .nodes = 4});
+    JobPlan plan = toy_plan(4, Aggregation::push_sum);
+    plan.removal_ms = 5000;
+    world.start_job(plan);
+    world.run(calm, 1000, [] { return false; });
+    world.switch_off(0);
+    REQUIRE(world.run(calm, 30'000, [&] { return job_of(world).epoch() == 2; }));
+    CHECK(job_of(world).members()[0].state == MemberState::gone);
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "world.hpp"
+
+#include <cstring>
+
+namespace dunlin::testing {
+
+void Chronicle::applied(const FleetState& state, const Record& record, const JobChange* change) {
+    if (!state.jobs().empty()) {
+        const ConstVector<float> model = state.jobs().begin()->second.model();
+        const std::uint64_t sum = checksum_of(std::as_bytes(model));
+        const auto [found, fresh] = models.emplace(record.index, sum);
+        // The same record gives the same model, bit for bit; a record that a crash took may come again as another.
+        if (!fresh) found->second = sum;
+    }
+    if (change == nullptr) return;
+    if (change->ledger) ledger[record.index] = *change->ledger;
+    if (change->verdict && change->verdict->outcome != Reception::refused) {
+        updates[record.index] = {record.job,          record.node,
+                                 record.incarnation,  record.sequence,
+                                 record.base_version, record.samples,
+                                 record.detail,       {record.payload.begin(), record.payload.end()}};
+    }
+}
+
+World::World(const WorldSettings& settings)
+    : settings_(settings),
+      random_(settings.seed, 2, Purpose::lives),
+      files_(settings.seed),
+      nodes_(settings.nodes) {
+    open();
+    for (std::uint32_t i = 0; i < size(); ++i) {
+        nodes_[i].key[0] = static_cast<std::byte>(i + 1);
+        nodes_[i].key[31] = static_cast<std::byte>(7);
+        nodes_[i].clock_ms = random_.below(100'000);
+        REQUIRE(
+            coordinator_->admit({.name = "node-" + std::to_string(i), .key = nodes_[i].key, .labels = {"all"}}));
+        boot(i);
+    }
+}
+
+void World::open() {
+    for (;;) {
+        auto opened = Coordinator::open(files_, "store", settings_.store, settings_.coordinator, *this, chronicle_);
+        if (opened) {
+            coordinator_ = *std::move(opened);
+            return;
+        }
+        INFO("code " << static_cast<int>(opened.error().code));
+        REQUIRE(files_.dark());
+        files_.restart();
+    }
+}
+
+void World::restart_coordinator(bool power_loss) {
+    ++coordinator_crashes;
+    const std::uint64_t newest = coordinator_->store().newest();
+    coordinator_.reset();
+    if (power_loss) files_.restart();
+    files_.fail_at(0);
+    const auto before = chronicle_.models;
+    open();
+    // What was durable is there, and gives the model that it gave (invariant 8).
+    REQUIRE(coordinator_->store().newest() >= newest);
+    for (const auto& [index, sum] : before) {
+        if (index > newest) break;
+        REQUIRE(chronicle_.models.at(index) == sum);
+    }
+    for (auto* kept : {&chronicle_.models})
+        kept->erase(kept->upper_bound(coordinator_->store().newest()), kept->end());
+    if (const auto last = before.find(newest); last != before.end() && coordinator_->store().newest() == newest) {
+        const ConstVector<float> model = coordinator_->state().jobs().begin()->second.model();
+        REQUIRE(checksum_of(std::as_bytes(model)) == last->second);
+    }
+    for (std::uint32_t i = 0; i < size(); ++i) cut(i);
+}
+
+std::uint64_t World::start_job(const JobPlan& plan, std::string token) {
+    JobRequest request;
+    request.token = std::move(token);
+    for (std::uint32_t i = 0; i < size(); ++i) request.nodes.push_back(i);
+    for (;;) {
+        if (const auto job = coordinator_->create_job(plan, request)) return *job;
+        restart_coordinator(true);
+    }
+}
+
+World::Node* World::find(const PublicKey& key) {
+    for (Node& node : nodes_) {
+        if (node.key == key) return &node;
+    }
+    return nullptr;
+}
+
+void World::carry(std::deque<std::pair<std::int64_t, Frame>>& queue, const Message& message) {
+    auto frame = encode_frame(message);
+    INFO("kind " << message.body.index());
+    REQUIRE(frame);
+    std::int64_t due_ms = now_ms_ + 1 + random_.below(faults_.longest_delay_ms);
+    if (!queue.empty()) due_ms = std::max(due_ms, queue.back().first);
+    queue.emplace_back(due_ms, *std::move(frame));
+}
+
+Result<void> World::send(const PublicKey& to, const Message& message) {
+    Node* node = find(to);
+    if (node == nullptr || node->connection == 0) return fail(Code::not_connected);
+    if (random_.uniform() < faults_.busy) return fail(Code::busy);
+    if (const auto* said = std::get_if<Acknowledgement>(&message.body); said != nullptr && said->applied) {
+        const std::uint32_t number = static_cast<std::uint32_t>(node - nodes_.data());
+        const Job& job = *coordinator_->state().job(message.envelope.job);
+        const JobMember& member = job.members()[number];
+        acknowledged.push_back({message.envelope.job, number, member.incarnation, said->sequence});
+    }
+    carry(node->inbox, message);
+    return {};
+}
+
+void World::boot(std::uint32_t number) {
+    Node& node = nodes_[number];
+    node.session = std::make_unique<NodeSession>(SessionSettings{.name = {},
+                                                                 .software = "test",
+                                                                 .endpoint = {},
+                                                                 .memory = node.memory.bytes(),
+                                                                 .store_every = settings_.store_every,
+                                                                 .retry_ms = 300});
+    if (!node.stored.empty()) REQUIRE(node.session->resume(node.stored));
+}
+
+void World::cut(std::uint32_t number) {
+    Node& node = nodes_[number];
+    if (node.connection == 0) return;
+    node.connection = 0;
+    node.inbox.clear();
+    node.outbox.clear();
+    node.dial_ms = now_ms_ + 1 + random_.below(200);
+    node.session->disconnected();
+    // The coordinator may learn of it, or only see the next Join.
+    if (coordinator_ && random_.below(2) == 0) coordinator_->disconnected(node.key);
+}
+
+void World::switch_off(std::uint32_t number) {
+    cut(number);
+    nodes_[number].off = true;
+    boot(number);
+}
+
+void World::deliver(std::uint32_t number) {
+    Node& node = nodes_[number];
+    while (!node.inbox.empty() && node.inbox.front().first <= now_ms_) {
+        auto message = decode_frame(std::move(node.inbox.front().second));
+        node.inbox.pop_front();
+        REQUIRE(message);
+        (void)node.session->receive(message->message(), now_ms_ + node.clock_ms);
+        drive(number);
+    }
+    while (!node.outbox.empty() && node.outbox.front().first <= now_ms_) {
+        auto message = decode_frame(std::move(node.outbox.front().second));
+        node.outbox.pop_front();
+        REQUIRE(message);
+        coordinator_->receive(node.key, message->message(), now_ms_);
+    }
+}
+
+void World::drive(std::uint32_t number) {
+    Node& node = nodes_[number];
+    NodeSession& session = *node.session;
+    for (int turn = 0; turn < 2000; ++turn) {
+        switch (session.next(now_ms_ + node.clock_ms)) {
+            case Duty::wait:
+                return;
+            case Duty::prepare:
+                session.prepared();
+                break;
+            case Duty::store:
+                node.stored.assign(session.state().begin(), session.state().end());
+                session.stored();
+                break;
+            case Duty::learn: {
+                const ConstVector<float> w = session.parameters();
+                for (std::size_t k = 0; k < w.size(); ++k) {
+                    const float target = static_cast<float>(number) * (k % 2 == 0 ? 1.0f : -1.0f);
+                    session.gradient()[k] = w[k] - target + 0.1f * session.random().normal();
+                }
+                session.random().next_epoch();
+                REQUIRE(session.learned(now_ms_ + node.clock_ms));
+                break;
+            }
+            case Duty::report: {
+                const Metric metric{"loss", 1.0};
+                if (session.final_report()) ++node.finals;
+                session.reported(std::span(&metric, 1));
+                break;
+            }
+            case Duty::finish:
+                node.stored.clear();
+                session.finished();
+                break;
+            case Duty::send:
+                if (node.connection == 0) {
+                    session.not_sent();
+                    return;
+                }
+                carry(node.outbox, session.message());
+                session.sent();
+                break;
+        }
+    }
+    FAIL("a session that never waits");
+}
+
+void World::step(const WorldFaults& faults) {
+    faults_ = faults;
+    ++now_ms_;
+    if (random_.uniform() < faults.power) {
+        if (random_.below(3) == 0) {
+            restart_coordinator(random_.below(2) == 0);
+        } else {
+            files_.lose_power_at(1 + random_.below(20));
+        }
+    }
+    if (random_.uniform() < faults.file_failure) files_.fail_at(1 + random_.below(10));
+    for (std::uint32_t i = 0; i < size(); ++i) {
+        Node& node = nodes_[i];
+        if (node.off) continue;
+        if (random_.uniform() < faults.cut) cut(i);
+        if (random_.uniform() < faults.node_crash) {
+            cut(i);
+            boot(i);
+        }
+        if (random_.uniform() < faults.amnesia) {
+            cut(i);
+            node.stored.clear();
+            boot(i);
+        }
+        if (node.connection == 0 && now_ms_ >= node.dial_ms) {
+            node.connection = ++connections_;
+            node.session->connected(now_ms_ + node.clock_ms);
+        }
+        deliver(i);
+        drive(i);
+    }
+    coordinator_->tick(now_ms_);
+    (void)coordinator_->commit(now_ms_);
+    if (files_.dark() || coordinator_->broken()) restart_coordinator(files_.dark());
+}
+
+JobPlan toy_plan(std::uint32_t members, Aggregation aggregation) {
+    JobPlan plan;
+    plan.name = "toy";
+    plan.experiment = "kind = \"toy\"";
+    plan.terms.members = members;
+    plan.terms.dimension = 6;
+    plan.terms.aggregation = aggregation;
+    plan.terms.local_steps = 3;
+    plan.terms.local_rate = 0.2f;
+    plan.terms.tick_ms = 10;
+    plan.terms.theta = {.scale = 0.005, .offset = 0, .longest_gap = 4};
+    plan.terms.weight_floor = 0.05f;  // so that no step overshoots: 4 * 0.005 / 0.05 < 1
+    plan.terms.audit = true;
+    plan.samples.assign(members, 1.0f);
+    plan.first.assign(plan.terms.dimension, 0.5f);
+    plan.graph.kind = "exponential";
+    return plan;
+}
+
+}  // namespace dunlin::testing

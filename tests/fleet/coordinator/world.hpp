@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/coordinator/coordinator.hpp"
+#include "fleet/host_memory.hpp"
+#include "simulated_files.hpp"
+#include "transport/session/node_session.hpp"
+#include "transport/wire/wire_codec.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+
+#include <catch2/catch.hpp>
+
+namespace dunlin::testing {
+
+/// What a test remembers of the records, by their number: told again after a crash, they must be the same.
+struct Chronicle final : Journal {
+    struct Applied {
+        std::uint64_t job;
+        std::uint32_t member, incarnation;
+        std::uint64_t sequence, base_version;
+        float samples;
+        std::uint16_t encoding;
+        std::vector<std::byte> bytes;
+        auto operator<=>(const Applied&) const = default;
+    };
+    std::map<std::uint64_t, Applied> updates;       ///< that were taken
+    std::map<std::uint64_t, std::uint64_t> models;  ///< checksum of the first job's model after each record
+    std::map<std::uint64_t, LedgerEntry> ledger;
+
+    void applied(const FleetState& state, const Record& record, const JobChange* change) override;
+};
+
+struct WorldFaults {
+    float cut = 0;           ///< of a node's connection, in a millisecond
+    float node_crash = 0;    ///< it goes on from what it stored
+    float amnesia = 0;       ///< a crash that takes what was stored along
+    float power = 0;         ///< of the coordinator: at one of its next file operations, or at once
+    float file_failure = 0;  ///< of one of its next file operations
+    float busy = 0;          ///< of a message to a node: its queue is full
+    std::uint32_t longest_delay_ms = 20;
+};
+
+struct WorldSettings {
+    std::uint64_t seed = 1;
+    std::uint32_t nodes = 4;
+    std::uint32_t store_every = 1;
+    CoordinatorSettings coordinator = {};
+    StoreSettings store = {.batch_bytes = 1u << 20, .log_bytes = 5'000};
+};
+
+/// A coordinator on simulated files, nodes that are sessions as devices run them, and a network between them that
+/// carries encoded bytes in order until it is cut. A step is a millisecond.
+class World final : public Outbox {
+public:
+    explicit World(const WorldSettings& settings);
+
+    struct Node {
+        PublicKey key{};
+        HostMemory memory{1u << 16};
+        std::unique_ptr<NodeSession> session;
+        std::vector<std::byte> stored;
+        std::uint64_t connection = 0;  ///< 0: none
+        std::int64_t dial_ms = 0;
+        bool off = false;           ///< for good, or until it is switched on
+        std::int64_t clock_ms = 0;  ///< what its clock is ahead
+        std::uint32_t finals = 0;
+        std::deque<std::pair<std::int64_t, Frame>> inbox;  ///< when due
+        std::deque<std::pair<std::int64_t, Frame>> outbox;
+    };
+
+    Coordinator& coordinator() { return *coordinator_; }
+    Node& node(std::uint32_t number) { return nodes_[number]; }
+    std::uint32_t size() const { return static_cast<std::uint32_t>(nodes_.size()); }
+    Chronicle& chronicle() { return chronicle_; }
+    SimulatedFiles& files() { return files_; }
+    std::int64_t now_ms() const { return now_ms_; }
+
+    /// A job on all nodes; the coordinator may crash meanwhile. Its number.
+    std::uint64_t start_job(const JobPlan& plan, std::string token = "test");
+    void step(const WorldFaults& faults);
+    /// Steps until it is so, or for `limit_ms`; answers whether it is.
+    template <class Condition>
+    bool run(const WorldFaults& faults, std::int64_t limit_ms, const Condition& condition) {
+        for (const std::int64_t end_ms = now_ms_ + limit_ms; now_ms_ < end_ms;) {
+            if (condition()) return true;
+            step(faults);
+        }
+        return condition();
+    }
+    /// Kills the coordinator and starts it again; with `power_loss`, what was not synchronised may be gone.
+    void restart_coordinator(bool power_loss);
+    void switch_off(std::uint32_t number);
+    void switch_on(std::uint32_t number) { nodes_[number].off = false; }
+    /// Has every node that is on forgotten its job?
+    bool all_idle() const {
+        return std::all_of(nodes_.begin(), nodes_.end(),
+                           [](const Node& node) { return node.off || node.session->job() == 0; });
+    }
+    void leave(std::uint32_t number) { nodes_[number].session->leave(); }
+
+    /// Updates that nodes were told are applied: (job, member, incarnation, sequence).
+    std::vector<std::array<std::uint64_t, 4>> acknowledged;
+    std::uint64_t coordinator_crashes = 0;
+
+    Result<void> send(const PublicKey& to, const Message& message) override;
+
+private:
+    void open();
+    void boot(std::uint32_t number);
+    void cut(std::uint32_t number);
+    void drive(std::uint32_t number);
+    void deliver(std::uint32_t number);
+    void carry(std::deque<std::pair<std::int64_t, Frame>>& queue, const Message& message);
+    Node* find(const PublicKey& key);
+
+    WorldSettings settings_;
+    WorldFaults faults_;
+    Stream random_;
+    SimulatedFiles files_;
+    Chronicle chronicle_;
+    std::vector<Node> nodes_;
+    std::unique_ptr<Coordinator> coordinator_;
+    std::int64_t now_ms_ = 0;
+    std::uint64_t connections_ = 0;
+};
+
+/// Two-dimensional toy jobs: node i's loss is half the squared distance to (i, -i).
+JobPlan toy_plan(std::uint32_t members, Aggregation aggregation);
+
+}  // namespace dunlin::testing
