@@ -8,7 +8,7 @@ host_packages=(
     libeigen3-dev librandom123-dev libexpected-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev
     nlohmann-json3-dev zlib1g-dev
     libflatbuffers-dev flatbuffers-compiler libprotobuf-dev protobuf-compiler libzmq3-dev
-    libsqlite3-dev libxxhash-dev
+    cppzmq-dev libboost1.81-dev libsqlite3-dev libxxhash-dev
     catch2 libbenchmark-dev
 )
 check_packages=(clang-format-14 python3-onnx)

@@ -54,7 +54,9 @@ Outcome<void> FleetServer::turn(int timeout_ms) {
         coordinator_->tick(now);
     }
     if (!coordinator_->commit_due()) return {};
+    const auto begin = std::chrono::steady_clock::now();
     const auto committed = coordinator_->commit(now_ms());
+    commit_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (!committed && coordinator_->broken()) {
         return problem(committed.error(), coordinator_->store().directory().string());
     }

@@ -31,6 +31,9 @@ public:
     Coordinator& coordinator() { return *coordinator_; }
     const Coordinator& coordinator() const { return *coordinator_; }
     ServerLink& link() { return link_; }
+    LinkCounters link_counters() const { return link_.counters(); }
+    /// Time spent in making records durable, so far.
+    double commit_seconds() const { return commit_seconds_; }
 
 private:
     explicit FleetServer(ServerLink link) : link_(std::move(link)) {}
@@ -44,6 +47,7 @@ private:
     std::unique_ptr<Coordinator> coordinator_;
     Incoming incoming_;
     std::int64_t ticked_ms_ = 0;
+    double commit_seconds_ = 0;
 };
 
 }  // namespace dunlin

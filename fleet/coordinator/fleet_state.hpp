@@ -14,8 +14,6 @@ namespace dunlin {
 class Journal {
 public:
     virtual ~Journal() = default;
-    /// Number of the newest record whose effects it will not need to hear of again.
-    virtual std::uint64_t kept() const { return ~std::uint64_t{0}; }
     /// The state was loaded whole, as of record `newest`.
     virtual void loaded(const class FleetState&, std::uint64_t /*newest*/) {}
     /// After each record: the state with it, and what it did (null for a record about no job).

@@ -60,6 +60,13 @@ Result<ConstVector<float>> Job::decode_update(const EncodedValues& values, std::
 }
 
 JobChange Job::apply(const Record& record) {
+    const bool before = ended_.has_value();
+    JobChange change = apply_any(record);
+    change.ended = ended_ && !before;
+    return change;
+}
+
+JobChange Job::apply_any(const Record& record) {
     if (ended_ && record.kind != RecordKind::report) return {};
     switch (record.kind) {
         case RecordKind::job_paused:

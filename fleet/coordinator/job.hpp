@@ -62,6 +62,7 @@ struct JobRequest {
 struct JobChange {
     std::optional<Verdict> verdict = {};     ///< of an update
     std::optional<LedgerEntry> ledger = {};  ///< an epoch is over
+    bool ended = false;                      ///< and with this the job is
 };
 
 /// A job's durable state: a function of the records about it, the same whenever they are applied (invariant 8).
@@ -113,6 +114,7 @@ public:
 private:
     template <class Archive>
     void all_fields(Archive& archive);
+    JobChange apply_any(const Record& record);
     JobChange apply_update(const Record& record);
     JobChange apply_member(const Record& record);
     JobChange apply_statement(const Record& record);
@@ -149,6 +151,11 @@ struct KeptMetric {
         archive(name, value);
     }
 };
+
+// Words for people.
+std::string_view name_of(MemberState state);
+std::string_view name_of(JobEndReason reason);
+std::string_view state_name(const Job& job);
 
 // What payloads hold.
 std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& request);

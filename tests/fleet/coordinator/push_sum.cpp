@@ -162,6 +162,7 @@ TEST_CASE(
         REQUIRE(begun(world));
         world.run(storm, 2000, [] { return false; });
         world.files().fail_at(0);
+        world.files().lose_power_at(0);
         REQUIRE(world.run(calm, 60'000, [&] { return ended(world); }));
         CHECK(job_of(world).ended() == JobEndReason::finished);
         check_balanced(world);

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/coordinator/backup.hpp"
+
+#include "fleet/coordinator/numbered_file.hpp"
+
+#include <system_error>
+
+namespace dunlin {
+namespace {
+
+namespace fs = std::filesystem;
+
+tl::unexpected<Error> unwritable(const std::error_code& error) {
+    return fail(Code::file_unwritable, error.value());
+}
+
+/// Belongs to the process that has the store open, or is told anew by the snapshot.
+bool stays_behind(const std::string& name) {
+    return name == "lock" || name.starts_with("control") || name.starts_with("log-") ||
+           name.starts_with("snapshot-") || name.starts_with("store.db") || name.ends_with(".new");
+}
+
+Result<void> copy_file(FileSystem& files, const fs::path& from, const fs::path& to) {
+    const auto bytes = files.read(from);
+    if (!bytes) return tl::unexpected(bytes.error());
+    if (auto done = replace_file(files, to, *bytes); !done) return done;
+    std::error_code error;
+    fs::permissions(to, fs::status(from, error).permissions(), error);
+    return error ? unwritable(error) : Result<void>{};
+}
+
+Result<void> copy_files(const fs::path& from, const fs::path& to, bool (*left_out)(const std::string&)) {
+    FileSystem& files = posix_file_system();
+    const auto names = files.list(from);
+    if (!names) return tl::unexpected(names.error());
+    for (const std::string& name : *names) {
+        if (left_out(name) || !fs::is_regular_file(from / name)) continue;
+        if (auto done = copy_file(files, from / name, to / name); !done) return done;
+    }
+    return {};
+}
+
+/// The first path of path, path-2, path-3, ... that is free.
+fs::path free_path(const fs::path& path) {
+    fs::path free = path;
+    for (int k = 2; fs::exists(free); ++k) free = path.string() + "-" + std::to_string(k);
+    return free;
+}
+
+}  // namespace
+
+Result<void> back_up(Coordinator& coordinator, Index& index, const fs::path& to) {
+    FileSystem& files = posix_file_system();
+    if (fs::exists(to)) return fail(Code::file_unwritable, EEXIST);
+    if (auto done = coordinator.snapshot(); !done) return done;
+    const fs::path& from = coordinator.store().directory();
+    const std::string snapshot = numbered_name("snapshot", coordinator.store().newest());
+    const fs::path draft = to.string() + ".new";
+    std::error_code error;
+    fs::remove_all(draft, error);
+    fs::create_directories(draft, error);
+    if (error) return unwritable(error);
+    fs::permissions(draft, fs::perms::owner_all, error);
+    if (auto done = copy_files(from, draft, stays_behind); !done) return done;
+    if (auto done = copy_file(files, from / snapshot, draft / snapshot); !done) return done;
+    if (auto done = index.copy_to(draft / "store.db"); !done) return done;
+    if (auto done = files.rename(draft, to); !done) return done;
+    return files.sync_directory(fs::absolute(to).parent_path());
+}
+
+Result<void> check_backup(const fs::path& from) {
+    FileSystem& files = posix_file_system();
+    const auto numbers = numbered_files(files, from, "snapshot");
+    if (!numbers) return tl::unexpected(numbers.error());
+    if (numbers->size() != 1) return fail(Code::file_missing);
+    const auto bytes = files.read(from / numbered_name("snapshot", numbers->front()));
+    if (!bytes) return tl::unexpected(bytes.error());
+    const auto snapshot = read_snapshot(*bytes);
+    if (!snapshot) return tl::unexpected(snapshot.error());
+    Journal nobody;
+    return FleetState(nobody).load(snapshot->state);
+}
+
+Result<fs::path> restore_backup(const fs::path& from, const fs::path& store) {
+    FileSystem& files = posix_file_system();
+    if (auto whole = check_backup(from); !whole) return tl::unexpected(whole.error());
+    const fs::path draft = store.string() + ".restored";
+    std::error_code error;
+    fs::remove_all(draft, error);
+    fs::create_directories(draft, error);
+    if (error) return unwritable(error);
+    fs::permissions(draft, fs::perms::owner_all, error);
+    auto done = copy_files(from, draft, [](const std::string& name) { return name == "lock"; });
+    if (!done) return tl::unexpected(done.error());
+    const fs::path before = free_path(store.string() + ".before-restore");
+    if (fs::exists(store)) {
+        const auto lock = files.lock(store / "lock");
+        if (!lock) return tl::unexpected(lock.error());
+        if (done = files.rename(store, before); !done) return tl::unexpected(done.error());
+    }
+    if (done = files.rename(draft, store); !done) return tl::unexpected(done.error());
+    if (done = files.sync_directory(fs::absolute(store).parent_path()); !done) return tl::unexpected(done.error());
+    return before;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/coordinator/desk.hpp"
+
+#include "fleet/coordinator/backup.hpp"
+#include "fleet/problem.hpp"
+#include "transport/zeromq/keys.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace dunlin {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+/// What a request got wrong, told to the person who made it.
+struct Complaint {
+    std::string text;
+    int code = 0;
+};
+
+[[noreturn]] void complain(const Error& error, std::string_view where) {
+    throw Complaint{describe(error, where).text, static_cast<int>(error.code)};
+}
+[[noreturn]] void complain(std::string text) {
+    throw Complaint{std::move(text)};
+}
+template <class T>
+T need(Result<T> result, std::string_view where) {
+    if (!result) complain(result.error(), where);
+    if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
+
+std::string text_of(const Json& request, const char* name) {
+    const auto found = request.find(name);
+    return found != request.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+std::vector<std::string> texts_of(const Json& request, const char* name) {
+    std::vector<std::string> texts;
+    const auto found = request.find(name);
+    if (found == request.end() || !found->is_array()) return texts;
+    for (const Json& text : *found) {
+        if (text.is_string()) texts.push_back(text.get<std::string>());
+    }
+    return texts;
+}
+std::uint64_t number_of(const Json& request, const char* name) {
+    const auto found = request.find(name);
+    return found != request.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+bool flag_of(const Json& request, const char* name) {
+    const auto found = request.find(name);
+    return found != request.end() && found->is_boolean() && found->get<bool>();
+}
+
+PublicKey key_of(const Json& request) {
+    return need(parse_public_key(text_of(request, "key")), "the public key");
+}
+
+}  // namespace
+
+struct Desk::Commands {
+    Coordinator& coordinator;
+    Index& index;
+    Desk& desk;
+    const Letter& request;
+    std::int64_t now_ms;
+    std::vector<float> numbers = {};
+
+    const FleetState& state() const { return coordinator.state(); }
+
+    const Job& job(const Json& asked) const {
+        const std::uint64_t number = number_of(asked, "job");
+        if (number == 0 && !state().jobs().empty()) return state().jobs().rbegin()->second;
+        const Job* found = state().job(number);
+        if (found == nullptr) complain({Code::unknown_job, static_cast<std::int64_t>(number)}, "--job");
+        return *found;
+    }
+
+    // what there is
+
+    Json node(std::uint32_t number) const {
+        const RosterNode& known = state().roster()[number];
+        const Connection* connection = coordinator.connection(number);
+        const bool here = connection != nullptr && connection->welcome;
+        Json told{{"node", number},
+                  {"name", known.name},
+                  {"public_key", to_hex(known.key)},
+                  {"labels", known.labels},
+                  {"state", !known.admitted       ? "revoked"
+                            : !here               ? "away"
+                            : connection->suspect ? "suspect"
+                                                  : "here"}};
+        if (!here) return told;
+        told["software"] = connection->software;
+        told["endpoint"] = connection->endpoint;
+        told["heard_ms_ago"] = now_ms - connection->heard_ms;
+        told["job"] = connection->job;
+        return told;
+    }
+
+    Json nodes() const {
+        Json all = Json::array();
+        for (std::uint32_t number = 0; number < state().roster().nodes().size(); ++number)
+            all.push_back(node(number));
+        return all;
+    }
+
+    Json brief(const Job& known) const {
+        std::size_t active = 0, here = 0;
+        for (const JobMember& member : known.members()) {
+            active += member.state == MemberState::active || member.state == MemberState::leaving;
+            const Connection* connection = coordinator.connection(member.node);
+            here += connection != nullptr && connection->welcome && !connection->suspect;
+        }
+        return {{"job", known.number()},
+                {"name", known.plan().name},
+                {"token", known.request().token},
+                {"state", state_name(known)},
+                {"ended", known.ended().has_value()},
+                {"aggregation", known.push_sum() ? "push-sum" : "federated"},
+                {"push", known.request().push},
+                {"members", known.members().size()},
+                {"active", active},
+                {"here", here},
+                {"updates", known.updates()},
+                {"version", known.version()},
+                {"epoch", known.epoch()},
+                {"elapsed_s", static_cast<double>(known.elapsed_ms()) / 1000.0},
+                {"dimension", known.plan().terms.dimension}};
+    }
+
+    Json whole(const Job& known) const {
+        Json told = brief(known);
+        Json members = Json::array();
+        for (std::uint32_t i = 0; i < known.members().size(); ++i) {
+            const JobMember& at = known.members()[i];
+            const MemberSession* session = coordinator.session(known.number(), i);
+            const Connection* connection = coordinator.connection(at.node);
+            Json row{{"member", i},
+                     {"name", state().roster()[at.node].name},
+                     {"state", name_of(at.state)},
+                     {"here", connection != nullptr && connection->welcome && !connection->suspect},
+                     {"updates", at.updates},
+                     {"reported", at.reported}};
+            if (known.push_sum()) row["tick"] = session != nullptr ? session->tick : -1;
+            if (at.state == MemberState::declined) row["refusal"] = describe(at.refusal, "declined").text;
+            members.push_back(row);
+        }
+        for (const MetricRow& metric : index.newest_metrics(known.number())) {
+            if (metric.member >= members.size()) continue;
+            members[metric.member]["metrics"][metric.name] = metric.value;
+        }
+        told["member_list"] = members;
+        return told;
+    }
+
+    Json jobs() const {
+        Json all = Json::array();
+        for (const auto& [number, known] : state().jobs()) all.push_back(brief(known));
+        return all;
+    }
+
+    Json status() const {
+        std::size_t here = 0;
+        for (const auto& [key, connection] : coordinator.connections())
+            here += connection.welcome && !connection.suspect;
+        const CoordinatorCounters& counters = coordinator.counters();
+        Json refused = Json::object();
+        for (const auto& [code, count] : counters.refused) refused[std::to_string(static_cast<int>(code))] = count;
+        return {{"serving", !desk.place_.endpoint.empty()},
+                {"endpoint", desk.place_.endpoint},
+                {"server_key", desk.place_.server_key},
+                {"store", coordinator.store().directory().string()},
+                {"started_unix_ms", desk.place_.started_unix_ms},
+                {"nodes", state().roster().nodes().size()},
+                {"here", here},
+                {"records", coordinator.store().newest()},
+                {"counters",
+                 {{"applied", counters.applied},
+                  {"repeated", counters.repeated},
+                  {"refused", refused},
+                  {"relayed", counters.relayed},
+                  {"commits", counters.commits},
+                  {"commit_failures", counters.commit_failures}}},
+                {"jobs", jobs()}};
+    }
+
+    Json logs(const Json& asked) const {
+        Json lines = Json::array();
+        const std::uint64_t most = number_of(asked, "lines");
+        for (const Event& event : index.events(number_of(asked, "job"), number_of(asked, "after"),
+                                               most == 0 ? 50 : std::min<std::uint64_t>(most, 10'000))) {
+            lines.push_back({{"record", event.record},
+                             {"time_ms", event.time_ms},
+                             {"job", event.job},
+                             {"node", event.node},
+                             {"event", event.kind},
+                             {"text", event.text}});
+        }
+        return lines;
+    }
+
+    Json ledger(const Json& asked) const {
+        Json rows = Json::array();
+        for (const LedgerRow& row : index.ledger(number_of(asked, "job"))) {
+            const FixedPoint format{row.fraction_bits};
+            Json told{{"job", row.job},
+                      {"epoch", row.epoch},
+                      {"time_ms", row.time_ms},
+                      {"gone", row.gone},
+                      {"left", row.left},
+                      {"joined", row.joined},
+                      {"weight_before", row.weight_before},
+                      {"weight_after", row.weight_after},
+                      {"weight_lost", row.weight_lost},
+                      {"weight_unit", format.resolution()},
+                      {"values_lost_norm", nullptr}};
+            if (row.values_lost >= 0) told["values_lost_norm"] = row.values_lost;
+            rows.push_back(told);
+        }
+        return rows;
+    }
+
+    // what is done
+
+    /// Those that have one of the names or labels; without any, all that are on the roster.
+    std::vector<std::uint32_t> chosen(const std::vector<std::string>& wanted) const {
+        std::set<std::uint32_t> found;
+        const auto& all = state().roster().nodes();
+        for (const std::string& word : wanted) {
+            bool any = false;
+            for (std::uint32_t number = 0; number < all.size(); ++number) {
+                const RosterNode& known = all[number];
+                if (!known.admitted || (known.name != word && std::ranges::count(known.labels, word) == 0))
+                    continue;
+                found.insert(number);
+                any = true;
+            }
+            if (!any) complain(fmt::format("--nodes {}: no node on the roster has this name or label", word));
+        }
+        for (std::uint32_t number = 0; wanted.empty() && number < all.size(); ++number) {
+            if (all[number].admitted) found.insert(number);
+        }
+        if (found.empty()) complain("no node is on the roster; first: dunlin fleet admit NAME PUBLIC_KEY");
+        return {found.begin(), found.end()};
+    }
+
+    Json run(const Json& asked) {
+        JobRequest wanted;
+        wanted.token = text_of(asked, "token");
+        wanted.push = flag_of(asked, "push");
+        if (const Job* same = state().job_with_token(wanted.token))
+            return {{"job", same->number()}, {"made", false}};
+        wanted.nodes = chosen(texts_of(asked, "nodes"));
+        auto plan = plan_job(text_of(asked, "experiment"), text_of(asked, "where"),
+                             static_cast<std::uint32_t>(wanted.nodes.size()));
+        if (!plan) complain(plan.error().text);
+        if (wanted.push) {
+            if (request.numbers.size() != plan->first.size())
+                complain({Code::shape_mismatch, std::ssize(request.numbers), std::ssize(plan->first)},
+                         "the policy");
+            plan->first = request.numbers;
+            plan->terms.aggregation = Aggregation::federated;
+        }
+        return {{"job", need(coordinator.create_job(*plan, wanted), "the job")},
+                {"made", true},
+                {"members", wanted.nodes.size()}};
+    }
+
+    Json pull(const Json& asked) {
+        const Job& known = job(asked);
+        if (known.push_sum() && !known.ended() && known.epoch() == 1) {
+            complain(
+                fmt::format("job {} has no server and gathers its model when it ends; "
+                            "end it with: dunlin fleet stop {}",
+                            known.number(), known.number()));
+        }
+        const ConstVector<float> model = known.model();
+        numbers.assign(model.begin(), model.end());
+        Json told = brief(known);
+        told["experiment"] = known.plan().experiment;
+        return told;
+    }
+
+    Json answer(const Json& asked) {
+        const std::string command = text_of(asked, "command"), name = text_of(asked, "name");
+        if (command == "status") return status();
+        if (command == "nodes") return {{"nodes", nodes()}};
+        if (command == "jobs") return {{"jobs", jobs()}};
+        if (command == "job") return whole(job(asked));
+        if (command == "logs") return {{"lines", logs(asked)}};
+        if (command == "ledger") return {{"epochs", ledger(asked)}};
+        if (command == "admit") {
+            RosterNode wanted{.name = name, .key = key_of(asked), .labels = texts_of(asked, "labels")};
+            return node(need(coordinator.admit(wanted), name));
+        }
+        if (command == "revoke") {
+            need(coordinator.revoke(name), name);
+            return Json::object();
+        }
+        if (command == "rotate") {
+            need(coordinator.rotate(name, key_of(asked)), name);
+            return Json::object();
+        }
+        if (command == "run") return run(asked);
+        if (command == "pull") return pull(asked);
+        if (command == "pause" || command == "resume") {
+            const Job& known = job(asked);
+            need(coordinator.pause(known.number(), command == "pause"), fmt::format("job {}", known.number()));
+            return brief(known);
+        }
+        if (command == "stop") {
+            const Job& known = job(asked);
+            need(coordinator.stop(known.number(), flag_of(asked, "now")), fmt::format("job {}", known.number()));
+            return brief(known);
+        }
+        if (command == "backup") {
+            need(back_up(coordinator, index, text_of(asked, "path")), text_of(asked, "path"));
+            return {{"path", text_of(asked, "path")}, {"record", coordinator.store().newest()}};
+        }
+        if (command == "restore") {
+            need(check_backup(text_of(asked, "path")), text_of(asked, "path"));
+            desk.restore_wanted_ = text_of(asked, "path");
+            return Json::object();
+        }
+        complain(fmt::format("unknown command '{}'; update Dunlin", command));
+    }
+};
+
+Letter Desk::answer(const Letter& request, std::int64_t now_ms) {
+    Commands commands{coordinator_, index_, *this, request, now_ms};
+    Json reply{{"ok", true}};
+    try {
+        const Json asked = Json::parse(request.json, nullptr, false);
+        if (!asked.is_object()) complain("a request is one JSON object");
+        reply.update(commands.answer(asked));
+    } catch (const Complaint& complaint) {
+        reply = {{"ok", false}, {"error", {{"code", complaint.code}, {"text", complaint.text}}}};
+    }
+    return {reply.dump(-1, ' ', false, Json::error_handler_t::replace), std::move(commands.numbers)};
+}
+
+}  // namespace dunlin

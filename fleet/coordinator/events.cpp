@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// What records are called where people read them.
+#include "fleet/coordinator/index.hpp"
+#include "fleet/problem.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace dunlin {
+namespace {
+
+std::string member_name(const FleetState& state, const Record& record) {
+    const Job* job = state.job(record.job);
+    if (job == nullptr || record.node >= job->members().size()) return {};
+    const std::uint32_t node = job->members()[record.node].node;
+    return node < state.roster().nodes().size() ? state.roster()[node].name : std::string();
+}
+
+std::string ledger_text(const LedgerEntry& entry, const FixedPoint& format) {
+    std::string text = fmt::format("epoch {} is over", entry.epoch);
+    if (!entry.gone.empty()) text += fmt::format("; gone: members {}", fmt::join(entry.gone, ", "));
+    if (!entry.left.empty()) text += fmt::format("; left: members {}", fmt::join(entry.left, ", "));
+    if (!entry.joined.empty()) text += fmt::format("; begin anew: members {}", fmt::join(entry.joined, ", "));
+    return text + fmt::format("; weight lost: {:.6g} of {:.6g}", format.to_float<double>(entry.lost.weight),
+                              format.to_float<double>(entry.before.weight));
+}
+
+}  // namespace
+
+std::string_view name_of(MemberState state) {
+    constexpr std::string_view names[] = {"invited", "offered",  "active", "leaving",
+                                          "lost",    "declined", "left",   "gone"};
+    return names[static_cast<std::size_t>(state)];
+}
+
+std::string_view name_of(JobEndReason reason) {
+    constexpr std::string_view names[] = {"finished", "stopped", "removed", "failed"};
+    return names[static_cast<std::size_t>(reason)];
+}
+
+std::string_view state_name(const Job& job) {
+    if (job.ended()) return name_of(*job.ended());
+    if (job.ending()) return "ending";
+    if (job.paused()) return "paused";
+    return job.closing() ? "regrouping" : "running";
+}
+
+Event describe_record(const FleetState& state, const Record& record, const JobChange* change) {
+    Event event{record.index, record.time_ms, record.job, {}, {}, {}};
+    const auto say = [&event](std::string kind, std::string text) {
+        event.kind = std::move(kind);
+        event.text = std::move(text);
+    };
+    const Roster& roster = state.roster();
+    if (change == nullptr && record.kind != RecordKind::node_admitted && record.node < roster.nodes().size())
+        event.node = roster[record.node].name;
+    if (change != nullptr) event.node = member_name(state, record);
+    const Job* job = state.job(record.job);
+    switch (record.kind) {
+        case RecordKind::node_admitted:
+            say("node-admitted", "is on the roster");
+            if (!roster.nodes().empty()) event.node = roster.nodes().back().name;
+            break;
+        case RecordKind::node_revoked:
+            say("node-revoked", "is off the roster");
+            break;
+        case RecordKind::node_rotated:
+            say("node-rotated", "has a new key");
+            break;
+        case RecordKind::job_created:
+            if (job != nullptr)
+                say("job-created", fmt::format("{} for {} nodes", job->plan().name, job->members().size()));
+            event.node.clear();
+            break;
+        case RecordKind::job_paused:
+            say("job-paused", "paused");
+            event.node.clear();
+            break;
+        case RecordKind::job_resumed:
+            say("job-resumed", "goes on");
+            event.node.clear();
+            break;
+        case RecordKind::member_accepted:
+            say("member-accepted", "takes part");
+            break;
+        case RecordKind::member_declined:
+            if (job != nullptr && record.node < job->members().size())
+                say("member-declined", describe(job->members()[record.node].refusal, "takes no part").text);
+            break;
+        case RecordKind::member_leaving:
+            say("member-leaving", "asks to leave");
+            break;
+        case RecordKind::member_gone:
+            say("member-gone", "is gone for good");
+            break;
+        case RecordKind::member_lost:
+            say("member-lost", "came back without its state");
+            break;
+        case RecordKind::report:
+            if (record.detail == 0) break;
+            for (const KeptMetric& metric : read_report(record))
+                event.text += fmt::format("{}{} {:.6g}", event.text.empty() ? "" : ", ", metric.name, metric.value);
+            event.kind = "final-report";
+            break;
+        default:
+            break;
+    }
+    if (change != nullptr && change->ledger && job != nullptr)
+        say("epoch-over", ledger_text(*change->ledger, job->plan().terms.format));
+    if (change != nullptr && change->ended && job != nullptr)
+        say("job-ended", fmt::format("{} at version {}", name_of(*job->ended()), job->version()));
+    return event;
+}
+
+}  // namespace dunlin

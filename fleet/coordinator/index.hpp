@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fleet/coordinator/fleet_state.hpp"
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace dunlin {
+
+/// A line of what happened.
+struct Event {
+    std::uint64_t record = 0;
+    std::int64_t time_ms = 0;  ///< since 1970
+    std::uint64_t job = 0;     ///< 0: about no job
+    std::string node;          ///< name; may be empty
+    std::string kind;          ///< a word
+    std::string text;
+};
+
+/// What a record did, for people; empty where it is not worth a line.
+Event describe_record(const FleetState& state, const Record& record, const JobChange* change);
+
+/// A number that a node reported.
+struct MetricRow {
+    std::int64_t time_ms = 0, at = 0;
+    std::uint64_t job = 0;
+    std::uint32_t member = 0;
+    bool final = false;
+    std::string name;
+    double value = 0;
+};
+
+/// An epoch's balance.
+struct LedgerRow {
+    std::int64_t time_ms = 0;
+    std::uint64_t job = 0;
+    std::uint32_t epoch = 0;
+    std::vector<std::uint32_t> gone, left, joined;
+    Mass weight_before = 0, weight_after = 0, weight_lost = 0;
+    double values_lost = 0;  ///< Euclidean norm, as a number; negative: not known, for want of an audit
+    int fraction_bits = 48;
+};
+
+/// store.db: roster, jobs, members with their newest updates, versions of models, metrics, the ledger and the log
+/// of events, to be looked at with any SQLite program too (docs/store.md). It follows the records; what a crash
+/// takes from it is written again from the log. Metrics and events are kept up to a million rows each.
+class Index final : public Journal {
+public:
+    /// Errors: file_unwritable (first: SQLite's), store_version.
+    static Result<std::unique_ptr<Index>> open(const std::filesystem::path& path);
+    ~Index() override;
+
+    /// Writes what has gathered, in one transaction. After an error it is kept for the next attempt.
+    Result<void> flush();
+    /// The same, and durable: what the log behind it told may go.
+    Result<void> keep() override;
+    /// A copy of it as of its last flush.
+    Result<void> copy_to(const std::filesystem::path& path);
+
+    void loaded(const FleetState& state, std::uint64_t newest) override;
+    void applied(const FleetState& state, const Record& record, const JobChange* change) override;
+
+    /// The newest last; after record `after`; job 0: all.
+    std::vector<Event> events(std::uint64_t job, std::uint64_t after, std::size_t most);
+    std::vector<LedgerRow> ledger(std::uint64_t job);
+    /// The newest of each name and member of a job.
+    std::vector<MetricRow> newest_metrics(std::uint64_t job);
+
+private:
+    struct Storage;
+    explicit Index(std::unique_ptr<Storage> storage);
+    Result<void> write();
+
+    std::unique_ptr<Storage> storage_;
+    const FleetState* state_ = nullptr;
+    std::uint64_t position_ = 0;  ///< of the newest record that it was told
+    std::set<std::uint32_t> nodes_;
+    std::set<std::uint64_t> jobs_;
+    std::deque<Event> events_;
+    std::deque<MetricRow> metrics_;
+    std::deque<LedgerRow> ledger_;
+};
+
+}  // namespace dunlin

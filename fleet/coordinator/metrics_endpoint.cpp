@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/coordinator/metrics.hpp"
+
+#include <charconv>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+
+namespace dunlin {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using asio::ip::tcp;
+
+constexpr int most_connections = 16;
+constexpr std::size_t most_request_bytes = 8192;
+constexpr std::chrono::seconds patience{5};
+
+/// What all connections share; only `text` is used by two threads.
+struct Shared {
+    std::mutex mutex;
+    std::shared_ptr<const std::string> text = std::make_shared<const std::string>();
+    int connections = 0;
+};
+
+/// One connection, one request.
+class Visit : public std::enable_shared_from_this<Visit> {
+public:
+    Visit(tcp::socket socket, Shared& shared) : stream_(std::move(socket)), shared_(shared) {
+        ++shared_.connections;
+    }
+    ~Visit() { --shared_.connections; }
+
+    void begin() {
+        stream_.expires_after(patience);
+        parser_.header_limit(most_request_bytes);
+        parser_.body_limit(0);
+        http::async_read(stream_, buffer_, parser_,
+                         [self = shared_from_this()](beast::error_code error, std::size_t) {
+                             if (!error) self->answer();
+                         });
+    }
+
+private:
+    void answer() {
+        const http::request<http::empty_body>& request = parser_.get();
+        response_.version(request.version());
+        response_.keep_alive(false);
+        response_.set(http::field::content_type, "text/plain; version=0.0.4; charset=utf-8");
+        if (request.method() != http::verb::get && request.method() != http::verb::head) {
+            response_.result(http::status::method_not_allowed);
+        } else if (request.target() != "/metrics") {
+            response_.result(http::status::not_found);
+            response_.body() = "the metrics are at /metrics\n";
+        } else {
+            const std::lock_guard lock(shared_.mutex);
+            response_.body() = *shared_.text;
+        }
+        response_.prepare_payload();
+        if (request.method() == http::verb::head) response_.body().clear();
+        http::async_write(stream_, response_, [self = shared_from_this()](beast::error_code, std::size_t) {
+            beast::error_code ignored;
+            self->stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+        });
+    }
+
+    beast::tcp_stream stream_;
+    Shared& shared_;
+    beast::flat_buffer buffer_{most_request_bytes};
+    http::request_parser<http::empty_body> parser_;
+    http::response<http::string_body> response_;
+};
+
+}  // namespace
+
+struct MetricsEndpoint::Implementation {
+    Shared shared;
+    asio::io_context context{1};
+    tcp::acceptor acceptor{context};
+    std::string address;
+    std::thread thread;
+
+    ~Implementation() {
+        context.stop();
+        if (thread.joinable()) thread.join();
+    }
+
+    void accept() {
+        acceptor.async_accept([this](beast::error_code error, tcp::socket socket) {
+            if (error == asio::error::operation_aborted) return;
+            // One too many is closed at once.
+            if (!error && shared.connections < most_connections)
+                std::make_shared<Visit>(std::move(socket), shared)->begin();
+            accept();
+        });
+    }
+};
+
+Result<MetricsEndpoint> MetricsEndpoint::open(const std::string& address, bool everywhere) {
+    const std::size_t colon = address.rfind(':');
+    std::uint16_t port = 0;
+    if (colon == std::string::npos) return fail(Code::bad_endpoint);
+    const char* end = address.data() + address.size();
+    const auto parsed = std::from_chars(address.data() + colon + 1, end, port);
+    if (parsed.ptr != end || parsed.ec != std::errc{}) return fail(Code::bad_endpoint);
+    std::string host = address.substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    if (host == "localhost") host = "127.0.0.1";
+    beast::error_code error;
+    const auto ip = asio::ip::make_address(host, error);
+    if (error) return fail(Code::bad_endpoint);
+    if (!ip.is_loopback() && !everywhere) return fail(Code::not_loopback);
+
+    auto made = std::make_unique<Implementation>();
+    const tcp::endpoint endpoint(ip, port);
+    made->acceptor.open(endpoint.protocol(), error);
+    if (!error) made->acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    if (!error) made->acceptor.bind(endpoint, error);
+    if (!error) made->acceptor.listen(most_connections, error);
+    if (error) return fail(Code::link_failed, error.value());
+    made->address = host + ":" + std::to_string(made->acceptor.local_endpoint().port());
+    made->accept();
+    made->thread = std::thread([context = &made->context] { context->run(); });
+    return MetricsEndpoint(std::move(made));
+}
+
+void MetricsEndpoint::publish(std::string text) {
+    auto next = std::make_shared<const std::string>(std::move(text));
+    const std::lock_guard lock(implementation_->shared.mutex);
+    implementation_->shared.text.swap(next);
+}
+
+const std::string& MetricsEndpoint::address() const {
+    return implementation_->address;
+}
+
+MetricsEndpoint::MetricsEndpoint(std::unique_ptr<Implementation> implementation)
+    : implementation_(std::move(implementation)) {}
+MetricsEndpoint::MetricsEndpoint(MetricsEndpoint&&) noexcept = default;
+MetricsEndpoint& MetricsEndpoint::operator=(MetricsEndpoint&&) noexcept = default;
+MetricsEndpoint::~MetricsEndpoint() = default;
+
+}  // namespace dunlin

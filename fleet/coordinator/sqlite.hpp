@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// For .cpp files only.
+
+#include "core/error.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sqlite3.h>
+
+namespace dunlin {
+
+/// An SQLite database in WAL mode. Errors: file_unwritable (first: SQLite's error code).
+class Database {
+public:
+    Database() = default;
+    static Result<Database> open(const std::filesystem::path& path) {
+        Database database;
+        const int status =
+            sqlite3_open_v2(path.c_str(), &database.handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+        if (status != SQLITE_OK) return fail(Code::file_unwritable, status);
+        sqlite3_busy_timeout(database.handle_, 2000);
+        if (auto set = database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"); !set)
+            return tl::unexpected(set.error());
+        return database;
+    }
+    Database(Database&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Database& operator=(Database&& other) noexcept {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    ~Database() { sqlite3_close(handle_); }
+
+    Result<void> run(const char* sql) { return check(sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr)); }
+    sqlite3* handle() const { return handle_; }
+
+    static Result<void> check(int status) {
+        if (status == SQLITE_OK || status == SQLITE_DONE || status == SQLITE_ROW) return {};
+        return fail(Code::file_unwritable, status);
+    }
+
+private:
+    sqlite3* handle_ = nullptr;
+};
+
+/// A statement; values are bound in order, and the statement is run or stepped through.
+class Statement {
+public:
+    Statement(Database& database, const char* sql) {
+        status_ = sqlite3_prepare_v2(database.handle(), sql, -1, &handle_, nullptr);
+    }
+    Statement(const Statement&) = delete;
+    Statement& operator=(const Statement&) = delete;
+    ~Statement() { sqlite3_finalize(handle_); }
+
+    Statement& bind(std::int64_t value) { return keep(sqlite3_bind_int64(handle_, ++bound_, value)); }
+    Statement& bind(double value) { return keep(sqlite3_bind_double(handle_, ++bound_, value)); }
+    Statement& bind(std::string_view text) {
+        return keep(
+            sqlite3_bind_text(handle_, ++bound_, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT));
+    }
+    Statement& bind(std::span<const std::byte> bytes) {
+        return keep(sqlite3_bind_blob64(handle_, ++bound_, bytes.data(), bytes.size(), SQLITE_TRANSIENT));
+    }
+
+    /// Runs it and makes it ready to be bound again.
+    Result<void> run() {
+        if (status_ == SQLITE_OK) status_ = sqlite3_step(handle_);
+        const auto done = Database::check(status_);
+        sqlite3_reset(handle_);
+        bound_ = 0;
+        status_ = SQLITE_OK;
+        return done;
+    }
+    /// To the next row, if there is one.
+    bool next() { return status_ == SQLITE_OK && sqlite3_step(handle_) == SQLITE_ROW; }
+    std::int64_t integer(int column) const { return sqlite3_column_int64(handle_, column); }
+    double real(int column) const { return sqlite3_column_double(handle_, column); }
+    std::string text(int column) const {
+        const auto* first = reinterpret_cast<const char*>(sqlite3_column_text(handle_, column));
+        return first == nullptr
+                   ? ""
+                   : std::string(first, static_cast<std::size_t>(sqlite3_column_bytes(handle_, column)));
+    }
+
+private:
+    Statement& keep(int status) {
+        if (status_ == SQLITE_OK) status_ = status;
+        return *this;
+    }
+
+    sqlite3_stmt* handle_ = nullptr;
+    int status_ = SQLITE_OK, bound_ = 0;
+};
+
+}  // namespace dunlin
