@@ -25,7 +25,7 @@ RealFleet::RealFleet(std::uint32_t nodes) {
     const auto context = make_link_context(static_cast<int>(nodes));
     for (std::uint32_t i = 0; i < nodes; ++i) {
         auto member = std::make_unique<Member>();
-        member->settings.name = "n" + std::to_string(i);
+        member->settings.name.assign(1, 'n').append(std::to_string(i));
         member->settings.directory = folder_ / member->settings.name;
         member->settings.memory_bytes = 1 << 20;
         member->settings.link.endpoint = server_->link().endpoint();
