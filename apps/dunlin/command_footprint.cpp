@@ -53,7 +53,7 @@ Outcome<int> print_footprint(const FootprintOptions& options) {
     report::Table table{{"where", "what", "bytes"}, {}, ""};
     add_rows(table, "flash", result.flash, result.flash_bytes());
     add_rows(table, "RAM", result.ram, result.ram_bytes());
-    fmt::print("{}", table.text());
+    fmt::print("{}", report::text_table(table));
     return 0;
 }
 
