@@ -44,14 +44,18 @@ make_sysroot() {
     state=$(mktemp -d)
     mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$folder"
     : >"$state/empty"
+    # The mirror that this machine takes Debian's main archive from.
     local mirror
-    mirror=$( (cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true) |
-        grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ')
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} bookworm main" \
+    mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
+        'Created-By: Packages' |
+        awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
+    [[ -n $mirror ]] || die "no source of Debian's main archive is known to apt here; run apt-get update"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main" \
         >"$state/sources.list"
     apt_state=(-o APT::Architecture="$architecture" -o APT::Architectures="$architecture" -o APT::Sandbox::User=root
         -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State="$state"
         -o Dir::State::lists="$state/lists" -o Dir::State::status="$state/empty" -o Dir::Cache="$state/cache")
+    # shellcheck disable=SC2034 # for apt(): this needs no root
     local as_root=()
     apt "${apt_state[@]}" update || return
     apt "${apt_state[@]}" install --download-only -y --no-install-recommends "${libraries[@]}" || return
