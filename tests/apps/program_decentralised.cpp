@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 #include <catch2/catch.hpp>
@@ -9,20 +10,14 @@ using namespace dunlin::program;
 
 namespace {
 
-/// A short run on small generated digits.
+/// A short run on small generated digits, in run/ if nothing else is said.
 std::vector<std::string> small(const std::vector<std::string>& more) {
-    std::vector<std::string> arguments{"train",
-                                       "spdb-digits",
-                                       "--quiet",
-                                       "--out",
-                                       "run",
-                                       "--set",
-                                       "data.rows=300",
-                                       "--set",
-                                       "method.iterations=40",
-                                       "--set",
-                                       "report.evaluations=2"};
+    std::vector<std::string> arguments{
+        "train", "spdb-digits",         "--quiet", "--set", "data.rows=300", "--set", "method.iterations=40",
+        "--set", "report.evaluations=2"};
     arguments.insert(arguments.end(), more.begin(), more.end());
+    if (std::find(more.begin(), more.end(), "--out") == more.end())
+        arguments.insert(arguments.end(), {"--out", "run"});
     return arguments;
 }
 
