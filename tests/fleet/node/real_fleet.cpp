@@ -82,7 +82,7 @@ std::uint64_t RealFleet::run(JobPlan plan) {
     plan.experiment = "kind = \"pull\"\n";
     const auto number = server_->coordinator().create_job(plan, {.token = {}, .push = false, .nodes = numbers_});
     REQUIRE(number);
-    for (int turns = 0; turns < 6000; ++turns) {
+    for (int turns = 0; turns < 3000; ++turns) {
         REQUIRE(server_->turn(10));
         const Job& job = *server_->coordinator().state().job(*number);
         const auto over = [](const JobMember& member) { return member.reported || !member.in(); };
@@ -92,7 +92,20 @@ std::uint64_t RealFleet::run(JobPlan plan) {
             restart(*members_[static_cast<std::size_t>(turns) / 37 % members_.size()]);
         }
     }
-    FAIL("the job never ended");
+    const Job& job = *server_->coordinator().state().job(*number);
+    std::string told = "the job never ended: epoch " + std::to_string(job.epoch());
+    told += job.ended() ? ", over" : job.ending() ? ", ending" : job.closing() ? ", closing" : ", running";
+    for (std::uint32_t i = 0; i < members_.size(); ++i) {
+        const MemberSession* session = server_->coordinator().session(*number, i);
+        told += "; member in state " + std::to_string(static_cast<int>(job.members()[i].state));
+        told += job.members()[i].reported ? " reported" : " silent";
+        if (session != nullptr) {
+            told += session->joined ? " joined" : " away";
+            told += " epoch " + std::to_string(session->epoch) + " tick " + std::to_string(session->tick);
+            told += session->frozen ? " frozen" : "";
+        }
+    }
+    FAIL(told);
     return 0;
 }
 
