@@ -66,6 +66,7 @@ public:
 private:
     Outcome<void> open();
     Outcome<void> start_nodes();
+    Outcome<void> gather();
     Outcome<void> learn(Mode& mode);
     Outcome<void> turn();
     void show(const Mode& mode, const Job& job, double seconds);
@@ -134,6 +135,16 @@ Outcome<void> Demo::turn() {
     return {};
 }
 
+/// Until all nodes are there.
+Outcome<void> Demo::gather() {
+    const Clock::time_point begin = Clock::now();
+    while (server_->coordinator().connections().size() < nodes_.size() && !interrupted()) {
+        if (auto done = turn(); !done) return done;
+        if (since(begin) > 60) return problem("the nodes did not join within a minute");
+    }
+    return {};
+}
+
 Outcome<void> Demo::learn(Mode& mode) {
     const std::string toml = fmt::format(
         "kind = \"fleet-navigation\"\nexperiment = \"fleet-demo\"\nseed = {}\n[method]\n"
@@ -152,8 +163,11 @@ Outcome<void> Demo::learn(Mode& mode) {
                                           [](const JobMember& member) { return member.reported || !member.in(); });
     };
     const Job* job = nullptr;
+    Clock::time_point ended = begin;
     while (job = server_->coordinator().state().job(*number), !over(*job) && !interrupted()) {
         if (auto done = turn(); !done) return done;
+        if (!job->ended()) ended = Clock::now();
+        if (since(ended) > 30) return problem("a node did not say how it does, half a minute after the job ended");
         if (progress_.due()) show(mode, *job, since(begin));
     }
     mode.seconds = since(begin);
@@ -197,6 +211,7 @@ std::string Demo::table() const {
 Outcome<int> Demo::run() {
     if (auto done = open(); !done) return tl::unexpected(done.error());
     if (auto done = start_nodes(); !done) return tl::unexpected(done.error());
+    if (auto done = gather(); !done) return tl::unexpected(done.error());
     for (Mode& mode : modes_) {
         if (auto done = learn(mode); !done) return tl::unexpected(done.error());
         if (interrupted()) return stopped;

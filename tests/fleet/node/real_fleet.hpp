@@ -70,7 +70,7 @@ public:
     FleetServer& server() { return *server_; }
     const std::vector<std::vector<float>>& personal() const { return personal_; }
     const std::vector<std::vector<std::byte>>& frames() const { return frames_; }
-    /// The first metric of each member's final report.
+    /// The first metric of each member's final report; -1 for none.
     const std::vector<double>& results() const { return results_.values; }
     const std::vector<LedgerEntry>& ledger() const { return results_.ledger; }
 
