@@ -19,8 +19,6 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
              install   `cmake --install`, then every example built and run against it
              sanitize  every test under the address and undefined-behaviour sanitizers
                        (build-sanitize/)
-             firmware  every board's images in its emulator (scripts/firmware.sh all)
-             cross     the unit tests of core and rl on ARM Linux, 64 and 32 bits (scripts/cross.sh)
            without it: the steps build and tests, in build/
   STEP     only these steps, for example: scripts/test.sh --all format
 HELP
@@ -36,7 +34,7 @@ for argument in "$@"; do
         --all)
             all=--all
             preset=strict
-            steps=(licences format build tests install sanitize firmware cross)
+            steps=(licences format build tests install sanitize)
             packages+=("${check_packages[@]}")
             ;;
         -h | --help)
@@ -107,13 +105,6 @@ step_install() {
 }
 
 step_sanitize() { run_tests sanitize; }
-
-step_firmware() { DUNLIN_PRESET=$preset scripts/firmware.sh all; }
-
-step_cross() {
-    scripts/cross.sh aarch64
-    scripts/cross.sh armhf
-}
 
 # How many tests of a CTest report have this status ("run" is CTest's word for passed).
 count() { grep -c "<testcase .*status=\"$2\"" "$work/$1.xml" 2>/dev/null; }
