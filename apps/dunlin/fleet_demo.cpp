@@ -217,9 +217,6 @@ Outcome<int> Demo::run() {
         if (interrupted()) return stopped;
     }
     fmt::print("{}", request_.json ? json() : table());
-    if (!request_.json) {
-        fmt::print(stderr, "next, with boards of your own: dunlin fleet init; see `dunlin fleet --help`\n");
-    }
     return succeeded;
 }
 
