@@ -75,6 +75,13 @@ public:
     /// Errors: unknown_sender, shape_mismatch, impossible_weight, mass_overflow; the node is then unchanged.
     Result<Receipt> receive(const Share<Mass>& message);
 
+    /// `receive` in two parts, for who hands many messages to many nodes: `announce` each message, then `add` the
+    /// values of those accepted, once each, block by block, so that a block of all messages stays in the cache.
+    /// Errors: those of `receive` but for mass_overflow.
+    Result<Receipt> announce(const Share<Mass>& message);
+    /// Adds elements [first, first + count) of an announced message; false, and nothing, where a sum does not fit.
+    bool add(std::span<const Mass> values, std::size_t first, std::size_t count);
+
     Share<Mass> share() const {
         return {static_cast<std::uint32_t>(header_->identity[1]), header_->kappa, share_, header_->share_y};
     }
@@ -127,7 +134,13 @@ private:
         Mass step{};
         return format_.to_mass(step_size_ * gradient[k], step) && subtract_checked(x_[k], step, next);
     }
-    bool add(std::span<const Mass> values);
+    /// Whose message it is, with the weight that the node would have; null if the message is stale.
+    Result<Source*> examine(const Share<Mass>& message, Mass& weight);
+    void count(Source& source, const Share<Mass>& message, Mass weight) {
+        source.kappa = message.kappa;
+        ++source.heard;
+        header_->y = weight;
+    }
 
     FixedPoint format_;
     Mass floor_{};
@@ -241,37 +254,50 @@ inline Result<Woken<Mass>> GradientPush::wake(std::int64_t tick, ConstVector<flo
     return Woken<Mass>{share(), gradient.empty() ? 0.0f : step_size_, !shares};
 }
 
-inline Result<Receipt> GradientPush::receive(const Share<Mass>& message) {
+inline Result<GradientPush::Source*> GradientPush::examine(const Share<Mass>& message, Mass& weight) {
     Source* source = find_source(sources_, message.sender);
     if (source == nullptr) return fail(Code::unknown_sender, message.sender);
     if (message.values.size() != x_.size()) return wrong_size(message.values.size(), x_.size());
-    if (message.kappa <= source->kappa) return Receipt::stale;
-    Mass y{};
-    if (message.weight < 0 || !add_checked(header_->y, message.weight, y) ||
-        y >> format_.fraction_bits > static_cast<Mass>(header_->identity[2])) {
+    if (message.kappa <= source->kappa) return nullptr;
+    if (message.weight < 0 || !add_checked(header_->y, message.weight, weight) ||
+        weight >> format_.fraction_bits > static_cast<Mass>(header_->identity[2])) {
         return fail(Code::impossible_weight, message.sender);
     }
-    if (!add(message.values)) return fail(Code::mass_overflow, message.sender);
-    source->kappa = message.kappa;
-    ++source->heard;
-    header_->y = y;
+    return source;
+}
+
+inline Result<Receipt> GradientPush::receive(const Share<Mass>& message) {
+    Mass weight{};
+    const Result<Source*> source = examine(message, weight);
+    if (!source) return tl::unexpected(source.error());
+    if (*source == nullptr) return Receipt::stale;
+    if (!add(message.values, 0, x_.size())) return fail(Code::mass_overflow, message.sender);
+    count(**source, message, weight);
     return Receipt::accepted;
 }
 
-/// x := x + values, or nothing and false where a sum does not fit. One pass: a sum has left the range when its sign
-/// is that of neither term, and wrapped sums can be taken back exactly.
-inline bool GradientPush::add(std::span<const Mass> values) {
+inline Result<Receipt> GradientPush::announce(const Share<Mass>& message) {
+    Mass weight{};
+    const Result<Source*> source = examine(message, weight);
+    if (!source) return tl::unexpected(source.error());
+    if (*source == nullptr) return Receipt::stale;
+    count(**source, message, weight);
+    return Receipt::accepted;
+}
+
+/// One pass: a sum has left the range when its sign is that of neither term, and wrapped sums can be taken back
+/// exactly.
+inline bool GradientPush::add(std::span<const Mass> values, std::size_t first, std::size_t count) {
     Mass left{};
-    Mass* __restrict x = x_.data();  // a node's state is nobody's message: the loop vectorises
-    const Mass* __restrict heard = values.data();
-    const std::size_t count = x_.size();
+    Mass* __restrict x = x_.data() + first;  // a node's state is nobody's message: the loop vectorises
+    const Mass* __restrict heard = values.data() + first;
     for (std::size_t k = 0; k < count; ++k) {
         const Mass sum = add_wrapped(x[k], heard[k]);
         left |= (sum ^ x[k]) & (sum ^ heard[k]);
         x[k] = sum;
     }
     if (left >= 0) return true;
-    for (std::size_t k = 0; k < x_.size(); ++k) x_[k] = subtract_wrapped(x_[k], values[k]);
+    for (std::size_t k = 0; k < count; ++k) x[k] = subtract_wrapped(x[k], heard[k]);
     return false;
 }
 

@@ -141,6 +141,25 @@ TEST_CASE("one round of gradient push is equation 3") {
     CHECK(second->kept_share() == 1.0);
 }
 
+TEST_CASE("gradient push hears a message in two parts, block by block, as it does in one") {
+    Fleet whole(4), parts(4);
+    whole.round(0.0f, nothing);
+    parts.round(0.0f, nothing);
+    GradientPush& node = parts.nodes[1];
+    const Mass values[] = {Mass{5} << 40, -(Mass{6} << 40)}, huge[] = {Mass{1} << 62, Mass{1} << 62};
+    const Share<Mass> message{0, 7, values, Mass{1} << 40};
+    REQUIRE(whole.nodes[1].receive(message) == Receipt::accepted);
+    REQUIRE(node.announce(message) == Receipt::accepted);
+    CHECK(node.announce(message) == Receipt::stale);
+    CHECK(node.add(values, 1, 1));
+    CHECK(node.add(values, 0, 1));
+    CHECK(std::equal(node.state().begin(), node.state().end(), whole.nodes[1].state().begin()));
+    CHECK(node.add(huge, 0, 1));
+    const std::vector<std::byte> full(node.state().begin(), node.state().end());
+    CHECK_FALSE(node.add(huge, 0, 1));
+    CHECK(std::equal(full.begin(), full.end(), node.state().begin()));
+}
+
 TEST_CASE("gradient push refuses what is stale, strange or not finite, and restores its state") {
     Fleet fleet(4);
     fleet.round(0.0f, nothing);
