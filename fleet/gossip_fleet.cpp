@@ -59,7 +59,7 @@ Outcome<ChosenMixing> mixing_of(GossipMethod method, const Graph& graph, Mixing 
     auto chosen = choose_mixing(graph, kind, rho_over_tau, primal_dual_bound);  // the same for all
     if (!chosen) return problem(chosen.error(), "network.graph");
     const double smallest = chosen->spectrum.smallest;
-    if (smallest > bound) return *std::move(chosen);
+    if (smallest > bound + mixing_margin) return *std::move(chosen);
     // Of I - c A'A, the smallest eigenvalue is 1 - c times the largest of A'A.
     const std::string remedy =
         kind == Mixing::laplacian

@@ -10,10 +10,6 @@ namespace {
 
 using Numbers = std::vector<double>;
 
-/// Closer to an end of the range than this counts as outside: a recursion there takes for ever to settle, or blows
-/// up.
-constexpr double margin = 1e-3;
-
 Numbers times(const Graph& graph, const MixingWeights& weights, const Numbers& v) {
     Numbers product(v.size());
     for (std::size_t i = 0; i < v.size(); ++i) product[i] = weights.self[i] * v[i];
@@ -81,7 +77,7 @@ Result<ChosenMixing> choose_mixing(const Graph& graph, Mixing kind, double rho_o
     if (kind == Mixing::automatic) {
         for (const Mixing one : {Mixing::laplacian, Mixing::metropolis}) {
             auto chosen = choose_mixing(graph, one, rho_over_tau, bound);
-            if (!chosen || chosen->spectrum.smallest > bound + margin) return chosen;
+            if (!chosen || chosen->spectrum.smallest > bound + mixing_margin) return chosen;
         }
         return choose_mixing(graph, Mixing::lazy_metropolis, rho_over_tau, bound);
     }

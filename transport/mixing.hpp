@@ -42,6 +42,9 @@ struct ChosenMixing {
 
 /// What the primal-dual recursion needs: every eigenvalue above -1/3. Descent and gradient tracking need -1.
 inline constexpr double primal_dual_bound = -1.0 / 3.0;
+/// Closer to its bound than this an eigenvalue counts as outside: a recursion there takes for ever to settle, or
+/// blows up.
+inline constexpr double mixing_margin = 1e-3;
 
 /// The weights of this kind, whatever their spectrum is; of `automatic` the first with all eigenvalues above
 /// `bound`. Error: graph_not_undirected.

@@ -124,6 +124,10 @@ TEST_CASE("decentralised settings that cannot work are refused with the figures"
     settings.rho_over_tau = 0.3f;
     CHECK_THAT(refused(settings), Catch::Contains("-0.8000") && Catch::Contains("-0.3333"));
     settings = small();
+    settings.graph = "ring";  // of an even number of agents: exactly at the bound
+    settings.mixing = Mixing::metropolis;
+    CHECK_THAT(refused(settings), Catch::Contains("lazy-metropolis"));
+    settings = small();
     settings.data.digits.domains = 3;
     CHECK_THAT(refused(settings), Catch::Contains("data.domains"));
     settings = small();
