@@ -71,6 +71,7 @@ public:
 ///     void assign(Task&, std::uint32_t node);        the node's training data, or everybody's
 ///     FleetScore judge(Task&, std::uint32_t node, ConstVector<float>);
 ///     std::vector<FleetMetric> metrics(const FleetScore&);
+///     void assign_personal(Task&, std::uint32_t node);   where personal models train on less
 ///     LayerSplit split;                              where it can have personal layers
 template <class World>
 class WorldProblem final : public FederatedProblem {
@@ -104,7 +105,11 @@ public:
     void personalise(std::uint32_t node, ConstVector<float> w, const Personalisation& how, Stream& random,
                      Vector<float> theta, int worker) override {
         Bench& bench = at(worker);
-        world_.assign(bench.task, node);
+        if constexpr (requires { world_.assign_personal(bench.task, node); }) {
+            world_.assign_personal(bench.task, node);
+        } else {
+            world_.assign(bench.task, node);
+        }
         const MoreauEnvelope inner{.prox_weight = how.prox_weight, .inner_rate = how.rate, .accuracy = 0.0f};
         for (int k = 0; k < how.steps; ++k) {
             bench.task.draw(0, ConstVector<float>(theta), random);

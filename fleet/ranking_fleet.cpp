@@ -14,8 +14,8 @@ struct RankingWorld {
     const Kernels<float>* kernels = nullptr;
     Ranking<float>::Settings task{};
     std::uint64_t seed = 1;
-    std::vector<std::span<const RankingQuery>> train{}, test{};  ///< by user
-    std::vector<RankingQuery> all{};                             ///< of `train`
+    std::vector<std::span<const RankingQuery>> train{}, own{}, test{};  ///< by user
+    std::vector<RankingQuery> all{};                                    ///< of `train`
 
     std::uint32_t nodes() const { return static_cast<std::uint32_t>(train.size()); }
     void initialise(Vector<float> w) const {
@@ -32,6 +32,7 @@ struct RankingWorld {
     void assign(Task& target, std::uint32_t node) const {
         target.node = node == FederatedProblem::everybody ? std::span<const RankingQuery>(all) : train[node];
     }
+    void assign_personal(Task& target, std::uint32_t node) const { target.node = own[node]; }
     FleetScore judge(Task& target, std::uint32_t node, ConstVector<float> w) const {
         const RankingScore score = target.evaluate(test[node], w);
         return {score.queries, {score.reciprocal_sum, score.first_sum, score.random_sum}};
@@ -88,6 +89,10 @@ Settings ranking_settings(RankingSettings& s) {
               {"reward", RankingLoss::reward}});
     list.add("model.samples", s.samples, "reward: rankings drawn per query", Range{2, 1024});
     add_federated_settings(list, s.federated);
+    list.add("personal.latest_queries", s.personal_latest,
+             "a device keeps its user's latest queries only, so its own model, and training alone, see no others; "
+             "0: all",
+             Range{0, 1e6});
     return list;
 }
 
@@ -110,6 +115,9 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
     for (std::size_t user = 0; user < world.data.users.size(); ++user) {
         const auto fit = s.validate ? RankingSplit::fit : RankingSplit::train;
         world.train.push_back(world.data.of_user(user, fit, latest));
+        const auto kept = static_cast<std::size_t>(s.personal_latest);
+        world.own.push_back(kept > 0 && kept < world.train.back().size() ? world.train.back().last(kept)
+                                                                         : world.train.back());
         world.test.push_back(world.data.of_user(user, s.validate ? RankingSplit::validation : RankingSplit::test));
         if (world.train.back().empty())
             return problem(Error{Code::no_queries, world.data.users[user].name}, s.path.empty() ? "data" : s.path);

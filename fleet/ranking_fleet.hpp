@@ -20,6 +20,7 @@ struct RankingSettings {
 
     std::string path;         ///< a folder with items.csv and queries.csv; empty: generated data
     int latest_queries = 0;   ///< train on each user's latest ones only; 0: on all
+    int personal_latest = 0;  ///< personal models train on the latest of these only; 0: on all
     bool standardise = true;  ///< item features to zero mean and unit variance
     bool validate = false;    ///< train without each user's last fifth of training queries, and judge on that
     SyntheticRankingSettings synthetic;

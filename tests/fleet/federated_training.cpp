@@ -165,6 +165,35 @@ TEST_CASE("validation never touches the test split, and the latest queries are t
     }
 }
 
+TEST_CASE("what a device has forgotten changes its own model, not the shared one") {
+    RankingSettings settings = small_ranking();
+    const auto keeps_all = make_ranking_problem(settings, 1);
+    settings.personal_latest = 5;
+    const auto keeps_five = make_ranking_problem(settings, 1);
+    settings.personal_latest = 0;
+    settings.latest_queries = 5;
+    const auto sees_five = make_ranking_problem(settings, 1);
+    REQUIRE((keeps_all && keeps_five && sees_five));
+    CHECK((*keeps_five)->samples() == (*keeps_all)->samples());
+    std::vector<float> start((*keeps_all)->dimension());
+    (*keeps_all)->initialise(start);
+    const auto personal = [&](FederatedProblem& problem) {
+        std::vector<float> theta = start;
+        Stream random(1, 0, Purpose::samples);
+        problem.personalise(0, start, settings.federated.personal, random, theta, 0);
+        return theta;
+    };
+    CHECK(personal(**keeps_five) == personal(**sees_five));
+    CHECK(personal(**keeps_five) != personal(**keeps_all));
+    const auto shared = [&](FederatedProblem& problem) {
+        std::vector<float> gradient(start.size());
+        Stream random(1, 0, Purpose::samples);
+        problem.learner(0, 0).gradient(start, random, gradient);
+        return gradient;
+    };
+    CHECK(shared(**keeps_five) == shared(**keeps_all));
+}
+
 TEST_CASE("data that cannot be used is refused with the file, the line or the node") {
     const ScratchFolder folder;
     RankingSettings ranking;
