@@ -5,7 +5,8 @@
 // node holds. Every node has `degree` in- and out-neighbours; messages take one or two rounds and a fifth of them
 // is lost.
 //
-// With one: updates per second that PersA-FL's server checks and applies, beside a x + y on the same memory.
+// With one: updates per second that PersA-FL's server checks and applies, beside a x + y on the same memory: a loop
+// as this build compiles it (share), and the server's own kernel without any check (share_of_kernel).
 #include "core/aggregate/server_rules.hpp"
 #include "fleet/gossip_fleet.hpp"
 #include "fleet/host_memory.hpp"
@@ -134,7 +135,7 @@ void server_updates(benchmark::State& state) {
     const Vector<float> model(reinterpret_cast<float*>(memory.bytes().data() + at), dimension);
 
     std::uint64_t sequence = 0, refused = 0;
-    double receiving = 1e9, adding = 1e9;
+    double receiving = 1e9, adding = 1e9, adding_by_kernel = 1e9;
     for (auto _ : state) {
         const double spent = timed([&] {
             for (std::size_t k = 0; k < block; ++k) {
@@ -146,12 +147,19 @@ void server_updates(benchmark::State& state) {
         adding = std::min(adding, timed([&] {
                               for (std::size_t k = 0; k < block; ++k) add_scaled(rate, values, model);
                           }));
+        adding_by_kernel = std::min(adding_by_kernel, timed([&] {
+                                        for (std::size_t k = 0; k < block; ++k) {
+                                            flat_kernels().add_scaled(k % 2 ? rate : -rate, values.data(),
+                                                                      model.data(), dimension);
+                                        }
+                                    }));
         state.SetIterationTime(spent);
     }
     if (refused > 0) return state.SkipWithError("the server refused updates");
     state.counters["updates_per_s"] = static_cast<double>(block) / receiving;
     state.counters["axpy_per_s"] = static_cast<double>(block) / adding;
     state.counters["share"] = adding / receiving;
+    state.counters["share_of_kernel"] = adding_by_kernel / receiving;
 }
 BENCHMARK(server_updates)->ArgName("d")->Arg(1000)->Arg(100000)->Arg(1000000)->UseManualTime()->Iterations(60);
 

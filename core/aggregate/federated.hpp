@@ -4,6 +4,7 @@
 #include "core/aggregate/state_block.hpp"
 #include "core/arena.hpp"
 #include "core/finite.hpp"
+#include "core/flat_kernels.hpp"
 
 #include <algorithm>
 #include <concepts>
@@ -139,8 +140,8 @@ public:
             return fail(Code::update_too_stale, shown(staleness), shown(staleness_limit_));
         }
         if (rounds && member.awaited == 0) return fail(Code::not_a_participant, update.node);
-        const std::size_t bad = first_beyond(update.values, component_limit_);
-        if (bad < update.values.size()) {
+        if (flat_kernels().any_beyond(update.values.data(), update.values.size(), component_limit_)) {
+            const std::size_t bad = first_beyond(update.values, component_limit_);
             const bool finite = update.values[bad] - update.values[bad] == 0.0f;
             return fail(finite ? Code::update_too_large : Code::not_finite, shown(bad));
         }
@@ -238,7 +239,7 @@ private:
 
     void apply(float coefficient, ConstVector<float> values) {
         if constexpr (Rule::payload == Payload::difference) {
-            for (std::size_t k = 0; k < model_.size(); ++k) model_[k] -= coefficient * values[k];
+            flat_kernels().add_scaled(-coefficient, values.data(), model_.data(), model_.size());
         } else {
             for (std::size_t k = 0; k < model_.size(); ++k) model_[k] += coefficient * (values[k] - model_[k]);
         }
@@ -247,7 +248,7 @@ private:
     void gather(const Update& update, float coefficient) {
         const float mass = rounds ? update.samples : 1.0f;
         const float scale = coefficient * mass;
-        for (std::size_t k = 0; k < sum_.size(); ++k) sum_[k] += scale * update.values[k];
+        flat_kernels().add_scaled(scale, update.values.data(), sum_.data(), sum_.size());
         header_->mass += static_cast<double>(mass);
         ++header_->gathered;
         if (rounds) {

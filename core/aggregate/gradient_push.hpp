@@ -5,6 +5,7 @@
 #include "core/aggregate/mass.hpp"
 #include "core/aggregate/state_block.hpp"
 #include "core/arena.hpp"
+#include "core/flat_kernels.hpp"
 
 namespace dunlin {
 
@@ -285,18 +286,11 @@ inline Result<Receipt> GradientPush::announce(const Share<Mass>& message) {
     return Receipt::accepted;
 }
 
-/// One pass: a sum has left the range when its sign is that of neither term, and wrapped sums can be taken back
-/// exactly.
+/// Wrapped sums can be taken back exactly.
 inline bool GradientPush::add(std::span<const Mass> values, std::size_t first, std::size_t count) {
-    Mass left{};
-    Mass* __restrict x = x_.data() + first;  // a node's state is nobody's message: the loop vectorises
-    const Mass* __restrict heard = values.data() + first;
-    for (std::size_t k = 0; k < count; ++k) {
-        const Mass sum = add_wrapped(x[k], heard[k]);
-        left |= (sum ^ x[k]) & (sum ^ heard[k]);
-        x[k] = sum;
-    }
-    if (left >= 0) return true;
+    Mass* x = x_.data() + first;
+    const Mass* heard = values.data() + first;
+    if (!flat_kernels().add_masses(heard, x, count)) return true;
     for (std::size_t k = 0; k < count; ++k) x[k] = subtract_wrapped(x[k], heard[k]);
     return false;
 }

@@ -92,9 +92,11 @@ inline Float permute(Float x, const int (&index)[lanes]) {
 }
 
 #include "core/kernels/blocked.inc"
+#include "core/kernels/flat.inc"
 
 }  // namespace
 
 constexpr Kernels<float> avx2_kernels = blocked_kernels("avx2");
+constexpr FlatKernels avx2_flat_kernels = {any_beyond, add_scaled, add_masses};
 
 }  // namespace dunlin

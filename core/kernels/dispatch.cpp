@@ -18,6 +18,17 @@ constexpr const Kernels<float>* sets[] = {
 #endif
     &reference_kernels, nullptr};
 
+#include "core/kernels/flat.inc"
+
+/// With the flags of every other file, so any processor that this build is for runs it.
+constexpr FlatKernels plain_flat_kernels = {any_beyond, add_scaled, add_masses};
+
+constexpr const FlatKernels* flat_sets[] = {
+#if defined(__x86_64__)
+    &avx512_flat_kernels, &avx2_flat_kernels,
+#endif
+    &plain_flat_kernels, nullptr};
+
 int best_set() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -39,6 +50,19 @@ constexpr std::string_view names[] = {"baseline", "avx2", "avx512", "neon"};
 
 const Kernels<float>* const* available_kernels() {
     return sets + best_set();
+}
+
+const FlatKernels* const* available_flat_kernels() {
+#if defined(__x86_64__)
+    return flat_sets + best_set();
+#else
+    return flat_sets;
+#endif
+}
+
+const FlatKernels& flat_kernels() {
+    static const FlatKernels& best = *available_flat_kernels()[0];
+    return best;
 }
 
 Result<const Kernels<float>*> find_kernels(std::string_view name) {

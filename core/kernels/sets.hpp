@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/flat_kernels.hpp"
 #include "core/kernels.hpp"
 
 namespace dunlin {
@@ -12,5 +13,8 @@ extern const Kernels<float> baseline_kernels;
 extern const Kernels<float> avx2_kernels;
 extern const Kernels<float> avx512_kernels;
 extern const Kernels<float> neon_kernels;
+
+extern const FlatKernels avx2_flat_kernels;
+extern const FlatKernels avx512_flat_kernels;
 
 }  // namespace dunlin
