@@ -42,6 +42,13 @@ public:
         return {data<T>(), size() / sizeof(T)};
     }
 
+    /// Asks the processor for the first `bytes` early, without waiting for any of them.
+    void prefetch(std::size_t bytes) const {
+        for (std::size_t k = 0; k < 64 + bytes; k += 64) {
+            __builtin_prefetch(reinterpret_cast<const std::byte*>(buffer_) + k);
+        }
+    }
+
 private:
     friend class PayloadPool;
     friend class Network;
