@@ -123,6 +123,10 @@ std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& 
         result.metric_titles.front(), first, last, job.settings.rate_key());
 }
 
+bool diverged(const FederatedResult& result) {
+    return result.history.back().personal.front() < result.history.front().personal.front() / 2;
+}
+
 report::Table federated_table(const FederatedJob& job, const FederatedResult& result) {
     report::Table table{{"models"}, {{"personal"}, {"shared"}}, ""};
     const FederatedRow& last = result.history.back();

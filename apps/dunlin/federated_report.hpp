@@ -17,6 +17,8 @@ std::string personalisation_text(const FederatedSettings& settings);
 
 /// Empty, or a warning: training has made the models worse.
 std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& result);
+/// Have personal models lost half of what the same personal steps make of untrained parameters?
+bool diverged(const FederatedResult& result);
 
 report::Table federated_table(const FederatedJob& job, const FederatedResult& result);
 /// The pictures of a run: file name and SVG.

@@ -102,7 +102,7 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
         return stopped;
     }
     fmt::print(stderr, "report: {}/report.html\n", directory);
-    return succeeded;
+    return diverged(result) ? failed : succeeded;
 }
 
 Outcome<TrialResult> try_federated(FederatedJob& job, const std::function<bool()>& stop) {
