@@ -2,6 +2,7 @@
 // The reference kernels. Every sum runs in index order and every product is fused, so the result is the same bits
 // on every processor; loops over columns come innermost where that lets a compiler use vectors without reordering.
 // Where there are no vectors scalar_products.hpp takes their place: the same order, the same bits.
+#include "core/kernels/first_order.hpp"
 #include "core/kernels/scalar_products.hpp"
 #include "core/kernels/sets.hpp"
 #include "core/math.hpp"
@@ -283,6 +284,12 @@ constexpr Kernels<S> table{"reference",        affine<S>,      accumulate<S>,   
 }  // namespace
 
 constexpr Kernels<float> reference_kernels = table<float>;
+constexpr Kernels<float> first_order_kernels = [] {
+    Kernels<float> kernels = table<float>;
+    kernels.tangent = nullptr;
+    kernels.tangent_backpropagate = nullptr;
+    return kernels;
+}();
 
 template <>
 const Kernels<float>& generic_kernels<float>() {

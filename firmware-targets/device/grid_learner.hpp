@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/adapt/objective.hpp"
 #include "core/arena.hpp"
 #include "core/checksum.hpp"
 #include "core/error.hpp"
+#include "core/kernels/first_order.hpp"
 #include "envs/grid_navigation.hpp"
 #include "envs/grid_returns.hpp"
 #include "hooks.h"
@@ -29,7 +31,7 @@ using GridPolicyTask = PolicyGradientTask<GridNavigation, GridPolicy>;
 template <class Exported>
 class GridLearner {
 public:
-    static constexpr GridPolicy policy{{Exported::shape, &reference_kernels}};
+    static constexpr GridPolicy policy{{Exported::shape, &first_order_kernels}};
     static constexpr std::size_t dimension = policy.parameters();
     static constexpr int states = Exported::rows * Exported::columns;
 
@@ -60,6 +62,36 @@ public:
         Exported::adaptation.template step<float>(*task_, ConstVector<float>(Exported::parameters), personal,
                                                   scratch_);
         return mean;
+    }
+
+    /// Can a job ask for this? A batch that serves several steps wants an export whose rollout is not `as_drawn`.
+    static constexpr bool understands(Objective objective, const MoreauEnvelope& inner) {
+        return objective == Objective::plain ||
+               (objective == Objective::moreau &&
+                (inner.fresh_batches || inner.step_limit == 1 || !Exported::rollout.as_drawn));
+    }
+
+    /// A gradient at w as a node of a fleet takes it: of the task itself (PersA-FL's option A), or of its Moreau
+    /// envelope (option C, MEMRL), whose inner minimiser stays here. `pause` is called now and then.
+    template <class Pause>
+    void gradient(Objective objective, const MoreauEnvelope& inner, ConstVector<float> w, Stream& random,
+                  Vector<float> out, Pause&& pause) {
+        if (objective == Objective::plain) {
+            task_->draw(0, w, random);
+            task_->gradient(0, w, out);
+            return;
+        }
+        personalise(inner, w, random, pause);
+        for (std::size_t k = 0; k < dimension; ++k) out[k] = inner.prox_weight * (w[k] - stored_.personal[k]);
+    }
+
+    /// Exact return over the optimal one after the inner loop from w.
+    template <class Pause>
+    double ratio(const MoreauEnvelope& inner, ConstVector<float> w, std::uint64_t seed, std::uint32_t member,
+                 Pause&& pause) {
+        Stream random(seed, member, Purpose::evaluate);
+        personalise(inner, w, random, pause);
+        return judge().expected_return / optimum();
     }
 
     /// The exact return of the policy as it is, and the best that any policy reaches.
@@ -101,6 +133,19 @@ private:
     static constexpr std::size_t memory_bytes =
         GridNavigation::bytes(states) + GridPolicyTask::bytes(policy, Exported::rollout, limits()) +
         Arena::bytes<float>(dimension) + Arena::bytes<std::byte>(judging_bytes);
+
+    /// theta(w) as MoreauEnvelope::solve finds it.
+    template <class Pause>
+    void personalise(const MoreauEnvelope& inner, ConstVector<float> w, Stream& random, Pause&& pause) {
+        const Vector<float> personal(stored_.personal);
+        std::copy(w.begin(), w.end(), personal.begin());
+        bool done = false;
+        for (int taken = 0; !done && taken < inner.step_limit; ++taken) {
+            pause();
+            if (inner.fresh_batches || taken == 0) task_->draw(0, ConstVector<float>(personal), random);
+            done = inner.step<float>(*task_, w, personal, scratch_);
+        }
+    }
 
     std::uint32_t checksum() const { return crc32(std::span<const float>(stored_.personal), Exported::checksum); }
     bool load() { return dunlin_storage_read(&stored_, sizeof stored_) != 0 && stored_.checksum == checksum(); }

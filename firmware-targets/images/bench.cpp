@@ -4,6 +4,7 @@
 // calibration loop, two instructions; ticks of the counter come with them.
 #include "boards/common/cortex_m.hpp"
 #include "core/aggregate/pars_push.hpp"
+#include "core/kernels/first_order.hpp"
 #include "core/optimiser.hpp"
 #include "exported_policy.hpp"
 #include "grid_learner.hpp"
@@ -57,7 +58,7 @@ struct Network {
                                     .hidden = Activation::relu,
                                     .one_hot = false,
                                     .bias = true};
-    static constexpr Mlp<float> mlp{shape, &reference_kernels};
+    static constexpr Mlp<float> mlp{shape, &first_order_kernels};
 
     std::array<float, shape.parameters()> parameters{}, gradient{};
     std::array<float, static_cast<std::size_t>(shape.units())> activations{}, deltas{};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/kernels/first_order.hpp"
 #include "core/random.hpp"
 #include "rl/policy_gradient_task.hpp"
 
@@ -30,7 +31,7 @@ constexpr MlpShape shape{
     .inputs = 2, .layers = 3, .widths = {64, 64, 5}, .hidden = Activation::relu, .one_hot = false, .bias = true};
 using Policy = CategoricalPolicy<float>;
 using WalkTask = PolicyGradientTask<Walk, Policy>;
-constexpr Policy policy{{shape, &reference_kernels}};
+constexpr Policy policy{{shape, &first_order_kernels}};
 constexpr RolloutSettings rollout{.trajectories = 4,
                                   .baseline = Baseline::leave_one_out,
                                   .evaluation = Evaluation::per_step,

@@ -255,3 +255,29 @@ TEST_CASE("a message of two parts arrives as one, wherever they meet") {
         CHECK(follower.received.front() == whole);
     }
 }
+
+TEST_CASE("a message is delivered when the other side has dealt with it, and not before") {
+    for (const Code answer : {Code{}, Code::not_durable}) {
+        SerialLine leader({.role = SerialRole::leader}), follower({});
+        Bytes inbox(100);
+        follower.set_inbox(inbox);
+        const auto pass = [&](SerialLine& from, SerialLine& to, std::int64_t now) {
+            for (auto bytes = from.next(now); !bytes.empty(); bytes = from.next(now)) {
+                for (const std::uint8_t byte : bytes) to.take(byte, now);
+            }
+        };
+        const auto run = [&](std::int64_t from, std::int64_t to) {
+            for (; from < to; ++from) pass(leader, follower, from), pass(follower, leader, from);
+        };
+        run(0, 200);
+        const Bytes message(100, std::byte{1});
+        REQUIRE(leader.send(message));
+        run(200, 2000);
+        REQUIRE(follower.received().size() == 100);
+        CHECK(leader.sending());
+        follower.release(answer);
+        run(2000, 2010);
+        CHECK_FALSE(leader.sending());
+        CHECK(leader.refusal() == answer);
+    }
+}

@@ -69,7 +69,7 @@ void SerialLine::handle_session(const Fragment& fragment, std::int64_t now_ms) {
         // Until the follower is ready every hello may be an old one.
         if (up_) {
             ++counters_.resets;
-            up_ = sending_ = arriving_ = complete_ = answer_due_ = asked_ = false;
+            up_ = sending_ = arriving_ = complete_ = answer_due_ = false;
             ++session_;
         }
         greeting_due_ = true;
@@ -84,7 +84,7 @@ void SerialLine::handle_session(const Fragment& fragment, std::int64_t now_ms) {
 void SerialLine::begin_session() {
     ++counters_.sessions;
     up_ = true;
-    sending_ = waiting_ = arriving_ = complete_ = answer_due_ = asked_ = false;
+    sending_ = waiting_ = arriving_ = complete_ = answer_due_ = false;
     number_ = done_ = 0;
     refusal_ = refused_ = Code{};
 }
@@ -98,7 +98,7 @@ void SerialLine::begin_arrival() {
 
 void SerialLine::take_data(const Fragment& fragment) {
     if (fragment.message == done_) {
-        answer_due_ = true;
+        answer_due_ = !complete_;
         return;
     }
     if (complete_ || fragment.message != static_cast<std::uint16_t>(done_ + 1)) return;
@@ -127,16 +127,13 @@ void SerialLine::take_data(const Fragment& fragment) {
     if (in_count_ > 0 && in_base_ >= in_count_) {
         complete_ = true;
         done_ = fragment.message;
-        answer_due_ = true;
     }
 }
 
-/// While nobody has taken the last message there is no answer for the next one: its sender waits longer and longer.
+/// A message that nobody took yet is not answered for: its sender waits, and asks less and less often.
 void SerialLine::answer_query(std::uint16_t message) {
     const bool next = message == static_cast<std::uint16_t>(done_ + 1);
-    if (message != done_ && !next) return;
-    asked_ = next && complete_;
-    if (asked_) return;
+    if (complete_ || (message != done_ && !next)) return;
     if (next && !arriving_) begin_arrival();
     answer_due_ = true;
 }
@@ -162,11 +159,10 @@ std::span<const std::byte> SerialLine::received() const {
     return complete_ ? settings_.inbox.first(in_bytes_) : std::span<std::byte>();
 }
 
-void SerialLine::release() {
+void SerialLine::release(Code refusal) {
+    if (!complete_) return;
     complete_ = arriving_ = false;
-    if (!asked_) return;
-    asked_ = false;
-    begin_arrival();
+    refused_ = refusal;
     answer_due_ = true;
 }
 
@@ -222,7 +218,7 @@ bool SerialLine::compose_session(Fragment& fragment, std::int64_t now_ms) {
     if (leads && up_) {
         if (now_ms < heard_ms_ + settings_.silence_ms) return false;
         ++counters_.silences;
-        up_ = sending_ = arriving_ = complete_ = answer_due_ = asked_ = false;
+        up_ = sending_ = arriving_ = complete_ = answer_due_ = false;
         ++session_;
         greeting_due_ = true;
         greet_wait_ms_ = 0;

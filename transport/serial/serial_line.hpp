@@ -60,9 +60,11 @@ public:
     /// Of the last message that was sent to its end: did the other side refuse it, and why?
     Code refusal() const { return refusal_; }
 
-    /// The message that has arrived; empty for none. It stays, and no other is taken, until `release`.
+    /// The message that has arrived; empty for none. It stays, and no other is taken, until `release`, which is
+    /// also what the other side waits for: a message was delivered when it was dealt with (or refused, with a
+    /// code).
     std::span<const std::byte> received() const;
-    void release();
+    void release(Code refusal = {});
     /// A message is under way to here.
     bool receiving() const { return arriving_ && !complete_; }
     /// From now on messages arrive here. Not while one is there or on its way.
@@ -108,7 +110,6 @@ private:
 
     // the message that arrives
     bool arriving_ = false, complete_ = false, answer_due_ = false;
-    bool asked_ = false;  ///< for the next one, while this one is not taken
     Code refused_{};
     std::uint16_t done_ = 0;                    ///< number of the last one that ended
     std::uint16_t in_base_ = 0, in_count_ = 0;  ///< in_count_: 0 until the last fragment came

@@ -68,7 +68,7 @@ Result<void> NodeSession::wake(ConstVector<float> gradient) {
             steps_[k] = add_wrapped(steps_[k], step);
         }
     }
-    next_wake_ = tick + std::max(1u, saved_->terms.wake_ticks);
+    next_wake_ = tick + std::max<std::uint32_t>(1, saved_->terms.wake_ticks);
     ++saved_->updates;
     ++unstored_;
     ++since_report_;
@@ -108,7 +108,7 @@ void NodeSession::finished() {
 // what comes next
 
 std::int64_t NodeSession::tick_now() const {
-    return base_tick_ + (now_ms_ - base_ms_) / std::max(1u, saved_->terms.tick_ms);
+    return base_tick_ + (now_ms_ - base_ms_) / std::max<std::uint32_t>(1, saved_->terms.tick_ms);
 }
 
 bool NodeSession::store_wanted() const {
@@ -133,7 +133,7 @@ Duty NodeSession::next(std::int64_t now_ms) {
     if (blocked_until_ms_ > now_ms_) by(blocked_until_ms_);
     if (store_again_ms_ > now_ms_) by(store_again_ms_);
     if (phase_ == Phase::learning && push_sum_ && !paused_) {
-        by(base_ms_ + (next_wake_ - base_tick_) * std::max(1u, saved_->terms.tick_ms));
+        by(base_ms_ + (next_wake_ - base_tick_) * std::max<std::uint32_t>(1, saved_->terms.tick_ms));
     }
     wake_at_ms_ = std::max(wake_at_ms_, now_ms_ + 1);
     return Duty::wait;

@@ -16,11 +16,11 @@ RealFleet::RealFleet(std::uint32_t nodes) {
     REQUIRE(mkdtemp(pattern.data()) != nullptr);
     folder_ = pattern;
     std::filesystem::create_directory(folder_ / "store");
-    const KeyPair keys = *KeyPair::make();
+    keys_ = *KeyPair::make();
     FleetServerSettings settings;
     settings.directory = folder_ / "store";
     settings.link.endpoint = "tcp://127.0.0.1:0";
-    settings.link.keys = keys;
+    settings.link.keys = keys_;
     server_ = *FleetServer::open(settings, results_);
     const auto context = make_link_context(static_cast<int>(nodes));
     for (std::uint32_t i = 0; i < nodes; ++i) {
@@ -29,7 +29,7 @@ RealFleet::RealFleet(std::uint32_t nodes) {
         member->settings.directory = folder_ / member->settings.name;
         member->settings.memory_bytes = 1 << 20;
         member->settings.link.endpoint = server_->link().endpoint();
-        member->settings.link.server_key = keys.public_key();
+        member->settings.link.server_key = keys_.public_key();
         member->settings.link.keys = *KeyPair::make();
         member->settings.link.context = context;
         member->settings.link.observer = [this](Direction direction, std::span<const std::byte> bytes) {
@@ -54,6 +54,15 @@ RealFleet::~RealFleet() {
     std::filesystem::remove_all(folder_, ignored);
 }
 
+NodeLinkSettings RealFleet::admit(const std::string& name) {
+    NodeLinkSettings link;
+    link.endpoint = server_->link().endpoint();
+    link.server_key = keys_.public_key();
+    link.keys = *KeyPair::make();
+    numbers_.push_back(*server_->coordinator().admit({.name = name, .key = link.keys.public_key(), .labels = {}}));
+    return link;
+}
+
 void RealFleet::start(Member& member) {
     member.stop = false;
     auto made = Node::make(member.settings, [](std::string_view, const std::string&) {});
@@ -76,8 +85,8 @@ void RealFleet::restart(Member& member) {
 }
 
 std::uint64_t RealFleet::run(JobPlan plan) {
-    results_.values.assign(members_.size(), -1.0);
-    plan.terms.members = static_cast<std::uint32_t>(members_.size());
+    results_.values.assign(numbers_.size(), -1.0);
+    plan.terms.members = static_cast<std::uint32_t>(numbers_.size());
     plan.first.assign(plan.terms.dimension, 0.0f);
     plan.experiment = "kind = \"pull\"\n";
     const auto number = server_->coordinator().create_job(plan, {.token = {}, .push = false, .nodes = numbers_});
@@ -85,6 +94,7 @@ std::uint64_t RealFleet::run(JobPlan plan) {
     int since_end = 0;
     for (int turns = 0; turns < 3000; ++turns) {
         REQUIRE(server_->turn(10));
+        each_turn_();
         const Job& job = *server_->coordinator().state().job(*number);
         const auto over = [](const JobMember& member) { return member.reported || !member.in(); };
         if (job.ended() && std::all_of(job.members().begin(), job.members().end(), over)) return *number;

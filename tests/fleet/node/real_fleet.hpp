@@ -67,6 +67,13 @@ public:
     /// From now on so many times a node is powered off without a word, and on again.
     void restart_during_jobs(int times) { restarts_ = times; }
 
+    /// Called each time the coordinator has looked at its messages.
+    void each_turn(std::function<void()> what) { each_turn_ = std::move(what); }
+    /// Puts a node on the roster that somebody else runs, as a member of the jobs to come; answers how it reaches
+    /// the coordinator. It has a key of its own.
+    NodeLinkSettings admit(const std::string& name);
+
+    const std::filesystem::path& folder() const { return folder_; }
     FleetServer& server() { return *server_; }
     const std::vector<std::vector<float>>& personal() const { return personal_; }
     const std::vector<std::vector<std::byte>>& frames() const { return frames_; }
@@ -92,7 +99,9 @@ private:
     void restart(Member& member);
 
     std::filesystem::path folder_;
+    KeyPair keys_;
     int restarts_ = 0;
+    std::function<void()> each_turn_ = [] {};
     Results results_;
     std::unique_ptr<FleetServer> server_;
     std::vector<std::unique_ptr<Member>> members_;

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node of a fleet behind a serial line. It learns its own navigation task, the exported one, in whatever job its
+// coordinator offers: PersA-FL with plain gradients or the Moreau envelope, or PARS-Push.
+#include "boards/common/cortex_m.hpp"
+#include "exported_policy.hpp"
+#include "grid_learner.hpp"
+#include "serial_node.hpp"
+
+#include <optional>
+
+namespace {
+
+using namespace dunlin;
+using Exported = exported::Policy;
+
+struct Port {
+    static bool stopped() { return false; }
+    static bool read(std::uint8_t& byte) { return board::read(byte); }
+    template <class Meanwhile>
+    static void write(std::uint8_t byte, Meanwhile&& meanwhile) {
+        meanwhile();
+        board::write(byte);
+    }
+};
+
+using Learner = device::GridLearner<Exported>;
+using Node = device::SerialNode<Learner, Port, device::NodeLimits{.neighbours = 3, .audit = DUNLIN_NODE_AUDIT}>;
+
+constinit Learner learner;
+constinit std::optional<Node> node;
+
+}  // namespace
+
+uint32_t dunlin_clock_ms() {
+    // The counter wraps around, milliseconds must not.
+    static std::uint32_t last = 0, milliseconds = 0, rest = 0;
+    const std::uint32_t now = board::ticks(), a_millisecond = board::ticks_per_second() / 1000;
+    rest += now - last;
+    last = now;
+    milliseconds += rest / a_millisecond;
+    rest %= a_millisecond;
+    return milliseconds;
+}
+
+int main() {
+    if (!learner.start(Exported::seed)) return 1;
+    node.emplace(learner, "dunlin-node " DUNLIN_BOARD);
+    for (;;) node->turn();
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/gateway/gateway.hpp"
+
+#include "host_device.hpp"
+#include "line_relay.hpp"
+
+#include <set>
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+using namespace dunlin::test;
+
+namespace {
+
+/// Two nodes on hosts and two devices behind a gateway, on lines that harm one byte in a hundred.
+struct MixedFleet {
+    RealFleet fleet{2};
+    std::mutex mutex;
+    std::multiset<std::string> events;
+    std::string log;
+    Gateway gateway{[this](const std::string& device, std::string_view event, const std::string& text) {
+        const std::lock_guard lock(mutex);
+        events.emplace(event);
+        log += device + ": " + text + "\n";
+    }};
+    std::vector<std::unique_ptr<LineRelay>> relays;
+    std::vector<std::unique_ptr<HostDevice>> devices;
+
+    explicit MixedFleet(int silence_ms = 15'000) {
+        for (std::uint32_t k = 0; k < 2; ++k) {
+            relays.push_back(std::make_unique<LineRelay>(0.01f, k + 1));
+            GatewayDeviceSettings settings;
+            settings.name = "board" + std::to_string(k);
+            settings.address = relays.back()->gateway_address();
+            settings.directory = fleet.folder() / settings.name;
+            settings.link = fleet.admit(settings.name);
+            settings.silence_ms = silence_ms;
+            const auto added = gateway.add(std::move(settings));
+            INFO((added ? "" : added.error().text));
+            REQUIRE(added);
+            devices.push_back(std::make_unique<HostDevice>(relays.back()->device_port(), k + 2));
+        }
+        gateway.start();
+    }
+    ~MixedFleet() {
+        gateway.stop();
+        devices.clear();
+    }
+    std::size_t count(const std::string& event) {
+        const std::lock_guard lock(mutex);
+        return events.count(event);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("devices behind a gateway learn with hosts, with a server and without, over lines that lose bytes") {
+    for (const JobPlan& plan : {federated(), push_sum()}) {
+        MixedFleet mixed;
+        const std::uint64_t number = mixed.fleet.run(plan);
+        const Job& job = *mixed.fleet.server().coordinator().state().job(number);
+        CHECK(job.ended() == JobEndReason::finished);
+        for (const double distance : mixed.fleet.results()) {
+            CHECK(distance >= 0.0);
+            CHECK(distance < 1.2);
+        }
+        for (const auto& relay : mixed.relays) CHECK(relay->harmed() > relay->bytes() / 200);
+        if (!job.push_sum()) continue;
+        REQUIRE(mixed.fleet.ledger().size() == 1);
+        CHECK(mixed.fleet.ledger().back().lost.nothing());  // invariant 1
+    }
+}
+
+TEST_CASE("a device that is reset while a job runs gets its state back, and no mass is lost [invariants 1, 3, 4]") {
+    MixedFleet mixed;
+    JobPlan plan = push_sum();
+    plan.budget.rounds = 400;
+    plan.terms.learn_until = 300;
+    std::array<int, 2> resets{};
+    int turns = 0;
+    mixed.fleet.each_turn([&] {
+        // Before its first state is stored there is nothing to come back to.
+        for (std::size_t k = 0; k < 2; ++k) {
+            const bool kept =
+                std::filesystem::exists(mixed.fleet.folder() / ("board" + std::to_string(k)) / "state");
+            if (!kept || resets[k] == 2 || ++turns % 40 != 0) continue;
+            ++resets[k];
+            mixed.devices[k]->reset();
+        }
+    });
+    const std::uint64_t number = mixed.fleet.run(plan);
+    const Job& job = *mixed.fleet.server().coordinator().state().job(number);
+    CHECK(job.ended() == JobEndReason::finished);
+    INFO(mixed.log);
+    CHECK(mixed.count("restored") >= 2);
+    REQUIRE(mixed.fleet.ledger().size() == 1);
+    CHECK(mixed.fleet.ledger().back().lost.nothing());
+}
+
+TEST_CASE("a device that hangs is reported and holds nobody up") {
+    MixedFleet mixed(1500);
+    mixed.devices[0]->hang(true);
+    int turns = 0;
+    // The others deliver on while it hangs; then it comes back.
+    mixed.fleet.each_turn([&] {
+        if (++turns > 100 && mixed.count("silent") > 0) mixed.devices[0]->hang(false);
+    });
+    JobPlan plan = federated();
+    plan.budget.updates = 400;
+    const std::uint64_t number = mixed.fleet.run(plan);
+    CHECK(mixed.fleet.server().coordinator().state().job(number)->ended() == JobEndReason::finished);
+}

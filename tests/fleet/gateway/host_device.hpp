@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "../node/real_fleet.hpp"
+#include "serial_node.hpp"
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+namespace dunlin::test {
+
+/// What a board learns in place of a task: to be at a_i, as PullTask does.
+struct PullLearner {
+    static constexpr std::size_t dimension = 48;
+    std::array<float, dimension> target{};
+
+    static constexpr bool understands(Objective objective, const MoreauEnvelope&) {
+        return objective != Objective::maml;
+    }
+    template <class Pause>
+    void gradient(Objective objective, const MoreauEnvelope& inner, ConstVector<float> w, Stream&,
+                  Vector<float> out, Pause&& pause) {
+        pause();
+        for (std::size_t k = 0; k < dimension; ++k) {
+            const float away = w[k] - target[k];
+            out[k] = objective == Objective::plain ? away : inner.prox_weight * away / (1.0f + inner.prox_weight);
+        }
+    }
+    template <class Pause>
+    double ratio(const MoreauEnvelope&, ConstVector<float> w, std::uint64_t, std::uint32_t, Pause&&) {
+        double distance = 0;
+        for (std::size_t k = 0; k < dimension; ++k) distance += static_cast<double>(std::abs(w[k] - target[k]));
+        return distance / dimension;
+    }
+};
+
+/// The node that a board runs, in a thread, at the end of a TCP connection. `reset` makes it forget everything.
+class HostDevice {
+public:
+    HostDevice(std::uint16_t port, std::uint32_t number);
+    ~HostDevice() { stop(); }
+    void reset() {
+        stop();
+        start();
+    }
+    /// Stands still, as a board that hangs does.
+    void hang(bool hangs) { hangs_ = hangs; }
+
+private:
+    void start();
+    void stop();
+    void run();
+
+    std::uint16_t port_;
+    PullLearner learner_;
+    std::atomic<bool> stop_{false}, hangs_{false};
+    std::thread thread_;
+};
+
+}  // namespace dunlin::test
