@@ -10,11 +10,19 @@ namespace dunlin {
 namespace {
 
 const std::initializer_list<std::pair<std::string_view, FederatedMethod>> method_names{
-    {"persafl", FederatedMethod::persafl},       {"persafl-maml", FederatedMethod::persafl_maml},
-    {"persafl-me", FederatedMethod::persafl_me}, {"fedavg", FederatedMethod::fedavg},
-    {"per-fedavg", FederatedMethod::per_fedavg}, {"pfedme", FederatedMethod::pfedme},
-    {"fedprox", FederatedMethod::fedprox},       {"fedasync", FederatedMethod::fedasync},
-    {"fedbuff", FederatedMethod::fedbuff},       {"local", FederatedMethod::local},
+    {"persafl", FederatedMethod::persafl},
+    {"persafl-maml", FederatedMethod::persafl_maml},
+    {"persafl-me", FederatedMethod::persafl_me},
+    {"fedavg", FederatedMethod::fedavg},
+    {"per-fedavg", FederatedMethod::per_fedavg},
+    {"pfedme", FederatedMethod::pfedme},
+    {"fedprox", FederatedMethod::fedprox},
+    {"fedasync", FederatedMethod::fedasync},
+    {"fedbuff", FederatedMethod::fedbuff},
+    {"pars-push", FederatedMethod::pars_push},
+    {"pars-push-maml", FederatedMethod::pars_push_maml},
+    {"pars-push-me", FederatedMethod::pars_push_me},
+    {"local", FederatedMethod::local},
     {"global", FederatedMethod::global}};
 
 }  // namespace
@@ -27,9 +35,11 @@ Objective FederatedSettings::objective() const {
     switch (method) {
         case FederatedMethod::persafl_maml:
         case FederatedMethod::per_fedavg:
+        case FederatedMethod::pars_push_maml:
             return Objective::maml;
         case FederatedMethod::persafl_me:
         case FederatedMethod::pfedme:
+        case FederatedMethod::pars_push_me:
             return Objective::moreau;
         default:
             return Objective::plain;
@@ -101,7 +111,8 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
 void add_federated_settings(Settings& list, FederatedSettings& s) {
     using Range = Settings::Range;
     const Range rate{0, 1e3, true};
-    list.add("federated.method", s.method, "how the fleet learns; local and global are for comparison",
+    list.add("federated.method", s.method,
+             "how the fleet learns: with a server, by pars-push* without; local and global are for comparison",
              method_names);
     list.add("federated.local_steps", s.local_steps, "Q: local steps of an update", Range{1, 1e6});
     list.add("federated.batch", s.batch, "samples (or queries) in a batch", Range{1, 16384});
@@ -131,13 +142,24 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
     list.add("moreau.local_rate", s.moreau_local_rate, "eta of persafl-me and pfedme; times prox_weight below 1",
              rate);
 
+    list.add("push.graph", s.push.graph,
+             "who hears whom without a server: directed-ring, exponential, complete, ring, star, erdos-renyi, "
+             "erdos-renyi-undirected, or file");
+    list.add("push.probability", s.push.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
+    list.add("push.file", s.push.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
+    list.add("push.weight_floor", s.push.weight_floor,
+             "push-sum weight that a node never gives away; a step acts as eta over the weight",
+             Range{0, 0.5, true});
+    list.add("push.longest_gap", s.push.longest_gap,
+             "Gamma_w: a step makes up for as many steps of the median node at most", Range{1, 1e6});
+
     FleetClock& clock = s.clock;
     const Range time{0, 1e8, true}, any_time{0, 1e8}, chance{0, 0.9};
     list.add("clock.budget_s", clock.budget_s, "simulated seconds that the fleet learns for", time);
     list.add("clock.gradient_s", clock.gradient_s, "of a task gradient, on a client of median speed", time);
     list.add("clock.speed_spread", clock.speed_spread, "sigma of the clients' log-normal speeds", Range{0, 5});
     list.add("clock.download_s", clock.download_s, "a model's way to a client", any_time);
-    list.add("clock.upload_s", clock.upload_s, "an update's way to the server", any_time);
+    list.add("clock.upload_s", clock.upload_s, "an update's way to the server, or to another node", any_time);
     list.add("clock.concurrency", clock.concurrency, "share of the clients that work at a time", Range{0, 1, true});
     list.add("clock.loss", clock.loss, "probability that a message is lost", chance);
     list.add("clock.duplication", clock.duplication, "probability that a message arrives twice", Range{0, 1});

@@ -12,7 +12,7 @@
 
 namespace dunlin {
 
-/// How a fleet with a server learns, and the two ways without one that it is measured against.
+/// How a fleet learns: with a server, by push-sum without one, or, to measure these against, not together.
 enum class FederatedMethod : std::uint8_t {
     persafl,       ///< PersA-FL, option A: plain gradients
     persafl_maml,  ///< option B
@@ -23,8 +23,11 @@ enum class FederatedMethod : std::uint8_t {
     fedprox,
     fedasync,
     fedbuff,
-    local,  ///< each node alone, from the same first parameters
-    global  ///< one model, trained in one place on everybody's data
+    pars_push,       ///< PARS-Push on a directed graph, plain gradients
+    pars_push_maml,  ///< as in its paper
+    pars_push_me,    ///< with the Moreau envelope
+    local,           ///< each node alone, from the same first parameters
+    global           ///< one model, trained in one place on everybody's data
 };
 
 /// The method's name on the command line.
@@ -52,6 +55,17 @@ struct Personalisation {
     bool personal_layers_only = false;  ///< as with ANIL; what a fleet with personal layers does
 };
 
+/// Of the methods without a server: who hears whom, and how long a step makes up for missed time.
+struct PushSettings {
+    std::string graph = "exponential";
+    float probability = 0.15f;  ///< of an edge of an Erdos-Renyi graph
+    std::string graph_file;
+    /// y that a node never gives away; 0: a quarter of what one of the most shares leaves it. Fast nodes run out of
+    /// y among slow ones, and a step acts as eta / y.
+    float weight_floor = 0.0f;
+    int longest_gap = 4;  ///< Gamma_w, in times that the median node needs for a gradient of its objective
+};
+
 struct FederatedSettings {
     FederatedMethod method = FederatedMethod::persafl_me;
 
@@ -75,6 +89,7 @@ struct FederatedSettings {
     float baseline_rate = 0.1f;  ///< their step size
 
     FleetClock clock;
+    PushSettings push;
     Personalisation personal;
 
     int batch = 20;
@@ -85,6 +100,8 @@ struct FederatedSettings {
     Objective objective() const;
     /// Synchronous rounds?
     bool rounds() const;
+    /// By push-sum, without a server?
+    bool pushes() const { return method >= FederatedMethod::pars_push && method <= FederatedMethod::pars_push_me; }
     /// Without a fleet?
     bool baseline() const { return method == FederatedMethod::local || method == FederatedMethod::global; }
     float rate() const;                 ///< eta of this method
@@ -98,7 +115,7 @@ struct FederatedSettings {
     Outcome<void> check(std::uint32_t clients) const;
 };
 
-/// Adds the sections [federated], [maml], [moreau], [clock], [personal], [baseline] and [report].
+/// Adds the sections [federated], [maml], [moreau], [push], [clock], [personal], [baseline] and [report].
 void add_federated_settings(Settings& list, FederatedSettings& settings);
 
 }  // namespace dunlin

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/federated_training.hpp"
 
+#include "fleet/gossip_fleet.hpp"
 #include "fleet/personal_layers.hpp"
 
 #include <algorithm>
@@ -16,6 +17,8 @@ public:
     /// Lives until `share` of the whole is over.
     virtual Outcome<void> advance(double share, const std::function<bool()>& stop) = 0;
     virtual void describe(FederatedRow& row) const = 0;
+    /// What is known of the fleet so far.
+    virtual void report(FederatedResult&) const {}
     /// Writes the model that a node was given, with its own personal layers.
     virtual void shared(std::uint32_t node, Vector<float> w) const = 0;
     /// Writes a node's personal model.
@@ -47,6 +50,11 @@ public:
         if (now_s_ > before_s_)
             row.active = (counters.busy_s - before_.busy_s) / (now_s_ - before_s_) / fleet_->clients();
     }
+    void report(FederatedResult& result) const override {
+        result.counters = fleet_->counters();
+        result.staleness.assign(fleet_->staleness_counts().begin(), fleet_->staleness_counts().end());
+        result.trace = fleet_->trace();
+    }
     void shared(std::uint32_t node, Vector<float> w) const override { layers_.compose(node, fleet_->model(), w); }
     void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
         std::vector<float> w(theta.size());
@@ -55,8 +63,6 @@ public:
         problem_.personalise(node, w, settings_.personal, random, theta, worker);
     }
 
-    const FederatedFleet& fleet() const { return *fleet_; }
-
 private:
     FederatedProblem& problem_;
     FederatedSettings settings_;
@@ -64,6 +70,97 @@ private:
     std::unique_ptr<FederatedFleet> fleet_;
     FleetCounters before_;
     double before_s_ = 0, now_s_ = 0;
+};
+
+/// PARS-Push among the nodes. A tick is what the median node takes for one gradient of its objective; every node
+/// takes one after the other, each at its own pace, and says its share after each.
+class GossipCourse final : public Course {
+public:
+    static Outcome<std::unique_ptr<GossipCourse>> make(FederatedProblem& problem, const FederatedSettings& settings,
+                                                       const PersonalLayers& layers, std::span<const float> first,
+                                                       std::uint64_t seed, LearnerOf learner, int threads) {
+        const PushSettings& push = settings.push;
+        const GraphRecipe recipe{.kind = push.graph,
+                                 .nodes = problem.nodes(),
+                                 .probability = static_cast<double>(push.probability),
+                                 .path = push.graph_file};
+        const Result<Graph> graph = build_graph(recipe, seed);
+        if (!graph)
+            return problem_with(graph.error(), push.graph == "file" ? "push.file: " + push.graph_file
+                                                                    : "push.graph: " + push.graph);
+        const FleetClock& clock = settings.clock;
+        const double tick_s = static_cast<double>(clock.gradient_s) * settings.least_gradients();
+        GossipSettings fleet;
+        fleet.seed = seed;
+        fleet.theta = {.scale = static_cast<double>(settings.rate()), .longest_gap = push.longest_gap};
+        std::size_t hearers = 0;
+        for (std::uint32_t i = 0; i < graph->nodes(); ++i) hearers = std::max(hearers, graph->out(i).size());
+        fleet.weight_floor = push.weight_floor > 0.0f ? push.weight_floor : 0.25f / static_cast<float>(hearers + 1);
+        fleet.format.fraction_bits = 40;  // thousands of nodes fit then
+        fleet.link.latency = simulation::Latency::constant(
+            1 + static_cast<simulation::Time>(static_cast<double>(clock.upload_s) / tick_s));
+        fleet.link.loss = clock.loss;
+        fleet.link.duplication = clock.duplication;
+        fleet.lives.pace_sigma = clock.speed_spread;
+        std::vector<float> start;
+        for (std::uint32_t i = 0; i < problem.nodes(); ++i) start.insert(start.end(), first.begin(), first.end());
+        auto made = make_gossip_fleet(GossipMethod::pars_push, *graph, fleet, start, std::move(learner), threads);
+        if (!made) return tl::unexpected(made.error());
+        return std::unique_ptr<GossipCourse>(new GossipCourse(problem, settings, layers, *std::move(made), tick_s));
+    }
+
+    Outcome<void> advance(double share, const std::function<bool()>& stop) override {
+        now_s_ = share * static_cast<double>(settings_.clock.budget_s);
+        const auto until = static_cast<simulation::Time>(now_s_ / tick_s_);
+        constexpr simulation::Time stride = 20;  // ticks between two looks at `stop`
+        while (tick_ < until && !stop()) {
+            tick_ = std::min(tick_ + stride, until);
+            if (auto lived = fleet_->run(tick_); !lived) return lived;
+        }
+        return {};
+    }
+    void describe(FederatedRow& row) const override {
+        row.time_s = now_s_;
+        row.updates = row.version = static_cast<std::uint64_t>(fleet_->counters().wake_ups);
+        row.gradients = fleet_->counters().gradients;
+        row.active = 1.0;
+    }
+    void report(FederatedResult& result) const override {
+        result.counters.applied = static_cast<std::uint64_t>(fleet_->counters().wake_ups);
+        result.counters.gradients = fleet_->counters().gradients;
+        result.consensus_error = fleet_->consensus_error();
+        result.mass_error = fleet_->mass_error();
+        result.trace = fleet_->trace();
+    }
+    void shared(std::uint32_t node, Vector<float> w) const override {
+        std::vector<float> z(fleet_->dimension());
+        fleet_->estimate(node, z);
+        layers_.compose(node, z, w);
+    }
+    void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
+        std::vector<float> w(theta.size());
+        shared(node, w);
+        std::ranges::copy(w, theta.begin());
+        problem_.personalise(node, w, settings_.personal, random, theta, worker);
+    }
+
+private:
+    GossipCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers,
+                 std::unique_ptr<GossipFleet> fleet, double tick_s)
+        : problem_(problem), settings_(settings), layers_(layers), fleet_(std::move(fleet)), tick_s_(tick_s) {
+        settings_.personal.personal_layers_only = layers.split().has_personal();
+    }
+    static tl::unexpected<Problem> problem_with(const Error& error, const std::string& where) {
+        return dunlin::problem(error, where);
+    }
+
+    FederatedProblem& problem_;
+    FederatedSettings settings_;
+    const PersonalLayers& layers_;
+    std::unique_ptr<GossipFleet> fleet_;
+    double tick_s_;
+    double now_s_ = 0;
+    simulation::Time tick_ = 0;
 };
 
 /// Each node alone, or one model on everybody's data: plain steps, all at median speed.
@@ -164,7 +261,6 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
     problem.initialise(first);
     PersonalLayers layers(problem.split(), problem.nodes(), first);
     std::unique_ptr<Course> course;
-    const FederatedFleet* fleet = nullptr;
     if (settings.baseline()) {
         if (auto fit = settings.check(problem.nodes()); !fit) return fit;
         course = std::make_unique<BaselineCourse>(problem, settings, seed, workers);
@@ -175,12 +271,18 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
         if (layers.split().has_personal())
             learner = shared_learners(layers, descend_together(learner, layers.split(), settings.rate()),
                                       workers.count());
-        auto made =
-            FederatedFleet::make(settings, seed, layers.shared_of(first), problem.samples(), learner, workers);
-        if (!made) return tl::unexpected(made.error());
-        auto owner = std::make_unique<FleetCourse>(problem, settings, layers, *std::move(made));
-        fleet = &owner->fleet();
-        course = std::move(owner);
+        if (settings.pushes()) {
+            if (auto fit = settings.check(problem.nodes()); !fit) return fit;
+            auto made = GossipCourse::make(problem, settings, layers, layers.shared_of(first), seed, learner,
+                                           workers.count());
+            if (!made) return tl::unexpected(made.error());
+            course = *std::move(made);
+        } else {
+            auto made =
+                FederatedFleet::make(settings, seed, layers.shared_of(first), problem.samples(), learner, workers);
+            if (!made) return tl::unexpected(made.error());
+            course = std::make_unique<FleetCourse>(problem, settings, layers, *std::move(made));
+        }
     }
     for (const FleetMetric& metric : problem.metrics({.count = 1, .sums = {}})) {
         result.metric_keys.push_back(metric.key);
@@ -190,11 +292,7 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
         if (auto done = course->advance(static_cast<double>(k) / settings.evaluations, stop); !done) return done;
         if (stop() && k > 0) break;
         judge(problem, *course, seed, workers, result);
-        if (fleet != nullptr) {
-            result.counters = fleet->counters();
-            result.staleness.assign(fleet->staleness_counts().begin(), fleet->staleness_counts().end());
-            result.trace = fleet->trace();
-        }
+        course->report(result);
         result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         result.complete = k == settings.evaluations;
         if (auto kept = keep(result); !kept) return kept;

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace dunlin {
@@ -18,7 +19,7 @@ struct FederatedRow {
     std::int64_t gradients = 0;    ///< charged so far
     double staleness = 0;          ///< mean over the updates since the row before
     double active = 0;             ///< share of clients computing, mean since the row before
-    std::vector<double> shared;    ///< the problem's metrics, of the server's model as it is
+    std::vector<double> shared;    ///< the problem's metrics, of the shared model as it is
     std::vector<double> personal;  ///< of the models that the clients make of it
 };
 
@@ -26,10 +27,12 @@ struct FederatedResult {
     bool complete = false;
     std::vector<std::string> metric_keys, metric_titles;
     std::vector<FederatedRow> history;
-    std::vector<std::uint64_t> staleness;  ///< FederatedFleet::staleness_counts
-    std::vector<double> personal_by_node;  ///< the first metric at the end, of each node
-    FleetCounters counters;
-    double seconds = 0;  ///< of real time, evaluation included
+    std::vector<std::uint64_t> staleness;     ///< FederatedFleet::staleness_counts
+    std::vector<double> personal_by_node;     ///< the first metric at the end, of each node
+    FleetCounters counters;                   ///< without a server `applied` counts wake-ups
+    std::optional<double> consensus_error;    ///< without a server: of the shared parameters
+    std::optional<std::uint64_t> mass_error;  ///< and of the total mass: 0 (invariant 1)
+    double seconds = 0;                       ///< of real time, evaluation included
     std::uint64_t trace = 0;
 };
 

@@ -32,7 +32,10 @@ struct RankingWorld {
     void assign(Task& target, std::uint32_t node) const {
         target.node = node == FederatedProblem::everybody ? std::span<const RankingQuery>(all) : train[node];
     }
-    void assign_personal(Task& target, std::uint32_t node) const { target.node = own[node]; }
+    void assign_personal(Task& target, std::uint32_t node) const {
+        if (node == FederatedProblem::everybody) return assign(target, node);
+        target.node = own[node];
+    }
     FleetScore judge(Task& target, std::uint32_t node, ConstVector<float> w) const {
         const RankingScore score = target.evaluate(test[node], w);
         return {score.queries, {score.reciprocal_sum, score.first_sum, score.random_sum}};

@@ -14,6 +14,10 @@
 namespace dunlin::app {
 namespace {
 
+bool has_server(const FederatedJob& job) {
+    return !job.settings.baseline() && !job.settings.pushes();
+}
+
 double mean_staleness(const FederatedResult& result) {
     const auto updates = static_cast<double>(result.counters.applied);
     return updates > 0 ? static_cast<double>(result.counters.staleness) / updates : 0.0;
@@ -92,6 +96,12 @@ std::string method_title(FederatedMethod method) {
             return "FedAsync";
         case FederatedMethod::fedbuff:
             return "FedBuff";
+        case FederatedMethod::pars_push:
+            return "PARS-Push (plain)";
+        case FederatedMethod::pars_push_maml:
+            return "PARS-Push (MAML)";
+        case FederatedMethod::pars_push_me:
+            return "PARS-Push (Moreau envelope)";
         case FederatedMethod::local:
             return "each alone";
         default:
@@ -146,7 +156,7 @@ std::vector<std::pair<std::string, std::string>> federated_plots(const Federated
     for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
         plots.emplace_back(result.metric_keys[metric] + ".svg", metric_svg(result, metric));
     plots.emplace_back(job.nodes_are + ".svg", by_node_svg(job, result));
-    if (!job.settings.baseline()) {
+    if (has_server(job)) {
         plots.emplace_back("staleness.svg", staleness_svg(result));
         plots.emplace_back("concurrency.svg", concurrency_svg(result));
     }
@@ -162,7 +172,14 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
     page.key_numbers = {
         {fmt::format("{:.3f}", last.personal.front()), result.metric_titles.front() + ", personal models"},
         {fmt::format("{:.3f}", last.shared.front()), result.metric_titles.front() + ", shared model"}};
-    if (!job.settings.baseline()) {
+    if (job.settings.pushes()) {
+        page.key_numbers.push_back({count_text(static_cast<double>(result.counters.applied)), "wake-ups"});
+        page.key_numbers.push_back(
+            {fmt::format("{:.2f} %", 100 * result.consensus_error.value_or(0)), "consensus error"});
+        page.key_numbers.push_back({fmt::format("{}", result.mass_error.value_or(0)), "units of mass lost or made",
+                                    result.mass_error.value_or(0) != 0});
+    }
+    if (has_server(job)) {
         page.key_numbers.push_back({count_text(static_cast<double>(result.counters.applied)), "updates"});
         page.key_numbers.push_back({fmt::format("{:.1f}", mean_staleness(result)), "mean staleness"});
     }
@@ -187,7 +204,18 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
             figure(key + ".svg", "Mean over all held-out data of all " + job.nodes_are + "."));
     held_out.figures.push_back(figure(job.nodes_are + ".svg", "At the end."));
     page.sections.push_back(std::move(held_out));
-    if (!job.settings.baseline()) {
+    if (job.settings.pushes()) {
+        page.sections.push_back(
+            {.heading = "The fleet",
+             .paragraphs = {fmt::format(
+                 "No server: nodes push shares of their mass along a directed graph ({}). {} task gradients were "
+                 "taken; a node's time per gradient is log-normal with sigma {}. The shared model of a node is its "
+                 "own z.",
+                 job.settings.push.graph, count_text(static_cast<double>(result.counters.gradients)),
+                 job.settings.clock.speed_spread)},
+             .figures = {}});
+    }
+    if (has_server(job)) {
         page.sections.push_back(
             {.heading = "The fleet",
              .paragraphs = {fmt::format(
@@ -224,6 +252,8 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
     json["updates_repeated"] = result.counters.repeated;
     json["task_gradients"] = last.gradients;
     json["mean_staleness"] = mean_staleness(result);
+    if (result.consensus_error) json["consensus_error"] = number(*result.consensus_error);
+    if (result.mass_error) json["mass_error"] = *result.mass_error;
     json["parameters"] = job.problem->dimension();
     json["trace"] = fmt::format("{:016x}", result.trace);
     json["seconds"] = result.seconds;

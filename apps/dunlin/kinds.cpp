@@ -12,7 +12,8 @@ namespace dunlin::app {
 namespace {
 
 constexpr std::string_view federated_methods =
-    "persafl-me,persafl-maml,persafl,pfedme,per-fedavg,fedavg,fedprox,fedasync,fedbuff,local,global";
+    "persafl-me,persafl-maml,persafl,pfedme,per-fedavg,fedavg,fedprox,fedasync,fedbuff,pars-push,pars-push-maml,"
+    "pars-push-me,local,global";
 constexpr std::string_view gossip_methods = "pars-push,sgp";  // dpsgd wants undirected graphs
 
 constexpr Kind all[] = {

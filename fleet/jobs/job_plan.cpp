@@ -24,6 +24,12 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
         return problem(
             fmt::format("federated.method = \"{}\" has no fleet; `dunlin train` runs it", name_of(s.method)));
     }
+    if (s.pushes()) {
+        return problem(
+            fmt::format("federated.method = \"{}\": real nodes run PARS-Push on fleet-navigation; "
+                        "`dunlin train` simulates this",
+                        name_of(s.method)));
+    }
     if (auto fit = s.check(plan.terms.members); !fit) return fit;
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::federated;

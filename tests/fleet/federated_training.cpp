@@ -14,10 +14,11 @@ using namespace dunlin::test;
 namespace {
 
 constexpr FederatedMethod all_methods[] = {
-    FederatedMethod::persafl, FederatedMethod::persafl_maml, FederatedMethod::persafl_me,
-    FederatedMethod::fedavg,  FederatedMethod::per_fedavg,   FederatedMethod::pfedme,
-    FederatedMethod::fedprox, FederatedMethod::fedasync,     FederatedMethod::fedbuff,
-    FederatedMethod::local,   FederatedMethod::global};
+    FederatedMethod::persafl,   FederatedMethod::persafl_maml,   FederatedMethod::persafl_me,
+    FederatedMethod::fedavg,    FederatedMethod::per_fedavg,     FederatedMethod::pfedme,
+    FederatedMethod::fedprox,   FederatedMethod::fedasync,       FederatedMethod::fedbuff,
+    FederatedMethod::pars_push, FederatedMethod::pars_push_maml, FederatedMethod::pars_push_me,
+    FederatedMethod::local,     FederatedMethod::global};
 
 FederatedResult run(FederatedProblem& problem, const FederatedSettings& settings, int threads = 1) {
     Workers workers(threads);
@@ -114,6 +115,28 @@ TEST_CASE("a training's numbers do not depend on the number of threads") {
         }
         CHECK(a.trace == b.trace);
     }
+}
+
+TEST_CASE("without a server the mass is exact, what nodes share draws together, and layers can stay at home") {
+    ClassificationSettings settings = small_digits();
+    settings.federated.method = FederatedMethod::pars_push_me;
+    settings.federated.clock.loss = 0.2f;
+    settings.personal_layers = {"last"};
+    const auto problem = make_classification_problem(settings, 1);
+    REQUIRE(problem);
+    const FederatedResult result = run(**problem, settings.federated);
+    CHECK(result.mass_error == 0);
+    REQUIRE(result.consensus_error);
+    CHECK(*result.consensus_error < 0.3);
+    CHECK(result.history.back().personal.front() > result.history.front().personal.front());
+
+    settings.federated.push.graph = "nonsense";
+    Workers workers(1);
+    FederatedResult none;
+    const auto refused = train_federated(
+        **problem, settings.federated, 1, workers, [] { return false; },
+        [](const FederatedResult&) -> Outcome<void> { return {}; }, none);
+    CHECK(refusal(refused).find("push.graph: nonsense") != std::string::npos);
 }
 
 TEST_CASE("a run that is stopped keeps the rows that it has") {
