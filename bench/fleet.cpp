@@ -3,13 +3,14 @@
 //
 // Without a server, on the simulated network: wake-ups per second (items_per_second) of exact PARS-Push, and what a
 // node holds. Every node has `degree` in- and out-neighbours; messages take one or two rounds and a fifth of them
-// is lost.
+// is lost. By rounds: what an agent sends in an iteration.
 //
 // With one: updates per second that PersA-FL's server checks and applies, beside a x + y on the same memory: a loop
 // as this build compiles it (share), and the server's own kernel without any check (share_of_kernel).
 #include "core/aggregate/server_rules.hpp"
 #include "fleet/gossip_fleet.hpp"
 #include "fleet/host_memory.hpp"
+#include "transport/graph.hpp"
 
 #include <algorithm>
 #include <ctime>
@@ -103,6 +104,28 @@ BENCHMARK(wake_ups)
     ->Args({1000, 1317, 8})
     ->Args({10, 100000, 2})
     ->Args({100, 100000, 2});
+
+/// What an agent sends per iteration to two neighbours, in bytes, by the methods that mix by rounds.
+void bytes_of_rounds(benchmark::State& state) {
+    constexpr std::pair<GossipMethod, const char*> methods[] = {{GossipMethod::descent, "DSGD"},
+                                                                {GossipMethod::primal_dual, "SPDB, SPD/D2"},
+                                                                {GossipMethod::gradient_tracking, "GNSD"}};
+    const auto& [method, name] = methods[static_cast<std::size_t>(state.range(0))];
+    const auto dimension = static_cast<std::size_t>(state.range(1));
+    constexpr std::uint32_t nodes = 9;
+    const auto graph = build_graph({.kind = "ring", .nodes = nodes}, 1);
+    const std::vector<float> start(nodes * dimension);
+    auto fleet = make_gossip_fleet(method, *graph, {.trace_payloads = false}, start, {}, 1);
+    if (!fleet) return state.SkipWithError(fleet.error().text.c_str());
+    simulation::Time round = 0;
+    for (auto _ : state) {
+        if (auto lived = (*fleet)->run(++round); !lived) return state.SkipWithError(lived.error().text.c_str());
+    }
+    state.SetLabel(name);
+    state.counters["bytes_per_iteration"] =
+        static_cast<double>((*fleet)->messages().sent_bytes) / (static_cast<double>(round + 1) * nodes);
+}
+BENCHMARK(bytes_of_rounds)->ArgNames({"method", "d"})->ArgsProduct({{0, 1, 2}, {25120}});
 
 [[gnu::noinline]] void add_scaled(float a, ConstVector<float> x, Vector<float> y) {
     for (std::size_t k = 0; k < y.size(); ++k) y[k] += a * x[k];

@@ -83,7 +83,7 @@ Outcome<PdboData> digits(const PdboSettings& s) {
     if (s.cluster_labels) rename_by_cluster(data, s);
     data.description = fmt::format(
         "{} digits{}, shared out among {} agents by Dirichlet({}) over the labels; {} of agents, each of which "
-        "normalises pixels{} in a way of its own.",
+        "normalises pixels{} in a way of its own. They stand in for the EMNIST of the method's paper.",
         rows, s.path.empty() ? ", generated" : " of " + s.path, s.agents, s.alpha,
         s.clusters == 1 ? std::string("one group") : fmt::format("{} groups", s.clusters),
         s.cluster_labels ? " and names the labels" : "");
@@ -115,7 +115,7 @@ Outcome<PdboData> characters(const PdboSettings& s) {
     data.names = data.table.user_names;
     data.description = fmt::format(
         "{} characters of {} speakers{}, the next one guessed from {}; in order, the "
-        "last ones held out.",
+        "last ones held out. They stand in for the Shakespeare of the method's paper, at the size of a perceptron.",
         data.table.rows(), s.agents, s.path.empty() ? ", generated" : " of " + s.path, s.context);
     return data;
 }

@@ -11,7 +11,7 @@ std::vector<std::string> small_pdbo(const std::string& command, const std::vecto
     std::vector<std::string> arguments{command, "pdbo", "--quiet"};
     for (const char* setting :
          {"data.agents=6", "data.rows=300", "data.side=6", "model.hidden=[6]", "model.predictors=2",
-          "method.inner_steps=12", "method.outer_steps=2", "method.neumann_steps=3"}) {
+          "method.inner_steps=12", "method.outer_steps=2", "method.neumann_steps=3", "report.peers=false"}) {
         arguments.insert(arguments.end(), {"--set", setting});
     }
     arguments.insert(arguments.end(), more.begin(), more.end());
