@@ -113,7 +113,7 @@ void bytes_of_rounds(benchmark::State& state) {
     const auto& [method, name] = methods[static_cast<std::size_t>(state.range(0))];
     const auto dimension = static_cast<std::size_t>(state.range(1));
     constexpr std::uint32_t nodes = 9;
-    const auto graph = build_graph({.kind = "ring", .nodes = nodes}, 1);
+    const auto graph = build_graph({.kind = "ring", .nodes = nodes, .path = {}}, 1);
     const std::vector<float> start(nodes * dimension);
     auto fleet = make_gossip_fleet(method, *graph, {.trace_payloads = false}, start, {}, 1);
     if (!fleet) return state.SkipWithError(fleet.error().text.c_str());
