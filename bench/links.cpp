@@ -58,13 +58,13 @@ struct Links {
     }
 };
 
-/// Two raw sockets with CURVE.
+/// Two raw sockets with CURVE, each with a context of its own as in two programs.
 struct Raw {
-    void* context = zmq_ctx_new();
+    void *server_context = zmq_ctx_new(), *client_context = zmq_ctx_new();
     void *server, *client;
 
     Raw(int server_type, int client_type)
-        : server(zmq_socket(context, server_type)), client(zmq_socket(context, client_type)) {
+        : server(zmq_socket(server_context, server_type)), client(zmq_socket(client_context, client_type)) {
         const KeyPair server_keys = KeyPair::make().value(), keys = KeyPair::make().value();
         const int one = 1;
         char endpoint[256];
@@ -81,7 +81,8 @@ struct Raw {
     ~Raw() {
         zmq_close(server);
         zmq_close(client);
-        zmq_ctx_term(context);
+        zmq_ctx_term(client_context);
+        zmq_ctx_term(server_context);
     }
 };
 

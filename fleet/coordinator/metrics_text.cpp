@@ -87,6 +87,8 @@ std::string metrics_text(const FleetServer& server) {
                 link.keys_refused);
     text.single("link_handshakes_failed_total", "counter", "Connections that did not get as far.",
                 link.handshakes_failed);
+    text.single("link_ended_total", "counter", "Connections that ended, those of too large messages among them.",
+                link.ended);
     text.single("link_busy_total", "counter", "Messages not sent because earlier ones wait.", link.busy);
     text.metric("job_updates", "counter", "Updates that a job has taken.");
     for (const auto& [number, job] : state.jobs()) text.value(job.updates(), fmt::format("job=\"{}\"", number));

@@ -37,6 +37,7 @@ struct LinkCounters {
     std::uint64_t replaced = 0;           ///< shares that a newer one of the same link took the place of
     std::uint64_t keys_refused = 0;       ///< connections by a key that is not admitted
     std::uint64_t handshakes_failed = 0;  ///< connections that did not get as far, or took too long
+    std::uint64_t ended = 0;              ///< connections that ended, whoever ended them; counted by a coordinator
 };
 
 /// Threads that node links of one process share; a link without one makes its own. A process with a thousand links

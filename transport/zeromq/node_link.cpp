@@ -201,7 +201,7 @@ void NodeLink::poll(int timeout_ms) {
     const long timeout =
         timeout_ms < 0 ? static_cast<long>(left) : std::min<long>(timeout_ms, static_cast<long>(left));
     zmq_poll(items.data(), static_cast<int>(items.size()), timeout);
-    link.wake->lower();
+    if (items[0].revents != 0) link.wake->lower();
     if (link.listener) link.listener->poll(0);
     link.step_peers();
 }

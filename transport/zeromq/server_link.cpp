@@ -128,8 +128,9 @@ Result<void> ServerLink::Implementation::open() {
               router.set(ZMQ_ZAP_DOMAIN, std::as_bytes(std::span(domain)));
     }
     if (!set) return tl::unexpected(system_error());
-    monitor =
-        zeromq::watch(context, router, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
+    monitor = zeromq::watch(
+        context, router,
+        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_DISCONNECTED);
     if (!monitor) return tl::unexpected(system_error());
     if (zmq_bind(router.native(), settings.endpoint.c_str()) != 0) {
         return errno == EINVAL || errno == ENODEV ? fail(Code::bad_endpoint) : tl::unexpected(system_error());
@@ -178,19 +179,14 @@ void ServerLink::Implementation::cut_revoked() {
 
 void ServerLink::Implementation::read_monitor() {
     zeromq::MonitorEvent event;
-    while (zeromq::next_event(monitor.native(), event)) ++counters.handshakes_failed;
+    while (zeromq::next_event(monitor.native(), event))
+        ++(event.what == ZMQ_EVENT_DISCONNECTED ? counters.ended : counters.handshakes_failed);
 }
 
 /// 0 or an errno.
 int ServerLink::Implementation::send(Node& node, const Parcel& parcel) {
     if (!node.reachable) return EHOSTUNREACH;
-    const std::string& id = node.connection.routing_id;
-    int status = 0;
-    do {
-        status = zmq_send(router.native(), id.data(), id.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    } while (status < 0 && errno == EINTR);
-    if (status < 0) {
-        const int problem = errno;
+    if (const int problem = zeromq::send_part(router.native(), node.connection.routing_id); problem != 0) {
         if (problem == EHOSTUNREACH) node.reachable = false;
         return problem;
     }
@@ -260,8 +256,8 @@ void ServerLink::poll(int timeout_ms) {
                               {link.monitor.native(), 0, ZMQ_POLLIN, 0},
                               {nullptr, link.wake->descriptor(), ZMQ_POLLIN, 0}};
     zmq_poll(items, std::size(items), timeout_ms);
-    link.wake->lower();
-    link.read_monitor();
+    if (items[1].revents != 0) link.read_monitor();
+    if (items[2].revents != 0) link.wake->lower();
     link.cut_revoked();
     if (!link.any_relay()) return;
     for (auto& [key, node] : link.nodes) link.flush(node);

@@ -127,6 +127,21 @@ Frame Part::frame(std::unique_ptr<Part> part) {
     return Frame(std::move(copy), {front, bytes.size()});
 }
 
+/// 0 or an errno. A full queue is looked at twice: libzmq takes note of what the other side has taken only now and
+/// then, and at once where it is asked what the socket is ready for.
+template <class Call>
+static int without_blocking(void* socket, Call call) {
+    for (bool looked = false;;) {
+        if (call() >= 0) return 0;
+        if (errno == EINTR) continue;
+        if (errno != EAGAIN || looked) return errno;
+        int events = 0;
+        std::size_t size = sizeof events;
+        zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size);
+        looked = true;
+    }
+}
+
 int send(void* socket, const Parcel& parcel) {
     auto travelling = std::make_unique<Parcel>(parcel);
     const auto arrived = [](void*, void* hint) {
@@ -142,14 +157,14 @@ int send(void* socket, const Parcel& parcel) {
         throw std::bad_alloc();
     if (parcel.flight) parcel.flight->busy = true;
     travelling.release();
-    int status = 0;
-    do {
-        status = zmq_msg_send(&message, socket, ZMQ_DONTWAIT);
-    } while (status < 0 && errno == EINTR);
-    if (status >= 0) return 0;
-    const int problem = errno;
-    zmq_msg_close(&message);  // calls `arrived`
+    const int problem = without_blocking(socket, [&] { return zmq_msg_send(&message, socket, ZMQ_DONTWAIT); });
+    if (problem != 0) zmq_msg_close(&message);  // calls `arrived`
     return problem;
+}
+
+int send_part(void* socket, std::string_view bytes) {
+    return without_blocking(
+        socket, [&] { return zmq_send(socket, bytes.data(), bytes.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT); });
 }
 
 bool next_event(void* monitor, MonitorEvent& event) {

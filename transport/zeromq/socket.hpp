@@ -123,6 +123,8 @@ private:
 
 /// Sends without blocking. Returns 0 or an errno.
 int send(void* socket, const Parcel& parcel);
+/// The same for the first part of a message.
+int send_part(void* socket, std::string_view bytes);
 
 /// The next event of a socket's monitor; false where there is none now.
 struct MonitorEvent {
