@@ -89,6 +89,8 @@ public:
     /// A message of the node with this key, a view for the time of the call.
     void receive(const PublicKey& from, const Message& message, std::int64_t now_ms);
     void disconnected(const PublicKey& key);
+    /// Something of the node with this key that is no message: it is told so, and it is counted.
+    void malformed(const PublicKey& from, const Error& error) { refuse(from, {}, error); }
     /// To be called several times a second, and before commit.
     void tick(std::int64_t now_ms);
     /// Is anything gathered that waits for `commit`?

@@ -46,7 +46,11 @@ Outcome<void> FleetServer::turn(int timeout_ms) {
     link_.poll(timeout_ms);
     for (int taken = 0; taken < most_messages && link_.receive(incoming_); ++taken) {
         if (incoming_.first) coordinator_->disconnected(incoming_.from);
-        if (incoming_.message) coordinator_->receive(incoming_.from, incoming_.message->message(), now_ms());
+        if (incoming_.message) {
+            coordinator_->receive(incoming_.from, incoming_.message->message(), now_ms());
+        } else {
+            coordinator_->malformed(incoming_.from, incoming_.message.error());
+        }
     }
     const std::int64_t now = now_ms();
     if (now - ticked_ms_ >= tick_ms) {
