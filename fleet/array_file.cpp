@@ -45,7 +45,7 @@ std::string ArrayFile::bytes() const {
     for (const auto& [key, value] : fields) header += key + "=" + value + "\n";
     for (const auto& [name, array] : arrays) {
         std::visit(
-            [&](const auto& numbers) {
+            [&, &name = name](const auto& numbers) {
                 const bool real = std::is_same_v<std::decay_t<decltype(numbers)>, std::vector<float>>;
                 header += "@" + name + (real ? " float32 " : " int32 ") + std::to_string(numbers.size()) + "\n";
                 payload.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * 4);

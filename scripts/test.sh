@@ -19,6 +19,8 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
              install   `cmake --install`, then every example built and run against it
              sanitize  every test under the address and undefined-behaviour sanitizers
                        (build-sanitize/)
+             fuzz      every decoder fed with made-up input, 30 seconds each, from the corpus in
+                       tests/fuzz/corpus (build-fuzz/; DUNLIN_FUZZ_SECONDS changes the time)
            without it: the steps build and tests, in build/
   STEP     only these steps, for example: scripts/test.sh --all format
 HELP
@@ -34,8 +36,8 @@ for argument in "$@"; do
         --all)
             all=--all
             preset=strict
-            steps=(licences format build tests install sanitize)
-            packages+=("${check_packages[@]}")
+            steps=(licences format build tests install sanitize fuzz)
+            packages+=("${check_packages[@]}" "${fuzz_packages[@]}")
             ;;
         -h | --help)
             usage
@@ -105,6 +107,18 @@ step_install() {
 }
 
 step_sanitize() { run_tests sanitize; }
+
+# Fuzzers run side by side; what one finds is left in fuzz-findings/, to be repeated with it as the only argument.
+step_fuzz() {
+    build_preset fuzz
+    local findings=$root/fuzz-findings seconds=${DUNLIN_FUZZ_SECONDS:-30} program
+    mkdir -p "$work/fuzz" "$findings"
+    for program in build-fuzz/fuzz/fuzz_*; do
+        say "$(basename "$program"): $seconds s"
+        printf '%s\0' "$program"
+    done | DUNLIN_WORK=$work/fuzz xargs -0 -n 1 -P "$(nproc)" "$root/scripts/fuzz_one.sh" "$seconds" "$findings"
+    rmdir --ignore-fail-on-non-empty "$findings"
+}
 
 # How many tests of a CTest report have this status ("run" is CTest's word for passed).
 count() { grep -c "<testcase .*status=\"$2\"" "$work/$1.xml" 2>/dev/null; }

@@ -97,6 +97,11 @@ private:
         value = T{};
         take_raw(std::as_writable_bytes(std::span(&value, 1)));
     }
+    void take(bool& value) {
+        std::uint8_t byte = 0;
+        take(byte);
+        value = byte != 0;
+    }
     void take(std::string& text) { take_run(text); }
     template <class T>
     void take(std::vector<T>& values) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/fleet_state.hpp"
 
+#include <algorithm>
+
 namespace dunlin {
 
 const Job* FleetState::job(std::uint64_t number) const {
@@ -16,6 +18,11 @@ const Job* FleetState::job_with_token(const std::string& token) const {
     return nullptr;
 }
 
+bool FleetState::knows_members(const Job& job) const {
+    return std::ranges::all_of(job.members(),
+                               [this](const JobMember& member) { return member.node < roster_.nodes().size(); });
+}
+
 JobChange FleetState::apply(const Record& record) {
     newest_ = record.index;
     JobChange change;
@@ -23,7 +30,7 @@ JobChange FleetState::apply(const Record& record) {
     if (!of_job) {
         apply_to_roster(record);
     } else if (record.kind == RecordKind::job_created) {
-        if (auto job = read_job(record)) jobs_.emplace(record.job, *std::move(job));
+        if (auto job = read_job(record); job && knows_members(*job)) jobs_.emplace(record.job, *std::move(job));
     } else if (const auto found = jobs_.find(record.job); found != jobs_.end()) {
         change = found->second.apply(record);
     }
@@ -73,6 +80,8 @@ Result<void> FleetState::load(std::span<const std::byte> state) {
         loader(job);
         if (!loader.ok()) break;
         if (auto restored = job.restore(); !restored) return restored;
+        if (job.number() != number || !knows_members(job))
+            return fail(Code::store_damaged, static_cast<std::int64_t>(newest_));
     }
     if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(newest_));
     journal_.loaded(*this, newest_);

@@ -45,6 +45,7 @@ public:
 
 private:
     void apply_to_roster(const Record& record);
+    bool knows_members(const Job& job) const;
 
     Journal& journal_;
     Roster roster_;

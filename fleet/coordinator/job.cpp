@@ -13,6 +13,7 @@ Result<Job> Job::make(std::uint64_t number, JobPlan plan, JobRequest request) {
     const auto count = static_cast<std::uint32_t>(request.nodes.size());
     if (count == 0 || count > member_limit) return fail(Code::out_of_range, count, member_limit);
     if (plan.members() != count) return fail(Code::shape_mismatch, plan.members(), count);
+    if (plan.terms.aggregation > Aggregation::push_sum) return fail(Code::bad_setting);
     if (plan.first.size() != plan.terms.dimension) return wrong_size(plan.first.size(), plan.terms.dimension);
     Job job;
     job.number_ = number;
@@ -68,6 +69,8 @@ JobChange Job::apply(const Record& record) {
 
 JobChange Job::apply_any(const Record& record) {
     if (ended_ && record.kind != RecordKind::report) return {};
+    const bool ends = record.kind == RecordKind::job_ending || record.kind == RecordKind::job_ended;
+    if (ends && record.detail > static_cast<std::uint16_t>(JobEndReason::failed)) return {};
     switch (record.kind) {
         case RecordKind::job_paused:
         case RecordKind::job_resumed:
@@ -256,8 +259,23 @@ void Job::fields(Loader& archive) {
     all_fields(archive);
 }
 
+/// A right checksum says that a state was written whole, not that Dunlin wrote it: a backup may come from anywhere.
+bool Job::fits_together() const {
+    const std::size_t count = members_.size(), dimension = plan_.terms.dimension;
+    const auto known = [](const std::optional<JobEndReason>& reason) {
+        return !reason || *reason <= JobEndReason::failed;
+    };
+    return count > 0 && count <= member_limit && plan_.members() == count && request_.nodes.size() == count &&
+           plan_.first.size() == dimension && final_model_.size() == (ended_ ? dimension : 0) && known(ended_) &&
+           known(ending_) && plan_.terms.aggregation <= Aggregation::push_sum && push_sum() == book_.has_value() &&
+           (!book_ || book_->fits(count, dimension)) && (awaited_.empty() || awaited_.size() == count) &&
+           std::ranges::all_of(departed_, [count](std::uint32_t member) { return member < count; }) &&
+           std::ranges::all_of(members_, [](const JobMember& m) { return m.state <= MemberState::gone; });
+}
+
 Result<void> Job::restore() {
     const std::vector<std::byte> saved = std::exchange(loaded_, {});
+    if (!fits_together()) return fail(Code::store_damaged, static_cast<std::int64_t>(number_));
     if (book_) return book_->link();
     if (ended_) return {};
     auto server = ModelServer::make(plan_.server, static_cast<std::uint32_t>(members_.size()), plan_.first);

@@ -114,6 +114,7 @@ public:
 private:
     template <class Archive>
     void all_fields(Archive& archive);
+    bool fits_together() const;
     JobChange apply_any(const Record& record);
     JobChange apply_update(const Record& record);
     JobChange apply_member(const Record& record);

@@ -64,6 +64,17 @@ Result<void> MassBook::draw_graph(const JobPlan& plan, std::span<const std::uint
     return link();
 }
 
+bool MassBook::fits(std::size_t members, std::size_t dimension) const {
+    const auto whole = [dimension](const std::vector<Mass>& values) {
+        return values.empty() || values.size() == dimension;
+    };
+    return statements_.size() == members && steps_before_.size() == members && from_.size() == to_.size() &&
+           mean_.size() == dimension && (!grantee_ || *grantee_ < members) && whole(grant_.values) &&
+           std::ranges::all_of(statements_, [&](const MassStatement& statement) {
+               return whole(statement.held.values) && whole(statement.steps);
+           });
+}
+
 Result<void> MassBook::link() {
     std::vector<Edge> edges;
     for (std::size_t e = 0; e < std::min(from_.size(), to_.size()); ++e) edges.push_back({from_[e], to_[e]});

@@ -85,6 +85,8 @@ public:
     void fields(Archive& archive) {
         archive(epoch_, statements_, steps_before_, total_, lost_, grantee_, grant_, mean_, from_, to_);
     }
+    /// After loading: does it fit so many members of so many parameters?
+    bool fits(std::size_t members, std::size_t dimension) const;
     /// After loading. Errors: those of the graph.
     Result<void> link();
 
