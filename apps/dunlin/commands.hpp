@@ -19,6 +19,7 @@ void add_footprint(CLI::App& program, Command& run);
 void add_compare(CLI::App& program, Command& run);
 void add_sweep(CLI::App& program, Command& run);
 void add_fleet(CLI::App& program, Command& run);
+void add_gateway(CLI::App& program, Command& run);
 void add_list(CLI::App& program, Command& run);
 
 }  // namespace dunlin::app

@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
     add_export(program, run);
     add_fleet(program, run);
     add_footprint(program, run);
+    add_gateway(program, run);
     add_list(program, run);
     try {
         program.parse(argc, argv);

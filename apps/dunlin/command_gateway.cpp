@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/interrupt.hpp"
+#include "fleet/gateway/gateway.hpp"
+
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+
+namespace dunlin::app {
+namespace {
+
+struct GatewayOptions {
+    std::string endpoint, server_key, directory = "gateway";
+    std::vector<std::string> devices;
+    unsigned baud = 115200;
+    bool insecure = false, init = false;
+};
+
+/// NAME=ADDRESS
+Outcome<std::pair<std::string, std::string>> parse_device(const std::string& text) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+        return problem(fmt::format("--device {}: write NAME=ADDRESS, as board1=/dev/ttyACM0", text));
+    const std::string name = text.substr(0, equals), address = text.substr(equals + 1);
+    if (name.find('/') != std::string::npos) return problem(fmt::format("--device {}: a name has no '/'", text));
+    if (!SerialPort::check(address))
+        return problem(fmt::format("--device {}: an address is a file, as /dev/ttyACM0, or tcp://HOST:PORT", text));
+    return std::pair(name, address);
+}
+
+/// The device's key, made when it is first named.
+Outcome<KeyPair> key_of(const std::filesystem::path& directory, const std::string& name) {
+    const std::filesystem::path file = directory / "key";
+    auto keys = KeyPair::load(file.string());
+    if (keys) return *keys;
+    if (keys.error().code != Code::file_missing) return problem(keys.error(), file.string());
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    if (error) return problem(fmt::format("{}: {}", directory.string(), error.message()));
+    keys = KeyPair::make();
+    if (!keys) return problem(keys.error(), "a key pair");
+    if (auto saved = keys->save(file.string()); !saved) return problem(saved.error(), file.string());
+    fmt::print(stderr, "made a key for {}; next, on the coordinator: dunlin fleet admit {} {}\n", name, name,
+               to_hex(keys->public_key()));
+    return *keys;
+}
+
+Outcome<int> run_gateway(const GatewayOptions& options) {
+    if (!options.init && options.endpoint.empty()) return problem("--join is missing: tcp://HOST:7700");
+    NodeLinkSettings link;
+    link.endpoint = options.endpoint;
+    link.insecure = options.insecure;
+    link.context = make_link_context(static_cast<int>(options.devices.size()));
+    if (!options.init && !options.insecure) {
+        const auto server = parse_public_key(options.server_key);
+        if (!server) return problem(server.error(), "--server-key");
+        link.server_key = *server;
+    }
+    Gateway gateway([](const std::string& device, std::string_view, const std::string& text) {
+        fmt::print(stderr, "{}: {}\n", device, text);
+    });
+    for (const std::string& text : options.devices) {
+        const auto device = parse_device(text);
+        if (!device) return tl::unexpected(device.error());
+        const auto& [name, address] = *device;
+        const std::filesystem::path directory = std::filesystem::path(options.directory) / name;
+        auto keys = key_of(directory, name);
+        if (!keys) return tl::unexpected(keys.error());
+        if (options.init) {
+            fmt::print("{} {}\n", name, to_hex(keys->public_key()));
+            continue;
+        }
+        link.keys = *keys;
+        GatewayDeviceSettings settings;
+        settings.name = name;
+        settings.address = address;
+        settings.baud = options.baud;
+        settings.directory = directory;
+        settings.link = link;
+        if (auto added = gateway.add(std::move(settings)); !added) return tl::unexpected(added.error());
+    }
+    if (options.init) return 0;
+    catch_interrupts();
+    gateway.start();
+    while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return 0;
+}
+
+}  // namespace
+
+void add_gateway(CLI::App& program, Command& run) {
+    auto options = std::make_shared<GatewayOptions>();
+    CLI::App* command = program.add_subcommand(
+        "gateway", "Join boards on serial lines to a fleet, each as a node with its own key");
+    command
+        ->add_option("--device", options->devices,
+                     "NAME=ADDRESS, any number: /dev/ttyACM0, a pseudo-terminal, or tcp://HOST:PORT")
+        ->required();
+    command->add_option("--join", options->endpoint, "the coordinator, tcp://HOST:7700");
+    command->add_option("--server-key", options->server_key, "the coordinator's public key");
+    command->add_option("--dir", options->directory, "where the devices' keys and states live")
+        ->capture_default_str();
+    command->add_option("--baud", options->baud, "of serial devices")
+        ->check(CLI::IsMember({9600u, 57600u, 115200u, 230400u, 460800u, 921600u, 1000000u}))
+        ->capture_default_str();
+    command->add_flag("--insecure", options->insecure, "without encryption; on loopback only");
+    command->add_flag("--init", options->init, "only make the devices' keys, and print them");
+    command->footer(
+        "Example:\n  dunlin gateway --device board1=/dev/ttyACM0 --init\n"
+        "  dunlin gateway --device board1=/dev/ttyACM0 --join tcp://laptop:7700 --server-key KEY\n");
+    command->callback([options, &run] { run = [options] { return run_gateway(*options); }; });
+}
+
+}  // namespace dunlin::app
