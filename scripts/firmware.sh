@@ -44,7 +44,7 @@ preset=${DUNLIN_PRESET:-release}
 build=$root/build
 [[ $preset == release ]] || build=$root/build-$preset
 need_packages "${host_packages[@]}" "${firmware_packages[@]}"
-build_preset "$preset" dunlin firmware_tests
+build_preset "$preset" dunlin firmware_tests board_fleet_tests
 
 # trained EXPERIMENT: a run of it and its policy as a header, made anew each time: both take seconds.
 trained() {
@@ -81,6 +81,23 @@ for board in "${boards[@]}"; do
         say "$(printf '%-8s %7d %6d  %5s' "$name" $((text + data)) $((data + bss - (16#$room - 16#$limit))) "${stack:--}")"
     done
 done
+
+# Two boards of different processors in a fleet with nodes of this machine.
+if [[ " ${boards[*]} " == *" mps2-an386 "* && " ${boards[*]} " == *" mps2-an505 "* ]]; then
+    say ""
+    say "== mps2-an386 and mps2-an505 in a fleet, on lines that lose bytes"
+    run=$(trained board-table)
+    folders=
+    for board in mps2-an386 mps2-an505; do
+        folder=$root/build-firmware/fleet/$board
+        quietly cmake -S "$root/firmware-targets" -B "$folder" -G Ninja -DDUNLIN_BOARD="$board" -DDUNLIN_WERROR=ON \
+            -DCMAKE_TOOLCHAIN_FILE="$root/firmware-targets/toolchains/arm-none-eabi.cmake" \
+            -DDUNLIN_POLICY="$run/policy.hpp"
+        cmake --build "$folder" --parallel "$(nproc)" --target node >&2
+        folders=$folders:$folder
+    done
+    DUNLIN_NODE_BOARDS=${folders#:} "$build/tests/firmware/board_fleet_tests" >&2 || status=1
+fi
 
 say ""
 say "== examples/own-firmware, with a start-up of its own"

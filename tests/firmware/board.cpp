@@ -137,8 +137,10 @@ const std::map<std::string, std::int64_t>& measured() {
                                    number("learner_activation_bytes") - number("learner_record_bytes");
         }
         numbers["stack_bytes"] = number("stack");
-        for (const char* image : {"adapt", "bench"}) {
-            const Size size = size_of(linked_pieces(read(build_folder() / (std::string(image) + ".map"))));
+        for (const char* image : {"adapt", "bench", "node"}) {
+            const auto map = build_folder() / (std::string(image) + ".map");
+            if (!std::filesystem::exists(map)) continue;
+            const Size size = size_of(linked_pieces(read(map)));
             numbers[std::string(image) + "_flash_bytes"] = static_cast<std::int64_t>(size.flash);
             numbers[std::string(image) + "_ram_bytes"] = static_cast<std::int64_t>(size.ram);
         }

@@ -11,7 +11,7 @@ void RealFleet::Results::applied(const FleetState&, const Record& record, const 
     values[record.node] = read_report(record).front().value;
 }
 
-RealFleet::RealFleet(std::uint32_t nodes) {
+RealFleet::RealFleet(std::uint32_t nodes, TaskMaker make_task) {
     std::string pattern = (std::filesystem::temp_directory_path() / "dunlin-fleet-XXXXXX").string();
     REQUIRE(mkdtemp(pattern.data()) != nullptr);
     folder_ = pattern;
@@ -37,9 +37,11 @@ RealFleet::RealFleet(std::uint32_t nodes) {
             const std::lock_guard lock(mutex_);
             frames_.emplace_back(bytes.begin(), bytes.end());
         };
-        member->settings.make_task = [this](const JobTerms& terms) -> Outcome<std::unique_ptr<NodeTask>> {
-            return std::make_unique<PullTask>(terms, personal_, mutex_);
-        };
+        member->settings.make_task = make_task;
+        if (!make_task)
+            member->settings.make_task = [this](const JobTerms& terms) -> Outcome<std::unique_ptr<NodeTask>> {
+                return std::make_unique<PullTask>(terms, personal_, mutex_);
+            };
         numbers_.push_back(*server_->coordinator().admit(
             {.name = member->settings.name, .key = member->settings.link.keys.public_key(), .labels = {}}));
         start(*member);
@@ -85,14 +87,18 @@ void RealFleet::restart(Member& member) {
 }
 
 std::uint64_t RealFleet::run(JobPlan plan) {
-    results_.values.assign(numbers_.size(), -1.0);
     plan.terms.members = static_cast<std::uint32_t>(numbers_.size());
     plan.first.assign(plan.terms.dimension, 0.0f);
     plan.experiment = "kind = \"pull\"\n";
+    return run_planned(plan);
+}
+
+std::uint64_t RealFleet::run_planned(const JobPlan& plan) {
+    results_.values.assign(numbers_.size(), -1.0);
     const auto number = server_->coordinator().create_job(plan, {.token = {}, .push = false, .nodes = numbers_});
     REQUIRE(number);
     int since_end = 0;
-    for (int turns = 0; turns < 3000; ++turns) {
+    for (int turns = 0; turns < turn_limit_; ++turns) {
         REQUIRE(server_->turn(10));
         each_turn_();
         const Job& job = *server_->coordinator().state().job(*number);

@@ -59,14 +59,19 @@ private:
 /// kept.
 class RealFleet {
 public:
-    explicit RealFleet(std::uint32_t nodes);
+    /// Nodes whose task is PullTask, or what `make_task` makes.
+    explicit RealFleet(std::uint32_t nodes, TaskMaker make_task = {});
     ~RealFleet();
 
     /// A job of these terms from zero parameters, until it is over for all. Answers its number.
     std::uint64_t run(JobPlan plan);
+    /// The same of a plan as it is.
+    std::uint64_t run_planned(const JobPlan& plan);
     /// From now on so many times a node is powered off without a word, and on again.
     void restart_during_jobs(int times) { restarts_ = times; }
 
+    /// A job may take so many rounds of the coordinator, of 10 ms or less.
+    void set_turn_limit(int turns) { turn_limit_ = turns; }
     /// Called each time the coordinator has looked at its messages.
     void each_turn(std::function<void()> what) { each_turn_ = std::move(what); }
     /// Puts a node on the roster that somebody else runs, as a member of the jobs to come; answers how it reaches
@@ -101,6 +106,7 @@ private:
     std::filesystem::path folder_;
     KeyPair keys_;
     int restarts_ = 0;
+    int turn_limit_ = 3000;
     std::function<void()> each_turn_ = [] {};
     Results results_;
     std::unique_ptr<FleetServer> server_;

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node image on two boards in their emulator, with nodes on this machine, through a gateway, over lines that
+// harm one byte in a hundred; one board is switched off and on again.
+#include "firmware/board.hpp"
+#include "fleet/gateway/gateway.hpp"
+#include "fleet/gateway/line_relay.hpp"
+#include "fleet/jobs/job_plan.hpp"
+#include "fleet/node/real_fleet.hpp"
+
+#include <csignal>
+#include <cstdlib>
+#include <sstream>
+
+#include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+extern char** environ;
+
+using namespace dunlin;
+using namespace dunlin::test;
+
+namespace {
+
+/// A board in its emulator, its serial line at a relay's port.
+class Board {
+public:
+    Board(std::filesystem::path folder, std::uint16_t port) : folder_(std::move(folder)), port_(port) { start(); }
+    ~Board() { stop(); }
+    void reset() {
+        stop();
+        start();
+    }
+
+private:
+    void start() {
+        std::string emulator = firmware::read(folder_ / "emulator.txt");
+        std::vector<std::string> words;
+        std::istringstream all(
+            emulator + " -nographic -monitor none -serial tcp:127.0.0.1:" + std::to_string(port_) +
+            " -semihosting-config enable=on,target=native -kernel " + (folder_ / "node.elf").string());
+        for (std::string word; all >> word;) words.push_back(word);
+        std::vector<char*> arguments;
+        for (std::string& word : words) arguments.push_back(word.data());
+        arguments.push_back(nullptr);
+        posix_spawn_file_actions_t actions;
+        posix_spawn_file_actions_init(&actions);
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+        REQUIRE(posix_spawnp(&process_, arguments[0], &actions, nullptr, arguments.data(), environ) == 0);
+        posix_spawn_file_actions_destroy(&actions);
+    }
+    void stop() {
+        ::kill(process_, SIGKILL);
+        ::waitpid(process_, nullptr, 0);
+    }
+
+    std::filesystem::path folder_;
+    std::uint16_t port_;
+    pid_t process_ = -1;
+};
+
+/// What make_node_task makes, no faster than a board: in a fleet of boards nobody needs all of this machine.
+class SlowTask final : public NodeTask, private Learner {
+public:
+    explicit SlowTask(std::unique_ptr<NodeTask> task) : task_(std::move(task)) {}
+    Learner& learner() override { return *this; }
+    std::span<const Metric> measure(ConstVector<float> w) override { return task_->measure(w); }
+
+private:
+    std::size_t dimension() const override { return task_->learner().dimension(); }
+    int gradient(ConstVector<float> w, Stream& random, Vector<float> out) override {
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        return task_->learner().gradient(w, random, out);
+    }
+
+    std::unique_ptr<NodeTask> task_;
+};
+
+Outcome<std::unique_ptr<NodeTask>> make_slow_task(const JobTerms& terms) {
+    auto made = make_node_task(terms);
+    if (!made) return tl::unexpected(made.error());
+    return std::make_unique<SlowTask>(*std::move(made));
+}
+
+/// Two nodes here and the boards that DUNLIN_NODE_BOARDS names (build folders, with ':' between them).
+struct BoardFleet {
+    RealFleet fleet{2, make_slow_task};
+    std::mutex mutex;
+    std::string log;
+    int restored = 0;
+    Gateway gateway{[this](const std::string& device, std::string_view event, const std::string& text) {
+        const std::lock_guard lock(mutex);
+        restored += event == "restored" ? 1 : 0;
+        log += device + ": " + text + "\n";
+    }};
+    std::vector<std::unique_ptr<LineRelay>> relays;
+    std::vector<std::unique_ptr<Board>> boards;
+    std::vector<std::filesystem::path> states;
+
+    BoardFleet() {
+        fleet.set_turn_limit(60'000);
+        std::istringstream folders(firmware::variable("DUNLIN_NODE_BOARDS"));
+        for (std::string folder; std::getline(folders, folder, ':');) {
+            relays.push_back(std::make_unique<LineRelay>(0.01f, relays.size() + 1));
+            GatewayDeviceSettings settings;
+            settings.name = std::filesystem::path(folder).filename().string();
+            settings.address = relays.back()->gateway_address();
+            settings.directory = fleet.folder() / settings.name;
+            settings.link = fleet.admit(settings.name);
+            states.push_back(settings.directory / "state");
+            REQUIRE(gateway.add(std::move(settings)));
+            boards.push_back(std::make_unique<Board>(folder, relays.back()->device_port()));
+        }
+        gateway.start();
+    }
+    ~BoardFleet() {
+        gateway.stop();
+        boards.clear();
+    }
+};
+
+/// Navigation on the map that the boards' policy is for, one task each.
+JobPlan navigation(const char* method, const BoardFleet& fleet) {
+    const std::string toml =
+        firmware::read(std::filesystem::path(DUNLIN_SOURCE_DIR) / "tests/firmware/node-fleet.toml");
+    auto plan = plan_job("kind = \"fleet-navigation\"\n[method]\nname = \"" + std::string(method) + "\"\n" + toml,
+                         "node-fleet.toml", static_cast<std::uint32_t>(2 + fleet.boards.size()));
+    INFO((plan ? "" : plan.error().text));
+    REQUIRE(plan);
+    return *plan;
+}
+
+/// What all reach of their optimum, after their own adaptation: each in one try, so that one may be unlucky.
+void check_learned(const RealFleet& fleet) {
+    double sum = 0;
+    for (const double ratio : fleet.results()) {
+        CHECK(ratio >= 0.6);
+        sum += ratio;
+    }
+    CHECK(sum >= 0.8 * static_cast<double>(fleet.results().size()));
+}
+
+}  // namespace
+
+TEST_CASE("boards learn with hosts through a gateway, with a server, while the line loses bytes and one is reset") {
+    BoardFleet boards;
+    JobPlan plan = navigation("persafl-me", boards);
+    plan.budget = {};
+    // A board is reset when it has delivered something; the job lasts until both have delivered enough.
+    bool reset = false, stopped = false;
+    Coordinator& coordinator = boards.fleet.server().coordinator();
+    boards.fleet.each_turn([&] {
+        const Job* job = coordinator.state().job(1);
+        if (job == nullptr || stopped) return;
+        const auto delivered = [&](std::size_t member) { return job->members()[member].updates; };
+        if (!reset && delivered(2) >= 1) {
+            reset = true;
+            boards.boards[0]->reset();
+        }
+        if (delivered(2) < 4 || delivered(3) < 4) return;
+        stopped = true;
+        REQUIRE(coordinator.stop(1, false));
+    });
+    const std::uint64_t number = boards.fleet.run_planned(plan);
+    INFO(boards.log);
+    CHECK(number == 1);
+    CHECK(reset);
+    CHECK(coordinator.state().job(number)->ended() == JobEndReason::stopped);
+    check_learned(boards.fleet);
+    for (const auto& relay : boards.relays) CHECK(relay->harmed() > relay->bytes() / 200);
+}
+
+TEST_CASE(
+    "boards learn with hosts without a server, and a reset in between loses no mass [invariants 1, 3, 4, 9]") {
+    BoardFleet boards;
+    JobPlan plan = navigation("pars-push", boards);
+    plan.terms.wake_ticks = 4;  // hosts wake up no more often than boards can, or they would learn for themselves
+    bool reset = false;
+    int turns = 0;
+    boards.fleet.each_turn([&] {
+        if (reset || !std::filesystem::exists(boards.states[0]) || ++turns < 200) return;
+        reset = true;
+        boards.boards[0]->reset();
+    });
+    const std::uint64_t number = boards.fleet.run_planned(plan);
+    INFO(boards.log);
+    CHECK(boards.fleet.server().coordinator().state().job(number)->ended() == JobEndReason::finished);
+    CHECK(reset);
+    CHECK(boards.restored >= 1);
+    REQUIRE(boards.fleet.ledger().size() == 1);
+    CHECK(boards.fleet.ledger().back().lost.nothing());
+    check_learned(boards.fleet);
+}
