@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/coordinator/file_system.hpp"
 #include "fleet/coordinator/record.hpp"
+#include "fleet/file_system.hpp"
 
 #include <cstdint>
 #include <functional>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/coordinator/file_system.hpp"
+#include "fleet/file_system.hpp"
 
 #include <cstddef>
 #include <memory>

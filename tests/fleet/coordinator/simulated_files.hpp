@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/random.hpp"
-#include "fleet/coordinator/file_system.hpp"
+#include "fleet/file_system.hpp"
 
 #include <cerrno>
 #include <functional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fleet/coordinator/file_system.hpp"
+#include "fleet/file_system.hpp"
 
 #include <cerrno>
 
