@@ -159,8 +159,9 @@ Outcome<void> Demo::learn(Mode& mode) {
     const auto number = server_->coordinator().create_job(*plan, wanted);
     if (!number) return problem(number.error(), "the demo's job");
     const auto over = [&](const Job& job) {
-        return job.ended() && std::all_of(job.members().begin(), job.members().end(),
-                                          [](const JobMember& member) { return member.reported || !member.in(); });
+        return job.ended() && std::ranges::all_of(job.members(), [](const JobMember& member) {
+                   return member.reported || !member.in() || member.state == MemberState::invited;
+               });
     };
     const Job* job = nullptr;
     Clock::time_point ended = begin;

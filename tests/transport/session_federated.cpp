@@ -51,12 +51,15 @@ public:
     }
 
     void end() { ended_ = true; }
+    /// The job is over when the node accepts it.
+    void end_at_answer() { ends_at_answer_ = true; }
     NodeSession& session() { return *session_; }
     ConstVector<float> model() const { return server_->model(); }
     std::uint64_t version() const { return server_->version(); }
 
     int duplicates = 0, other_refusals = 0, reports = 0, final_reports = 0, finished = 0;
     std::uint32_t incarnations = 0;
+    std::vector<float> measured;  ///< what the last report is about
 
 private:
     static constexpr std::size_t block_bytes = 1 << 14;
@@ -98,6 +101,7 @@ private:
                 return random_.uniform() > 0.3f;  // the rest in the next step
             }
             case Duty::report:
+                measured.assign(session_->parameters().begin(), session_->parameters().end());
                 session_->reported({&metric, 1});
                 return true;
             case Duty::finish:
@@ -131,6 +135,7 @@ private:
             if (!ended_ && has == 0) answers.push_back(say(JobOffer{terms_}));
             return answers;
         }
+        if (ends_at_answer_ && std::holds_alternative<JobAnswer>(message.body)) ended_ = true;
         if (ended_ && !told_) {
             told_ = true;
             return {say(JobEnd{})};
@@ -163,7 +168,7 @@ private:
     std::unique_ptr<NodeSession> session_;
     std::vector<std::byte> stored_;
     std::int64_t now_ = 0;
-    bool connected_ = false, ended_ = false, told_ = false;
+    bool connected_ = false, ended_ = false, told_ = false, ends_at_answer_ = false;
 };
 
 }  // namespace
@@ -210,6 +215,20 @@ TEST_CASE("a job ends with the last model, a final report and nothing left") {
         pair.end();
         for (int step = 0; step < 100; ++step) pair.step({});
         CHECK(pair.final_reports == 1);
+        CHECK(pair.finished == 1);
+        CHECK(pair.session().job() == 0);
+    }
+}
+
+TEST_CASE("a node that had no time to begin reports on the last model all the same") {
+    for (std::uint32_t seed = 0; seed < 20; ++seed) {
+        Pair pair(Stream(25, seed, Purpose::user), 1, Encoding::float32);
+        pair.end_at_answer();
+        pair.step({});
+        for (int step = 0; step < 30; ++step) pair.step({.lost = 0.2f});
+        for (int step = 0; step < 60; ++step) pair.step({});
+        CHECK(pair.session().updates() == 0);
+        CHECK(pair.measured == std::vector<float>{4, -2, 1});
         CHECK(pair.finished == 1);
         CHECK(pair.session().job() == 0);
     }

@@ -85,10 +85,10 @@ void NodeSession::welcomed(const Welcome& welcome) {
 void NodeSession::retry() {
     retry_at_ms_ = now_ms_ + settings_.retry_ms;
     due_.request = phase_ == Phase::starting || phase_ == Phase::waiting;
-    if (phase_ == Phase::ending && client_ && !due_.report) {
+    if (phase_ == Phase::ending && !push_sum_ && !due_.report) {
         // The last model, or after a while the one that is there.
-        report_wanted_ = report_wanted_ || final_asked_;
-        due_.request = !final_asked_;
+        report_wanted_ = report_wanted_ || (final_asked_ && client_);
+        due_.request = !report_wanted_;
         final_asked_ = true;
     }
     due_.update = phase_ == Phase::delivering;
@@ -169,13 +169,15 @@ void NodeSession::hold() {
 }
 
 Result<void> NodeSession::take_model(const Model& model) {
-    const bool last = phase_ == Phase::ending && client_;
+    const bool last = phase_ == Phase::ending && !push_sum_;
     if (phase_ != Phase::starting && phase_ != Phase::waiting && !last) return {};  // came twice
     if (model.values.count != saved_->terms.dimension) {
         return fail(Code::shape_mismatch, model.values.count, saved_->terms.dimension);
     }
     if (auto decoded = decode(model.values, estimate_); !decoded) return decoded;
-    if (serverless(saved_->terms)) {
+    if (last && !client_) {
+        // It had no time to begin: the model that others made is measured.
+    } else if (serverless(saved_->terms)) {
         if (auto made = make_push_sum(estimate_); !made) {
             fall_out(made.error());
             return made;
@@ -193,10 +195,11 @@ Result<void> NodeSession::take_model(const Model& model) {
         }
         if (auto taken = client_->download(estimate_, model.version); !taken) return taken;
     }
-    saved_->started = 1;
     due_.request = false;
     report_wanted_ = last || report_due();
-    if (!last) phase_ = Phase::learning;
+    if (last) return {};
+    saved_->started = 1;
+    phase_ = Phase::learning;
     return {};
 }
 
@@ -266,10 +269,11 @@ void NodeSession::set_reachable(std::uint32_t member, bool reachable) {
 }
 
 void NodeSession::end(JobEndReason reason) {
-    if (phase_ == Phase::ending || phase_ == Phase::over) return;
+    const bool removed = reason == JobEndReason::removed;
+    if (phase_ == Phase::over || (phase_ == Phase::ending && !removed)) return;
     end_reason_ = reason;
     due_ = {};
-    const bool measures = (client_ || push_sum_) && phase_ != Phase::preparing && reason != JobEndReason::removed;
+    const bool measures = phase_ != Phase::preparing && !removed;
     phase_ = measures ? Phase::ending : Phase::over;
     report_wanted_ = measures && push_sum_;
     retry();
