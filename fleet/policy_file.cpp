@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/policy_file.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace dunlin {
+namespace {
+
+/// A field is one line. TOML knows no record separator.
+constexpr char line_break = '\x1e';
+
+}  // namespace
 
 std::string PolicyFile::bytes() const {
     ArrayFile file{"policy", {}, {}};
@@ -14,6 +21,10 @@ std::string PolicyFile::bytes() const {
                    {"one_hot", std::to_string(shape.one_hot)},
                    {"bias", std::to_string(shape.bias)},
                    {"gaussian", std::to_string(gaussian)}};
+    if (!config.empty()) {
+        std::string& text = file.fields["config"] = config;
+        std::ranges::replace(text, '\n', line_break);
+    }
     file.arrays = {{"parameters", parameters}, {"widths", widths}};
     return file.bytes();
 }
@@ -45,8 +56,13 @@ Result<PolicyFile> PolicyFile::read(const std::filesystem::path& path) {
     for (std::size_t k = 0; k < expected; ++k) {
         if (!std::isfinite((*parameters)[k])) return fail(Code::not_finite, static_cast<std::int64_t>(k));
     }
-    const auto name = file->fields.find("experiment");
-    return PolicyFile{name == file->fields.end() ? "" : name->second, *shape, *gaussian != 0, *parameters};
+    const auto field = [&](const char* name) {
+        const auto found = file->fields.find(name);
+        return found == file->fields.end() ? std::string() : found->second;
+    };
+    std::string config = field("config");
+    std::ranges::replace(config, line_break, '\n');
+    return PolicyFile{field("experiment"), *shape, *gaussian != 0, *parameters, std::move(config)};
 }
 
 std::string checkpoint_bytes(const MetaTrainerState& state) {

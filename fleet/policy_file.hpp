@@ -17,6 +17,7 @@ struct PolicyFile {
     MlpShape shape;
     bool gaussian = false;  ///< the last shape.outputs() parameters are log standard deviations
     std::vector<float> parameters;
+    std::string config = {};  ///< of a policy that travels alone: the settings of its experiment, as TOML
 
     std::string bytes() const;
     /// Errors: ArrayFile's; too_many_layers, bad_width (the shape), shape_mismatch (parameters), not_finite.

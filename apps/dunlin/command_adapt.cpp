@@ -164,7 +164,7 @@ Outcome<int> adapt(const AdaptOptions& options) {
     if (!adaptation) return tl::unexpected(adaptation.error());
 
     if (!options.no_plot) {
-        const std::filesystem::path path = std::filesystem::path(options.directory) / "adapt.svg";
+        const std::filesystem::path path = folder_of_run(options.directory) / "adapt.svg";
         if (Result<void> written = report::write_file(path, plot(*adaptation)); !written)
             return problem(describe(written.error(), path.string()).text + ", or use --no-plot");
         fmt::print(stderr, "plot: {}\n", path.string());
@@ -184,7 +184,10 @@ void add_adapt(CLI::App& program, Command& run) {
     auto options = std::make_shared<AdaptOptions>();
     CLI::App* command = program.add_subcommand(
         "adapt", "Take a run's meta-policy to tasks and show the return after each inner step");
-    command->add_option("run", options->directory, "directory that `dunlin train` wrote")->required();
+    command
+        ->add_option("run", options->directory,
+                     "directory that `dunlin train` wrote, or policy.dunlin of `dunlin fleet pull`")
+        ->required();
     command
         ->add_option("--task", options->tasks,
                      "\"goal=ROW,COLUMN\", or \"goal=X,Y\" in the point world; with ';' also wind=P, slip=P, "

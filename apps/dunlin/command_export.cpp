@@ -108,7 +108,7 @@ Outcome<int> export_trajectories(const ExportOptions& options) {
     }
     const bool grid = (*training)->settings().world == World::grid;
     std::filesystem::path out = options.out;
-    if (out.empty()) out = std::filesystem::path(options.directory) / "trajectories";
+    if (out.empty()) out = folder_of_run(options.directory) / "trajectories";
     Result<Files> files = trajectories_npy(records, grid);
     if (!files) return problem(files.error(), options.directory);
     files->emplace_back("trajectories.csv", trajectories_csv(records, grid));
@@ -144,7 +144,7 @@ Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions&
 }
 
 Outcome<Files> policy_files(const ExportOptions& options) {
-    const std::filesystem::path path = std::filesystem::path(options.directory) / "policy.dunlin";
+    const std::filesystem::path path = policy_of_run(options.directory);
     const Result<PolicyFile> policy = PolicyFile::read(path);
     if (!policy) return problem(policy.error(), path.string());
     if (options.format == "c")
@@ -162,7 +162,8 @@ Outcome<Files> policy_files(const ExportOptions& options) {
 Outcome<int> export_policy(const ExportOptions& options) {
     const Outcome<Files> files = policy_files(options);
     if (!files) return tl::unexpected(files.error());
-    const std::filesystem::path out = options.out.empty() ? options.directory : options.out;
+    const std::filesystem::path out =
+        options.out.empty() ? folder_of_run(options.directory) : std::filesystem::path(options.out);
     if (Result<void> made = report::prepare_directory(out); !made) return problem(made.error(), out.string());
     for (const auto& [name, bytes] : *files) {
         if (Result<void> written = report::write_file(out / name, bytes); !written)
@@ -183,7 +184,10 @@ Outcome<int> export_run(const ExportOptions& options) {
 void add_export(CLI::App& program, Command& run) {
     auto options = std::make_shared<ExportOptions>();
     CLI::App* command = program.add_subcommand("export", "Write a run's results as files for other programs");
-    command->add_option("run", options->directory, "directory that `dunlin train` wrote")->required();
+    command
+        ->add_option("run", options->directory,
+                     "directory that `dunlin train` wrote, or policy.dunlin of `dunlin fleet pull`")
+        ->required();
     command->add_flag("--trajectories", options->trajectories,
                       "trajectories of the adapted policies on every task, as CSV and NumPy files");
     command

@@ -7,6 +7,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/jobs/experiments.hpp"
 #include "fleet/policy_file.hpp"
 
 #include <charconv>
@@ -345,19 +346,71 @@ Outcome<NavigationSettings> read_run_settings(const std::filesystem::path& direc
     return settings;
 }
 
-Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& directory, int threads,
-                                                      const std::string& kernels) {
-    Outcome<NavigationSettings> settings = read_run_settings(directory);
+namespace {
+
+/// The tasks of a fleet's nodes and its inner loop, as one process sees them.
+NavigationSettings in_one_process(const FleetNavigationSettings& fleet) {
+    NavigationSettings s;
+    s.experiment = fleet.experiment;
+    s.kernels = fleet.kernels;
+    s.seed = fleet.seed;
+    s.map = fleet.map;
+    s.tasks = TaskSource::sampled;
+    s.training_tasks = fleet.nodes;
+    s.held_out_tasks = 0;
+    s.reward = fleet.reward;
+    s.permute_actions = fleet.permute_actions;
+    s.wind_limit = fleet.wind_limit;
+    s.hidden = fleet.hidden;
+    s.activation = fleet.activation;
+    s.output_gain = fleet.output_gain;
+    s.horizon = fleet.horizon;
+    s.discount = fleet.discount;
+    s.meta.inner = fleet.inner;
+    s.meta.task_batch = 1;
+    s.rollout = fleet.rollout;
+    s.adaptation_steps = fleet.inner.step_limit;
+    return s;
+}
+
+/// The settings that a policy carries along.
+Outcome<NavigationSettings> read_policy_settings(const PolicyFile& policy, const std::string& where) {
+    if (policy.config.empty())
+        return problem(where + ": says nothing of its experiment; name the run directory that it lies in");
+    const auto settings = read_deployed(policy.config, where);
     if (!settings) return tl::unexpected(settings.error());
-    if (!kernels.empty()) settings->kernels = kernels;
-    const std::filesystem::path path = directory / "policy.dunlin";
+    if (const auto* fleet = std::get_if<FleetNavigationSettings>(&*settings)) return in_one_process(*fleet);
+    return problem(where + ": not of a navigation experiment");
+}
+
+}  // namespace
+
+std::filesystem::path folder_of_run(const std::filesystem::path& run) {
+    std::error_code ignored;
+    if (!std::filesystem::is_regular_file(run, ignored)) return run;
+    return run.has_parent_path() ? run.parent_path() : ".";
+}
+
+std::filesystem::path policy_of_run(const std::filesystem::path& run) {
+    return folder_of_run(run) == run ? run / "policy.dunlin" : run;
+}
+
+Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& run, int threads,
+                                                      const std::string& kernels) {
+    const std::filesystem::path path = policy_of_run(run);
+    const bool alone = path == run;
+    Outcome<NavigationSettings> settings;
+    if (!alone) settings = read_run_settings(run);
+    if (!settings) return tl::unexpected(settings.error());
     const Result<PolicyFile> policy = PolicyFile::read(path);
     if (!policy) return problem(policy.error(), path.string());
+    if (alone) settings = read_policy_settings(*policy, path.string());
+    if (!settings) return tl::unexpected(settings.error());
+    if (!kernels.empty()) settings->kernels = kernels;
     auto training = NavigationTraining::make(*settings, threads);
     if (!training) return training;
-    if (policy->shape != (*training)->shape() || policy->gaussian != (*training)->continuous()) {
-        return problem(fmt::format("{}: a policy of another shape than config.toml beside it says", path.string()));
-    }
+    if (policy->shape != (*training)->shape() || policy->gaussian != (*training)->continuous())
+        return problem(fmt::format("{}: a policy of another shape than its settings say", path.string()));
     if (Result<void> loaded = (*training)->load(policy->parameters); !loaded)
         return problem(loaded.error(), path.string());
     return training;

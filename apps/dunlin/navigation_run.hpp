@@ -91,9 +91,14 @@ private:
     NavigationResult result_;
 };
 
-/// Reads a run directory's settings and policy into a training that is ready to adapt; with other kernels than the
-/// run's, if they are named.
-Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& directory, int threads,
+/// RUN/policy.dunlin; or RUN itself where it is a file.
+std::filesystem::path policy_of_run(const std::filesystem::path& run);
+/// Where to put what is made of a run: RUN, or the folder that the file lies in.
+std::filesystem::path folder_of_run(const std::filesystem::path& run);
+
+/// Reads a run directory's settings and policy, or a policy that `dunlin fleet pull` wrote, into a training that is
+/// ready to adapt; with other kernels than the run's, if they are named.
+Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& run, int threads,
                                                       const std::string& kernels = "");
 /// Reads config.toml of a run directory.
 Outcome<NavigationSettings> read_run_settings(const std::filesystem::path& directory);
