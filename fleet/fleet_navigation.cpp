@@ -217,6 +217,7 @@ FederatedSettings federated_settings(const FleetNavigationSettings& s) {
 }
 
 Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavigationSettings& s, int threads) {
+    if (s.nodes < 2) return problem("environment.nodes: a node alone agrees with nobody; simulate at least 2");
     auto nodes = NavigationNodes::make(s, threads);
     if (!nodes) return tl::unexpected(nodes.error());
     auto run = std::make_unique<Run>(s, *std::move(nodes), threads);
@@ -233,7 +234,7 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
              "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
     list.add("seed", s.seed, "all randomness comes from it");
 
-    list.add("environment.nodes", s.nodes, "nodes, each with a task of its own", Range{2, grid_task_limit});
+    list.add("environment.nodes", s.nodes, "nodes, each with a task of its own", Range{1, grid_task_limit});
     list.add("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file");
     list.add("environment.reward", s.reward, "sparse: 1 at the goal, which ends; dense: 1 - distance, no end",
              {{"sparse", Reward::sparse}, {"dense", Reward::dense}});
