@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/fleet_demo.hpp"
 
 #include <memory>
@@ -32,7 +32,19 @@ void add_demo(CLI::App& fleet, Command& run) {
 void add_fleet(CLI::App& program, Command& run) {
     CLI::App* fleet = program.add_subcommand("fleet", "Run a fleet of real nodes from this machine");
     fleet->require_subcommand(1);
+    fleet->footer(
+        "First: dunlin fleet init; then on each board: dunlin-node init; then: dunlin fleet admit NAME "
+        "PUBLIC_KEY,\n"
+        "dunlin fleet serve, and in another terminal: dunlin fleet run fleet-navigation; dunlin fleet watch.\n"
+        "Or see it all on this machine: dunlin fleet demo.\n"
+        "Exit codes: 0 done, 1 failed while running, 2 wrong input, 3 not in time (wait), 130 stopped by "
+        "Ctrl-C.\n");
     add_demo(*fleet, run);
+    add_fleet_roster(*fleet, run);
+    add_fleet_serve(*fleet, run);
+    add_fleet_jobs(*fleet, run);
+    add_fleet_views(*fleet, run);
+    add_fleet_keeping(*fleet, run);
 }
 
 }  // namespace dunlin::app

@@ -9,6 +9,6 @@ void catch_interrupts();
 bool interrupted();
 
 /// Exit codes that scripts can trust (`dunlin --help`).
-enum ExitCode : int { succeeded = 0, failed = 1, wrong_input = 2, stopped = 130 };
+enum ExitCode : int { succeeded = 0, failed = 1, wrong_input = 2, timed_out = 3, stopped = 130 };
 
 }  // namespace dunlin::app

@@ -4,6 +4,10 @@
 #include "fleet/coordinator/numbered_file.hpp"
 
 #include <system_error>
+#include <vector>
+
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace dunlin {
 namespace {
@@ -16,7 +20,7 @@ tl::unexpected<Error> unwritable(const std::error_code& error) {
 
 /// Belongs to the process that has the store open, or is told anew by the snapshot.
 bool stays_behind(const std::string& name) {
-    return name == "lock" || name.starts_with("control") || name.starts_with("log-") ||
+    return name.ends_with("lock") || name.starts_with("control") || name.starts_with("log-") ||
            name.starts_with("snapshot-") || name.starts_with("store.db") || name.ends_with(".new");
 }
 
@@ -45,6 +49,18 @@ fs::path free_path(const fs::path& path) {
     fs::path free = path;
     for (int k = 2; fs::exists(free); ++k) free = path.string() + "-" + std::to_string(k);
     return free;
+}
+
+/// What root restores belongs to whom the store belongs to: a service's user.
+Result<void> give_to_owner(const fs::path& draft, const fs::path& store) {
+    struct stat status {};
+    if (::geteuid() != 0 || ::stat(store.c_str(), &status) != 0) return {};
+    std::vector<fs::path> all{draft};
+    for (const auto& entry : fs::directory_iterator(draft)) all.push_back(entry.path());
+    for (const fs::path& path : all) {
+        if (::chown(path.c_str(), status.st_uid, status.st_gid) != 0) return fail(Code::file_unwritable, errno);
+    }
+    return {};
 }
 
 }  // namespace
@@ -81,17 +97,21 @@ Result<void> check_backup(const fs::path& from) {
     return FleetState(nobody).load(snapshot->state);
 }
 
-Result<fs::path> restore_backup(const fs::path& from, const fs::path& store) {
+Result<fs::path> restore_backup(const fs::path& from, const fs::path& to) {
     FileSystem& files = posix_file_system();
     if (auto whole = check_backup(from); !whole) return tl::unexpected(whole.error());
-    const fs::path draft = store.string() + ".restored";
     std::error_code error;
+    fs::path store = fs::weakly_canonical(to, error);
+    if (error) return unwritable(error);
+    if (!store.has_filename()) store = store.parent_path();  // "store/"
+    const fs::path draft = store.string() + ".restored";
     fs::remove_all(draft, error);
     fs::create_directories(draft, error);
     if (error) return unwritable(error);
     fs::permissions(draft, fs::perms::owner_all, error);
-    auto done = copy_files(from, draft, [](const std::string& name) { return name == "lock"; });
+    auto done = copy_files(from, draft, [](const std::string& name) { return name.ends_with("lock"); });
     if (!done) return tl::unexpected(done.error());
+    if (done = give_to_owner(draft, store); !done) return tl::unexpected(done.error());
     const fs::path before = free_path(store.string() + ".before-restore");
     if (fs::exists(store)) {
         const auto lock = files.lock(store / "lock");

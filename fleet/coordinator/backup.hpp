@@ -16,6 +16,6 @@ Result<void> check_backup(const std::filesystem::path& from);
 
 /// Puts a backup in the place of a store that nobody has open, which is kept beside it; answers where. Errors:
 /// check_backup's, store_in_use, file_unwritable.
-Result<std::filesystem::path> restore_backup(const std::filesystem::path& from, const std::filesystem::path& store);
+Result<std::filesystem::path> restore_backup(const std::filesystem::path& from, const std::filesystem::path& to);
 
 }  // namespace dunlin

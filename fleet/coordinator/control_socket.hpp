@@ -15,7 +15,7 @@ std::filesystem::path control_path(const std::filesystem::path& store);
 /// The serving end.
 class ControlSocket {
 public:
-    /// Errors: link_failed (first: errno), also for a path that is too long for a socket.
+    /// Errors: link_failed (first: errno).
     static Result<ControlSocket> open(const std::filesystem::path& store);
 
     /// Answers what has arrived; never waits.
@@ -32,6 +32,9 @@ private:
     explicit ControlSocket(std::unique_ptr<Implementation> implementation);
     std::unique_ptr<Implementation> implementation_;
 };
+
+/// Does a process serve this store now?
+bool is_served(const std::filesystem::path& store);
 
 /// Asks the process that serves this store. Errors: not_connected (nobody answers in time), link_failed.
 Result<Letter> ask_server(const std::filesystem::path& store, const Letter& request, int timeout_ms = 30'000);

@@ -177,6 +177,8 @@ struct Desk::Commands {
                 {"server_key", desk.place_.server_key},
                 {"store", coordinator.store().directory().string()},
                 {"started_unix_ms", desk.place_.started_unix_ms},
+                {"restored", desk.place_.restored},
+                {"restore_problem", desk.place_.restore_problem},
                 {"nodes", state().roster().nodes().size()},
                 {"here", here},
                 {"records", coordinator.store().newest()},

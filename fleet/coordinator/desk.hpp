@@ -27,6 +27,8 @@ public:
         std::string endpoint;    ///< where nodes reach this coordinator; "" while nobody serves
         std::string server_key;  ///< hexadecimal
         std::int64_t started_unix_ms = 0;
+        std::string restored = {};  ///< where a restore just now put what was there before; "": there was none
+        std::string restore_problem = {};  ///< or what went wrong with it
     };
 
     Desk(Coordinator& coordinator, Index& index, Place place)

@@ -176,7 +176,9 @@ JobChange Job::apply_member(const Record& record) {
         }
     }
     const bool alone = std::ranges::none_of(members_, [](const JobMember& m) { return m.in(); });
-    if (alone && !push_sum()) end(request_.push ? JobEndReason::finished : JobEndReason::failed);
+    // Those that were handed a policy, measured it and went are what a push is for.
+    const bool served = request_.push && std::ranges::any_of(members_, &JobMember::reported);
+    if (alone && !push_sum()) end(served ? JobEndReason::finished : JobEndReason::failed);
     return settle();
 }
 

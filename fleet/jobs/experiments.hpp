@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace dunlin {
 
@@ -20,6 +21,9 @@ using DeployedSettings = std::variant<FleetNavigationSettings, ClassificationSet
 
 /// Reads a document over the defaults of its kind. Errors: another kind; the settings'. `where` names it in errors.
 Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view where);
+
+/// Settings as "KEY=VALUE", one after the other. Errors: no such key, or not such a value.
+Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std::string>& assignments);
 
 /// The document that says all settings.
 std::string write_deployed(DeployedSettings& settings);

@@ -48,8 +48,9 @@ std::string Folder::file(const std::string& name, const std::string& text) const
     return (path_ / name).string();
 }
 
-Running::Running(const Folder& folder, const std::vector<std::string>& arguments) {
-    std::vector<std::string> words{DUNLIN_PROGRAM};
+Running::Running(const Folder& folder, const std::vector<std::string>& arguments, const std::string& program) {
+    const std::string path = std::filesystem::path(DUNLIN_PROGRAM).replace_filename(program).string();
+    std::vector<std::string> words{path};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -66,14 +67,14 @@ Running::Running(const Folder& folder, const std::vector<std::string>& arguments
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
     posix_spawnattr_setpgroup(&attributes, 0);
-    const int failed = ::posix_spawn(&pid_, DUNLIN_PROGRAM, &actions, &attributes, argv.data(), environ);
+    const int failed = ::posix_spawn(&pid_, path.c_str(), &actions, &attributes, argv.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     ::close(out.write_end);
     ::close(err.write_end);
     out_ = out.read_end;
     err_ = err.read_end;
-    if (failed != 0) throw std::runtime_error("the program does not start: " DUNLIN_PROGRAM);
+    if (failed != 0) throw std::runtime_error("the program does not start: " + path);
 }
 
 Running::~Running() {

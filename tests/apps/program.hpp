@@ -38,8 +38,8 @@ struct Ended {
 /// A running program, in a process group of its own.
 class Running {
 public:
-    /// Starts `dunlin` with these arguments in `folder`.
-    Running(const Folder& folder, const std::vector<std::string>& arguments);
+    /// Starts `dunlin`, or the program of this name beside it, with these arguments in `folder`.
+    Running(const Folder& folder, const std::vector<std::string>& arguments, const std::string& program = "dunlin");
     ~Running();
     Running(const Running&) = delete;
     Running& operator=(const Running&) = delete;

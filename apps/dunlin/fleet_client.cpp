@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/fleet_client.hpp"
+
+#include "apps/dunlin/run_directory.hpp"
+#include "fleet/coordinator/control_socket.hpp"
+#include "fleet/settings.hpp"
+#include "transport/zeromq/keys.hpp"
+
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+#include <optional>
+#include <thread>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace dunlin::app {
+namespace {
+
+/// Nobody is connected to a command.
+struct Nobody final : Outbox {
+    Result<void> send(const PublicKey&, const Message&) override { return fail(Code::not_connected); }
+};
+
+/// While this lives, root is the store's owner, so that a service's user can read and write what was written.
+class AsOwner {
+public:
+    explicit AsOwner(const std::string& store) {
+        struct stat status {};
+        if (geteuid() != 0 || stat(store.c_str(), &status) != 0 || status.st_uid == 0) return;
+        changed_ = setegid(status.st_gid) == 0 && seteuid(status.st_uid) == 0;
+    }
+    ~AsOwner() {
+        if (changed_) changed_ = seteuid(0) != 0 || setegid(0) != 0;
+    }
+    AsOwner(const AsOwner&) = delete;
+
+private:
+    bool changed_ = false;
+};
+
+/// While nobody serves. Nothing where another process has the store open just now.
+Outcome<std::optional<Letter>> ask_here(const std::string& store, const Letter& request) {
+    const AsOwner owner(store);
+    const auto in_use = [](const Error& error) { return error.code == Code::store_in_use; };
+    const std::filesystem::path directory = store;
+    if (const auto lock = posix_file_system().lock(directory / "lock"); !lock) {
+        if (in_use(lock.error())) return std::nullopt;
+        return problem(lock.error(), store + "/lock");
+    }
+    auto index = Index::open(directory / "store.db");
+    if (!index) return problem(index.error(), store + "/store.db");
+    Nobody nobody;
+    StoreSettings settings;
+    settings.unix_ms = unix_now_ms;
+    auto coordinator = Coordinator::open(posix_file_system(), directory, settings, {}, nobody, **index);
+    if (!coordinator && in_use(coordinator.error())) return std::nullopt;
+    if (!coordinator) return problem(coordinator.error(), store);
+    Desk::Place place;
+    if (const auto keys = KeyPair::load(store + "/key")) place.server_key = to_hex(keys->public_key());
+    return Desk(**coordinator, **index, place).answer(request, steady_now_ms());
+}
+
+}  // namespace
+
+std::string default_store() {
+    if (const char* chosen = std::getenv("DUNLIN_FLEET"); chosen != nullptr && *chosen != '\0') return chosen;
+    if (geteuid() == 0) return "/var/lib/dunlin-fleet";
+    if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state != '\0')
+        return std::string(state) + "/dunlin-fleet";
+    const char* home = std::getenv("HOME");
+    return std::string(home != nullptr ? home : ".") + "/.local/state/dunlin-fleet";
+}
+
+void add_fleet_options(CLI::App& command, FleetOptions& options) {
+    options.store = default_store();
+    command.add_option("--store", options.store, "the fleet's directory; $DUNLIN_FLEET")->capture_default_str();
+    command.add_flag("--json", options.json, "one JSON object on stdout");
+}
+
+Outcome<void> find_fleet(const std::string& store) {
+    std::error_code error;
+    if (std::filesystem::exists(store + "/fleet.toml", error)) return {};
+    if (error) return problem(fmt::format("{}: {}; are you its owner?", store, error.message()));
+    return problem(fmt::format("{}: no fleet here; first: dunlin fleet init --store {}", store, store));
+}
+
+Outcome<Reply> ask_fleet(const std::string& store, const Json& request, const std::vector<float>& numbers,
+                         int patience_ms) {
+    if (auto found = find_fleet(store); !found) return tl::unexpected(found.error());
+    const Letter letter{request.dump(-1, ' ', false, Json::error_handler_t::replace), numbers};
+    std::optional<Letter> answer;
+    const std::int64_t begin = steady_now_ms();
+    while (!answer) {
+        if (is_served(store)) {
+            auto asked = ask_server(store, letter, patience_ms);
+            if (!asked)
+                return problem(store + ": the coordinator does not answer; is it stopped, or its disk stuck?");
+            answer = *std::move(asked);
+            break;
+        }
+        auto here = ask_here(store, letter);
+        if (!here) return tl::unexpected(here.error());
+        answer = *std::move(here);
+        if (answer) break;
+        if (steady_now_ms() - begin > patience_ms) return problem({Code::store_in_use}, store);
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    Json reply = Json::parse(answer->json, nullptr, false);
+    if (!reply.is_object()) return problem(store + ": the coordinator's answer is none; is it another version?");
+    if (!reply.value("ok", false)) return problem(reply["error"].value("text", "refused"));
+    return Reply{std::move(reply), std::move(answer->numbers)};
+}
+
+namespace {
+
+Settings config_settings(FleetConfig& config) {
+    Settings settings;
+    settings.add("listen", config.listen, "where nodes reach the coordinator");
+    settings.add("metrics", config.metrics, "where Prometheus finds /metrics; \"\": nowhere");
+    return settings;
+}
+
+}  // namespace
+
+Outcome<FleetConfig> read_config(const std::string& store) {
+    const std::string path = store + "/fleet.toml";
+    const Outcome<std::string> text = read_text(path);
+    if (!text) return tl::unexpected(text.error());
+    FleetConfig config;
+    if (auto read = config_settings(config).read(*text, path); !read) return tl::unexpected(read.error());
+    return config;
+}
+
+Outcome<void> write_config(const std::string& store, FleetConfig config) {
+    const std::string text = config_settings(config).write();
+    const auto bytes = std::as_bytes(std::span(text));
+    if (auto written = replace_file(posix_file_system(), store + "/fleet.toml", bytes); !written)
+        return problem(written.error(), store + "/fleet.toml");
+    return {};
+}
+
+std::string time_text(std::int64_t unix_ms) {
+    return fmt::format("{:%F %T}", fmt::gmtime(static_cast<std::time_t>(unix_ms / 1000)));
+}
+
+std::int64_t unix_now_ms() {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+std::int64_t steady_now_ms() {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+void hint(const FleetOptions& options, std::string text) {
+    if (options.json) return;
+    if (options.store != default_store()) {
+        const std::string command = "dunlin fleet",
+                          chosen = fmt::format("DUNLIN_FLEET={} {}", options.store, command);
+        for (std::size_t at = 0; (at = text.find(command, at)) != std::string::npos; at += chosen.size())
+            text.replace(at, command.size(), chosen);
+    }
+    fmt::print(stderr, "{}\n", text);
+}
+
+}  // namespace dunlin::app

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/fleet_client.hpp"
+
+namespace dunlin::app {
+
+// `dunlin fleet ...`, by what they are about.
+void add_fleet_serve(CLI::App& fleet, Command& run);
+void add_fleet_roster(CLI::App& fleet, Command& run);   ///< init, admit, revoke, rotate, nodes
+void add_fleet_jobs(CLI::App& fleet, Command& run);     ///< run, push, jobs, pause, resume, stop, pull
+void add_fleet_views(CLI::App& fleet, Command& run);    ///< status, wait, watch, logs, ledger
+void add_fleet_keeping(CLI::App& fleet, Command& run);  ///< backup, restore, doctor
+
+}  // namespace dunlin::app

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/experiments.hpp"
+#include "apps/dunlin/fleet_commands.hpp"
+#include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/run_directory.hpp"
+#include "apps/report/run_files.hpp"
+#include "apps/report/table.hpp"
+#include "fleet/coordinator/control_socket.hpp"
+#include "fleet/jobs/experiments.hpp"
+#include "fleet/navigation_nodes.hpp"
+#include "fleet/policy_file.hpp"
+
+#include <memory>
+#include <optional>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace dunlin::app {
+namespace {
+
+struct RunOptions {
+    FleetOptions fleet;
+    std::string experiment, policy, token;
+    std::vector<std::string> assignments, nodes;
+    std::optional<std::uint64_t> seed;
+};
+
+/// A ready-made experiment, or a file.
+Outcome<std::string> experiment_text(const std::string& name) {
+    if (const Experiment* known = find_experiment(name)) return std::string(known->toml);
+    std::error_code ignored;
+    if (std::filesystem::exists(name, ignored)) return read_text(name);
+    return problem(name + ": no ready-made experiment (`dunlin list` shows them), and no file");
+}
+
+/// Starts what `toml` says as a job; `numbers` are those of a policy that is pushed.
+Outcome<int> start(const RunOptions& options, std::string_view toml, Json request,
+                   const std::vector<float>& numbers) {
+    auto settings = read_deployed(toml, options.experiment);
+    if (!settings) return tl::unexpected(settings.error());
+    std::vector<std::string> assignments = options.assignments;
+    if (options.seed) assignments.push_back(fmt::format("seed={}", *options.seed));
+    if (auto changed = change_deployed(*settings, assignments); !changed) return tl::unexpected(changed.error());
+    request["command"] = "run";
+    request["experiment"] = write_deployed(*settings);
+    request["where"] = options.experiment;
+    request["nodes"] = options.nodes;
+    request["token"] = options.token;
+    const auto reply = ask_fleet(options.fleet.store, request, numbers);
+    if (!reply) return tl::unexpected(reply.error());
+    const auto job = reply->json["job"].get<std::uint64_t>();
+    if (options.fleet.json)
+        fmt::print("{}\n", reply->json.dump());
+    else
+        fmt::print("{}\n", job);
+    const bool made = reply->json.value("made", true);
+    hint(options.fleet,
+         fmt::format(
+             "job {} {}\nnext: {}", job, made ? "is stored" : "has this token: it was started before",
+             is_served(options.fleet.store)
+                 ? fmt::format("dunlin fleet watch {}, or dunlin fleet wait --for=finished --job {}", job, job)
+                 : "dunlin fleet serve, for nobody serves this fleet now"));
+    return succeeded;
+}
+
+Outcome<int> start_experiment(const RunOptions& options) {
+    const auto toml = experiment_text(options.experiment);
+    if (!toml) return tl::unexpected(toml.error());
+    return start(options, *toml, Json::object(), {});
+}
+
+Outcome<int> push(RunOptions options) {
+    const auto policy = PolicyFile::read(options.policy);
+    if (!policy) return problem(policy.error(), options.policy);
+    std::string toml = policy->config;
+    if (!options.experiment.empty() || toml.empty()) {
+        // A policy that was trained elsewhere fits the fleet's navigation, with layers of its own.
+        if (options.experiment.empty()) options.experiment = "fleet-navigation-server";
+        const auto text = experiment_text(options.experiment);
+        if (!text) return tl::unexpected(text.error());
+        toml = *text;
+        const auto widths =
+            std::span(policy->shape.widths).first(static_cast<std::size_t>(policy->shape.layers - 1));
+        const std::string hidden = fmt::format("policy.hidden=[{}]", fmt::join(widths, ","));
+        options.assignments.insert(options.assignments.begin(), hidden);
+    } else {
+        options.experiment = options.policy;
+    }
+    return start(options, toml, {{"push", true}}, policy->parameters);
+}
+
+struct JobOptions {
+    FleetOptions fleet;
+    std::uint64_t job = 0;  ///< 0: the newest
+    bool now = false;
+    std::string out;
+};
+
+Outcome<int> jobs(const FleetOptions& options) {
+    const auto reply = ask_fleet(options.store, {{"command", "jobs"}});
+    if (!reply) return tl::unexpected(reply.error());
+    if (options.json) {
+        fmt::print("{}\n", reply->json.dump());
+        return succeeded;
+    }
+    report::Table table{
+        {"job", "experiment", "state", "how", "members", "here", "updates", "version", "epoch", "s"}, {}, ""};
+    for (const Json& job : reply->json["jobs"]) {
+        const bool serverless = job["aggregation"] == "push-sum";
+        table.rows.push_back({job["job"].dump(), job["name"], job["state"],
+                              job["push"] ? "push" : job["aggregation"].get<std::string>(), job["members"].dump(),
+                              job["here"].dump(), serverless ? "" : job["updates"].dump(), job["version"].dump(),
+                              serverless ? job["epoch"].dump() : "",
+                              fmt::format("{:.0f}", job["elapsed_s"].get<double>())});
+    }
+    fmt::print("{}", report::text_table(table));
+    hint(options, table.rows.empty() ? "next: dunlin fleet run EXPERIMENT" : "next: dunlin fleet status --job JOB");
+    return succeeded;
+}
+
+Outcome<int> change(const JobOptions& options, const std::string& command) {
+    const auto reply =
+        ask_fleet(options.fleet.store, {{"command", command}, {"job", options.job}, {"now", options.now}});
+    if (!reply) return tl::unexpected(reply.error());
+    if (options.fleet.json) fmt::print("{}\n", reply->json.dump());
+    const std::string job = reply->json["job"].dump();
+    const std::string state = reply->json["state"];
+    hint(options.fleet, fmt::format("job {}: {}\nnext: {}", job, state,
+                                    state == "paused"   ? "dunlin fleet resume --job " + job
+                                    : state == "ending" ? "dunlin fleet wait --for=finished --job " + job
+                                    : command == "stop" ? "dunlin fleet pull " + job
+                                                        : "dunlin fleet watch"));
+    return succeeded;
+}
+
+/// The model as a file: a policy where the experiment is about one.
+Outcome<std::string> model_file(const Reply& reply) {
+    const std::string experiment = reply.json["experiment"];
+    auto settings = read_deployed(experiment, "the job's experiment");
+    if (!settings) return tl::unexpected(settings.error());
+    if (const auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) {
+        const auto nodes = NavigationNodes::make(*navigation, 1);
+        if (!nodes) return tl::unexpected(nodes.error());
+        return PolicyFile{navigation->experiment, (*nodes)->policy().network.shape, false, reply.numbers,
+                          experiment}
+            .bytes();
+    }
+    ArrayFile file{"model", {}, {}};
+    file.fields = {{"experiment", reply.json["name"].get<std::string>()},
+                   {"version", reply.json["version"].dump()}};
+    file.arrays = {{"parameters", reply.numbers}};
+    return file.bytes();
+}
+
+Outcome<int> pull(JobOptions options) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(options.out, ignored)) options.out += "/policy.dunlin";
+    const auto reply = ask_fleet(options.fleet.store, {{"command", "pull"}, {"job", options.job}});
+    if (!reply) return tl::unexpected(reply.error());
+    const Outcome<std::string> bytes = model_file(*reply);
+    if (!bytes) return tl::unexpected(bytes.error());
+    if (auto written = report::write_file(options.out, *bytes); !written)
+        return problem(written.error(), options.out);
+    if (options.fleet.json) {
+        fmt::print("{}\n", Json{{"job", reply->json["job"]},
+                                {"version", reply->json["version"]},
+                                {"parameters", reply->numbers.size()},
+                                {"file", options.out}}
+                               .dump());
+    } else {
+        fmt::print("{}\n", options.out);
+    }
+    hint(options.fleet, fmt::format("version {} of job {}\nnext: dunlin fleet push {}",
+                                    reply->json["version"].dump(), reply->json["job"].dump(), options.out));
+    return succeeded;
+}
+
+}  // namespace
+
+void add_fleet_jobs(CLI::App& fleet, Command& run) {
+    auto started = std::make_shared<RunOptions>();
+    CLI::App* command = fleet.add_subcommand("run", "Start an experiment on nodes, as a job");
+    add_fleet_options(*command, started->fleet);
+    command->add_option("experiment", started->experiment, "a ready-made one (`dunlin list`), or a TOML file")
+        ->required();
+    command->add_option("--nodes", started->nodes, "names or labels; default: all on the roster");
+    command->add_option("--set", started->assignments, "KEY=VALUE over the experiment; may be given many times")
+        ->allow_extra_args(false)
+        ->take_all();
+    command->add_option_function<std::uint64_t>(
+        "--seed", [started](std::uint64_t seed) { started->seed = seed; }, "all randomness comes from it");
+    command->add_option("--token", started->token, "a word for this job: given again, it is the same job");
+    command->footer(
+        "Prints the job's number.\nExample:\n  dunlin fleet run fleet-navigation --nodes arm --token monday\n");
+    command->callback([started, &run] { run = [started] { return start_experiment(*started); }; });
+
+    auto pushed = std::make_shared<RunOptions>();
+    command =
+        fleet.add_subcommand("push", "Hand a policy out: every node makes it its own and says how good it is");
+    add_fleet_options(*command, pushed->fleet);
+    command->add_option("policy", pushed->policy, "policy.dunlin")->required();
+    command->add_option("--experiment", pushed->experiment, "what it is for; default: what it was trained on");
+    command->add_option("--nodes", pushed->nodes, "names or labels; default: all on the roster");
+    command->add_option("--set", pushed->assignments, "KEY=VALUE over the experiment")
+        ->allow_extra_args(false)
+        ->take_all();
+    command->add_option("--token", pushed->token, "a word for this job: given again, it is the same job");
+    command->footer("Example:\n  dunlin fleet push policy.dunlin --nodes kitchen\n");
+    command->callback([pushed, &run] { run = [pushed] { return push(*pushed); }; });
+
+    auto listed = std::make_shared<FleetOptions>();
+    command = fleet.add_subcommand("jobs", "List all jobs");
+    add_fleet_options(*command, *listed);
+    command->footer("Example:\n  dunlin fleet jobs\n");
+    command->callback([listed, &run] { run = [listed] { return jobs(*listed); }; });
+
+    const std::pair<const char*, const char*> changes[] = {
+        {"pause", "Let a job's nodes hold still"},
+        {"resume", "Let them go on"},
+        {"stop", "End a job; without a server, its nodes say first what they hold, which makes the model"}};
+    for (const auto& [name, help] : changes) {
+        auto options = std::make_shared<JobOptions>();
+        command = fleet.add_subcommand(name, help);
+        add_fleet_options(*command, options->fleet);
+        command->add_option("job,--job", options->job, "its number; default: the newest");
+        if (name == std::string_view("stop"))
+            command->add_flag("--now", options->now,
+                              "do not wait for nodes that are away; without a server, no model");
+        command->footer(fmt::format("Example:\n  dunlin fleet {} 3\n", name));
+        command->callback([options, name = std::string(name), &run] {
+            run = [options, name] { return change(*options, name); };
+        });
+    }
+
+    auto pulled = std::make_shared<JobOptions>();
+    pulled->out = "policy.dunlin";
+    command = fleet.add_subcommand("pull", "Write a job's model to a file");
+    add_fleet_options(*command, pulled->fleet);
+    command->add_option("job,--job", pulled->job, "its number; default: the newest");
+    command->add_option("--out", pulled->out, "the file")->capture_default_str();
+    command->footer("Example:\n  dunlin fleet pull 3 --out policy.dunlin\n");
+    command->callback([pulled, &run] { run = [pulled] { return pull(*pulled); }; });
+}
+
+}  // namespace dunlin::app

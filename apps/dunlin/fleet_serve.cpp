@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/fleet_commands.hpp"
+#include "apps/dunlin/fleet_log.hpp"
+#include "apps/dunlin/interrupt.hpp"
+#include "fleet/coordinator/backup.hpp"
+#include "fleet/coordinator/control_socket.hpp"
+#include "fleet/coordinator/metrics.hpp"
+
+#include <map>
+#include <memory>
+#include <thread>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+
+namespace dunlin::app {
+namespace {
+
+using Level = FleetLog::Level;
+
+struct ServeOptions {
+    FleetOptions fleet;
+    std::string listen, metrics;
+    std::string log_format = "text";
+    bool insecure = false, metrics_everywhere = false;
+};
+
+/// Keeps the index, and says what happens.
+class TalkingIndex final : public Journal {
+public:
+    TalkingIndex(Index& index, FleetLog& log) : index_(index), log_(log) {}
+    void loaded(const FleetState& state, std::uint64_t newest) override { index_.loaded(state, newest); }
+    void applied(const FleetState& state, const Record& record, const JobChange* change) override {
+        index_.applied(state, record, change);
+        if (!talks) return;
+        const Event event = describe_record(state, record, change);
+        if (!event.kind.empty()) log_.say(Level::info, event);
+    }
+    Result<void> keep() override { return index_.keep(); }
+
+    bool talks = false;
+
+private:
+    Index& index_;
+    FleetLog& log_;
+};
+
+/// A command that looks at the store has it for moments only.
+Outcome<void> wait_for_store(const std::filesystem::path& store) {
+    for (const std::int64_t begin = steady_now_ms();;) {
+        const auto lock = posix_file_system().lock(store / "lock");
+        if (lock) return {};
+        if (lock.error().code != Code::store_in_use || steady_now_ms() - begin > 10'000)
+            return problem(lock.error(), store.string());
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+}
+
+/// Everything that a process which serves has open, until it ends or its store is replaced.
+class Service {
+public:
+    /// `place` says how a restore went that this is the continuation of.
+    Service(const ServeOptions& options, FleetLog& log, Desk::Place place)
+        : options_(options), log_(log), place_(std::move(place)) {}
+
+    /// Errors: wrong settings.
+    Outcome<void> configure();
+    /// Errors: the store's, the port's.
+    Outcome<void> open();
+    /// The backup to restore, or nothing when it was told to end.
+    Outcome<std::optional<std::filesystem::path>> run();
+
+private:
+    Outcome<void> open_metrics();
+    void look_at_nodes();
+    void every_second();
+
+    const ServeOptions& options_;
+    FleetLog& log_;
+    Desk::Place place_;
+    FleetServerSettings settings_;
+    std::string metrics_address_;    ///< "": none
+    std::shared_ptr<void> serving_;  ///< the lock of who serves
+    std::unique_ptr<Index> index_;
+    std::unique_ptr<TalkingIndex> journal_;
+    std::unique_ptr<FleetServer> server_;
+    std::optional<ControlSocket> control_;
+    std::optional<MetricsEndpoint> metrics_;
+    std::unique_ptr<Desk> desk_;
+    std::map<std::uint32_t, bool> seen_;  ///< nodes that are connected, and whether they are suspect
+    std::uint64_t failures_ = 0;
+    bool index_failed_ = false;
+    std::int64_t second_ms_ = 0;
+};
+
+Outcome<void> Service::configure() {
+    const std::string& store = options_.fleet.store;
+    if (auto found = find_fleet(store); !found) return found;
+    const auto config = read_config(store);
+    if (!config) return tl::unexpected(config.error());
+    const auto keys = KeyPair::load(store + "/key");
+    if (!keys) return problem(keys.error(), store + "/key");
+    settings_.directory = store;
+    settings_.store.unix_ms = unix_now_ms;
+    settings_.link.endpoint = options_.listen.empty() ? config->listen : options_.listen;
+    settings_.link.keys = *keys;
+    settings_.link.insecure = options_.insecure;
+    metrics_address_ = options_.metrics.empty() ? config->metrics : options_.metrics;
+    if (metrics_address_ == "off") metrics_address_.clear();
+    return {};
+}
+
+Outcome<void> Service::open() {
+    const std::filesystem::path store = options_.fleet.store;
+    auto serving = posix_file_system().lock(store / "serve.lock");
+    if (!serving && serving.error().code == Code::store_in_use)
+        return problem(store.string() + ": another process serves this fleet already; see: dunlin fleet status");
+    if (!serving) return problem(serving.error(), (store / "serve.lock").string());
+    serving_ = *std::move(serving);
+    // From now on commands ask this process, and wait for it.
+    auto control = ControlSocket::open(store);
+    if (!control) return problem(control.error(), control_path(store).string());
+    control_.emplace(*std::move(control));
+    if (auto free = wait_for_store(store); !free) return free;
+    auto index = Index::open(store / "store.db");
+    if (!index) return problem(index.error(), (store / "store.db").string());
+    index_ = *std::move(index);
+    journal_ = std::make_unique<TalkingIndex>(*index_, log_);
+    auto server = FleetServer::open(settings_, *journal_);
+    if (!server) return tl::unexpected(server.error());
+    server_ = *std::move(server);
+    journal_->talks = true;
+    if (auto open = open_metrics(); !open) return open;
+    const std::string key = to_hex(settings_.link.keys.public_key());
+    place_.endpoint = server_->link().endpoint();
+    place_.server_key = key;
+    place_.started_unix_ms = unix_now_ms();
+    desk_ = std::make_unique<Desk>(server_->coordinator(), *index_, place_);
+    log_.say(Level::info, "serving",
+             fmt::format("nodes join at {} --server-key {}{}", server_->link().endpoint(), key,
+                         metrics_ ? fmt::format("; metrics at http://{}/metrics", metrics_->address()) : ""));
+    return {};
+}
+
+/// Whoever asks for metrics gets them or an error; without them a fleet works as well.
+Outcome<void> Service::open_metrics() {
+    if (metrics_address_.empty()) return {};
+    auto endpoint = MetricsEndpoint::open(metrics_address_, options_.metrics_everywhere);
+    if (endpoint) {
+        metrics_.emplace(*std::move(endpoint));
+        return {};
+    }
+    const Problem wrong = describe(endpoint.error(), "metrics at " + metrics_address_);
+    if (!options_.metrics.empty()) return tl::unexpected(wrong);
+    log_.say(Level::warning, "no-metrics",
+             wrong.text + "; --metrics HOST:PORT moves them, --metrics off stops this");
+    return {};
+}
+
+void Service::look_at_nodes() {
+    std::map<std::uint32_t, bool> now;
+    const Coordinator& coordinator = server_->coordinator();
+    for (const auto& [key, connection] : coordinator.connections()) {
+        if (connection.welcome) now[connection.node] = connection.suspect;
+    }
+    const auto name = [&](std::uint32_t node) { return coordinator.state().roster()[node].name; };
+    for (const auto& [node, suspect] : now) {
+        const auto before = seen_.find(node);
+        if (before == seen_.end())
+            log_.say(Level::info, "node-here", "is here", name(node));
+        else if (before->second && !suspect)
+            log_.say(Level::info, "node-here", "is heard again", name(node));
+        else if (!before->second && suspect)
+            log_.say(Level::warning, "node-suspect", "says nothing any more", name(node));
+    }
+    for (const auto& [node, suspect] : seen_) {
+        if (!now.contains(node)) log_.say(Level::warning, "node-away", "is away", name(node));
+    }
+    seen_ = std::move(now);
+}
+
+void Service::every_second() {
+    look_at_nodes();
+    const auto written = index_->flush();
+    if (!written && !index_failed_) {
+        log_.say(Level::error, "index-failed", describe(written.error(), "store.db").text);
+    }
+    index_failed_ = !written;
+    const CoordinatorCounters& counters = server_->coordinator().counters();
+    const std::uint64_t failures = counters.commit_failures + counters.snapshot_failures;
+    if (failures > failures_)
+        log_.say(Level::error, "not-durable",
+                 "what nodes send is refused: the store cannot be written; is the disk full?");
+    failures_ = failures;
+    if (metrics_) metrics_->publish(metrics_text(*server_));
+}
+
+Outcome<std::optional<std::filesystem::path>> Service::run() {
+    while (!interrupted() && !desk_->restore_wanted()) {
+        if (auto done = server_->turn(20); !done) return tl::unexpected(done.error());
+        control_->serve([this](const Letter& request) { return desk_->answer(request, steady_now_ms()); });
+        const std::int64_t now = steady_now_ms();
+        if (now - second_ms_ < 1000) continue;
+        second_ms_ = now;
+        every_second();
+    }
+    if (!desk_->restore_wanted()) (void)server_->coordinator().snapshot();
+    return desk_->restore_wanted();
+}
+
+/// Puts a backup in the store's place, while nothing of the store is open here.
+Desk::Place restore(const std::filesystem::path& backup, const std::string& store, FleetLog& log) {
+    auto before = restore_backup(backup, store);
+    for (int k = 0; k < 500 && !before && before.error().code == Code::store_in_use; ++k) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));  // a command has it for a moment
+        before = restore_backup(backup, store);
+    }
+    Desk::Place place;
+    if (before) {
+        place.restored = before->string();
+        log.say(Level::warning, "restored",
+                fmt::format("{}; what was there before is in {}", backup.string(), place.restored));
+    } else {
+        place.restore_problem = describe(before.error(), backup.string()).text;
+        log.say(Level::error, "restore-failed", place.restore_problem);
+    }
+    return place;
+}
+
+Outcome<int> serve(const ServeOptions& options) {
+    catch_interrupts();
+    FleetLog log(options.log_format == "json");
+    const auto fails = [&](const Problem& wrong) {
+        log.say(Level::error, "failed", wrong.text);
+        return failed;
+    };
+    Desk::Place place;
+    for (;;) {
+        std::optional<std::filesystem::path> backup;
+        {
+            Service service(options, log, place);
+            if (auto configured = service.configure(); !configured) return tl::unexpected(configured.error());
+            if (auto opened = service.open(); !opened) return fails(opened.error());
+            const auto ended = service.run();
+            if (!ended) return fails(ended.error());
+            backup = *ended;
+        }
+        if (!backup) break;
+        place = restore(*backup, options.fleet.store, log);
+    }
+    log.say(Level::info, "ended", "all is stored; nodes wait for the coordinator to come back");
+    return succeeded;
+}
+
+}  // namespace
+
+void add_fleet_serve(CLI::App& fleet, Command& run) {
+    auto options = std::make_shared<ServeOptions>();
+    CLI::App* command = fleet.add_subcommand("serve", "Be the fleet's coordinator until Ctrl-C or SIGTERM");
+    add_fleet_options(*command, options->fleet);
+    command->add_option("--listen", options->listen, "where nodes reach it, over fleet.toml: tcp://*:7700");
+    command->add_option("--metrics", options->metrics, "HOST:PORT of /metrics, over fleet.toml; off: nowhere");
+    command->add_flag("--metrics-everywhere", options->metrics_everywhere,
+                      "let other machines read the metrics, which are not encrypted");
+    command->add_option("--log-format", options->log_format, "text or json, on stderr")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
+    command->add_flag("--insecure", options->insecure, "without encryption; on loopback only");
+    command->footer(
+        "Example:\n  dunlin fleet serve --log-format json\nExit codes: 0 ended, 1 store, port or disk failed, 2 "
+        "wrong input.\n");
+    command->callback([options, &run] { run = [options] { return serve(*options); }; });
+}
+
+}  // namespace dunlin::app

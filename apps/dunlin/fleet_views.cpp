@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/fleet_commands.hpp"
+#include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/progress.hpp"
+#include "apps/report/table.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace dunlin::app {
+namespace {
+
+void pause_ms(int ms) {
+    for (int passed = 0; passed < ms && !interrupted(); passed += 20)
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+}
+
+std::string members_table(const Json& job) {
+    report::Table table{{"member", "node", "state", "updates", "what it measured"}, {}, ""};
+    const bool serverless = job["aggregation"] == "push-sum";
+    if (serverless) table.header[3] = "tick";
+    for (const Json& member : job["member_list"]) {
+        std::string metrics = member.value("refusal", "");
+        if (member.contains("metrics")) {
+            for (const auto& [name, value] : member["metrics"].items())
+                metrics += fmt::format("{}{} {:.4g}", metrics.empty() ? "" : "  ", name, value.get<double>());
+        }
+        const bool here = member["here"];
+        table.rows.push_back({member["member"].dump(), member["name"],
+                              member["state"].get<std::string>() + (here ? "" : ", away"),
+                              member[serverless ? "tick" : "updates"].dump(), metrics});
+    }
+    return report::text_table(table);
+}
+
+std::string job_line(const Json& job) {
+    const std::string what =
+        job["aggregation"] == "push-sum"
+            ? fmt::format("epoch {}", job["epoch"].dump())
+            : fmt::format("{} updates, version {}", job["updates"].dump(), job["version"].dump());
+    return fmt::format("job {}  {}  {}  {} of {} nodes here  {}  {}\n", job["job"].dump(),
+                       job["name"].get<std::string>(), job["state"].get<std::string>(), job["here"].dump(),
+                       job["members"].dump(), what, duration_text(job["elapsed_s"]));
+}
+
+struct ViewOptions {
+    FleetOptions fleet;
+    std::uint64_t job = 0;  ///< 0: the newest, or all
+    std::uint64_t lines = 50;
+    bool follow = false;
+};
+
+Outcome<int> status(const ViewOptions& options) {
+    if (options.job != 0) {
+        const auto reply = ask_fleet(options.fleet.store, {{"command", "job"}, {"job", options.job}});
+        if (!reply) return tl::unexpected(reply.error());
+        if (options.fleet.json)
+            fmt::print("{}\n", reply->json.dump());
+        else
+            fmt::print("{}{}", job_line(reply->json), members_table(reply->json));
+        return succeeded;
+    }
+    const auto reply = ask_fleet(options.fleet.store, {{"command", "status"}});
+    if (!reply) return tl::unexpected(reply.error());
+    const Json& told = reply->json;
+    if (options.fleet.json) {
+        fmt::print("{}\n", told.dump());
+        return succeeded;
+    }
+    const std::string store = told["store"], endpoint = told["endpoint"];
+    fmt::print("{}\nserver key {}\n", told["serving"] ? "serving at " + endpoint : "nobody serves " + store,
+               told["server_key"].get<std::string>());
+    fmt::print("{} of {} nodes here; {} records stored\n", told["here"].dump(), told["nodes"].dump(),
+               told["records"].dump());
+    for (const Json& job : told["jobs"]) {
+        if (!job["ended"]) fmt::print("{}", job_line(job));
+    }
+    hint(options.fleet,
+         told["serving"] ? "next: dunlin fleet nodes, jobs, watch, logs" : "next: dunlin fleet serve");
+    return succeeded;
+}
+
+Outcome<int> watch(const ViewOptions& options) {
+    catch_interrupts();
+    const bool terminal = isatty(STDOUT_FILENO) != 0;
+    while (!interrupted()) {
+        const auto reply = ask_fleet(options.fleet.store, {{"command", "job"}, {"job", options.job}});
+        if (interrupted()) break;
+        if (!reply) return tl::unexpected(reply.error());
+        if (options.fleet.json) {
+            fmt::print("{}\n", reply->json.dump());
+        } else {
+            fmt::print("{}{}{}", terminal ? "\x1b[H\x1b[J" : "", job_line(reply->json), members_table(reply->json));
+            if (terminal) fmt::print("Ctrl-C ends the watching, not the job\n");
+        }
+        std::fflush(stdout);
+        const Json& members = reply->json["member_list"];
+        const bool over = reply->json["ended"] && std::ranges::all_of(members, [](const Json& member) {
+                              return member["reported"] || !member["here"] || member["state"] == "invited" ||
+                                     member["state"] == "gone" || member["state"] == "left" ||
+                                     member["state"] == "declined";
+                          });
+        if (over) return succeeded;
+        pause_ms(1000);
+    }
+    return stopped;
+}
+
+Outcome<int> logs(const ViewOptions& options) {
+    catch_interrupts();
+    std::uint64_t after = 0;
+    for (;;) {
+        const auto reply =
+            ask_fleet(options.fleet.store,
+                      {{"command", "logs"}, {"job", options.job}, {"after", after}, {"lines", options.lines}});
+        if (interrupted()) return stopped;
+        if (!reply) return tl::unexpected(reply.error());
+        for (const Json& line : reply->json["lines"]) {
+            after = std::max(after, line["record"].get<std::uint64_t>());
+            if (options.fleet.json) {
+                fmt::print("{}\n", line.dump());
+                continue;
+            }
+            const std::uint64_t job = line["job"];
+            const std::string node = line["node"];
+            fmt::print("{}  {}{}{}\n", time_text(line["time_ms"]), job == 0 ? "" : fmt::format("job {}: ", job),
+                       node.empty() ? "" : node + " ", line["text"].get<std::string>());
+        }
+        std::fflush(stdout);
+        if (!options.follow) return succeeded;
+        pause_ms(500);
+    }
+}
+
+std::string list_text(const Json& numbers) {
+    std::string text;
+    for (const Json& number : numbers) text += (text.empty() ? "" : " ") + number.dump();
+    return text;
+}
+
+Outcome<int> ledger(const ViewOptions& options) {
+    const auto reply = ask_fleet(options.fleet.store, {{"command", "ledger"}, {"job", options.job}});
+    if (!reply) return tl::unexpected(reply.error());
+    if (options.fleet.json) {
+        fmt::print("{}\n", reply->json.dump());
+        return succeeded;
+    }
+    report::Table table{
+        {"job", "epoch", "over at", "gone", "left", "anew", "weight before", "weight lost", "values lost"},
+        {},
+        "weights in nodes: each begins with 1; values lost as a Euclidean norm"};
+    for (const Json& row : reply->json["epochs"]) {
+        const double unit = row["weight_unit"];
+        table.rows.push_back(
+            {row["job"].dump(), row["epoch"].dump(), time_text(row["time_ms"]), list_text(row["gone"]),
+             list_text(row["left"]), list_text(row["joined"]),
+             fmt::format("{:.6f}", row["weight_before"].get<double>() * unit),
+             row["weight_lost"] == 0 ? "0" : fmt::format("{:.6f}", row["weight_lost"].get<double>() * unit),
+             row["values_lost_norm"].is_null() ? "not audited"
+                                               : fmt::format("{:.6g}", row["values_lost_norm"].get<double>())});
+    }
+    fmt::print("{}", report::text_table(table));
+    return succeeded;
+}
+
+struct WaitOptions {
+    FleetOptions fleet;
+    std::uint64_t job = 0;
+    std::string condition;
+    double timeout_s = 0;  ///< 0: for ever
+};
+
+/// Is a member waited for? One that went is not, nor, when the job is over, one that never came.
+bool counts(const Json& job, const Json& member) {
+    const std::string state = member["state"];
+    if (state == "declined" || state == "left" || state == "gone") return false;
+    const bool came = state != "invited" && (state != "offered" || member["here"]);
+    return came || !job["ended"];
+}
+
+bool every_member(const Json& job, bool (*holds)(const Json&)) {
+    return std::ranges::all_of(job["member_list"],
+                               [&](const Json& member) { return !counts(job, member) || holds(member); });
+}
+
+/// Is it so? Nothing where it can never be.
+std::optional<bool> holds(const std::string& condition, const Json& told) {
+    if (condition == "accepted")
+        return every_member(told, [](const Json& member) { return member["state"] == "active"; });
+    if (condition == "reported")
+        return every_member(told, [](const Json& member) { return member["reported"].get<bool>(); });
+    if (condition == "finished" && told["ended"] && told["state"] != "finished") return std::nullopt;
+    return told["ended"].get<bool>();
+}
+
+Outcome<int> wait(const WaitOptions& options) {
+    catch_interrupts();
+    const std::int64_t begin = steady_now_ms();
+    const bool by_nodes = options.condition.starts_with("nodes=");
+    const std::uint64_t wanted = by_nodes ? std::strtoull(options.condition.c_str() + 6, nullptr, 10) : 0;
+    for (;;) {
+        const auto reply =
+            ask_fleet(options.fleet.store, {{"command", by_nodes ? "status" : "job"}, {"job", options.job}});
+        if (interrupted()) return stopped;
+        if (!reply) return tl::unexpected(reply.error());
+        const std::optional<bool> so =
+            by_nodes ? reply->json["here"].get<std::uint64_t>() >= wanted : holds(options.condition, reply->json);
+        const bool late =
+            options.timeout_s > 0 && static_cast<double>(steady_now_ms() - begin) >= options.timeout_s * 1000.0;
+        if (!so || *so || late) {
+            if (options.fleet.json) fmt::print("{}\n", reply->json.dump());
+            if (so && *so) return succeeded;
+            if (!so)
+                hint(options.fleet, "it ended otherwise: " + reply->json["state"].get<std::string>());
+            else
+                hint(options.fleet, "not within the time given");
+            return so ? timed_out : failed;
+        }
+        pause_ms(200);
+    }
+}
+
+CLI::App* add_view(CLI::App& fleet, Command& run, const char* name, const char* help, const char* job_help,
+                   Outcome<int> (*show)(const ViewOptions&), const std::shared_ptr<ViewOptions>& options) {
+    CLI::App* command = fleet.add_subcommand(name, help);
+    add_fleet_options(*command, options->fleet);
+    command->add_option("job,--job", options->job, job_help);
+    command->footer(fmt::format("Example:\n  dunlin fleet {}\n", name));
+    command->callback([options, show, &run] { run = [options, show] { return show(*options); }; });
+    return command;
+}
+
+}  // namespace
+
+void add_fleet_views(CLI::App& fleet, Command& run) {
+    add_view(fleet, run, "status", "How the fleet is, or one job", "a job's number; default: the fleet", status,
+             std::make_shared<ViewOptions>());
+    add_view(fleet, run, "watch", "A live table of a job until it is over", "its number; default: the newest",
+             watch, std::make_shared<ViewOptions>());
+    auto read = std::make_shared<ViewOptions>();
+    CLI::App* command = add_view(fleet, run, "logs", "What happened", "one job's; default: all", logs, read);
+    command->add_option("--lines,-n", read->lines, "how many, the newest")
+        ->check(CLI::Range(1, 10'000))
+        ->capture_default_str();
+    command->add_flag("--follow,-f", read->follow, "go on until Ctrl-C");
+    add_view(fleet, run, "ledger", "What every epoch of jobs without a server balanced to, to the bit",
+             "one job's; default: all", ledger, std::make_shared<ViewOptions>());
+
+    auto waited = std::make_shared<WaitOptions>();
+    command = fleet.add_subcommand("wait", "Wait until something is so");
+    add_fleet_options(*command, waited->fleet);
+    command->add_option("--job", waited->job, "a job's number; default: the newest");
+    command
+        ->add_option(
+            "--for", waited->condition,
+            "ended; finished (ended, and not stopped); accepted (by all); reported (finally, by all); nodes=N")
+        ->required()
+        ->check([](const std::string& text) -> std::string {
+            for (const char* known : {"ended", "finished", "accepted", "reported"}) {
+                if (text == known) return "";
+            }
+            const bool number = text.size() > 6 && text.find_first_not_of("0123456789", 6) == std::string::npos;
+            if (text.starts_with("nodes=") && number) return "";
+            return "expected ended, finished, accepted, reported or nodes=N";
+        });
+    command->add_option("--timeout", waited->timeout_s, "seconds; default: for ever")
+        ->check(CLI::NonNegativeNumber);
+    command->footer(
+        "Exit codes: 0 it is so, 1 it can never be, 2 wrong input, 3 not in time, 130 Ctrl-C.\n"
+        "Example:\n  dunlin fleet wait --for reported --timeout 600\n");
+    command->callback([waited, &run] { run = [waited] { return wait(*waited); }; });
+}
+
+}  // namespace dunlin::app

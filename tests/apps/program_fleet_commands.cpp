@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/policy_file.hpp"
+#include "live_fleet.hpp"
+
+using namespace dunlin::program;
+using Catch::Matchers::Contains;
+using nlohmann::json;
+
+TEST_CASE("a fleet is set up before anybody serves it") {
+    const Fleet fleet;
+    const Ended nothing = fleet.command({"status"});
+    CHECK(nothing.code == 2);
+    CHECK_THAT(nothing.err, Contains("fleet init"));
+    const json made = fleet.init();
+    CHECK(made["made"] == true);
+    CHECK(fleet.init()["server_key"] == made["server_key"]);
+
+    CHECK(fleet.command({"admit", "kitchen", "nonsense"}).code == 2);
+    CHECK(fleet.ask({"admit", "kitchen", some_key, "--label", "arm"})["name"] == "kitchen");
+    const Ended twice = fleet.command({"admit", "cellar", some_key});
+    CHECK(twice.code == 2);
+    CHECK_THAT(twice.err, Contains("another key") || Contains("name"));
+    const json nodes = fleet.ask({"nodes"})["nodes"];
+    REQUIRE(nodes.size() == 1);
+    CHECK(nodes[0]["state"] == "away");
+    CHECK(nodes[0]["labels"] == json({"arm"}));
+
+    CHECK(fleet.command({"run", "no-such-experiment"}).code == 2);
+    CHECK(fleet.command({"run", "navigation"}).code == 2);
+    CHECK(fleet.command({"run", "fleet-navigation-server", "--nodes", "nobody"}).code == 2);
+    CHECK(fleet.ask(small_job)["job"] == 1);
+    CHECK(fleet.ask(small_job)["made"] == false);
+    CHECK(fleet.ask({"jobs"})["jobs"].size() == 1);
+    CHECK(fleet.command({"wait", "--for=ended", "--timeout", "0.3"}).code == 3);
+    CHECK(fleet.command({"wait", "--for=christmas"}).code == 2);
+
+    const Ended doctor = fleet.command({"doctor", "--json"});
+    CHECK(doctor.code == 1);
+    CHECK_THAT(doctor.out, Contains("nobody serves"));
+
+    CHECK(fleet.command({"backup", "copy"}).code == 0);
+    CHECK(fleet.command({"backup", "copy"}).code == 2);
+    fleet.ask({"revoke", "kitchen"});
+    CHECK(fleet.ask({"nodes"})["nodes"][0]["state"] == "revoked");
+    fleet.ask({"restore", "copy"});
+    CHECK(fleet.ask({"nodes"})["nodes"][0]["state"] == "away");
+    CHECK(fleet.ask({"pause"})["state"] == "paused");
+    CHECK(fleet.ask({"resume"})["state"] == "running");
+    CHECK(fleet.ask({"stop"})["state"] == "stopped");
+    CHECK(fleet.command({"stop"}).code == 2);
+    CHECK(fleet.command({"wait", "--for=finished"}).code == 1);
+    CHECK_THAT(fleet.command({"logs"}).out, Contains("job 1: stopped"));
+}
+
+TEST_CASE("a fleet runs a job, is pulled from, pushed to, saved and put back while it serves") {
+    LiveFleet fleet;
+    const Ended second = fleet.command({"serve"});
+    CHECK(second.code == 1);
+    CHECK_THAT(second.err, Contains("serves this fleet already"));
+    REQUIRE(fleet.ask(small_job)["job"] == 1);
+    REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "120"}).code == 0);
+    const json job = fleet.ask({"status", "--job", "1"});
+    CHECK(job["state"] == "finished");
+    CHECK(job["updates"] == 40);
+    for (const json& member : job["member_list"]) CHECK(member["metrics"]["return_ratio"] > 0.0);
+    CHECK_THAT(fleet.command({"watch"}).out, Contains("alice") && Contains("return_ratio"));
+
+    fleet.ask({"pull", "--out", "policy.dunlin"});
+    const auto policy = dunlin::PolicyFile::read(fleet.folder / "policy.dunlin");
+    REQUIRE(policy);
+    CHECK(policy->experiment == "fleet-navigation-server");
+    const Ended adapted = run(fleet.folder, {"adapt", "policy.dunlin", "--task", "goal=3,4", "--json"});
+    INFO(adapted.err);
+    REQUIRE(adapted.code == 0);
+    CHECK(json::parse(adapted.out)["tasks"][0]["name"] == "goal=3,4");
+    fleet.ask({"backup", "copy"});
+
+    const json pushed = fleet.ask({"push", "policy.dunlin", "--nodes", "bob"});
+    REQUIRE(pushed["job"] == 2);
+    REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);
+    CHECK(fleet.ask({"status", "--job", "2"})["member_list"][0]["metrics"]["return_ratio"] > 0.0);
+
+    fleet.ask({"restore", "copy"});
+    REQUIRE(fleet.server->wait_for_error_text("\"restored\""));
+    REQUIRE(fleet.command({"wait", "--for=nodes=2", "--timeout", "60"}).code == 0);
+    CHECK(fleet.ask({"jobs"})["jobs"].size() == 1);
+    fleet.server->send(SIGTERM);
+    CHECK(fleet.server->wait().code == 0);
+    CHECK(fleet.ask({"status"})["serving"] == false);
+}
+
+TEST_CASE("a job without a server ends with a model, and a ledger that balances to the bit") {
+    LiveFleet fleet;
+    fleet.ask({"run", "fleet-navigation", "--set", "policy.hidden=[8]", "--set", "report.adaptations=1", "--set",
+               "method.rounds=1000000", "--set", "fleet.audit=true"});
+    REQUIRE(fleet.command({"wait", "--for=accepted", "--timeout", "60"}).code == 0);
+    CHECK(fleet.command({"pull"}).code == 2);
+    fleet.ask({"stop"});
+    REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);
+    const json epochs = fleet.ask({"ledger"})["epochs"];
+    REQUIRE(epochs.size() == 1);
+    CHECK(epochs[0]["weight_lost"] == 0);
+    CHECK(epochs[0]["values_lost_norm"] == 0.0);
+    CHECK(fleet.ask({"pull"})["parameters"] > 50);
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/coordinator/desk.hpp"
+
+#include "fleet/coordinator/backup.hpp"
+#include "fleet/coordinator/control_socket.hpp"
+#include "fleet/coordinator/metrics.hpp"
+
+#include <thread>
+
+#include <arpa/inet.h>
+#include <catch2/catch.hpp>
+#include <netinet/in.h>
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace dunlin;
+using Catch::Matchers::Contains;
+using nlohmann::json;
+
+namespace {
+
+/// A directory that is gone with its test.
+struct Directory {
+    std::filesystem::path path;
+    Directory() {
+        std::string name = (std::filesystem::temp_directory_path() / "dunlin-desk-XXXXXX").string();
+        REQUIRE(mkdtemp(name.data()) != nullptr);
+        path = name;
+    }
+    ~Directory() { std::filesystem::remove_all(path); }
+};
+
+struct Nobody final : Outbox {
+    Result<void> send(const PublicKey&, const Message&) override { return fail(Code::not_connected); }
+};
+
+/// A coordinator without a network, as a command opens it.
+struct Office {
+    explicit Office(const std::filesystem::path& store, bool with_index = true) {
+        if (!with_index) std::filesystem::remove(store / "store.db");
+        index = *Index::open(store / "store.db");
+        StoreSettings settings;
+        settings.unix_ms = [] { return std::int64_t{1'700'000'000'000}; };
+        auto opened = Coordinator::open(posix_file_system(), store, settings, {}, nobody, *index);
+        REQUIRE(opened);
+        coordinator = *std::move(opened);
+        desk = std::make_unique<Desk>(*coordinator, *index, Desk::Place{});
+    }
+    json ask(const json& request, const std::vector<float>& numbers = {}) {
+        const Letter answer = desk->answer({request.dump(), numbers}, 1000);
+        pulled = answer.numbers;
+        return json::parse(answer.json);
+    }
+
+    Nobody nobody;
+    std::unique_ptr<Index> index;
+    std::unique_ptr<Coordinator> coordinator;
+    std::unique_ptr<Desk> desk;
+    std::vector<float> pulled;
+};
+
+json admit(const std::string& name, int key) {
+    return {{"command", "admit"},
+            {"name", name},
+            {"key", std::string(62, '0') + std::to_string(10 + key)},
+            {"labels", {"all"}}};
+}
+
+const json small_job{
+    {"command", "run"},
+    {"experiment", "kind = \"fleet-navigation\"\n[policy]\nhidden = [8]\n[method]\nname = \"persafl-me\"\n"},
+    {"where", "test"},
+    {"token", "once"}};
+
+}  // namespace
+
+TEST_CASE("what the operator did is there again when the store is opened, with or without its index") {
+    const Directory directory;
+    {
+        Office office(directory.path);
+        CHECK(office.ask(admit("a", 1))["ok"] == true);
+        CHECK(office.ask(admit("b", 2))["ok"] == true);
+        CHECK(office.ask(small_job)["job"] == 1);
+        CHECK(office.ask(small_job)["made"] == false);
+        CHECK(office.ask({{"command", "pause"}})["state"] == "paused");
+    }
+    for (const bool with_index : {true, false}) {
+        Office office(directory.path, with_index);
+        const json jobs = office.ask({{"command", "jobs"}})["jobs"];
+        REQUIRE(jobs.size() == 1);
+        CHECK(jobs[0]["state"] == "paused");
+        CHECK(jobs[0]["members"] == 2);
+        const json lines = office.ask({{"command", "logs"}})["lines"];
+        REQUIRE(lines.size() == 4);  // records that no snapshot has swallowed are told again
+        CHECK(lines[3]["event"] == "job-paused");
+        CHECK(lines[3]["time_ms"] == 1'700'000'000'000);
+        CHECK(office.ask({{"command", "pull"}})["ok"] == true);
+        CHECK(office.pulled.size() > 50);
+    }
+}
+
+TEST_CASE("wrong requests are refused in words") {
+    const Directory directory;
+    Office office(directory.path);
+    for (const json& wrong :
+         {json("text"), json::object(), json{{"command", "dance"}}, json{{"command", "job"}},
+          json{{"command", "admit"}},
+          json{{"command", "admit"}, {"name", std::string(100, 'x')}, {"key", std::string(64, '1')}},
+          json{{"command", "revoke"}, {"name", "nobody"}}, small_job, json{{"command", "stop"}, {"job", 7}},
+          json{{"command", "backup"}, {"path", directory.path.string()}},
+          json{{"command", "restore"}, {"path", directory.path.string()}}}) {
+        const json answer = office.ask(wrong);
+        INFO(wrong.dump() << " -> " << answer.dump());
+        CHECK(answer["ok"] == false);
+        CHECK(answer["error"]["text"].get<std::string>().size() > 5);
+    }
+    CHECK(json::parse(office.desk->answer({"{", {}}, 0).json)["ok"] == false);
+    office.ask(admit("a", 1));
+    json push = small_job;
+    push["push"] = true;
+    CHECK_THAT(office.ask(push, {1.0f, 2.0f})["error"]["text"].get<std::string>(), Contains("2 numbers"));
+}
+
+TEST_CASE("a backup is a store of its own, and a restore keeps what it replaces") {
+    const Directory directory;
+    const auto store = directory.path / "store", copy = directory.path / "copy";
+    std::filesystem::create_directory(store);
+    {
+        Office office(store);
+        office.ask(admit("a", 1));
+        office.ask(small_job);
+        REQUIRE(office.ask({{"command", "backup"}, {"path", copy.string()}})["ok"] == true);
+        office.ask(admit("b", 2));
+        const auto held = restore_backup(copy, store);
+        REQUIRE(!held);
+        CHECK(held.error().code == Code::store_in_use);
+    }
+    {
+        Office office(copy);
+        CHECK(office.ask({{"command", "nodes"}})["nodes"].size() == 1);
+        CHECK(office.ask({{"command", "logs"}})["lines"].size() == 2);
+    }
+    REQUIRE(check_backup(copy));
+    const auto before = restore_backup(copy, store);
+    REQUIRE(before);
+    CHECK(Office(store).ask({{"command", "nodes"}})["nodes"].size() == 1);
+    CHECK(Office(*before).ask({{"command", "nodes"}})["nodes"].size() == 2);
+    for (const auto& entry : std::filesystem::directory_iterator(copy)) {
+        if (entry.path().filename().string().starts_with("snapshot"))
+            std::filesystem::resize_file(entry.path(), 40);
+    }
+    CHECK(!check_backup(copy));
+}
+
+TEST_CASE("the operator's letters go through a socket in the store, numbers and all") {
+    const Directory directory;
+    auto socket = ControlSocket::open(directory.path);
+    REQUIRE(socket);
+    Result<Letter> answer;
+    std::thread asker([&] { answer = ask_server(directory.path, {"{\"a\":1}", {1.0f, 2.0f, 3.0f}}, 10'000); });
+    bool served = false;
+    while (!served) {
+        socket->serve([&](const Letter& letter) {
+            served = true;
+            return Letter{letter.json + "!", {letter.numbers.rbegin(), letter.numbers.rend()}};
+        });
+    }
+    asker.join();
+    REQUIRE(answer);
+    CHECK(answer->json == "{\"a\":1}!");
+    CHECK(answer->numbers == std::vector<float>{3.0f, 2.0f, 1.0f});
+    CHECK(ask_server(directory.path / "nobody", {"{}", {}}, 50).error().code == Code::not_connected);
+}
+
+TEST_CASE("metrics are served on loopback to who asks for them properly") {
+    CHECK(MetricsEndpoint::open("0.0.0.0:0", false).error().code == Code::not_loopback);
+    CHECK(MetricsEndpoint::open("nonsense", false).error().code == Code::bad_endpoint);
+    auto endpoint = MetricsEndpoint::open("127.0.0.1:0", false);
+    REQUIRE(endpoint);
+    endpoint->publish("dunlin_nodes 3\n");
+    const auto ask = [&](const std::string& request) {
+        const int connection = ::socket(AF_INET, SOCK_STREAM, 0);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        address.sin_port = htons(
+            static_cast<std::uint16_t>(std::stoi(endpoint->address().substr(endpoint->address().find(':') + 1))));
+        REQUIRE(::connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+        (void)::send(connection, request.data(), request.size(), MSG_NOSIGNAL);
+        std::string answer;
+        char block[4096];
+        for (ssize_t got; (got = ::recv(connection, block, sizeof block, 0)) > 0;)
+            answer.append(block, static_cast<std::size_t>(got));
+        ::close(connection);
+        return answer;
+    };
+    CHECK_THAT(ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), Contains("200") && Contains("dunlin_nodes 3"));
+    CHECK_THAT(ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Contains("404") && Contains("/metrics"));
+    CHECK_THAT(ask("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), Contains("405"));
+    CHECK_THAT(ask("GET /metrics HTTP/1.1\r\nX: " + std::string(100'000, 'x')), !Contains("200"));
+    CHECK_THAT(ask(std::string(1000, '\0')), !Contains("200"));
+}
