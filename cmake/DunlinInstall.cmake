@@ -24,5 +24,5 @@ install(FILES ${PROJECT_BINARY_DIR}/DunlinConfig.cmake ${PROJECT_BINARY_DIR}/Dun
         DESTINATION ${package_folder})
 
 if(TARGET dunlin)
-  install(TARGETS dunlin RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS dunlin RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 endif()

@@ -143,6 +143,10 @@ Result<void> KeyPair::save(const std::string& path) const {
     {
         const File file{open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
         written = file.descriptor >= 0 && write_all(file.descriptor, text) && fsync(file.descriptor) == 0;
+        // A key that root makes for a service is for the service's user, whose directory this is.
+        struct stat folder {};
+        if (written && geteuid() == 0 && stat(folder_of(path).c_str(), &folder) == 0 && folder.st_uid != 0)
+            written = fchown(file.descriptor, folder.st_uid, folder.st_gid) == 0;
     }
     explicit_bzero(text.data(), text.size());
     const bool placed = written && renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0;

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# `cpack -G DEB` in the build folder makes dunlin_VERSION_ARCH.deb (the command and the coordinator's unit) and
+# dunlin-node_VERSION_ARCH.deb (the daemon, its unit and /etc/default/dunlin-node).
+set(unit_folder lib/systemd/system)
+if(TARGET dunlin)
+  install(FILES ${PROJECT_SOURCE_DIR}/apps/dunlin/dunlin-fleet.service DESTINATION ${unit_folder} COMPONENT program)
+  install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/dunlin RENAME copyright
+          COMPONENT program)
+endif()
+if(TARGET dunlin-node)
+  install(TARGETS dunlin-node RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT node)
+  install(FILES ${PROJECT_SOURCE_DIR}/apps/dunlin-node/dunlin-node.service DESTINATION ${unit_folder} COMPONENT node)
+  install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/dunlin-node RENAME copyright
+          COMPONENT node)
+  # Not below the prefix, so for packages only.
+  install(FILES ${PROJECT_SOURCE_DIR}/apps/dunlin-node/dunlin-node.default DESTINATION /etc/default
+          RENAME dunlin-node COMPONENT node EXCLUDE_FROM_ALL)
+endif()
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_CONTACT "The Dunlin authors")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_COMPONENTS_ALL program node)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME dunlin)
+set(CPACK_COMPONENT_PROGRAM_DESCRIPTION
+    "${PROJECT_DESCRIPTION}
+The command, with the coordinator of a fleet and its systemd unit.")
+set(CPACK_DEBIAN_NODE_PACKAGE_NAME dunlin-node)
+set(CPACK_COMPONENT_NODE_DESCRIPTION
+    "${PROJECT_DESCRIPTION}
+The daemon of a board that learns in a fleet, with its systemd unit.")
+file(WRITE ${PROJECT_BINARY_DIR}/conffiles "/etc/default/dunlin-node\n")
+set(CPACK_DEBIAN_NODE_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/conffiles)
+set(CPACK_DEBIAN_NODE_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+include(CPack)
