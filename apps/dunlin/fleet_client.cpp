@@ -61,7 +61,9 @@ Outcome<std::optional<Letter>> ask_here(const std::string& store, const Letter& 
     if (!coordinator) return problem(coordinator.error(), store);
     Desk::Place place;
     if (const auto keys = KeyPair::load(store + "/key")) place.server_key = to_hex(keys->public_key());
-    return Desk(**coordinator, **index, place).answer(request, steady_now_ms());
+    Letter answer = Desk(**coordinator, **index, place).answer(request, steady_now_ms());
+    (void)(*index)->flush();
+    return answer;
 }
 
 }  // namespace

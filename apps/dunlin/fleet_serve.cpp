@@ -206,6 +206,7 @@ Outcome<std::optional<std::filesystem::path>> Service::run() {
         every_second();
     }
     if (!desk_->restore_wanted()) (void)server_->coordinator().snapshot();
+    (void)index_->flush();
     return desk_->restore_wanted();
 }
 

@@ -78,9 +78,7 @@ struct Index::Storage {
 };
 
 Index::Index(std::unique_ptr<Storage> storage) : storage_(std::move(storage)) {}
-Index::~Index() {
-    (void)flush();
-}
+Index::~Index() = default;
 
 Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& path) {
     auto database = Database::open(path);

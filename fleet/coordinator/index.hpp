@@ -54,7 +54,8 @@ public:
     static Result<std::unique_ptr<Index>> open(const std::filesystem::path& path);
     ~Index() override;
 
-    /// Writes what has gathered, in one transaction. After an error it is kept for the next attempt.
+    /// Writes what has gathered, in one transaction. After an error it is kept for the next attempt. What is not
+    /// written when the index goes is written after the next opening, from the log.
     Result<void> flush();
     /// The same, and durable: what the log behind it told may go.
     Result<void> keep() override;
