@@ -125,6 +125,8 @@ public:
     const CoordinatorCounters& counters() const { return counters_; }
     const std::unordered_map<PublicKey, Connection, PublicKeyHash>& connections() const { return connections_; }
     const Connection* connection(std::uint32_t node) const;
+    /// Time that a job ran so far; what is stored of it follows by up to a minute.
+    std::uint64_t elapsed_ms(const Job& job) const;
     /// Null where the member said nothing yet.
     const MemberSession* session(std::uint64_t job, std::uint32_t member) const;
 

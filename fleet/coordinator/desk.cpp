@@ -130,7 +130,7 @@ struct Desk::Commands {
                 {"updates", known.updates()},
                 {"version", known.version()},
                 {"epoch", known.epoch()},
-                {"elapsed_s", static_cast<double>(known.elapsed_ms()) / 1000.0},
+                {"elapsed_s", static_cast<double>(coordinator.elapsed_ms(known)) / 1000.0},
                 {"dimension", known.plan().terms.dimension}};
     }
 
@@ -300,6 +300,11 @@ struct Desk::Commands {
         if (command == "admit") {
             RosterNode wanted{.name = name, .key = key_of(asked), .labels = texts_of(asked, "labels")};
             return node(need(coordinator.admit(wanted), name));
+        }
+        if (command == "revoke" || command == "rotate") {
+            const auto known = state().roster().find(name);
+            if (!known || !state().roster()[*known].admitted)
+                complain(fmt::format("no node on the roster is called {}; `dunlin fleet nodes` lists them", name));
         }
         if (command == "revoke") {
             need(coordinator.revoke(name), name);

@@ -72,8 +72,15 @@ void Coordinator::tend(const Job& job) {
         tend_rounds(job);
 }
 
+std::uint64_t Coordinator::elapsed_ms(const Job& job) const {
+    const auto watch = watches_.find(job.number());
+    return watch == watches_.end() ? job.elapsed_ms() : std::max(watch->second.elapsed_ms, job.elapsed_ms());
+}
+
 void Coordinator::count_time(const Job& job) {
     Watch& watch = watches_[job.number()];
+    // The time while nobody served is nobody's; what a clock showed then is not known.
+    if (watch.since_ms == 0) watch.since_ms = watch.round_ms = now_ms_;
     const std::int64_t passed_ms = now_ms_ - watch.since_ms;
     watch.since_ms = now_ms_;
     if (job.paused() || passed_ms <= 0) return;

@@ -100,6 +100,18 @@ TEST_CASE("what the operator did is there again when the store is opened, with o
     }
 }
 
+TEST_CASE("a job's time is that in which it was served, whatever the clock shows when it is opened") {
+    const Directory directory;
+    Office(directory.path).ask(admit("a", 1));
+    Office(directory.path).ask(small_job);
+    for (const std::int64_t boot_ms : {1'000'000'000, 5'000}) {
+        Office office(directory.path);
+        office.coordinator->tick(boot_ms);
+        office.coordinator->tick(boot_ms + 2000);
+        CHECK(office.ask({{"command", "job"}})["elapsed_s"] == 2);
+    }
+}
+
 TEST_CASE("wrong requests are refused in words") {
     const Directory directory;
     Office office(directory.path);
