@@ -11,10 +11,10 @@
 
 namespace {
 
-/// " train", for a hint; empty when no command was named.
+/// " train" or " fleet admit", for a hint; empty when no command was named.
 std::string command_name(const CLI::App& program) {
     const auto chosen = program.get_subcommands();
-    return chosen.empty() ? "" : " " + chosen.front()->get_name();
+    return chosen.empty() ? "" : " " + chosen.front()->get_name() + command_name(*chosen.front());
 }
 
 }  // namespace
