@@ -88,9 +88,9 @@ private:
     std::optional<ControlSocket> control_;
     std::optional<MetricsEndpoint> metrics_;
     std::unique_ptr<Desk> desk_;
-    std::map<std::uint32_t, bool> seen_;  ///< nodes that are connected, and whether they are suspect
-    std::uint64_t failures_ = 0;
-    bool index_failed_ = false;
+    std::map<std::uint32_t, bool> seen_;        ///< nodes that are connected, and whether they are suspect
+    std::uint64_t failures_ = 0, commits_ = 0;  ///< as of the last look
+    bool failing_ = false, index_failed_ = false;
     std::int64_t second_ms_ = 0;
 };
 
@@ -189,10 +189,15 @@ void Service::every_second() {
     index_failed_ = !written;
     const CoordinatorCounters& counters = server_->coordinator().counters();
     const std::uint64_t failures = counters.commit_failures + counters.snapshot_failures;
-    if (failures > failures_)
+    const bool failing = failures > failures_;
+    if (failing && !failing_)
         log_.say(Level::error, "not-durable",
-                 "what nodes send is refused: the store cannot be written; is the disk full?");
+                 "what nodes send is refused until the store can be written; is the disk full?");
+    if (counters.commits > commits_ && !failing && failing_)
+        log_.say(Level::info, "durable", "the store is written again");
+    if (counters.commits > commits_) failing_ = failing;
     failures_ = failures;
+    commits_ = counters.commits;
     if (metrics_) metrics_->publish(metrics_text(*server_));
 }
 

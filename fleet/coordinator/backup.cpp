@@ -77,10 +77,14 @@ Result<void> back_up(Coordinator& coordinator, Index& index, const fs::path& to)
     fs::create_directories(draft, error);
     if (error) return unwritable(error);
     fs::permissions(draft, fs::perms::owner_all, error);
-    if (auto done = copy_files(from, draft, stays_behind); !done) return done;
-    if (auto done = copy_file(files, from / snapshot, draft / snapshot); !done) return done;
-    if (auto done = index.copy_to(draft / "store.db"); !done) return done;
-    if (auto done = files.rename(draft, to); !done) return done;
+    auto done = copy_files(from, draft, stays_behind);
+    if (done) done = copy_file(files, from / snapshot, draft / snapshot);
+    if (done) done = index.copy_to(draft / "store.db");
+    if (done) done = files.rename(draft, to);
+    if (!done) {
+        fs::remove_all(draft, error);
+        return done;
+    }
     return files.sync_directory(fs::absolute(to).parent_path());
 }
 

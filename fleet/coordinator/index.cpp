@@ -82,6 +82,13 @@ Index::~Index() = default;
 
 Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& path) {
     auto database = Database::open(path);
+    if (!database && database.error().code == Code::file_magic) {
+        // Nothing depends on it: it is kept aside and written anew, as far as the log reaches back.
+        std::error_code ignored;
+        std::filesystem::rename(path, path.string() + ".damaged", ignored);
+        for (const char* part : {"-wal", "-shm"}) std::filesystem::remove(path.string() + part, ignored);
+        database = Database::open(path);
+    }
     if (!database) return tl::unexpected(database.error());
     auto storage = std::make_unique<Storage>();
     storage->database = *std::move(database);

@@ -50,7 +50,7 @@ struct LedgerRow {
 /// takes from it is written again from the log. Metrics and events are kept up to a million rows each.
 class Index final : public Journal {
 public:
-    /// Errors: file_unwritable (first: SQLite's), store_version.
+    /// A damaged one is kept aside, as store.db.damaged, and begun anew. Errors: file_unwritable, store_version.
     static Result<std::unique_ptr<Index>> open(const std::filesystem::path& path);
     ~Index() override;
 

@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -16,7 +17,8 @@
 
 namespace dunlin {
 
-/// An SQLite database in WAL mode. Errors: file_unwritable (first: SQLite's error code).
+/// An SQLite database in WAL mode. Errors: file_magic (it is none, or damaged), file_unwritable (first: errno, as
+/// near as SQLite says).
 class Database {
 public:
     Database() = default;
@@ -24,7 +26,7 @@ public:
         Database database;
         const int status =
             sqlite3_open_v2(path.c_str(), &database.handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
-        if (status != SQLITE_OK) return fail(Code::file_unwritable, status);
+        if (auto opened = check(status); !opened) return tl::unexpected(opened.error());
         sqlite3_busy_timeout(database.handle_, 2000);
         if (auto set = database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"); !set)
             return tl::unexpected(set.error());
@@ -42,7 +44,23 @@ public:
 
     static Result<void> check(int status) {
         if (status == SQLITE_OK || status == SQLITE_DONE || status == SQLITE_ROW) return {};
-        return fail(Code::file_unwritable, status);
+        switch (status & 0xff) {
+            case SQLITE_NOTADB:
+            case SQLITE_CORRUPT:
+                return fail(Code::file_magic);
+            case SQLITE_FULL:
+                return fail(Code::file_unwritable, ENOSPC);
+            case SQLITE_READONLY:
+                return fail(Code::file_unwritable, EROFS);
+            case SQLITE_PERM:
+            case SQLITE_CANTOPEN:
+                return fail(Code::file_unwritable, EACCES);
+            case SQLITE_BUSY:
+            case SQLITE_LOCKED:
+                return fail(Code::file_unwritable, EBUSY);
+            default:
+                return fail(Code::file_unwritable, EIO);
+        }
     }
 
 private:

@@ -5,6 +5,7 @@
 #include "fleet/coordinator/control_socket.hpp"
 #include "fleet/coordinator/metrics.hpp"
 
+#include <fstream>
 #include <thread>
 
 #include <arpa/inet.h>
@@ -110,6 +111,15 @@ TEST_CASE("a job's time is that in which it was served, whatever the clock shows
         office.coordinator->tick(boot_ms + 2000);
         CHECK(office.ask({{"command", "job"}})["elapsed_s"] == 2);
     }
+}
+
+TEST_CASE("an index that is damaged is kept aside and begun anew") {
+    const Directory directory;
+    Office(directory.path).ask(admit("a", 1));
+    std::filesystem::remove(directory.path / "store.db-wal");
+    std::ofstream(directory.path / "store.db") << std::string(8192, 'x');
+    CHECK(Office(directory.path).ask({{"command", "logs"}})["lines"].size() == 1);
+    CHECK(std::filesystem::exists(directory.path / "store.db.damaged"));
 }
 
 TEST_CASE("wrong requests are refused in words") {
