@@ -72,6 +72,7 @@ Outcome<std::unique_ptr<Node>> Node::make(NodeSettings settings, NodeLog log) {
 void Node::run(const std::atomic<bool>& stop, const std::atomic<bool>& leave) {
     while (!stop) {
         take_arrivals();
+        give_up_silence();
         if (leave) {
             session_.leave();
             if (session_.job() == 0) return;
@@ -86,8 +87,20 @@ void Node::run(const std::atomic<bool>& stop, const std::atomic<bool>& leave) {
     }
 }
 
+/// Every heartbeat is answered. A connection on which nothing comes is dead in one direction at least, say because
+/// a damaged length swallows what is said on it, though TCP may call it alive.
+void Node::give_up_silence() {
+    constexpr std::int64_t missed_beats = 5;
+    const std::int64_t now = now_ms();
+    if (!link_.up() || now - heard_ms_ < missed_beats * heartbeat_ms_) return;
+    log_("silence", fmt::format("{} says nothing; a new connection is made", settings_.link.endpoint));
+    heard_ms_ = now;
+    link_.redial();
+}
+
 void Node::take_arrivals() {
     while (link_.receive(arrival_)) {
+        heard_ms_ = now_ms();
         switch (arrival_.kind) {
             case Arrival::Kind::up:
                 log_("connected", "connected to " + settings_.link.endpoint);
@@ -117,6 +130,7 @@ void Node::take(const Message& message) {
         if (!session_.joined() && refusal->error.code != Code::not_joined) link_.redial();
     }
     if (const auto* welcome = std::get_if<Welcome>(&message.body)) {
+        heartbeat_ms_ = std::max<std::int64_t>(welcome->heartbeat_ms, 1);
         log_("joined", fmt::format("joined as node {}, incarnation {}", welcome->node, welcome->incarnation));
     }
     if (auto taken = session_.receive(message, now_ms()); !taken) {

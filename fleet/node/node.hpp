@@ -57,6 +57,7 @@ private:
 
     void take_arrivals();
     void take(const Message& message);
+    void give_up_silence();
     bool act(Duty duty);
     void send();
     void prepare();
@@ -73,6 +74,7 @@ private:
     std::unique_ptr<NodeTask> task_;
     Arrival arrival_;
     std::vector<Metric> metrics_;
+    std::int64_t heard_ms_ = 0, heartbeat_ms_ = 1000;
     bool storing_failed_ = false;
     Code away_because_{};
 };

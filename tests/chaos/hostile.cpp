@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hostile.hpp"
+
+#include "roles.hpp"
+#include "transport/encoding.hpp"
+
+#include <limits>
+
+namespace dunlin::chaos {
+namespace {
+
+NodeLinkSettings settings_of(const std::string& endpoint, const PublicKey& server, const KeyPair& keys) {
+    NodeLinkSettings settings;
+    settings.endpoint = endpoint;
+    settings.server_key = server;
+    settings.keys = keys;
+    settings.longest_backoff_ms = 1000;
+    return settings;
+}
+
+}  // namespace
+
+Hostile::Hostile(const std::string& endpoint, const PublicKey& server, const KeyPair& keys)
+    : link_(NodeLink::open(settings_of(endpoint, server, keys)).value()) {}
+
+void Hostile::hear(const Message& message) {
+    if (const auto* welcome = std::get_if<Welcome>(&message.body)) incarnation_ = welcome->incarnation;
+    if (const auto* offer = std::get_if<JobOffer>(&message.body)) {
+        job_ = message.envelope.job;
+        member_ = offer->terms.member;
+        (void)link_.send({{job_, 0, incarnation_, 0}, JobAnswer{true, {}}});
+    }
+    if (const auto* answer = std::get_if<Acknowledgement>(&message.body)) ++(answer->applied ? applied_ : refused_);
+    if (std::holds_alternative<JobEnd>(message.body)) {
+        (void)link_.send({{job_, 0, incarnation_, 0}, Report{0, true, {}}});
+        job_ = 0;
+    }
+}
+
+void Hostile::step(std::int64_t now_ms) {
+    link_.poll(0);
+    while (link_.receive(arrival_)) {
+        if (arrival_.kind == Arrival::Kind::message) hear(arrival_.message.message());
+        if (arrival_.kind == Arrival::Kind::up)
+            (void)link_.send({{job_, 0, 0, 0}, Join{.name = hostile_name, .software = "not Dunlin's"}});
+    }
+    if (now_ms < next_ms_) return;
+    next_ms_ = now_ms + 50;
+    if (job_ == 0) {
+        (void)link_.send({{}, Heartbeat{}});
+        return;
+    }
+    constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+    std::vector<float> values(sequence_ % 4 == 0 ? dimension + 1 : dimension, sequence_ % 4 == 1 ? 1e6f : 1.0f);
+    if (sequence_ % 4 == 2) values[7] = nan;
+    const bool future = sequence_ % 4 == 3;
+    ++sequence_;
+    (void)link_.send({{job_, 0, incarnation_, sequence_},
+                      ModelUpdate{member_, future ? 1u << 30 : 0u, 1.0f, view_values(values)}});
+}
+
+}  // namespace dunlin::chaos
