@@ -21,6 +21,7 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
                        (build-sanitize/)
              fuzz      every decoder fed with made-up input, 30 seconds each, from the corpus in
                        tests/fuzz/corpus (build-fuzz/; DUNLIN_FUZZ_SECONDS changes the time)
+             firmware  boards' images in their emulators (scripts/firmware.sh), two of them in a fleet
            without it: the steps build and tests, in build/
   STEP     only these steps, for example: scripts/test.sh --all format
 HELP
@@ -36,7 +37,7 @@ for argument in "$@"; do
         --all)
             all=--all
             preset=strict
-            steps=(licences format build tests install sanitize fuzz)
+            steps=(licences format build tests install sanitize fuzz firmware)
             packages+=("${check_packages[@]}" "${fuzz_packages[@]}")
             ;;
         -h | --help)
@@ -119,6 +120,9 @@ step_fuzz() {
     done | DUNLIN_WORK=$work/fuzz xargs -0 -n 1 -P "$(nproc)" "$root/scripts/fuzz_one.sh" "$seconds" "$findings"
     rmdir --ignore-fail-on-non-empty "$findings"
 }
+
+# One board of each kind of processor: with an FPU, with TrustZone, without either.
+step_firmware() { DUNLIN_PRESET=$preset scripts/firmware.sh mps2-an386 mps2-an505 microbit; }
 
 # How many tests of a CTest report have this status ("run" is CTest's word for passed).
 count() { grep -c "<testcase .*status=\"$2\"" "$work/$1.xml" 2>/dev/null; }
