@@ -148,8 +148,8 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
     list.add("push.probability", s.push.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
     list.add("push.file", s.push.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
     list.add("push.weight_floor", s.push.weight_floor,
-             "push-sum weight that a node never gives away; a step acts as eta over the weight",
-             Range{0, 0.5, true});
+             "push-sum weight that a node never gives away (a step acts as eta over the weight); 0: by the graph",
+             Range{0, 0.5});
     list.add("push.longest_gap", s.push.longest_gap,
              "Gamma_w: a step makes up for as many steps of the median node at most", Range{1, 1e6});
 

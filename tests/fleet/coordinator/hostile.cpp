@@ -240,7 +240,7 @@ TEST_CASE("a message beyond the limit ends its sender's connection, is counted, 
     CHECK(scene.update(*honest, 0, 1, {1, 2, 3, 4}).applied);
 }
 
-TEST_CASE("a client of wire version 1, byte for byte, takes part; an older one is told why it cannot") {
+TEST_CASE("a client of wire version 1, byte for byte, takes part, and an older one is told why it cannot") {
     // The frames of version1_* are what a node said when 1 was the newest version; they never change.
     Scene scene;
     const auto first = scene.peer(0);
