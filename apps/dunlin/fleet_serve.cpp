@@ -68,6 +68,7 @@ public:
     Outcome<void> configure();
     /// Errors: the store's, the port's.
     Outcome<void> open();
+    std::string endpoint() const { return place_.endpoint; }
     /// The backup to restore, or nothing when it was told to end.
     Outcome<std::optional<std::filesystem::path>> run();
 
@@ -234,7 +235,7 @@ Desk::Place restore(const std::filesystem::path& backup, const std::string& stor
     return place;
 }
 
-Outcome<int> serve(const ServeOptions& options) {
+Outcome<int> serve(ServeOptions options) {
     catch_interrupts();
     FleetLog log(options.log_format == "json");
     const auto fails = [&](const Problem& wrong) {
@@ -251,6 +252,7 @@ Outcome<int> serve(const ServeOptions& options) {
             const auto ended = service.run();
             if (!ended) return fails(ended.error());
             backup = *ended;
+            options.listen = service.endpoint();  // where nodes dial, also where the system chose the port
         }
         if (!backup) break;
         place = restore(*backup, options.fleet.store, log);
