@@ -255,8 +255,12 @@ private:
     /// Hands out the round's shares of mass. With n nodes each is added to about n/2 others: block by block, so
     /// that a block of all shares stays in the cache.
     Outcome<void> hear() {
-        Outcome<void> announced =
-            deliver<Mass>([](Member& member, const Share<Mass>& share) { return member.push.announce(share); });
+        Outcome<void> announced = deliver<Mass>([](Member& member, const Share<Mass>& share) -> Result<Receipt> {
+            const Result<Receipt> receipt = member.push.announce(share);
+            // Nothing repeats or overtakes here. If it did, what is added below would be added twice.
+            if (receipt == Receipt::stale) return fail(Code::tick_not_newer, share.kappa, share.kappa);
+            return receipt;
+        });
         if (!announced) return announced;
         constexpr std::size_t block = 512;  // masses: 100 shares of 4 KB fit a second-level cache
         const std::size_t blocks = (dimension_ + block - 1) / block;

@@ -147,11 +147,15 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
              "erdos-renyi-undirected, or file");
     list.add("push.probability", s.push.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
     list.add("push.file", s.push.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
-    list.add("push.weight_floor", s.push.weight_floor,
-             "push-sum weight that a node never gives away (a step acts as eta over the weight); 0: by the graph",
-             Range{0, 0.5});
-    list.add("push.longest_gap", s.push.longest_gap,
-             "Gamma_w: a step makes up for as many steps of the median node at most", Range{1, 1e6});
+    list.add(
+        "push.weight_floor", s.push.weight_floor,
+        "push-sum weight that a node never gives away, at most 0.5 / (out-degree + 1); a step acts as eta over the "
+        "weight; 0: by the graph",
+        Range{0, 0.25});
+    list.add(
+        "push.longest_gap", s.push.longest_gap,
+        "Gamma_w: a step makes up for as many steps of the median node at most, so it is eta times that at most",
+        Range{1, 1e6});
 
     FleetClock& clock = s.clock;
     const Range time{0, 1e8, true}, any_time{0, 1e8}, chance{0, 0.9};

@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+
+#include <fmt/format.h>
 
 namespace dunlin {
 namespace {
@@ -72,8 +75,9 @@ private:
     double before_s_ = 0, now_s_ = 0;
 };
 
-/// PARS-Push among the nodes. A tick is what the median node takes for one gradient of its objective; every node
-/// takes one after the other, each at its own pace, and says its share after each.
+/// PARS-Push among the nodes: every node takes one gradient of its objective after the other, each at its own pace,
+/// and says its share after each. What the median node takes for one is `median_ticks` ticks; a step makes up for
+/// the ticks since the last one, so that of the median node is eta.
 class GossipCourse final : public Course {
 public:
     static Outcome<std::unique_ptr<GossipCourse>> make(FederatedProblem& problem, const FederatedSettings& settings,
@@ -88,17 +92,29 @@ public:
         if (!graph)
             return problem_with(graph.error(), push.graph == "file" ? "push.file: " + push.graph_file
                                                                     : "push.graph: " + push.graph);
-        const FleetClock& clock = settings.clock;
-        const double tick_s = static_cast<double>(clock.gradient_s) * settings.least_gradients();
-        GossipSettings fleet;
-        fleet.seed = seed;
-        fleet.theta = {.scale = static_cast<double>(settings.rate()), .longest_gap = push.longest_gap};
         std::size_t hearers = 0;
         for (std::uint32_t i = 0; i < graph->nodes(); ++i) hearers = std::max(hearers, graph->out(i).size());
-        fleet.weight_floor = push.weight_floor > 0.0f ? push.weight_floor : 0.25f / static_cast<float>(hearers + 1);
-        fleet.format.fraction_bits = 40;  // thousands of nodes fit then
+        const float highest_floor = 0.5f / static_cast<float>(hearers + 1);
+        if (push.weight_floor > highest_floor) {
+            return dunlin::problem(
+                fmt::format("push.weight_floor = {}: must not exceed {:.3g}, half of what sharing "
+                            "with {} others leaves of a weight of 1",
+                            push.weight_floor, highest_floor, hearers));
+        }
+        const FleetClock& clock = settings.clock;
+        const bool envelope = settings.objective() == Objective::moreau;
+        const int gradients = envelope ? settings.moreau.step_limit : settings.least_gradients();
+        const double tick_s = static_cast<double>(clock.gradient_s) * gradients / median_ticks;
+        GossipSettings fleet;
+        fleet.seed = seed;
+        fleet.theta = {.scale = static_cast<double>(settings.rate()) / median_ticks,
+                       .longest_gap = std::int64_t{push.longest_gap} * median_ticks};
+        fleet.weight_floor = push.weight_floor > 0.0f ? push.weight_floor : highest_floor / 2;
+        fleet.format.fraction_bits = 38;  // tens of thousands of nodes fit then
+        fleet.work = median_ticks;
         fleet.link.latency = simulation::Latency::constant(
-            1 + static_cast<simulation::Time>(static_cast<double>(clock.upload_s) / tick_s));
+            std::clamp<simulation::Time>(ticks(static_cast<double>(clock.upload_s), tick_s), 1, longest_way));
+        fleet.link.delay_limit = longest_way;
         fleet.link.loss = clock.loss;
         fleet.link.duplication = clock.duplication;
         fleet.lives.pace_sigma = clock.speed_spread;
@@ -111,8 +127,8 @@ public:
 
     Outcome<void> advance(double share, const std::function<bool()>& stop) override {
         now_s_ = share * static_cast<double>(settings_.clock.budget_s);
-        const auto until = static_cast<simulation::Time>(now_s_ / tick_s_);
-        constexpr simulation::Time stride = 20;  // ticks between two looks at `stop`
+        const simulation::Time until = ticks(now_s_, tick_s_);
+        constexpr simulation::Time stride = 20 * median_ticks;  // between two looks at `stop`
         while (tick_ < until && !stop()) {
             tick_ = std::min(tick_ + stride, until);
             if (auto lived = fleet_->run(tick_); !lived) return lived;
@@ -149,6 +165,13 @@ private:
                  std::unique_ptr<GossipFleet> fleet, double tick_s)
         : problem_(problem), settings_(settings), layers_(layers), fleet_(std::move(fleet)), tick_s_(tick_s) {
         settings_.personal.personal_layers_only = layers.split().has_personal();
+    }
+    static constexpr int median_ticks = 16;
+    static constexpr simulation::Time longest_way = simulation::Time{1} << 20;
+
+    /// How many ticks begin within so many seconds.
+    static simulation::Time ticks(double seconds, double tick_s) {
+        return static_cast<simulation::Time>(std::min(std::ceil(seconds / tick_s), 1e12));
     }
     static tl::unexpected<Problem> problem_with(const Error& error, const std::string& where) {
         return dunlin::problem(error, where);

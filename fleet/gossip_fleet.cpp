@@ -55,23 +55,23 @@ double GossipFleet::consensus_error() const {
 }
 
 Outcome<ChosenMixing> mixing_of(GossipMethod method, const Graph& graph, Mixing kind, double rho_over_tau) {
-    const double bound = spectrum_bound(method);
+    const double bound = spectrum_bound(method), least = bound + mixing_margin;
     auto chosen = choose_mixing(graph, kind, rho_over_tau, primal_dual_bound);  // the same for all
     if (!chosen) return problem(chosen.error(), "network.graph");
     const double smallest = chosen->spectrum.smallest;
-    if (smallest > bound + mixing_margin) return *std::move(chosen);
+    if (smallest > least) return *std::move(chosen);
     // Of I - c A'A, the smallest eigenvalue is 1 - c times the largest of A'A.
     const std::string remedy =
         kind == Mixing::laplacian
             ? fmt::format(
                   "method.rho_over_tau = {:.4g} must stay below {:.4g}, or use method.mixing = "
                   "\"lazy-metropolis\"",
-                  rho_over_tau, rho_over_tau * (1 - bound) / (1 - smallest))
+                  rho_over_tau, rho_over_tau * (1 - least) / (1 - smallest))
             : std::string("use method.mixing = \"lazy-metropolis\"");
     return problem(
         fmt::format("method.mixing: the smallest eigenvalue of the mixing matrix is {:.4f} and must lie "
-                    "above {:.4f}, or the models diverge: {}",
-                    smallest, bound, remedy));
+                    "above {:.4f} by {} or more, or the models diverge: {}",
+                    smallest, bound, mixing_margin, remedy));
 }
 
 Problem diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value) {

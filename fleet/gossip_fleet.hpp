@@ -49,6 +49,7 @@ struct GossipSettings {
     double rho_over_tau = 0.2;          ///< the step of Mixing::laplacian
     simulation::LinkProfile link = {};
     simulation::Time wake_gap = 1;  ///< Gamma_w: from one wake-up to the next 1 ... wake_gap ticks, uniformly
+    simulation::Time work = 0;      ///< if not 0: every gap is this at the median pace, instead
     LifeSettings lives = {};        ///< paces stretch the gaps, sleeps put wake-ups off
     /// From this tick on nodes take no steps and only agree, so that what they differ in settles.
     simulation::Time learn_until = simulation::time_limit;

@@ -270,6 +270,7 @@ private:
     }
 
     Time gap(Member& member) {
+        if (settings_.work > 0) return member.life.duration(settings_.work);
         const auto bound = static_cast<std::uint32_t>(std::min<Time>(settings_.wake_gap, 0xffffffff));
         return member.life.duration(1 + static_cast<Time>(member.life.choices.below(bound)));
     }

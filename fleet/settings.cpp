@@ -156,27 +156,27 @@ struct Settings::Reader {
 };
 
 void Settings::add(std::string key, bool& place, std::string help) {
-    entries_.push_back({std::move(key), std::move(help), &place, {}});
+    insert({std::move(key), std::move(help), &place, {}});
 }
 void Settings::add(std::string key, int& place, std::string help, Range range) {
     range.low = std::max(range.low, static_cast<double>(std::numeric_limits<int>::min()));
     range.high = std::min(range.high, static_cast<double>(std::numeric_limits<int>::max()));
-    entries_.push_back({std::move(key), std::move(help), &place, range});
+    insert({std::move(key), std::move(help), &place, range});
 }
 void Settings::add(std::string key, std::uint64_t& place, std::string help) {
-    entries_.push_back({std::move(key), std::move(help), &place, {}});
+    insert({std::move(key), std::move(help), &place, {}});
 }
 void Settings::add(std::string key, float& place, std::string help, Range range) {
-    entries_.push_back({std::move(key), std::move(help), &place, range});
+    insert({std::move(key), std::move(help), &place, range});
 }
 void Settings::add(std::string key, std::string& place, std::string help) {
-    entries_.push_back({std::move(key), std::move(help), &place, {}});
+    insert({std::move(key), std::move(help), &place, {}});
 }
 void Settings::add(std::string key, std::vector<int>& place, std::string help, Range range) {
-    entries_.push_back({std::move(key), std::move(help), &place, range});
+    insert({std::move(key), std::move(help), &place, range});
 }
 void Settings::add(std::string key, std::vector<std::string>& place, std::string help) {
-    entries_.push_back({std::move(key), std::move(help), &place, {}});
+    insert({std::move(key), std::move(help), &place, {}});
 }
 
 Outcome<void> Settings::read(std::string_view document, std::string_view where) {
@@ -259,6 +259,13 @@ std::string Settings::constraint(const Entry& entry) {
             return "a string";
         },
         entry.place);
+}
+
+void Settings::insert(Entry entry) {
+    const std::string own = section_of(entry.key);
+    const auto last = std::find_if(entries_.rbegin(), entries_.rend(),
+                                   [&](const Entry& other) { return section_of(other.key) == own; });
+    entries_.insert(last == entries_.rend() && !own.empty() ? entries_.end() : last.base(), std::move(entry));
 }
 
 std::string Settings::write() const {

@@ -46,7 +46,7 @@ public:
         }
         choice.get = [&place] { return static_cast<int>(place); };
         choice.set = [&place](int value) { place = static_cast<Enum>(value); };
-        entries_.push_back({std::move(key), std::move(help), std::move(choice), {}});
+        insert({std::move(key), std::move(help), std::move(choice), {}});
     }
 
     /// Reads a document over what the structs hold; `where` names it in errors. Every key must be known and every
@@ -84,6 +84,9 @@ private:
     static std::string constraint(const Entry& entry);
 
     struct Reader;
+    /// Behind the others of its section, since a TOML file may open a section once only.
+    void insert(Entry entry);
+
     std::vector<Entry> entries_;
 };
 

@@ -134,7 +134,7 @@ std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& 
 }
 
 bool diverged(const FederatedResult& result) {
-    return result.history.back().personal.front() < result.history.front().personal.front() / 2;
+    return !(result.history.back().personal.front() >= result.history.front().personal.front() / 2);
 }
 
 report::Table federated_table(const FederatedJob& job, const FederatedResult& result) {

@@ -17,7 +17,8 @@ std::string personalisation_text(const FederatedSettings& settings);
 
 /// Empty, or a warning: training has made the models worse.
 std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& result);
-/// Have personal models lost half of what the same personal steps make of untrained parameters?
+/// Have personal models lost half of what the same personal steps make of untrained parameters (all first metrics
+/// are the better the larger), or is that no number?
 bool diverged(const FederatedResult& result);
 
 report::Table federated_table(const FederatedJob& job, const FederatedResult& result);

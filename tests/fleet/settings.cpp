@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/settings.hpp"
 
+#include "fleet/classification_fleet.hpp"
+#include "fleet/decentralised.hpp"
+#include "fleet/fleet_navigation.hpp"
 #include "fleet/navigation.hpp"
+#include "fleet/pdbo_settings.hpp"
+#include "fleet/ranking_fleet.hpp"
+#include "fleet/regression_training.hpp"
+
+#include <set>
+#include <sstream>
 
 #include <catch2/catch.hpp>
 
@@ -156,6 +165,26 @@ TEST_CASE("the help names every key, its range and its value") {
         CHECK_THAT(help, Contains(part));
     CHECK(list_of(values).value("part.count") == "3");
     CHECK(list_of(values).value("part.cuont").empty());
+}
+
+TEST_CASE("what is written of any kind's settings opens every section once, so that it can be read again") {
+    const auto opens_once = [](auto settings, auto list_of) {
+        std::istringstream lines(list_of(settings).write());
+        std::set<std::string> sections;
+        for (std::string line; std::getline(lines, line);) {
+            if (!line.starts_with("[")) continue;
+            INFO(line);
+            CHECK(sections.insert(line).second);
+        }
+        CHECK(sections.size() > 2);
+    };
+    opens_once(ClassificationSettings(), classification_settings);
+    opens_once(DecentralisedSettings(), decentralised_settings);
+    opens_once(FleetNavigationSettings(), fleet_navigation_settings);
+    opens_once(NavigationSettings(), navigation_settings);
+    opens_once(PdboSettings(), pdbo_settings);
+    opens_once(RankingSettings(), ranking_settings);
+    opens_once(RegressionRunSettings(), regression_settings);
 }
 
 TEST_CASE("any cut of a document, and any change of a byte, is read or refused") {

@@ -44,6 +44,7 @@ public:
 
     /// Asks the processor for the first `bytes` early, without waiting for any of them.
     void prefetch(std::size_t bytes) const {
+        if (buffer_ == nullptr) return;
         for (std::size_t k = 0; k < 64 + bytes; k += 64) {
             __builtin_prefetch(reinterpret_cast<const std::byte*>(buffer_) + k);
         }
