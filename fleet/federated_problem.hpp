@@ -153,7 +153,8 @@ private:
     };
 
     void keep_shared(ConstVector<float> w, Vector<float> theta) const {
-        for (const LayerSplit::Range& range : split().shared())
+        const LayerSplit layers = split();
+        for (const LayerSplit::Range& range : layers.shared())
             std::copy_n(w.begin() + static_cast<std::ptrdiff_t>(range.first), range.count,
                         theta.begin() + static_cast<std::ptrdiff_t>(range.first));
     }
