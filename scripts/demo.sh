@@ -20,7 +20,7 @@ fi
 
 need_packages "${host_packages[@]}"
 say "Building dunlin into build/ (minutes the first time, seconds after that)"
-(build_preset release dunlin)
+(build_preset release dunlin dunlin-node)
 
 # The folder of the run: the caller's, or one that does not exist yet.
 out=
