@@ -28,13 +28,34 @@ public:
     virtual void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) = 0;
 };
 
-class FleetCourse final : public Course {
+/// A course whose nodes make what they share their own, each on its data.
+class SharingCourse : public Course {
+public:
+    void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
+        std::vector<float> w(theta.size());
+        shared(node, w);
+        std::ranges::copy(w, theta.begin());
+        problem_.personalise(node, w, settings_.personal, random, theta, worker);
+    }
+
+protected:
+    SharingCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers)
+        : settings_(settings), layers_(layers), problem_(problem) {
+        settings_.personal.personal_layers_only = layers.split().has_personal();
+    }
+
+    FederatedSettings settings_;
+    const PersonalLayers& layers_;
+
+private:
+    FederatedProblem& problem_;
+};
+
+class FleetCourse final : public SharingCourse {
 public:
     FleetCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers,
                 std::unique_ptr<FederatedFleet> fleet)
-        : problem_(problem), settings_(settings), layers_(layers), fleet_(std::move(fleet)) {
-        settings_.personal.personal_layers_only = layers.split().has_personal();
-    }
+        : SharingCourse(problem, settings, layers), fleet_(std::move(fleet)) {}
 
     Outcome<void> advance(double share, const std::function<bool()>& stop) override {
         before_ = fleet_->counters();
@@ -59,17 +80,8 @@ public:
         result.trace = fleet_->trace();
     }
     void shared(std::uint32_t node, Vector<float> w) const override { layers_.compose(node, fleet_->model(), w); }
-    void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
-        std::vector<float> w(theta.size());
-        shared(node, w);
-        std::ranges::copy(w, theta.begin());
-        problem_.personalise(node, w, settings_.personal, random, theta, worker);
-    }
 
 private:
-    FederatedProblem& problem_;
-    FederatedSettings settings_;
-    const PersonalLayers& layers_;
     std::unique_ptr<FederatedFleet> fleet_;
     FleetCounters before_;
     double before_s_ = 0, now_s_ = 0;
@@ -78,7 +90,7 @@ private:
 /// PARS-Push among the nodes: every node takes one gradient of its objective after the other, each at its own pace,
 /// and says its share after each. What the median node takes for one is `median_ticks` ticks; a step makes up for
 /// the ticks since the last one, so that of the median node is eta.
-class GossipCourse final : public Course {
+class GossipCourse final : public SharingCourse {
 public:
     static Outcome<std::unique_ptr<GossipCourse>> make(FederatedProblem& problem, const FederatedSettings& settings,
                                                        const PersonalLayers& layers, std::span<const float> first,
@@ -153,19 +165,11 @@ public:
         fleet_->estimate(node, z);
         layers_.compose(node, z, w);
     }
-    void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
-        std::vector<float> w(theta.size());
-        shared(node, w);
-        std::ranges::copy(w, theta.begin());
-        problem_.personalise(node, w, settings_.personal, random, theta, worker);
-    }
 
 private:
     GossipCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers,
                  std::unique_ptr<GossipFleet> fleet, double tick_s)
-        : problem_(problem), settings_(settings), layers_(layers), fleet_(std::move(fleet)), tick_s_(tick_s) {
-        settings_.personal.personal_layers_only = layers.split().has_personal();
-    }
+        : SharingCourse(problem, settings, layers), fleet_(std::move(fleet)), tick_s_(tick_s) {}
     static constexpr int median_ticks = 16;
     static constexpr simulation::Time longest_way = simulation::Time{1} << 20;
 
@@ -177,9 +181,6 @@ private:
         return dunlin::problem(error, where);
     }
 
-    FederatedProblem& problem_;
-    FederatedSettings settings_;
-    const PersonalLayers& layers_;
     std::unique_ptr<GossipFleet> fleet_;
     double tick_s_;
     double now_s_ = 0;
