@@ -77,10 +77,16 @@ struct SerialPort::Stream : std::enable_shared_from_this<Stream> {
     Stream(asio::io_context& context, std::string where, unsigned rate, std::function<void()> waker)
         : address(std::move(where)),
           baud(rate),
-          wake(std::move(waker)),
           descriptor(context),
           socket(context),
-          resolver(context) {}
+          resolver(context),
+          wake(std::move(waker)) {}
+
+    /// Tells the port's owner, as long as there is one.
+    void tell() {
+        const std::lock_guard lock(mutex);
+        if (wake) wake();
+    }
 
     void open_device() {
         const int file = ::open(address.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -122,7 +128,7 @@ struct SerialPort::Stream : std::enable_shared_from_this<Stream> {
             unwritten.clear();
         }
         writing = false;
-        wake();
+        tell();
         receive();
     }
 
@@ -139,7 +145,7 @@ struct SerialPort::Stream : std::enable_shared_from_this<Stream> {
                                             self->buffer.begin() + static_cast<std::ptrdiff_t>(n));
                 }
                 if (!fits) return self->fail("it floods the line");
-                self->wake();
+                self->tell();
                 self->receive();
             });
     }
@@ -161,7 +167,7 @@ struct SerialPort::Stream : std::enable_shared_from_this<Stream> {
                                   self->out.clear();
                               }
                               if (error) return self->fail(error.message());
-                              self->wake();
+                              self->tell();
                               self->send();
                           });
     }
@@ -176,12 +182,11 @@ struct SerialPort::Stream : std::enable_shared_from_this<Stream> {
             state = State::closed;
             reason = why;
         }
-        wake();
+        tell();
     }
 
     const std::string address;
     const unsigned baud;
-    const std::function<void()> wake;
 
     // of the loop's thread
     asio::posix::stream_descriptor descriptor;
@@ -191,6 +196,7 @@ struct SerialPort::Stream : std::enable_shared_from_this<Stream> {
     bool writing = false;
 
     std::mutex mutex;
+    std::function<void()> wake;  ///< none once the port is gone: what it calls may be gone too
     State state = State::closed;
     std::string reason;
     std::vector<std::uint8_t> unread, unwritten, out;
@@ -200,7 +206,12 @@ SerialPort::SerialPort(SerialPorts& ports, std::string address, unsigned baud, s
     : stream_(std::make_shared<Stream>(ports.loop_->context, std::move(address), baud, std::move(wake))) {}
 
 SerialPort::~SerialPort() {
-    if (stream_) close();
+    if (!stream_) return;
+    {
+        const std::lock_guard lock(stream_->mutex);
+        stream_->wake = nullptr;
+    }
+    close();
 }
 
 void SerialPort::open() {

@@ -27,7 +27,7 @@ private:
 
 /// A serial device, a pseudo-terminal (/dev/ttyACM0, /dev/pts/3) or a TCP connection (tcp://host:port, as emulators
 /// and serial servers offer) as a stream of bytes. Never blocks. `wake` is called in another thread when something
-/// has happened.
+/// has happened, and never once the port is destroyed; it must not call the port.
 class SerialPort {
 public:
     enum class State : std::uint8_t { closed, opening, open };
