@@ -31,6 +31,11 @@ struct RolloutSettings {
     /// A batch is asked under the parameters that it was drawn under and no others, as MEMRL does: then no copy of
     /// them is kept.
     bool as_drawn = false;
+    /// Per state, on a device: only what each action weighs in each state stays of a batch. States are evaluated
+    /// column_multiple at a time, for each gradient anew, where the trajectories were before: in a workspace that
+    /// is lent, and may hold anything between two calls. The numbers are the same. start, reached, rollout and
+    /// score_sum go without.
+    bool lean = false;
 };
 
 /// The room that a task needs, whatever environment it is given.
@@ -61,55 +66,35 @@ public:
     static constexpr int observation_limit = 256;  ///< numbers of an observation
     static_assert(continuous ? ContinuousEnvironment<E> : DiscreteEnvironment<E>);
 
-    template <class A>
-    constexpr PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits,
-                                 A& arena)
-        : policy_(policy), settings_(settings), limits_(limits) {
-        const auto size = [](auto... factors) { return (static_cast<std::size_t>(factors) * ...); };
-        const MlpShape& shape = policy.network.shape;
-        per_state_ = chooses_per_state();
-        widest_ = per_state_ ? pad_columns(limits.states) : pad_columns(settings.trajectories);
-        const int widest = widest_;
-        const std::size_t columns = Rollout<S>::capacity(settings.trajectories, limits.horizon);
-        const std::size_t evaluated = per_state_ ? static_cast<std::size_t>(widest) : columns;
-        batches_ = arena.template take<Batch>(static_cast<std::size_t>(settings.slots));
-        for (int slot = 0; slot < settings.slots; ++slot) {
-            Batch batch;
-            batch.rollout = Rollout<S>(settings.trajectories, limits.horizon, arena);
-            if (!settings.as_drawn) batch.parameters = arena.template take<S>(policy.parameters());
-            batch.start = arena.template take<State>(static_cast<std::size_t>(settings.trajectories));
-            batch.reached = arena.template take<State>(columns);
-            batch.observations = arena.template take<S>(observes_steps() ? size(limits.observations) * columns : 0);
-            batch.tape = arena.template take<S>(size(shape.units()) * evaluated);
-            if (continuous) batch.actions = arena.template take<S>(size(policy.actions()) * columns);
-            if (per_state_) batch.counts = arena.template take<S>(size(policy.actions(), widest));
-            if (!batches_.empty()) batches_[static_cast<std::size_t>(slot)] = batch;
-        }
-        deltas_ = arena.template take<S>(size(shape.units(), widest));
-        if (settings.second_order) {
-            tangents_ = arena.template take<S>(size(shape.units(), widest));
-            tangent_deltas_ = arena.template take<S>(size(shape.units(), widest));
-        }
-        counts_ = arena.template take<S>(size(policy.actions(), widest));
-        features_ = arena.template take<S>(
-            settings.baseline == Baseline::linear ? size(linear_features(limits.observations)) * columns : 0);
-        cumulative_ = arena.template take<float>(per_state_ ? size(policy.actions(), widest) : 0);
-        state_index_ = arena.template take<std::int32_t>(per_state_ ? static_cast<std::size_t>(widest) : 0);
-        lanes_ = arena.template take<std::int32_t>(static_cast<std::size_t>(settings.trajectories));
-        states_ = arena.template take<State>(static_cast<std::size_t>(settings.trajectories));
-        streams_ = arena.template take<Stream>(static_cast<std::size_t>(settings.trajectories));
-        state_observations_ = arena.template take<S>(observes_states() ? size(limits.observations, widest) : 0);
-        for (std::size_t s = 0; s < state_index_.size(); ++s) {
-            state_index_[s] = static_cast<std::int32_t>(std::min(static_cast<int>(s), limits.states - 1));
-        }
+    /// Of settings that are not `lean`.
+    PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits,
+                       Arena& arena)
+        : PolicyGradientTask(policy, settings, limits) {
+        if (settings.lean) __builtin_trap();
+        lay_out(arena, arena, arena);
+    }
+    /// Of `lean` settings: `workspace` holds workspace_bytes, aligned as an Arena's.
+    PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits,
+                       Arena& arena, std::span<std::byte> workspace)
+        : PolicyGradientTask(policy, settings, limits) {
+        if (!settings.lean || !per_state_) __builtin_trap();
+        Arena record(workspace), network(workspace);
+        lay_out(arena, record, network);
     }
 
     /// Bytes of arena that a task takes; a constant where its arguments are.
     static constexpr std::size_t bytes(const Policy& policy, const RolloutSettings& settings,
                                        const RolloutLimits& limits) {
-        ArenaSize size;
-        PolicyGradientTask(policy, settings, limits, size);
+        ArenaSize size, record, network;
+        PolicyGradientTask task(policy, settings, limits);
+        settings.lean ? task.lay_out(size, record, network) : task.lay_out(size, size, size);
         return size.bytes();
+    }
+    static constexpr std::size_t workspace_bytes(const Policy& policy, const RolloutSettings& settings,
+                                                 const RolloutLimits& limits) {
+        ArenaSize size, record, network;
+        PolicyGradientTask(policy, settings, limits).lay_out(size, record, network);
+        return std::max(record.bytes(), network.bytes());
     }
 
     /// The environment of the batches to come; its horizon and states are within the limits.
@@ -150,6 +135,56 @@ public:
     S surrogate(int slot, ConstVector<S> w);
 
 private:
+    constexpr PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits)
+        : policy_(policy), settings_(settings), limits_(limits) {
+        per_state_ = chooses_per_state();
+        widest_ = per_state_ ? pad_columns(limits.states) : pad_columns(settings.trajectories);
+    }
+
+    /// What lasts from call to call, what a batch does while it is drawn, and what evaluation takes.
+    template <class A, class R, class N>
+    constexpr void lay_out(A& arena, R& record, N& network) {
+        const auto size = [](auto... factors) { return (static_cast<std::size_t>(factors) * ...); };
+        const RolloutSettings& settings = settings_;
+        const MlpShape& shape = policy_.network.shape;
+        const int widest = widest_, block = settings.lean ? column_multiple : widest;
+        const std::size_t columns = Rollout<S>::capacity(settings.trajectories, limits_.horizon);
+        const std::size_t evaluated = per_state_ ? static_cast<std::size_t>(block) : columns;
+        const auto trajectories = static_cast<std::size_t>(settings.trajectories);
+        batches_ = arena.template take<Batch>(static_cast<std::size_t>(settings.slots));
+        for (int slot = 0; slot < settings.slots; ++slot) {
+            Batch batch;
+            batch.rollout = Rollout<S>(settings.trajectories, limits_.horizon, record);
+            if (!settings.as_drawn && !settings.lean)
+                batch.parameters = arena.template take<S>(policy_.parameters());
+            batch.start = record.template take<State>(settings.lean ? 0 : trajectories);
+            batch.reached = record.template take<State>(settings.lean ? 0 : columns);
+            batch.observations =
+                record.template take<S>(observes_steps() ? size(limits_.observations) * columns : 0);
+            batch.tape = network.template take<S>(size(shape.units()) * evaluated);
+            if (continuous) batch.actions = record.template take<S>(size(policy_.actions()) * columns);
+            if (per_state_) batch.counts = arena.template take<S>(size(policy_.actions(), widest));
+            if (!batches_.empty()) batches_[static_cast<std::size_t>(slot)] = batch;
+        }
+        deltas_ = network.template take<S>(size(shape.units(), block));
+        if (settings.second_order) {
+            tangents_ = network.template take<S>(size(shape.units(), block));
+            tangent_deltas_ = network.template take<S>(size(shape.units(), block));
+        }
+        counts_ = arena.template take<S>(settings.lean ? 0 : size(policy_.actions(), widest));
+        features_ = record.template take<S>(
+            settings.baseline == Baseline::linear ? size(linear_features(limits_.observations)) * columns : 0);
+        cumulative_ = arena.template take<float>(per_state_ ? size(policy_.actions(), widest) : 0);
+        state_index_ = arena.template take<std::int32_t>(per_state_ ? static_cast<std::size_t>(widest) : 0);
+        lanes_ = record.template take<std::int32_t>(trajectories);
+        states_ = record.template take<State>(trajectories);
+        streams_ = record.template take<Stream>(trajectories);
+        state_observations_ = network.template take<S>(observes_states() ? size(limits_.observations, block) : 0);
+        for (std::size_t s = 0; s < state_index_.size(); ++s) {
+            state_index_[s] = static_cast<std::int32_t>(std::min(static_cast<int>(s), limits_.states - 1));
+        }
+    }
+
     enum class Weights { advantages, ones };
 
     struct Batch {
@@ -168,8 +203,9 @@ private:
         Inputs<S> inputs;
         Columns<S> tape;
         Columns<S> actions;
-        int step;  ///< -1 for all states
+        int step;  ///< -1 for states
         int columns;
+        int first;  ///< the first state
     };
 
     constexpr bool chooses_per_state() const {
@@ -185,16 +221,20 @@ private:
         return (!per_state_ && !policy_.network.shape.one_hot) || settings_.baseline == Baseline::linear;
     }
 
-    int blocks(const Batch& batch) const { return per_state_ ? 1 : batch.rollout.length(); }
+    int blocks(const Batch& batch) const {
+        if (!per_state_) return batch.rollout.length();
+        return settings_.lean ? widest_ / column_multiple : 1;
+    }
     Block block(Batch& batch, int k) const {
         const bool one_hot = policy_.network.shape.one_hot;
         if (per_state_) {
-            const int columns = pad_columns(limits_.states);
-            return {{{state_observations_.data(), columns}, one_hot ? state_index_.data() : nullptr},
+            const int columns = settings_.lean ? column_multiple : widest_, first_state = k * columns;
+            return {{{state_observations_.data(), columns}, one_hot ? state_index_.data() + first_state : nullptr},
                     {batch.tape.data(), columns},
                     {},
                     -1,
-                    columns};
+                    columns,
+                    first_state};
         }
         const int columns = batch.rollout.width(k);
         const std::ptrdiff_t first = batch.rollout.first(k);
@@ -203,7 +243,8 @@ private:
                 {batch.tape.data() + first * policy_.network.shape.units(), columns},
                 {continuous ? batch.actions.data() + first * policy_.actions() : nullptr, columns},
                 k,
-                columns};
+                columns,
+                0};
     }
 
     void evaluate(const S* w, const Block& b) const {
@@ -216,13 +257,20 @@ private:
 
     /// Evaluates the whole batch under w, unless it was.
     void ensure(Batch& batch, ConstVector<S> w) {
-        if (settings_.as_drawn) return;
+        if (settings_.as_drawn || settings_.lean) return;
         if (std::memcmp(w.data(), batch.parameters.data(), w.size_bytes()) == 0) return;
         for (int k = 0; k < blocks(batch); ++k) evaluate(w.data(), block(batch, k));
         std::copy(w.begin(), w.end(), batch.parameters.begin());
     }
 
-    void evaluate_states(Batch& batch, ConstVector<S> w);
+    void evaluate_states(const Block& b, const S* w);
+    /// A block as it was evaluated: of a lean task by now.
+    Block evaluated(Batch& batch, int k, const S* w) {
+        const Block b = block(batch, k);
+        if (settings_.lean) evaluate_states(b, w);
+        return b;
+    }
+    void accumulate_probabilities(const Block& b);
     void observe(Batch& batch, int h);
     void observe(const State& state, S* out, std::ptrdiff_t stride) const;
     auto act(const Block& b, int column, State& state, Stream& random, std::int32_t& action) const;

@@ -19,23 +19,27 @@ void PolicyGradientTask<E, Policy>::observe(const State& state, S* out, std::ptr
 }
 
 template <Environment E, class Policy>
-void PolicyGradientTask<E, Policy>::evaluate_states(Batch& batch, ConstVector<S> w) {
+void PolicyGradientTask<E, Policy>::evaluate_states(const Block& b, const S* w) {
     if constexpr (FiniteEnvironment<E> && !continuous) {
-        const Block b = block(batch, 0);
         if (observes_states()) {
             for (int s = 0; s < b.columns; ++s) {
-                observe(environment_.state(state_index_[static_cast<std::size_t>(s)]),
+                observe(environment_.state(state_index_[static_cast<std::size_t>(b.first + s)]),
                         state_observations_.data() + s, b.columns);
             }
         }
-        evaluate(w.data(), b);
-        const Columns<const S> probability = policy_.network.output(b.tape);
-        float* cumulative = cumulative_.data();
-        for (int s = 0; s < limits_.states; ++s) {
-            float sum = 0.0f;
-            for (int a = 0; a < policy_.actions(); ++a) {
-                *cumulative++ = sum += static_cast<float>(probability.row(a)[s]);
-            }
+        evaluate(w, b);
+    }
+}
+
+/// What actions are drawn by in each state of a block.
+template <Environment E, class Policy>
+void PolicyGradientTask<E, Policy>::accumulate_probabilities(const Block& b) {
+    const Columns<const S> probability = policy_.network.output(b.tape);
+    float* cumulative = cumulative_.data() + static_cast<std::ptrdiff_t>(b.first) * policy_.actions();
+    for (int s = 0; s < std::min(b.columns, limits_.states - b.first); ++s) {
+        float sum = 0.0f;
+        for (int a = 0; a < policy_.actions(); ++a) {
+            *cumulative++ = sum += static_cast<float>(probability.row(a)[s]);
         }
     }
 }
@@ -99,8 +103,12 @@ void PolicyGradientTask<E, Policy>::draw(int slot, ConstVector<S> w, Stream& ran
     Rollout<S>& rollout = batch.rollout;
     random.next_epoch();
     rollout.clear();
-    if (!settings_.as_drawn) std::copy(w.begin(), w.end(), batch.parameters.begin());
-    if (per_state_) evaluate_states(batch, w);
+    if (!batch.parameters.empty()) std::copy(w.begin(), w.end(), batch.parameters.begin());
+    for (int k = 0; per_state_ && k < blocks(batch); ++k) {
+        const Block b = block(batch, k);
+        evaluate_states(b, w.data());
+        accumulate_probabilities(b);
+    }
     if constexpr (continuous) {
         for (int k = 0; k < policy_.actions(); ++k) {
             sigma_[static_cast<std::size_t>(k)] = portable::exp(policy_.log_sigma(w.data())[k]);
@@ -112,7 +120,8 @@ void PolicyGradientTask<E, Policy>::draw(int slot, ConstVector<S> w, Stream& ran
         const auto lane = static_cast<std::size_t>(k);
         lanes_[lane] = k;
         streams_[lane] = random.lane(static_cast<std::uint32_t>(k));
-        batch.start[lane] = states_[lane] = environment_.reset(streams_[lane]);
+        states_[lane] = environment_.reset(streams_[lane]);
+        if (!settings_.lean) batch.start[lane] = states_[lane];
     }
     for (int h = 0; h < environment_.horizon() && running > 0; ++h) {
         const int first = rollout.open(running);
@@ -130,7 +139,7 @@ void PolicyGradientTask<E, Policy>::draw(int slot, ConstVector<S> w, Stream& ran
             rollout.trajectory(c) = lane;
             const auto step = act(b, k, state, streams_[static_cast<std::size_t>(lane)], rollout.action(c));
             rollout.reward(c) = step.reward;
-            batch.reached[static_cast<std::size_t>(c)] = state;
+            if (!settings_.lean) batch.reached[static_cast<std::size_t>(c)] = state;
             lanes_[static_cast<std::size_t>(kept)] = lane;
             kept += step.ended ? 0 : 1;
         }
@@ -174,7 +183,8 @@ Columns<const typename Policy::Scalar> PolicyGradientTask<E, Policy>::action_wei
                                                                                      Weights weights) {
     const Columns<S> out{counts_.data(), b.columns};
     if (per_state_) {
-        if (weights == Weights::advantages) return {batch.counts.data(), widest_};
+        if (weights == Weights::advantages) return {batch.counts.data() + b.first, widest_};
+        if (settings_.lean) __builtin_trap();
         count(batch.rollout, weights, out);
         return out;
     }
@@ -210,7 +220,7 @@ void PolicyGradientTask<E, Policy>::differentiate(int slot, ConstVector<S> w, Ve
     ensure(batch, w);
     set_zero(out);
     for (int k = 0; k < blocks(batch); ++k) {
-        const Block b = block(batch, k);
+        const Block b = evaluated(batch, k, w.data());
         const Columns<S> deltas =
             delta(batch, b, w.data(), weights, out.data() + policy_.network.shape.parameters());
         policy_.network.backward(w.data(), b.inputs, b.tape, deltas, b.columns, out.data());
@@ -224,13 +234,14 @@ void PolicyGradientTask<E, Policy>::hessian_vector(int slot, ConstVector<S> w, C
     ensure(batch, w);
     set_zero(out);
     for (int k = 0; k < blocks(batch); ++k) {
-        const Block b = block(batch, k);
+        const Block b = evaluated(batch, k, w.data());
         const Columns<S> tangents{tangents_.data(), b.columns}, tangent_deltas{tangent_deltas_.data(), b.columns};
         const Columns<S> moved = network.output(tangents), out_deltas = network.output(tangent_deltas);
         S unused[action_limit] = {};  // the gradient by log sigma
         const Columns<S> deltas = delta(batch, b, w.data(), Weights::advantages, unused);
         network.tangent_forward(w.data(), v.data(), b.inputs, b.tape, tangents, b.columns);
-        const Columns<const S> scores{per_state_ ? batch.counts.data() : counts_.data(), b.columns};
+        const Columns<const S> scores = per_state_ ? Columns<const S>{batch.counts.data() + b.first, widest_}
+                                                   : Columns<const S>{counts_.data(), b.columns};
         if constexpr (continuous) {
             policy_.head().tangent_delta(network.output(b.tape), policy_.log_sigma(w.data()),
                                          policy_.log_sigma(v.data()), b.actions, scores.data, moved, out_deltas,
@@ -249,7 +260,7 @@ typename Policy::Scalar PolicyGradientTask<E, Policy>::surrogate(int slot, Const
     ensure(batch, w);
     S sum = 0;
     for (int k = 0; k < blocks(batch); ++k) {
-        const Block b = block(batch, k);
+        const Block b = evaluated(batch, k, w.data());
         const Columns<const S> output = policy_.network.output(b.tape);
         const Columns<const S> scores = action_weights(batch, b, Weights::advantages);
         if constexpr (continuous) {

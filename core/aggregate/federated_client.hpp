@@ -35,6 +35,27 @@ public:
 
     /// Errors: bad_setting.
     static Result<FederatedClient> make(const ClientSettings& settings, Arena& arena) {
+        if (auto checked = check(settings); !checked) return tl::unexpected(checked.error());
+        FederatedClient client(settings, arena.take<std::byte>(memory(settings.dimension)));
+        const Identity identity = identity_of(settings);
+        std::copy(identity.begin(), identity.end(), client.header_->identity);
+        client.header_->incarnation = settings.incarnation;
+        return client;
+    }
+
+    /// A client whose state is in `block` already, memory() bytes that it stored with the incarnation that it had,
+    /// aligned as an Arena's. Errors: bad_setting, state_size, state_mismatch.
+    static Result<FederatedClient> resume(const ClientSettings& settings, std::span<std::byte> block) {
+        if (auto checked = check(settings); !checked) return tl::unexpected(checked.error());
+        const std::size_t size = memory(settings.dimension);
+        if (block.size() != size) {
+            return fail(Code::state_size, static_cast<std::int64_t>(block.size()), static_cast<std::int64_t>(size));
+        }
+        if (auto same = check_identity(block, identity_of(settings)); !same) return tl::unexpected(same.error());
+        return FederatedClient(settings, block);
+    }
+
+    static Result<void> check(const ClientSettings& settings) {
         if (settings.dimension == 0) return fail(Code::bad_setting, 2);
         if (settings.local_steps == 0) return fail(Code::bad_setting, 3);
         if (!(settings.local_rate > 0.0f && settings.local_rate <= 1e3f)) return fail(Code::bad_setting, 4);
@@ -43,7 +64,7 @@ public:
             return fail(Code::bad_setting, 5);
         }
         if (!(settings.samples > 0.0f && settings.samples <= 1e9f)) return fail(Code::bad_setting, 6);
-        return FederatedClient(settings, arena);
+        return {};
     }
 
     FederatedClient(FederatedClient&&) = default;
@@ -111,15 +132,17 @@ private:
         std::uint64_t steps, phase;
     };
 
-    FederatedClient(const ClientSettings& settings, Arena& arena)
-        : settings_(settings), state_(arena.take<std::byte>(memory(settings.dimension))) {
-        Arena block(state_);
+    using Identity = std::array<std::uint64_t, identity_words>;
+
+    FederatedClient(const ClientSettings& settings, std::span<std::byte> state)
+        : settings_(settings), state_(state) {
+        StateView block(state_);
         header_ = block.take<Header>(1).data();
         start_ = block.take<float>(settings.dimension);
         parameters_ = block.take<float>(settings.dimension);
-        const std::uint64_t identity[identity_words] = {0x46430001u, settings.node, settings.dimension};
-        std::copy_n(identity, identity_words, header_->identity);
-        header_->incarnation = settings.incarnation;
+    }
+    static Identity identity_of(const ClientSettings& settings) {
+        return {0x46430001u, settings.node, settings.dimension};
     }
 
     tl::unexpected<Error> wrong_steps() const {

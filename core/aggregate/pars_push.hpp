@@ -45,6 +45,14 @@ public:
         });
     }
 
+    /// PushSum::resume with a schedule. Errors: its own; those of StepSchedule::check.
+    static Result<ParsPush> resume(const ParsPushSettings& settings, std::span<std::byte> block) {
+        if (auto checked = settings.theta.check(); !checked) return tl::unexpected(checked.error());
+        return Base::resume(settings.network, block).map([&](Base&& node) {
+            return ParsPush(std::move(node), settings.theta);
+        });
+    }
+
     /// eta(t), the step size of a wake-up at `tick`.
     float step_size(std::int64_t tick) const { return theta_.after(this->tick(), tick); }
 

@@ -76,7 +76,7 @@ public:
         if (auto checked = settings.check(); !checked) return tl::unexpected(checked.error());
         if (!running_sums && settings.edges_close) return fail(Code::bad_setting, 8);
         if (start.size() != settings.dimension) return wrong_size(start.size(), settings.dimension);
-        PushSum node(settings, arena);
+        PushSum node = begin(settings, arena);
         if (std::is_integral_v<Value> && !(node.floor_ > Value(0))) return fail(Code::bad_setting, 7);
         for (std::size_t k = 0; k < start.size(); ++k) {
             if (!(start[k] >= -settings.largest_value && start[k] <= settings.largest_value)) {
@@ -87,7 +87,7 @@ public:
         return node;
     }
 
-    /// A node that begins anew with mass that was held (x and y, see `add_held`), at the tick and with the steps
+    /// A node that begins anew with mass that was held (`held`), at the tick and with the steps
     /// owed that it had then: on a graph of a new epoch, when nothing of the old one is in flight. Errors: those of
     /// the settings; shape_mismatch; impossible_weight.
     static Result<PushSum> carry_over(const PushSumSettings& settings, std::span<const Value> held,
@@ -98,12 +98,24 @@ public:
         if (!(held_weight > Value(0)) || !mass.plausible_weight(held_weight, settings.nodes)) {
             return fail(Code::impossible_weight, settings.node);
         }
-        PushSum node(settings, arena);
+        PushSum node = begin(settings, arena);
         std::copy(held.begin(), held.end(), node.x_.begin());
         node.header_->y = held_weight;
         node.header_->kappa = tick;
         node.header_->owed = owed;
         return node;
+    }
+
+    /// A node whose state is in `block` already: memory() bytes that it stored, aligned as an Arena's. Errors:
+    /// those of the settings; state_size; state_mismatch.
+    static Result<PushSum> resume(const PushSumSettings& settings, std::span<std::byte> block) {
+        if (auto checked = settings.check(); !checked) return tl::unexpected(checked.error());
+        const std::size_t size = memory(settings.dimension, settings.in_neighbours.size(), settings.closable());
+        if (block.size() != size) {
+            return fail(Code::state_size, static_cast<std::int64_t>(block.size()), static_cast<std::int64_t>(size));
+        }
+        if (auto same = check_identity(block, identity_of(settings)); !same) return tl::unexpected(same.error());
+        return PushSum(settings, block);
     }
 
     PushSum(PushSum&&) = default;
@@ -207,11 +219,19 @@ public:
     void open_edge(std::uint32_t edge) { set_closed(edge, false); }
     bool edge_closed(std::uint32_t edge) const { return !edges_.empty() && edges_[edge].closed != 0; }
 
-    /// Adds to (x, y) what this node holds, taken in and not yet absorbed included; what it has given is not in it.
-    void add_held(std::span<Value> x, Value& y) const {
-        for (std::size_t k = 0; k < x_.size(); ++k) x[k] = M::gather(x[k], M::gather(x_[k], pending_[k]));
-        y = M::gather(y, M::gather(header_->y, header_->pending_y));
+    /// Absorbs what was taken in without a wake-up, so that x and y are all that this node holds; what it has given
+    /// is not in it. For a node that will not wake up on this graph again.
+    void absorb() {
+        for (std::size_t k = 0; k < x_.size(); ++k) {
+            x_[k] = M::gather(x_[k], pending_[k]);
+            pending_[k] = Value{};
+        }
+        header_->y = M::gather(header_->y, header_->pending_y);
+        header_->pending_y = Value{};
     }
+    /// x and y.
+    std::span<const Value> held() const { return x_; }
+    Value held_weight() const { return header_->y; }
     /// Sum of the step sizes of wake-ups that waited.
     double owed() const { return header_->owed; }
     std::size_t in_degree() const { return sources_.size(); }
@@ -280,12 +300,12 @@ private:
         std::uint32_t closed;
     };
 
-    PushSum(const PushSumSettings& settings, Arena& arena)
-        : mass_(settings.format, settings.out_degree + 1),
-          state_(arena.take<std::byte>(
-              memory(settings.dimension, settings.in_neighbours.size(), settings.closable()))) {
+    using Identity = std::array<std::uint64_t, identity_words>;
+
+    PushSum(const PushSumSettings& settings, std::span<std::byte> state)
+        : mass_(settings.format, settings.out_degree + 1), state_(state) {
         const std::size_t degree = settings.in_neighbours.size();
-        Arena block(state_);
+        StateView block(state_);
         header_ = block.take<Header>(1).data();
         sources_ = block.take<Source>(degree);
         edges_ = block.take<OutEdge>(settings.closable());
@@ -294,24 +314,33 @@ private:
         pending_ = block.take<Value>(settings.dimension);
         withheld_ = block.take<Value>(settings.closable() * settings.dimension);
         rho_ = block.take<Value>(running_sums ? degree * settings.dimension : 0);
+        mass_.from_float(settings.weight_floor, floor_);
+    }
 
+    static Identity identity_of(const PushSumSettings& settings) {
         const std::uint64_t kind =
             0x50530001u + (running_sums ? 0 : 0x100) + (std::is_integral_v<Value> ? 0 : 0x200);
-        const std::uint64_t identity[identity_words] = {
-            kind,
-            std::uint64_t{settings.node} << 32 | settings.nodes,
-            settings.dimension,
-            degree,
-            std::uint64_t{settings.edges_close} << 32 | settings.out_degree,
-            static_cast<std::uint64_t>(settings.format.fraction_bits)};
-        std::copy_n(identity, identity_words, header_->identity);
-        header_->kappa = -1;
-        mass_.from_float(1.0f, header_->y);
-        mass_.from_float(settings.weight_floor, floor_);
+        return {kind,
+                std::uint64_t{settings.node} << 32 | settings.nodes,
+                settings.dimension,
+                settings.in_neighbours.size(),
+                std::uint64_t{settings.edges_close} << 32 | settings.out_degree,
+                static_cast<std::uint64_t>(settings.format.fraction_bits)};
+    }
+
+    /// A node that holds nothing but a y of 1.
+    static PushSum begin(const PushSumSettings& settings, Arena& arena) {
+        const std::size_t degree = settings.in_neighbours.size();
+        PushSum node(settings, arena.take<std::byte>(memory(settings.dimension, degree, settings.closable())));
+        const Identity identity = identity_of(settings);
+        std::copy(identity.begin(), identity.end(), node.header_->identity);
+        node.header_->kappa = -1;
+        node.mass_.from_float(1.0f, node.header_->y);
         for (std::size_t j = 0; j < degree; ++j) {
-            sources_[j].node = settings.in_neighbours[j];
-            sources_[j].kappa = -1;
+            node.sources_[j].node = settings.in_neighbours[j];
+            node.sources_[j].kappa = -1;
         }
+        return node;
     }
 
     /// Lines 11-14 and 22 for one component; false where something does not fit.

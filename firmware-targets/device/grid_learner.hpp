@@ -28,12 +28,23 @@ using GridPolicyTask = PolicyGradientTask<GridNavigation, GridPolicy>;
 /// memory of a learner is in itself: declare it `constinit` and static, and sizeof tells its RAM.
 ///
 /// With the same seed it goes through the same numbers as `dunlin adapt --kernels reference`, to the bit.
-template <class Exported>
+///
+/// A learner of a node (`lean`) has next to no memory: it works where messages arrive, in a workspace that `lend`
+/// gives it, and evaluates the policy twice for that.
+template <class Exported, bool lean = false>
 class GridLearner {
 public:
     static constexpr GridPolicy policy{{Exported::shape, &first_order_kernels}};
     static constexpr std::size_t dimension = policy.parameters();
     static constexpr int states = Exported::rows * Exported::columns;
+    static constexpr RolloutSettings rollout = [] {
+        RolloutSettings settings = Exported::rollout;
+        if (lean) settings.lean = true, settings.evaluation = Evaluation::per_state;
+        return settings;
+    }();
+
+    /// Before `start`, of a lean learner: bytes in which it may leave anything during each call.
+    void lend(std::span<std::byte> workspace) requires lean { workspace_ = workspace; }
 
     /// Builds the task's tables and takes the policy that was stored, or else the exported one. Errors:
     /// file_checksum (the exported numbers were damaged in flash), GridNavigation::make's.
@@ -45,9 +56,13 @@ public:
         const Result<GridNavigation> environment = GridNavigation::make(map, Exported::task, arena);
         if (!environment) return tl::unexpected(environment.error());
         environment_ = *environment;
-        task_.emplace(policy, Exported::rollout, limits(), arena);
-        scratch_ = arena.take<float>(dimension);
-        judging_ = arena.take<std::byte>(judging_bytes);
+        if constexpr (lean) {
+            task_.emplace(policy, rollout, limits(), arena, workspace_);
+        } else {
+            task_.emplace(policy, rollout, limits(), arena);
+            scratch_ = arena.take<float>(dimension);
+            workspace_ = arena.take<std::byte>(judging_bytes);
+        }
         random_ = adaptation_stream(seed, Exported::number, Exported::epoch);
         if (!load()) std::copy(Exported::parameters.begin(), Exported::parameters.end(), stored_.personal.begin());
         task_->set_environment(environment_);
@@ -55,7 +70,7 @@ public:
     }
 
     /// One inner step on a batch of trajectories; returns the mean return of that batch.
-    float step() {
+    float step() requires(!lean) {
         const Vector<float> personal(stored_.personal);
         task_->draw(0, ConstVector<float>(personal), random_);
         const float mean = -task_->value(0, ConstVector<float>(personal));
@@ -68,7 +83,7 @@ public:
     static constexpr bool understands(Objective objective, const MoreauEnvelope& inner) {
         return objective == Objective::plain ||
                (objective == Objective::moreau &&
-                (inner.fresh_batches || inner.step_limit == 1 || !Exported::rollout.as_drawn));
+                (inner.fresh_batches || inner.step_limit == 1 || lean || !rollout.as_drawn));
     }
 
     /// A gradient at w as a node of a fleet takes it: of the task itself (PersA-FL's option A), or of its Moreau
@@ -81,29 +96,30 @@ public:
             task_->gradient(0, w, out);
             return;
         }
-        personalise(inner, w, random, pause);
+        personalise(inner, w, random, out, pause);
         for (std::size_t k = 0; k < dimension; ++k) out[k] = inner.prox_weight * (w[k] - stored_.personal[k]);
     }
 
-    /// Exact return over the optimal one after the inner loop from w.
+    /// Exact return over the optimal one after the inner loop from w; `scratch` holds as many numbers.
     template <class Pause>
     double ratio(const MoreauEnvelope& inner, ConstVector<float> w, std::uint64_t seed, std::uint32_t member,
-                 Pause&& pause) {
+                 Vector<float> scratch, Pause&& pause) {
         Stream random(seed, member, Purpose::evaluate);
-        personalise(inner, w, random, pause);
+        personalise(inner, w, random, scratch, pause);
         return judge().expected_return / optimum();
     }
 
     /// The exact return of the policy as it is, and the best that any policy reaches.
     GridEvaluation judge() {
-        Arena arena(judging_);
+        Arena arena(workspace_);
         const std::span<double> probabilities = arena.take<double>(std::size_t{states} * move_count);
         const std::span<double> scratch = arena.take<double>(grid_scratch(states));
-        action_probabilities(policy, environment_, ConstVector<float>(stored_.personal), arena, probabilities);
+        action_probabilities(policy, environment_, ConstVector<float>(stored_.personal), arena, probabilities,
+                             block);
         return evaluate_policy(environment_, probabilities, scratch);
     }
     double optimum() {
-        Arena arena(judging_);
+        Arena arena(workspace_);
         return optimal_return(environment_, arena.take<double>(grid_scratch(states)));
     }
 
@@ -127,23 +143,31 @@ private:
     static constexpr RolloutLimits limits() {
         return {.horizon = Exported::task.horizon, .observations = 2, .states = states};
     }
+    static constexpr int block = lean ? column_multiple : all_states;
     static constexpr std::size_t judging_bytes = Arena::bytes<double>(std::size_t{states} * move_count) +
                                                  Arena::bytes<double>(grid_scratch(states)) +
-                                                 probability_bytes(Exported::shape, 2, states);
+                                                 probability_bytes(Exported::shape, 2, states, block);
     static constexpr std::size_t memory_bytes =
-        GridNavigation::bytes(states) + GridPolicyTask::bytes(policy, Exported::rollout, limits()) +
-        Arena::bytes<float>(dimension) + Arena::bytes<std::byte>(judging_bytes);
+        GridNavigation::bytes(states) + GridPolicyTask::bytes(policy, rollout, limits()) +
+        (lean ? 0 : Arena::bytes<float>(dimension) + Arena::bytes<std::byte>(judging_bytes));
 
+public:
+    /// What a lean learner is to be lent.
+    static constexpr std::size_t workspace_bytes =
+        lean ? std::max(GridPolicyTask::workspace_bytes(policy, rollout, limits()), judging_bytes) : 0;
+
+private:
     /// theta(w) as MoreauEnvelope::solve finds it.
     template <class Pause>
-    void personalise(const MoreauEnvelope& inner, ConstVector<float> w, Stream& random, Pause&& pause) {
+    void personalise(const MoreauEnvelope& inner, ConstVector<float> w, Stream& random, Vector<float> scratch,
+                     Pause&& pause) {
         const Vector<float> personal(stored_.personal);
         std::copy(w.begin(), w.end(), personal.begin());
         bool done = false;
         for (int taken = 0; !done && taken < inner.step_limit; ++taken) {
             pause();
             if (inner.fresh_batches || taken == 0) task_->draw(0, ConstVector<float>(personal), random);
-            done = inner.step<float>(*task_, w, personal, scratch_);
+            done = inner.step<float>(*task_, w, personal, scratch);
         }
     }
 
@@ -155,7 +179,7 @@ private:
     GridNavigation environment_{};
     std::optional<GridPolicyTask> task_{};
     std::span<float> scratch_{};
-    std::span<std::byte> judging_{};
+    std::span<std::byte> workspace_{};  ///< of exact evaluation, or lent for all that is done
     Stream random_{};
 };
 

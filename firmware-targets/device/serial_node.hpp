@@ -19,17 +19,22 @@ struct NodeLimits {
 };
 
 /// A node of a fleet behind a serial line: the same session as on a Linux board, driven over a SerialLine to a
-/// gateway
-/// (`dunlin gateway`), which keeps its state and speaks to the coordinator for it. `Learner` is a GridLearner or
-/// what has the same four members; `Port` has `static bool read(std::uint8_t&)` and `static void
-/// write(std::uint8_t)` of the line, where write calls its argument while it waits.
+/// gateway (`dunlin gateway`), which keeps its state and speaks to the coordinator for it. `Learner` is a lean
+/// GridLearner or what has the same members; `Port` has `static bool read(std::uint8_t&)` and `static void
+/// write(std::uint8_t)` of the line, where write calls its argument while it waits, and `deepest_stack`.
+///
+/// Memory is what a board has least of. A state that comes back after a reset arrives where it will stay; what a
+/// node says leaves from where it is, but for a head; and the learner works where messages arrive, while the line
+/// is closed: who sends one waits until the gradient is done.
 template <class Learner, class Port, NodeLimits limits>
 class SerialNode {
 public:
     SerialNode(Learner& learner, std::string_view software)
         : learner_(learner),
-          line_({.role = SerialRole::follower, .inbox = inbox_}),
-          session_({.name = {}, .software = software, .endpoint = {}, .memory = memory_, .edges_close = false}) {}
+          line_({.role = SerialRole::follower, .begins_closed = true}),
+          session_({.name = {}, .software = software, .endpoint = {}, .memory = memory_, .edges_close = false}) {
+        learner_.lend(inbox_);
+    }
 
     /// One round of the node's life; to be called again and again.
     void turn() {
@@ -38,6 +43,7 @@ public:
             serial_session_ = line_.sessions();
             session_.disconnected();
             ready_ = false;
+            line_.open(session_.job() == 0 ? std::span<std::byte>(memory_) : inbox_);
         }
         take_message();
         if (ready_) act(session_.next(now_ms()));
@@ -48,14 +54,16 @@ public:
 
 private:
     static constexpr std::size_t dimension = Learner::dimension;
-    static constexpr std::size_t terms_bytes = 1024;  ///< terms and neighbours as the session stores them
     static constexpr std::size_t sums_bytes = limits.audit ? Arena::bytes<Mass>(dimension) : 0;
-    static constexpr std::size_t state_bytes =
-        terms_bytes + sums_bytes +
-        std::max(ParsPush<>::memory(dimension, limits.neighbours), FederatedClient::memory(dimension));
+    static constexpr std::size_t list_bytes =  // neighbours of both directions, and when they were heard
+        2 * Arena::bytes<std::uint32_t>(limits.neighbours) + Arena::bytes<std::int64_t>(limits.neighbours);
     static constexpr std::size_t job_bytes =
-        state_bytes + 2 * Arena::bytes<float>(dimension) + 2 * Arena::bytes<Mass>(dimension);
-    static constexpr std::size_t message_bytes = (limits.audit ? 2 : 1) * sizeof(Mass) * dimension + 512;
+        2 * Arena::bytes<float>(dimension) + NodeSession::saved_bytes + list_bytes + sums_bytes +
+        std::max(ParsPush<>::memory(dimension, limits.neighbours), FederatedClient::memory(dimension));
+    /// A share, or an offer; of what leaves, all but one list of numbers.
+    static constexpr std::size_t inbox_bytes = std::max({Arena::bytes<Mass>(dimension) + 192, std::size_t{1024},
+                                                         Arena::bytes<std::byte>(Learner::workspace_bytes)});
+    static constexpr std::size_t outbox_bytes = 384 + sums_bytes;
 
     static std::int64_t clock(std::uint32_t now, std::uint32_t& last, std::int64_t& sum) {
         sum += static_cast<std::uint32_t>(now - last);
@@ -79,7 +87,9 @@ private:
 
     /// Says something to the gateway and waits until it has dealt with it. Not while a session of the line ends.
     bool deliver(SerialKind kind, std::span<const std::byte> body = {}) {
-        const auto head = SerialHead::of(kind);
+        return deliver(SerialHead::of(kind), body);
+    }
+    bool deliver(std::span<const std::byte> head, std::span<const std::byte> body) {
         if (!line_.send(head, body)) return false;
         while (line_.sending() && line_.sessions() == serial_session_ && !Port::stopped()) pump();
         return !line_.sending() && line_.sessions() == serial_session_ && line_.refusal() == Code{};
@@ -88,9 +98,12 @@ private:
     void take_message() {
         const auto bytes = line_.received();
         if (bytes.empty()) return;
+        const bool was_ready = ready_;
         line_.release(taken(SerialHead::kind(bytes), bytes.subspan(std::min(SerialHead::bytes, bytes.size()))));
+        if (ready_ && !was_ready) line_.open(inbox_);
     }
     Code taken(SerialKind kind, std::span<const std::byte> body) {
+        if (!ready_ && kind != SerialKind::restore && kind != SerialKind::nothing_kept) return Code::not_connected;
         switch (kind) {
             case SerialKind::fleet: {
                 const Result<Message> message = decode_flat(body);
@@ -99,10 +112,11 @@ private:
                 return done ? Code{} : done.error().code;
             }
             case SerialKind::restore:
-                ready_ = true;
                 // Only a device that has forgotten is reminded.
-                if (session_.job() != 0) return {};
-                if (const auto resumed = session_.resume(body); !resumed) return resumed.error().code;
+                if (session_.job() == 0) {
+                    if (const auto resumed = session_.resume(body); !resumed) return resumed.error().code;
+                }
+                ready_ = true;
                 return {};
             case SerialKind::nothing_kept:
                 ready_ = true;
@@ -134,23 +148,40 @@ private:
             case Duty::prepare:
                 return prepare();
             case Duty::learn:
+                if (!close_line()) return;
                 learner_.gradient(session_.terms().objective, session_.terms().moreau, session_.parameters(),
                                   session_.random(), session_.gradient(), [this] { pump(); });
+                open_line();
                 (void)session_.learned(now_ms());
                 return;
             case Duty::report:
-                return report();
+                if (!close_line()) return;
+                report();
+                return open_line();
             case Duty::finish:
                 if (deliver(SerialKind::forget)) session_.finished();
                 return;
         }
     }
 
+    /// The learner's turn, unless a message is on its way.
+    bool close_line() {
+        if (line_.receiving()) return false;
+        line_.close();
+        return true;
+    }
+    void open_line() {
+        if (line_.sessions() == serial_session_) line_.open(inbox_);
+    }
+
     void send() {
-        const auto encoded = encode_flat(session_.message(), outbox_);
+        const auto parts = encode_flat_head(session_.message(), std::span(outbox_).subspan(SerialHead::bytes));
         // A message that no buffer here holds would be asked for again and again.
-        if (!encoded) return session_.refuse(encoded.error());
-        deliver(SerialKind::fleet, *encoded) ? session_.sent() : session_.not_sent();
+        if (!parts) return session_.refuse(parts.error());
+        constexpr auto kind = SerialHead::of(SerialKind::fleet);
+        std::byte* const front = parts->head.data() - kind.size();
+        std::copy(kind.begin(), kind.end(), front);
+        deliver({front, kind.size() + parts->head.size()}, parts->numbers) ? session_.sent() : session_.not_sent();
     }
 
     void prepare() {
@@ -165,16 +196,17 @@ private:
 
     void report() {
         const double ratio = learner_.ratio(session_.terms().moreau, session_.parameters(), session_.terms().seed,
-                                            session_.terms().member, [this] { pump(); });
+                                            session_.terms().member, session_.gradient(), [this] { pump(); });
         const std::array metrics{Metric{"return_ratio", ratio},
-                                 Metric{"updates", static_cast<double>(session_.updates())}};
+                                 Metric{"updates", static_cast<double>(session_.updates())},
+                                 Metric{"stack_bytes", static_cast<double>(Port::deepest_stack())}};
         session_.reported(metrics);
     }
 
     Learner& learner_;
     alignas(Arena::alignment) std::array<std::byte, job_bytes> memory_;
-    alignas(Arena::alignment) std::array<std::byte, state_bytes + message_bytes> inbox_;
-    alignas(Arena::alignment) std::array<std::byte, message_bytes> outbox_;
+    alignas(Arena::alignment) std::array<std::byte, inbox_bytes> inbox_;
+    alignas(Arena::alignment) std::array<std::byte, outbox_bytes> outbox_;
     SerialLine line_;
     NodeSession session_;
     std::uint32_t serial_session_ = 0, last_ms_ = 0;

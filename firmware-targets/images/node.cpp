@@ -21,9 +21,10 @@ struct Port {
         meanwhile();
         board::write(byte);
     }
+    static std::uint32_t deepest_stack() { return board::deepest_stack(); }
 };
 
-using Learner = device::GridLearner<Exported>;
+using Learner = device::GridLearner<Exported, true>;
 using Node = device::SerialNode<Learner, Port, device::NodeLimits{.neighbours = 3, .audit = DUNLIN_NODE_AUDIT}>;
 
 constinit Learner learner;
@@ -43,7 +44,7 @@ uint32_t dunlin_clock_ms() {
 }
 
 int main() {
-    if (!learner.start(Exported::seed)) return 1;
     node.emplace(learner, "dunlin-node " DUNLIN_BOARD);
+    if (!learner.start(Exported::seed)) return 1;
     for (;;) node->turn();
 }

@@ -157,9 +157,17 @@ TEST_CASE("a node carried over to a new graph holds what it held, to the bit") {
     REQUIRE(node->wake(4, 0.0f, {}));
     REQUIRE(node->receive({.sender = 1, .kappa = 5, .values = given, .weight = 12}));
 
-    std::vector<Mass> held(2);
-    Mass weight = 0;
-    node->add_held(held, weight);
+    std::vector<Mass> before(2);
+    Mass before_weight = 0;
+    node->add_mass(before, before_weight);
+    node->absorb();
+    std::vector<Mass> same(2);
+    Mass same_weight = 0;
+    node->add_mass(same, same_weight);
+    CHECK(same == before);
+    CHECK(same_weight == before_weight);
+    const std::vector<Mass> held(node->held().begin(), node->held().end());
+    const Mass weight = node->held_weight();
     settings.in_neighbours = others;
     auto next = PushSum<>::carry_over(settings, held, weight, node->tick(), node->owed(), next_arena);
     REQUIRE(next);

@@ -4,7 +4,9 @@
 #include "fixtures.hpp"
 #include "rl/policy_gradient_task.hpp"
 
+#include <array>
 #include <cmath>
+#include <cstring>
 
 using namespace dunlin;
 using namespace dunlin::testing;
@@ -155,6 +157,56 @@ TEST_CASE("evaluating once per state and once per step sample the same trajector
     const auto to_double = [](const std::vector<float>& v) { return std::vector<double>(v.begin(), v.end()); };
     CHECK(relative_error(to_double(gradients[0]), to_double(gradients[1])) < 1e-4);
     CHECK(relative_error(to_double(scores[0]), to_double(scores[1])) < 1e-4);
+}
+
+TEST_CASE("a lean task's numbers are the same to the bit, whatever its workspace is used for in between") {
+    const GridTask map = grid(5, 7,
+                              {.goal = GridCell{4, 1},
+                               .start = {},
+                               .wind = 0.2f,
+                               .slip = 0.1f,
+                               .reward = GridReward::sparse,
+                               .horizon = 9,
+                               .discount = 0.9f});
+    const GridNavigation& environment = map.environment();
+    for (const bool one_hot : {false, true}) {
+        const CategoricalPolicy<float> policy{
+            {*MlpShape::make(one_hot ? 35 : 2, std::array{12, 8}, 5, Activation::tanh, one_hot, true),
+             &generic_kernels<float>()}};
+        RolloutSettings settings{.trajectories = 20, .evaluation = Evaluation::per_state, .second_order = false};
+        Learner<GridNavigation, CategoricalPolicy<float>> plain(policy, settings, limits(environment));
+        settings.lean = true;
+        using Task = PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
+        const std::size_t lent = Task::workspace_bytes(policy, settings, limits(environment));
+        Memory memory(Task::bytes(policy, settings, limits(environment))), workspace(lent);
+        CHECK(lent < plain.memory.bytes().size() / 2);
+        Arena arena(memory.bytes());
+        Task lean(policy, settings, limits(environment), arena, workspace.bytes());
+        const auto scramble = [&] {
+            std::fill(workspace.bytes().begin(), workspace.bytes().end(), std::byte{0xff});
+        };
+        plain.task.set_environment(environment);
+        lean.set_environment(environment);
+        Stream random(3, 0, Purpose::rollout), same = random;
+        std::vector<float> w = plain.parameters, g(w.size()), h(w.size());
+        for (int batch = 0; batch < 3; ++batch) {
+            plain.task.draw(0, w, random);
+            scramble();
+            lean.draw(0, w, same);
+            scramble();
+            CHECK(lean.value(0, w) == plain.task.value(0, w));
+            // The second time not where the batch was drawn.
+            for (int step = 0; step < 2; ++step) {
+                plain.task.gradient(0, w, g);
+                lean.gradient(0, w, h);
+                scramble();
+                CHECK(std::memcmp(g.data(), h.data(), g.size() * sizeof(float)) == 0);
+                for (std::size_t k = 0; k < w.size(); ++k) w[k] -= 0.5f * g[k];
+            }
+            CHECK(lean.surrogate(0, w) == Approx(plain.task.surrogate(0, w)));
+        }
+        CHECK(lean.steps() == plain.task.steps());
+    }
 }
 
 TEST_CASE("the sum of scores has mean zero, and its covariance with the return is the policy gradient") {

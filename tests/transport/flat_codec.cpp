@@ -80,6 +80,37 @@ TEST_CASE("a message is written into as much memory as it asks for, wherever tha
     }
 }
 
+TEST_CASE("a message in two parts is one to who reads them in a row, and its head is small") {
+    Samples samples;
+    Scratch scratch;
+    Stream random(12, 0, Purpose::user);
+    for (std::size_t kind = 0; kind < message_kinds; ++kind) {
+        for (int k = 0; k < 60; ++k) {
+            const Message& message = k == 0 ? samples.plain(kind) : samples.any(kind, random, k < 50 ? 40 : 5000);
+            Aligned buffer(flat_bytes(message));
+            const auto parts = encode_flat_head(message, buffer.span());
+            REQUIRE(parts);
+            CHECK(parts->head.size() % 8 == 0);
+            Aligned joined(parts->head.size() + parts->numbers.size());
+            std::copy(parts->head.begin(), parts->head.end(), joined.span().begin());
+            std::copy(parts->numbers.begin(), parts->numbers.end(), joined.span().begin() + parts->head.size());
+            const auto decoded = decode_flat(joined.span(), scratch);
+            REQUIRE(decoded);
+            CHECK(described(*decoded) == described(message));
+        }
+    }
+    std::vector<float> values(1001, 1.5f);
+    std::vector<Mass> mass(1001, 7);
+    const Message said[] = {{{}, ModelUpdate{1, 2, 1.0f, view_values(values)}},
+                            {{}, ShareMessage{1, 2, 3, 4, 5, mass}},
+                            {{}, MassReport{1, 2, mass, {}}}};
+    for (const Message& message : said) {
+        Aligned buffer(200);
+        CHECK(encode_flat_head(message, buffer.span()));
+        CHECK(encode_flat(message, buffer.span()).error().code == Code::too_little_memory);
+    }
+}
+
 TEST_CASE("numbers are read where they are, aligned as they are used") {
     std::vector<float> values(1000, 1.5f);
     std::vector<Mass> mass(1000, 7);

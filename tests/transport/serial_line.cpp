@@ -261,11 +261,55 @@ TEST_CASE("a message of two parts arrives as one, wherever they meet") {
     }
 }
 
+TEST_CASE("a line that is closed keeps who sends waiting, and takes all of the message when it opens") {
+    for (const bool from_the_start : {false, true}) {
+        Bytes inbox(1000), other(1000, std::byte{9});
+        SerialLine leader({.role = SerialRole::leader}),
+            follower({.inbox = from_the_start ? std::span<std::byte>() : inbox, .begins_closed = from_the_start});
+        const auto pass = [&](SerialLine& from, SerialLine& to, std::int64_t now) {
+            for (auto bytes = from.next(now); !bytes.empty(); bytes = from.next(now)) {
+                for (const std::uint8_t byte : bytes) to.take(byte, now);
+            }
+        };
+        const auto run = [&](std::int64_t from, std::int64_t to) {
+            for (; from < to; ++from) pass(leader, follower, from), pass(follower, leader, from);
+        };
+        run(0, 200);
+        REQUIRE(follower.up());
+        if (!from_the_start) follower.close();
+        const Bytes message(500, std::byte{1}), written = inbox;
+        REQUIRE(leader.send(message));
+        run(200, 3000);
+        CHECK(leader.sending());
+        CHECK(follower.received().empty());
+        CHECK_FALSE(follower.receiving());
+        CHECK(inbox == written);
+        // What it says goes out meanwhile.
+        REQUIRE(follower.send(message));
+        Bytes leaders(1000);
+        leader.open(leaders);
+        run(3000, 5000);
+        CHECK(leader.received().size() == 500);
+        leader.release();
+        run(5000, 5100);
+        CHECK_FALSE(follower.sending());
+        follower.open(other);
+        run(5100, 7000);
+        REQUIRE(follower.received().size() == 500);
+        CHECK(std::equal(message.begin(), message.end(), follower.received().begin()));
+        CHECK(follower.received().data() == other.data());
+        follower.release();
+        run(7000, 7100);
+        CHECK_FALSE(leader.sending());
+        CHECK(leader.refusal() == Code{});
+    }
+}
+
 TEST_CASE("a message is delivered when the other side has dealt with it, and not before") {
     for (const Code answer : {Code{}, Code::not_durable}) {
         SerialLine leader({.role = SerialRole::leader}), follower({});
         Bytes inbox(100);
-        follower.set_inbox(inbox);
+        follower.open(inbox);
         const auto pass = [&](SerialLine& from, SerialLine& to, std::int64_t now) {
             for (auto bytes = from.next(now); !bytes.empty(); bytes = from.next(now)) {
                 for (const std::uint8_t byte : bytes) to.take(byte, now);

@@ -85,6 +85,7 @@ void SerialLine::begin_session() {
     ++counters_.sessions;
     up_ = true;
     sending_ = waiting_ = arriving_ = complete_ = answer_due_ = false;
+    closed_ = settings_.begins_closed;
     number_ = done_ = 0;
     refusal_ = refused_ = Code{};
 }
@@ -101,7 +102,7 @@ void SerialLine::take_data(const Fragment& fragment) {
         answer_due_ = !complete_;
         return;
     }
-    if (complete_ || fragment.message != static_cast<std::uint16_t>(done_ + 1)) return;
+    if (complete_ || closed_ || fragment.message != static_cast<std::uint16_t>(done_ + 1)) return;
     if (!arriving_) begin_arrival();
     const std::size_t at = std::size_t{fragment.index} * Fragment::payload_bytes;
     if (at + fragment.payload.size() > settings_.inbox.size()) {
@@ -133,7 +134,7 @@ void SerialLine::take_data(const Fragment& fragment) {
 /// A message that nobody took yet is not answered for: its sender waits, and asks less and less often.
 void SerialLine::answer_query(std::uint16_t message) {
     const bool next = message == static_cast<std::uint16_t>(done_ + 1);
-    if (complete_ || (message != done_ && !next)) return;
+    if (complete_ || (message != done_ && !next) || (next && closed_)) return;
     if (next && !arriving_) begin_arrival();
     answer_due_ = true;
 }

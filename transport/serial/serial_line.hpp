@@ -13,6 +13,7 @@ struct SerialSettings {
     SerialRole role = SerialRole::follower;
     /// Where messages arrive, one at a time; aligned to 8. A longer one is refused.
     std::span<std::byte> inbox = {};
+    bool begins_closed = false;       ///< each session takes nothing in until `open`
     std::uint32_t first_session = 1;  ///< leader: a number that it did not use before a restart of its own
     std::int32_t first_wait_ms = 25;  ///< for an answer; doubled up to the longest while none comes
     std::int32_t longest_wait_ms = 400;
@@ -67,8 +68,14 @@ public:
     void release(Code refusal = {});
     /// A message is under way to here.
     bool receiving() const { return arriving_ && !complete_; }
+    /// Nothing is taken in until `open`: the inbox is the caller's, and who sends waits. Not while a message is
+    /// there or on its way.
+    void close() { closed_ = true; }
     /// From now on messages arrive here. Not while one is there or on its way.
-    void set_inbox(std::span<std::byte> inbox) { settings_.inbox = inbox; }
+    void open(std::span<std::byte> inbox) {
+        settings_.inbox = inbox;
+        closed_ = false;
+    }
 
     SerialCounters counters() const;
 
@@ -109,7 +116,7 @@ private:
     int tries_ = 0;  ///< queries in a row without an answer
 
     // the message that arrives
-    bool arriving_ = false, complete_ = false, answer_due_ = false;
+    bool arriving_ = false, complete_ = false, answer_due_ = false, closed_ = false;
     Code refused_{};
     std::uint16_t done_ = 0;                    ///< number of the last one that ended
     std::uint16_t in_base_ = 0, in_count_ = 0;  ///< in_count_: 0 until the last fragment came

@@ -175,8 +175,8 @@ bool NodeSession::compose() {
         say(answer_);
         outgoing_.envelope.job = answered_job_;
     } else if (due_.mass && settled) {
-        hold();
-        say(MassReport{saved_->terms.epoch, held_weight_, held_, steps_});
+        push_sum_->absorb();
+        say(MassReport{saved_->terms.epoch, push_sum_->held_weight(), push_sum_->held(), steps_});
     } else if (due_.frozen && settled) {
         for (std::size_t j = 0; j < heard_.size(); ++j) heard_[j] = push_sum_->heard(j);
         say(Frozen{saved_->terms.epoch, push_sum_->tick(), heard_});
@@ -204,7 +204,7 @@ bool NodeSession::compose_share() {
     const auto& out = saved_->terms.out_neighbours;
     while (share_cursor_ < out.size() && push_sum_->edge_closed(share_cursor_)) ++share_cursor_;
     if (share_cursor_ >= out.size()) return false;
-    const Share<Mass> share = push_sum_->share_to(share_cursor_, held_);
+    const Share<Mass> share = push_sum_->share_to(share_cursor_, told_);
     say(ShareMessage{saved_->terms.epoch, share.sender, out[share_cursor_], share.kappa, share.weight,
                      share.values},
         out[share_cursor_]);

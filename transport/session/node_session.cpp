@@ -6,6 +6,7 @@
 #include "transport/session/saved_job.hpp"
 
 #include <algorithm>
+#include <memory>
 
 namespace dunlin {
 
@@ -112,7 +113,7 @@ Result<void> NodeSession::offered(std::uint64_t job_number, const JobOffer& offe
     if (phase_ != Phase::idle) return refused({Code::busy, 1, 1});
     if (auto fit = fits(offer.terms); !fit) return refused(fit.error());
     lay_out_work(offer.terms);
-    lay_out_state(job_number, offer.terms);
+    lay_out_state(job_number, offer.terms, false);
     random_ = Stream(offer.terms.seed, offer.terms.member, Purpose::samples);
     phase_ = Phase::preparing;
     return {};
@@ -130,42 +131,33 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer) {
     if (offer.terms.dimension != saved_->terms.dimension) return refused(Code::shape_mismatch);
     if (auto fit = fits(offer.terms); !fit) return refused(fit.error().code);
 
-    hold();
-    if (offer.grant) {
-        for (std::size_t k = 0; k < held_.size(); ++k) held_[k] = add_wrapped(held_[k], grant_[k]);
-        held_weight_ = add_wrapped(held_weight_, grant_weight_);
-    }
+    push_sum_->absorb();
+    const std::span<Mass> held = exchange();
+    Mass weight = push_sum_->held_weight();
+    if (!offer.grant) std::uninitialized_fill(held.begin(), held.end(), Mass{0});
+    for (std::size_t k = 0; k < held.size(); ++k) held[k] = add_wrapped(held[k], push_sum_->held()[k]);
+    if (offer.grant) weight = add_wrapped(weight, grant_weight_);
     const std::int64_t tick = push_sum_->tick();
     const double owed = push_sum_->owed();
     const Saved before = *saved_;
-    std::copy_n(steps_.begin(), steps_.size(), grant_.begin());  // the sums move with the state
-    const std::size_t sums = steps_.size();
-    lay_out_state(before.job, offer.terms);
-    std::copy_n(grant_.begin(), std::min(sums, steps_.size()), steps_.begin());
+    lay_out_state(before.job, offer.terms, true);
     saved_->updates = before.updates;
     saved_->random_epoch = before.random_epoch;
     saved_->started = 1;
     Arena arena(machine_);
-    auto made = ParsPush<>::carry_over(push_sum_settings(), held_, held_weight_, tick, owed, arena);
+    auto made = ParsPush<>::carry_over(push_sum_settings(), held, weight, tick, owed, arena);
+    lay_out_work(offer.terms);
     if (!made) {
         fall_out(made.error());
         return tl::unexpected(made.error());
     }
     push_sum_.emplace(std::move(*made));
-    grant_epoch_ = 0;
     dirty_ = true;
     unstored_ = settings_.store_every;  // before anything else is said
     due_ = {};
     answer(job(), {});
     phase_ = Phase::learning;
     return {};
-}
-
-/// x and y, with what was taken in.
-void NodeSession::hold() {
-    std::fill(held_.begin(), held_.end(), Mass{0});
-    held_weight_ = 0;
-    push_sum_->add_held(held_, held_weight_);
 }
 
 Result<void> NodeSession::take_model(const Model& model) {
@@ -237,11 +229,13 @@ Result<void> NodeSession::take_share(const ShareMessage& share) {
 }
 
 Result<void> NodeSession::take_grant(const MassGrant& grant) {
-    if (grant.values.size() != grant_.size()) {
+    if (phase_ != Phase::frozen) return fail(Code::wrong_epoch, grant.epoch, saved_->terms.epoch);
+    const std::span<Mass> granted = exchange();
+    if (grant.values.size() != granted.size()) {
         return fail(Code::shape_mismatch, static_cast<std::int64_t>(grant.values.size()),
-                    static_cast<std::int64_t>(grant_.size()));
+                    static_cast<std::int64_t>(granted.size()));
     }
-    std::copy(grant.values.begin(), grant.values.end(), grant_.begin());
+    std::uninitialized_copy(grant.values.begin(), grant.values.end(), granted.begin());
     grant_weight_ = grant.weight;
     grant_epoch_ = grant.epoch;
     return {};

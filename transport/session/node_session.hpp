@@ -51,14 +51,17 @@ class NodeSession {
 public:
     /// Most metrics of one report that are sent.
     static constexpr std::size_t metric_limit = 8;
+    /// Of a state what stands before the neighbours, at most.
+    static constexpr std::size_t saved_bytes = Arena::bytes<std::byte>(sizeof(JobTerms) + 72);
 
     /// Bytes of memory that a job takes.
     static std::size_t bytes(const JobTerms& terms, bool edges_close);
 
     explicit NodeSession(const SessionSettings& settings) : settings_(settings) {}
 
-    /// Goes on with a job from a state that was stored, before anything else. Errors: state_size, state_mismatch,
-    /// job_too_large, and what the terms in it get wrong.
+    /// Goes on with a job from a state that was stored, before anything else. It may lie anywhere in the memory
+    /// that the session was given. Errors: state_size, state_mismatch, job_too_large, and what the terms in it get
+    /// wrong.
     Result<void> resume(std::span<const std::byte> saved);
 
     void connected(std::int64_t now_ms);
@@ -138,13 +141,15 @@ private:
     static std::size_t state_bytes(const JobTerms& terms, bool edges_close);
     Result<void> fits(const JobTerms& terms) const;
     void lay_out_work(const JobTerms& terms);
-    void lay_out_state(std::uint64_t job, const JobTerms& terms);
+    void lay_out_state(std::uint64_t job, const JobTerms& terms, bool keeps_steps);
+    void find_state(const JobTerms& terms);
     ParsPushSettings push_sum_settings() const;
+    ClientSettings client_settings(std::uint32_t incarnation) const;
     Result<void> make_client(std::uint32_t incarnation);
     Result<void> make_push_sum(ConstVector<float> first);
-    Result<void> resume_machine(std::span<const std::byte> stored, bool current);
+    Result<void> resume_machine(bool current);
     void drop_job();
-    void hold();
+    std::span<Mass> exchange() const;
 
     Result<void> in_job(const Message& message);
     Result<void> offered(std::uint64_t job, const JobOffer& offer);
@@ -193,10 +198,10 @@ private:
     std::span<float> gradient_, estimate_, residual_;
     std::span<std::byte> encoded_;
     std::span<Mass> steps_;
-    std::span<Mass> held_, grant_;  ///< work space of d masses: shares, reports, carrying over; mass granted
+    std::span<Mass> told_;  ///< where edges close: what one neighbour is told
     std::span<std::int64_t> heard_;
-    std::uint32_t grant_epoch_ = 0;
-    Mass grant_weight_ = 0, held_weight_ = 0;
+    std::uint32_t grant_epoch_ = 0;  ///< mass granted is in exchange()
+    Mass grant_weight_ = 0;
     std::int64_t base_ms_ = 0, base_tick_ = 0, next_wake_ = 0, stored_tick_ = -1;
     std::uint32_t share_cursor_ = 0;  ///< the next out-edge to tell; out-degree: all are told
     std::uint32_t unstored_ = 0;      ///< updates or wake-ups since the last store

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/session/saved_job.hpp"
 
+#include "core/aggregate/state_block.hpp"
 #include "transport/encoding.hpp"
 
 #include <algorithm>
@@ -20,10 +21,14 @@ std::size_t rounded(const JobTerms& terms) {
     return !serverless(terms) && terms.encoding != Encoding::float32 ? terms.dimension : 0;
 }
 
-/// Of what lives only as long as the job runs: gradient, estimate and, without a server, masses.
-std::size_t work_bytes(const JobTerms& terms) {
-    const std::size_t masses = serverless(terms) ? terms.dimension : 0;
-    return 2 * Arena::bytes<float>(terms.dimension) + 2 * Arena::bytes<Mass>(masses) +
+/// What a neighbour is told is not what all are told where its edge was closed.
+std::size_t told(const JobTerms& terms, bool edges_close) {
+    return serverless(terms) && edges_close ? terms.dimension : 0;
+}
+
+/// Of what lives only as long as the job runs: gradient, estimate and, where edges close, what one is told.
+std::size_t work_bytes(const JobTerms& terms, bool edges_close) {
+    return 2 * Arena::bytes<float>(terms.dimension) + Arena::bytes<Mass>(told(terms, edges_close)) +
            padded(encoded_bytes(terms.encoding, rounded(terms))) + Arena::bytes<float>(rounded(terms));
 }
 
@@ -37,24 +42,23 @@ std::size_t step_sums(const JobTerms& terms) {
     return serverless(terms) && terms.audit ? terms.dimension : 0;
 }
 
-template <class T>
-std::span<const T> copied(std::span<const T> from, Arena& arena) {
-    const std::span<T> to = arena.take<T>(from.size());
-    std::copy(from.begin(), from.end(), to.begin());
-    return to;
+/// Neighbours and text, which stand between Saved and what is learned.
+std::size_t list_bytes(const JobTerms& terms) {
+    return Arena::bytes<std::uint32_t>(terms.in_neighbours.size()) +
+           Arena::bytes<std::uint32_t>(terms.out_neighbours.size()) + padded(terms.experiment.size());
 }
 
 }  // namespace
 
 std::size_t NodeSession::state_bytes(const JobTerms& terms, bool edges_close) {
-    return Arena::bytes<Saved>(1) + Arena::bytes<std::uint32_t>(terms.in_neighbours.size()) +
-           Arena::bytes<std::uint32_t>(terms.out_neighbours.size()) + padded(terms.experiment.size()) +
-           Arena::bytes<Mass>(step_sums(terms)) + machine_bytes(terms, edges_close);
+    static_assert(Arena::bytes<Saved>(1) <= saved_bytes);
+    return Arena::bytes<Saved>(1) + list_bytes(terms) + Arena::bytes<Mass>(step_sums(terms)) +
+           machine_bytes(terms, edges_close);
 }
 
 std::size_t NodeSession::bytes(const JobTerms& terms, bool edges_close) {
     const std::size_t lists = Arena::bytes<std::int64_t>(terms.in_neighbours.size());
-    return work_bytes(terms) + state_bytes(terms, edges_close) + lists;
+    return work_bytes(terms, edges_close) + state_bytes(terms, edges_close) + lists;
 }
 
 std::uint64_t NodeSession::job() const {
@@ -86,37 +90,65 @@ void NodeSession::lay_out_work(const JobTerms& terms) {
     Arena arena(settings_.memory);
     gradient_ = arena.take<float>(terms.dimension);
     estimate_ = arena.take<float>(terms.dimension);
-    held_ = arena.take<Mass>(serverless(terms) ? terms.dimension : 0);
-    grant_ = arena.take<Mass>(serverless(terms) ? terms.dimension : 0);
+    told_ = arena.take<Mass>(told(terms, settings_.edges_close));
     encoded_ = arena.take<std::byte>(encoded_bytes(terms.encoding, rounded(terms)));
     residual_ = arena.take<float>(rounded(terms));
     grant_epoch_ = 0;
 }
 
-void NodeSession::lay_out_state(std::uint64_t job, const JobTerms& terms) {
-    Arena arena(settings_.memory.subspan(work_bytes(terms)));
+/// Masses where gradient and estimate are, which nobody needs between two epochs.
+std::span<Mass> NodeSession::exchange() const {
+    return {reinterpret_cast<Mass*>(gradient_.data()), gradient_.size()};
+}
+
+/// A new state, with the sums of the steps of the one that was there, if `keeps_steps`.
+void NodeSession::lay_out_state(std::uint64_t job, const JobTerms& terms, bool keeps_steps) {
+    const auto memory = settings_.memory.subspan(work_bytes(terms, settings_.edges_close));
     const std::size_t size = state_bytes(terms, settings_.edges_close);
-    state_ = arena.take<std::byte>(size);
-    heard_ = arena.take<std::int64_t>(terms.in_neighbours.size());
-    Arena block(state_);
+    const std::size_t front = Arena::bytes<Saved>(1) + list_bytes(terms);
+    std::size_t kept = 0;
+    if (keeps_steps && steps_.size() == step_sums(terms)) {
+        kept = steps_.size_bytes();
+        if (kept > 0) std::memmove(memory.data() + front, steps_.data(), kept);
+    }
+    std::memset(memory.data(), 0, front);
+    std::memset(memory.data() + front + kept, 0, size - front - kept);
+    *reinterpret_cast<Saved*>(memory.data()) = {
+        .magic = state_magic,
+        .bytes = size,
+        .job = job,
+        .updates = 0,
+        .incarnation = incarnation_,
+        .random_epoch = 0,
+        .in_count = static_cast<std::uint32_t>(terms.in_neighbours.size()),
+        .out_count = static_cast<std::uint32_t>(terms.out_neighbours.size()),
+        .text_size = static_cast<std::uint32_t>(terms.experiment.size()),
+        .started = 0,
+        .frozen = 0,
+        .sealed = 0,
+        .current = settings_.store_every == 1,
+        .terms = terms};
+    StateView lists(memory.subspan(Arena::bytes<Saved>(1)));
+    const auto put = [&](auto values) {
+        const auto place = lists.take<typename decltype(values)::value_type>(values.size());
+        std::copy(values.begin(), values.end(), place.begin());
+    };
+    put(terms.in_neighbours);
+    put(terms.out_neighbours);
+    put(terms.experiment);
+    find_state(terms);
+}
+
+/// The parts of a state that is in its place; of `terms` only sizes are asked.
+void NodeSession::find_state(const JobTerms& terms) {
+    StateView memory(settings_.memory.subspan(work_bytes(terms, settings_.edges_close)));
+    state_ = memory.take<std::byte>(state_bytes(terms, settings_.edges_close));
+    heard_ = memory.take<std::int64_t>(terms.in_neighbours.size());
+    StateView block(state_);
     saved_ = block.take<Saved>(1).data();
-    *saved_ = {.magic = state_magic,
-               .bytes = size,
-               .job = job,
-               .updates = 0,
-               .incarnation = incarnation_,
-               .random_epoch = 0,
-               .in_count = static_cast<std::uint32_t>(terms.in_neighbours.size()),
-               .out_count = static_cast<std::uint32_t>(terms.out_neighbours.size()),
-               .text_size = static_cast<std::uint32_t>(terms.experiment.size()),
-               .started = 0,
-               .frozen = 0,
-               .sealed = 0,
-               .current = settings_.store_every == 1,
-               .terms = terms};
-    saved_->terms.in_neighbours = copied(terms.in_neighbours, block);
-    saved_->terms.out_neighbours = copied(terms.out_neighbours, block);
-    const auto text = copied(std::span<const char>(terms.experiment), block);
+    saved_->terms.in_neighbours = block.take<std::uint32_t>(terms.in_neighbours.size());
+    saved_->terms.out_neighbours = block.take<std::uint32_t>(terms.out_neighbours.size());
+    const auto text = block.take<char>(terms.experiment.size());
     saved_->terms.experiment = {text.data(), text.size()};
     steps_ = block.take<Mass>(step_sums(terms));
     machine_ = block.take<std::byte>(machine_bytes(terms, settings_.edges_close));
@@ -136,18 +168,21 @@ ParsPushSettings NodeSession::push_sum_settings() const {
             .theta = t.theta};
 }
 
-Result<void> NodeSession::make_client(std::uint32_t incarnation) {
+ClientSettings NodeSession::client_settings(std::uint32_t incarnation) const {
     const JobTerms& t = saved_->terms;
+    return {.node = t.member,
+            .incarnation = incarnation,
+            .dimension = t.dimension,
+            .local_steps = t.local_steps,
+            .local_rate = t.local_rate,
+            .prox_weight = t.fedprox_weight,
+            .samples = t.samples,
+            .payload = t.payload};
+}
+
+Result<void> NodeSession::make_client(std::uint32_t incarnation) {
     Arena arena(machine_);
-    auto made = FederatedClient::make({.node = t.member,
-                                       .incarnation = incarnation,
-                                       .dimension = t.dimension,
-                                       .local_steps = t.local_steps,
-                                       .local_rate = t.local_rate,
-                                       .prox_weight = t.fedprox_weight,
-                                       .samples = t.samples,
-                                       .payload = t.payload},
-                                      arena);
+    auto made = FederatedClient::make(client_settings(incarnation), arena);
     if (!made) return tl::unexpected(made.error());
     client_.emplace(std::move(*made));
     return {};
@@ -192,18 +227,13 @@ Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
     if (auto fit = fits(front.terms); !fit) return fit;
     if (state_bytes(front.terms, settings_.edges_close) != bytes.size()) return mismatch();
 
-    lay_out_work(front.terms);
-    lay_out_state(front.job, front.terms);
-    saved_->updates = front.updates;
-    saved_->random_epoch = front.random_epoch;
-    saved_->started = front.started;
-    saved_->frozen = front.frozen;
-    saved_->sealed = front.sealed;
-    saved_->incarnation = front.incarnation;
-    const std::span<const std::byte> machine = bytes.last(machine_.size());
-    const auto steps = bytes.first(bytes.size() - machine_.size()).last(Arena::bytes<Mass>(steps_.size()));
-    std::memcpy(steps_.data(), steps.data(), steps_.size_bytes());
-    if (auto restored = resume_machine(machine, front.current != 0); !restored) {
+    std::memmove(settings_.memory.data() + work_bytes(front.terms, settings_.edges_close), bytes.data(),
+                 bytes.size());
+    find_state(front.terms);
+    lay_out_work(saved_->terms);
+    const std::uint32_t current = saved_->current;
+    saved_->current = settings_.store_every == 1;
+    if (auto restored = resume_machine(current != 0); !restored) {
         drop_job();
         return restored;
     }
@@ -214,21 +244,24 @@ Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
 
 /// Without a server the machine is all there is. With one, a state that is not the latest is of no use: what was
 /// delivered since then is not in it, so the node begins a new incarnation with the next model.
-Result<void> NodeSession::resume_machine(std::span<const std::byte> stored, bool current) {
+Result<void> NodeSession::resume_machine(bool current) {
     random_ = Stream(saved_->terms.seed, saved_->terms.member, Purpose::samples);
     random_.seek_epoch(saved_->random_epoch);
     if (saved_->started == 0) return {};
     if (serverless(saved_->terms)) {
-        if (auto made = make_push_sum(estimate_); !made) return made;
-        if (auto restored = push_sum_->restore(stored); !restored) return restored;
+        auto resumed = ParsPush<>::resume(push_sum_settings(), machine_);
+        if (!resumed) return tl::unexpected(resumed.error());
+        push_sum_.emplace(std::move(*resumed));
         stored_tick_ = push_sum_->tick();
         incarnation_ = saved_->incarnation;
         return {};
     }
     if (!current) return {};
     incarnation_ = saved_->incarnation;
-    if (auto made = make_client(incarnation_); !made) return made;
-    return client_->restore(stored);
+    auto resumed = FederatedClient::resume(client_settings(incarnation_), machine_);
+    if (!resumed) return tl::unexpected(resumed.error());
+    client_.emplace(std::move(*resumed));
+    return {};
 }
 
 void NodeSession::drop_job() {

@@ -21,6 +21,15 @@ std::size_t flat_bytes(const Message& message);
 /// check_limits.
 Result<std::span<std::byte>> encode_flat(const Message& message, std::span<std::byte> buffer);
 
+/// A message in two parts. The numbers are those of its first list of numbers, where they are: of a model, an
+/// update, a share and a grant of mass that is all that is long.
+struct FlatParts {
+    std::span<std::byte> head;  ///< as encode_flat's result
+    std::span<const std::byte> numbers;
+};
+/// Writes a message but for those numbers, so that `buffer` need not hold them. Errors: encode_flat's.
+Result<FlatParts> encode_flat_head(const Message& message, std::span<std::byte> buffer);
+
 /// Where decoding puts lists of structs. Who never gets a list (a device gets neither) gives no room for it.
 struct DecodeScratch {
     std::span<Metric> metrics;

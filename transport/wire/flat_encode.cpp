@@ -130,6 +130,17 @@ void write(FlatWriter& writer, const Message& message) {
     writer.finish(writer.end_table(), flat_identifier);
 }
 
+Result<FlatParts> encode(const Message& message, std::span<std::byte> buffer, bool whole) {
+    if (auto sound = check_limits(message); !sound) return tl::unexpected(sound.error());
+    FlatWriter writer(buffer);
+    if (!whole) writer.detach_first();
+    write(writer, message);
+    if (!writer.fits())
+        return fail(Code::too_little_memory, static_cast<std::int64_t>(buffer.size()),
+                    static_cast<std::int64_t>(writer.needed()));
+    return FlatParts{writer.result(), writer.detached()};
+}
+
 }  // namespace
 
 std::size_t flat_bytes(const Message& message) {
@@ -139,13 +150,11 @@ std::size_t flat_bytes(const Message& message) {
 }
 
 Result<std::span<std::byte>> encode_flat(const Message& message, std::span<std::byte> buffer) {
-    if (auto sound = check_limits(message); !sound) return tl::unexpected(sound.error());
-    FlatWriter writer(buffer);
-    write(writer, message);
-    if (!writer.fits())
-        return fail(Code::too_little_memory, static_cast<std::int64_t>(buffer.size()),
-                    static_cast<std::int64_t>(writer.needed()));
-    return writer.result();
+    return encode(message, buffer, true).map([](const FlatParts& parts) { return parts.head; });
+}
+
+Result<FlatParts> encode_flat_head(const Message& message, std::span<std::byte> buffer) {
+    return encode(message, buffer, false);
 }
 
 }  // namespace dunlin

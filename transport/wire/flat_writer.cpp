@@ -15,9 +15,14 @@ FlatWriter::FlatWriter(std::span<std::byte> buffer) : counting_(false) {
 }
 
 FlatWriter::Place FlatWriter::vector(const void* data, std::size_t size, std::size_t count, std::size_t alignment) {
-    pad(4, size);
-    pad(alignment, size);
-    put_raw(data, size);
+    if (detaches_ && size_ == 0) {
+        detached_ = {static_cast<const std::byte*>(data), size};
+        size_ = left_out_ = (size + 7) / 8 * 8;
+    } else {
+        pad(4, size);
+        pad(alignment, size);
+        put_raw(data, size);
+    }
     put_count(count);
     return place();
 }
@@ -73,7 +78,7 @@ FlatWriter::Place FlatWriter::end_table() {
     entry(table - table_end_);
     entry(4 + 2 * field_count_);
     to_vtable = static_cast<std::int32_t>(place() - table);
-    if (writes()) std::memcpy(end_ - table, &to_vtable, sizeof to_vtable);
+    if (writes()) std::memcpy(end_ - (table - left_out_), &to_vtable, sizeof to_vtable);
     return table;
 }
 
@@ -106,14 +111,14 @@ void FlatWriter::put(const void* number, std::size_t size) {
 
 void FlatWriter::put_raw(const void* data, std::size_t size) {
     size_ += size;
-    if (writes() && size > 0) std::memcpy(end_ - size_, data, size);
+    if (writes() && size > 0) std::memcpy(end_ - written(), data, size);
 }
 
 /// Zeros, so that the `size` bytes that come next end up on a multiple of `alignment`.
 void FlatWriter::pad(std::size_t alignment, std::size_t size) {
     const std::size_t zeros = (alignment - (size_ + size) % alignment) % alignment;
     size_ += zeros;
-    if (writes() && zeros > 0) std::memset(end_ - size_, 0, zeros);
+    if (writes() && zeros > 0) std::memset(end_ - written(), 0, zeros);
 }
 
 }  // namespace dunlin::wire

@@ -25,11 +25,15 @@ public:
     FlatWriter() = default;
     explicit FlatWriter(std::span<std::byte> buffer);
 
+    /// The first vector, which ends the message, is not copied: it is in `detached`, and `result` ends before it.
+    void detach_first() { detaches_ = true; }
+    std::span<const std::byte> detached() const { return detached_; }
+
     /// Everything fitted.
     bool fits() const { return counting_ || needed() <= static_cast<std::size_t>(end_ - begin_); }
     /// Bytes of an aligned buffer that were needed, the message itself among them.
-    std::size_t needed() const { return size_ + most_kept_; }
-    std::span<std::byte> result() const { return {end_ - size_, size_}; }
+    std::size_t needed() const { return written() + most_kept_; }
+    std::span<std::byte> result() const { return {end_ - written(), written()}; }
 
     /// A vector of `count` numbers in `size` bytes.
     Place vector(const void* data, std::size_t size, std::size_t count, std::size_t alignment);
@@ -55,6 +59,7 @@ public:
 
 private:
     Place place() const { return static_cast<Place>(size_); }
+    std::size_t written() const { return size_ - left_out_; }
     bool writes() const { return !counting_ && fits(); }
     void note(std::size_t index);
     void refer(Place target);
@@ -63,7 +68,9 @@ private:
     void put_raw(const void* data, std::size_t size);
     void pad(std::size_t alignment, std::size_t size);
 
-    bool counting_ = true;
+    bool counting_ = true, detaches_ = false;
+    std::span<const std::byte> detached_;
+    std::size_t left_out_ = 0;  ///< bytes at the end of the message that are not in the buffer
     std::byte *begin_ = nullptr, *end_ = nullptr;
     std::size_t size_ = 0, kept_ = 0, most_kept_ = 0;
     std::array<Place, most_fields> fields_{};

@@ -15,6 +15,9 @@ struct PullLearner {
     static constexpr std::size_t dimension = 48;
     std::array<float, dimension> target{};
 
+    static constexpr std::size_t workspace_bytes = 0;
+
+    void lend(std::span<std::byte>) {}
     static constexpr bool understands(Objective objective, const MoreauEnvelope&) {
         return objective != Objective::maml;
     }
@@ -28,7 +31,8 @@ struct PullLearner {
         }
     }
     template <class Pause>
-    double ratio(const MoreauEnvelope&, ConstVector<float> w, std::uint64_t, std::uint32_t, Pause&&) {
+    double ratio(const MoreauEnvelope&, ConstVector<float> w, std::uint64_t, std::uint32_t, Vector<float>,
+                 Pause&&) {
         double distance = 0;
         for (std::size_t k = 0; k < dimension; ++k) distance += static_cast<double>(std::abs(w[k] - target[k]));
         return distance / dimension;
