@@ -53,7 +53,7 @@ inline float software_sqrt(float x) {
     return std::bit_cast<float>(root + (static_cast<std::uint32_t>(exponent + 126) << 23));
 }
 
-#if defined(__FP_FAST_FMAF) || defined(__linux__)
+#if defined(__FP_FAST_FMAF) || (defined(__linux__) && !defined(__arm__))
 inline float fma(float a, float b, float c) {
     return __builtin_fmaf(a, b, c);
 }

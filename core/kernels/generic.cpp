@@ -19,7 +19,7 @@
 namespace dunlin {
 namespace {
 
-using portable::fma;
+using scalar::fma;
 
 #if defined(__SSE2__) || defined(__ARM_NEON)
 constexpr bool has_vectors = true;
