@@ -71,17 +71,20 @@ Result<ArrayFile> ArrayFile::parse(std::string_view bytes, std::string_view kind
     if (prefix.version > version) return fail(Code::file_version, prefix.version, version);
     if (prefix.payload_bytes > size_limit)
         return fail(Code::file_too_large, static_cast<std::int64_t>(prefix.payload_bytes), size_limit);
-    const std::size_t whole = sizeof prefix + prefix.header_bytes + prefix.payload_bytes + sizeof(std::uint32_t);
+    const std::uint64_t whole =
+        sizeof prefix + std::uint64_t{prefix.header_bytes} + prefix.payload_bytes + sizeof(std::uint32_t);
     if (bytes.size() < whole) return fail(Code::file_truncated, size, static_cast<std::int64_t>(whole));
     if (bytes.size() > whole) return fail(Code::file_rest, size, static_cast<std::int64_t>(whole));
     std::uint32_t stored = 0;
-    std::memcpy(&stored, bytes.data() + whole - sizeof stored, sizeof stored);
-    const std::uint32_t found = checksum(bytes.substr(0, whole - sizeof stored));
+    const std::size_t summed = bytes.size() - sizeof stored;
+    std::memcpy(&stored, bytes.data() + summed, sizeof stored);
+    const std::uint32_t found = checksum(bytes.substr(0, summed));
     if (stored != found) return fail(Code::file_checksum, found, stored);
 
     ArrayFile file;
     std::string_view header = bytes.substr(sizeof prefix, prefix.header_bytes);
-    std::string_view payload = bytes.substr(sizeof prefix + prefix.header_bytes, prefix.payload_bytes);
+    std::string_view payload =
+        bytes.substr(sizeof prefix + prefix.header_bytes, static_cast<std::size_t>(prefix.payload_bytes));
     for (int line = 1; !header.empty(); ++line) {
         const std::size_t end = header.find('\n');
         if (end == std::string_view::npos) return fail(Code::file_syntax, line);

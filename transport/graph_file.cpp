@@ -73,7 +73,8 @@ Result<Graph> load_graph(const std::string& path) {
     if (size < 0) return fail(Code::file_missing);
     if (size > file_limit_bytes) return fail(Code::file_too_large, size, file_limit_bytes);
     std::string text(static_cast<std::size_t>(size), '\0');
-    if (!file.seekg(0).read(text.data(), size)) return fail(Code::file_truncated, file.gcount(), size);
+    if (!file.seekg(0).read(text.data(), static_cast<std::streamsize>(size)))
+        return fail(Code::file_truncated, file.gcount(), size);
     return parse_graph(text);
 }
 

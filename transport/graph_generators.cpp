@@ -95,7 +95,7 @@ Result<Graph> complete_graph(std::uint32_t nodes) {
     if (count > Graph::edge_limit)
         return fail(Code::graph_too_dense, static_cast<std::int64_t>(count), Graph::edge_limit);
     std::vector<Edge> edges;
-    edges.reserve(count);
+    edges.reserve(static_cast<std::size_t>(count));
     for (std::uint32_t i = 0; i < nodes; ++i) {
         for (std::uint32_t j = 0; j < nodes; ++j) {
             if (i != j) edges.push_back({i, j});

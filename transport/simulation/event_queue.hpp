@@ -77,7 +77,7 @@ public:
 
 private:
     void place(const Item& item) {
-        const auto k = std::bit_width(static_cast<std::uint64_t>(item.time ^ now_));
+        const auto k = static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(item.time ^ now_)));
         buckets_[k].push_back(item);
         filled_ |= std::uint64_t{1} << k;
     }
