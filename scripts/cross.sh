@@ -7,31 +7,35 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 usage() {
     cat <<'HELP'
 scripts/cross.sh aarch64|armhf [TARGET...]
+scripts/cross.sh aarch64|armhf package
+scripts/cross.sh fleet
 
 Installs what is missing (Debian 12; root or sudo), fetches the target's libraries into build-sysroot/
 (nothing of the system is changed), builds Dunlin for 64-bit or 32-bit ARM Linux into build-aarch64/ or
 build-armhf/, and runs the unit tests of its lower floors in an emulator.
 
   TARGET   build these instead and run no test, for example: scripts/cross.sh aarch64 all
+  package  makes Debian packages of the command and of the node in its packages/ folder, unpacks them and
+           runs what is in them in an emulator; on the board: apt install ./dunlin-node_*.deb
+  fleet    builds nodes for both and lets them learn in one fleet with nodes of this machine
 HELP
 }
 
-case ${1:-} in
-    aarch64) architecture=arm64 triplet=aarch64-linux-gnu ;;
-    armhf) architecture=armhf triplet=arm-linux-gnueabihf ;;
+what=${1:-}
+case $what in
+    aarch64 | armhf | fleet) shift ;;
     -h | --help)
         usage
         exit 0
         ;;
-    *) die "which target, aarch64 or armhf? See scripts/cross.sh --help" ;;
+    '') die "which target, aarch64 or armhf? See scripts/cross.sh --help" ;;
+    *) die "there is no target '$what': aarch64, armhf or fleet. See scripts/cross.sh --help" ;;
 esac
-preset=$1
-shift
 targets=("$@")
+[[ $what != fleet || $# == 0 ]] || die "fleet takes no target. See scripts/cross.sh --help"
 tested=(core_tests rl_tests)
-need_packages "${host_packages[@]}" "${cross_packages[@]}" "g++-$triplet"
 
-# The libraries of the target are those of the host: what it names as ...-dev, and catch2.
+# The libraries of a target are those of the host: what it names as ...-dev, and catch2.
 libraries=(libc6-dev libstdc++-12-dev)
 for package in "${host_packages[@]}"; do
     case $package in *-dev | catch2) libraries+=("$package") ;; esac
@@ -70,22 +74,64 @@ make_sysroot() {
     printf '%s\n' "${libraries[*]}" >"$folder/packages.txt"
 }
 
-sysroot=$root/build-sysroot/$architecture
-if [[ "$(cat "$sysroot/packages.txt" 2>/dev/null)" != "${libraries[*]}" ]]; then
-    say "Fetching the libraries of $preset into build-sysroot/$architecture"
+# prepare aarch64|armhf: compiler, emulator and libraries. Sets architecture, sysroot and emulator.
+prepare() {
+    local triplet
+    case $1 in
+        aarch64) architecture=arm64 triplet=aarch64-linux-gnu emulator=qemu-aarch64 ;;
+        armhf) architecture=armhf triplet=arm-linux-gnueabihf emulator=qemu-arm ;;
+    esac
+    need_packages "${host_packages[@]}" "${cross_packages[@]}" "g++-$triplet"
+    sysroot=$root/build-sysroot/$architecture
+    [[ "$(cat "$sysroot/packages.txt" 2>/dev/null)" != "${libraries[*]}" ]] || return 0
+    say "Fetching the libraries of $1 into build-sysroot/$architecture"
     rm -rf "$sysroot"
-    make_sysroot "$sysroot" || die "the libraries of $preset could not be fetched: is the network up?"
-fi
+    make_sysroot "$sysroot" || die "the libraries of $1 could not be fetched: is the network up?"
+}
 
-if ((${#targets[@]} > 0)); then
-    build_preset "$preset" "${targets[@]}"
+# run_tests aarch64|armhf: the unit tests, side by side; without averages over many draws, which take a minute in an
+# emulator and have nothing of a processor in them.
+run_tests() {
+    local test status=0 running=()
+    build_preset "$1" "${tested[@]}"
+    for test in "${tested[@]}"; do
+        say "== $test on $1"
+        DUNLIN_EMULATED=1 "$emulator" -L "$sysroot" "$root/build-$1/tests/${test%_tests}/$test" "~*hyper-gradient*" >&2 &
+        running+=($!)
+    done
+    for test in "${running[@]}"; do wait "$test" || status=1; done
+    return "$status"
+}
+
+# make_packages aarch64|armhf: both packages, and what is in them runs.
+make_packages() {
+    build_preset "$1" dunlin dunlin-node
+    "$root/tests/apps/packages.sh" "$root/build-$1" "$architecture" "$emulator" -L "$sysroot"
+    local package
+    for package in "$root/build-$1/packages"/*.deb; do echo "$package"; done
+}
+
+# One fleet: nodes of this machine, and of both targets in their emulators.
+run_fleet() {
+    local target programs= preset=${DUNLIN_PRESET:-release} build=$root/build
+    [[ $preset == release ]] || build=$root/build-$preset
+    for target in aarch64 armhf; do
+        prepare "$target"
+        build_preset "$target" dunlin-node
+        programs=$programs:"$emulator -L $sysroot $root/build-$target/apps/dunlin-node"
+    done
+    build_preset "$preset" dunlin dunlin-node fleet_program_tests
+    say "== nodes of three processors in one fleet"
+    DUNLIN_NODE_PROGRAMS=${programs#:} "$build/tests/apps/fleet_program_tests" "[.mixed]" >&2
+}
+
+if [[ $what == fleet ]]; then
+    run_fleet
     exit
 fi
-build_preset "$preset" "${tested[@]}"
-status=0
-for test in "${tested[@]}"; do
-    program=$root/build-$preset/tests/${test%_tests}/$test
-    say "== $test on $preset"
-    "qemu-${preset/armhf/arm}" -L "$sysroot" "$program" >&2 || status=1
-done
-exit "$status"
+prepare "$what"
+case "${targets[*]}" in
+    '') run_tests "$what" ;;
+    package) make_packages "$what" ;;
+    *) build_preset "$what" "${targets[@]}" ;;
+esac

@@ -22,6 +22,8 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
              fuzz      every decoder fed with made-up input, 30 seconds each, from the corpus in
                        tests/fuzz/corpus (build-fuzz/; DUNLIN_FUZZ_SECONDS changes the time)
              firmware  boards' images in their emulators (scripts/firmware.sh), two of them in a fleet
+             cross     unit tests for ARM Linux, 64 and 32 bits, in emulators, and a fleet of nodes for both
+                       and for this machine (scripts/cross.sh)
            without it: the steps build and tests, in build/
   STEP     only these steps, for example: scripts/test.sh --all format
 HELP
@@ -37,7 +39,7 @@ for argument in "$@"; do
         --all)
             all=--all
             preset=strict
-            steps=(licences format build tests install sanitize fuzz firmware)
+            steps=(licences format build tests install sanitize fuzz firmware cross)
             packages+=("${check_packages[@]}" "${fuzz_packages[@]}")
             ;;
         -h | --help)
@@ -123,6 +125,13 @@ step_fuzz() {
 
 # One board of each kind of processor: with an FPU, with TrustZone, without either.
 step_firmware() { DUNLIN_PRESET=$preset scripts/firmware.sh mps2-an386 mps2-an505 microbit; }
+
+step_cross() {
+    export DUNLIN_WERROR=ON DUNLIN_PRESET=$preset
+    scripts/cross.sh aarch64
+    scripts/cross.sh armhf
+    scripts/cross.sh fleet
+}
 
 # How many tests of a CTest report have this status ("run" is CTest's word for passed).
 count() { grep -c "<testcase .*status=\"$2\"" "$work/$1.xml" 2>/dev/null; }

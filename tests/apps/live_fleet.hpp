@@ -32,18 +32,24 @@ struct Fleet {
     nlohmann::json init() const { return ask({"init", "--listen", "tcp://127.0.0.1:0", "--metrics", "off"}); }
 };
 
-/// A coordinator and two boards.
+/// A name on the roster, and the program that is this node (see `Running`).
+struct Member {
+    std::string name, program = "dunlin-node";
+};
+
+/// A coordinator and two boards, or those that are named.
 struct LiveFleet : Fleet {
-    LiveFleet() {
+    explicit LiveFleet(const std::vector<Member>& members = {{"alice"}, {"bob"}}) {
         server_key = init()["server_key"];
-        for (const std::string name : {"alice", "bob"}) {
-            const Ended made = Running(folder, {"init", "--dir", name, "--json"}, "dunlin-node").wait();
+        for (const Member& member : members) {
+            const Ended made = Running(folder, {"init", "--dir", member.name, "--json"}, member.program).wait();
+            INFO(made.err);
             REQUIRE(made.code == 0);
-            ask({"admit", name, nlohmann::json::parse(made.out)["public_key"], "--label", "board"});
+            ask({"admit", member.name, nlohmann::json::parse(made.out)["public_key"], "--label", "board"});
         }
         serve();
-        for (const std::string name : {"alice", "bob"}) nodes.push_back(start_node(name, server_key));
-        REQUIRE(command({"wait", "--for=nodes=2", "--timeout", "60"}).code == 0);
+        for (const Member& member : members) nodes.push_back(start_node(member.name, server_key, member.program));
+        REQUIRE(command({"wait", "--for=nodes=" + std::to_string(members.size()), "--timeout", "60"}).code == 0);
     }
     /// Starts the coordinator; again at the same address.
     void serve() {
@@ -53,10 +59,11 @@ struct LiveFleet : Fleet {
         REQUIRE(server->wait_for_error_text("\"serving\""));
         endpoint = ask({"status"})["endpoint"];
     }
-    std::unique_ptr<Running> start_node(const std::string& name, const std::string& key) const {
+    std::unique_ptr<Running> start_node(const std::string& name, const std::string& key,
+                                        const std::string& program = "dunlin-node") const {
         return std::make_unique<Running>(
             folder, std::vector<std::string>{"run", "--dir", name, "--join", endpoint, "--server-key", key},
-            "dunlin-node");
+            program);
     }
 
     std::string server_key, endpoint;

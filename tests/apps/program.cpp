@@ -49,8 +49,10 @@ std::string Folder::file(const std::string& name, const std::string& text) const
 }
 
 Running::Running(const Folder& folder, const std::vector<std::string>& arguments, const std::string& program) {
-    const std::string path = std::filesystem::path(DUNLIN_PROGRAM).replace_filename(program).string();
-    std::vector<std::string> words{path};
+    std::vector<std::string> words = parts(program, ' ');
+    if (program.find_first_of(" /") == std::string::npos) {
+        words[0] = std::filesystem::path(DUNLIN_PROGRAM).replace_filename(program).string();
+    }
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -67,14 +69,14 @@ Running::Running(const Folder& folder, const std::vector<std::string>& arguments
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
     posix_spawnattr_setpgroup(&attributes, 0);
-    const int failed = ::posix_spawn(&pid_, path.c_str(), &actions, &attributes, argv.data(), environ);
+    const int failed = ::posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     ::close(out.write_end);
     ::close(err.write_end);
     out_ = out.read_end;
     err_ = err.read_end;
-    if (failed != 0) throw std::runtime_error("the program does not start: " + path);
+    if (failed != 0) throw std::runtime_error("the program does not start: " + words[0]);
 }
 
 Running::~Running() {
@@ -149,11 +151,15 @@ nlohmann::json read_json(const std::filesystem::path& path) {
     return nlohmann::json::parse(read(path));
 }
 
-std::vector<std::string> lines(const std::string& text) {
+std::vector<std::string> parts(const std::string& text, char separator) {
     std::vector<std::string> all;
     std::istringstream in(text);
-    for (std::string line; std::getline(in, line);) all.push_back(line);
+    for (std::string part; std::getline(in, part, separator);) all.push_back(part);
     return all;
+}
+
+std::vector<std::string> lines(const std::string& text) {
+    return parts(text, '\n');
 }
 
 std::vector<std::vector<std::string>> csv(const std::string& text) {

@@ -38,7 +38,8 @@ struct Ended {
 /// A running program, in a process group of its own.
 class Running {
 public:
-    /// Starts `dunlin`, or the program of this name beside it, with these arguments in `folder`.
+    /// Starts `dunlin`, or the program of this name beside it, with these arguments in `folder`. A program with a
+    /// path, or several words of which the first is searched for in PATH, is started as it stands.
     Running(const Folder& folder, const std::vector<std::string>& arguments, const std::string& program = "dunlin");
     ~Running();
     Running(const Running&) = delete;
@@ -67,6 +68,7 @@ Ended run(const Folder& folder, const std::vector<std::string>& arguments);
 
 std::string read(const std::filesystem::path& path);
 nlohmann::json read_json(const std::filesystem::path& path);
+std::vector<std::string> parts(const std::string& text, char separator);
 std::vector<std::string> lines(const std::string& text);
 /// Fields of the lines of a CSV text without quotes.
 std::vector<std::vector<std::string>> csv(const std::string& text);
