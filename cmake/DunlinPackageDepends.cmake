@@ -4,10 +4,11 @@
 # must be a package of the sysroot.
 function(dunlin_depends program result)
   execute_process(COMMAND ${CPACK_DUNLIN_READELF} -d ${program} OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
-  string(REGEX MATCHALL "Shared library: \\[[^]]+" libraries "${dynamic}")
+  string(REPLACE "[" "" dynamic "${dynamic}") # an open bracket would hold a list together
+  string(REGEX MATCHALL "Shared library: [^]]+" libraries "${dynamic}")
   set(packages "")
   foreach(library IN LISTS libraries)
-    string(REGEX REPLACE ".*\\[" "" library "${library}")
+    string(REPLACE "Shared library: " "" library "${library}")
     if(library MATCHES "^(libc|libm|ld-linux.*)\\.so")
       set(package libc6)
     elseif(library MATCHES "^libz\\.so")
@@ -32,5 +33,7 @@ function(dunlin_depends program result)
   set(${result} "${packages}" PARENT_SCOPE)
 endfunction()
 
-dunlin_depends(${CPACK_DUNLIN_PROGRAM} CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS)
+if("${CPACK_COMPONENTS_ALL}" MATCHES program)
+  dunlin_depends(${CPACK_DUNLIN_PROGRAM} CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS)
+endif()
 dunlin_depends(${CPACK_DUNLIN_NODE} CPACK_DEBIAN_NODE_PACKAGE_DEPENDS)

@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 usage() {
     cat <<'HELP'
 scripts/cross.sh aarch64|armhf [TARGET...]
-scripts/cross.sh aarch64|armhf package
+scripts/cross.sh aarch64|armhf package [all]
 scripts/cross.sh fleet
 
 Installs what is missing (Debian 12; root or sudo), fetches the target's libraries into build-sysroot/
@@ -15,8 +15,8 @@ Installs what is missing (Debian 12; root or sudo), fetches the target's librari
 build-armhf/, and runs the unit tests of its lower floors in an emulator.
 
   TARGET   build these instead and run no test, for example: scripts/cross.sh aarch64 all
-  package  makes Debian packages of the command and of the node in its packages/ folder, unpacks them and
-           runs what is in them in an emulator; on the board: apt install ./dunlin-node_*.deb
+  package  makes the Debian package of a node (with `all` also of the command) in build-*/packages/, says
+           where, and runs what is in it in an emulator; on the board: sudo apt install ./dunlin-node_*.deb
   fleet    builds nodes for both and lets them learn in one fleet with nodes of this machine
 HELP
 }
@@ -103,11 +103,12 @@ run_tests() {
     return "$status"
 }
 
-# make_packages aarch64|armhf: both packages, and what is in them runs.
+# make_packages aarch64|armhf PROGRAM...: the packages of these programs; what is in them runs.
 make_packages() {
-    build_preset "$1" dunlin dunlin-node
-    "$root/tests/apps/packages.sh" "$root/build-$1" "$architecture" "$emulator" -L "$sysroot"
-    local package
+    local components=node package
+    [[ " $* " != *" dunlin "* ]] || components="program;node"
+    build_preset "$@"
+    "$root/tests/apps/packages.sh" "$root/build-$1" "$components" "$architecture" "$emulator" -L "$sysroot"
     for package in "$root/build-$1/packages"/*.deb; do echo "$package"; done
 }
 
@@ -132,6 +133,7 @@ fi
 prepare "$what"
 case "${targets[*]}" in
     '') run_tests "$what" ;;
-    package) make_packages "$what" ;;
+    package) make_packages "$what" dunlin-node ;;
+    'package all') make_packages "$what" dunlin-node dunlin ;;
     *) build_preset "$what" "${targets[@]}" ;;
 esac

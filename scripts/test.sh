@@ -131,6 +131,8 @@ step_cross() {
     scripts/cross.sh aarch64
     scripts/cross.sh armhf
     scripts/cross.sh fleet
+    scripts/cross.sh aarch64 package
+    scripts/cross.sh armhf package
 }
 
 # How many tests of a CTest report have this status ("run" is CTest's word for passed).

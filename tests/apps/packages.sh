@@ -1,42 +1,51 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# packages.sh BUILD_FOLDER [ARCHITECTURE EMULATOR...]: makes the Debian packages of a build in BUILD_FOLDER/packages,
-# unpacks them elsewhere and runs what is in them; those for another processor by these words before the program.
+# packages.sh BUILD_FOLDER [COMPONENTS [ARCHITECTURE EMULATOR...]]: makes the Debian packages of a build in its folder
+# packages/, unpacks them elsewhere and runs what is in them. COMPONENTS is node, or program;node, which is the default;
+# programs for another processor are run by the words after ARCHITECTURE.
 set -euo pipefail
 
 build=$(cd "$1" && pwd)
-architecture=${2:-$(dpkg --print-architecture)}
-emulator=("${@:3}")
+components=${2:-program;node}
+architecture=${3:-$(dpkg --print-architecture)}
+emulator=("${@:4}")
 made=$build/packages
 rm -rf "$made"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-(cd "$build" && cpack -G DEB -B "$made") >"$folder/log" 2>&1 || {
+(cd "$build" && cpack -G DEB -B "$made" -D CPACK_COMPONENTS_ALL="$components") >"$folder/log" 2>&1 || {
     cat "$folder/log" >&2
     exit 1
 }
-
 rm -rf "$made/_CPack_Packages"
-for package in dunlin dunlin-node; do
-    file=$(echo "$made/${package}"_*.deb)
-    dpkg-deb -x "$file" "$folder/$package"
+
+# unpacked PACKAGE: what it says of itself is right.
+unpacked() {
+    local file depends library
+    file=$(echo "$made/$1"_*.deb)
+    dpkg-deb -x "$file" "$folder/$1"
     depends=$(dpkg-deb -f "$file" Depends)
     for library in libc6 libstdc++6 libzmq5; do grep -qF "$library" <<<"$depends"; done
     test "$(dpkg-deb -f "$file" Architecture)" = "$architecture"
-done
+}
+
+unpacked dunlin-node
 dpkg-deb -e "$made"/dunlin-node_*.deb "$folder/control"
 grep -qx /etc/default/dunlin-node "$folder/control/conffiles"
-
-program=("${emulator[@]}" "$folder/dunlin/usr/bin/dunlin")
-node=("${emulator[@]}" "$folder/dunlin-node/usr/bin/dunlin-node")
 test -f "$folder/dunlin-node/etc/default/dunlin-node"
 # A unit starts what the package holds.
-grep -q '^ExecStart=/usr/bin/dunlin fleet serve ' "$folder/dunlin/usr/lib/systemd/system/dunlin-fleet.service"
 grep -q '^ExecStart=/usr/bin/dunlin-node run ' "$folder/dunlin-node/usr/lib/systemd/system/dunlin-node.service"
+node=("${emulator[@]}" "$folder/dunlin-node/usr/bin/dunlin-node")
+"${node[@]}" --version >/dev/null
+key=$("${node[@]}" init --dir "$folder/node" 2>/dev/null)
+[[ $key =~ ^[0-9a-f]{64}$ ]]
+[[ $components == *program* ]] || exit 0
 
+unpacked dunlin
+grep -q '^ExecStart=/usr/bin/dunlin fleet serve ' "$folder/dunlin/usr/lib/systemd/system/dunlin-fleet.service"
+program=("${emulator[@]}" "$folder/dunlin/usr/bin/dunlin")
 "${program[@]}" --version >/dev/null
 export DUNLIN_FLEET=$folder/store
 "${program[@]}" fleet init >/dev/null 2>&1
-key=$("${node[@]}" init --dir "$folder/node" 2>/dev/null)
 "${program[@]}" fleet admit board "$key" 2>/dev/null
 "${program[@]}" fleet nodes --json | grep -q '"name":"board"'
