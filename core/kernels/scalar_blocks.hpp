@@ -15,18 +15,17 @@
 /// its pointer behind what it has read.
 namespace dunlin::scalar {
 
+#if defined(__linux__) && defined(__arm__) && !defined(__FP_FAST_FMA)
 inline float fma(float a, float b, float c) {
     return portable::fma(a, b, c);
 }
-/// In double, which only tests use, processors without the instruction may round twice: the C library's function
-/// takes a hundred times as long there.
+/// In double, which only tests use, rounded twice: the C library's function takes a hundred times as long.
 inline double fma(double a, double b, double c) {
-#if defined(__arm__) && !defined(__FP_FAST_FMA)
     return a * b + c;
-#else
-    return portable::fma(a, b, c);
-#endif
 }
+#else
+using portable::fma;
+#endif
 
 /// sum[k] += w[k] x for k < N
 template <int N, class S>
