@@ -31,8 +31,13 @@ void on_signal(int signal) {
     if (running != nullptr) running->wake();
 }
 
+/// A log that has no room, or no reader any more, must not end the node: fmt::print would throw.
+void write_line(const std::string& text) {
+    std::fputs((text + '\n').c_str(), stderr);
+}
+
 int complain(int code, const std::string& text) {
-    fmt::print(stderr, "dunlin-node: {}\n", text);
+    write_line("dunlin-node: " + text);
     return code;
 }
 
@@ -41,9 +46,9 @@ NodeLog make_log(bool json) {
         const std::string time = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
         if (json) {
             const nlohmann::ordered_json line{{"time", time}, {"event", event}, {"text", text}};
-            fmt::print(stderr, "{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+            write_line(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
         } else {
-            fmt::print(stderr, "{} {}\n", time, text);
+            write_line(time + " " + text);
         }
     };
 }

@@ -62,7 +62,8 @@ Outcome<int> run_gateway(const GatewayOptions& options) {
         link.server_key = *server;
     }
     Gateway gateway([](const std::string& device, std::string_view, const std::string& text) {
-        fmt::print(stderr, "{}: {}\n", device, text);
+        // A log that has no room must not end the gateway: fmt::print would throw.
+        std::fputs(fmt::format("{}: {}\n", device, text).c_str(), stderr);
     });
     for (const std::string& text : options.devices) {
         const auto device = parse_device(text);

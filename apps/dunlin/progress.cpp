@@ -9,6 +9,14 @@
 #include <unistd.h>
 
 namespace dunlin::app {
+namespace {
+
+/// Where it cannot be written, nobody sees it, and the work goes on: fmt::print would throw.
+void write(const std::string& text) {
+    std::fputs(text.c_str(), stderr);
+}
+
+}  // namespace
 
 Progress::Progress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
 
@@ -20,16 +28,15 @@ void Progress::show(std::string_view line) {
     if (quiet_) return;
     next_ = Clock::now() + (terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(5000));
     if (terminal_) {
-        fmt::print(stderr, "\r{:<{}}", line, shown_);
-        std::fflush(stderr);
+        write(fmt::format("\r{:<{}}", line, shown_));
         shown_ = std::max(shown_, line.size());
     } else {
-        fmt::print(stderr, "{}\n", line);
+        write(fmt::format("{}\n", line));
     }
 }
 
 void Progress::finish() {
-    if (shown_ > 0) fmt::print(stderr, "\n");
+    if (shown_ > 0) write("\n");
     shown_ = 0;
 }
 

@@ -38,6 +38,7 @@ struct Connection {
     std::uint16_t version = wire_version;
     std::int64_t joined_ms = 0, heard_ms = 0;
     bool suspect = false;
+    bool given_up = false;           ///< suspect for so long that its connection was ended
     bool known = false;              ///< its incarnation is durable
     bool welcome = false;            ///< has been told Welcome
     std::uint64_t greet_commit = 0;  ///< number of the commit that makes it so
@@ -136,6 +137,10 @@ private:
         const Job* job;
         std::uint32_t member;
     };
+    struct WaitingUpdate {
+        Membership at;
+        std::uint64_t sequence;
+    };
 
     Coordinator(const CoordinatorSettings& settings, Outbox& outbox, Journal& journal)
         : settings_(settings), outbox_(outbox), journal_(journal), state_(journal) {}
@@ -198,8 +203,8 @@ private:
     std::unordered_map<std::uint32_t, PublicKey> keys_;  ///< of connected nodes
     std::unordered_map<std::uint32_t, std::vector<std::pair<std::uint64_t, std::uint32_t>>> memberships_;
     std::map<std::uint64_t, Sessions> sessions_;
-    std::vector<Membership> waiting_updates_;  ///< whose updates are in the next commit
-    std::set<std::uint64_t> dirty_jobs_;       ///< whose members have to be told something
+    std::vector<WaitingUpdate> waiting_updates_;  ///< that are in the next commit
+    std::set<std::uint64_t> dirty_jobs_;          ///< whose members have to be told something
 
     /// Of a job, in this process.
     struct Watch {

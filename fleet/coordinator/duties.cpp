@@ -43,18 +43,22 @@ Result<void> Coordinator::commit(std::int64_t now_ms) {
     Result<void> result;
     // What was applied may ask for more; the last of it waits for the next commit.
     for (int pass = 0; pass < 4 && store_->gathered(); ++pass) {
-        const std::vector<Membership> waiting = std::exchange(waiting_updates_, {});
+        const std::vector<WaitingUpdate> waiting = std::exchange(waiting_updates_, {});
         for (auto& [key, connection] : connections_) connection.waiting = 0;
         for (auto& [number, watch] : watches_) watch.due = false;
         const std::uint64_t before = store_->newest();
         result = store_->commit([this](const Record& record) { applied(record, state_.apply(record)); });
         ++counters_.commits;
         counters_.records += store_->newest() - before;
-        for (const Membership& at : waiting) {
-            MemberSession& session = session_of(at);
-            const std::uint64_t sequence = std::exchange(session.waiting_sequence, 0);
+        for (const auto& [at, sequence] : waiting) {
+            session_of(at).waiting_sequence = 0;
             const auto key = keys_.find(at.job->members()[at.member].node);
-            if (result || sequence == 0 || key == keys_.end()) continue;
+            if (key == keys_.end()) continue;
+            if (result) {
+                // Only now: of several updates of one member the last is answered by a model.
+                tell(connections_[key->second], at);
+                continue;
+            }
             ++counters_.refused[Code::not_durable];
             acknowledge(key->second, at.job->number(), sequence, {Reception::refused, result.error(), 0});
         }
@@ -121,7 +125,6 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
     const Membership at{job, record.node};
     acknowledge(key->second, record.job, record.sequence, *change.verdict);
     session_of(at).model_due |= !refused;
-    tell(connections_[key->second], at);
 }
 
 // what members are told
@@ -199,7 +202,7 @@ void Coordinator::offer(Connection& connection, const PublicKey& key, const Memb
         if (other != nullptr && !other->ended()) return;  // one at a time
     }
     if (member.state == MemberState::invited) {
-        // From when it may have begun on, what it holds is counted on.
+        // From now on what it will hold is counted on.
         if (!(job.push_sum() && job.closing())) change(at, session, RecordKind::member_offered);
         return;
     }
@@ -223,6 +226,9 @@ void Coordinator::tell_model(const PublicKey& key, const Membership& at, MemberS
     if (!session.model_due || (job.paused() && !job.ended())) return;
     const bool rounds = job.server() != nullptr && job.server()->rounds();
     if (rounds && !job.awaited(at.member)) return;
+    // Before it is written down that a member takes part it has nothing that could be lost.
+    const MemberState state = job.members()[at.member].state;
+    if (job.push_sum() && (state == MemberState::invited || state == MemberState::offered)) return;
     if (!sent(key, job.number(), Model{job.version(), view_values(job.model())})) return;
     session.model_due = false;
     session.has_model = true;

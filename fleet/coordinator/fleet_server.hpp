@@ -40,6 +40,7 @@ private:
 
     Result<void> send(const PublicKey& to, const Message& message) override;
     Result<void> relay(const PublicKey& to, const Message& share) override;
+    void silent(const PublicKey& key) override { link_.disconnect(key); }
     void revoked(const PublicKey& key) override { link_.revoke(key); }
     void admitted(const PublicKey& key) override { link_.admit(key); }
 

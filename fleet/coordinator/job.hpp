@@ -16,7 +16,7 @@ namespace dunlin {
 
 enum class MemberState : std::uint8_t {
     invited,   ///< not offered yet
-    offered,   ///< may have begun
+    offered,   ///< not known to have accepted; push-sum: has begun nothing
     active,    ///< accepted
     leaving,   ///< push-sum: asked to go, and holds its mass until the epoch is over
     lost,      ///< push-sum: came back without its state; begins anew with the next epoch

@@ -13,6 +13,8 @@ public:
     /// Hands on the share that is just being received; of those that wait for the same two members the newest alone
     /// is kept.
     virtual Result<void> relay(const PublicKey& to, const Message& share) { return send(to, share); }
+    /// Nothing has come from this key for long: its connection is to be ended, so that it dials again.
+    virtual void silent(const PublicKey&) {}
     /// A key was taken from the roster: nothing more is to arrive from it. Or put on it.
     virtual void revoked(const PublicKey&) {}
     virtual void admitted(const PublicKey&) {}

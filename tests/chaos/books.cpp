@@ -73,10 +73,8 @@ void Books::take(const std::string& line) {
             break;
         }
         case 'C':
-            break;
-        case 'B':
             in >> job;
-            begun_.insert(job);
+            created_.insert(job);
             break;
         case 'J':
             in >> job;

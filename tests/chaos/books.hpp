@@ -21,7 +21,7 @@ public:
     /// After everything has ended: what is missing.
     void close();
 
-    bool begun(std::uint64_t job) const { return begun_.contains(job); }
+    bool created(std::uint64_t job) const { return created_.contains(job); }
     bool ended(std::uint64_t job) const { return ended_.contains(job); }
     std::string reason(std::uint64_t job) const { return ended(job) ? ended_.at(job) : ""; }
     const std::vector<float>& model(std::uint64_t job) { return models_[job]; }
@@ -46,7 +46,7 @@ private:
     std::map<Update, std::uint64_t> updates_;      ///< and the other way round
     std::set<Update> acknowledged_;
     std::map<std::uint64_t, std::string> ledger_;  ///< by job and epoch
-    std::set<std::uint64_t> begun_;
+    std::set<std::uint64_t> created_;
     std::map<std::uint64_t, std::string> ended_;
     std::map<std::uint64_t, std::vector<float>> models_;
     std::map<std::uint64_t, std::map<std::uint32_t, double>> distances_;

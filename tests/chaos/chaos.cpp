@@ -3,7 +3,7 @@
 // seed. Half of the faults hit a federated job, half one without a server. Afterwards the invariants 1, 4, 7, 8 and
 // 9 of docs/architecture.md must hold exactly, and both jobs must have learned.
 //
-//     dunlin_chaos [--faults 500] [--seed 1] [--nodes 6] [--gap-ms 200] [--settle-s 8] [--keep]
+//     dunlin_chaos [--faults 500] [--seed 1] [--nodes 6] [--gap-ms 120] [--settle-s 8] [--keep]
 //
 // Hours of it: --faults 100000. With --keep the directory with keys, stores and logs stays.
 #include "books.hpp"
@@ -44,7 +44,7 @@ std::int64_t now_ms() {
 }
 
 struct Options {
-    int faults = 500, nodes = 6, gap_ms = 200, settle_s = 8;
+    int faults = 500, nodes = 6, gap_ms = 120, settle_s = 8;
     std::uint64_t seed = 1;
     bool keep = false;
 };
@@ -289,7 +289,7 @@ bool Driver::wait(const char* what, int limit_s, const std::function<bool()>& co
 }
 
 bool Driver::job(std::uint64_t number, int faults) {
-    if (!wait("the job begins", 60, [&] { return books_.begun(number); })) return false;
+    if (!wait("the job is there", 60, [&] { return books_.created(number); })) return false;
     for (const int end = injected_ + faults; injected_ < end;) {
         inject();
         // Seldom and in bursts, and as often as asked on average.

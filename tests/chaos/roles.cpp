@@ -39,8 +39,13 @@ void say(std::string line) {
     }
 }
 
+/// Into a log that may have no room.
+void note(const std::string& text) {
+    std::fputs((text + '\n').c_str(), stderr);
+}
+
 int complain(const std::string& text) {
-    fmt::print(stderr, "{}\n", text);
+    note(text);
     return 1;
 }
 
@@ -96,10 +101,6 @@ public:
                             metrics.empty() ? -1.0 : metrics.front().value, record.detail));
         }
         if (record.kind == RecordKind::job_created) say(fmt::format("C {}", record.job));
-        if (record.kind == RecordKind::member_accepted &&
-            std::ranges::all_of(state.job(record.job)->members(),
-                                [](const JobMember& member) { return member.state == MemberState::active; }))
-            say(fmt::format("B {}", record.job));
         if (change != nullptr && change->ended)
             say(fmt::format("J {} {}", record.job, name_of(*state.job(record.job)->ended())));
     }
@@ -119,7 +120,9 @@ JobPlan plan_of(Aggregation aggregation, std::uint32_t members) {
     plan.terms.moreau.prox_weight = 1.0f;
     plan.terms.local_steps = 3;
     plan.terms.local_rate = 0.1f;
-    plan.terms.theta = {.scale = 8.0, .offset = 40.0, .longest_gap = 4};
+    // No step overshoots, however little mass a node is left with: 4 * 6/120 * 0.5 (the curvature) / 0.1 = 1.
+    plan.terms.theta = {.scale = 6.0, .offset = 120.0, .longest_gap = 4};
+    plan.terms.weight_floor = 0.1f;
     plan.terms.tick_ms = 20;
     plan.terms.audit = true;
     plan.terms.report_every = 200;
@@ -244,7 +247,7 @@ int run_node(const Place& place, int node, const std::string& endpoint) {
         return std::make_unique<PullTask>(terms);
     };
     auto made = Node::make(std::move(settings), [node](std::string_view, const std::string& text) {
-        fmt::print(stderr, "{}: {}\n", Place::name(node), text);
+        note(Place::name(node) + ": " + text);
     });
     if (!made) return complain(made.error().text);
     const std::atomic<bool> never{false};

@@ -21,6 +21,8 @@ void NodeSession::prepared() {
         next_wake_ = base_tick_;
     } else {
         phase_ = client_ ? Phase::delivering : Phase::starting;
+        // Its mass is counted on from the moment that it accepts.
+        if (serverless(saved_->terms) && !resumed_) unstored_ = settings_.store_every;
     }
     retry();
 }
@@ -112,7 +114,7 @@ std::int64_t NodeSession::tick_now() const {
 }
 
 bool NodeSession::store_wanted() const {
-    if (now_ms_ < store_again_ms_ || (!client_ && !push_sum_)) return false;
+    if (now_ms_ < store_again_ms_ || phase_ == Phase::idle) return false;
     if (unstored_ >= settings_.store_every) return true;
     return phase_ == Phase::frozen && stale() && (due_.frozen || due_.mass);
 }
@@ -171,7 +173,8 @@ bool NodeSession::compose() {
     }
     if (!joined_) return false;
     const bool settled = phase_ != Phase::frozen || !stale();
-    if (due_.answer) {
+    const bool forgettable = phase_ == Phase::starting && unstored_ > 0;
+    if (due_.answer && !forgettable) {
         say(answer_);
         outgoing_.envelope.job = answered_job_;
     } else if (due_.mass && settled) {
@@ -182,7 +185,7 @@ bool NodeSession::compose() {
         say(Frozen{saved_->terms.epoch, push_sum_->tick(), heard_});
     } else if (due_.update && (settings_.store_every > 1 || unstored_ == 0)) {
         return compose_update();
-    } else if (due_.request) {
+    } else if (due_.request && !forgettable) {
         say(ModelRequest{});
     } else if (due_.report) {
         say(Report{push_sum_ ? push_sum_->tick() : static_cast<std::int64_t>(saved_->updates), final_report(),

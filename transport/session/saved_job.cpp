@@ -247,16 +247,16 @@ Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
 Result<void> NodeSession::resume_machine(bool current) {
     random_ = Stream(saved_->terms.seed, saved_->terms.member, Purpose::samples);
     random_.seek_epoch(saved_->random_epoch);
-    if (saved_->started == 0) return {};
     if (serverless(saved_->terms)) {
+        incarnation_ = saved_->incarnation;
+        if (saved_->started == 0) return {};
         auto resumed = ParsPush<>::resume(push_sum_settings(), machine_);
         if (!resumed) return tl::unexpected(resumed.error());
         push_sum_.emplace(std::move(*resumed));
         stored_tick_ = push_sum_->tick();
-        incarnation_ = saved_->incarnation;
         return {};
     }
-    if (!current) return {};
+    if (saved_->started == 0 || !current) return {};
     incarnation_ = saved_->incarnation;
     auto resumed = FederatedClient::resume(client_settings(incarnation_), machine_);
     if (!resumed) return tl::unexpected(resumed.error());

@@ -65,6 +65,7 @@ TEST_CASE("no mass is lost or made by crashes, cuts and a change of the graph [i
         World world({.seed = seed, .nodes = 5, .store_every = 1 + static_cast<std::uint32_t>(seed % 2)});
         const JobPlan plan = toy_plan(5, Aggregation::push_sum);
         const std::uint64_t job = world.start_job(plan);
+        world.run(storm, 3000, [] { return false; });
         REQUIRE(begun(world));
         world.run(storm, 1500, [] { return false; });
         world.leave(2);
@@ -184,4 +185,16 @@ TEST_CASE("a member that stays away for longer than the job allows is gone") {
     world.switch_off(0);
     REQUIRE(world.run(calm, 30'000, [&] { return job_of(world).epoch() == 2; }));
     CHECK(job_of(world).members()[0].state == MemberState::gone);
+}
+
+TEST_CASE("a connection that hears and says nothing is ended, so that its node dials again and the job can end") {
+    World world({.seed = 1, .nodes = 4});
+    const std::uint64_t job = world.start_job(toy_plan(4, Aggregation::push_sum));
+    REQUIRE(begun(world));
+    const std::uint64_t mute = world.node(2).mute = world.node(2).connection;
+    world.run(calm, 200, [] { return false; });
+    REQUIRE(world.coordinator().stop(job, false));
+    REQUIRE(world.run(calm, 30'000, [&] { return ended(world); }));
+    CHECK(world.node(2).connection > mute);
+    check_balanced(world);
 }

@@ -115,6 +115,10 @@ Result<void> World::send(const PublicKey& to, const Message& message) {
     return {};
 }
 
+void World::silent(const PublicKey& key) {
+    if (Node* node = find(key)) cut(static_cast<std::uint32_t>(node - nodes_.data()));
+}
+
 void World::boot(std::uint32_t number) {
     Node& node = nodes_[number];
     node.session = std::make_unique<NodeSession>(SessionSettings{.name = {},
@@ -157,6 +161,7 @@ void World::deliver(std::uint32_t number) {
         auto message = decode_frame(std::move(node.outbox.front().second));
         node.outbox.pop_front();
         REQUIRE(message);
+        if (node.mute == node.connection) continue;
         coordinator_->receive(node.key, message->message(), now_ms_);
     }
 }

@@ -63,6 +63,7 @@ public:
         std::unique_ptr<NodeSession> session;
         std::vector<std::byte> stored;
         std::uint64_t connection = 0;  ///< 0: none
+        std::uint64_t mute = 0;        ///< a connection whose messages to the coordinator are swallowed
         std::int64_t dial_ms = 0;
         bool off = false;           ///< for good, or until it is switched on
         std::int64_t clock_ms = 0;  ///< what its clock is ahead
@@ -106,6 +107,7 @@ public:
     std::uint64_t coordinator_crashes = 0;
 
     Result<void> send(const PublicKey& to, const Message& message) override;
+    void silent(const PublicKey& key) override;
 
 private:
     void open();
