@@ -86,7 +86,7 @@ public:
     bool done() const { return ok_ && rest_.empty(); }
 
 private:
-    bool fits(std::size_t bytes) { return ok_ = ok_ && bytes <= rest_.size(); }
+    bool fits(std::uint64_t bytes) { return ok_ = ok_ && bytes <= rest_.size(); }
     void take_raw(std::span<std::byte> raw) {
         if (!fits(raw.size()) || raw.empty()) return;
         std::memcpy(raw.data(), rest_.data(), raw.size());
@@ -123,7 +123,7 @@ private:
         values.clear();
         if (count > rest_.size() / sizeof(*values.data())) ok_ = false;
         if (!ok_) return;
-        values.resize(count);
+        values.resize(static_cast<std::size_t>(count));
         take_raw(std::as_writable_bytes(std::span(values)));
     }
     template <PlainNumber T, std::size_t n>
