@@ -12,7 +12,8 @@ namespace dunlin {
 
 enum class DeviceMethod : std::uint8_t {
     adapt,     ///< MEMRL's inner loop on a meta-policy in flash
-    pars_push  ///< that, and a node of PARS-Push with exact running sums
+    pars_push  ///< a node of a fleet behind its serial line, for jobs of PARS-Push without an audit, and of
+               ///< PersA-FL
 };
 
 /// A learner on a microcontroller, before it is built.

@@ -31,11 +31,6 @@ struct RolloutSettings {
     /// A batch is asked under the parameters that it was drawn under and no others, as MEMRL does: then no copy of
     /// them is kept.
     bool as_drawn = false;
-    /// Per state, on a device: only what each action weighs in each state stays of a batch. States are evaluated
-    /// column_multiple at a time, for each gradient anew, where the trajectories were before: in a workspace that
-    /// is lent, and may hold anything between two calls. The numbers are the same. start, reached, rollout and
-    /// score_sum go without.
-    bool lean = false;
 };
 
 /// The room that a task needs, whatever environment it is given.
@@ -56,7 +51,12 @@ struct RolloutLimits {
 /// `gradient` is. Many trajectories share one evaluation of the policy: they are the columns of its matrices.
 ///
 /// Memory comes from an arena at set-up; afterwards nothing allocates. One object serves many environments in turn.
-template <Environment E, class Policy>
+///
+/// `lean`, for devices and per state: only what each action weighs in each state stays of a batch. States are
+/// evaluated column_multiple at a time, for each gradient anew, where the trajectories were before: in a workspace
+/// that is lent, and may hold anything between two calls. The numbers are the same. start, reached, rollout and
+/// score_sum go without.
+template <Environment E, class Policy, bool lean = false>
 class PolicyGradientTask {
 public:
     using S = typename Policy::Scalar;
@@ -66,20 +66,19 @@ public:
     static constexpr int observation_limit = 256;  ///< numbers of an observation
     static_assert(continuous ? ContinuousEnvironment<E> : DiscreteEnvironment<E>);
 
-    /// Of settings that are not `lean`.
+    [[gnu::always_inline]]  // where settings are constants, hardly anything is left of it
     PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits,
-                       Arena& arena)
+                       Arena& arena) requires(!lean)
         : PolicyGradientTask(policy, settings, limits) {
-        if (settings.lean) __builtin_trap();
-        lay_out(arena, arena, arena);
+        lay_out(policy, settings, limits, arena, arena, arena);
     }
-    /// Of `lean` settings: `workspace` holds workspace_bytes, aligned as an Arena's.
+    /// A lean one: `workspace` holds workspace_bytes, aligned as an Arena's.
     PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits,
-                       Arena& arena, std::span<std::byte> workspace)
+                       Arena& arena, std::span<std::byte> workspace) requires lean
         : PolicyGradientTask(policy, settings, limits) {
-        if (!settings.lean || !per_state_) __builtin_trap();
+        if (!per_state_) __builtin_trap();
         Arena record(workspace), network(workspace);
-        lay_out(arena, record, network);
+        lay_out(policy, settings, limits, arena, record, network);
     }
 
     /// Bytes of arena that a task takes; a constant where its arguments are.
@@ -87,13 +86,14 @@ public:
                                        const RolloutLimits& limits) {
         ArenaSize size, record, network;
         PolicyGradientTask task(policy, settings, limits);
-        settings.lean ? task.lay_out(size, record, network) : task.lay_out(size, size, size);
+        lean ? task.lay_out(policy, settings, limits, size, record, network)
+             : task.lay_out(policy, settings, limits, size, size, size);
         return size.bytes();
     }
     static constexpr std::size_t workspace_bytes(const Policy& policy, const RolloutSettings& settings,
                                                  const RolloutLimits& limits) {
         ArenaSize size, record, network;
-        PolicyGradientTask(policy, settings, limits).lay_out(size, record, network);
+        PolicyGradientTask(policy, settings, limits).lay_out(policy, settings, limits, size, record, network);
         return std::max(record.bytes(), network.bytes());
     }
 
@@ -143,27 +143,26 @@ private:
 
     /// What lasts from call to call, what a batch does while it is drawn, and what evaluation takes.
     template <class A, class R, class N>
-    constexpr void lay_out(A& arena, R& record, N& network) {
+    [[gnu::always_inline]] constexpr void lay_out(const Policy& policy, const RolloutSettings& settings,
+                                                  const RolloutLimits& limits, A& arena, R& record, N& network) {
         const auto size = [](auto... factors) { return (static_cast<std::size_t>(factors) * ...); };
-        const RolloutSettings& settings = settings_;
-        const MlpShape& shape = policy_.network.shape;
-        const int widest = widest_, block = settings.lean ? column_multiple : widest;
-        const std::size_t columns = Rollout<S>::capacity(settings.trajectories, limits_.horizon);
+        const MlpShape& shape = policy.network.shape;
+        const int widest = widest_, block = lean ? column_multiple : widest;
+        const std::size_t columns = Rollout<S>::capacity(settings.trajectories, limits.horizon);
         const std::size_t evaluated = per_state_ ? static_cast<std::size_t>(block) : columns;
         const auto trajectories = static_cast<std::size_t>(settings.trajectories);
         batches_ = arena.template take<Batch>(static_cast<std::size_t>(settings.slots));
         for (int slot = 0; slot < settings.slots; ++slot) {
             Batch batch;
-            batch.rollout = Rollout<S>(settings.trajectories, limits_.horizon, record);
-            if (!settings.as_drawn && !settings.lean)
-                batch.parameters = arena.template take<S>(policy_.parameters());
-            batch.start = record.template take<State>(settings.lean ? 0 : trajectories);
-            batch.reached = record.template take<State>(settings.lean ? 0 : columns);
+            batch.rollout = Rollout<S>(settings.trajectories, limits.horizon, record);
+            if (!settings.as_drawn && !lean) batch.parameters = arena.template take<S>(policy.parameters());
+            batch.start = record.template take<State>(lean ? 0 : trajectories);
+            batch.reached = record.template take<State>(lean ? 0 : columns);
             batch.observations =
-                record.template take<S>(observes_steps() ? size(limits_.observations) * columns : 0);
+                record.template take<S>(observes_steps() ? size(limits.observations) * columns : 0);
             batch.tape = network.template take<S>(size(shape.units()) * evaluated);
-            if (continuous) batch.actions = record.template take<S>(size(policy_.actions()) * columns);
-            if (per_state_) batch.counts = arena.template take<S>(size(policy_.actions(), widest));
+            if (continuous) batch.actions = record.template take<S>(size(policy.actions()) * columns);
+            if (per_state_) batch.counts = arena.template take<S>(size(policy.actions(), widest));
             if (!batches_.empty()) batches_[static_cast<std::size_t>(slot)] = batch;
         }
         deltas_ = network.template take<S>(size(shape.units(), block));
@@ -171,17 +170,17 @@ private:
             tangents_ = network.template take<S>(size(shape.units(), block));
             tangent_deltas_ = network.template take<S>(size(shape.units(), block));
         }
-        counts_ = arena.template take<S>(settings.lean ? 0 : size(policy_.actions(), widest));
+        counts_ = arena.template take<S>(lean ? 0 : size(policy.actions(), widest));
         features_ = record.template take<S>(
-            settings.baseline == Baseline::linear ? size(linear_features(limits_.observations)) * columns : 0);
-        cumulative_ = arena.template take<float>(per_state_ ? size(policy_.actions(), widest) : 0);
+            settings.baseline == Baseline::linear ? size(linear_features(limits.observations)) * columns : 0);
+        cumulative_ = arena.template take<float>(per_state_ ? size(policy.actions(), widest) : 0);
         state_index_ = arena.template take<std::int32_t>(per_state_ ? static_cast<std::size_t>(widest) : 0);
         lanes_ = record.template take<std::int32_t>(trajectories);
         states_ = record.template take<State>(trajectories);
         streams_ = record.template take<Stream>(trajectories);
-        state_observations_ = network.template take<S>(observes_states() ? size(limits_.observations, block) : 0);
+        state_observations_ = network.template take<S>(observes_states() ? size(limits.observations, block) : 0);
         for (std::size_t s = 0; s < state_index_.size(); ++s) {
-            state_index_[s] = static_cast<std::int32_t>(std::min(static_cast<int>(s), limits_.states - 1));
+            state_index_[s] = static_cast<std::int32_t>(std::min(static_cast<int>(s), limits.states - 1));
         }
     }
 
@@ -223,12 +222,12 @@ private:
 
     int blocks(const Batch& batch) const {
         if (!per_state_) return batch.rollout.length();
-        return settings_.lean ? widest_ / column_multiple : 1;
+        return lean ? widest_ / column_multiple : 1;
     }
     Block block(Batch& batch, int k) const {
         const bool one_hot = policy_.network.shape.one_hot;
         if (per_state_) {
-            const int columns = settings_.lean ? column_multiple : widest_, first_state = k * columns;
+            const int columns = lean ? column_multiple : widest_, first_state = k * columns;
             return {{{state_observations_.data(), columns}, one_hot ? state_index_.data() + first_state : nullptr},
                     {batch.tape.data(), columns},
                     {},
@@ -257,7 +256,7 @@ private:
 
     /// Evaluates the whole batch under w, unless it was.
     void ensure(Batch& batch, ConstVector<S> w) {
-        if (settings_.as_drawn || settings_.lean) return;
+        if (settings_.as_drawn || lean) return;
         if (std::memcmp(w.data(), batch.parameters.data(), w.size_bytes()) == 0) return;
         for (int k = 0; k < blocks(batch); ++k) evaluate(w.data(), block(batch, k));
         std::copy(w.begin(), w.end(), batch.parameters.begin());
@@ -267,7 +266,7 @@ private:
     /// A block as it was evaluated: of a lean task by now.
     Block evaluated(Batch& batch, int k, const S* w) {
         const Block b = block(batch, k);
-        if (settings_.lean) evaluate_states(b, w);
+        if (lean) evaluate_states(b, w);
         return b;
     }
     void accumulate_probabilities(const Block& b);

@@ -7,8 +7,8 @@
 
 namespace dunlin {
 
-template <Environment E, class Policy>
-void PolicyGradientTask<E, Policy>::observe(const State& state, S* out, std::ptrdiff_t stride) const {
+template <Environment E, class Policy, bool lean>
+void PolicyGradientTask<E, Policy, lean>::observe(const State& state, S* out, std::ptrdiff_t stride) const {
     if constexpr (std::is_same_v<S, float>) {
         environment_.observe(state, out, stride);
     } else {
@@ -18,8 +18,8 @@ void PolicyGradientTask<E, Policy>::observe(const State& state, S* out, std::ptr
     }
 }
 
-template <Environment E, class Policy>
-void PolicyGradientTask<E, Policy>::evaluate_states(const Block& b, const S* w) {
+template <Environment E, class Policy, bool lean>
+void PolicyGradientTask<E, Policy, lean>::evaluate_states(const Block& b, const S* w) {
     if constexpr (FiniteEnvironment<E> && !continuous) {
         if (observes_states()) {
             for (int s = 0; s < b.columns; ++s) {
@@ -32,8 +32,8 @@ void PolicyGradientTask<E, Policy>::evaluate_states(const Block& b, const S* w) 
 }
 
 /// What actions are drawn by in each state of a block.
-template <Environment E, class Policy>
-void PolicyGradientTask<E, Policy>::accumulate_probabilities(const Block& b) {
+template <Environment E, class Policy, bool lean>
+void PolicyGradientTask<E, Policy, lean>::accumulate_probabilities(const Block& b) {
     const Columns<const S> probability = policy_.network.output(b.tape);
     float* cumulative = cumulative_.data() + static_cast<std::ptrdiff_t>(b.first) * policy_.actions();
     for (int s = 0; s < std::min(b.columns, limits_.states - b.first); ++s) {
@@ -45,8 +45,8 @@ void PolicyGradientTask<E, Policy>::accumulate_probabilities(const Block& b) {
 }
 
 /// Fills the columns of time step h with what the policy (and the baseline) will look at.
-template <Environment E, class Policy>
-void PolicyGradientTask<E, Policy>::observe(Batch& batch, int h) {
+template <Environment E, class Policy, bool lean>
+void PolicyGradientTask<E, Policy, lean>::observe(Batch& batch, int h) {
     Rollout<S>& rollout = batch.rollout;
     const int first = rollout.first(h), active = rollout.active(h), width = rollout.width(h);
     if constexpr (FiniteEnvironment<E>) {
@@ -63,9 +63,9 @@ void PolicyGradientTask<E, Policy>::observe(Batch& batch, int h) {
 }
 
 /// Draws an action from the policy's output in a column (or, per state, for the state) and takes the step.
-template <Environment E, class Policy>
-auto PolicyGradientTask<E, Policy>::act(const Block& b, int column, State& state, Stream& random,
-                                        std::int32_t& action) const {
+template <Environment E, class Policy, bool lean>
+auto PolicyGradientTask<E, Policy, lean>::act(const Block& b, int column, State& state, Stream& random,
+                                              std::int32_t& action) const {
     const int actions = policy_.actions();
     if constexpr (continuous) {
         static_assert(std::is_same_v<S, float>, "continuous environments are sampled in single precision");
@@ -97,17 +97,19 @@ auto PolicyGradientTask<E, Policy>::act(const Block& b, int column, State& state
     }
 }
 
-template <Environment E, class Policy>
-void PolicyGradientTask<E, Policy>::draw(int slot, ConstVector<S> w, Stream& random) {
+template <Environment E, class Policy, bool lean>
+void PolicyGradientTask<E, Policy, lean>::draw(int slot, ConstVector<S> w, Stream& random) {
     Batch& batch = batches_[static_cast<std::size_t>(slot)];
     Rollout<S>& rollout = batch.rollout;
     random.next_epoch();
     rollout.clear();
     if (!batch.parameters.empty()) std::copy(w.begin(), w.end(), batch.parameters.begin());
-    for (int k = 0; per_state_ && k < blocks(batch); ++k) {
-        const Block b = block(batch, k);
-        evaluate_states(b, w.data());
-        accumulate_probabilities(b);
+    if constexpr (FiniteEnvironment<E> && !continuous) {
+        for (int k = 0; per_state_ && k < blocks(batch); ++k) {
+            const Block b = block(batch, k);
+            evaluate_states(b, w.data());
+            accumulate_probabilities(b);
+        }
     }
     if constexpr (continuous) {
         for (int k = 0; k < policy_.actions(); ++k) {
@@ -121,7 +123,7 @@ void PolicyGradientTask<E, Policy>::draw(int slot, ConstVector<S> w, Stream& ran
         lanes_[lane] = k;
         streams_[lane] = random.lane(static_cast<std::uint32_t>(k));
         states_[lane] = environment_.reset(streams_[lane]);
-        if (!settings_.lean) batch.start[lane] = states_[lane];
+        if (!lean) batch.start[lane] = states_[lane];
     }
     for (int h = 0; h < environment_.horizon() && running > 0; ++h) {
         const int first = rollout.open(running);
@@ -139,7 +141,7 @@ void PolicyGradientTask<E, Policy>::draw(int slot, ConstVector<S> w, Stream& ran
             rollout.trajectory(c) = lane;
             const auto step = act(b, k, state, streams_[static_cast<std::size_t>(lane)], rollout.action(c));
             rollout.reward(c) = step.reward;
-            if (!settings_.lean) batch.reached[static_cast<std::size_t>(c)] = state;
+            if (!lean) batch.reached[static_cast<std::size_t>(c)] = state;
             lanes_[static_cast<std::size_t>(kept)] = lane;
             kept += step.ended ? 0 : 1;
         }
@@ -150,8 +152,8 @@ void PolicyGradientTask<E, Policy>::draw(int slot, ConstVector<S> w, Stream& ran
 }
 
 /// Turns rewards into the weights of the scores: minus (reward to go - baseline) / D.
-template <Environment E, class Policy>
-void PolicyGradientTask<E, Policy>::weigh(Batch& batch) {
+template <Environment E, class Policy, bool lean>
+void PolicyGradientTask<E, Policy, lean>::weigh(Batch& batch) {
     Rollout<S>& rollout = batch.rollout;
     batch.mean_return = rollout.weigh_by_reward_to_go(environment_.discount());
     if (settings_.baseline == Baseline::leave_one_out) subtract_leave_one_out(rollout);
@@ -166,8 +168,8 @@ void PolicyGradientTask<E, Policy>::weigh(Batch& batch) {
 }
 
 /// Per state and action, the sum of the weights of all steps that took it.
-template <Environment E, class Policy>
-void PolicyGradientTask<E, Policy>::count(const Rollout<S>& rollout, Weights weights, Columns<S> out) const {
+template <Environment E, class Policy, bool lean>
+void PolicyGradientTask<E, Policy, lean>::count(const Rollout<S>& rollout, Weights weights, Columns<S> out) const {
     for (int a = 0; a < policy_.actions(); ++a) std::fill_n(out.row(a), widest_, S(0));
     for (int h = 0; h < rollout.length(); ++h) {
         for (int k = 0; k < rollout.active(h); ++k) {
@@ -178,13 +180,14 @@ void PolicyGradientTask<E, Policy>::count(const Rollout<S>& rollout, Weights wei
 }
 
 /// The weight of each action's score in each column of a block; for a continuous policy one row, of each column.
-template <Environment E, class Policy>
-Columns<const typename Policy::Scalar> PolicyGradientTask<E, Policy>::action_weights(Batch& batch, const Block& b,
-                                                                                     Weights weights) {
+template <Environment E, class Policy, bool lean>
+Columns<const typename Policy::Scalar> PolicyGradientTask<E, Policy, lean>::action_weights(Batch& batch,
+                                                                                           const Block& b,
+                                                                                           Weights weights) {
     const Columns<S> out{counts_.data(), b.columns};
     if (per_state_) {
         if (weights == Weights::advantages) return {batch.counts.data() + b.first, widest_};
-        if (settings_.lean) __builtin_trap();
+        if (lean) __builtin_trap();
         count(batch.rollout, weights, out);
         return out;
     }
@@ -199,9 +202,10 @@ Columns<const typename Policy::Scalar> PolicyGradientTask<E, Policy>::action_wei
 }
 
 /// Writes the derivative of the weighted log-likelihood by the network's outputs into the output rows of deltas_.
-template <Environment E, class Policy>
-Columns<typename Policy::Scalar> PolicyGradientTask<E, Policy>::delta(Batch& batch, const Block& b, const S* w,
-                                                                      Weights weights, S* log_sigma_gradient) {
+template <Environment E, class Policy, bool lean>
+Columns<typename Policy::Scalar> PolicyGradientTask<E, Policy, lean>::delta(Batch& batch, const Block& b,
+                                                                            const S* w, Weights weights,
+                                                                            S* log_sigma_gradient) {
     const Columns<S> deltas{deltas_.data(), b.columns};
     const Columns<const S> output = policy_.network.output(b.tape);
     const Columns<const S> scores = action_weights(batch, b, weights);
@@ -214,8 +218,9 @@ Columns<typename Policy::Scalar> PolicyGradientTask<E, Policy>::delta(Batch& bat
     return deltas;
 }
 
-template <Environment E, class Policy>
-void PolicyGradientTask<E, Policy>::differentiate(int slot, ConstVector<S> w, Vector<S> out, Weights weights) {
+template <Environment E, class Policy, bool lean>
+void PolicyGradientTask<E, Policy, lean>::differentiate(int slot, ConstVector<S> w, Vector<S> out,
+                                                        Weights weights) {
     Batch& batch = batches_[static_cast<std::size_t>(slot)];
     ensure(batch, w);
     set_zero(out);
@@ -227,8 +232,9 @@ void PolicyGradientTask<E, Policy>::differentiate(int slot, ConstVector<S> w, Ve
     }
 }
 
-template <Environment E, class Policy>
-void PolicyGradientTask<E, Policy>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Vector<S> out) {
+template <Environment E, class Policy, bool lean>
+void PolicyGradientTask<E, Policy, lean>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v,
+                                                         Vector<S> out) {
     Batch& batch = batches_[static_cast<std::size_t>(slot)];
     const auto& network = policy_.network;
     ensure(batch, w);
@@ -254,8 +260,8 @@ void PolicyGradientTask<E, Policy>::hessian_vector(int slot, ConstVector<S> w, C
     }
 }
 
-template <Environment E, class Policy>
-typename Policy::Scalar PolicyGradientTask<E, Policy>::surrogate(int slot, ConstVector<S> w) {
+template <Environment E, class Policy, bool lean>
+typename Policy::Scalar PolicyGradientTask<E, Policy, lean>::surrogate(int slot, ConstVector<S> w) {
     Batch& batch = batches_[static_cast<std::size_t>(slot)];
     ensure(batch, w);
     S sum = 0;

@@ -74,7 +74,10 @@ void add_footprint(CLI::App& program, Command& run) {
     command->add_flag("--one-hot", options->one_hot, "the input is the number of a cell");
     command->add_option("--activation", options->activation, "relu or tanh")
         ->check(CLI::IsMember({"relu", "tanh"}));
-    command->add_option("--method", options->method, "adapt (MEMRL's inner loop) or pars-push; default: adapt")
+    command
+        ->add_option("--method", options->method,
+                     "adapt (MEMRL's inner loop) or pars-push (a node of a fleet behind a "
+                     "serial line); default: adapt")
         ->check(CLI::IsMember({"adapt", "pars-push"}));
     command->add_option("--neighbours", options->device.neighbours, "that send to a node of PARS-Push; default: 3")
         ->check(CLI::Range(1, 1000));

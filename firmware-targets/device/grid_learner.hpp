@@ -21,7 +21,8 @@
 namespace dunlin::device {
 
 using GridPolicy = CategoricalPolicy<float>;
-using GridPolicyTask = PolicyGradientTask<GridNavigation, GridPolicy>;
+template <bool lean>
+using GridPolicyTask = PolicyGradientTask<GridNavigation, GridPolicy, lean>;
 
 /// A policy that a device adapts to its own navigation task by MEMRL's inner loop. `Exported` is the struct in the
 /// file that `dunlin export RUN --format header` writes: a meta-policy, the settings of the loop, and a task. The
@@ -39,7 +40,7 @@ public:
     static constexpr int states = Exported::rows * Exported::columns;
     static constexpr RolloutSettings rollout = [] {
         RolloutSettings settings = Exported::rollout;
-        if (lean) settings.lean = true, settings.evaluation = Evaluation::per_state;
+        if (lean) settings.evaluation = Evaluation::per_state;
         return settings;
     }();
 
@@ -148,13 +149,13 @@ private:
                                                  Arena::bytes<double>(grid_scratch(states)) +
                                                  probability_bytes(Exported::shape, 2, states, block);
     static constexpr std::size_t memory_bytes =
-        GridNavigation::bytes(states) + GridPolicyTask::bytes(policy, rollout, limits()) +
+        GridNavigation::bytes(states) + GridPolicyTask<lean>::bytes(policy, rollout, limits()) +
         (lean ? 0 : Arena::bytes<float>(dimension) + Arena::bytes<std::byte>(judging_bytes));
 
 public:
     /// What a lean learner is to be lent.
     static constexpr std::size_t workspace_bytes =
-        lean ? std::max(GridPolicyTask::workspace_bytes(policy, rollout, limits()), judging_bytes) : 0;
+        lean ? std::max(GridPolicyTask<lean>::workspace_bytes(policy, rollout, limits()), judging_bytes) : 0;
 
 private:
     /// theta(w) as MoreauEnvelope::solve finds it.
@@ -177,7 +178,7 @@ private:
     alignas(Arena::alignment) std::byte memory_[memory_bytes]{};
     Stored stored_{};
     GridNavigation environment_{};
-    std::optional<GridPolicyTask> task_{};
+    std::optional<GridPolicyTask<lean>> task_{};
     std::span<float> scratch_{};
     std::span<std::byte> workspace_{};  ///< of exact evaluation, or lent for all that is done
     Stream random_{};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A node of PARS-Push as far as a board goes without a fleet around it: it adapts as `adapt` does, takes the
-// gradient of the Moreau envelope at the consensus estimate, and wakes. Its size is what `dunlin footprint --method
-// pars-push` is held to.
+// gradient of the Moreau envelope at the consensus estimate, and wakes.
 #include "boards/common/cortex_m.hpp"
 #include "core/aggregate/pars_push.hpp"
 #include "exported_policy.hpp"

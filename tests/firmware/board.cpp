@@ -116,6 +116,14 @@ Size size_of(const std::vector<Piece>& pieces) {
     return size;
 }
 
+std::int64_t stack_room() {
+    const std::string memory = read(std::filesystem::path(DUNLIN_SOURCE_DIR) / "firmware-targets/boards" /
+                                    variable("DUNLIN_BOARD") / "memory.ld");
+    const std::size_t at = memory.find("stack_room = ");
+    if (at == std::string::npos) throw std::runtime_error("memory.ld without stack_room");
+    return std::stoll(memory.substr(at + 13)) * 1024;  // in K
+}
+
 const std::map<std::string, std::int64_t>& measured() {
     static const std::map<std::string, std::int64_t> all = [] {
         std::map<std::string, std::int64_t> numbers;
@@ -137,12 +145,18 @@ const std::map<std::string, std::int64_t>& measured() {
                                    number("learner_activation_bytes") - number("learner_record_bytes");
         }
         numbers["stack_bytes"] = number("stack");
-        for (const char* image : {"adapt", "bench", "node"}) {
-            const auto map = build_folder() / (std::string(image) + ".map");
-            if (!std::filesystem::exists(map)) continue;
-            const Size size = size_of(linked_pieces(read(map)));
+        for (const char* image : {"adapt", "bench"}) {
+            const Size size = size_of(linked_pieces(read(build_folder() / (std::string(image) + ".map"))));
             numbers[std::string(image) + "_flash_bytes"] = static_cast<std::int64_t>(size.flash);
             numbers[std::string(image) + "_ram_bytes"] = static_cast<std::int64_t>(size.ram);
+        }
+        // A node's with the whole of the stack's room.
+        const auto node = std::filesystem::path(variable("DUNLIN_NODE_BUILD"));
+        if (std::filesystem::exists(node / "node.map")) {
+            const Size size = size_of(linked_pieces(read(node / "node.map")));
+            numbers["node_flash_bytes"] = static_cast<std::int64_t>(size.flash);
+            numbers["node_ram_bytes"] = static_cast<std::int64_t>(size.ram) + stack_room();
+            numbers["node_stack_bytes"] = std::stoll(words_after(read(node / "node.txt"), "stack").at(0));
         }
         return numbers;
     }();

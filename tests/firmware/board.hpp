@@ -9,7 +9,8 @@
 
 /// One board's images, built and run in its emulator. Where they are is told by the environment, as
 /// scripts/firmware.sh sets it: DUNLIN_BOARD, DUNLIN_BOARD_BUILD (the build folder), DUNLIN_BOARD_RUN (the run
-/// whose policy they hold).
+/// whose policy they hold), DUNLIN_NODE_BUILD (the folder of a node of 2-32-32-5 without an audit, if there is
+/// one).
 namespace dunlin::firmware {
 
 /// An environment variable that has to be there.
@@ -40,6 +41,8 @@ struct Size {
     std::uint64_t flash = 0, ram = 0;
 };
 Size size_of(const std::vector<Piece>& pieces);
+/// What the board's memory.ld sets aside for the stack.
+std::int64_t stack_room();
 
 std::string read(const std::filesystem::path& path);
 

@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <sstream>
 
 #include <catch2/catch.hpp>
@@ -36,7 +37,8 @@ public:
 private:
     void start() {
         std::string emulator = firmware::read(folder_ / "emulator.txt");
-        std::vector<std::string> words;
+        // A test that is killed takes its boards with it.
+        std::vector<std::string> words{"setpriv", "--pdeathsig", "KILL"};
         std::istringstream all(
             emulator + " -nographic -monitor none -serial tcp:127.0.0.1:" + std::to_string(port_) +
             " -semihosting-config enable=on,target=native -kernel " + (folder_ / "node.elf").string());
@@ -83,9 +85,16 @@ Outcome<std::unique_ptr<NodeTask>> make_slow_task(const JobTerms& terms) {
     return std::make_unique<SlowTask>(*std::move(made));
 }
 
-/// Two nodes here and the boards that DUNLIN_NODE_BOARDS names (build folders, with ':' between them).
+/// What PullTask pulls to, no faster than a board: for a policy that hosts have no task for.
+Outcome<std::unique_ptr<NodeTask>> make_slow_pull(const JobTerms& terms) {
+    static std::vector<std::vector<float>> personal;
+    static std::mutex mutex;
+    return std::make_unique<SlowTask>(std::make_unique<PullTask>(terms, personal, mutex));
+}
+
+/// Nodes here, and boards at the end of lines that harm a share of all bytes.
 struct BoardFleet {
-    RealFleet fleet{2, make_slow_task};
+    RealFleet fleet;
     std::mutex mutex;
     std::string log;
     int restored = 0;
@@ -98,13 +107,13 @@ struct BoardFleet {
     std::vector<std::unique_ptr<Board>> boards;
     std::vector<std::filesystem::path> states;
 
-    BoardFleet() {
+    BoardFleet(std::uint32_t hosts, TaskMaker task, const std::vector<std::filesystem::path>& folders, float loss)
+        : fleet(hosts, std::move(task)) {
         fleet.set_turn_limit(60'000);
-        std::istringstream folders(firmware::variable("DUNLIN_NODE_BOARDS"));
-        for (std::string folder; std::getline(folders, folder, ':');) {
-            relays.push_back(std::make_unique<LineRelay>(0.01f, relays.size() + 1));
+        for (const std::filesystem::path& folder : folders) {
+            relays.push_back(std::make_unique<LineRelay>(loss, relays.size() + 1));
             GatewayDeviceSettings settings;
-            settings.name = std::filesystem::path(folder).filename().string();
+            settings.name = folder.filename().string();
             settings.address = relays.back()->gateway_address();
             settings.directory = fleet.folder() / settings.name;
             settings.link = fleet.admit(settings.name);
@@ -120,6 +129,17 @@ struct BoardFleet {
     }
 };
 
+/// Two nodes here and the boards that DUNLIN_NODE_BOARDS names (build folders, with ':' between them).
+struct MixedFleet : BoardFleet {
+    MixedFleet() : BoardFleet(2, make_slow_task, folders(), 0.01f) {}
+    static std::vector<std::filesystem::path> folders() {
+        std::vector<std::filesystem::path> all;
+        std::istringstream names(firmware::variable("DUNLIN_NODE_BOARDS"));
+        for (std::string folder; std::getline(names, folder, ':');) all.emplace_back(folder);
+        return all;
+    }
+};
+
 /// Navigation on the map that the boards' policy is for, one task each.
 JobPlan navigation(const char* method, const BoardFleet& fleet) {
     const std::string toml =
@@ -131,20 +151,15 @@ JobPlan navigation(const char* method, const BoardFleet& fleet) {
     return *plan;
 }
 
-/// What all reach of their optimum, after their own adaptation: each in one try, so that one may be unlucky.
+/// What each reaches of its optimum, after its own adaptation.
 void check_learned(const RealFleet& fleet) {
-    double sum = 0;
-    for (const double ratio : fleet.results()) {
-        CHECK(ratio >= 0.6);
-        sum += ratio;
-    }
-    CHECK(sum >= 0.8 * static_cast<double>(fleet.results().size()));
+    for (const double ratio : fleet.results()) CHECK(ratio >= 0.9);
 }
 
 }  // namespace
 
 TEST_CASE("boards learn with hosts through a gateway, with a server, while the line loses bytes and one is reset") {
-    BoardFleet boards;
+    MixedFleet boards;
     JobPlan plan = navigation("persafl-me", boards);
     plan.budget = {};
     // A board is reset when it has delivered something; the job lasts until both have delivered enough.
@@ -173,7 +188,7 @@ TEST_CASE("boards learn with hosts through a gateway, with a server, while the l
 
 TEST_CASE(
     "boards learn with hosts without a server, and a reset in between loses no mass [invariants 1, 3, 4, 9]") {
-    BoardFleet boards;
+    MixedFleet boards;
     JobPlan plan = navigation("pars-push", boards);
     plan.terms.wake_ticks = 4;  // hosts wake up no more often than boards can, or they would learn for themselves
     bool reset = false;
@@ -191,4 +206,38 @@ TEST_CASE(
     REQUIRE(boards.fleet.ledger().size() == 1);
     CHECK(boards.fleet.ledger().back().lost.nothing());
     check_learned(boards.fleet);
+}
+
+TEST_CASE("a board with as little memory as its job takes goes through a reset, and no weight is lost",
+          "[one-board]") {
+    const std::filesystem::path folder = firmware::build_folder();
+    BoardFleet boards(3, make_slow_pull, {folder}, 0.0f);
+    JobPlan plan = push_sum();
+    plan.terms.dimension = 1317;
+    plan.terms.audit = false;
+    plan.graph.kind = "complete";
+    plan.terms.tick_ms = 500;
+    plan.terms.wake_ticks = 8;
+    plan.budget.rounds = 40;
+    plan.terms.learn_until = 30;
+    bool reset = false;
+    int turns = 0;
+    boards.fleet.each_turn([&] {
+        if (reset || !std::filesystem::exists(boards.states[0]) || ++turns < 200) return;
+        reset = true;
+        boards.boards[0]->reset();
+    });
+    const std::uint64_t number = boards.fleet.run(plan);
+    INFO(boards.log);
+    CHECK(boards.fleet.server().coordinator().state().job(number)->ended() == JobEndReason::finished);
+    CHECK(reset);
+    CHECK(boards.restored >= 1);
+    REQUIRE(boards.fleet.ledger().size() == 1);
+    CHECK(boards.fleet.ledger().back().lost.weight == 0);
+    CHECK(boards.fleet.metric(3, "updates") >= 3);
+    const double stack = boards.fleet.metric(3, "stack_bytes");
+    CHECK(stack > 500);  // the paint was there
+    CHECK(stack <= 0.75 * static_cast<double>(firmware::stack_room()));
+    // For the report of sizes.
+    std::ofstream(folder / "node.txt") << "stack " << stack << "\n";
 }

@@ -173,10 +173,10 @@ TEST_CASE("a lean task's numbers are the same to the bit, whatever its workspace
         const CategoricalPolicy<float> policy{
             {*MlpShape::make(one_hot ? 35 : 2, std::array{12, 8}, 5, Activation::tanh, one_hot, true),
              &generic_kernels<float>()}};
-        RolloutSettings settings{.trajectories = 20, .evaluation = Evaluation::per_state, .second_order = false};
+        const RolloutSettings settings{
+            .trajectories = 20, .evaluation = Evaluation::per_state, .second_order = false};
         Learner<GridNavigation, CategoricalPolicy<float>> plain(policy, settings, limits(environment));
-        settings.lean = true;
-        using Task = PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
+        using Task = PolicyGradientTask<GridNavigation, CategoricalPolicy<float>, true>;
         const std::size_t lent = Task::workspace_bytes(policy, settings, limits(environment));
         Memory memory(Task::bytes(policy, settings, limits(environment))), workspace(lent);
         CHECK(lent < plain.memory.bytes().size() / 2);

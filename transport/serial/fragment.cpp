@@ -37,7 +37,10 @@ std::size_t write_fragment(const Fragment& fragment, std::span<std::uint8_t, Fra
     to.put(fragment.session, 4);
     to.put(fragment.message, 2);
     to.put(fragment.index | (fragment.last ? last_bit : 0u), 2);
-    if (fragment.kind == FragmentKind::answer) to.put(fragment.there, 8);
+    if (fragment.kind == FragmentKind::answer) {
+        to.put(fragment.there, 8);
+        to.put(fragment.round, 2);
+    }
     if (!fragment.payload.empty()) std::memcpy(to.at, fragment.payload.data(), fragment.payload.size());
     to.at += fragment.payload.size();
     const auto size = static_cast<std::size_t>(to.at - raw.data());
@@ -110,8 +113,9 @@ bool FragmentReader::complete() {
     found.last = found.kind == FragmentKind::data && (index & last_bit) != 0;
     std::size_t rest = size_ - Fragment::head_bytes - Fragment::checksum_bytes;
     if (found.kind == FragmentKind::answer) {
-        if (rest != 8) return false;
+        if (rest != 10) return false;
         found.there = from.take(8);
+        found.round = static_cast<std::uint16_t>(from.take(2));
         rest = 0;
     }
     if ((found.kind == FragmentKind::data) != (rest > 0) || rest > Fragment::payload_bytes) return false;

@@ -18,8 +18,8 @@ enum class FragmentKind : std::uint8_t {
     start,      ///< leader: forget what was before, this is session `session`
     ready,      ///< follower: I am in session `session`
     data,       ///< bytes 48 index to 48 index + 47 of message `message`; of the last one maybe fewer
-    query,      ///< what is missing of `message`?
-    answer,     ///< of `message` all up to `index` is there, and behind it what `there` says
+    query,      ///< what is missing of `message`? `index` is the sender's round
+    answer,     ///< of `message` all up to `index` is there, and behind it what `there` says; asked in `round`
     refusal     ///< `message` will not be taken; `index` is the Code
 };
 
@@ -36,6 +36,7 @@ struct Fragment {
     std::uint16_t index = 0;
     bool last = false;        ///< data
     std::uint64_t there = 0;  ///< answer: bit k for fragment index + k
+    std::uint16_t round = 0;  ///< answer: the query's
     std::span<const std::byte> payload = {};
 };
 

@@ -49,7 +49,7 @@ void SerialLine::handle(const Fragment& fragment, std::int64_t now_ms) {
         case FragmentKind::data:
             return take_data(fragment);
         case FragmentKind::query:
-            return answer_query(fragment.message);
+            return answer_query(fragment);
         default:
             return take_answer(fragment);
     }
@@ -132,10 +132,11 @@ void SerialLine::take_data(const Fragment& fragment) {
 }
 
 /// A message that nobody took yet is not answered for: its sender waits, and asks less and less often.
-void SerialLine::answer_query(std::uint16_t message) {
-    const bool next = message == static_cast<std::uint16_t>(done_ + 1);
-    if (complete_ || (message != done_ && !next) || (next && closed_)) return;
+void SerialLine::answer_query(const Fragment& query) {
+    const bool next = query.message == static_cast<std::uint16_t>(done_ + 1);
+    if (complete_ || (query.message != done_ && !next) || (next && closed_)) return;
     if (next && !arriving_) begin_arrival();
+    asked_ = query.index;
     answer_due_ = true;
 }
 
@@ -153,7 +154,7 @@ void SerialLine::take_answer(const Fragment& fragment) {
     base_ = fragment.index;
     tries_ = 0;
     if (base_ == count_) sending_ = false;
-    if (waiting_) begin_round();
+    if (waiting_ && fragment.round == round_) begin_round();
 }
 
 std::span<const std::byte> SerialLine::received() const {
@@ -194,6 +195,7 @@ Result<void> SerialLine::send(std::span<const std::byte> head, std::span<const s
 void SerialLine::begin_round() {
     said_ = 0;
     waiting_ = false;
+    ++round_;
 }
 
 void SerialLine::cut(std::uint16_t index, Fragment& fragment) {
@@ -260,6 +262,7 @@ bool SerialLine::compose_message(Fragment& fragment, std::int64_t now_ms) {
     const std::int64_t wait = std::int64_t{settings_.first_wait_ms} << std::min(tries_ / 4, 8);
     answer_by_ms_ = now_ms + std::min<std::int64_t>(wait, settings_.longest_wait_ms);
     fragment.kind = FragmentKind::query;
+    fragment.index = round_;
     return true;
 }
 
@@ -274,6 +277,7 @@ bool SerialLine::compose(Fragment& fragment, std::int64_t now_ms) {
         if (next) {
             fragment.index = in_base_;
             fragment.there = in_there_;
+            fragment.round = asked_;
         } else if (refused_ != Code{}) {
             fragment.kind = FragmentKind::refusal;
             fragment.index = static_cast<std::uint16_t>(refused_);

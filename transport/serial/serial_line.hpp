@@ -31,7 +31,9 @@ struct SerialCounters {
 
 /// Messages over a line that damages and drops bytes: a state machine without I/O, memory of its own or a clock,
 /// the same on both sides. A message is sent in rounds: the fragments of a window of 64 that are missing, then a
-/// query, whose answer says what is still missing. One message travels in each direction at a time.
+/// query, whose answer says what is still missing. A query that brings no answer is asked again; of all the answers
+/// the first one begins the next round, or a slow line would be filled with what is on its way already. One message
+/// travels in each direction at a time.
 ///
 /// A session is what both sides remember of each other; the leader begins one, and begins another when the follower
 /// has lost its memory (it says hello) or is silent. What was under way is dropped then.
@@ -89,7 +91,7 @@ private:
     void begin_arrival();
     void take_data(const Fragment& fragment);
     void take_answer(const Fragment& fragment);
-    void answer_query(std::uint16_t message);
+    void answer_query(const Fragment& query);
     bool compose(Fragment& fragment, std::int64_t now_ms);
     bool compose_session(Fragment& fragment, std::int64_t now_ms);
     bool compose_message(Fragment& fragment, std::int64_t now_ms);
@@ -114,10 +116,12 @@ private:
     std::array<std::byte, Fragment::payload_bytes> joined_{};  ///< of a fragment with bytes of both
     std::int64_t answer_by_ms_ = 0;
     int tries_ = 0;  ///< queries in a row without an answer
+    std::uint16_t round_ = 0;
 
     // the message that arrives
     bool arriving_ = false, complete_ = false, answer_due_ = false, closed_ = false;
     Code refused_{};
+    std::uint16_t asked_ = 0;                   ///< the round of the last query
     std::uint16_t done_ = 0;                    ///< number of the last one that ended
     std::uint16_t in_base_ = 0, in_count_ = 0;  ///< in_count_: 0 until the last fragment came
     std::uint64_t in_there_ = 0;

@@ -14,6 +14,7 @@ namespace dunlin::test {
 struct PullLearner {
     static constexpr std::size_t dimension = 48;
     std::array<float, dimension> target{};
+    std::atomic<int> plain{0};  ///< gradients of the task itself
 
     static constexpr std::size_t workspace_bytes = 0;
 
@@ -25,6 +26,7 @@ struct PullLearner {
     void gradient(Objective objective, const MoreauEnvelope& inner, ConstVector<float> w, Stream&,
                   Vector<float> out, Pause&& pause) {
         pause();
+        plain += objective == Objective::plain ? 1 : 0;
         for (std::size_t k = 0; k < dimension; ++k) {
             const float away = w[k] - target[k];
             out[k] = objective == Objective::plain ? away : inner.prox_weight * away / (1.0f + inner.prox_weight);
@@ -48,6 +50,7 @@ public:
         stop();
         start();
     }
+    int plain_gradients() const { return learner_.plain; }
     /// Stands still, as a board that hangs does.
     void hang(bool hangs) { hangs_ = hangs; }
 

@@ -8,7 +8,9 @@ namespace dunlin::test {
 void RealFleet::Results::applied(const FleetState&, const Record& record, const JobChange* change) {
     if (change != nullptr && change->ledger) ledger.push_back(*change->ledger);
     if (record.kind != RecordKind::report || record.node >= values.size()) return;
-    values[record.node] = read_report(record).front().value;
+    const auto metrics = read_report(record);
+    values[record.node] = metrics.front().value;
+    for (const KeptMetric& metric : metrics) all[record.node][metric.name] = metric.value;
 }
 
 RealFleet::RealFleet(std::uint32_t nodes, TaskMaker make_task) {
@@ -95,6 +97,7 @@ std::uint64_t RealFleet::run(JobPlan plan) {
 
 std::uint64_t RealFleet::run_planned(const JobPlan& plan) {
     results_.values.assign(numbers_.size(), -1.0);
+    results_.all.assign(numbers_.size(), {});
     const auto number = server_->coordinator().create_job(plan, {.token = {}, .push = false, .nodes = numbers_});
     REQUIRE(number);
     int since_end = 0;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -84,12 +85,15 @@ public:
     const std::vector<std::vector<std::byte>>& frames() const { return frames_; }
     /// The first metric of each member's final report; -1 for none.
     const std::vector<double>& results() const { return results_.values; }
+    /// Any of them, by name; throws std::out_of_range for one that was not reported.
+    double metric(std::size_t member, const std::string& name) const { return results_.all.at(member).at(name); }
     const std::vector<LedgerEntry>& ledger() const { return results_.ledger; }
 
 private:
     struct Results final : Journal {
         void applied(const FleetState&, const Record& record, const JobChange*) override;
         std::vector<double> values;
+        std::vector<std::map<std::string, double>> all;
         std::vector<LedgerEntry> ledger;
     };
     struct Member {
