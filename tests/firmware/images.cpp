@@ -114,7 +114,8 @@ TEST_CASE("no count is more than 3 percent above the baseline, and none above it
 
 TEST_CASE("the stack stays within three quarters of its room") {
     const std::int64_t room = stack_room();
-    for (const char* image : {"adapt", "bench"}) {
+    for (const char* image : {"adapt", "bench", "push"}) {
+        if (!std::filesystem::exists(build_folder() / (std::string(image) + ".elf"))) continue;  // a small board
         CAPTURE(image);
         const std::int64_t used = std::stoll(words_after(run_image(image), "stack").at(0));
         CHECK(used > 100);  // the paint was there

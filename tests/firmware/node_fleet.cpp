@@ -110,6 +110,7 @@ struct BoardFleet {
     BoardFleet(std::uint32_t hosts, TaskMaker task, const std::vector<std::filesystem::path>& folders, float loss)
         : fleet(hosts, std::move(task)) {
         fleet.set_turn_limit(60'000);
+        fleet.set_report_limit(6000);
         for (const std::filesystem::path& folder : folders) {
             relays.push_back(std::make_unique<LineRelay>(loss, relays.size() + 1));
             GatewayDeviceSettings settings;

@@ -3,4 +3,5 @@
 set(BOARD_PROCESSOR -mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard)
 set(BOARD_EMULATOR qemu-system-arm -M netduinoplus2)
 set(BOARD_HAS_ROOM OFF)
+set(BOARD_HAS_NODE OFF)
 set(BOARD_PUSH_SUM_LIMIT 256)

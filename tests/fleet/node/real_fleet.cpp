@@ -108,7 +108,7 @@ std::uint64_t RealFleet::run_planned(const JobPlan& plan) {
         const auto over = [](const JobMember& member) { return member.reported || !member.in(); };
         if (job.ended() && std::all_of(job.members().begin(), job.members().end(), over)) return *number;
         // Who was switched off before it had taken a step, and came back when all was over, has nothing to report.
-        if (job.ended() && ++since_end > 800) return *number;
+        if (job.ended() && ++since_end > report_limit_) return *number;
         if (turns % 37 == 36 && restarts_ > 0) {
             --restarts_;
             restart(*members_[static_cast<std::size_t>(turns) / 37 % members_.size()]);

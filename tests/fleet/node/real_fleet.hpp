@@ -73,6 +73,8 @@ public:
 
     /// A job may take so many rounds of the coordinator, of 10 ms or less.
     void set_turn_limit(int turns) { turn_limit_ = turns; }
+    /// And so many from its end to the last final report.
+    void set_report_limit(int turns) { report_limit_ = turns; }
     /// Called each time the coordinator has looked at its messages.
     void each_turn(std::function<void()> what) { each_turn_ = std::move(what); }
     /// Puts a node on the roster that somebody else runs, as a member of the jobs to come; answers how it reaches
@@ -110,7 +112,7 @@ private:
     std::filesystem::path folder_;
     KeyPair keys_;
     int restarts_ = 0;
-    int turn_limit_ = 3000;
+    int turn_limit_ = 3000, report_limit_ = 800;
     std::function<void()> each_turn_ = [] {};
     Results results_;
     std::unique_ptr<FleetServer> server_;
