@@ -70,6 +70,7 @@ configure() {
 say_size() {
     local image name text data bss room limit stack
     for image in "$@"; do
+        [[ -f $image ]] || continue
         name=$(basename "$image" .elf)
         read -r text data bss _ < <(arm-none-eabi-size "$image" | tail -n 1)
         room=$(arm-none-eabi-nm "$image" | awk '$3 == "stack_top_address" { print $1 }')
@@ -92,7 +93,9 @@ for board in "${boards[@]}"; do
     cmake --build "$folder" --parallel "$(nproc)" >&2
     # A node with a policy of 2-32-32-5, in as little memory as that takes; it meets hosts by way of a gateway.
     node=$root/build-firmware/node/$board
-    if ! grep -q "BOARD_HAS_NODE OFF" "$root/firmware-targets/boards/$board/board.cmake"; then
+    if grep -q "BOARD_HAS_NODE OFF" "$root/firmware-targets/boards/$board/board.cmake"; then
+        rm -rf "$node"
+    else
         configure "$node" "$board" "$(trained board-node)" -DDUNLIN_AUDIT=OFF
         cmake --build "$node" --parallel "$(nproc)" --target node >&2
         DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$node "$build/tests/firmware/board_fleet_tests" "[one-board]" >&2 ||
