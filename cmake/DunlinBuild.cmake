@@ -19,6 +19,11 @@ add_library(dunlin_options INTERFACE)
 target_compile_options(dunlin_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
                                                 -ffp-contract=off -fno-math-errno)
 
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  # Or a directory's end comes early where numbers of its files have 64 bits, and files end at 2 GiB.
+  target_compile_definitions(dunlin_options INTERFACE _FILE_OFFSET_BITS=64)
+endif()
+
 # Called late, because the options are declared after this file is read.
 function(dunlin_apply_options)
   if(DUNLIN_WERROR)

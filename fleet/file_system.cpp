@@ -91,8 +91,15 @@ public:
         DIR* open = ::opendir(directory.c_str());
         if (open == nullptr) return failed();
         std::vector<std::string> names;
-        while (const dirent* entry = ::readdir(open)) names.emplace_back(entry->d_name);
+        errno = 0;  // at the end it still is
+        while (const dirent* entry = ::readdir(open)) {
+            names.emplace_back(entry->d_name);
+            errno = 0;
+        }
+        const int status = errno;
+        const auto error = failed();
         ::closedir(open);
+        if (status != 0) return error;
         return names;
     }
 
