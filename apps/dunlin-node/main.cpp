@@ -38,7 +38,7 @@ int main(int count, char** arguments) {
         ->check(CLI::Range(1, 1'000'000))
         ->capture_default_str();
     run->add_option("--memory-mb", options.memory_mb, "most that a job may take")
-        ->check(CLI::Range(1, 1 << 20))
+        ->check(CLI::Range(std::size_t{1}, std::min(std::size_t{1} << 20, SIZE_MAX >> 20)))
         ->capture_default_str();
     run->add_option("--log-format", options.log_format, "text or json, on stderr")
         ->check(CLI::IsMember({"text", "json"}))

@@ -12,6 +12,7 @@ namespace dunlin {
 struct CoordinatorSettings {
     std::uint32_t heartbeat_ms = 1000;
     std::uint32_t suspect_ms = 3000;           ///< a node that was not heard of for so long is suspect
+    std::uint32_t silence_ms = 20'000;         ///< and after that its connection is ended, so that it dials again
     std::uint32_t retry_ms = 1000;             ///< until what brought no answer is said again
     std::uint32_t offer_retry_ms = 5000;       ///< until a node that was busy is offered a job again
     std::uint32_t first_round_ms = 5000;       ///< most that a first round waits for all members to accept

@@ -228,7 +228,8 @@ void Coordinator::tell_model(const PublicKey& key, const Membership& at, MemberS
     if (rounds && !job.awaited(at.member)) return;
     // Before it is written down that a member takes part it has nothing that could be lost.
     const MemberState state = job.members()[at.member].state;
-    if (job.push_sum() && (state == MemberState::invited || state == MemberState::offered)) return;
+    const bool certain = state != MemberState::invited && state != MemberState::offered;
+    if (job.push_sum() && !job.ended() && !certain) return;
     if (!sent(key, job.number(), Model{job.version(), view_values(job.model())})) return;
     session.model_due = false;
     session.has_model = true;

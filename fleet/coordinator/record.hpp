@@ -23,7 +23,7 @@ enum class RecordKind : std::uint16_t {
     job_time,    ///< for how long it has run
     job_ending,  ///< push-sum: gather what the nodes hold, then end
     job_ended,
-    member_offered = 40,  ///< may have begun from here on
+    member_offered = 40,  ///< what it will hold is counted on from here
     member_accepted,
     member_declined,
     member_leaving,  ///< asks to go; what it holds is handed on

@@ -53,14 +53,16 @@ void Coordinator::tell_closing(const PublicKey& key, const Membership& at, Membe
 
 void Coordinator::tick(std::int64_t now_ms) {
     now_ms_ = now_ms;
+    std::vector<PublicKey> silent;
     for (auto& [key, connection] : connections_) {
         const std::int64_t silence_ms = now_ms - connection.heard_ms;
         connection.suspect = silence_ms >= settings_.suspect_ms;
-        // What it says may be swallowed although it still hears, and then only a new connection helps.
-        if (connection.given_up || silence_ms < 2 * std::int64_t{settings_.suspect_ms}) continue;
+        if (connection.given_up || silence_ms < settings_.silence_ms) continue;
         connection.given_up = true;
-        outbox_.silent(key);
+        silent.push_back(key);
     }
+    // What they say may be swallowed although they still hear, and then only a new connection helps.
+    for (const PublicKey& key : silent) outbox_.silent(key);
     for (const auto& [number, job] : state_.jobs()) {
         if (!job.ended()) tend(job);
     }

@@ -196,10 +196,16 @@ int run_coordinator(const Place& place, const std::string& endpoint) {
     if (!keys) return complain("no keys");
     settings.link.keys = *keys;
     settings.coordinator.retry_ms = 300;
+    settings.coordinator.silence_ms = 6000;
     settings.coordinator.offer_retry_ms = 500;
     settings.coordinator.snapshot_retry_ms = 1000;
     settings.store.log_bytes = 100'000;  // a snapshot every few hundred records
     auto server = FleetServer::open(settings, told);
+    // While it was dead another program may have been given its port for a moment.
+    for (int tries = 0; !server && tries < 50; ++tries) {
+        usleep(100'000);
+        server = FleetServer::open(settings, told);
+    }
     if (!server) return complain(server.error().text);
     say(fmt::format("O {}", (*server)->coordinator().store().newest()));
     Service service(place, (*server)->coordinator());

@@ -190,7 +190,7 @@ bool NodeSession::compose() {
     } else if (due_.report) {
         say(Report{push_sum_ ? push_sum_->tick() : static_cast<std::int64_t>(saved_->updates), final_report(),
                    std::span<const Metric>(metrics_).first(metric_count_)});
-    } else if (due_.leave) {
+    } else if (due_.leave && !forgettable) {
         say(Leave{});
     } else if (now_ms_ >= last_said_ms_ + heartbeat_ms_) {
         say(Heartbeat{stored_tick_});

@@ -77,6 +77,14 @@ Result<void> NodeSession::fits(const JobTerms& terms) const {
     if (terms.dimension == 0 || terms.dimension > WireLimits::values) {
         return fail(Code::message_too_long, terms.dimension, WireLimits::values);
     }
+    // In 64 bits, because it may be more than a small processor can count.
+    const std::uint64_t neighbours =
+        terms.in_neighbours.size() + (settings_.edges_close ? terms.out_neighbours.size() : 0);
+    const std::uint64_t least = serverless(terms) ? neighbours * terms.dimension * sizeof(Mass) : 0;
+    if (least > settings_.memory.size()) {
+        return fail(Code::job_too_large, static_cast<std::int64_t>(least),
+                    static_cast<std::int64_t>(settings_.memory.size()));
+    }
     const std::size_t needed = bytes(terms, settings_.edges_close);
     if (needed > settings_.memory.size()) {
         return fail(Code::job_too_large, static_cast<std::int64_t>(needed),

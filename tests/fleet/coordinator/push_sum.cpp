@@ -194,7 +194,43 @@ TEST_CASE("a connection that hears and says nothing is ended, so that its node d
     const std::uint64_t mute = world.node(2).mute = world.node(2).connection;
     world.run(calm, 200, [] { return false; });
     REQUIRE(world.coordinator().stop(job, false));
-    REQUIRE(world.run(calm, 30'000, [&] { return ended(world); }));
+    REQUIRE(world.run(calm, 60'000, [&] { return ended(world); }));
     CHECK(world.node(2).connection > mute);
     check_balanced(world);
+}
+
+TEST_CASE(
+    "a member that is killed between the offer and its first store had nothing, and begins later [invariant 1]") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        INFO("seed " << seed);
+        World world({.seed = seed, .nodes = 4});
+        const JobPlan plan = toy_plan(4, Aggregation::push_sum);
+        const std::uint64_t job = world.start_job(plan);
+        REQUIRE(world.run(calm, 5000, [&] { return job_of(world).members()[1].state == MemberState::offered; }));
+        world.switch_off(1);
+        world.node(1).stored.clear();
+        world.switch_off(1);  // boots without it
+        world.switch_on(1);
+        REQUIRE(begun(world));
+        REQUIRE(world.coordinator().stop(job, false));
+        REQUIRE(world.run(calm, 30'000, [&] { return ended(world); }));
+        check_balanced(world);
+        CHECK(job_of(world).book()->total().weight == beginnings(plan, 4).weight);
+    }
+}
+
+TEST_CASE("a node that has stored an offer of a job that was stopped meanwhile takes part in the next one") {
+    World world({.seed = 1, .nodes = 4});
+    const JobPlan plan = toy_plan(4, Aggregation::push_sum);
+    const std::uint64_t first = world.start_job(plan, "first");
+    REQUIRE(world.run(calm, 5000, [&] { return !world.node(1).stored.empty(); }));
+    REQUIRE(job_of(world).members()[1].state == MemberState::offered);
+    world.switch_off(1);
+    REQUIRE(world.coordinator().stop(first, true));
+    REQUIRE(world.run(calm, 5000, [&] { return ended(world); }));
+    world.switch_on(1);
+    const std::uint64_t second = world.start_job(plan, "second");
+    REQUIRE(world.run(calm, 60'000, [&] {
+        return world.coordinator().state().job(second)->members()[1].state == MemberState::active;
+    }));
 }
