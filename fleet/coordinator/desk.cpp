@@ -195,8 +195,9 @@ struct Desk::Commands {
     Json logs(const Json& asked) const {
         Json lines = Json::array();
         const std::uint64_t most = number_of(asked, "lines");
-        for (const Event& event : index.events(number_of(asked, "job"), number_of(asked, "after"),
-                                               static_cast<std::size_t>(most == 0 ? 50 : std::min<std::uint64_t>(most, 10'000)))) {
+        for (const Event& event :
+             index.events(number_of(asked, "job"), number_of(asked, "after"),
+                          static_cast<std::size_t>(most == 0 ? 50 : std::min<std::uint64_t>(most, 10'000)))) {
             lines.push_back({{"record", event.record},
                              {"time_ms", event.time_ms},
                              {"job", event.job},
