@@ -123,8 +123,8 @@ step_fuzz() {
     rmdir --ignore-fail-on-non-empty "$findings"
 }
 
-# One board of each kind of processor: with an FPU, with TrustZone, without either.
-step_firmware() { DUNLIN_PRESET=$preset scripts/firmware.sh mps2-an386 mps2-an505 microbit; }
+# One board of each kind of processor: Cortex-M4F, M7, M33 and, without an FPU, M0.
+step_firmware() { DUNLIN_PRESET=$preset scripts/firmware.sh mps2-an386 mps2-an500 mps2-an505 microbit; }
 
 step_cross() {
     export DUNLIN_WERROR=ON DUNLIN_PRESET=$preset
