@@ -29,6 +29,18 @@ TEST_CASE("a coordinator that is killed goes on where it was, and its nodes come
     for (const json& member : members) CHECK(member["updates"] > 0);
 }
 
+TEST_CASE("a node whose log has no room learns on") {
+    const Folder elsewhere;
+    const std::string node = std::filesystem::path(DUNLIN_PROGRAM).replace_filename("dunlin-node").string();
+    const std::string script = elsewhere.file(
+        "node.sh", "test $1 = run || exec " + node + " \"$@\"\nexec " + node + " \"$@\" 2>/dev/full\n");
+    LiveFleet fleet({{"alice"}, {"bob", "sh " + script}});
+    fleet.ask(small_job);
+    REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "120"}).code == 0);
+    CHECK(fleet.ask({"status", "--job", "1"})["state"] == "finished");
+    CHECK(fleet.nodes[1]->anyone_left());
+}
+
 TEST_CASE("strangers, wrong keys and revoked nodes stay outside, and are told why") {
     LiveFleet fleet;
     for (const char* name : {"mallory", "eve"})
