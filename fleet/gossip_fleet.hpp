@@ -57,7 +57,7 @@ struct GossipSettings {
     simulation::Time calm_from = simulation::time_limit;
     bool audit = true;           ///< keep the sum of all steps, for mass_error
     bool trace_payloads = true;  ///< the trace covers what messages say
-    std::size_t payload_limit_bytes = std::size_t{4} << 30;
+    std::size_t payload_limit_bytes = simulation::PayloadPool::usual_limit_bytes;
 };
 
 /// What the nodes did so far.

@@ -60,9 +60,9 @@ struct Counters {
 
 struct NetworkSettings {
     std::uint64_t seed = 1;
-    std::uint32_t event_limit = 1u << 24;                    ///< messages and timers pending; 32 bytes each
-    std::size_t payload_limit_bytes = std::size_t{4} << 30;  ///< of all payloads together
-    bool trace_payloads = false;                             ///< `trace` covers the bytes, read once per payload
+    std::uint32_t event_limit = 1u << 24;  ///< messages and timers pending; 32 bytes each
+    std::size_t payload_limit_bytes = PayloadPool::usual_limit_bytes;  ///< of all payloads together
+    bool trace_payloads = false;  ///< `trace` covers the bytes, read once per payload
 };
 
 /// A simulated network: links with faults along the edges of a graph, and timers, in one total order of (time,

@@ -3,6 +3,7 @@
 
 #include "core/error.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -67,6 +68,8 @@ private:
 class PayloadPool {
 public:
     static constexpr std::size_t payload_limit_bytes = std::size_t{256} << 20;
+    /// Of all payloads together, where nothing else is said: no more than a processor of 32 bits can count.
+    static constexpr std::size_t usual_limit_bytes = std::min<std::uint64_t>(std::uint64_t{4} << 30, SIZE_MAX / 2);
 
     explicit PayloadPool(std::size_t limit_bytes) : limit_bytes_(limit_bytes) {}
     ~PayloadPool() { trim(); }
