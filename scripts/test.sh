@@ -135,11 +135,26 @@ step_cross() {
     scripts/cross.sh armhf package
 }
 
+# What a failed step said last; of its tests only those that failed, with their last lines.
+explain() {
+    local step=$1 report=$work/$preset.xml
+    [[ $step != sanitize ]] || report=$work/sanitize.xml
+    if [[ $step == tests || $step == sanitize ]] && grep -q '<testcase .*status="fail"' "$report" 2>/dev/null; then
+        awk '/<testcase /  { failed = /status="fail"/; if (failed) { lines = 0; print } }
+             failed && !/<testcase / { line[lines++ % 60] = $0 }
+             /<\/testcase>/ && failed { for (i = lines > 60 ? lines - 60 : 0; i < lines; i++) print line[i % 60] }' \
+            "$report" | sed 's/&lt;/</g; s/&gt;/>/g; s/&quot;/"/g; s/&amp;/\&/g'
+    else
+        tail -n 60 "$work/$step.log"
+    fi
+}
+
 # How many tests of a CTest report have this status ("run" is CTest's word for passed).
 count() { grep -c "<testcase .*status=\"$2\"" "$work/$1.xml" 2>/dev/null; }
 
 passed=0
 failed=0
+failed_steps=()
 for step in "${steps[@]}"; do
     say ""
     say "== $step"
@@ -147,8 +162,8 @@ for step in "${steps[@]}"; do
     (
         set -e
         "step_$step"
-    ) </dev/null >&2
-    status=$?
+    ) </dev/null 2>&1 | tee "$work/$step.log" >&2
+    status=${PIPESTATUS[0]}
 
     step_passed=$((status == 0 ? 1 : 0))
     step_failed=$((1 - step_passed))
@@ -165,11 +180,18 @@ for step in "${steps[@]}"; do
     if ((status == 0)); then
         say "== $step: passed in $SECONDS s"
     else
+        failed_steps+=("$step")
         say "== $step: FAILED after $SECONDS s; repeat it with: scripts/test.sh${all:+ $all} $step"
         [[ $step != build ]] || break # nothing after it can succeed
     fi
 done
 
+# Once more at the end, where a long log is read first.
+for step in "${failed_steps[@]}"; do
+    say ""
+    say "== what failed in $step"
+    explain "$step" >&2
+done
 say ""
 echo "$passed passed, $failed failed"
 ((failed == 0))
