@@ -161,9 +161,10 @@ struct JobOffer {
     JobTerms terms = {};
     bool grant = false;
 };
-/// What became of an update; sent when it is durable and in the model, or refused.
+/// What became of an update, or that a final report is there; sent when it is durable and (an update) in the model,
+/// or refused.
 struct Acknowledgement {
-    std::uint64_t sequence = 0;  ///< of the update
+    std::uint64_t sequence = 0;  ///< of the update; 0: of the final report
     bool applied = false;
     Error refusal = {};
     std::uint64_t version = 0;  ///< of the model

@@ -234,6 +234,11 @@ void Coordinator::acknowledge(const PublicKey& key, std::uint64_t job, std::uint
     sent(key, job, Acknowledgement{sequence, applied, verdict.refusal, known == nullptr ? 0 : known->version()});
 }
 
+void Coordinator::acknowledge_report(const Membership& at) {
+    const auto key = keys_.find(at.job->members()[at.member].node);
+    if (key != keys_.end()) acknowledge(key->second, at.job->number(), 0, {.outcome = Reception::applied});
+}
+
 Result<void> Coordinator::gather(Connection& connection, const Record& record) {
     if (connection.waiting >= settings_.credit) return fail(Code::busy, connection.waiting, settings_.credit);
     auto added = store_->add(record);
@@ -254,6 +259,8 @@ Result<void> Coordinator::answered(Connection& connection, const Membership& at,
     if (takes_later(answer.refusal.code)) {
         session.busy_until_ms = now_ms_ + (session.joined ? settings_.retry_ms : settings_.offer_retry_ms);
         if (!session.joined) connection.job = 0;
+        // It has begun nothing, and may with the next epoch: this one does not wait for it.
+        if (member.state == MemberState::offered && at.job->closing()) change(at, session, RecordKind::member_lost);
         return {};
     }
     session = {};
@@ -345,6 +352,10 @@ Result<void> Coordinator::reported(Connection& connection, const Membership& at,
     if (report.final && connection.job == at.job->number()) {
         connection.job = 0;
         session_of(at) = {.ended = true};
+    }
+    if (report.final && at.job->members()[at.member].reported) {
+        acknowledge_report(at);  // the first acknowledgement was lost
+        return {};
     }
     const std::vector<std::byte> payload = report_payload(report.metrics);
     return gather(connection, {.kind = RecordKind::report,

@@ -166,6 +166,7 @@ private:
     Result<Membership> membership(const Connection& connection, std::uint64_t job) const;
     void refuse(const PublicKey& key, const Message& message, const Error& error);
     void acknowledge(const PublicKey& key, std::uint64_t job, std::uint64_t sequence, const Verdict& verdict);
+    void acknowledge_report(const Membership& at);
     Result<void> gather(Connection& connection, const Record& record);
 
     // what follows from the state (duties.cpp)

@@ -110,6 +110,7 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
         ++watches_[record.job].revision;
     }
     if (!change.verdict) {
+        if (record.kind == RecordKind::report && record.detail != 0) acknowledge_report({job, record.node});
         dirty_jobs_.insert(record.job);
         return;
     }
@@ -243,7 +244,9 @@ void Coordinator::tell_neighbours(const PublicKey& key, const Membership& at, Me
     const auto out = graph.out(at.member);
     session.closed.resize(out.size(), 2);  // neither
     for (std::size_t k = 0; k < out.size(); ++k) {
-        const bool away = !reachable(job.members()[out[k]].node) || !job.members()[out[k]].holds();
+        const JobMember& to = job.members()[out[k]];
+        // What is sent to someone who has not begun would be lost.
+        const bool away = !reachable(to.node) || !to.holds() || to.state == MemberState::offered;
         if (session.closed[k] != away && sent(key, job.number(), Presence{out[k], !away})) session.closed[k] = away;
     }
     const std::uint32_t revision = watches_[job.number()].revision;

@@ -59,6 +59,7 @@ public:
 
     int duplicates = 0, other_refusals = 0, reports = 0, final_reports = 0, finished = 0;
     std::uint32_t incarnations = 0;
+    float acknowledged = 1;       ///< of final reports
     std::vector<float> measured;  ///< what the last report is about
 
 private:
@@ -144,6 +145,7 @@ private:
         if (const auto* report = std::get_if<Report>(&message.body)) {
             CHECK(report->metrics.size() == 1);
             ++(report->final ? final_reports : reports);
+            if (report->final && random_.uniform() < acknowledged) return {say(Acknowledgement{.applied = true})};
         }
         const auto* update = std::get_if<ModelUpdate>(&message.body);
         if (update == nullptr) return {};
@@ -218,6 +220,32 @@ TEST_CASE("a job ends with the last model, a final report and nothing left") {
         CHECK(pair.finished == 1);
         CHECK(pair.session().job() == 0);
     }
+}
+
+TEST_CASE("a final report is said again until it is acknowledged") {
+    int more_than_once = 0;
+    for (std::uint32_t seed = 0; seed < 50; ++seed) {
+        Pair pair(Stream(26, seed, Purpose::user), 1, Encoding::float32);
+        for (int step = 0; step < 50; ++step) pair.step({});
+        pair.end();
+        pair.acknowledged = 0.5f;
+        for (int step = 0; step < 200; ++step) pair.step({.disconnect = 0.05f});
+        CHECK(pair.final_reports >= 1);
+        CHECK(pair.finished == 1);
+        more_than_once += pair.final_reports > 1;
+    }
+    CHECK(more_than_once > 0);
+}
+
+TEST_CASE("a coordinator that never acknowledges a final report holds nobody up") {
+    Pair pair(Stream(27, 1, Purpose::user), 1, Encoding::float32);
+    pair.acknowledged = 0;
+    for (int step = 0; step < 50; ++step) pair.step({});
+    pair.end();
+    for (int step = 0; step < 300; ++step) pair.step({});
+    CHECK(pair.final_reports > 3);
+    CHECK(pair.finished == 1);
+    CHECK(pair.session().job() == 0);
 }
 
 TEST_CASE("a node that had no time to begin reports on the last model all the same") {

@@ -34,7 +34,8 @@ public:
         bool connected = false, gone = false;
         std::optional<Frozen> frozen;
         std::vector<std::int64_t> heard;
-        bool reported = false, ended = false;
+        bool reported = false;
+        std::int64_t offer_again = 0;  ///< when
         std::vector<Mass> held;
         Mass weight = 0;
     };
@@ -77,6 +78,7 @@ public:
                 nodes_[i].connected = true;
                 nodes_[i].session->connected(now_);
             }
+            if (now_ == nodes_[i].offer_again) offer(i);
             deliver(i);
             drive(i, faults);
         }
@@ -214,7 +216,6 @@ private:
                     session.reported({});
                     break;
                 case Duty::finish:
-                    node.ended = true;
                     node.stored.clear();
                     session.finished();
                     return;
@@ -287,6 +288,7 @@ private:
         }
         if (const auto* answered = std::get_if<JobAnswer>(&message.body); answered && !answered->accepted) {
             if (answered->refusal.code == Code::busy) offer(i);
+            if (answered->refusal.code == Code::not_durable) nodes_[i].offer_again = now_ + 5;
         }
         if (std::holds_alternative<ModelRequest>(message.body)) tell(i, Model{0, view(firsts_[i])});
     }

@@ -9,6 +9,8 @@ namespace dunlin {
 namespace {
 
 constexpr std::int64_t link_retry_ms = 50;  ///< after the link would not take a message
+/// A coordinator that never acknowledges the final report keeps nobody from the next job.
+constexpr std::uint8_t final_report_tries = 12;
 
 }  // namespace
 
@@ -92,6 +94,8 @@ void NodeSession::stored() {
 
 void NodeSession::store_failed(std::int64_t now_ms) {
     now_ms_ = now_ms;
+    // Nobody counts on it yet, and others wait: it may be offered the job again.
+    if (unaccepted()) return fall_out({Code::not_durable, 0, 0});
     store_again_ms_ = now_ms + 1000;
 }
 
@@ -173,8 +177,7 @@ bool NodeSession::compose() {
     }
     if (!joined_) return false;
     const bool settled = phase_ != Phase::frozen || !stale();
-    const bool forgettable = phase_ == Phase::starting && unstored_ > 0;
-    if (due_.answer && !forgettable) {
+    if (due_.answer && !unaccepted()) {
         say(answer_);
         outgoing_.envelope.job = answered_job_;
     } else if (due_.mass && settled) {
@@ -185,12 +188,12 @@ bool NodeSession::compose() {
         say(Frozen{saved_->terms.epoch, push_sum_->tick(), heard_});
     } else if (due_.update && (settings_.store_every > 1 || unstored_ == 0)) {
         return compose_update();
-    } else if (due_.request && !forgettable) {
+    } else if (due_.request && !unaccepted()) {
         say(ModelRequest{});
     } else if (due_.report) {
         say(Report{push_sum_ ? push_sum_->tick() : static_cast<std::int64_t>(saved_->updates), final_report(),
                    std::span<const Metric>(metrics_).first(metric_count_)});
-    } else if (due_.leave && !forgettable) {
+    } else if (due_.leave && !unaccepted()) {
         say(Leave{});
     } else if (now_ms_ >= last_said_ms_ + heartbeat_ms_) {
         say(Heartbeat{stored_tick_});
@@ -253,7 +256,9 @@ void NodeSession::sent() {
     if (std::holds_alternative<MassReport>(body)) due_.mass = false;
     if (std::holds_alternative<Report>(body)) {
         due_.report = false;
-        if (phase_ == Phase::ending) phase_ = Phase::over;
+        if (phase_ != Phase::ending) return;
+        retry_at_ms_ = now_ms_ + settings_.retry_ms;
+        if (++final_reports_ == final_report_tries) phase_ = Phase::over;
     }
 }
 

@@ -86,7 +86,9 @@ void NodeSession::welcomed(const Welcome& welcome) {
 void NodeSession::retry() {
     retry_at_ms_ = now_ms_ + settings_.retry_ms;
     due_.request = phase_ == Phase::starting || phase_ == Phase::waiting;
-    if (phase_ == Phase::ending && !push_sum_ && !due_.report) {
+    if (phase_ == Phase::ending && final_reports_ > 0) {
+        due_.report = true;
+    } else if (phase_ == Phase::ending && !push_sum_ && !due_.report) {
         // The last model, or after a while the one that is there.
         report_wanted_ = report_wanted_ || (final_asked_ && client_);
         due_.request = !report_wanted_;
@@ -102,9 +104,11 @@ void NodeSession::retry() {
 
 Result<void> NodeSession::offered(std::uint64_t job_number, const JobOffer& offer) {
     if (phase_ != Phase::idle && job_number == job()) {
-        if (offer.terms.epoch > saved_->terms.epoch) return next_epoch(offer);
-        if (phase_ != Phase::preparing) answer(job_number, {});
-        return {};
+        const bool next = offer.terms.epoch > saved_->terms.epoch;
+        if (next && phase_ != Phase::starting) return next_epoch(offer);
+        if (!next && phase_ != Phase::preparing && phase_ != Phase::over) answer(job_number, {});
+        if (!next) return {};
+        drop_job();  // it had begun nothing when the epoch that it was offered came to its end
     }
     const auto refused = [&](const Error& error) {
         answer(job_number, error);
@@ -196,6 +200,10 @@ Result<void> NodeSession::take_model(const Model& model) {
 }
 
 Result<void> NodeSession::take_acknowledgement(const Acknowledgement& acknowledgement) {
+    if (acknowledgement.sequence == 0) {
+        if (phase_ == Phase::ending && final_reports_ > 0) phase_ = Phase::over;
+        return {};
+    }
     if (phase_ != Phase::delivering || acknowledgement.sequence != client_->upload()->sequence) return {};
     const Code code = acknowledgement.refusal.code;
     if (!acknowledgement.applied && (code == Code::busy || code == Code::not_durable)) {
@@ -254,11 +262,13 @@ Result<void> NodeSession::freeze(std::uint32_t epoch) {
 }
 
 void NodeSession::set_reachable(std::uint32_t member, bool reachable) {
-    if (!push_sum_ || !settings_.edges_close) return;
+    if (!settings_.edges_close) return;
     const auto& out = saved_->terms.out_neighbours;
     const auto found = std::lower_bound(out.begin(), out.end(), member);
     if (found == out.end() || *found != member) return;
     const auto edge = static_cast<std::uint32_t>(found - out.begin());
+    away_[edge] = !reachable;  // also before there is anything to send
+    if (!push_sum_) return;
     reachable ? push_sum_->open_edge(edge) : push_sum_->close_edge(edge);
 }
 

@@ -98,7 +98,7 @@ public:
     /// Nothing that depends on the state leaves until a later attempt succeeds.
     void store_failed(std::int64_t now_ms);
 
-    /// Names must live until the report was sent; more than metric_limit are cut off.
+    /// Names must live until the next report, or until the job is over; more than metric_limit are cut off.
     void reported(std::span<const Metric> metrics);
     bool final_report() const { return phase_ == Phase::ending; }
 
@@ -126,7 +126,7 @@ private:
         delivering,  ///< federated: an update without its acknowledgement
         waiting,     ///< federated: for the next model
         frozen,      ///< push-sum, between epochs
-        ending,      ///< the final model, then the final report
+        ending,      ///< the final model, then the final report until it is acknowledged
         over
     };
 
@@ -176,6 +176,8 @@ private:
     bool compose_update();
     void say(MessageBody body, std::uint32_t recipient = coordinator_number);
     std::int64_t tick_now() const;
+    /// Push-sum: has it yet to store the state that accepting a job promises?
+    bool unaccepted() const { return phase_ == Phase::starting && unstored_ > 0; }
     bool stale() const { return unstored_ > 0 || dirty_; }
 
     SessionSettings settings_;
@@ -200,6 +202,7 @@ private:
     std::span<Mass> steps_;
     std::span<Mass> told_;  ///< where edges close: what one neighbour is told
     std::span<std::int64_t> heard_;
+    std::span<std::uint8_t> away_;   ///< where edges close: which out-neighbours cannot be reached
     std::uint32_t grant_epoch_ = 0;  ///< mass granted is in exchange()
     Mass grant_weight_ = 0;
     std::int64_t base_ms_ = 0, base_tick_ = 0, next_wake_ = 0, stored_tick_ = -1;
@@ -209,6 +212,7 @@ private:
     std::int64_t retry_at_ms_ = 0, store_again_ms_ = 0;
     std::uint32_t since_report_ = 0;
     bool report_wanted_ = false, final_asked_ = false;
+    std::uint8_t final_reports_ = 0;  ///< times that the final report was sent
 
     // what is to be said
     Due due_{};

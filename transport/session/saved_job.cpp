@@ -57,7 +57,8 @@ std::size_t NodeSession::state_bytes(const JobTerms& terms, bool edges_close) {
 }
 
 std::size_t NodeSession::bytes(const JobTerms& terms, bool edges_close) {
-    const std::size_t lists = Arena::bytes<std::int64_t>(terms.in_neighbours.size());
+    const std::size_t lists = Arena::bytes<std::int64_t>(terms.in_neighbours.size()) +
+                              Arena::bytes<std::uint8_t>(edges_close ? terms.out_neighbours.size() : 0);
     return work_bytes(terms, edges_close) + state_bytes(terms, edges_close) + lists;
 }
 
@@ -152,6 +153,8 @@ void NodeSession::find_state(const JobTerms& terms) {
     StateView memory(settings_.memory.subspan(work_bytes(terms, settings_.edges_close)));
     state_ = memory.take<std::byte>(state_bytes(terms, settings_.edges_close));
     heard_ = memory.take<std::int64_t>(terms.in_neighbours.size());
+    away_ = memory.take<std::uint8_t>(settings_.edges_close ? terms.out_neighbours.size() : 0);
+    std::ranges::fill(away_, std::uint8_t{0});
     StateView block(state_);
     saved_ = block.take<Saved>(1).data();
     saved_->terms.in_neighbours = block.take<std::uint32_t>(terms.in_neighbours.size());
@@ -201,6 +204,9 @@ Result<void> NodeSession::make_push_sum(ConstVector<float> first) {
     auto made = ParsPush<>::make(push_sum_settings(), first, arena);
     if (!made) return tl::unexpected(made.error());
     push_sum_.emplace(std::move(*made));
+    for (std::uint32_t edge = 0; edge < away_.size(); ++edge) {
+        if (away_[edge] != 0) push_sum_->close_edge(edge);
+    }
     return {};
 }
 
@@ -281,6 +287,7 @@ void NodeSession::drop_job() {
     phase_ = Phase::idle;
     paused_ = resumed_ = dirty_ = report_wanted_ = final_asked_ = false;
     unstored_ = since_report_ = share_cursor_ = 0;
+    final_reports_ = 0;
     stored_tick_ = -1;
     const bool join = due_.join;
     due_ = {};

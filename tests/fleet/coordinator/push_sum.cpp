@@ -219,6 +219,38 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("a member without room for its state holds nobody up, and begins when it has some [invariants 1 and 4]") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        INFO("seed " << seed);
+        World world({.seed = seed, .nodes = 5});
+        const JobPlan plan = toy_plan(5, Aggregation::push_sum);
+        const std::uint64_t job = world.start_job(plan);
+        world.node(1).full = true;
+        world.run(calm, 2000, [] { return false; });
+        CHECK(job_of(world).members()[1].state == MemberState::offered);
+        world.leave(3);
+        REQUIRE(world.run(calm, 30'000, [&] { return job_of(world).epoch() == 2; }));
+        CHECK(world.chronicle().ledger.begin()->second.lost.weight == beginnings(plan, 1).weight);
+
+        SECTION("it never has") {}
+        SECTION("it has later") {
+            world.node(1).full = false;
+            REQUIRE(world.run(calm, 30'000, [&] { return world.node(1).session->tick() > 3; }));
+        }
+        SECTION("now and then") {
+            for (int turn = 0; turn < 20; ++turn) {
+                world.node(1).full = turn % 2 == 0;
+                world.run(storm, 700, [] { return false; });
+            }
+            world.files().fail_at(0);
+            world.files().lose_power_at(0);
+        }
+        REQUIRE(world.run(calm, 20'000, [&] { return world.coordinator().stop(job, false).has_value(); }));
+        REQUIRE(world.run(calm, 60'000, [&] { return ended(world); }));
+        REQUIRE(world.run(calm, 20'000, [&] { return world.all_idle(); }));
+    }
+}
+
 TEST_CASE("a node that has stored an offer of a job that was stopped meanwhile takes part in the next one") {
     World world({.seed = 1, .nodes = 4});
     const JobPlan plan = toy_plan(4, Aggregation::push_sum);

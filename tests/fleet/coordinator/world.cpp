@@ -105,7 +105,8 @@ Result<void> World::send(const PublicKey& to, const Message& message) {
     Node* node = find(to);
     if (node == nullptr || node->connection == 0) return fail(Code::not_connected);
     if (random_.uniform() < faults_.busy) return fail(Code::busy);
-    if (const auto* said = std::get_if<Acknowledgement>(&message.body); said != nullptr && said->applied) {
+    const auto* said = std::get_if<Acknowledgement>(&message.body);
+    if (said != nullptr && said->applied && said->sequence > 0) {
         const std::uint32_t number = static_cast<std::uint32_t>(node - nodes_.data());
         const Job& job = *coordinator_->state().job(message.envelope.job);
         const JobMember& member = job.members()[number];
@@ -177,6 +178,10 @@ void World::drive(std::uint32_t number) {
                 session.prepared();
                 break;
             case Duty::store:
+                if (node.full) {
+                    session.store_failed(now_ms_ + node.clock_ms);
+                    break;
+                }
                 node.stored.assign(session.state().begin(), session.state().end());
                 session.stored();
                 break;

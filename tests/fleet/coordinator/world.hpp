@@ -65,6 +65,7 @@ public:
         std::uint64_t connection = 0;  ///< 0: none
         std::uint64_t mute = 0;        ///< a connection whose messages to the coordinator are swallowed
         std::int64_t dial_ms = 0;
+        bool full = false;          ///< there is no room for its state
         bool off = false;           ///< for good, or until it is switched on
         std::int64_t clock_ms = 0;  ///< what its clock is ahead
         std::uint32_t finals = 0;
