@@ -87,6 +87,10 @@ void Proxy::take(Connection& connection, Way& way, std::int64_t now_ms) {
         bytes[bytes.size() / 2] ^= 4;
         faults.corrupt = false;
     }
+    if (&way == &connection.up && !faults.forged.empty()) {
+        bytes.insert(bytes.begin(), faults.forged.begin(), faults.forged.end());
+        faults.forged.clear();
+    }
     way.bytes += bytes.size();
     way.waiting.push_back({now_ms + (now_ms < faults.slow_until_ms ? faults.delay_ms : 0), std::move(bytes)});
 }

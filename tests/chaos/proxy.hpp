@@ -19,6 +19,7 @@ struct LineFaults {
     std::int64_t delay_ms = 0;
     bool corrupt = false;  ///< a bit of what is handed on next is another
     bool cut = false;      ///< every connection ends, without a word
+    std::string forged;    ///< slipped in before what the node says next
 };
 
 /// A TCP relay on loopback between nodes and their coordinator, with a port, and faults, for each node. One thread.

@@ -2,6 +2,7 @@
 // Peers that are on the roster and say what they should not, to a coordinator on a real socket with CURVE: refused
 // with a code, counted in the metrics, and nobody else notices. (Strangers are in
 // tests/transport/zeromq_hostile.cpp.)
+#include "chaos/proxy.hpp"
 #include "fleet/coordinator/metrics.hpp"
 #include "transport/encoding.hpp"
 #include "transport/wire/wire_codec.hpp"
@@ -59,7 +60,7 @@ private:
 /// A coordinator with a job for two members: one that is honest, and one that may not be.
 class Scene {
 public:
-    Scene() {
+    explicit Scene(std::uint32_t silence_ms = 20'000) {
         std::string pattern = (std::filesystem::temp_directory_path() / "dunlin-hostile-XXXXXX").string();
         REQUIRE(mkdtemp(pattern.data()) != nullptr);
         folder_ = pattern;
@@ -68,6 +69,8 @@ public:
         settings.link.endpoint = "tcp://127.0.0.1:0";
         settings.link.keys = server_keys_;
         settings.link.message_bytes = 1 << 20;
+        settings.coordinator.suspect_ms = 100;
+        settings.coordinator.silence_ms = silence_ms;
         server_ = *FleetServer::open(settings, nobody_);
         std::vector<std::uint32_t> numbers;
         for (const char* name : {"honest", "mallory"}) {
@@ -91,8 +94,10 @@ public:
 
     Coordinator& coordinator() { return server_->coordinator(); }
     const Job& job() { return *coordinator().state().job(number_); }
-    std::unique_ptr<Peer> peer(std::uint32_t member) {
-        return std::make_unique<Peer>(server_->link().endpoint(), server_keys_.public_key(), keys_[member]);
+    std::string endpoint() { return server_->link().endpoint(); }
+    std::unique_ptr<Peer> peer(std::uint32_t member, std::string by_way_of = {}) {
+        if (by_way_of.empty()) by_way_of = endpoint();
+        return std::make_unique<Peer>(by_way_of, server_keys_.public_key(), keys_[member]);
     }
     std::string metrics() const { return metrics_text(*server_); }
     bool metric(const std::string& line) const { return metrics().find("\n" + line + "\n") != std::string::npos; }
@@ -101,11 +106,18 @@ public:
             fmt::format("dunlin_messages_refused_total{{code=\"{}\"}} {}", static_cast<int>(code), times));
     }
 
+    void turn() {
+        if (proxy != nullptr) {
+            using namespace std::chrono;
+            proxy->poll(0, duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count());
+        }
+        REQUIRE(server_->turn(proxy != nullptr ? 1 : 5));
+    }
     /// Until the peer is told a `Body`.
     template <class Body>
     Body told(Peer& peer) {
         for (int turns = 0; turns < 2000; ++turns) {
-            REQUIRE(server_->turn(5));
+            turn();
             while (peer.receive(last_)) {
                 if (const auto* body = std::get_if<Body>(&last_.message().body)) return *body;
             }
@@ -115,7 +127,7 @@ public:
     }
     template <class Condition>
     void turn_until(const Condition& condition) {
-        for (int turns = 0; turns < 2000 && !condition(); ++turns) REQUIRE(server_->turn(5));
+        for (int turns = 0; turns < 2000 && !condition(); ++turns) turn();
         REQUIRE(condition());
     }
     /// The peer joins and takes part in the job.
@@ -136,6 +148,8 @@ public:
         say(peer, sequence, ModelUpdate{member, 0, 1.0f, view_values(values)});
         return told<Acknowledgement>(peer);
     }
+
+    chaos::Proxy* proxy = nullptr;  ///< turned over as well
 
 private:
     std::filesystem::path folder_;
@@ -238,6 +252,37 @@ TEST_CASE("a message beyond the limit ends its sender's connection, is counted, 
     mallory->send(std::vector<std::byte>(2 << 20));
     scene.turn_until([&] { return scene.metric("dunlin_link_ended_total 1"); });
     CHECK(scene.update(*honest, 0, 1, {1, 2, 3, 4}).applied);
+}
+
+TEST_CASE(
+    "a frame of 2 GB, and one that never comes to its end, cost their sender the connection and nobody anything") {
+    Scene scene(1500);
+    const auto honest = scene.peer(0);
+    const auto port =
+        static_cast<std::uint16_t>(std::stoi(scene.endpoint().substr(scene.endpoint().rfind(':') + 1)));
+    chaos::Proxy line(1, port);
+    scene.proxy = &line;
+    const auto mallory = scene.peer(1, line.endpoint(0));
+    scene.join(*honest);
+    scene.join(*mallory);
+    // ZeroMQ says in the clear how long a frame is that has more than 255 bytes: flags, and 8 bytes of length.
+    std::string length;
+    SECTION("2 GB") {
+        length = std::string("\0\0\0\0\x80\0\0\0", 8);
+    }
+    SECTION("1,000,000 bytes, in trickles") {
+        length = std::string("\0\0\0\0\0\x0f\x42\x40", 8);
+    }
+    line.line(0).forged = "\6" + length + "MESSAGE";
+    std::uint64_t said = 0;
+    scene.turn_until([&] {
+        scene.say(*mallory, 0, Heartbeat{});
+        CHECK(scene.update(*honest, 0, ++said, {1, 2, 3, 4}).applied);
+        return scene.metric("dunlin_link_ended_total 1");
+    });
+    CHECK(scene.job().updates() == said);
+    // It dials again, and may come to its senses.
+    scene.join(*mallory);
 }
 
 TEST_CASE("a client of wire version 1, byte for byte, takes part, and an older one is told why it cannot") {
