@@ -30,7 +30,8 @@ void Hostile::hear(const Message& message) {
         member_ = offer->terms.member;
         (void)link_.send({{job_, 0, incarnation_, 0}, JobAnswer{true, {}}});
     }
-    if (const auto* answer = std::get_if<Acknowledgement>(&message.body)) ++(answer->applied ? applied_ : refused_);
+    const auto* answer = std::get_if<Acknowledgement>(&message.body);
+    if (answer != nullptr && answer->sequence > 0) ++(answer->applied ? applied_ : refused_);
     if (std::holds_alternative<JobEnd>(message.body)) {
         (void)link_.send({{job_, 0, incarnation_, 0}, Report{0, true, {}}});
         job_ = 0;
