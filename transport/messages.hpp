@@ -122,6 +122,7 @@ struct Join {
 struct JobAnswer {
     bool accepted = false;
     Error refusal = {};
+    std::uint32_t epoch = 0;  ///< push-sum: of the offer; 0: not said
 };
 /// "Send me the model": after a JobOffer, and when one that was due did not come.
 struct ModelRequest {};

@@ -234,9 +234,14 @@ void Coordinator::acknowledge(const PublicKey& key, std::uint64_t job, std::uint
     sent(key, job, Acknowledgement{sequence, applied, verdict.refusal, known == nullptr ? 0 : known->version()});
 }
 
-void Coordinator::acknowledge_report(const Membership& at) {
+/// With its final report a node is done with the job, and free for others.
+void Coordinator::report_is_kept(const Membership& at) {
+    session_of(at) = {.ended = true};
     const auto key = keys_.find(at.job->members()[at.member].node);
-    if (key != keys_.end()) acknowledge(key->second, at.job->number(), 0, {.outcome = Reception::applied});
+    if (key == keys_.end()) return;
+    acknowledge(key->second, at.job->number(), 0, {.outcome = Reception::applied});
+    Connection& connection = connections_[key->second];
+    if (connection.job == at.job->number()) connection.job = 0;
 }
 
 Result<void> Coordinator::gather(Connection& connection, const Record& record) {
@@ -249,6 +254,9 @@ Result<void> Coordinator::gather(Connection& connection, const Record& record) {
 Result<void> Coordinator::answered(Connection& connection, const Membership& at, const JobAnswer& answer) {
     MemberSession& session = session_of(at);
     const JobMember& member = at.job->members()[at.member];
+    // Of an epoch that is over: it is offered the one that runs.
+    if (at.job->push_sum() && answer.epoch != 0 && answer.epoch != at.job->epoch()) return {};
+    session.cannot = !answer.accepted && answer.refusal.code == Code::not_durable;
     if (answer.accepted) {
         session.joined = true;
         session.epoch = at.job->epoch();
@@ -259,8 +267,6 @@ Result<void> Coordinator::answered(Connection& connection, const Membership& at,
     if (takes_later(answer.refusal.code)) {
         session.busy_until_ms = now_ms_ + (session.joined ? settings_.retry_ms : settings_.offer_retry_ms);
         if (!session.joined) connection.job = 0;
-        // It has begun nothing, and may with the next epoch: this one does not wait for it.
-        if (member.state == MemberState::offered && at.job->closing()) change(at, session, RecordKind::member_lost);
         return {};
     }
     session = {};
@@ -349,12 +355,8 @@ Result<void> Coordinator::reported(Connection& connection, const Membership& at,
         return fail(Code::busy, connection.reports, settings_.reports_per_s);
     if (report.metrics.size() > WireLimits::metrics)
         return fail(Code::message_too_long, static_cast<std::int64_t>(report.metrics.size()), WireLimits::metrics);
-    if (report.final && connection.job == at.job->number()) {
-        connection.job = 0;
-        session_of(at) = {.ended = true};
-    }
     if (report.final && at.job->members()[at.member].reported) {
-        acknowledge_report(at);  // the first acknowledgement was lost
+        report_is_kept(at);  // the first acknowledgement was lost
         return {};
     }
     const std::vector<std::byte> payload = report_payload(report.metrics);

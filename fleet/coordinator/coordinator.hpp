@@ -61,6 +61,7 @@ struct MemberSession {
     std::uint64_t state_commit = 0;  ///< number of the commit that changes the member's state
     std::int64_t freeze_ms = never, request_ms = never;
     std::int64_t busy_until_ms = 0;
+    bool cannot = false;  ///< store its state: begins as soon as it can
     bool ended = false, paused = false;
     bool model_due = false;
     bool has_model = false;
@@ -166,7 +167,7 @@ private:
     Result<Membership> membership(const Connection& connection, std::uint64_t job) const;
     void refuse(const PublicKey& key, const Message& message, const Error& error);
     void acknowledge(const PublicKey& key, std::uint64_t job, std::uint64_t sequence, const Verdict& verdict);
-    void acknowledge_report(const Membership& at);
+    void report_is_kept(const Membership& at);
     Result<void> gather(Connection& connection, const Record& record);
 
     // what follows from the state (duties.cpp)

@@ -110,7 +110,7 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
         ++watches_[record.job].revision;
     }
     if (!change.verdict) {
-        if (record.kind == RecordKind::report && record.detail != 0) acknowledge_report({job, record.node});
+        if (record.kind == RecordKind::report && record.detail != 0) report_is_kept({job, record.node});
         dirty_jobs_.insert(record.job);
         return;
     }
@@ -154,7 +154,7 @@ void Coordinator::tell(Connection& connection, const Membership& at) {
     const PublicKey& key = keys_[connection.node];
     MemberSession& session = session_of(at);
     const JobMember& member = job.members()[at.member];
-    const bool handed_out = job.request().push && session.joined && session.has_model;
+    const bool handed_out = job.request().push && (member.reported || (session.joined && session.has_model));
     if (!member.in() || job.ended() || handed_out) {
         if (session.joined && !session.ended) {
             const JobEndReason reason = job.ended()  ? *job.ended()
@@ -176,11 +176,12 @@ void Coordinator::tell(Connection& connection, const Membership& at) {
         offer(connection, key, at, session);
     }
     if (!session.joined) return;
-    if (member.state == MemberState::offered) change(at, session, RecordKind::member_accepted);
+    const bool in_step = !job.push_sum() || session.epoch == job.epoch();
+    if (member.state == MemberState::offered && in_step) change(at, session, RecordKind::member_accepted);
     if (session.paused != job.paused() && sent(key, job.number(), JobPause{job.paused()}))
         session.paused = job.paused();
     tell_model(key, at, session);
-    if (!job.push_sum() || session.epoch != job.epoch()) return;
+    if (!job.push_sum() || !in_step) return;
     tell_neighbours(key, at, session);
     if (job.closing()) tell_closing(key, at, session);
 }
@@ -224,12 +225,12 @@ void Coordinator::offer(Connection& connection, const PublicKey& key, const Memb
 
 void Coordinator::tell_model(const PublicKey& key, const Membership& at, MemberSession& session) {
     const Job& job = *at.job;
-    if (!session.model_due || (job.paused() && !job.ended())) return;
+    if (!session.model_due || (job.paused() && !job.ended() && !job.closing())) return;
     const bool rounds = job.server() != nullptr && job.server()->rounds();
     if (rounds && !job.awaited(at.member)) return;
     // Before it is written down that a member takes part it has nothing that could be lost.
     const MemberState state = job.members()[at.member].state;
-    const bool certain = state != MemberState::invited && state != MemberState::offered;
+    const bool certain = state == MemberState::active || state == MemberState::leaving;
     if (job.push_sum() && !job.ended() && !certain) return;
     if (!sent(key, job.number(), Model{job.version(), view_values(job.model())})) return;
     session.model_due = false;

@@ -34,9 +34,12 @@ Result<void> Coordinator::revoke(std::string_view name) {
     const auto node = state_.roster().find(name);
     if (!node || !state_.roster()[*node].admitted) return fail(Code::not_admitted);
     const PublicKey key = state_.roster()[*node].key;
+    if (auto before = commit(now_ms_); !before) return before;
     for (const auto& [job, member] : memberships_[*node]) {
         const Job* known = state_.job(job);
-        if (!known->ended() && known->members()[member].in()) record(RecordKind::member_gone, job, member);
+        if (known->ended() || !known->members()[member].in()) continue;
+        if (auto added = store_->add({.kind = RecordKind::member_gone, .node = member, .job = job}); !added)
+            return added;
     }
     if (auto done = record_now({.kind = RecordKind::node_revoked, .node = *node}); !done) return done;
     disconnected(key);

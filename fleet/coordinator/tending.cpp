@@ -142,8 +142,12 @@ void Coordinator::tend_push_sum(const Job& job) {
     for (std::uint32_t member = 0; member < job.members().size(); ++member) {
         const JobMember& at = job.members()[member];
         if (!at.in()) continue;
-        any = true;
         const MemberSession* said = session(job.number(), member);
+        // Whoever has begun nothing may with the next epoch: neither this one nor the end of the job waits for it.
+        if (at.state == MemberState::offered && job.closing() && (said == nullptr || !said->joined))
+            change({&job, member}, session_of({&job, member}), RecordKind::member_lost);
+        if (at.state == MemberState::offered && said != nullptr && said->cannot) continue;
+        any = true;
         all_done = all_done && said != nullptr && said->tick >= static_cast<std::int64_t>(ticks);
         if (reachable(at.node)) {
             watch.away_ms.erase(member);

@@ -114,6 +114,9 @@ void Node::take_arrivals() {
                 }
                 away_because_ = arrival_.reason.code;
                 session_.disconnected();
+                if (session_.job() == 0) break;
+                for (const std::uint32_t member : session_.terms().out_neighbours)
+                    session_.set_reachable(member, link_.reaches(member));
                 break;
             case Arrival::Kind::message:
                 take(arrival_.message.message());

@@ -70,7 +70,8 @@ MessageBody any_body(Decisions& decide, Memory& memory) {
                         .name = "n1",
                         .epoch = decide.number<std::uint32_t>()};
         case 1:
-            return JobAnswer{decide.below(2) == 0, {static_cast<Code>(decide.number<std::uint16_t>())}};
+            return JobAnswer{
+                decide.below(2) == 0, {static_cast<Code>(decide.number<std::uint16_t>())}, decide.below(3)};
         case 2:
             return ModelRequest{};
         case 3:

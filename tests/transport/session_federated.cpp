@@ -242,7 +242,7 @@ TEST_CASE("a coordinator that never acknowledges a final report holds nobody up"
     pair.acknowledged = 0;
     for (int step = 0; step < 50; ++step) pair.step({});
     pair.end();
-    for (int step = 0; step < 300; ++step) pair.step({});
+    for (int step = 0; step < 3000; ++step) pair.step({});
     CHECK(pair.final_reports > 3);
     CHECK(pair.finished == 1);
     CHECK(pair.session().job() == 0);

@@ -51,7 +51,8 @@ public:
         terms_.members = size();
         terms_.dimension = static_cast<std::uint32_t>(dimension);
         terms_.aggregation = Aggregation::push_sum;
-        terms_.theta = {.scale = 0.05, .offset = 0, .longest_gap = 3};
+        // With the default floor of the weight no step overshoots: 3 * 0.003 / 0.01 < 1.
+        terms_.theta = {.scale = 0.003, .offset = 0, .longest_gap = 3};
         terms_.tick_ms = 1;
         terms_.audit = true;
         terms_.learn_until = learns ? -1 : 0;
@@ -74,9 +75,11 @@ public:
             if (nodes_[i].connected && random_.uniform() < faults.disconnect) {
                 nodes_[i].connected = false;
                 nodes_[i].session->disconnected();
-            } else if (!nodes_[i].connected) {
+                announce(i, false);
+            } else if (!nodes_[i].connected && !cut_off_) {
                 nodes_[i].connected = true;
                 nodes_[i].session->connected(now_);
+                announce(i, true);
             }
             if (now_ == nodes_[i].offer_again) offer(i);
             deliver(i);
@@ -111,6 +114,17 @@ public:
         return std::all_of(nodes_.begin(), nodes_.end(),
                            [](const Node& node) { return node.gone || node.session->push_sum() != nullptr; });
     }
+
+    /// The coordinator is gone; members that reach each other `directly` go on telling shares.
+    void cut_off(bool directly) {
+        cut_off_ = true;
+        for (std::uint32_t i = 0; i < size(); ++i) {
+            nodes_[i].connected = false;
+            nodes_[i].session->disconnected();
+            for (const std::uint32_t to : out_of(i)) nodes_[i].session->set_reachable(to, directly);
+        }
+    }
+    void come_back() { cut_off_ = false; }
 
     // the coordinator's part
 
@@ -297,6 +311,10 @@ private:
         return {Encoding::float32, static_cast<std::uint32_t>(values.size()), std::as_bytes(std::span(values))};
     }
 
+    void announce(std::uint32_t member, bool reachable) {
+        for (const std::uint32_t from : in_[member]) tell(from, Presence{member, reachable});
+    }
+
     void offer(std::uint32_t i) {
         if (nodes_[i].gone) return;
         JobTerms terms = terms_;
@@ -307,6 +325,7 @@ private:
         const bool grant = heir_ == i;
         if (grant) tell(i, MassGrant{terms.epoch, grant_weight_, grant_});
         tell(i, JobOffer{terms, grant});
+        for (const std::uint32_t to : out) tell(i, Presence{to, nodes_[to].connected});
     }
 
     static constexpr std::uint64_t job = 7;
@@ -325,7 +344,7 @@ private:
     JobTerms terms_;
     std::vector<Flying> flying_;
     std::int64_t now_ = 0;
-    bool freezing_ = false;
+    bool freezing_ = false, cut_off_ = false;
     std::optional<std::uint32_t> heir_;
     std::vector<Mass> grant_;
     Mass grant_weight_ = 0;

@@ -89,6 +89,29 @@ TEST_CASE("a fleet drains, takes a new graph and goes on, whatever happens meanw
     CHECK(stuck == 0);
 }
 
+TEST_CASE("nodes that lost their coordinator go on learning, each with its mass, and balance when it is back") {
+    for (const bool direct : {false, true}) {
+        Stream random(15, direct, Purpose::user);
+        SessionFleet fleet(random_graph(4, random), 2, random, true);
+        run(fleet, {}, 200, [&] { return fleet.begun() && fleet.now() > 40; });
+        fleet.cut_off(direct);
+        std::vector<std::uint64_t> updates;
+        for (std::uint32_t i = 0; i < 4; ++i) updates.push_back(fleet.node(i).session->updates());
+        CHECK(run(fleet, {}, 300, never));
+        for (std::uint32_t i = 0; i < 4; ++i) {
+            const NodeSession& session = *fleet.node(i).session;
+            CHECK(session.updates() > updates[i] + 100);
+            CHECK(static_cast<double>(session.push_sum()->held_weight()) > 0.1 * std::pow(2, 48));
+        }
+        fleet.come_back();
+        CHECK(run(fleet, {}, 100, never));
+        fleet.freeze();
+        run(fleet, {}, 100, [&] { return fleet.drained(); });
+        CHECK(fleet.drained());
+        CHECK(fleet.conserved());
+    }
+}
+
 TEST_CASE("a node that leaves hands its mass over, to the bit [invariant 1]") {
     for (std::uint32_t seed = 0; seed < 50; ++seed) {
         Stream random(13, seed, Purpose::user);

@@ -9,8 +9,8 @@ namespace dunlin {
 namespace {
 
 constexpr std::int64_t link_retry_ms = 50;  ///< after the link would not take a message
-/// A coordinator that never acknowledges the final report keeps nobody from the next job.
-constexpr std::uint8_t final_report_tries = 12;
+/// A coordinator that never acknowledges the final report keeps nobody from the next job: 20 minutes, as a rule.
+constexpr std::uint8_t final_report_tries = 240;
 
 }  // namespace
 
@@ -150,6 +150,8 @@ bool NodeSession::may_learn() {
     if (phase_ != Phase::learning || paused_) return false;
     if (client_) return !client_->done();
     if (!push_sum_ || tick_now() < next_wake_ || unstored_ >= settings_.store_every) return false;
+    // Where edges cannot close, waking up for nobody would give all mass away.
+    if (!connected_ && !settings_.edges_close) return false;
     const std::int64_t until = saved_->terms.learn_until;
     if (until < 0 || tick_now() < until) return true;
     if (auto woken = wake({}); !woken) fall_out(woken.error());
@@ -172,7 +174,8 @@ bool NodeSession::compose() {
                  .software = settings_.software,
                  .endpoint = settings_.endpoint,
                  .memory_bytes = settings_.memory.size(),
-                 .epoch = saved_ != nullptr ? saved_->terms.epoch : 0});
+                 .epoch = keeps() ? saved_->terms.epoch : 0});
+        if (!keeps()) outgoing_.envelope.job = 0;
         return true;
     }
     if (!joined_) return false;

@@ -20,6 +20,8 @@ void NodeSession::connected(std::int64_t now_ms) {
 
 void NodeSession::disconnected() {
     connected_ = joined_ = false;
+    // Mass for those who cannot be told of it would run out, and with it what a step is worth.
+    for (std::uint32_t edge = 0; edge < away_.size(); ++edge) set_away(edge, true);
 }
 
 Result<void> NodeSession::receive(const Message& message, std::int64_t now_ms) {
@@ -105,7 +107,7 @@ void NodeSession::retry() {
 Result<void> NodeSession::offered(std::uint64_t job_number, const JobOffer& offer) {
     if (phase_ != Phase::idle && job_number == job()) {
         const bool next = offer.terms.epoch > saved_->terms.epoch;
-        if (next && phase_ != Phase::starting) return next_epoch(offer);
+        if (next && push_sum_) return next_epoch(offer);
         if (!next && phase_ != Phase::preparing && phase_ != Phase::over) answer(job_number, {});
         if (!next) return {};
         drop_job();  // it had begun nothing when the epoch that it was offered came to its end
@@ -155,7 +157,7 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer) {
         fall_out(made.error());
         return tl::unexpected(made.error());
     }
-    push_sum_.emplace(std::move(*made));
+    take_over(std::move(*made));
     dirty_ = true;
     unstored_ = settings_.store_every;  // before anything else is said
     due_ = {};
@@ -166,7 +168,8 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer) {
 
 Result<void> NodeSession::take_model(const Model& model) {
     const bool last = phase_ == Phase::ending && !push_sum_;
-    if (phase_ != Phase::starting && phase_ != Phase::waiting && !last) return {};  // came twice
+    const bool measured = last && (due_.report || final_reports_ > 0);
+    if ((phase_ != Phase::starting && phase_ != Phase::waiting && !last) || measured) return {};  // came twice
     if (model.values.count != saved_->terms.dimension) {
         return fail(Code::shape_mismatch, model.values.count, saved_->terms.dimension);
     }
@@ -262,14 +265,18 @@ Result<void> NodeSession::freeze(std::uint32_t epoch) {
 }
 
 void NodeSession::set_reachable(std::uint32_t member, bool reachable) {
-    if (!settings_.edges_close) return;
+    if (!settings_.edges_close || saved_ == nullptr) return;
     const auto& out = saved_->terms.out_neighbours;
     const auto found = std::lower_bound(out.begin(), out.end(), member);
     if (found == out.end() || *found != member) return;
-    const auto edge = static_cast<std::uint32_t>(found - out.begin());
-    away_[edge] = !reachable;  // also before there is anything to send
+    set_away(static_cast<std::uint32_t>(found - out.begin()), !reachable);
+}
+
+/// Also before there is anything to send.
+void NodeSession::set_away(std::uint32_t edge, bool away) {
+    away_[edge] = away;
     if (!push_sum_) return;
-    reachable ? push_sum_->open_edge(edge) : push_sum_->close_edge(edge);
+    away ? push_sum_->close_edge(edge) : push_sum_->open_edge(edge);
 }
 
 void NodeSession::end(JobEndReason reason) {
@@ -286,7 +293,7 @@ void NodeSession::end(JobEndReason reason) {
 /// Accepts a job (no code) or refuses it.
 void NodeSession::answer(std::uint64_t job, const Error& refusal) {
     answered_job_ = job;
-    answer_ = {refusal.code == Code{}, refusal};
+    answer_ = {refusal.code == Code{}, refusal, job == this->job() && saved_ != nullptr ? saved_->terms.epoch : 0};
     due_.answer = true;
 }
 

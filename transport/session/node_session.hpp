@@ -65,7 +65,10 @@ public:
     Result<void> resume(std::span<const std::byte> saved);
 
     void connected(std::int64_t now_ms);
+    /// Nothing is said to the coordinator, and no member is taken for reachable, until there is a connection again.
     void disconnected();
+    /// Push-sum: can this member be told shares? The coordinator says so, too (Presence).
+    void set_reachable(std::uint32_t member, bool reachable);
     /// A message of the coordinator or of a member. Errors: those with which it is refused; a Refusal is on its way
     /// where the sender should know.
     Result<void> receive(const Message& message, std::int64_t now_ms);
@@ -160,7 +163,8 @@ private:
     Result<void> take_grant(const MassGrant& grant);
     Result<void> freeze(std::uint32_t epoch);
     void welcomed(const Welcome& welcome);
-    void set_reachable(std::uint32_t member, bool reachable);
+    void set_away(std::uint32_t edge, bool away);
+    void take_over(ParsPush<>&& machine);
     void answer(std::uint64_t job, const Error& refusal);
     void end(JobEndReason reason);
     void fall_out(const Error& error);
@@ -178,6 +182,12 @@ private:
     std::int64_t tick_now() const;
     /// Push-sum: has it yet to store the state that accepting a job promises?
     bool unaccepted() const { return phase_ == Phase::starting && unstored_ > 0; }
+    /// Has it a state of the job to go on with?
+    bool keeps() const {
+        const bool unheard = phase_ == Phase::preparing && !resumed_;
+        const bool without_room = phase_ == Phase::over && answer_.refusal.code == Code::not_durable;
+        return saved_ != nullptr && !unheard && !without_room && !unaccepted();
+    }
     bool stale() const { return unstored_ > 0 || dirty_; }
 
     SessionSettings settings_;

@@ -154,7 +154,7 @@ void NodeSession::find_state(const JobTerms& terms) {
     state_ = memory.take<std::byte>(state_bytes(terms, settings_.edges_close));
     heard_ = memory.take<std::int64_t>(terms.in_neighbours.size());
     away_ = memory.take<std::uint8_t>(settings_.edges_close ? terms.out_neighbours.size() : 0);
-    std::ranges::fill(away_, std::uint8_t{0});
+    std::ranges::fill(away_, std::uint8_t{1});
     StateView block(state_);
     saved_ = block.take<Saved>(1).data();
     saved_->terms.in_neighbours = block.take<std::uint32_t>(terms.in_neighbours.size());
@@ -203,11 +203,14 @@ Result<void> NodeSession::make_push_sum(ConstVector<float> first) {
     Arena arena(machine_);
     auto made = ParsPush<>::make(push_sum_settings(), first, arena);
     if (!made) return tl::unexpected(made.error());
-    push_sum_.emplace(std::move(*made));
-    for (std::uint32_t edge = 0; edge < away_.size(); ++edge) {
-        if (away_[edge] != 0) push_sum_->close_edge(edge);
-    }
+    take_over(std::move(*made));
     return {};
+}
+
+/// Neighbours are given something from when it is known that they are there.
+void NodeSession::take_over(ParsPush<>&& machine) {
+    push_sum_.emplace(std::move(machine));
+    for (std::uint32_t edge = 0; edge < away_.size(); ++edge) set_away(edge, away_[edge] != 0);
 }
 
 Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
@@ -266,7 +269,7 @@ Result<void> NodeSession::resume_machine(bool current) {
         if (saved_->started == 0) return {};
         auto resumed = ParsPush<>::resume(push_sum_settings(), machine_);
         if (!resumed) return tl::unexpected(resumed.error());
-        push_sum_.emplace(std::move(*resumed));
+        take_over(std::move(*resumed));
         stored_tick_ = push_sum_->tick();
         return {};
     }

@@ -110,6 +110,7 @@ template <class V>
 void fields(V& visit, Of<V, JobAnswer> m) {
     visit.number(m.accepted);
     visit.table(m.refusal);
+    visit.number(m.epoch);
 }
 
 template <class V>

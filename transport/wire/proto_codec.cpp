@@ -165,9 +165,10 @@ Join get(const control::Join& p, Lists) {
 void put(const JobAnswer& m, control::Control& c) {
     c.mutable_job_answer()->set_accepted(m.accepted);
     put(m.refusal, *c.mutable_job_answer()->mutable_refusal());
+    c.mutable_job_answer()->set_epoch(m.epoch);
 }
 JobAnswer get(const control::JobAnswer& p, Lists) {
-    return {p.accepted(), get(p.refusal())};
+    return {p.accepted(), get(p.refusal()), p.epoch()};
 }
 
 void put(const ModelRequest&, control::Control& c) {

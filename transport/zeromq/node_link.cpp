@@ -279,6 +279,12 @@ bool NodeLink::up() const {
     return implementation_->announced && implementation_->coordinator.state() == Dialler::State::up;
 }
 
+bool NodeLink::reaches(std::uint32_t member) const {
+    const auto found = implementation_->peers.find(member);
+    return found != implementation_->peers.end() && found->second.dialler &&
+           found->second.dialler->state() == Dialler::State::up;
+}
+
 const std::string& NodeLink::listening() const {
     return implementation_->listening;
 }

@@ -72,6 +72,8 @@ public:
     bool up() const;
     /// Where other nodes reach this one, with the port that was chosen; "" if nowhere.
     const std::string& listening() const;
+    /// Is there a connection straight to this member?
+    bool reaches(std::uint32_t member) const;
     LinkCounters counters() const;
 
     NodeLink(NodeLink&&) noexcept;

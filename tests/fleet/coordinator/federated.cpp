@@ -79,3 +79,23 @@ TEST_CASE("buffered updates are applied once, durably, in any storm [invariants 
 TEST_CASE("rounds come to their end in any storm [invariants 7 and 8]") {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) live(plan_with(FedAvgRule{}, 4, {.rounds = 40}), seed);
 }
+
+TEST_CASE(
+    "a policy that is handed out is adapted to and reported on once, whoever is away, and nodes are free again") {
+    World world({.seed = 1, .nodes = 3});
+    world.switch_off(2);
+    const JobPlan plan = plan_with(PersaflRule{.server_rate = 0.3f}, 3, {.updates = 30});
+    const auto pushed = world.coordinator().create_job(plan, {.token = {}, .push = true, .nodes = {0, 1, 2}});
+    REQUIRE(pushed);
+    const auto members = [&] { return world.coordinator().state().job(*pushed)->members(); };
+    REQUIRE(world.run(calm, 20'000, [&] { return members()[0].reported && members()[1].reported; }));
+    const std::uint64_t next = world.start_job(plan, "next");
+    REQUIRE(world.run(calm, 20'000, [&] { return world.coordinator().state().job(next)->ended().has_value(); }));
+    REQUIRE(world.run(calm, 20'000, [&] { return world.all_idle(); }));
+    world.run(calm, 10'000, [] { return false; });
+    CHECK(world.node(0).finals == 2);
+    CHECK(world.node(1).finals == 2);
+    world.switch_on(2);
+    REQUIRE(world.run(calm, 20'000, [&] { return world.coordinator().state().job(*pushed)->ended().has_value(); }));
+    CHECK(members()[2].reported);
+}

@@ -232,7 +232,14 @@ TEST_CASE("a member without room for its state holds nobody up, and begins when 
         REQUIRE(world.run(calm, 30'000, [&] { return job_of(world).epoch() == 2; }));
         CHECK(world.chronicle().ledger.begin()->second.lost.weight == beginnings(plan, 1).weight);
 
-        SECTION("it never has") {}
+        SECTION("it never has") {
+            world.run(calm, 2000, [] { return false; });
+            REQUIRE(world.coordinator().stop(job, false));
+            REQUIRE(world.run(calm, 60'000, [&] { return ended(world); }));
+            // Nobody sent it anything, in the second epoch either.
+            CHECK(world.chronicle().ledger.rbegin()->second.lost.weight == beginnings(plan, 1).weight);
+            return;
+        }
         SECTION("it has later") {
             world.node(1).full = false;
             REQUIRE(world.run(calm, 30'000, [&] { return world.node(1).session->tick() > 3; }));
@@ -249,6 +256,33 @@ TEST_CASE("a member without room for its state holds nobody up, and begins when 
         REQUIRE(world.run(calm, 60'000, [&] { return ended(world); }));
         REQUIRE(world.run(calm, 20'000, [&] { return world.all_idle(); }));
     }
+}
+
+TEST_CASE("a job without a server comes to its end although a member never has room for its state") {
+    World world({.seed = 1, .nodes = 4});
+    JobPlan plan = toy_plan(4, Aggregation::push_sum);
+    plan.terms.learn_until = 300;
+    plan.budget.rounds = 400;
+    world.node(2).full = true;
+    world.start_job(plan);
+    REQUIRE(world.run(calm, 60'000, [&] { return ended(world); }));
+    CHECK(job_of(world).ended() == JobEndReason::finished);
+    CHECK(world.chronicle().ledger.rbegin()->second.lost.weight == beginnings(plan, 1).weight);
+}
+
+TEST_CASE("a job can be stopped while its members are busy with another one, or while it is paused") {
+    World world({.seed = 1, .nodes = 4});
+    const JobPlan plan = toy_plan(4, Aggregation::push_sum);
+    const std::uint64_t first = world.start_job(plan, "first"), second = world.start_job(plan, "second");
+    REQUIRE(world.coordinator().pause(first, true));
+    world.run(calm, 2000, [] { return false; });
+    const auto over = [&](std::uint64_t job) { return world.coordinator().state().job(job)->ended().has_value(); };
+    REQUIRE(world.coordinator().stop(second, false));
+    REQUIRE(world.run(calm, 20'000, [&] { return over(second); }));
+    CHECK_FALSE(over(first));
+    REQUIRE(world.coordinator().stop(first, false));
+    REQUIRE(world.run(calm, 20'000, [&] { return over(first); }));
+    REQUIRE(world.run(calm, 20'000, [&] { return world.all_idle(); }));
 }
 
 TEST_CASE("a node that has stored an offer of a job that was stopped meanwhile takes part in the next one") {
