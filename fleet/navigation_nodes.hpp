@@ -40,6 +40,8 @@ public:
     Learner& learner(std::uint32_t node, int worker);
     /// Exact return over the optimal one after the inner loop from w, the mean of settings.adaptations times.
     double ratio(std::uint32_t node, ConstVector<float> w, std::uint32_t epoch, double optimum, int worker);
+    /// What the worker's last `ratio` ended its inner loop at.
+    ConstVector<float> personal(int worker) const { return benches_[static_cast<std::size_t>(worker)]->personal; }
     /// Sampled by all workers so far, for training and for `ratio`.
     std::int64_t environment_steps() const;
 

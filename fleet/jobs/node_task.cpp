@@ -3,6 +3,7 @@
 
 #include "fleet/jobs/experiments.hpp"
 #include "fleet/navigation_nodes.hpp"
+#include "fleet/policy_file.hpp"
 
 #include <array>
 
@@ -13,8 +14,12 @@ namespace {
 
 class NavigationTask final : public NodeTask {
 public:
-    NavigationTask(std::unique_ptr<NavigationNodes> nodes, std::uint32_t node)
-        : nodes_(std::move(nodes)), node_(node), optimum_(nodes_->optimum(node)) {}
+    NavigationTask(std::unique_ptr<NavigationNodes> nodes, std::string name, const JobTerms& terms)
+        : nodes_(std::move(nodes)),
+          name_(std::move(name)),
+          experiment_(terms.experiment),
+          node_(terms.member),
+          optimum_(nodes_->optimum(node_)) {}
 
     Learner& learner() override { return nodes_->learner(node_, 0); }
     std::span<const Metric> measure(ConstVector<float> w) override {
@@ -23,9 +28,15 @@ public:
                     Metric{"environment_steps", static_cast<double>(nodes_->environment_steps())}};
         return metrics_;
     }
+    std::string personal_file() const override {
+        const ConstVector<float> theta = nodes_->personal(0);
+        return PolicyFile{name_, nodes_->policy().network.shape, false, {theta.begin(), theta.end()}, experiment_}
+            .bytes();
+    }
 
 private:
     std::unique_ptr<NavigationNodes> nodes_;
+    std::string name_, experiment_;
     std::uint32_t node_;
     double optimum_;
     std::uint32_t measured_ = 0;
@@ -34,9 +45,13 @@ private:
 
 class ProblemTask final : public NodeTask {
 public:
-    ProblemTask(std::unique_ptr<FederatedProblem> data, const Personalisation& personal, std::uint64_t seed,
-                std::uint32_t node)
-        : data_(std::move(data)), personal_(personal), node_(node), random_(seed, node, Purpose::evaluate) {}
+    template <class Kind>
+    ProblemTask(std::unique_ptr<FederatedProblem> data, const Kind& settings, std::uint32_t node)
+        : data_(std::move(data)),
+          name_(settings.experiment),
+          personal_(settings.federated.personal),
+          node_(node),
+          random_(settings.seed, node, Purpose::evaluate) {}
 
     Learner& learner() override { return data_->learner(node_, 0); }
     std::span<const Metric> measure(ConstVector<float> w) override {
@@ -47,9 +62,16 @@ public:
         for (const FleetMetric& metric : judged_) metrics_.push_back({metric.key, metric.value});
         return metrics_;
     }
+    std::string personal_file() const override {
+        ArrayFile file{"model", {}, {}};
+        file.fields = {{"experiment", name_}, {"member", std::to_string(node_)}};
+        file.arrays = {{"parameters", theta_}};
+        return file.bytes();
+    }
 
 private:
     std::unique_ptr<FederatedProblem> data_;
+    std::string name_;
     Personalisation personal_;
     std::uint32_t node_;
     Stream random_;
@@ -70,7 +92,7 @@ Made make(const FleetNavigationSettings& settings, const JobTerms& terms) {
     if ((*nodes)->dimension() != terms.dimension) return wrong_shape((*nodes)->dimension(), terms);
     if (terms.member >= (*nodes)->nodes())
         return problem("the experiment has fewer tasks than the job has members");
-    return std::make_unique<NavigationTask>(*std::move(nodes), terms.member);
+    return std::make_unique<NavigationTask>(*std::move(nodes), settings.experiment, terms);
 }
 
 template <class Kind>
@@ -79,8 +101,7 @@ Made make(const Kind& settings, const JobTerms& terms) {
     if (!data) return tl::unexpected(data.error());
     if ((*data)->dimension() != terms.dimension) return wrong_shape((*data)->dimension(), terms);
     if (terms.member >= (*data)->nodes()) return problem("the data are of fewer nodes than the job has members");
-    return std::make_unique<ProblemTask>(*std::move(data), settings.federated.personal, settings.seed,
-                                         terms.member);
+    return std::make_unique<ProblemTask>(*std::move(data), settings, terms.member);
 }
 
 }  // namespace

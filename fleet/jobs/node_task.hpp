@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 
 namespace dunlin {
 
@@ -18,6 +19,9 @@ public:
     /// How well the node does with the shared parameters w once it has made them its own. The metrics are this
     /// task's memory until the next call.
     virtual std::span<const Metric> measure(ConstVector<float> w) = 0;
+    /// The parameters that the last measure made the node's own, as a .dunlin file; "" where a task has none. For
+    /// this node's disk: what is personal is in no message (invariant 10).
+    virtual std::string personal_file() const { return {}; }
 };
 
 /// Errors: an experiment that this program does not know, or whose settings or data are wrong here; a job for

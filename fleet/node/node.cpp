@@ -218,7 +218,21 @@ void Node::report() {
     metrics_.assign(measured.begin(), measured.end());
     metrics_.push_back({"updates", static_cast<double>(session_.updates())});
     for (const Metric& metric : metrics_) log_("metric", fmt::format("{} {:.4g}", metric.name, metric.value));
+    if (session_.final_report()) keep_personal();
     session_.reported(metrics_);
+}
+
+/// What the job was for. It stays here, also when the job's state is gone.
+void Node::keep_personal() {
+    const std::string file = task_->personal_file();
+    if (file.empty()) return;
+    const auto kept = store_.keep_personal(session_.job(), std::as_bytes(std::span(file)));
+    if (kept) {
+        log_("personal",
+             fmt::format("what this node made its own in job {} is in {}", session_.job(), kept->string()));
+    } else {
+        log_("store_failed", describe(kept.error(), settings_.directory.string()).text);
+    }
 }
 
 }  // namespace dunlin

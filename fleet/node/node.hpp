@@ -64,6 +64,7 @@ private:
     void store();
     void learn();
     void report();
+    void keep_personal();
 
     NodeSettings settings_;
     NodeStore store_;

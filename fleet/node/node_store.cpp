@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/node/node_store.hpp"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
+#include <string>
+#include <string_view>
 
 #include <zlib.h>
 
@@ -18,6 +22,17 @@ constexpr std::array<char, 8> state_magic{'D', 'N', 'L', 'N', 'O', 'D', 'E', '1'
 
 std::uint64_t checksum(std::span<const std::byte> bytes) {
     return crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+}
+
+std::string personal_name(std::uint64_t job) {
+    return "personal-" + std::to_string(job) + ".dunlin";
+}
+std::optional<std::uint64_t> personal_number(const std::string& name) {
+    constexpr std::string_view before = "personal-";
+    if (!name.starts_with(before)) return std::nullopt;
+    std::uint64_t number = 0;
+    std::from_chars(name.data() + before.size(), name.data() + name.size(), number);
+    return name == personal_name(number) ? std::optional(number) : std::nullopt;
 }
 
 }  // namespace
@@ -61,6 +76,23 @@ Result<void> NodeStore::erase() {
     const auto removed = files_->remove(directory_ / "state");
     if (!removed && removed.error().code != Code::file_missing) return removed;
     return files_->sync_directory(directory_);
+}
+
+Result<std::filesystem::path> NodeStore::keep_personal(std::uint64_t job, std::span<const std::byte> file) {
+    const std::filesystem::path path = directory_ / personal_name(job);
+    if (auto kept = replace_file(*files_, path, file); !kept) return tl::unexpected(kept.error());
+    const auto names = files_->list(directory_);
+    if (!names) return tl::unexpected(names.error());
+    std::vector<std::uint64_t> jobs_before;  // how many; below zero wraps around, to the oldest
+    for (const std::string& name : *names) {
+        if (const auto number = personal_number(name)) jobs_before.push_back(job - *number);
+    }
+    std::sort(jobs_before.begin(), jobs_before.end());
+    for (std::size_t k = personal_limit; k < jobs_before.size(); ++k) {
+        const auto removed = files_->remove(directory_ / personal_name(job - jobs_before[k]));
+        if (!removed) return tl::unexpected(removed.error());
+    }
+    return path;
 }
 
 }  // namespace dunlin

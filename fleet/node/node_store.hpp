@@ -16,6 +16,7 @@ namespace dunlin {
 ///
 ///     DIRECTORY/lock     held while a node runs
 ///     DIRECTORY/state    "DNLNODE1", bytes, CRC-32 (both 64 bits), the state; replaced whole
+///     DIRECTORY/personal-JOB.dunlin    what the node made its own in this job
 class NodeStore {
 public:
     /// Makes the directory if there is none. Errors: store_in_use, the file system's.
@@ -28,6 +29,11 @@ public:
     /// file_unwritable (first: errno).
     Result<void> save(std::span<const std::byte> state);
     Result<void> erase();
+
+    /// Durably keeps a job's personal parameters, and of those kept before the newest: personal_limit in all. Jobs
+    /// with higher numbers are another fleet's, and older. Errors: file_unwritable (first: errno).
+    Result<std::filesystem::path> keep_personal(std::uint64_t job, std::span<const std::byte> file);
+    static constexpr std::size_t personal_limit = 10;
 
     std::uint64_t saves() const { return saves_; }
     std::uint64_t bytes_written() const { return bytes_written_; }

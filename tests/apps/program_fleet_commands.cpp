@@ -73,6 +73,18 @@ TEST_CASE("a fleet runs a job, is pulled from, pushed to, saved and put back whi
     INFO(adapted.err);
     REQUIRE(adapted.code == 0);
     CHECK(json::parse(adapted.out)["tasks"][0]["name"] == "goal=3,4");
+
+    // Each node kept what it made its own: another policy than the shared one, and than the other's.
+    std::vector<std::vector<float>> all{policy->parameters};
+    for (const char* name : {"alice", "bob"}) {
+        const std::string path = std::string(name) + "/personal-1.dunlin";
+        const auto personal = dunlin::PolicyFile::read(fleet.folder / path);
+        REQUIRE(personal);
+        CHECK(std::ranges::count(all, personal->parameters) == 0);
+        all.push_back(personal->parameters);
+        CHECK(run(fleet.folder, {"adapt", path, "--task", "goal=3,4", "--no-plot"}).code == 0);
+        CHECK(run(fleet.folder, {"export", path, "--format", "c", "--out", name}).code == 0);
+    }
     fleet.ask({"backup", "copy"});
 
     const json pushed = fleet.ask({"push", "policy.dunlin", "--nodes", "bob"});

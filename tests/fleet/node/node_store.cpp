@@ -57,6 +57,27 @@ TEST_CASE("a state with a single wrong bit, or cut short, is refused") {
     CHECK(store->load().error().code == Code::store_damaged);
 }
 
+TEST_CASE("the newest ten personal results stay, and of another fleet's higher numbers what there is room for") {
+    const Folder folder;
+    auto store = NodeStore::open(posix_file_system(), folder.path);
+    REQUIRE(store);
+    const auto keep = [&](std::uint64_t job) {
+        const auto path = store->keep_personal(job, std::as_bytes(std::span(words)));
+        REQUIRE(path);
+        CHECK(std::filesystem::file_size(*path) == 8 * words.size());
+    };
+    const auto kept = [&](std::uint64_t job) {
+        return std::filesystem::exists(folder.path / ("personal-" + std::to_string(job) + ".dunlin"));
+    };
+    for (std::uint64_t job = 1; job <= 12; ++job) keep(job);
+    for (std::uint64_t job = 1; job <= 12; ++job) CHECK(kept(job) == (job > 2));
+    keep(1);  // of a new fleet
+    CHECK(kept(1));
+    CHECK_FALSE(kept(3));
+    for (std::uint64_t job = 2; job <= 10; ++job) keep(job);
+    for (std::uint64_t job = 1; job <= 12; ++job) CHECK(kept(job) == (job <= 10));
+}
+
 TEST_CASE("a directory serves one node at a time") {
     const Folder folder;
     auto first = NodeStore::open(posix_file_system(), folder.path);
