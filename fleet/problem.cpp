@@ -241,6 +241,24 @@ std::string_view sentence(Code code) {
     return "unknown error";
 }
 
+/// Nothing that the person gave was wrong: the same again may work.
+bool is_failure(Code code) {
+    switch (code) {
+        case Code::file_unwritable:
+        case Code::busy:
+        case Code::not_durable:
+        case Code::store_damaged:
+        case Code::store_in_use:
+        case Code::link_failed:
+        case Code::not_connected:
+        case Code::unreachable:
+        case Code::connection_lost:
+            return true;
+        default:
+            return false;
+    }
+}
+
 }  // namespace
 
 Problem describe(const Error& error, std::string_view where) {
@@ -248,7 +266,8 @@ Problem describe(const Error& error, std::string_view where) {
         error.code == Code::file_unwritable || error.code == Code::not_durable || error.code == Code::link_failed;
     const std::string cause = system ? std::strerror(static_cast<int>(error.first)) : "";
     return {fmt::format("{}: {}", where,
-                        fmt::format(fmt::runtime(sentence(error.code)), error.first, error.second, cause))};
+                        fmt::format(fmt::runtime(sentence(error.code)), error.first, error.second, cause)),
+            is_failure(error.code)};
 }
 
 }  // namespace dunlin

@@ -100,7 +100,7 @@ Outcome<Reply> ask_fleet(const std::string& store, const Json& request, const st
         if (is_served(store)) {
             auto asked = ask_server(store, letter, patience_ms);
             if (!asked)
-                return problem(store + ": the coordinator does not answer; is it stopped, or its disk stuck?");
+                return failure(store + ": the coordinator does not answer; is it stopped, or its disk stuck?");
             answer = *std::move(asked);
             break;
         }
@@ -112,8 +112,11 @@ Outcome<Reply> ask_fleet(const std::string& store, const Json& request, const st
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     Json reply = Json::parse(answer->json, nullptr, false);
-    if (!reply.is_object()) return problem(store + ": the coordinator's answer is none; is it another version?");
-    if (!reply.value("ok", false)) return problem(reply["error"].value("text", "refused"));
+    if (!reply.is_object()) return failure(store + ": the coordinator's answer is none; is it another version?");
+    if (!reply.value("ok", false)) {
+        const Json& error = reply["error"];
+        return tl::unexpected(Problem{error.value("text", "refused"), error.value("failure", false)});
+    }
     return Reply{std::move(reply), std::move(answer->numbers)};
 }
 

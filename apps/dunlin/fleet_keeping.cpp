@@ -54,10 +54,10 @@ Outcome<std::string> restore_served(const std::string& store, const std::string&
             continue;
         }
         if (const std::string wrong = now->json["restore_problem"]; !wrong.empty())
-            return problem(wrong + "\nthe coordinator goes on as before; end it, restore, and start it again");
+            return failure(wrong + "\nthe coordinator goes on as before; end it, restore, and start it again");
         return now->json["restored"].get<std::string>();
     }
-    return problem("the coordinator did not come back; its log says why");
+    return failure("the coordinator did not come back; its log says why");
 }
 
 Outcome<int> restore(const CopyOptions& options) {
@@ -72,7 +72,8 @@ Outcome<int> restore(const CopyOptions& options) {
     } else {
         const auto before = restore_backup(path, store);
         if (!before) return problem(before.error(), path);
-        if (fs::exists(*before)) kept = before->string();
+        std::error_code ignored;
+        if (fs::exists(*before, ignored)) kept = before->string();
     }
     if (options.fleet.json) fmt::print("{}\n", Json{{"ok", true}, {"before", kept}}.dump());
     hint(options.fleet,
@@ -120,7 +121,9 @@ private:
         const auto read = read_config(store_);
         if (!read) return find("settings", read.error().text, "dunlin fleet init, or correct the file");
         config_ = *read;
-        const auto mode = fs::status(store_).permissions() & (fs::perms::group_all | fs::perms::others_all);
+        std::error_code ignored;
+        const auto mode =
+            fs::status(store_, ignored).permissions() & (fs::perms::group_all | fs::perms::others_all);
         if (mode != fs::perms::none)
             return find("settings", store_ + " can be entered by others, who then command the fleet",
                         "chmod 700 " + store_);

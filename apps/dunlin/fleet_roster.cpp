@@ -29,7 +29,7 @@ Outcome<void> prepare_store(const std::string& store) {
         return problem(store + ": holds something that is no fleet; choose a new or an empty directory");
     if (!error) fs::create_directories(store, error);
     if (!error) fs::permissions(store, fs::perms::owner_all, error);
-    if (error) return problem(fmt::format("{}: {}", store, error.message()));
+    if (error) return failure(fmt::format("{}: {}", store, error.message()));
     return {};
 }
 

@@ -3,6 +3,8 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "core/kernels.hpp"
 
+#include <cstdio>
+#include <exception>
 #include <new>
 
 #include <CLI/CLI.hpp>
@@ -64,12 +66,14 @@ int main(int argc, char** argv) {
         try {
             return run();
         } catch (const std::bad_alloc&) {
-            return dunlin::problem("out of memory; lower what makes the run large: batches, networks or threads");
+            return dunlin::failure("out of memory; lower what makes the run large: batches, networks or threads");
+        } catch (const std::exception& unforeseen) {  // say an output that cannot be written
+            return dunlin::failure(unforeseen.what());
         }
     }();
     if (!code) {
-        fmt::print(stderr, "dunlin: {}\n", code.error().text);
-        return wrong_input;
+        std::fputs(fmt::format("dunlin: {}\n", code.error().text).c_str(), stderr);
+        return code.error().failure ? failed : wrong_input;
     }
     return *code;
 }

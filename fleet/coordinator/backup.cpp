@@ -38,7 +38,8 @@ Result<void> copy_files(const fs::path& from, const fs::path& to, bool (*left_ou
     const auto names = files.list(from);
     if (!names) return tl::unexpected(names.error());
     for (const std::string& name : *names) {
-        if (left_out(name) || !fs::is_regular_file(from / name)) continue;
+        std::error_code error;
+        if (left_out(name) || !fs::is_regular_file(from / name, error)) continue;
         if (auto done = copy_file(files, from / name, to / name); !done) return done;
     }
     return {};
@@ -47,7 +48,8 @@ Result<void> copy_files(const fs::path& from, const fs::path& to, bool (*left_ou
 /// The first path of path, path-2, path-3, ... that is free.
 fs::path free_path(const fs::path& path) {
     fs::path free = path;
-    for (int k = 2; fs::exists(free); ++k) free = path.string() + "-" + std::to_string(k);
+    std::error_code ignored;  // who renames to it will meet it
+    for (int k = 2; fs::exists(free, ignored); ++k) free = path.string() + "-" + std::to_string(k);
     return free;
 }
 
@@ -55,8 +57,12 @@ fs::path free_path(const fs::path& path) {
 Result<void> give_to_owner(const fs::path& draft, const fs::path& store) {
     struct stat status {};
     if (::geteuid() != 0 || ::stat(store.c_str(), &status) != 0) return {};
+    const auto names = posix_file_system().list(draft);
+    if (!names) return tl::unexpected(names.error());
     std::vector<fs::path> all{draft};
-    for (const auto& entry : fs::directory_iterator(draft)) all.push_back(entry.path());
+    for (const std::string& name : *names) {
+        if (name != "." && name != "..") all.push_back(draft / name);
+    }
     for (const fs::path& path : all) {
         if (::chown(path.c_str(), status.st_uid, status.st_gid) != 0) return fail(Code::file_unwritable, errno);
     }
@@ -67,12 +73,15 @@ Result<void> give_to_owner(const fs::path& draft, const fs::path& store) {
 
 Result<void> back_up(Coordinator& coordinator, Index& index, const fs::path& to) {
     FileSystem& files = posix_file_system();
-    if (fs::exists(to)) return fail(Code::file_unwritable, EEXIST);
+    std::error_code error;
+    if (fs::exists(to, error)) return fail(Code::file_unwritable, EEXIST);
+    if (error) return unwritable(error);
+    const fs::path parent = fs::absolute(to, error).parent_path();
+    if (error) return unwritable(error);
     if (auto done = coordinator.snapshot(); !done) return done;
     const fs::path& from = coordinator.store().directory();
     const std::string snapshot = numbered_name("snapshot", coordinator.store().newest());
     const fs::path draft = to.string() + ".new";
-    std::error_code error;
     fs::remove_all(draft, error);
     fs::create_directories(draft, error);
     if (error) return unwritable(error);
@@ -85,7 +94,7 @@ Result<void> back_up(Coordinator& coordinator, Index& index, const fs::path& to)
         fs::remove_all(draft, error);
         return done;
     }
-    return files.sync_directory(fs::absolute(to).parent_path());
+    return files.sync_directory(parent);
 }
 
 Result<void> check_backup(const fs::path& from) {
@@ -117,13 +126,16 @@ Result<fs::path> restore_backup(const fs::path& from, const fs::path& to) {
     if (!done) return tl::unexpected(done.error());
     if (done = give_to_owner(draft, store); !done) return tl::unexpected(done.error());
     const fs::path before = free_path(store.string() + ".before-restore");
-    if (fs::exists(store)) {
+    const bool there = fs::exists(store, error);
+    if (error) return unwritable(error);
+    if (there) {
         const auto lock = files.lock(store / "lock");
         if (!lock) return tl::unexpected(lock.error());
         if (done = files.rename(store, before); !done) return tl::unexpected(done.error());
     }
     if (done = files.rename(draft, store); !done) return tl::unexpected(done.error());
-    if (done = files.sync_directory(fs::absolute(store).parent_path()); !done) return tl::unexpected(done.error());
+    if (done = files.sync_directory(fs::absolute(store, error).parent_path()); !done)
+        return tl::unexpected(done.error());
     return before;
 }
 

@@ -6,6 +6,7 @@
 #include "transport/zeromq/keys.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <set>
 
 #include <fmt/format.h>
@@ -19,15 +20,15 @@ namespace {
 
 /// What a request got wrong, told to the person who made it.
 struct Complaint {
-    std::string text;
+    Problem problem;
     int code = 0;
 };
 
 [[noreturn]] void complain(const Error& error, std::string_view where) {
-    throw Complaint{describe(error, where).text, static_cast<int>(error.code)};
+    throw Complaint{describe(error, where), static_cast<int>(error.code)};
 }
 [[noreturn]] void complain(std::string text) {
-    throw Complaint{std::move(text)};
+    throw Complaint{{std::move(text)}};
 }
 template <class T>
 T need(Result<T> result, std::string_view where) {
@@ -55,6 +56,10 @@ std::uint64_t number_of(const Json& request, const char* name) {
 bool flag_of(const Json& request, const char* name) {
     const auto found = request.find(name);
     return found != request.end() && found->is_boolean() && found->get<bool>();
+}
+
+Json refusal(const Problem& problem, int code) {
+    return {{"ok", false}, {"error", {{"code", code}, {"text", problem.text}, {"failure", problem.failure}}}};
 }
 
 PublicKey key_of(const Json& request) {
@@ -262,7 +267,7 @@ struct Desk::Commands {
         wanted.nodes = chosen(texts_of(asked, "nodes"));
         auto plan = plan_job(text_of(asked, "experiment"), text_of(asked, "where"),
                              static_cast<std::uint32_t>(wanted.nodes.size()));
-        if (!plan) complain(plan.error().text);
+        if (!plan) throw Complaint{plan.error()};
         if (wanted.push) {
             if (request.numbers.size() != plan->first.size())
                 complain({Code::shape_mismatch, std::ssize(request.numbers), std::ssize(plan->first)},
@@ -348,7 +353,10 @@ Letter Desk::answer(const Letter& request, std::int64_t now_ms) {
         if (!asked.is_object()) complain("a request is one JSON object");
         reply.update(commands.answer(asked));
     } catch (const Complaint& complaint) {
-        reply = {{"ok", false}, {"error", {{"code", complaint.code}, {"text", complaint.text}}}};
+        reply = refusal(complaint.problem, complaint.code);
+    } catch (const std::exception& unforeseen) {
+        // Whatever a request does, it must not end who serves the fleet.
+        reply = refusal({std::string("the request failed: ") + unforeseen.what(), true}, 0);
     }
     return {reply.dump(-1, ' ', false, Json::error_handler_t::replace), std::move(commands.numbers)};
 }
