@@ -130,7 +130,7 @@ Outcome<int> change(const JobOptions& options, const std::string& command) {
     const std::string state = reply->json["state"];
     hint(options.fleet, fmt::format("job {}: {}\nnext: {}", job, state,
                                     state == "paused"   ? "dunlin fleet resume --job " + job
-                                    : state == "ending" ? "dunlin fleet wait --for=finished --job " + job
+                                    : state == "ending" ? "dunlin fleet wait --for=ended --job " + job
                                     : command == "stop" ? "dunlin fleet pull " + job
                                                         : "dunlin fleet watch"));
     return succeeded;

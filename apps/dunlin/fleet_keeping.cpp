@@ -238,6 +238,7 @@ Outcome<int> doctor(const FleetOptions& options) {
             fmt::print("problem  {}: {}\n         fix: {}\n", finding.what, finding.problem, finding.fix);
     }
     if (options.json) fmt::print("{}\n", Json{{"ok", well}, {"findings", all}}.dump());
+    if (well) hint(options, "all is well\nnext: dunlin fleet run EXPERIMENT, or dunlin fleet watch");
     return well ? succeeded : failed;
 }
 

@@ -88,6 +88,13 @@ Outcome<int> status(const ViewOptions& options) {
     return succeeded;
 }
 
+/// Is a member waited for? One that went is not, nor, when the job is over, one that never began.
+bool counts(const Json& job, const Json& member) {
+    const std::string state = member["state"];
+    if (state == "declined" || state == "left" || state == "gone") return false;
+    return !job["ended"] || (state != "invited" && state != "offered");
+}
+
 Outcome<int> watch(const ViewOptions& options) {
     catch_interrupts();
     const bool terminal = isatty(STDOUT_FILENO) != 0;
@@ -103,10 +110,8 @@ Outcome<int> watch(const ViewOptions& options) {
         }
         std::fflush(stdout);
         const Json& members = reply->json["member_list"];
-        const bool over = reply->json["ended"] && std::ranges::all_of(members, [](const Json& member) {
-                              return member["reported"] || !member["here"] || member["state"] == "invited" ||
-                                     member["state"] == "gone" || member["state"] == "left" ||
-                                     member["state"] == "declined";
+        const bool over = reply->json["ended"] && std::ranges::all_of(members, [&](const Json& member) {
+                              return member["reported"] || !member["here"] || !counts(reply->json, member);
                           });
         if (over) return succeeded;
         pause_ms(1000);
@@ -168,6 +173,10 @@ Outcome<int> ledger(const ViewOptions& options) {
                                                : fmt::format("{:.6g}", row["values_lost_norm"].get<double>())});
     }
     fmt::print("{}", report::text_table(table));
+    hint(options.fleet, table.rows.empty()
+                            ? "no epoch of a job without a server is over yet\nnext: dunlin fleet status, jobs"
+                            : fmt::format("next: dunlin fleet status {0}, or dunlin fleet pull {0}",
+                                          reply->json["epochs"].back()["job"].dump()));
     return succeeded;
 }
 
@@ -178,27 +187,36 @@ struct WaitOptions {
     double timeout_s = 0;  ///< 0: for ever
 };
 
-/// Is a member waited for? One that went is not, nor, when the job is over, one that never came.
-bool counts(const Json& job, const Json& member) {
-    const std::string state = member["state"];
-    if (state == "declined" || state == "left" || state == "gone") return false;
-    const bool came = state != "invited" && (state != "offered" || member["here"]);
-    return came || !job["ended"];
-}
-
-bool every_member(const Json& job, bool (*holds)(const Json&)) {
-    return std::ranges::all_of(job["member_list"],
-                               [&](const Json& member) { return !counts(job, member) || holds(member); });
+/// Nothing where it holds for nobody and nobody is waited for.
+std::optional<bool> every_member(const Json& job, bool (*holds)(const Json&)) {
+    bool anybody = false, all = true;
+    for (const Json& member : job["member_list"]) {
+        const bool so = holds(member);
+        if (!so && !counts(job, member)) continue;
+        anybody = true;
+        all = all && so;
+    }
+    return anybody ? std::optional(all) : std::nullopt;
 }
 
 /// Is it so? Nothing where it can never be.
 std::optional<bool> holds(const std::string& condition, const Json& told) {
-    if (condition == "accepted")
-        return every_member(told, [](const Json& member) { return member["state"] == "active"; });
+    if (condition == "accepted") {
+        const auto all = every_member(
+            told, [](const Json& member) { return member["state"] == "active" || member["state"] == "leaving"; });
+        return told["ended"] && all == false ? std::nullopt : all;
+    }
     if (condition == "reported")
         return every_member(told, [](const Json& member) { return member["reported"].get<bool>(); });
     if (condition == "finished" && told["ended"] && told["state"] != "finished") return std::nullopt;
     return told["ended"].get<bool>();
+}
+
+std::string next_step(const std::string& condition, const Json& told) {
+    if (condition.starts_with("nodes=")) return "next: dunlin fleet run EXPERIMENT";
+    const std::string job = told["job"].dump();
+    return condition == "accepted" ? "next: dunlin fleet watch " + job
+                                   : fmt::format("next: dunlin fleet status {0}, or dunlin fleet pull {0}", job);
 }
 
 Outcome<int> wait(const WaitOptions& options) {
@@ -217,9 +235,14 @@ Outcome<int> wait(const WaitOptions& options) {
             options.timeout_s > 0 && static_cast<double>(steady_now_ms() - begin) >= options.timeout_s * 1000.0;
         if (!so || *so || late) {
             if (options.fleet.json) fmt::print("{}\n", reply->json.dump());
-            if (so && *so) return succeeded;
+            if (so && *so) {
+                hint(options.fleet, next_step(options.condition, reply->json));
+                return succeeded;
+            }
             if (!so)
-                hint(options.fleet, "it ended otherwise: " + reply->json["state"].get<std::string>());
+                hint(options.fleet,
+                     fmt::format("that can never be: job {0} is {1}\nnext: dunlin fleet status {0}",
+                                 reply->json["job"].dump(), reply->json["state"].get<std::string>()));
             else
                 hint(options.fleet, "not within the time given");
             return so ? timed_out : failed;
