@@ -141,6 +141,7 @@ int run_node(const std::string& directory, const RunOptions& options) {
     running = node->get();
     struct sigaction action {};
     action.sa_handler = on_signal;
+    std::signal(SIGPIPE, SIG_IGN);  // whoever read the log may go
     for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
     (*node)->run(stop_wanted, leave_wanted);
     running = nullptr;
@@ -149,14 +150,27 @@ int run_node(const std::string& directory, const RunOptions& options) {
     return 0;
 }
 
-int leave_fleet(const std::string& directory) {
-    pid_t pid = 0;
-    if (!(std::ifstream(directory + "/pid") >> pid) || pid <= 1 || kill(pid, 0) != 0) {
+int leave_fleet(const std::string& directory, bool json) {
+    // While a node runs it holds the lock. After a loss of power a number may be left that is a stranger's by now.
+    const auto lock = posix_file_system().lock(directory + "/lock");
+    if (lock) {
+        std::error_code ignored;
+        std::filesystem::remove(directory + "/pid", ignored);
+    }
+    if (lock || lock.error().code == Code::file_missing) {
         return complain(failed, fmt::format("no node runs in {}", directory));
     }
+    if (lock.error().code != Code::store_in_use) {
+        return complain(failed, describe(lock.error(), directory + "/lock").text);
+    }
+    pid_t pid = 0;
+    if (!(std::ifstream(directory + "/pid") >> pid) || pid <= 1) {
+        return complain(failed, fmt::format("the node in {} is only starting, or ending; try again", directory));
+    }
     if (kill(pid, SIGUSR1) != 0) return complain(failed, fmt::format("process {}: {}", pid, std::strerror(errno)));
+    if (json) fmt::print("{}\n", nlohmann::ordered_json{{"process", pid}, {"directory", directory}}.dump());
     fmt::print(stderr,
-               "node {} hands over what it holds and ends; `dunlin fleet nodes` on the coordinator shows it\n",
+               "process {} hands over what it holds and ends; `dunlin fleet nodes` on the coordinator shows it\n",
                pid);
     return 0;
 }

@@ -20,6 +20,6 @@ std::string default_directory();
 // Each returns the exit code and says what went wrong on stderr.
 int make_keys(const std::string& directory, bool json);
 int run_node(const std::string& directory, const RunOptions& options);
-int leave_fleet(const std::string& directory);
+int leave_fleet(const std::string& directory, bool json);
 
 }  // namespace dunlin::node_app

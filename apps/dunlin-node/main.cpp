@@ -47,7 +47,7 @@ int main(int count, char** arguments) {
 
     CLI::App* leave =
         app.add_subcommand("leave", "tell the node that runs in --dir to hand over what it holds and to end");
-    (void)leave;
+    leave->add_flag("--json", json, "one JSON object on stdout");
 
     try {
         app.parse(count, arguments);
@@ -56,5 +56,5 @@ int main(int count, char** arguments) {
     }
     if (init->parsed()) return make_keys(directory, json);
     if (run->parsed()) return run_node(directory, options);
-    return leave_fleet(directory);
+    return leave_fleet(directory, json);
 }

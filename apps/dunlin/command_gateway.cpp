@@ -21,6 +21,11 @@ struct GatewayOptions {
     bool insecure = false, init = false;
 };
 
+/// A log that has no room, or no reader any more, must not end the gateway: fmt::print would throw.
+void say(const std::string& line) {
+    std::fputs((line + '\n').c_str(), stderr);
+}
+
 /// NAME=ADDRESS
 Outcome<std::pair<std::string, std::string>> parse_device(const std::string& text) {
     const std::size_t equals = text.find('=');
@@ -41,12 +46,12 @@ Outcome<KeyPair> key_of(const std::filesystem::path& directory, const std::strin
     if (keys.error().code != Code::file_missing) return problem(keys.error(), file.string());
     std::error_code error;
     std::filesystem::create_directories(directory, error);
-    if (error) return problem(fmt::format("{}: {}", directory.string(), error.message()));
+    if (error) return failure(fmt::format("{}: {}", directory.string(), error.message()));
     keys = KeyPair::make();
     if (!keys) return problem(keys.error(), "a key pair");
     if (auto saved = keys->save(file.string()); !saved) return problem(saved.error(), file.string());
-    fmt::print(stderr, "made a key for {}; next, on the coordinator: dunlin fleet admit {} {}\n", name, name,
-               to_hex(keys->public_key()));
+    say(fmt::format("made a key for {}; next, on the coordinator: dunlin fleet admit {} {}", name, name,
+                    to_hex(keys->public_key())));
     return *keys;
 }
 
@@ -61,9 +66,9 @@ Outcome<int> run_gateway(const GatewayOptions& options) {
         if (!server) return problem(server.error(), "--server-key");
         link.server_key = *server;
     }
+    if (!options.init) outlive_readers();
     Gateway gateway([](const std::string& device, std::string_view, const std::string& text) {
-        // A log that has no room must not end the gateway: fmt::print would throw.
-        std::fputs(fmt::format("{}: {}\n", device, text).c_str(), stderr);
+        say(fmt::format("{}: {}", device, text));
     });
     for (const std::string& text : options.devices) {
         const auto device = parse_device(text);

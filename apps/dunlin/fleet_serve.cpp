@@ -237,6 +237,7 @@ Desk::Place restore(const std::filesystem::path& backup, const std::string& stor
 
 Outcome<int> serve(ServeOptions options) {
     catch_interrupts();
+    outlive_readers();
     FleetLog log(options.log_format == "json");
     const auto fails = [&](const Problem& wrong) {
         log.say(Level::error, "failed", wrong.text);

@@ -20,6 +20,10 @@ void catch_interrupts() {
     std::signal(SIGTERM, remember);
 }
 
+void outlive_readers() {
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
 bool interrupted() {
     return seen != 0;
 }

@@ -54,6 +54,9 @@ Outcome<std::unique_ptr<Node>> Node::make(NodeSettings settings, NodeLog log) {
     const std::string where = settings.directory.string();
     auto store = NodeStore::open(posix_file_system(), settings.directory);
     if (!store) return problem(store.error(), where);
+    // Of one that lost power; the process with this number may be a stranger by now.
+    std::error_code ignored;
+    std::filesystem::remove(settings.directory / "pid", ignored);
     auto link = NodeLink::open(settings.link);
     if (!link) return problem(link.error(), settings.link.endpoint);
     std::unique_ptr<Node> node(new Node(std::move(settings), *std::move(store), *std::move(link), std::move(log)));
