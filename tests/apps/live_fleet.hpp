@@ -71,6 +71,16 @@ struct LiveFleet : Fleet {
     std::vector<std::unique_ptr<Running>> nodes;
 };
 
+/// A shell script that starts a program with its arguments, and whose stderr is a pipe that nobody reads any more.
+inline std::string without_reader(const Folder& folder, const std::string& program) {
+    const std::string path = std::filesystem::path(DUNLIN_PROGRAM).replace_filename(program).string();
+    return folder.file(program + ".sh", "test $1 = init && exec " + path +
+                                            " \"$@\"\npipe=" + folder.path().string() +
+                                            "/pipe.$$\nmkfifo $pipe\n: <$pipe &\n"
+                                            "exec 2>$pipe\nwait\nexec " +
+                                            path + " \"$@\"\n");
+}
+
 /// Two nodes are done with it in a second.
 inline const std::vector<std::string> small_job{"run",     "fleet-navigation-server",
                                                 "--set",   "policy.hidden=[8]",

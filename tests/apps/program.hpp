@@ -48,6 +48,7 @@ public:
     /// Returns when stderr holds `text`, or false when the program ended without it.
     bool wait_for_error_text(const std::string& text);
     void send(int signal) const;
+    pid_t process() const { return pid_; }
     Ended wait();
     /// Whether all of the group are gone, or are within ten seconds: who was killed leaves children that the system
     /// has to bury.

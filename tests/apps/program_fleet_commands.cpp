@@ -2,6 +2,8 @@
 #include "fleet/policy_file.hpp"
 #include "live_fleet.hpp"
 
+#include <algorithm>
+
 using namespace dunlin::program;
 using Catch::Matchers::Contains;
 using nlohmann::json;
@@ -107,8 +109,11 @@ TEST_CASE("a job without a server ends with a model, and a ledger that balances 
                "method.rounds=1000000", "--set", "fleet.audit=true"});
     REQUIRE(fleet.command({"wait", "--for=accepted", "--timeout", "60"}).code == 0);
     CHECK(fleet.command({"pull"}).code == 2);
-    fleet.ask({"stop"});
+    CHECK_THAT(fleet.command({"stop"}).err, Contains("job 1: ending") && Contains("wait --for=ended --job 1"));
     REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);
+    CHECK_THAT(fleet.command({"ledger"}).err, Contains("next: ") && Contains("pull 1"));
+    const Ended doctor = fleet.command({"doctor"});  // what this machine has too little of may be a finding
+    CHECK((doctor.code == 1 || doctor.err.find("next: ") != std::string::npos));
     const json epochs = fleet.ask({"ledger"})["epochs"];
     REQUIRE(epochs.size() == 1);
     CHECK(epochs[0]["weight_lost"] == 0);

@@ -7,6 +7,19 @@ using namespace dunlin::program;
 using Catch::Matchers::Contains;
 using nlohmann::json;
 
+namespace {
+
+void damage_log(const std::filesystem::path& store) {
+    for (const auto& entry : std::filesystem::directory_iterator(store)) {
+        if (!entry.path().filename().string().starts_with("log-")) continue;
+        std::fstream log(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+        log.seekp(100);
+        log << "decay";
+    }
+}
+
+}  // namespace
+
 TEST_CASE("a coordinator that is killed goes on where it was, and its nodes come back") {
     LiveFleet fleet;
     std::vector<std::string> job = small_job;
@@ -39,6 +52,141 @@ TEST_CASE("a node whose log has no room learns on") {
     REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "120"}).code == 0);
     CHECK(fleet.ask({"status", "--job", "1"})["state"] == "finished");
     CHECK(fleet.nodes[1]->anyone_left());
+}
+
+TEST_CASE("a coordinator, a node and a gateway whose logs nobody reads any more go on") {
+    const Folder elsewhere;
+    const std::string node = without_reader(elsewhere, "dunlin-node"), dunlin = without_reader(elsewhere, "dunlin");
+    LiveFleet fleet({{"alice", "sh " + node}});
+    CHECK(fleet.nodes[0]->anyone_left());
+
+    Fleet other;
+    other.init();
+    Running server(other.folder, {"fleet", "serve", "--store", "store"}, "sh " + dunlin);
+    bool serves = false;
+    for (int k = 0; k < 500 && !serves; ++k) serves = other.ask({"status"})["serving"];
+    REQUIRE(serves);
+    other.ask({"admit", "kitchen", some_key});
+    CHECK(other.ask({"status"})["serving"] == true);
+    server.send(SIGTERM);
+    CHECK(server.wait().code == 0);
+
+    Running gateway(other.folder,
+                    {"gateway", "--device", "a=tcp://127.0.0.1:1", "--device", "b=tcp://127.0.0.1:1", "--join",
+                     fleet.endpoint, "--server-key", fleet.server_key},
+                    "sh " + dunlin);
+    // The key of b is made after a line about that of a was written.
+    for (int k = 0; k < 500 && !std::filesystem::exists(other.folder / "gateway/b/key"); ++k) other.ask({"status"});
+    CHECK(std::filesystem::exists(other.folder / "gateway/b/key"));
+    gateway.send(SIGTERM);
+    const Ended ended = gateway.wait();
+    CHECK((ended.code == 0 || ended.signal == SIGTERM));  // before it was ready: as any program
+}
+
+TEST_CASE("leave asks the node that runs here, and never a stranger with its old number") {
+    LiveFleet fleet({{"alice"}});
+    const auto leave = [&](const std::string& name) {
+        return Running(fleet.folder, {"leave", "--dir", name, "--json"}, "dunlin-node").wait();
+    };
+    const Ended none = leave("nowhere");
+    CHECK(none.code == 1);
+    CHECK_THAT(none.err, Contains("no node runs"));
+
+    REQUIRE(Running(fleet.folder, {"init", "--dir", "bob"}, "dunlin-node").wait().code == 0);
+    Running stranger(fleet.folder, {"-c", "exec sleep 60"}, "sh -e");
+    fleet.folder.file("bob/pid", std::to_string(stranger.process()) + "\n");
+    CHECK(leave("bob").code == 1);
+    CHECK_FALSE(std::filesystem::exists(fleet.folder / "bob/pid"));
+    stranger.send(SIGTERM);
+    CHECK(stranger.wait().signal == SIGTERM);  // and not by the signal to leave
+
+    const Ended left = leave("alice");
+    INFO(left.err);
+    REQUIRE(left.code == 0);
+    CHECK(json::parse(left.out)["process"] > 1);
+    CHECK(fleet.nodes[0]->wait().code == 0);
+}
+
+TEST_CASE("no path that an operator names ends the coordinator") {
+    const LiveFleet fleet({{"alice"}});
+    fleet.folder.file("file", "");
+    const std::string too_long(300, 'x');
+    for (const std::string& path : {too_long, std::string("file/copy")}) {
+        const Ended refused = fleet.command({"backup", path});
+        INFO(refused.err);
+        CHECK(refused.code == 1);
+        CHECK(fleet.command({"restore", path}).code != 0);
+    }
+    CHECK(fleet.ask({"status"})["serving"] == true);
+    CHECK(fleet.command({"backup", "copy"}).code == 0);
+    fleet.server->send(SIGTERM);
+    CHECK(fleet.server->wait().code == 0);
+}
+
+TEST_CASE("what fails is told from what was asked wrongly by the exit code") {
+    const Folder elsewhere;
+    // No file may grow: what a full disk is to a program.
+    const std::string full =
+        elsewhere.file("full.sh", "trap '' XFSZ\nulimit -f 0\nexec " DUNLIN_PROGRAM " \"$@\"\n");
+    const Fleet fleet;
+    fleet.init();
+    fleet.ask({"admit", "alice", some_key});
+    fleet.ask(small_job);
+    const auto at_full_disk = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), "fleet");
+        words.insert(words.end(), {"--store", "store"});
+        return Running(fleet.folder, words, "sh " + full).wait();
+    };
+    const std::string other_key = std::string(63, '1') + "2";
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"admit", "bob", other_key},
+                                                  {"backup", "copy"},
+                                                  {"pull", "--out", "model"},
+                                                  {"stop"}}) {
+        const Ended ended = at_full_disk(words);
+        INFO(words[0] << ": " << ended.err);
+        CHECK(ended.code == 1);
+    }
+    CHECK(fleet.ask({"nodes"})["nodes"].size() == 1);
+    CHECK(fleet.command({"pull", "--out", "no/such/folder/model"}).code == 1);
+    CHECK(fleet.command({"pull", "--job", "7"}).code == 2);
+    CHECK(fleet.command({"push", "no-such-file"}).code == 2);
+    CHECK(fleet.command({"restore", "no-such-backup"}).code == 2);
+
+    damage_log(fleet.folder / "store");
+    for (const std::string command : {"status", "nodes", "jobs"}) {
+        const Ended ended = fleet.command({command});
+        INFO(ended.err);
+        CHECK(ended.code == 1);
+    }
+}
+
+TEST_CASE("wait ends where nobody is left to wait for") {
+    const Folder elsewhere;
+    const std::string node = std::filesystem::path(DUNLIN_PROGRAM).replace_filename("dunlin-node").string();
+    const std::string small = elsewhere.file(
+        "node.sh", "test $1 = run || exec " + node + " \"$@\"\nexec " + node + " \"$@\" --memory-mb 1\n");
+    LiveFleet fleet({{"alice", "sh " + small}, {"bob", "sh " + small}});
+    fleet.ask({"run", "fleet-navigation-server", "--set", "policy.hidden=[512,512]"});
+    CHECK(fleet.command({"wait", "--for=ended", "--timeout", "60"}).code == 0);  // both declined
+    for (const char* condition : {"accepted", "reported", "finished"})
+        CHECK(fleet.command({"wait", "--for", condition, "--timeout", "60"}).code == 1);
+
+    // Bob is offered a job, and says nothing to it until it is over.
+    fleet.nodes[1]->send(SIGSTOP);
+    std::vector<std::string> job = small_job;
+    job.insert(job.end(), {"--set", "method.rounds=1000000"});
+    fleet.ask(job);
+    const auto member = [&](std::size_t k) { return fleet.ask({"status", "--job", "2"})["member_list"][k]; };
+    while (member(0)["updates"] == 0 || member(1)["state"] != "offered") continue;
+    CHECK(fleet.command({"wait", "--for=accepted", "--timeout", "0.1"}).code == 3);
+    fleet.ask({"stop"});
+    while (!member(0)["reported"]) continue;
+    const Ended reported = fleet.command({"wait", "--for=reported", "--timeout", "0.1"});
+    CHECK(reported.code == 0);
+    CHECK_THAT(reported.err, Contains("next: "));
+    CHECK(fleet.command({"wait", "--for=accepted", "--timeout", "0.1"}).code == 0);
+    CHECK(fleet.command({"watch"}).code == 0);
+    CHECK(member(1)["state"] == "offered");
 }
 
 TEST_CASE("strangers, wrong keys and revoked nodes stay outside, and are told why") {
@@ -74,12 +222,7 @@ TEST_CASE("a port that is taken, and a damaged store, end serve with the reason"
 
     for (int k = 0; k < 3; ++k)
         other.ask({"admit", "node-" + std::to_string(k), std::string(63, '1') + std::to_string(k)});
-    for (const auto& entry : std::filesystem::directory_iterator(other.folder / "store")) {
-        if (!entry.path().filename().string().starts_with("log-")) continue;
-        std::fstream log(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
-        log.seekp(100);
-        log << "decay";
-    }
+    damage_log(other.folder / "store");
     const Ended damaged = other.command({"serve"});
     CHECK(damaged.code == 1);
     CHECK_THAT(damaged.err, Contains("damaged") && Contains("restore"));
