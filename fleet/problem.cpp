@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/problem.hpp"
 
+#include <cerrno>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -241,10 +242,16 @@ std::string_view sentence(Code code) {
     return "unknown error";
 }
 
+/// Of a path that could never be written to, by what it names.
+bool is_wrong_path(std::int64_t number) {
+    return number == ENOTDIR || number == EISDIR || number == EEXIST || number == ENAMETOOLONG || number == ELOOP;
+}
+
 /// Nothing that the person gave was wrong: the same again may work.
-bool is_failure(Code code) {
-    switch (code) {
+bool is_failure(const Error& error) {
+    switch (error.code) {
         case Code::file_unwritable:
+            return !is_wrong_path(error.first);
         case Code::busy:
         case Code::not_durable:
         case Code::store_damaged:
@@ -267,7 +274,7 @@ Problem describe(const Error& error, std::string_view where) {
     const std::string cause = system ? std::strerror(static_cast<int>(error.first)) : "";
     return {fmt::format("{}: {}", where,
                         fmt::format(fmt::runtime(sentence(error.code)), error.first, error.second, cause)),
-            is_failure(error.code)};
+            is_failure(error)};
 }
 
 }  // namespace dunlin

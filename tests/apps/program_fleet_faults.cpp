@@ -114,8 +114,8 @@ TEST_CASE("no path that an operator names ends the coordinator") {
     for (const std::string& path : {too_long, std::string("file/copy")}) {
         const Ended refused = fleet.command({"backup", path});
         INFO(refused.err);
-        CHECK(refused.code == 1);
-        CHECK(fleet.command({"restore", path}).code != 0);
+        CHECK(refused.code == 2);
+        CHECK(fleet.command({"restore", path}).code == 2);
     }
     CHECK(fleet.ask({"status"})["serving"] == true);
     CHECK(fleet.command({"backup", "copy"}).code == 0);

@@ -26,6 +26,23 @@ TEST_CASE("every error code is told in one line with its two numbers") {
     }
 }
 
+TEST_CASE("a failure is told from wrong input") {
+    for (const Error& error : {Error{Code::file_unwritable, ENOSPC},
+                               {Code::file_unwritable, EACCES},
+                               {Code::not_durable, EIO},
+                               {Code::store_damaged},
+                               {Code::link_failed, EADDRINUSE}})
+        CHECK(describe(error, "x").failure);
+    for (const Error& error : {Error{Code::file_missing},
+                               {Code::file_unwritable, ENOTDIR},
+                               {Code::bad_key, 3},
+                               {Code::unknown_job, 3},
+                               {Code::file_checksum}})
+        CHECK_FALSE(describe(error, "x").failure);
+    CHECK(failure("no room").value().failure);
+    CHECK_FALSE(problem("no such thing").value().failure);
+}
+
 TEST_CASE("a problem says where, what and what to do") {
     CHECK_THAT(describe({Code::goal_in_wall, 2, 3}, "a.map").text,
                Contains("a.map") && Contains("row 2, column 3") && Contains("choose"));

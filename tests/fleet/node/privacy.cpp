@@ -36,11 +36,17 @@ bool appears(const std::vector<std::vector<float>>& personal, const std::vector<
 TEST_CASE("what is personal is in no message of a whole run, and a planted leak is found [invariant 10]") {
     for (const JobPlan& plan : {federated(), push_sum()}) {
         RealFleet fleet(3);
-        fleet.run(plan);
+        const std::string kept = "personal-" + std::to_string(fleet.run(plan)) + ".dunlin";
         // On a busy machine nodes wake up less often in the ticks that the job lasts.
         REQUIRE(fleet.personal().size() > 20);
         REQUIRE(fleet.frames().size() > 20);
         CHECK_FALSE(appears(fleet.personal(), fleet.frames()));
+        // It is on each node's own disk alone.
+        for (const char* name : {"n0", "n1", "n2"}) {
+            const auto file = ArrayFile::read(fleet.folder() / name / kept, "model");
+            REQUIRE(file);
+            CHECK(std::ranges::count(fleet.personal(), *file->floats("parameters")) > 0);
+        }
 
         auto frames = fleet.frames();
         const auto leak =

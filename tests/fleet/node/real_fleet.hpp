@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/adapt/moreau_envelope.hpp"
+#include "fleet/array_file.hpp"
 #include "fleet/coordinator/fleet_server.hpp"
 #include "fleet/node/node.hpp"
 
@@ -33,26 +34,35 @@ public:
         double distance = 0;
         for (std::size_t k = 0; k < w.size(); ++k) distance += static_cast<double>(std::abs(w[k] - target_[k]));
         metric_ = {"distance", distance / static_cast<double>(w.size())};
+        theta_ = adapt(w);
         return {&metric_, 1};
+    }
+    std::string personal_file() const override {
+        ArrayFile file{"model", {}, {}};
+        file.arrays = {{"parameters", theta_}};
+        return file.bytes();
     }
 
 private:
     std::size_t dimension() const override { return target_.size(); }
     int gradient(ConstVector<float> w, Stream&, Vector<float> out) override {
-        std::vector<float> theta(w.size());
-        for (std::size_t k = 0; k < w.size(); ++k) {
-            theta[k] = (target_[k] + prox_weight_ * w[k]) / (1.0f + prox_weight_);
-            out[k] = prox_weight_ * (w[k] - theta[k]);
-        }
-        const std::lock_guard lock(mutex_);
-        personal_.push_back(std::move(theta));
+        const std::vector<float> theta = adapt(w);
+        for (std::size_t k = 0; k < w.size(); ++k) out[k] = prox_weight_ * (w[k] - theta[k]);
         return 1;
+    }
+    std::vector<float> adapt(ConstVector<float> w) {
+        std::vector<float> theta(w.size());
+        for (std::size_t k = 0; k < w.size(); ++k)
+            theta[k] = (target_[k] + prox_weight_ * w[k]) / (1.0f + prox_weight_);
+        const std::lock_guard lock(mutex_);
+        personal_.push_back(theta);
+        return theta;
     }
 
     std::vector<std::vector<float>>& personal_;
     std::mutex& mutex_;
     float prox_weight_;
-    std::vector<float> target_;
+    std::vector<float> target_, theta_;
     Metric metric_{};
 };
 
