@@ -136,7 +136,7 @@ int run_node(const std::string& directory, const RunOptions& options) {
         if (getppid() == 1) return 0;
     }
     auto node = Node::make(std::move(settings), make_log(options.log_format == "json"));
-    if (!node) return complain(failed, node.error().text);
+    if (!node) return complain(node.error().failure ? failed : wrong_input, node.error().text);
     std::ofstream(directory + "/pid") << getpid() << '\n';
     running = node->get();
     struct sigaction action {};

@@ -116,7 +116,7 @@ Outcome<void> Service::open() {
     const std::filesystem::path store = options_.fleet.store;
     auto serving = posix_file_system().lock(store / "serve.lock");
     if (!serving && serving.error().code == Code::store_in_use)
-        return problem(store.string() + ": another process serves this fleet already; see: dunlin fleet status");
+        return failure(store.string() + ": another process serves this fleet already; see: dunlin fleet status");
     if (!serving) return problem(serving.error(), (store / "serve.lock").string());
     serving_ = *std::move(serving);
     // From now on commands ask this process, and wait for it.
@@ -241,7 +241,7 @@ Outcome<int> serve(ServeOptions options) {
     FleetLog log(options.log_format == "json");
     const auto fails = [&](const Problem& wrong) {
         log.say(Level::error, "failed", wrong.text);
-        return failed;
+        return wrong.failure ? failed : wrong_input;
     };
     Desk::Place place;
     for (;;) {
@@ -251,7 +251,7 @@ Outcome<int> serve(ServeOptions options) {
             if (auto configured = service.configure(); !configured) return tl::unexpected(configured.error());
             if (auto opened = service.open(); !opened) return fails(opened.error());
             const auto ended = service.run();
-            if (!ended) return fails(ended.error());
+            if (!ended) return fails({ended.error().text, true});
             backup = *ended;
             options.listen = service.endpoint();  // where nodes dial, also where the system chose the port
         }

@@ -88,11 +88,20 @@ TEST_CASE("leave asks the node that runs here, and never a stranger with its old
     const auto leave = [&](const std::string& name) {
         return Running(fleet.folder, {"leave", "--dir", name, "--json"}, "dunlin-node").wait();
     };
+    const Ended lost =
+        Running(fleet.folder, {"run", "--dir", "alice", "--join", "nonsense", "--server-key", some_key},
+                "dunlin-node")
+            .wait();
+    CHECK(lost.code == 1);  // the directory is another's before anything else is
+    REQUIRE(Running(fleet.folder, {"init", "--dir", "bob"}, "dunlin-node").wait().code == 0);
+    CHECK(Running(fleet.folder, {"run", "--dir", "bob", "--join", "nonsense", "--server-key", some_key},
+                  "dunlin-node")
+              .wait()
+              .code == 2);
     const Ended none = leave("nowhere");
     CHECK(none.code == 1);
     CHECK_THAT(none.err, Contains("no node runs"));
 
-    REQUIRE(Running(fleet.folder, {"init", "--dir", "bob"}, "dunlin-node").wait().code == 0);
     Running stranger(fleet.folder, {"-c", "exec sleep 60"}, "sh -e");
     fleet.folder.file("bob/pid", std::to_string(stranger.process()) + "\n");
     CHECK(leave("bob").code == 1);
@@ -215,9 +224,9 @@ TEST_CASE("a port that is taken, and a damaged store, end serve with the reason"
     CHECK(second.code == 1);
     CHECK_THAT(second.err, Contains("in use"));
     const Ended outside = other.command({"serve", "--metrics", "0.0.0.0:0"});
-    CHECK(outside.code == 1);
+    CHECK(outside.code == 2);
     CHECK_THAT(outside.err, Contains("metrics"));
-    CHECK(other.command({"serve", "--listen", "nonsense"}).code == 1);
+    CHECK(other.command({"serve", "--listen", "nonsense"}).code == 2);
     CHECK(other.command({"serve", "--log-format", "xml"}).code == 2);
 
     for (int k = 0; k < 3; ++k)
