@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "fleet/array_file.hpp"
 #include "fleet/policy_file.hpp"
 #include "live_fleet.hpp"
 
@@ -119,4 +120,21 @@ TEST_CASE("a job without a server ends with a model, and a ledger that balances 
     CHECK(epochs[0]["weight_lost"] == 0);
     CHECK(epochs[0]["values_lost_norm"] == 0.0);
     CHECK(fleet.ask({"pull"})["parameters"] > 50);
+}
+
+TEST_CASE("nodes that classify keep their own models, and the shared one can be pulled") {
+    LiveFleet fleet;
+    fleet.ask({"run", "classification", "--set", "data.clients=2", "--set", "federated.method=pfedme", "--set",
+               "model.hidden=[16]", "--set", "fleet.updates=2"});
+    REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);
+    CHECK(fleet.ask({"status", "--job", "1"})["state"] == "finished");
+    fleet.ask({"pull", "--out", "model.dunlin"});
+    std::vector<std::vector<float>> all;
+    for (const char* path : {"model.dunlin", "alice/personal-1.dunlin", "bob/personal-1.dunlin"}) {
+        const auto file = dunlin::ArrayFile::read(fleet.folder / path, "model");
+        REQUIRE(file);
+        all.push_back(*file->floats("parameters"));
+        CHECK(all.back().size() == all.front().size());
+        CHECK(std::ranges::count(all, all.back()) == 1);
+    }
 }
