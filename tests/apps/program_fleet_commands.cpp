@@ -55,6 +55,22 @@ TEST_CASE("a fleet is set up before anybody serves it") {
     CHECK_THAT(fleet.command({"logs"}).out, Contains("job 1: stopped"));
 }
 
+#ifndef __SANITIZE_ADDRESS__
+TEST_CASE("a node that learned with a policy of 2-64-64-5 never had 12 MB, and its program has no 6 MB") {
+    LiveFleet fleet({{"alice"}});
+    std::vector<std::string> job = small_job;
+    std::replace(job.begin(), job.end(), std::string("policy.hidden=[8]"), std::string("policy.hidden=[64, 64]"));
+    fleet.ask(job);
+    REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "120"}).code == 0);
+    const std::string process = "/proc/" + std::to_string(fleet.nodes[0]->process());
+    const std::string status = read(process + "/status");
+    const std::size_t peak = status.find("VmHWM:");
+    REQUIRE(peak != std::string::npos);
+    CHECK(std::stol(status.substr(peak + 6)) < 12 * 1024);  // kB
+    CHECK(std::filesystem::file_size(std::filesystem::read_symlink(process + "/exe")) < 6'000'000);
+}
+#endif
+
 TEST_CASE("a fleet runs a job, is pulled from, pushed to, saved and put back while it serves") {
     LiveFleet fleet;
     const Ended second = fleet.command({"serve"});
