@@ -88,11 +88,14 @@ Result<Graph> star(std::uint32_t nodes);  ///< node 0 exchanges with all others
 struct ErdosRenyi {
     double probability = 0.15;  ///< of each edge, in (0, 1]
     bool directed = true;       ///< else each pair is drawn once and linked both ways
-    int attempt_limit = 10'000;
+    /// A recipe may come from a damaged file, and must not keep its reader busy for hours.
+    static constexpr int most_attempts = 10'000;
+    int attempt_limit = most_attempts;
 };
 
 /// Every edge is there with the same probability; drawn anew until strongly connected, each time from the next
-/// epoch of `random` (Purpose::graph). Errors also: bad_probability, graph_attempts.
+/// epoch of `random` (Purpose::graph). Errors also: bad_probability, graph_attempts, and out_of_range above
+/// most_attempts.
 Result<Graph> erdos_renyi(std::uint32_t nodes, const ErdosRenyi& settings, Stream& random);
 
 /// An edge list: "from to" per line, numbered from 0, blank lines and '#' comments skipped. There are as many nodes
@@ -108,7 +111,7 @@ struct GraphRecipe {
     std::string kind = "exponential";
     std::uint32_t nodes = 10;  ///< for a file: what it must hold, or 0
     double probability = 0.15;
-    int attempt_limit = 10'000;
+    int attempt_limit = ErdosRenyi::most_attempts;
     std::string path;
 };
 

@@ -114,6 +114,8 @@ Result<Graph> star(std::uint32_t nodes) {
 Result<Graph> erdos_renyi(std::uint32_t nodes, const ErdosRenyi& settings, Stream& random) {
     if (!fits(nodes)) return bad_size(nodes);
     if (!(settings.probability > 0.0 && settings.probability <= 1.0)) return fail(Code::bad_probability);
+    if (settings.attempt_limit > ErdosRenyi::most_attempts)
+        return fail(Code::out_of_range, settings.attempt_limit, ErdosRenyi::most_attempts);
     const double expected = settings.probability * nodes * (nodes - 1.0);
     if (expected > static_cast<double>(Graph::edge_limit))
         return fail(Code::graph_too_dense, static_cast<std::int64_t>(expected), Graph::edge_limit);

@@ -229,6 +229,7 @@ TEST_CASE("the same seed draws the same graph, another seed another") {
 TEST_CASE("a random graph that cannot be drawn is an error, not an endless loop") {
     Stream random(1, 0, Purpose::graph);
     CHECK(erdos_renyi(50, {0.001, true, 20}, random).error() == Error{Code::graph_attempts, 20, 0});
+    CHECK(erdos_renyi(5, {0.5, true, 20'000}, random).error() == Error{Code::out_of_range, 20'000, 10'000});
     CHECK(erdos_renyi(5, {0.0, true, 20}, random).error().code == Code::bad_probability);
     CHECK(erdos_renyi(5, {1.5, true, 20}, random).error().code == Code::bad_probability);
     CHECK(erdos_renyi(5, {std::nan(""), true, 20}, random).error().code == Code::bad_probability);
