@@ -135,13 +135,13 @@ int run_node(const std::string& directory, const RunOptions& options) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() == 1) return 0;
     }
+    std::signal(SIGPIPE, SIG_IGN);  // whoever read the log may go
     auto node = Node::make(std::move(settings), make_log(options.log_format == "json"));
     if (!node) return complain(node.error().failure ? failed : wrong_input, node.error().text);
     std::ofstream(directory + "/pid") << getpid() << '\n';
     running = node->get();
     struct sigaction action {};
     action.sa_handler = on_signal;
-    std::signal(SIGPIPE, SIG_IGN);  // whoever read the log may go
     for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
     (*node)->run(stop_wanted, leave_wanted);
     running = nullptr;
@@ -165,7 +165,9 @@ int leave_fleet(const std::string& directory, bool json) {
     }
     pid_t pid = 0;
     if (!(std::ifstream(directory + "/pid") >> pid) || pid <= 1) {
-        return complain(failed, fmt::format("the node in {} is only starting, or ending; try again", directory));
+        return complain(
+            failed,
+            fmt::format("the node in {} is only starting, or ending: try again; or a gateway has it", directory));
     }
     if (kill(pid, SIGUSR1) != 0) return complain(failed, fmt::format("process {}: {}", pid, std::strerror(errno)));
     if (json) fmt::print("{}\n", nlohmann::ordered_json{{"process", pid}, {"directory", directory}}.dump());

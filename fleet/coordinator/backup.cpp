@@ -39,7 +39,10 @@ Result<void> copy_files(const fs::path& from, const fs::path& to, bool (*left_ou
     if (!names) return tl::unexpected(names.error());
     for (const std::string& name : *names) {
         std::error_code error;
-        if (left_out(name) || !fs::is_regular_file(from / name, error)) continue;
+        if (left_out(name)) continue;
+        const bool regular = fs::is_regular_file(from / name, error);
+        if (error && error != std::errc::no_such_file_or_directory) return unwritable(error);
+        if (!regular) continue;
         if (auto done = copy_file(files, from / name, to / name); !done) return done;
     }
     return {};

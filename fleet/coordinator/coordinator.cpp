@@ -254,9 +254,12 @@ Result<void> Coordinator::gather(Connection& connection, const Record& record) {
 Result<void> Coordinator::answered(Connection& connection, const Membership& at, const JobAnswer& answer) {
     MemberSession& session = session_of(at);
     const JobMember& member = at.job->members()[at.member];
+    const bool runs = at.job->push_sum() && member.in() && !at.job->ended();
     // Of an epoch that is over: it is offered the one that runs.
-    if (at.job->push_sum() && answer.epoch != 0 && answer.epoch != at.job->epoch()) return {};
-    session.cannot = !answer.accepted && answer.refusal.code == Code::not_durable;
+    if (runs && answer.epoch != 0 && answer.epoch != at.job->epoch()) return {};
+    const bool cannot = !answer.accepted && answer.refusal.code == Code::not_durable;
+    if (cannot) session = {};  // whatever it said before, it keeps nothing of the job
+    session.cannot = cannot;
     if (answer.accepted) {
         session.joined = true;
         session.epoch = at.job->epoch();

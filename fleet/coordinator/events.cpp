@@ -94,7 +94,7 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
             say("member-gone", "is gone for good");
             break;
         case RecordKind::member_lost:
-            say("member-lost", "came back without its state");
+            say("member-lost", "holds nothing of the job; an epoch to come may begin with it anew");
             break;
         case RecordKind::report:
             if (record.detail == 0) break;

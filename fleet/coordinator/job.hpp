@@ -19,7 +19,7 @@ enum class MemberState : std::uint8_t {
     offered,   ///< not known to have accepted; push-sum: has begun nothing
     active,    ///< accepted
     leaving,   ///< push-sum: asked to go, and holds its mass until the epoch is over
-    lost,      ///< push-sum: came back without its state; begins anew with the next epoch
+    lost,      ///< push-sum: holds nothing of the job; begins anew with the next epoch
     declined,  ///< will not or cannot; `refusal` says why
     left,
     gone  ///< for good

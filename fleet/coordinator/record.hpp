@@ -28,7 +28,7 @@ enum class RecordKind : std::uint16_t {
     member_declined,
     member_leaving,  ///< asks to go; what it holds is handed on
     member_gone,     ///< for good, with what it holds
-    member_lost,     ///< came back without its state: gone, and taken in anew
+    member_lost,     ///< came back without its state, or had begun nothing when the epoch ended: taken in anew
     round_begun = 60,
     round_closed,
     update,

@@ -73,7 +73,7 @@ void Coordinator::tick(std::int64_t now_ms) {
 
 void Coordinator::tend(const Job& job) {
     count_time(job);
-    if (job.paused()) return;
+    if (job.paused() && !job.closing()) return;
     if (job.push_sum())
         tend_push_sum(job);
     else if (job.server()->rounds())
@@ -146,9 +146,10 @@ void Coordinator::tend_push_sum(const Job& job) {
         // Whoever has begun nothing may with the next epoch: neither this one nor the end of the job waits for it.
         if (at.state == MemberState::offered && job.closing() && (said == nullptr || !said->joined))
             change({&job, member}, session_of({&job, member}), RecordKind::member_lost);
-        if (at.state == MemberState::offered && said != nullptr && said->cannot) continue;
-        any = true;
-        all_done = all_done && said != nullptr && said->tick >= static_cast<std::int64_t>(ticks);
+        if (at.state != MemberState::offered || said == nullptr || !said->cannot) {
+            any = true;
+            all_done = all_done && said != nullptr && said->tick >= static_cast<std::int64_t>(ticks);
+        }
         if (reachable(at.node)) {
             watch.away_ms.erase(member);
             continue;

@@ -234,7 +234,8 @@ void Node::keep_personal() {
         log_("personal",
              fmt::format("what this node made its own in job {} is in {}", session_.job(), kept->string()));
     } else {
-        log_("store_failed", describe(kept.error(), settings_.directory.string()).text);
+        log_("store_failed", fmt::format("what this node made its own in job {} is lost: {}", session_.job(),
+                                         describe(kept.error(), settings_.directory.string()).text));
     }
 }
 

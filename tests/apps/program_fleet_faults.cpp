@@ -59,6 +59,18 @@ TEST_CASE("a coordinator, a node and a gateway whose logs nobody reads any more 
     const std::string node = without_reader(elsewhere, "dunlin-node"), dunlin = without_reader(elsewhere, "dunlin");
     LiveFleet fleet({{"alice", "sh " + node}});
     CHECK(fleet.nodes[0]->anyone_left());
+    // With a job it has something to say as soon as it starts.
+    std::vector<std::string> job = small_job;
+    job.insert(job.end(), {"--set", "method.rounds=1000000"});
+    fleet.ask(job);
+    const auto updates = [&] { return fleet.ask({"status", "--job", "1"})["updates"].get<std::uint64_t>(); };
+    while (updates() < 5) continue;
+    fleet.nodes[0]->send(SIGKILL);
+    fleet.nodes[0]->wait();
+    const std::uint64_t before = updates();
+    fleet.nodes[0] = fleet.start_node("alice", fleet.server_key, "sh " + node);
+    for (int k = 0; k < 2000 && updates() <= before + 2 && fleet.nodes[0]->anyone_left(); ++k) continue;
+    CHECK(updates() > before + 2);
 
     Fleet other;
     other.init();

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::int64_t link_retry_ms = 50;  ///< after the link would not take a message
 /// A coordinator that never acknowledges the final report keeps nobody from the next job: 20 minutes, as a rule.
+/// The node says that it has nothing left, so that a job which still runs may be offered to it again.
 constexpr std::uint8_t final_report_tries = 240;
 
 }  // namespace
@@ -261,7 +262,11 @@ void NodeSession::sent() {
         due_.report = false;
         if (phase_ != Phase::ending) return;
         retry_at_ms_ = now_ms_ + settings_.retry_ms;
-        if (++final_reports_ == final_report_tries) phase_ = Phase::over;
+        if (++final_reports_ == final_report_tries) {
+            due_ = {};
+            answer(job(), {Code::not_durable, 0, 0});
+            phase_ = Phase::over;
+        }
     }
 }
 

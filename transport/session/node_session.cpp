@@ -130,6 +130,7 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer) {
     const auto refused = [&](Code code) {
         const Error error{code, offer.terms.epoch, saved_->terms.epoch};
         answer(job(), error);
+        answer_.epoch = offer.terms.epoch;
         return tl::unexpected<Error>(error);
     };
     if (phase_ != Phase::frozen || !push_sum_) return refused(Code::wrong_epoch);

@@ -99,3 +99,18 @@ TEST_CASE(
     REQUIRE(world.run(calm, 20'000, [&] { return world.coordinator().state().job(*pushed)->ended().has_value(); }));
     CHECK(members()[2].reported);
 }
+
+TEST_CASE("a node whose final reports all were lost is free for the next job, and handed the policy out again") {
+    World world({.seed = 1, .nodes = 1});
+    world.node(0).loses = Message{{}, Report{}}.body.index();
+    const JobPlan plan = plan_with(PersaflRule{.server_rate = 0.3f}, 1, {.updates = 30});
+    const auto pushed = world.coordinator().create_job(plan, {.token = {}, .push = true, .nodes = {0}});
+    REQUIRE(pushed);
+    REQUIRE(world.run(calm, 20'000, [&] { return world.node(0).finals == 1; }));
+    REQUIRE(world.run(calm, 200'000, [&] { return world.node(0).session->job() == 0; }));
+    world.node(0).loses = std::variant_npos;
+    const std::uint64_t next = world.start_job(plan, "next");
+    const auto over = [&](std::uint64_t job) { return world.coordinator().state().job(job)->ended().has_value(); };
+    REQUIRE(world.run(calm, 60'000, [&] { return over(*pushed) && over(next); }));
+    CHECK(world.coordinator().state().job(*pushed)->members()[0].reported);
+}

@@ -300,3 +300,67 @@ TEST_CASE("a node that has stored an offer of a job that was stopped meanwhile t
         return world.coordinator().state().job(second)->members()[1].state == MemberState::active;
     }));
 }
+
+TEST_CASE("a node that cannot take its part in the next graph is left out of it") {
+    World world({.seed = 1, .nodes = 5});
+    JobPlan plan = toy_plan(5, Aggregation::push_sum);
+    plan.graph.kind = "star";
+    // Room for one neighbour: when the hub leaves, it would be the next.
+    const std::vector<std::uint32_t> hub{0};
+    World::Node& small = world.node(1);
+    const std::size_t room = NodeSession::bytes(plan.member_terms(1, 1, hub, hub), true);
+    small.session =
+        std::make_unique<NodeSession>(SessionSettings{.name = {},
+                                                      .software = "test",
+                                                      .endpoint = {},
+                                                      .memory = std::span(small.memory.bytes()).first(room),
+                                                      .retry_ms = 300});
+    const std::uint64_t job = world.start_job(plan);
+    REQUIRE(world.run(calm, 5000, [&] { return small.session->tick() > 3; }));
+    world.leave(0);
+    REQUIRE(
+        world.run(calm, 20'000, [&] { return world.node(2).session->tick() > 0 && job_of(world).epoch() == 3; }));
+    CHECK(job_of(world).members()[1].state == MemberState::declined);
+    REQUIRE(world.coordinator().stop(job, false));
+    REQUIRE(world.run(calm, 20'000, [&] { return ended(world); }));
+}
+
+TEST_CASE("a paused job can be stopped although a member never began") {
+    World world({.seed = 1, .nodes = 4});
+    const std::uint64_t job = world.start_job(toy_plan(4, Aggregation::push_sum));
+    world.node(1).full = true;
+    REQUIRE(world.run(calm, 5000, [&] { return job_of(world).members()[1].state == MemberState::offered; }));
+    world.run(calm, 1000, [] { return false; });
+    REQUIRE(world.coordinator().pause(job, true));
+    REQUIRE(world.coordinator().stop(job, false));
+    REQUIRE(world.run(calm, 20'000, [&] { return ended(world); }));
+}
+
+TEST_CASE("a node that was removed while it prepared is told so") {
+    World world({.seed = 1, .nodes = 5});
+    JobPlan plan = toy_plan(5, Aggregation::push_sum);
+    plan.removal_ms = 5000;
+    world.node(4).slow = true;
+    world.start_job(plan);
+    REQUIRE(world.run(calm, 20'000, [&] { return job_of(world).members()[4].state == MemberState::gone; }));
+    REQUIRE(world.run(calm, 5000, [&] { return job_of(world).epoch() == 2; }));
+    REQUIRE(world.node(4).connection != 0);
+    world.node(4).slow = false;
+    REQUIRE(world.run(calm, 20'000, [&] { return world.node(4).session->job() == 0; }));
+}
+
+TEST_CASE("a job ends although a member that once stored an epoch has no room for the next") {
+    World world({.seed = 1, .nodes = 5});
+    world.node(4).loses = Message{{}, JobAnswer{}}.body.index();
+    const std::uint64_t job = world.start_job(toy_plan(5, Aggregation::push_sum));
+    REQUIRE(world.run(calm, 5000, [&] { return !world.node(4).stored.empty(); }));
+    world.switch_off(4);
+    world.leave(0);
+    REQUIRE(world.run(calm, 20'000, [&] { return job_of(world).epoch() == 2; }));
+    world.node(4).loses = std::variant_npos;
+    world.node(4).full = true;
+    world.switch_on(4);
+    world.run(calm, 3000, [] { return false; });
+    REQUIRE(world.coordinator().stop(job, false));
+    REQUIRE(world.run(calm, 20'000, [&] { return ended(world); }));
+}

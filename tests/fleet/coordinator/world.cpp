@@ -175,6 +175,7 @@ void World::drive(std::uint32_t number) {
             case Duty::wait:
                 return;
             case Duty::prepare:
+                if (node.slow) return;
                 session.prepared();
                 break;
             case Duty::store:
@@ -210,7 +211,7 @@ void World::drive(std::uint32_t number) {
                     session.not_sent();
                     return;
                 }
-                carry(node.outbox, session.message());
+                if (session.message().body.index() != node.loses) carry(node.outbox, session.message());
                 session.sent();
                 break;
         }

@@ -65,9 +65,11 @@ public:
         std::uint64_t connection = 0;  ///< 0: none
         std::uint64_t mute = 0;        ///< a connection whose messages to the coordinator are swallowed
         std::int64_t dial_ms = 0;
-        bool full = false;          ///< there is no room for its state
-        bool off = false;           ///< for good, or until it is switched on
-        std::int64_t clock_ms = 0;  ///< what its clock is ahead
+        bool full = false;  ///< there is no room for its state
+        bool slow = false;  ///< it prepares for a job for as long as this is so, and says nothing meanwhile
+        std::size_t loses = std::variant_npos;  ///< a kind of its messages that never arrives
+        bool off = false;                       ///< for good, or until it is switched on
+        std::int64_t clock_ms = 0;              ///< what its clock is ahead
         std::uint32_t finals = 0;
         std::deque<std::pair<std::int64_t, Frame>> inbox;  ///< when due
         std::deque<std::pair<std::int64_t, Frame>> outbox;
