@@ -27,6 +27,8 @@ using namespace dunlin::bench;
 namespace {
 
 constexpr int clients = 4;
+/// Updates of a client that wait for their acknowledgements: what credit there is for them, and at most these.
+constexpr std::size_t longest_window = 16;
 constexpr int rounds = 5;
 constexpr std::size_t acknowledgement_bytes = 80;
 
@@ -76,8 +78,13 @@ private:
         if (const auto* model = std::get_if<Model>(&message.body)) {
             ++progress.models;
             version_ = model->version;
-            while (sequence_ < CoordinatorSettings{}.credit) deliver();
+            while (sequence_ < window()) deliver();
         }
+    }
+    std::size_t window() const {
+        const CoordinatorSettings settings;
+        return std::clamp<std::size_t>(settings.credit_bytes / std::as_bytes(values_).size(), settings.credit,
+                                       longest_window);
     }
     void deliver() { say(++sequence_, ModelUpdate{member_, version_, 1.0f, view_values(values_)}); }
 
@@ -126,6 +133,7 @@ Measured coordinator(const std::filesystem::path& directory, std::size_t dimensi
         link.server_key = keys.public_key();
         link.keys = own;
         link.context = context;
+        link.queue = 4 * longest_window;
         nodes.emplace_back(NodeLink::open(link).value(), k, values);
     }
     if (!(*server)->coordinator().create_job(plan_of(dimension), request)) give_up("the job");

@@ -97,6 +97,7 @@ void Coordinator::joins(const PublicKey& key, const Message& message) {
     const Join& join = std::get<Join>(message.body);
     const auto before = connections_.find(key);
     const std::uint32_t waiting = before == connections_.end() ? 0 : before->second.waiting;
+    const std::size_t waiting_bytes = before == connections_.end() ? 0 : before->second.waiting_bytes;
     disconnected(key);
     const auto node = recognise(key, join);
     if (!node) {
@@ -113,7 +114,8 @@ void Coordinator::joins(const PublicKey& key, const Message& message) {
                   .software = std::string(join.software),
                   .endpoint = std::string(join.endpoint),
                   .memory_bytes = join.memory_bytes,
-                  .waiting = waiting};
+                  .waiting = waiting,
+                  .waiting_bytes = waiting_bytes};
     for (const auto& [job, member] : memberships_[*node]) {
         session_of({state_.job(job), member}) = {};
         ++watches_[job].revision;
@@ -245,10 +247,14 @@ void Coordinator::report_is_kept(const Membership& at) {
 }
 
 Result<void> Coordinator::gather(Connection& connection, const Record& record) {
-    if (connection.waiting >= settings_.credit) return fail(Code::busy, connection.waiting, settings_.credit);
+    const std::size_t bytes = connection.waiting_bytes + record_bytes(record.payload.size());
+    if (connection.waiting >= settings_.credit && bytes > settings_.credit_bytes)
+        return fail(Code::busy, connection.waiting, settings_.credit);
     auto added = store_->add(record);
-    if (added) ++connection.waiting;
-    return added;
+    if (!added) return added;
+    ++connection.waiting;
+    connection.waiting_bytes = bytes;
+    return {};
 }
 
 Result<void> Coordinator::answered(Connection& connection, const Membership& at, const JobAnswer& answer) {

@@ -18,8 +18,9 @@ struct CoordinatorSettings {
     std::uint32_t first_round_ms = 5000;       ///< most that a first round waits for all members to accept
     std::uint32_t time_record_ms = 5000;       ///< how often a job's running time is stored
     std::uint32_t snapshot_retry_ms = 10'000;  ///< after one that could not be written
-    std::uint32_t credit = 4;                  ///< messages of one node that may wait for being durable
-    std::uint32_t reports_per_s = 20;          ///< of one node that are kept
+    std::uint32_t credit = 4;                  ///< messages of one node that may wait for being durable, and more:
+    std::size_t credit_bytes = 256u << 10;  ///< as many as fit this, so that small ones are made durable together
+    std::uint32_t reports_per_s = 20;       ///< of one node that are kept
 };
 
 /// Since the process started.
@@ -48,6 +49,7 @@ struct Connection {
     std::string software, endpoint;
     std::uint64_t memory_bytes = 0;
     std::uint32_t waiting = 0;  ///< its records in the next commit
+    std::size_t waiting_bytes = 0;
     std::int64_t reports_since_ms = 0;
     std::uint32_t reports = 0;
 };

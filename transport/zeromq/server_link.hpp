@@ -42,6 +42,9 @@ public:
     /// Ends a node's connection; it may dial again.
     void disconnect(const PublicKey& key);
 
+    /// How many messages wait for one node, and from one node, from now on; also of those that are connected.
+    void set_queue(int messages);
+
     /// Waits until a message is there, `wake` was called or the time is up (-1: for ever). May return earlier, and
     /// does within 10 ms after a message was refused as busy, to be tried again.
     void poll(int timeout_ms);

@@ -60,7 +60,7 @@ private:
 /// A coordinator with a job for two members: one that is honest, and one that may not be.
 class Scene {
 public:
-    explicit Scene(std::uint32_t silence_ms = 20'000) {
+    explicit Scene(std::uint32_t silence_ms = 20'000, std::size_t credit_bytes = 256u << 10) {
         std::string pattern = (std::filesystem::temp_directory_path() / "dunlin-hostile-XXXXXX").string();
         REQUIRE(mkdtemp(pattern.data()) != nullptr);
         folder_ = pattern;
@@ -71,6 +71,7 @@ public:
         settings.link.message_bytes = 1 << 20;
         settings.coordinator.suspect_ms = 100;
         settings.coordinator.silence_ms = silence_ms;
+        settings.coordinator.credit_bytes = credit_bytes;
         server_ = *FleetServer::open(settings, nobody_);
         std::vector<std::uint32_t> numbers;
         for (const char* name : {"honest", "mallory"}) {
@@ -228,6 +229,27 @@ TEST_CASE("a replayed update is acknowledged again and applied once, an older on
     CHECK(std::ranges::equal(scene.job().model(), before));
     CHECK(scene.metric("dunlin_updates_repeated_total 3"));
     CHECK(scene.refused(Code::update_duplicate, 1));
+}
+
+TEST_CASE("a node that does not wait for answers is told that too much of it waits, and what was applied counts") {
+    Scene scene(20'000, 500);  // 5 updates of 16 bytes
+    const auto honest = scene.peer(0), mallory = scene.peer(1);
+    scene.join(*honest);
+    scene.join(*mallory);
+    std::uint64_t applied = 0, busy = 0, sequence = 0;
+    const std::vector<float> step(dimension, 0.1f);
+    // How many of a burst arrive together is the system's.
+    for (int burst = 0; burst < 300 && busy == 0; ++burst) {
+        for (int k = 0; k < 12; ++k) scene.say(*mallory, ++sequence, ModelUpdate{1, 0, 1.0f, view_values(step)});
+        for (int k = 0; k < 12; ++k) {
+            const auto answer = scene.told<Acknowledgement>(*mallory);
+            ++(answer.applied ? applied : busy);
+            if (!answer.applied) CHECK(answer.refusal.code == Code::busy);
+        }
+    }
+    CHECK(busy > 0);
+    CHECK(scene.job().updates() == applied);
+    CHECK(scene.update(*honest, 0, 1, {1, 2, 3, 4}).applied);
 }
 
 TEST_CASE("bytes that are no message, and messages before Join, are refused with a code") {
