@@ -21,7 +21,7 @@ std::int64_t now_ms() {
 Outcome<std::unique_ptr<FleetServer>> FleetServer::open(const FleetServerSettings& settings, Journal& journal) {
     auto link = ServerLink::open(settings.link);
     if (!link) return problem(link.error(), settings.link.endpoint);
-    std::unique_ptr<FleetServer> server(new FleetServer(*std::move(link), settings));
+    std::unique_ptr<FleetServer> server(new FleetServer(*std::move(link)));
     const auto open_store = [&] {
         return Coordinator::open(posix_file_system(), settings.directory, settings.store, settings.coordinator,
                                  *server, journal);
@@ -51,23 +51,9 @@ Result<void> FleetServer::relay(const PublicKey& to, const Message&) {
     return link_.relay(to, *std::move(copy));
 }
 
-/// Who sends small models in large numbers should not stop and go: each time costs more than the model.
-int FleetServer::queue() const {
-    constexpr std::size_t most = 64;
-    std::size_t largest = queue_bytes_ / most;
-    for (const auto& [number, job] : coordinator_->state().jobs()) {
-        const JobTerms& terms = job.plan().terms;
-        const std::size_t value_bytes = job.push_sum() ? sizeof(Mass) : sizeof(float);
-        if (!job.ended()) largest = std::max(largest, value_bytes * terms.dimension);
-    }
-    return std::max(queue_, static_cast<int>(queue_bytes_ / largest));
-}
-
 Outcome<void> FleetServer::turn(int timeout_ms) {
     link_.poll(timeout_ms);
-    bool newcomers = false;
     for (int taken = 0; taken < most_messages && link_.receive(incoming_); ++taken) {
-        newcomers = newcomers || incoming_.first;
         if (incoming_.first) coordinator_->disconnected(incoming_.from);
         if (incoming_.message) {
             coordinator_->receive(incoming_.from, incoming_.message->message(), now_ms());
@@ -76,9 +62,7 @@ Outcome<void> FleetServer::turn(int timeout_ms) {
         }
     }
     const std::int64_t now = now_ms();
-    const bool tick = now - ticked_ms_ >= tick_ms;
-    if (newcomers || tick) link_.set_queue(queue());
-    if (tick) {
+    if (now - ticked_ms_ >= tick_ms) {
         ticked_ms_ = now;
         coordinator_->tick(now);
     }

@@ -14,9 +14,6 @@ struct FleetServerSettings {
     ServerLinkSettings link;
     CoordinatorSettings coordinator;
     StoreSettings store;
-    /// Of messages to and from one node wait link.queue, and more while all open jobs' models are small: as many as
-    /// fit this, at most 64.
-    std::size_t queue_bytes = 512u << 10;
     std::int64_t patience_ms = 10'000;  ///< another process may have the store for a moment, as commands do
 };
 
@@ -40,8 +37,7 @@ public:
     double commit_seconds() const { return commit_seconds_; }
 
 private:
-    FleetServer(ServerLink link, const FleetServerSettings& settings)
-        : link_(std::move(link)), queue_(settings.link.queue), queue_bytes_(settings.queue_bytes) {}
+    explicit FleetServer(ServerLink link) : link_(std::move(link)) {}
 
     Result<void> send(const PublicKey& to, const Message& message) override;
     Result<void> relay(const PublicKey& to, const Message& share) override;
@@ -49,11 +45,7 @@ private:
     void revoked(const PublicKey& key) override { link_.revoke(key); }
     void admitted(const PublicKey& key) override { link_.admit(key); }
 
-    int queue() const;
-
     ServerLink link_;
-    int queue_;
-    std::size_t queue_bytes_;
     std::unique_ptr<Coordinator> coordinator_;
     Incoming incoming_;
     std::int64_t ticked_ms_ = 0;

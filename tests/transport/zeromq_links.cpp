@@ -98,23 +98,6 @@ TEST_CASE("nobody answers before the connection, and a full queue says busy inst
     CHECK(pair.until([&] { return pair.node->link.send(large).has_value(); }));
 }
 
-TEST_CASE("the queues of nodes that are connected can be made longer") {
-    const std::vector<float> values(1 << 18, 1.0f);
-    const Message message{{}, Model{1, view_values(values)}};
-    ServerLinkSettings settings = server_settings({});
-    settings.queue = 2;
-    std::array<int, 2> sent{};
-    for (const int queue : {2, 64}) {
-        Pair pair(settings);
-        REQUIRE(pair.join());
-        pair.server->link.set_queue(queue);
-        for (int refused = 0; refused < 1000;)
-            ++(pair.server->link.send(pair.key(), message) ? sent[queue == 64] : refused);
-        CHECK(pair.server->link.send(pair.key(), message).error() == Error{Code::busy, queue, queue});
-    }
-    CHECK(sent[1] >= sent[0] + 40);
-}
-
 TEST_CASE("a node comes back by itself when the coordinator was restarted, and starts with nothing said") {
     Pair pair;
     REQUIRE(pair.join());

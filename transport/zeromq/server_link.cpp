@@ -89,7 +89,6 @@ struct ServerLink::Implementation {
     std::map<PublicKey, Node> nodes;
     std::size_t relay_bytes = 0;
     bool wants_room = false;  ///< a message was not sent: busy
-    bool newcomers = false;   ///< connections since the queues' length was set
     LinkCounters counters;
 
     explicit Implementation(ServerLinkSettings from)
@@ -164,7 +163,7 @@ bool ServerLink::Implementation::accept(const PublicKey& key, Part& id, Part& bo
         if (node.reachable) connection.cut();
     }
     connection = {std::string(id.text()), descriptor, peer_of(descriptor)};
-    node.heard = node.reachable = first = newcomers = true;
+    node.heard = node.reachable = first = true;
     return true;
 }
 
@@ -246,14 +245,6 @@ void ServerLink::disconnect(const PublicKey& key) {
     if (found == implementation_->nodes.end()) return;
     found->second.connection.cut();
     found->second.heard = found->second.reachable = false;
-}
-
-void ServerLink::set_queue(int messages) {
-    Implementation& link = *implementation_;
-    // What accepts connections goes by the options of when it was bound.
-    if (messages == link.settings.queue && !std::exchange(link.newcomers, false)) return;
-    if (!link.router.set(ZMQ_SNDHWM, messages) || !link.router.set(ZMQ_RCVHWM, messages)) return;
-    link.settings.queue = messages;
 }
 
 void ServerLink::poll(int timeout_ms) {

@@ -10,7 +10,7 @@ struct ServerLinkSettings {
     KeyPair keys;
     bool insecure = false;                                        ///< plain text; on loopback only
     std::size_t message_bytes = (WireLimits::message_bytes) / 2;  ///< larger messages end their connection
-    int queue = 8;                        ///< messages that wait for one node, and from one node
+    int queue = 32;                       ///< messages that wait for one node, and from one node
     std::size_t relay_bytes = 64u << 20;  ///< shares that wait to be relayed, all nodes together
     int backlog = 1024;                   ///< connections that wait to be accepted
     int threads = 1;                      ///< that encrypt, decrypt and move bytes
@@ -41,9 +41,6 @@ public:
     void revoke(const PublicKey& key);
     /// Ends a node's connection; it may dial again.
     void disconnect(const PublicKey& key);
-
-    /// How many messages wait for one node, and from one node, from now on; also of those that are connected.
-    void set_queue(int messages);
 
     /// Waits until a message is there, `wake` was called or the time is up (-1: for ever). May return earlier, and
     /// does within 10 ms after a message was refused as busy, to be tried again.
