@@ -73,7 +73,10 @@ void Coordinator::tick(std::int64_t now_ms) {
 
 void Coordinator::tend(const Job& job) {
     count_time(job);
-    if (job.paused() && !job.closing()) return;
+    if (job.paused() && !job.closing()) {
+        watches_[job.number()].away_ms.clear();
+        return;
+    }
     if (job.push_sum())
         tend_push_sum(job);
     else if (job.server()->rounds())
@@ -155,6 +158,7 @@ void Coordinator::tend_push_sum(const Job& job) {
             continue;
         }
         const std::int64_t since_ms = watch.away_ms.emplace(member, now_ms_).first->second;
+        if (job.paused() && !job.ending()) continue;  // it is not waited for before it goes on
         if (job.plan().removal_ms == 0 || now_ms_ - since_ms < job.plan().removal_ms || watch.due) continue;
         record(RecordKind::member_gone, job.number(), member);
         some_gone = true;

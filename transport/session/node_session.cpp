@@ -129,7 +129,8 @@ Result<void> NodeSession::offered(std::uint64_t job_number, const JobOffer& offe
 Result<void> NodeSession::next_epoch(const JobOffer& offer) {
     const auto refused = [&](Code code) {
         const Error error{code, offer.terms.epoch, saved_->terms.epoch};
-        answer(job(), error);
+        const bool later = code == Code::wrong_epoch || code == Code::busy;
+        later ? answer(job(), error) : fall_out(error);
         answer_.epoch = offer.terms.epoch;
         return tl::unexpected<Error>(error);
     };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "transport/encoding.hpp"
 #include "world.hpp"
 
 #include <algorithm>
@@ -98,6 +99,25 @@ TEST_CASE(
     world.switch_on(2);
     REQUIRE(world.run(calm, 20'000, [&] { return world.coordinator().state().job(*pushed)->ended().has_value(); }));
     CHECK(members()[2].reported);
+}
+
+TEST_CASE("small updates of one node are made durable together, more of them than large ones") {
+    World world({.seed = 1, .nodes = 1});
+    const JobPlan plan = plan_with(PersaflRule{.server_rate = 0.3f}, 1, {.updates = 100'000});
+    const std::uint64_t number = world.start_job(plan);
+    const auto job = [&]() -> const Job& { return *world.coordinator().state().job(number); };
+    REQUIRE(world.run(calm, 5000, [&] { return job().updates() > 0; }));
+    const std::uint64_t before = job().updates(), sequence = job().members()[0].sequence;
+    const std::vector<float> step(plan.first.size(), 0.1f);
+    for (std::uint64_t k = 1; k <= 20; ++k) {
+        const Envelope envelope{number, 0, job().members()[0].incarnation, sequence + 10 + k};
+        world.coordinator().receive(world.node(0).key,
+                                    {envelope, ModelUpdate{0, job().version(), 1.0f, view_values(step)}},
+                                    world.now_ms());
+    }
+    const std::uint64_t commits = world.coordinator().counters().commits;
+    REQUIRE(world.run(calm, 1000, [&] { return world.coordinator().counters().commits > commits; }));
+    CHECK(job().updates() >= before + 20);
 }
 
 TEST_CASE("a node whose final reports all were lost is free for the next job, and handed the policy out again") {

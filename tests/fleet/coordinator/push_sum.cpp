@@ -321,8 +321,47 @@ TEST_CASE("a node that cannot take its part in the next graph is left out of it"
     REQUIRE(
         world.run(calm, 20'000, [&] { return world.node(2).session->tick() > 0 && job_of(world).epoch() == 3; }));
     CHECK(job_of(world).members()[1].state == MemberState::declined);
+    CHECK(small.session->job() == 0);
     REQUIRE(world.coordinator().stop(job, false));
     REQUIRE(world.run(calm, 20'000, [&] { return ended(world); }));
+}
+
+TEST_CASE("whoever is away while a job is paused is not removed for it") {
+    World world({.seed = 1, .nodes = 5});
+    JobPlan plan = toy_plan(5, Aggregation::push_sum);
+    plan.removal_ms = 10'000;
+    const std::uint64_t job = world.start_job(plan);
+    REQUIRE(begun(world));
+    const auto pass = [&](std::int64_t ms) { world.run(calm, ms, [] { return false; }); };
+    const auto gone = [&] {
+        return std::ranges::any_of(job_of(world).members(),
+                                   [](const JobMember& at) { return at.state == MemberState::gone; });
+    };
+    SECTION("for longer than a member may be away, although another leaves") {
+        REQUIRE(world.coordinator().pause(job, true));
+        world.switch_off(3);
+        pass(30'000);
+        world.leave(0);
+        pass(30'000);
+        CHECK_FALSE(gone());
+        REQUIRE(world.coordinator().pause(job, false));
+        REQUIRE(world.run(calm, 60'000, [&] { return gone(); }));
+    }
+    SECTION("and what it was away before counts no more") {
+        world.switch_off(3);
+        pass(8000);
+        REQUIRE(world.coordinator().pause(job, true));
+        world.switch_on(3);
+        pass(60'000);
+        world.switch_off(3);
+        pass(5000);
+        REQUIRE(world.coordinator().stop(job, false));
+        pass(3000);
+        CHECK_FALSE(gone());
+        world.switch_on(3);
+        REQUIRE(world.run(calm, 20'000, [&] { return ended(world); }));
+        check_balanced(world);
+    }
 }
 
 TEST_CASE("a paused job can be stopped although a member never began") {
