@@ -51,7 +51,7 @@ private:
     DialSettings settings_;
     const KeyPair* keys_;
     std::minstd_rand random_{std::random_device{}()};
-    Socket socket_, monitor_;
+    Socket monitor_, socket_;  // in this order: see ~Socket
     State state_ = State::waiting;
     std::int64_t due_ms_ = 0, up_since_ms_ = 0;
     std::int64_t backoff_ms_ = 0;  ///< the last wait, 0 at first

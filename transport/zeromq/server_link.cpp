@@ -83,7 +83,7 @@ struct ServerLink::Implementation {
     ServerLinkSettings settings;
     LinkContext context;
     std::unique_ptr<zeromq::Gatekeeper> gatekeeper;
-    Socket router, monitor;
+    Socket monitor, router;  // in this order: see ~Socket
     std::shared_ptr<Wake> wake = std::make_shared<Wake>();
     std::string endpoint;
     std::map<PublicKey, Node> nodes;

@@ -73,8 +73,12 @@ public:
         std::swap(native_, other.native_);
         return *this;
     }
+    /// Whatever `watch`es it must be closed after it: libzmq's own thread waits for ever, and all connections of
+    /// the context with it, where it has an event to tell and the one who watches is gone.
     ~Socket() {
-        if (native_ != nullptr) zmq_close(native_);
+        if (native_ == nullptr) return;
+        zmq_socket_monitor(native_, nullptr, 0);
+        zmq_close(native_);
     }
 
     void* native() const { return native_; }
