@@ -45,19 +45,17 @@ private:
 /// While nobody serves. Nothing where another process has the store open just now.
 Outcome<std::optional<Letter>> ask_here(const std::string& store, const Letter& request) {
     const AsOwner owner(store);
-    const auto in_use = [](const Error& error) { return error.code == Code::store_in_use; };
     const std::filesystem::path directory = store;
-    if (const auto lock = posix_file_system().lock(directory / "lock"); !lock) {
-        if (in_use(lock.error())) return std::nullopt;
-        return problem(lock.error(), store + "/lock");
-    }
+    StoreSettings settings;
+    settings.unix_ms = unix_now_ms;
+    auto lock = posix_file_system().lock(directory / "lock");
+    if (!lock && lock.error().code == Code::store_in_use) return std::nullopt;
+    if (!lock) return problem(lock.error(), store + "/lock");
+    settings.lock = *std::move(lock);
     auto index = Index::open(directory / "store.db");
     if (!index) return problem(index.error(), store + "/store.db");
     Nobody nobody;
-    StoreSettings settings;
-    settings.unix_ms = unix_now_ms;
     auto coordinator = Coordinator::open(posix_file_system(), directory, settings, {}, nobody, **index);
-    if (!coordinator && in_use(coordinator.error())) return std::nullopt;
     if (!coordinator) return problem(coordinator.error(), store);
     Desk::Place place;
     if (const auto keys = KeyPair::load(store + "/key")) place.server_key = to_hex(keys->public_key());

@@ -47,11 +47,11 @@ private:
 };
 
 /// A command that looks at the store has it for moments only.
-Outcome<void> wait_for_store(const std::filesystem::path& store) {
+Outcome<std::shared_ptr<void>> wait_for_store(const std::filesystem::path& store) {
     for (const std::int64_t begin = steady_now_ms();;) {
-        const auto lock = posix_file_system().lock(store / "lock");
-        if (lock) return {};
-        if (lock.error().code != Code::store_in_use || steady_now_ms() - begin > 10'000)
+        auto lock = posix_file_system().lock(store / "lock");
+        if (lock) return *std::move(lock);
+        if (lock.error().code != Code::store_in_use || interrupted() || steady_now_ms() - begin > 10'000)
             return problem(lock.error(), store.string());
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
@@ -123,7 +123,9 @@ Outcome<void> Service::open() {
     auto control = ControlSocket::open(store);
     if (!control) return problem(control.error(), control_path(store).string());
     control_.emplace(*std::move(control));
-    if (auto free = wait_for_store(store); !free) return free;
+    auto lock = wait_for_store(store);
+    if (!lock) return tl::unexpected(lock.error());
+    settings_.store.lock = *std::move(lock);
     auto index = Index::open(store / "store.db");
     if (!index) return problem(index.error(), (store / "store.db").string());
     index_ = *std::move(index);

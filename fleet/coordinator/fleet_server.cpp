@@ -2,7 +2,6 @@
 #include "fleet/coordinator/fleet_server.hpp"
 
 #include <chrono>
-#include <thread>
 
 namespace dunlin {
 namespace {
@@ -22,16 +21,8 @@ Outcome<std::unique_ptr<FleetServer>> FleetServer::open(const FleetServerSetting
     auto link = ServerLink::open(settings.link);
     if (!link) return problem(link.error(), settings.link.endpoint);
     std::unique_ptr<FleetServer> server(new FleetServer(*std::move(link)));
-    const auto open_store = [&] {
-        return Coordinator::open(posix_file_system(), settings.directory, settings.store, settings.coordinator,
-                                 *server, journal);
-    };
-    auto opened = open_store();
-    for (const std::int64_t begin = now_ms();
-         !opened && opened.error().code == Code::store_in_use && now_ms() - begin < settings.patience_ms;) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        opened = open_store();
-    }
+    auto opened = Coordinator::open(posix_file_system(), settings.directory, settings.store, settings.coordinator,
+                                    *server, journal);
     if (!opened) return problem(opened.error(), settings.directory.string());
     server->coordinator_ = *std::move(opened);
     for (const RosterNode& node : server->coordinator_->state().roster().nodes()) {

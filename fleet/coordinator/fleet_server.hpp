@@ -14,7 +14,6 @@ struct FleetServerSettings {
     ServerLinkSettings link;
     CoordinatorSettings coordinator;
     StoreSettings store;
-    std::int64_t patience_ms = 10'000;  ///< another process may have the store for a moment, as commands do
 };
 
 /// A coordinator on its link: one process's loop, a round at a time, so that whoever runs it can look and decide in

@@ -73,9 +73,11 @@ Result<ReadSnapshot> read_snapshot(std::span<const std::byte> bytes) {
 Result<std::unique_ptr<Store>> Store::open(FileSystem& files, const FileSystem::Path& directory,
                                            const StoreSettings& settings, Replayed& state) {
     std::unique_ptr<Store> store(new Store(files, directory, settings));
-    auto locked = files.lock(directory / "lock");
-    if (!locked) return tl::unexpected(locked.error());
-    store->lock_ = *std::move(locked);
+    if (!settings.lock) {
+        auto locked = files.lock(directory / "lock");
+        if (!locked) return tl::unexpected(locked.error());
+        store->settings_.lock = *std::move(locked);
+    }
     // A process that ended without a crash may have left names that are not durable yet.
     if (auto synced = files.sync_directory(directory); !synced) return tl::unexpected(synced.error());
     auto bytes = tidy_snapshots(files, directory);

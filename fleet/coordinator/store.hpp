@@ -26,6 +26,8 @@ struct StoreSettings {
     std::size_t batch_bytes = 64u << 20;  ///< records gathered for one commit
     std::uint64_t log_bytes = 64u << 20;  ///< of log that make a snapshot due
     std::function<std::int64_t()> unix_ms = [] { return 0; };
+    /// DIRECTORY/lock, held by whoever opens other files of the directory too; empty: the store takes it itself.
+    std::shared_ptr<void> lock = nullptr;
 };
 
 /// A coordinator's durable state: a directory with a lock, a hashed snapshot and the log behind it. One process at
@@ -67,7 +69,6 @@ private:
     FileSystem& files_;
     FileSystem::Path directory_;
     StoreSettings settings_;
-    std::shared_ptr<void> lock_;
     std::unique_ptr<Log> log_;
     std::vector<std::byte> batch_, writing_;
     std::uint64_t count_ = 0;

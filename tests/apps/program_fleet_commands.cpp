@@ -4,6 +4,7 @@
 #include "live_fleet.hpp"
 
 #include <algorithm>
+#include <deque>
 
 using namespace dunlin::program;
 using Catch::Matchers::Contains;
@@ -53,6 +54,23 @@ TEST_CASE("a fleet is set up before anybody serves it") {
     CHECK(fleet.command({"stop"}).code == 2);
     CHECK(fleet.command({"wait", "--for=finished"}).code == 1);
     CHECK_THAT(fleet.command({"logs"}).out, Contains("job 1: stopped"));
+}
+
+TEST_CASE("commands that come at once to a fleet without an index all get their answer") {
+    const Fleet fleet;
+    fleet.init();
+    for (int round = 0; round < 8; ++round) {
+        for (const char* part : {"", "-wal", "-shm"})
+            std::filesystem::remove(fleet.folder / (std::string("store/store.db") + part));
+        std::deque<Running> commands;
+        for (int k = 0; k < 8; ++k)
+            commands.emplace_back(fleet.folder, std::vector<std::string>{"fleet", "status", "--store", "store"});
+        for (Running& command : commands) {
+            const Ended ended = command.wait();
+            INFO(ended.err);
+            CHECK(ended.code == 0);
+        }
+    }
 }
 
 #ifndef __SANITIZE_ADDRESS__

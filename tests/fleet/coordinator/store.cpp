@@ -181,6 +181,14 @@ TEST_CASE("a store belongs to one process at a time, on real files too") {
     store->reset();
     REQUIRE(Store::open(files, directory, small_log, second));
     CHECK(second.pages == first.pages);
+
+    // Who opens more than the store has the lock before and after it.
+    StoreSettings locked = small_log;
+    locked.lock = *files.lock(directory / "lock");
+    Diary third;
+    REQUIRE(Store::open(files, directory, locked, third));
+    CHECK(third.pages == first.pages);
+    CHECK(Store::open(files, directory, small_log, second).error().code == Code::store_in_use);
     std::filesystem::remove_all(directory);
 }
 
