@@ -95,9 +95,6 @@ Result<std::uint32_t> Coordinator::recognise(const PublicKey& key, const Join& j
 
 void Coordinator::joins(const PublicKey& key, const Message& message) {
     const Join& join = std::get<Join>(message.body);
-    const auto before = connections_.find(key);
-    const std::uint32_t waiting = before == connections_.end() ? 0 : before->second.waiting;
-    const std::size_t waiting_bytes = before == connections_.end() ? 0 : before->second.waiting_bytes;
     disconnected(key);
     const auto node = recognise(key, join);
     if (!node) {
@@ -113,9 +110,7 @@ void Coordinator::joins(const PublicKey& key, const Message& message) {
                   .heard_ms = now_ms_,
                   .software = std::string(join.software),
                   .endpoint = std::string(join.endpoint),
-                  .memory_bytes = join.memory_bytes,
-                  .waiting = waiting,
-                  .waiting_bytes = waiting_bytes};
+                  .memory_bytes = join.memory_bytes};
     for (const auto& [job, member] : memberships_[*node]) {
         session_of({state_.job(job), member}) = {};
         ++watches_[job].revision;
@@ -246,14 +241,16 @@ void Coordinator::report_is_kept(const Membership& at) {
     if (connection.job == at.job->number()) connection.job = 0;
 }
 
-Result<void> Coordinator::gather(Connection& connection, const Record& record) {
-    const std::size_t bytes = connection.waiting_bytes + record_bytes(record.payload.size());
-    if (connection.waiting >= settings_.credit && bytes > settings_.credit_bytes)
-        return fail(Code::busy, connection.waiting, settings_.credit);
+/// A node's credit outlives its connection: joining again gives it no more.
+Result<void> Coordinator::gather(const Connection& connection, const Record& record) {
+    Gathered& gathered = gathered_[connection.node];
+    const std::size_t bytes = gathered.bytes + record_bytes(record.payload.size());
+    if (gathered.records >= settings_.credit && bytes > settings_.credit_bytes)
+        return fail(Code::busy, gathered.records, settings_.credit);
     auto added = store_->add(record);
     if (!added) return added;
-    ++connection.waiting;
-    connection.waiting_bytes = bytes;
+    ++gathered.records;
+    gathered.bytes = bytes;
     return {};
 }
 
@@ -397,7 +394,7 @@ Result<void> Coordinator::froze(const Membership& at, const Frozen& frozen) {
     return {};
 }
 
-Result<void> Coordinator::stated(Connection& connection, const Membership& at, const MassReport& report) {
+Result<void> Coordinator::stated(const Connection& connection, const Membership& at, const MassReport& report) {
     const Job& job = *at.job;
     if (job.book() == nullptr || report.epoch != job.epoch())
         return fail(Code::wrong_epoch, report.epoch, job.epoch());

@@ -48,8 +48,6 @@ struct Connection {
     std::uint64_t job = 0;           ///< the one that it has the state of, or was offered last; 0: none
     std::string software, endpoint;
     std::uint64_t memory_bytes = 0;
-    std::uint32_t waiting = 0;  ///< its records in the next commit
-    std::size_t waiting_bytes = 0;
     std::int64_t reports_since_ms = 0;
     std::uint32_t reports = 0;
 };
@@ -164,13 +162,13 @@ private:
     Result<void> reported(Connection& connection, const Membership& at, const Report& report);
     Result<void> left(Connection& connection, const Membership& at);
     Result<void> froze(const Membership& at, const Frozen& frozen);
-    Result<void> stated(Connection& connection, const Membership& at, const MassReport& report);
+    Result<void> stated(const Connection& connection, const Membership& at, const MassReport& report);
     Result<void> shared(const Membership& at, const Message& message, const ShareMessage& share);
     Result<Membership> membership(const Connection& connection, std::uint64_t job) const;
     void refuse(const PublicKey& key, const Message& message, const Error& error);
     void acknowledge(const PublicKey& key, std::uint64_t job, std::uint64_t sequence, const Verdict& verdict);
     void report_is_kept(const Membership& at);
-    Result<void> gather(Connection& connection, const Record& record);
+    Result<void> gather(const Connection& connection, const Record& record);
 
     // what follows from the state (duties.cpp)
     void applied(const Record& record, const JobChange& change);
@@ -208,6 +206,12 @@ private:
     std::unordered_map<std::uint32_t, PublicKey> keys_;  ///< of connected nodes
     std::unordered_map<std::uint32_t, std::vector<std::pair<std::uint64_t, std::uint32_t>>> memberships_;
     std::map<std::uint64_t, Sessions> sessions_;
+    /// Records of a node in the next commit.
+    struct Gathered {
+        std::uint32_t records = 0;
+        std::size_t bytes = 0;
+    };
+    std::unordered_map<std::uint32_t, Gathered> gathered_;
     std::vector<WaitingUpdate> waiting_updates_;  ///< that are in the next commit
     std::set<std::uint64_t> dirty_jobs_;          ///< whose members have to be told something
 

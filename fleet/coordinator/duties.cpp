@@ -44,7 +44,7 @@ Result<void> Coordinator::commit(std::int64_t now_ms) {
     // What was applied may ask for more; the last of it waits for the next commit.
     for (int pass = 0; pass < 4 && store_->gathered(); ++pass) {
         const std::vector<WaitingUpdate> waiting = std::exchange(waiting_updates_, {});
-        for (auto& [key, connection] : connections_) connection.waiting = 0, connection.waiting_bytes = 0;
+        gathered_.clear();
         for (auto& [number, watch] : watches_) watch.due = false;
         const std::uint64_t before = store_->newest();
         result = store_->commit([this](const Record& record) { applied(record, state_.apply(record)); });

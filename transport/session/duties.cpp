@@ -9,8 +9,9 @@ namespace dunlin {
 namespace {
 
 constexpr std::int64_t link_retry_ms = 50;  ///< after the link would not take a message
-/// A coordinator that never acknowledges the final report keeps nobody from the next job: 20 minutes, as a rule.
-/// The node says that it has nothing left, so that a job which still runs may be offered to it again.
+/// A coordinator that never acknowledges the final report keeps nobody from the next job: after so many tries, 20
+/// minutes with the default `retry_ms`, the node says that it has nothing left, so that a job which still runs may
+/// be offered to it again.
 constexpr std::uint8_t final_report_tries = 240;
 
 }  // namespace

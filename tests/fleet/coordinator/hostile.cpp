@@ -41,7 +41,7 @@ public:
     }
     Peer(const Peer&) = delete;
 
-    void send(std::span<const std::byte> bytes) { zmq_send(socket_, bytes.data(), bytes.size(), 0); }
+    void send(std::span<const std::byte> bytes) { zmq_send(socket_, bytes.data(), bytes.size(), ZMQ_DONTWAIT); }
     /// The next message that is there.
     bool receive(DecodedMessage& message) {
         std::vector<std::byte> bytes(1 << 20);
@@ -96,6 +96,7 @@ public:
     Coordinator& coordinator() { return server_->coordinator(); }
     const Job& job() { return *coordinator().state().job(number_); }
     std::string endpoint() { return server_->link().endpoint(); }
+    const PublicKey& key(std::uint32_t member) const { return keys_[member].public_key(); }
     std::unique_ptr<Peer> peer(std::uint32_t member, std::string by_way_of = {}) {
         if (by_way_of.empty()) by_way_of = endpoint();
         return std::make_unique<Peer>(by_way_of, server_keys_.public_key(), keys_[member]);
@@ -144,6 +145,11 @@ public:
         const std::uint64_t job = std::holds_alternative<Join>(body) ? 0 : number_;
         const std::uint32_t incarnation = std::holds_alternative<Join>(body) ? 0 : incarnation_;
         peer.send(encode_frame({{job, 0, incarnation, sequence}, body}).value().bytes());
+    }
+    /// The same to the coordinator at once, past the link.
+    void hears(std::uint32_t member, std::uint64_t sequence, const MessageBody& body) {
+        const std::uint64_t job = std::holds_alternative<Join>(body) ? 0 : number_;
+        coordinator().receive(key(member), {{job, 0, incarnation_, sequence}, body}, 0);
     }
     Acknowledgement update(Peer& peer, std::uint32_t member, std::uint64_t sequence, std::vector<float> values) {
         say(peer, sequence, ModelUpdate{member, 0, 1.0f, view_values(values)});
@@ -252,6 +258,21 @@ TEST_CASE("a node that does not wait for answers is told that too much of it wai
     CHECK(scene.update(*honest, 0, 1, {1, 2, 3, 4}).applied);
 }
 
+TEST_CASE("joining again gives a node no new credit") {
+    Scene scene(20'000, 500);  // 5 updates of 16 bytes
+    const auto mallory = scene.peer(1);
+    scene.join(*mallory);
+    const std::vector<float> step(dimension, 0.1f);
+    for (std::uint64_t sequence = 1; sequence <= 6; ++sequence)
+        scene.hears(1, sequence, ModelUpdate{1, 0, 1.0f, view_values(step)});
+    CHECK(scene.refused(Code::busy, 1));
+    scene.coordinator().disconnected(scene.key(1));
+    scene.hears(1, 0, Join{});
+    scene.hears(1, 7, ModelUpdate{1, 0, 1.0f, view_values(step)});
+    CHECK(scene.refused(Code::busy, 2));
+    scene.turn_until([&] { return scene.job().updates() == 5; });
+}
+
 TEST_CASE("bytes that are no message, and messages before Join, are refused with a code") {
     Scene scene;
     const auto mallory = scene.peer(1);
@@ -303,7 +324,11 @@ TEST_CASE(
         return scene.metric("dunlin_link_ended_total 1");
     });
     CHECK(scene.job().updates() == said);
-    // It dials again, and may come to its senses.
+    // It dials again, and may come to its senses. What it said before it knew of the cut is lost.
+    scene.turn_until([&] {
+        scene.say(*mallory, 0, Heartbeat{});
+        return scene.coordinator().counters().refused.contains(Code::not_joined);
+    });
     scene.join(*mallory);
 }
 
