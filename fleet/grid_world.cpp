@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/grid_world.hpp"
+
+#include "fleet/task_text.hpp"
+
+#include <fmt/ranges.h>
+
+namespace dunlin {
+namespace {
+
+/// Where the map was named.
+std::string place_of(const NavigationSettings& s) {
+    return s.rows.empty() ? "environment.map: " + s.map : "environment.rows";
+}
+
+Outcome<StoredMap> load(const NavigationSettings& s) {
+    if (!s.rows.empty()) {
+        const std::vector<std::string_view> rows(s.rows.begin(), s.rows.end());
+        return parse_rows(rows).map_error([](const Error& e) { return describe(e, "environment.rows"); });
+    }
+    return find_map(s.map).map_error([&](const Error& e) {
+        Problem wrong = describe(e, "environment.map: " + s.map);
+        if (e.code == Code::file_missing)
+            wrong.text += fmt::format("; or use a built-in map: empty-RxC, {}", fmt::join(built_in_maps(), ", "));
+        return wrong;
+    });
+}
+
+}  // namespace
+
+Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
+    GridWorld world;
+    world.common_.horizon = s.horizon;
+    world.common_.discount = s.discount;
+    world.common_.reward = s.reward == Reward::sparse ? GridReward::sparse : GridReward::dense;
+    if (!s.start.empty()) {
+        if (s.start.size() != 2) return problem("environment.start: expected [row, column]");
+        world.common_.start = GridCell{s.start[0], s.start[1]};
+    }
+    Outcome<StoredMap> map = load(s);
+    if (!map) return tl::unexpected(map.error());
+    world.map_ = *std::move(map);
+
+    Stream random(s.seed, 1, Purpose::tasks);
+    if (!s.goals.empty()) {
+        for (const std::string& goal : s.goals) {
+            Outcome<GridTask> task = world.parse_task("goal=" + goal);
+            if (!task) return problem("environment.goals: " + task.error().text);
+            world.training_.push_back(*std::move(task));
+        }
+    } else if (s.tasks == TaskSource::three) {
+        Result<std::vector<GridTask>> tasks = three_tasks(world.map_, world.common_, random);
+        if (!tasks) return problem(tasks.error(), place_of(s));
+        world.training_ = *std::move(tasks);
+    } else {
+        const GridTaskDistribution distribution{world.common_, s.permute_actions, s.wind_limit, s.slip_limit};
+        Result<GridTaskSplit> split =
+            sample_tasks(world.map_, distribution, s.training_tasks, s.held_out_tasks, random);
+        if (!split) return problem(split.error(), place_of(s));
+        world.training_ = std::move(split->training);
+        world.held_out_ = std::move(split->held_out);
+    }
+    world.remember_optima();
+    return world;
+}
+
+Outcome<GridWorld::Policy> GridWorld::policy(const NavigationSettings& s, const Kernels<float>* kernels) const {
+    const bool one_hot = s.input == PolicyInput::one_hot;
+    const Result<MlpShape> shape = MlpShape::make(one_hot ? map_.rows * map_.columns : 2, s.hidden, move_count,
+                                                  s.activation, one_hot, !one_hot || !s.hidden.empty());
+    if (!shape) return problem(shape.error(), "policy.hidden");
+    return Policy{Mlp<float>{*shape, kernels}};
+}
+
+std::vector<GridNavigation> GridWorld::environments(TaskSet set) const {
+    std::vector<GridNavigation> all;
+    for (const GridTask& task : tasks(set)) all.push_back(task.environment());
+    return all;
+}
+
+std::vector<std::string> GridWorld::names(TaskSet set) const {
+    std::vector<std::string> all;
+    for (const GridTask& task : tasks(set)) {
+        const GridCell goal = *task.settings().goal;
+        all.push_back(fmt::format("task {}: goal ({}, {})", all.size() + 1, goal.row, goal.column));
+    }
+    return all;
+}
+
+void GridWorld::describe(TaskSet set, int number, TaskRecord& record) const {
+    const GridTask& task = tasks(set)[static_cast<std::size_t>(number)];
+    record.rows = task.map().rows;
+    record.columns = task.map().columns;
+    for (char cell : task.map().text) record.walls.push_back(cell != '.');
+    record.goal = {static_cast<double>(task.settings().goal->row),
+                   static_cast<double>(task.settings().goal->column)};
+}
+
+Outcome<int> GridWorld::add_held_out(const std::string& description) {
+    Outcome<GridTask> task = parse_task(description);
+    if (!task) return tl::unexpected(task.error());
+    held_out_.push_back(*std::move(task));
+    remember_optima();
+    return static_cast<int>(held_out_.size()) - 1;
+}
+
+Outcome<GridTask> GridWorld::parse_task(const std::string& description) const {
+    GridTaskSettings settings = common_;
+    const Outcome<void> read = for_each_part(description, [&](std::string_view key, std::string_view value) {
+        if (key == "goal") {
+            const auto cell = numbers<int>(value, 2);
+            if (cell) settings.goal = GridCell{(*cell)[0], (*cell)[1]};
+            return cell.has_value();
+        }
+        if (key == "moves") {
+            const auto moves = numbers<std::uint8_t>(value, move_count);
+            if (moves) std::copy_n(moves->begin(), settings.moves.size(), settings.moves.begin());
+            return moves.has_value();
+        }
+        const auto probability = numbers<float>(value, 1);
+        if ((key != "wind" && key != "slip") || !probability) return false;
+        const float p = probability->front();
+        (key == "wind" ? settings.wind : settings.slip) = p;
+        return p >= 0.0f && p <= 1.0f;
+    });
+    if (!read) return tl::unexpected(read.error());
+    if (!settings.goal) return problem(fmt::format("cannot read \"{}\"; it needs a goal=R,C", description));
+    return GridTask::make(map_, settings).map_error([&](const Error& e) {
+        return dunlin::describe(e, description);
+    });
+}
+
+void GridWorld::remember_optima() {
+    for (TaskSet set : {TaskSet::training, TaskSet::held_out}) {
+        std::vector<double>& known = set == TaskSet::training ? training_optima_ : held_out_optima_;
+        for (std::size_t k = known.size(); k < tasks(set).size(); ++k)
+            known.push_back(optimal_return(tasks(set)[k].environment()));
+    }
+}
+
+}  // namespace dunlin

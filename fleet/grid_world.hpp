@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "envs/map_file.hpp"
+#include "envs/navigation_tasks.hpp"
+#include "fleet/grid_evaluation.hpp"
+#include "fleet/navigation.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+namespace dunlin {
+
+/// A map with tasks on it, as navigation training sees them. A trained task is judged exactly, by dynamic
+/// programming.
+class GridWorld {
+public:
+    using Environment = GridNavigation;
+    using Policy = CategoricalPolicy<float>;
+
+    /// Errors name the setting, file and line that is wrong.
+    static Outcome<GridWorld> make(const NavigationSettings& settings);
+    /// A policy that fits the world. Error: a shape that is none.
+    Outcome<Policy> policy(const NavigationSettings& settings, const Kernels<float>* kernels) const;
+
+    std::vector<GridNavigation> environments(TaskSet set) const;
+    std::vector<std::string> names(TaskSet set) const;
+    const GridTask* grid_task(TaskSet set, int number) const {
+        return &tasks(set)[static_cast<std::size_t>(number)];
+    }
+    /// Its number; NavigationTraining::add_held_out says what a description is.
+    Outcome<int> add_held_out(const std::string& description);
+
+    /// Exactly, and over ten trajectories.
+    template <class Task>
+    TaskOutcome judge(TaskSet set, int number, ConstVector<float> theta, Task& task, Stream& random) const {
+        const auto at = static_cast<std::size_t>(number);
+        const GridEvaluation exact = evaluate_exactly(task.policy(), task.environment(), theta);
+        TaskOutcome outcome;
+        outcome.expected_return = exact.expected_return;
+        outcome.success = exact.success;
+        outcome.optimal_return = optima(set)[at];
+        outcome.sampled_return = mean_of_ten(task, theta, random);
+        return outcome;
+    }
+
+    /// Writes what does not change along a trajectory.
+    void describe(TaskSet set, int number, TaskRecord& record) const;
+    std::array<double, 2> position(const TaskRecord& record, GridNavigation::State cell) const {
+        return {static_cast<double>(cell / record.columns), static_cast<double>(cell % record.columns)};
+    }
+    template <class Task>
+    static std::array<float, 2> action(const Task& task, int column) {
+        return {static_cast<float>(task.rollout(0).action(column)), 0.0f};
+    }
+    static bool reached(const TaskRecord& record, std::array<double, 2> position, bool before) {
+        return before || position == record.goal;
+    }
+
+private:
+    Outcome<GridTask> parse_task(const std::string& description) const;
+    void remember_optima();
+
+    template <class Task>
+    static double mean_of_ten(Task& task, ConstVector<float> theta, Stream& random) {
+        task.draw(0, theta, random);
+        const auto& rollout = task.rollout(0);
+        double sum = 0, factor = 1;
+        for (int h = 0; h < rollout.length(); ++h, factor *= static_cast<double>(task.environment().discount())) {
+            for (int k = 0; k < rollout.active(h); ++k) {
+                const int column = rollout.first(h) + k;
+                if (rollout.trajectory(column) < 10) sum += factor * static_cast<double>(rollout.reward(column));
+            }
+        }
+        return sum / std::min(10, rollout.trajectories());
+    }
+
+    const std::vector<GridTask>& tasks(TaskSet set) const {
+        return set == TaskSet::training ? training_ : held_out_;
+    }
+    const std::vector<double>& optima(TaskSet set) const {
+        return set == TaskSet::training ? training_optima_ : held_out_optima_;
+    }
+
+    StoredMap map_;
+    GridTaskSettings common_;
+    std::vector<GridTask> training_, held_out_;
+    std::vector<double> training_optima_, held_out_optima_;
+};
+
+}  // namespace dunlin
