@@ -31,6 +31,27 @@ std::string_view name_of(FederatedMethod method) {
     return std::ranges::find(method_names, method, &std::pair<std::string_view, FederatedMethod>::second)->first;
 }
 
+GraphRecipe PushSettings::recipe(std::uint32_t nodes) const {
+    return {.kind = graph, .nodes = nodes, .probability = static_cast<double>(probability), .path = graph_file};
+}
+
+Outcome<Graph> PushSettings::draw(std::uint32_t nodes, std::uint64_t seed) const {
+    return build_graph(recipe(nodes), seed).map_error([this](const Error& error) {
+        return describe(error, graph == "file" ? "push.file: " + graph_file : "push.graph: " + graph);
+    });
+}
+
+Outcome<float> PushSettings::floor_for(std::size_t out_degree) const {
+    const float highest = 0.5f / static_cast<float>(out_degree + 1);
+    if (weight_floor > highest) {
+        return problem(
+            fmt::format("push.weight_floor = {}: must not exceed {:.3g}, half of what sharing with {} others "
+                        "leaves of a weight of 1",
+                        weight_floor, highest, out_degree));
+    }
+    return weight_floor > 0.0f ? weight_floor : highest / 2;
+}
+
 Objective FederatedSettings::objective() const {
     switch (method) {
         case FederatedMethod::persafl_maml:

@@ -5,7 +5,9 @@
 #include "core/adapt/moreau_envelope.hpp"
 #include "core/adapt/objective.hpp"
 #include "fleet/jobs/deployment.hpp"
+#include "fleet/problem.hpp"
 #include "fleet/settings.hpp"
+#include "transport/graph.hpp"
 
 #include <cstdint>
 #include <string>
@@ -64,6 +66,12 @@ struct PushSettings {
     /// y among slow ones, and a step acts as eta / y.
     float weight_floor = 0.0f;
     int longest_gap = 4;  ///< Gamma_w, in times that the median node needs for a gradient of its objective
+
+    GraphRecipe recipe(std::uint32_t nodes) const;
+    /// The graph among so many nodes. Errors: build_graph's, by the setting.
+    Outcome<Graph> draw(std::uint32_t nodes, std::uint64_t seed) const;
+    /// The floor where no node has more out-neighbours than these. Error: `weight_floor` is too high for them.
+    Outcome<float> floor_for(std::size_t out_degree) const;
 };
 
 struct FederatedSettings {

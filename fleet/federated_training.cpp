@@ -95,24 +95,10 @@ public:
     static Outcome<std::unique_ptr<GossipCourse>> make(FederatedProblem& problem, const FederatedSettings& settings,
                                                        const PersonalLayers& layers, std::span<const float> first,
                                                        std::uint64_t seed, LearnerOf learner, int threads) {
-        const PushSettings& push = settings.push;
-        const GraphRecipe recipe{.kind = push.graph,
-                                 .nodes = problem.nodes(),
-                                 .probability = static_cast<double>(push.probability),
-                                 .path = push.graph_file};
-        const Result<Graph> graph = build_graph(recipe, seed);
-        if (!graph)
-            return problem_with(graph.error(), push.graph == "file" ? "push.file: " + push.graph_file
-                                                                    : "push.graph: " + push.graph);
-        std::size_t hearers = 0;
-        for (std::uint32_t i = 0; i < graph->nodes(); ++i) hearers = std::max(hearers, graph->out(i).size());
-        const float highest_floor = 0.5f / static_cast<float>(hearers + 1);
-        if (push.weight_floor > highest_floor) {
-            return dunlin::problem(
-                fmt::format("push.weight_floor = {}: must not exceed {:.3g}, half of what sharing "
-                            "with {} others leaves of a weight of 1",
-                            push.weight_floor, highest_floor, hearers));
-        }
+        const Outcome<Graph> graph = settings.push.draw(problem.nodes(), seed);
+        if (!graph) return tl::unexpected(graph.error());
+        const Outcome<float> floor = settings.push.floor_for(graph->largest_out_degree());
+        if (!floor) return tl::unexpected(floor.error());
         const FleetClock& clock = settings.clock;
         const bool envelope = settings.objective() == Objective::moreau;
         const int gradients = envelope ? settings.moreau.step_limit : settings.least_gradients();
@@ -120,8 +106,8 @@ public:
         GossipSettings fleet;
         fleet.seed = seed;
         fleet.theta = {.scale = static_cast<double>(settings.rate()) / median_ticks,
-                       .longest_gap = std::int64_t{push.longest_gap} * median_ticks};
-        fleet.weight_floor = push.weight_floor > 0.0f ? push.weight_floor : highest_floor / 2;
+                       .longest_gap = std::int64_t{settings.push.longest_gap} * median_ticks};
+        fleet.weight_floor = *floor;
         fleet.format.fraction_bits = 38;  // tens of thousands of nodes fit then
         fleet.work = median_ticks;
         fleet.link.latency = simulation::Latency::constant(
@@ -176,9 +162,6 @@ private:
     /// How many ticks begin within so many seconds.
     static simulation::Time ticks(double seconds, double tick_s) {
         return static_cast<simulation::Time>(std::min(std::ceil(seconds / tick_s), 1e12));
-    }
-    static tl::unexpected<Problem> problem_with(const Error& error, const std::string& where) {
-        return dunlin::problem(error, where);
     }
 
     std::unique_ptr<GossipFleet> fleet_;

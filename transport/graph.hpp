@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "core/random.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -47,6 +48,12 @@ public:
     /// In-neighbours in ascending order; the k-th sends on edge in_edges(node)[k].
     std::span<const std::uint32_t> in(std::uint32_t node) const { return slice(in_source_, in_first_, node); }
     std::span<const std::uint32_t> in_edges(std::uint32_t node) const { return slice(in_edge_, in_first_, node); }
+
+    std::size_t largest_out_degree() const {
+        std::size_t largest = 0;
+        for (std::uint32_t node = 0; node < nodes(); ++node) largest = std::max(largest, out(node).size());
+        return largest;
+    }
 
     /// The number of the edge, if there is one; O(log out-degree).
     std::optional<std::uint32_t> find(std::uint32_t from, std::uint32_t to) const;

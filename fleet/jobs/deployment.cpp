@@ -5,7 +5,8 @@ namespace dunlin {
 
 void add_deployment_settings(Settings& list, Deployment& d) {
     using Range = Settings::Range;
-    list.add("fleet.updates", d.updates, "real nodes with a server: updates of each node, on average",
+    list.add("fleet.updates", d.updates,
+             "real nodes: updates of each node, on average; without a server rounds for as many steps",
              Range{1, 1e9});
     list.add("fleet.tick_ms", d.tick_ms, "real nodes without a server: milliseconds of a round", Range{1, 1e7});
     list.add("fleet.report_every", d.report_every,

@@ -18,24 +18,44 @@ void deploy(JobPlan& plan, const Deployment& d) {
     plan.removal_ms = static_cast<std::uint32_t>(d.removal_s) * 1000;
 }
 
+/// What the nodes take gradients of.
+void adapt(JobTerms& terms, const FederatedSettings& s) {
+    terms.objective = s.objective();
+    terms.moreau = s.moreau;
+    terms.maml = s.maml;
+}
+
+/// Without a server: a round is a step, and there are as many of them as a server's updates would have.
+Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
+    JobTerms& terms = plan.terms;
+    if (auto fit = s.check(terms.members); !fit) return fit;
+    const Outcome<Graph> graph = s.push.draw(terms.members, terms.seed);
+    if (!graph) return tl::unexpected(graph.error());
+    // A later epoch draws another random graph.
+    const bool random = s.push.graph.starts_with("erdos-renyi");
+    const Outcome<float> floor = s.push.floor_for(random ? terms.members - 1 : graph->largest_out_degree());
+    if (!floor) return tl::unexpected(floor.error());
+    terms.aggregation = Aggregation::push_sum;
+    adapt(terms, s);
+    terms.theta = {.scale = static_cast<double>(s.rate()), .longest_gap = s.push.longest_gap};
+    terms.format.fraction_bits = 38;  // tens of thousands of nodes fit then
+    terms.weight_floor = *floor;
+    plan.budget.rounds =
+        static_cast<std::uint64_t>(s.deployment.updates) * static_cast<std::uint64_t>(s.local_steps);
+    plan.graph = s.push.recipe(terms.members);
+    return {};
+}
+
 /// The server's side of a federated method, and the clients' settings that go with it.
 Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     if (s.baseline()) {
         return problem(
             fmt::format("federated.method = \"{}\" has no fleet; `dunlin train` runs it", name_of(s.method)));
     }
-    if (s.pushes()) {
-        return problem(
-            fmt::format("federated.method = \"{}\": real nodes run PARS-Push on fleet-navigation; "
-                        "`dunlin train` simulates this",
-                        name_of(s.method)));
-    }
     if (auto fit = s.check(plan.terms.members); !fit) return fit;
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::federated;
-    terms.objective = s.objective();
-    terms.moreau = s.moreau;
-    terms.maml = s.maml;
+    adapt(terms, s);
     terms.local_steps = static_cast<std::uint32_t>(s.local_steps);
     terms.local_rate = s.rate();
     terms.fedprox_weight = s.method == FederatedMethod::fedprox ? s.fedprox_weight : 0.0f;
@@ -99,10 +119,11 @@ Outcome<void> fill(JobPlan& plan, Kind& s) {
     plan.terms.seed = s.seed;
     plan.first.resize(data.dimension());
     data.initialise(plan.first);
+    deploy(plan, s.federated.deployment);
+    if (s.federated.pushes()) return push(plan, s.federated);
     plan.samples = data.samples();
     plan.samples.resize(plan.terms.members);
     if (!s.federated.weigh_by_samples) plan.samples.assign(plan.terms.members, 1.0f);
-    deploy(plan, s.federated.deployment);
     plan.budget.updates = static_cast<std::uint64_t>(s.federated.deployment.updates) * plan.terms.members;
     return serve(plan, s.federated);
 }

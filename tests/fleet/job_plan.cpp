@@ -57,6 +57,29 @@ TEST_CASE("classification runs on real nodes, with samples as weights where aske
     CHECK((*task)->measure(plan->first)[0].name == "accuracy");
 }
 
+TEST_CASE("classification without a server is as many rounds as its updates have steps") {
+    const auto planned = [](const std::string& more) {
+        return plan_job(
+            "kind = \"classification\"\n[data]\nrows = 500\n[federated]\nmethod = \"pars-push-maml\"\n"
+            "local_steps = 7\n[fleet]\nupdates = 5\n" +
+                more,
+            "b.toml", 6);
+    };
+    const auto plan = planned("");
+    REQUIRE(plan);
+    CHECK(plan->terms.aggregation == Aggregation::push_sum);
+    CHECK(plan->terms.objective == Objective::maml);
+    CHECK(plan->budget.rounds == 35);
+    CHECK(plan->graph.kind == "exponential");
+    CHECK(plan->terms.weight_floor == 0.25f / 4);  // 3 out-neighbours each
+    // Any member of a random graph may hear all others in the next epoch.
+    const auto random = planned("[push]\ngraph = \"erdos-renyi\"\nprobability = 0.5\n");
+    REQUIRE(random);
+    CHECK(random->terms.weight_floor == 0.25f / 6);
+    CHECK_THAT(planned("[push]\nweight_floor = 0.2\n").error().text, Contains("push.weight_floor = 0.2"));
+    CHECK_THAT(planned("[push]\ngraph = \"web\"\n").error().text, Contains("push.graph: web"));
+}
+
 TEST_CASE("what real nodes cannot run is refused with what to do") {
     CHECK_THAT(plan_job("kind = \"regression\"\n", "c.toml", 2).error().text,
                Contains("c.toml") && Contains("dunlin train"));
