@@ -109,7 +109,7 @@ enum class Code : std::uint16_t {
     message_unknown,          ///< first: its kind; of a newer version, or not meant for the receiver
     wire_version_unknown,     ///< first: newest version offered; second: oldest version understood here
     not_admitted,             ///< the key or the name is not on the roster
-    name_taken,               ///< the name belongs to another key, or its node is connected already
+    name_taken,               ///< the name belongs to another key, or the key to another name
     not_joined,               ///< a message before Join
     unknown_job,              ///< first: the job
     wrong_epoch,              ///< first: epoch of the message; second: the receiver's

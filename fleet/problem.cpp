@@ -196,7 +196,7 @@ std::string_view sentence(Code code) {
         case Code::not_admitted:
             return "this key is not on the roster; on the coordinator: dunlin fleet admit NAME PUBLIC_KEY";
         case Code::name_taken:
-            return "the name belongs to another key, or its node is connected already";
+            return "the name belongs to another key, or the key to another name";
         case Code::not_joined:
             return "a message before the node joined";
         case Code::unknown_job:

@@ -144,9 +144,8 @@ Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions&
 }
 
 Outcome<Files> policy_files(const ExportOptions& options) {
-    const std::filesystem::path path = policy_of_run(options.directory);
-    const Result<PolicyFile> policy = PolicyFile::read(path);
-    if (!policy) return problem(policy.error(), path.string());
+    const Outcome<PolicyFile> policy = read_policy(options.directory);
+    if (!policy) return tl::unexpected(policy.error());
     if (options.format == "c")
         return Files{{"policy.h", policy_c_header(*policy)}, {"policy.c", policy_c_source(*policy)}};
     if (options.format == "onnx") return Files{{"policy.onnx", policy_onnx(*policy)}};

@@ -62,6 +62,8 @@ Outcome<int> run_gateway(const GatewayOptions& options) {
     link.insecure = options.insecure;
     link.context = make_link_context(static_cast<int>(options.devices.size()));
     if (!options.init && !options.insecure) {
+        if (options.server_key.empty())
+            return problem("--server-key is missing: `dunlin fleet status` on the coordinator shows it");
         const auto server = parse_public_key(options.server_key);
         if (!server) return problem(server.error(), "--server-key");
         link.server_key = *server;

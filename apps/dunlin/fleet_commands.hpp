@@ -6,6 +6,9 @@
 
 namespace dunlin::app {
 
+/// What --metrics takes.
+inline constexpr const char* metrics_form = "HOST:PORT with the host in digits, such as 127.0.0.1:9464, or off";
+
 // `dunlin fleet ...`, by what they are about.
 void add_fleet_serve(CLI::App& fleet, Command& run);
 void add_fleet_roster(CLI::App& fleet, Command& run);   ///< init, admit, revoke, rotate, nodes

@@ -2,7 +2,9 @@
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/report/table.hpp"
+#include "fleet/coordinator/metrics.hpp"
 #include "transport/zeromq/keys.hpp"
+#include "transport/zeromq/link.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -72,7 +74,12 @@ std::string check_name(const std::string& name) {
 }
 
 std::string check_listen(const std::string& endpoint) {
-    return endpoint.starts_with("tcp://") ? "" : "expected an address such as tcp://*:7700";
+    return is_endpoint(endpoint) ? "" : "expected an address such as tcp://*:7700";
+}
+
+std::string check_metrics(const std::string& address) {
+    const bool fits = address.empty() || address == "off" || MetricsEndpoint::is_address(address);
+    return fits ? "" : std::string("expected ") + metrics_form;
 }
 
 struct NodeOptions {
@@ -166,6 +173,7 @@ void add_fleet_roster(CLI::App& fleet, Command& run) {
         ->check(check_listen)
         ->capture_default_str();
     command->add_option("--metrics", first->config.metrics, "HOST:PORT of /metrics; off: nowhere")
+        ->check(check_metrics)
         ->capture_default_str();
     command->footer(
         "Prints the coordinator's public key. Where there is a fleet already, it is left as it is.\n"

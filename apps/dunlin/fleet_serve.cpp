@@ -154,7 +154,14 @@ Outcome<void> Service::open_metrics() {
         metrics_.emplace(*std::move(endpoint));
         return {};
     }
-    const Problem wrong = describe(endpoint.error(), "metrics at " + metrics_address_);
+    Problem wrong = describe(endpoint.error(), "metrics at " + metrics_address_);
+    if (endpoint.error().code == Code::bad_endpoint)
+        wrong.text = fmt::format("metrics at {}: expected {}", metrics_address_, metrics_form);
+    if (endpoint.error().code == Code::not_loopback)
+        wrong.text = fmt::format(
+            "metrics at {}: other machines reach this address, and metrics are not encrypted; "
+            "--metrics-everywhere allows it",
+            metrics_address_);
     if (!options_.metrics.empty()) return tl::unexpected(wrong);
     log_.say(Level::warning, "no-metrics",
              wrong.text + "; --metrics HOST:PORT moves them, --metrics off stops this");

@@ -373,6 +373,11 @@ NavigationSettings in_one_process(const FleetNavigationSettings& fleet) {
     return s;
 }
 
+/// RUN/policy.dunlin; or RUN itself where it is a file.
+std::filesystem::path policy_path(const std::filesystem::path& run) {
+    return folder_of_run(run) == run ? run / "policy.dunlin" : run;
+}
+
 /// The settings that a policy carries along.
 Outcome<NavigationSettings> read_policy_settings(const PolicyFile& policy, const std::string& where) {
     if (policy.config.empty())
@@ -391,20 +396,24 @@ std::filesystem::path folder_of_run(const std::filesystem::path& run) {
     return run.has_parent_path() ? run.parent_path() : ".";
 }
 
-std::filesystem::path policy_of_run(const std::filesystem::path& run) {
-    return folder_of_run(run) == run ? run / "policy.dunlin" : run;
+Outcome<PolicyFile> read_policy(const std::filesystem::path& run) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(run, ignored))
+        return problem(run.string() + ": there is no such run directory, and no such policy file");
+    const std::filesystem::path path = policy_path(run);
+    if (path != run) {
+        if (const auto settings = read_run_settings(run); !settings) return tl::unexpected(settings.error());
+    }
+    return PolicyFile::read(path).map_error([&](const Error& error) { return describe(error, path.string()); });
 }
 
 Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& run, int threads,
                                                       const std::string& kernels) {
-    const std::filesystem::path path = policy_of_run(run);
-    const bool alone = path == run;
-    Outcome<NavigationSettings> settings;
-    if (!alone) settings = read_run_settings(run);
-    if (!settings) return tl::unexpected(settings.error());
-    const Result<PolicyFile> policy = PolicyFile::read(path);
-    if (!policy) return problem(policy.error(), path.string());
-    if (alone) settings = read_policy_settings(*policy, path.string());
+    const Outcome<PolicyFile> policy = read_policy(run);
+    if (!policy) return tl::unexpected(policy.error());
+    const std::filesystem::path path = policy_path(run);
+    Outcome<NavigationSettings> settings =
+        path == run ? read_policy_settings(*policy, run.string()) : read_run_settings(run);
     if (!settings) return tl::unexpected(settings.error());
     if (!kernels.empty()) settings->kernels = kernels;
     auto training = NavigationTraining::make(*settings, threads);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fleet/navigation.hpp"
+#include "fleet/policy_file.hpp"
 
 #include <filesystem>
 #include <functional>
@@ -91,8 +92,8 @@ private:
     NavigationResult result_;
 };
 
-/// RUN/policy.dunlin; or RUN itself where it is a file.
-std::filesystem::path policy_of_run(const std::filesystem::path& run);
+/// RUN/policy.dunlin of a navigation run; or RUN itself where it is a file.
+Outcome<PolicyFile> read_policy(const std::filesystem::path& run);
 /// Where to put what is made of a run: RUN, or the folder that the file lies in.
 std::filesystem::path folder_of_run(const std::filesystem::path& run);
 

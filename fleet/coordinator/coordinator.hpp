@@ -187,6 +187,7 @@ private:
     void tend_rounds(const Job& job);
     void tend_push_sum(const Job& job);
     void count_time(const Job& job);
+    void store_time(const Job& job);
     void record(RecordKind kind, std::uint64_t job, std::uint32_t node = 0, std::uint16_t detail = 0);
     Result<void> record_now(const Record& record);
     Result<const Job*> running(std::uint64_t job) const;

@@ -62,10 +62,6 @@ Json refusal(const Problem& problem, int code) {
     return {{"ok", false}, {"error", {{"code", code}, {"text", problem.text}, {"failure", problem.failure}}}};
 }
 
-PublicKey key_of(const Json& request) {
-    return need(parse_public_key(text_of(request, "key")), "the public key");
-}
-
 }  // namespace
 
 struct Desk::Commands {
@@ -78,9 +74,18 @@ struct Desk::Commands {
 
     const FleetState& state() const { return coordinator.state(); }
 
+    PublicKey key(const Json& asked) const {
+        const PublicKey key = need(parse_public_key(text_of(asked, "key")), "the public key");
+        if (to_hex(key) == desk.place_.server_key)
+            complain("the public key: this is the coordinator's own; `dunlin-node init` prints the node's");
+        return key;
+    }
+
     const Job& job(const Json& asked) const {
         const std::uint64_t number = number_of(asked, "job");
-        if (number == 0 && !state().jobs().empty()) return state().jobs().rbegin()->second;
+        if (number == 0 && state().jobs().empty())
+            complain("there is no job yet; first: dunlin fleet run EXPERIMENT");
+        if (number == 0) return state().jobs().rbegin()->second;
         const Job* found = state().job(number);
         if (found == nullptr) complain({Code::unknown_job, static_cast<std::int64_t>(number)}, "--job");
         return *found;
@@ -304,7 +309,7 @@ struct Desk::Commands {
         if (command == "logs") return {{"lines", logs(asked)}};
         if (command == "ledger") return {{"epochs", ledger(asked)}};
         if (command == "admit") {
-            RosterNode wanted{.name = name, .key = key_of(asked), .labels = texts_of(asked, "labels")};
+            RosterNode wanted{.name = name, .key = key(asked), .labels = texts_of(asked, "labels")};
             return node(need(coordinator.admit(wanted), name));
         }
         if (command == "revoke" || command == "rotate") {
@@ -317,7 +322,10 @@ struct Desk::Commands {
             return Json::object();
         }
         if (command == "rotate") {
-            need(coordinator.rotate(name, key_of(asked)), name);
+            const PublicKey changed = key(asked);
+            if (state().roster()[*state().roster().find(name)].key == changed)
+                complain(fmt::format("{} has this key already", name));
+            need(coordinator.rotate(name, changed), name);
             return Json::object();
         }
         if (command == "run") return run(asked);

@@ -100,6 +100,7 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
     const Job* job = state_.job(record.job);
     if (job == nullptr) return;
     if (record.kind == RecordKind::job_created) index_job(*job);
+    if (change.ended || record.kind == RecordKind::job_paused) store_time(*job);
     if (record.kind == RecordKind::round_begun) watches_[record.job].round_ms = now_ms_;
     if (change.ledger) {
         for (MemberSession& session : sessions_[record.job]) {

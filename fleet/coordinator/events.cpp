@@ -106,12 +106,13 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
             break;
     }
     if (change == nullptr || job == nullptr) return event;
-    // About the job, whoever's record brought it about; but why a member took no part is said all the same.
+    // About the job, whoever's record brought it about; but what a member said is told all the same.
     std::string also;
     if (change->ledger) also = ledger_text(*change->ledger, job->plan().terms.format);
     if (change->ended) also = fmt::format("{} at version {}", name_of(*job->ended()), job->version());
     if (also.empty()) return event;
-    if (record.kind == RecordKind::member_declined) also = fmt::format("{} {}; {}", event.node, event.text, also);
+    if (record.kind == RecordKind::member_declined || event.kind == "final-report")
+        also = fmt::format("{} {}; {}", event.node, event.text, also);
     event.node.clear();
     say(change->ended ? "job-ended" : "epoch-over", also);
     return event;

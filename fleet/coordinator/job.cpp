@@ -68,7 +68,7 @@ JobChange Job::apply(const Record& record) {
 }
 
 JobChange Job::apply_any(const Record& record) {
-    if (ended_ && record.kind != RecordKind::report) return {};
+    if (ended_ && record.kind != RecordKind::report && record.kind != RecordKind::job_time) return {};
     const bool ends = record.kind == RecordKind::job_ending || record.kind == RecordKind::job_ended;
     if (ends && record.detail > static_cast<std::uint16_t>(JobEndReason::failed)) return {};
     switch (record.kind) {
@@ -78,6 +78,7 @@ JobChange Job::apply_any(const Record& record) {
             return {};
         case RecordKind::job_time:
             elapsed_ms_ = std::max(elapsed_ms_, record.sequence);
+            if (ended_) return {};
             end_by_budget();
             return settle();
         case RecordKind::job_ending:

@@ -19,6 +19,9 @@ public:
     /// other machines reach, unless `everywhere`; link_failed (first: errno).
     static Result<MetricsEndpoint> open(const std::string& address, bool everywhere);
 
+    /// Is this HOST:PORT with a host in digits, or localhost?
+    static bool is_address(const std::string& text);
+
     void publish(std::string text);
     /// Where it listens: "127.0.0.1:9464".
     const std::string& address() const;

@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -103,29 +104,41 @@ struct MetricsEndpoint::Implementation {
     }
 };
 
-Result<MetricsEndpoint> MetricsEndpoint::open(const std::string& address, bool everywhere) {
+static std::optional<tcp::endpoint> parse_address(const std::string& address) {
     const std::size_t colon = address.rfind(':');
     std::uint16_t port = 0;
-    if (colon == std::string::npos) return fail(Code::bad_endpoint);
+    if (colon == std::string::npos) return std::nullopt;
     const char* end = address.data() + address.size();
     const auto parsed = std::from_chars(address.data() + colon + 1, end, port);
-    if (parsed.ptr != end || parsed.ec != std::errc{}) return fail(Code::bad_endpoint);
+    if (parsed.ptr != end || parsed.ec != std::errc{}) return std::nullopt;
     std::string host = address.substr(0, colon);
     if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
     if (host == "localhost") host = "127.0.0.1";
     beast::error_code error;
     const auto ip = asio::ip::make_address(host, error);
-    if (error) return fail(Code::bad_endpoint);
-    if (!ip.is_loopback() && !everywhere) return fail(Code::not_loopback);
+    if (error) return std::nullopt;
+    return tcp::endpoint(ip, port);
+}
+
+bool MetricsEndpoint::is_address(const std::string& text) {
+    return parse_address(text).has_value();
+}
+
+Result<MetricsEndpoint> MetricsEndpoint::open(const std::string& address, bool everywhere) {
+    const auto parsed = parse_address(address);
+    if (!parsed) return fail(Code::bad_endpoint);
+    const tcp::endpoint& endpoint = *parsed;
+    if (!endpoint.address().is_loopback() && !everywhere) return fail(Code::not_loopback);
 
     auto made = std::make_unique<Implementation>();
-    const tcp::endpoint endpoint(ip, port);
+    beast::error_code error;
     made->acceptor.open(endpoint.protocol(), error);
     if (!error) made->acceptor.set_option(asio::socket_base::reuse_address(true), error);
     if (!error) made->acceptor.bind(endpoint, error);
     if (!error) made->acceptor.listen(most_connections, error);
     if (error) return fail(Code::link_failed, error.value());
-    made->address = host + ":" + std::to_string(made->acceptor.local_endpoint().port());
+    made->address =
+        address.substr(0, address.rfind(':') + 1) + std::to_string(made->acceptor.local_endpoint().port());
     made->accept();
     made->thread = std::thread([context = &made->context] { context->run(); });
     return MetricsEndpoint(std::move(made));

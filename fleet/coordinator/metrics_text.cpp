@@ -49,7 +49,8 @@ std::string metrics_text(const FleetServer& server) {
     const CoordinatorCounters& counters = coordinator.counters();
     const LinkCounters link = server.link_counters();
     const FleetState& state = coordinator.state();
-    std::size_t here = 0, suspect = 0;
+    std::size_t here = 0, suspect = 0, revoked = 0;
+    for (const RosterNode& node : state.roster().nodes()) revoked += node.admitted ? 0 : 1;
     for (const auto& [key, connection] : coordinator.connections()) {
         if (connection.welcome) ++(connection.suspect ? suspect : here);
     }
@@ -57,14 +58,15 @@ std::string metrics_text(const FleetServer& server) {
     text.metric("nodes", "gauge", "Nodes on the roster, by state.");
     text.value(here, "state=\"here\"");
     text.value(suspect, "state=\"suspect\"");
-    text.value(state.roster().nodes().size() - here - suspect, "state=\"away\"");
+    text.value(state.roster().nodes().size() - here - suspect - revoked, "state=\"away\"");
+    text.value(revoked, "state=\"revoked\"");
     text.metric("messages_received_total", "counter", "Messages of nodes, by kind.");
     for (std::size_t kind = 0; kind < std::size(kinds); ++kind) {
         if (counters.received[kind] > 0)
             text.value(counters.received[kind], fmt::format("kind=\"{}\"", kinds[kind]));
     }
     text.metric("messages_refused_total", "counter",
-                "Messages refused, by the number of the error (docs/wire.md).");
+                "Messages refused, by the number of the error (core/error.hpp).");
     for (const auto& [code, count] : counters.refused)
         text.value(count, fmt::format("code=\"{}\"", static_cast<int>(code)));
     text.single("updates_applied_total", "counter", "Updates that are durable and in a model.", counters.applied);

@@ -97,9 +97,13 @@ void Coordinator::count_time(const Job& job) {
     if (job.paused() || passed_ms <= 0) return;
     watch.elapsed_ms += static_cast<std::uint64_t>(passed_ms);
     const std::uint64_t budget_ms = job.plan().budget.seconds * 1000;
-    const std::uint64_t every_ms = budget_ms > 0 ? settings_.time_record_ms : 12u * settings_.time_record_ms;
     const bool over = budget_ms > 0 && watch.elapsed_ms >= budget_ms && watch.stored_ms < budget_ms;
-    if (!over && watch.elapsed_ms - watch.stored_ms < every_ms) return;
+    if (over || watch.elapsed_ms - watch.stored_ms >= settings_.time_record_ms) store_time(job);
+}
+
+void Coordinator::store_time(const Job& job) {
+    Watch& watch = watches_[job.number()];
+    if (watch.elapsed_ms == watch.stored_ms) return;
     const Record time{.kind = RecordKind::job_time, .job = job.number(), .sequence = watch.elapsed_ms};
     if (store_->add(time)) watch.stored_ms = watch.elapsed_ms;
 }

@@ -8,7 +8,7 @@ namespace dunlin {
 
 /// What an experiment says about running on real nodes; a simulation does not look at it.
 struct Deployment {
-    int updates = 100;  ///< of each node, on average; ready-made navigation says it by its rounds
+    int updates = 100;  ///< of each node, on average
     int tick_ms = 20;   ///< without one: a round t
     int report_every = 0;
     int seconds = 0;  ///< most that a job runs; 0: as long as it takes
@@ -17,7 +17,8 @@ struct Deployment {
     Encoding encoding = Encoding::float32;
 };
 
-/// Adds the section [fleet].
+/// Adds the section [fleet], all but `updates`: navigation has its rounds.
 void add_deployment_settings(Settings& list, Deployment& deployment);
+void add_updates_setting(Settings& list, Deployment& deployment);
 
 }  // namespace dunlin

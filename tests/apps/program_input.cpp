@@ -115,7 +115,7 @@ TEST_CASE("an unknown experiment, command or option is refused with where to loo
     is_refused(run(folder, {"sweep", "navigation", "--grid", "rl.prox_weight=0.1,much"}), {"rl.prox_weight=much"});
     is_refused(run(folder, {"compare", "navigation", "--methods", "memrl,mamel"}), {"rl.method=mamel", "memrl"});
     is_refused(run(folder, {"compare", "--resume", "nowhere"}), {"nowhere", "plan.json"});
-    is_refused(run(folder, {"adapt", "nowhere"}), {"nowhere", "not a run directory"});
+    is_refused(run(folder, {"adapt", "nowhere"}), {"nowhere", "no such run directory"});
     CHECK(std::filesystem::is_empty(folder.path()));
 }
 

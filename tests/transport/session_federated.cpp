@@ -57,7 +57,7 @@ public:
     ConstVector<float> model() const { return server_->model(); }
     std::uint64_t version() const { return server_->version(); }
 
-    int duplicates = 0, other_refusals = 0, reports = 0, final_reports = 0, finished = 0;
+    int duplicates = 0, other_refusals = 0, reports = 0, final_reports = 0, finished = 0, heartbeats = 0;
     std::uint32_t incarnations = 0;
     float acknowledged = 1;       ///< of final reports
     std::vector<float> measured;  ///< what the last report is about
@@ -142,6 +142,7 @@ private:
             return {say(JobEnd{})};
         }
         if (std::holds_alternative<ModelRequest>(message.body)) return {model_message()};
+        if (std::holds_alternative<Heartbeat>(message.body)) ++heartbeats;
         if (const auto* report = std::get_if<Report>(&message.body)) {
             CHECK(report->metrics.size() == 1);
             ++(report->final ? final_reports : reports);
@@ -199,6 +200,13 @@ TEST_CASE("a node that seldom stores begins a new incarnation instead of a secon
         CHECK(pair.version() > 10);
         CHECK(pair.incarnations > 1);
     }
+}
+
+TEST_CASE("a node that says a lot asks for an answer all the same, or would take a coordinator for dead") {
+    Pair pair(Stream(29, 0, Purpose::user), 1, Encoding::float32);
+    for (int step = 0; step < 310; ++step) pair.step({});
+    CHECK(pair.reports > 100);
+    CHECK(pair.heartbeats >= 9);  // one every 30 ms
 }
 
 TEST_CASE("updates of fewer bits lead to the same model") {

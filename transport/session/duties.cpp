@@ -137,7 +137,7 @@ Duty NodeSession::next(std::int64_t now_ms) {
     if (may_learn()) return Duty::learn;
     const auto by = [this](std::int64_t at_ms) { wake_at_ms_ = std::min(wake_at_ms_, at_ms); };
     by(retry_at_ms_);
-    if (joined_) by(last_said_ms_ + heartbeat_ms_);
+    if (joined_) by(last_beat_ms_ + heartbeat_ms_);
     if (blocked_until_ms_ > now_ms_) by(blocked_until_ms_);
     if (store_again_ms_ > now_ms_) by(store_again_ms_);
     if (phase_ == Phase::learning && push_sum_ && !paused_) {
@@ -200,7 +200,7 @@ bool NodeSession::compose() {
                    std::span<const Metric>(metrics_).first(metric_count_)});
     } else if (due_.leave && !unaccepted()) {
         say(Leave{});
-    } else if (now_ms_ >= last_said_ms_ + heartbeat_ms_) {
+    } else if (now_ms_ >= last_beat_ms_ + heartbeat_ms_) {
         say(Heartbeat{stored_tick_});
     } else {
         return false;
@@ -251,7 +251,8 @@ void NodeSession::sent() {
         ++share_cursor_;
         return;
     }
-    last_said_ms_ = now_ms_;
+    // Not all that is said brings an answer, and on an answer it depends whether the connection is taken for alive.
+    if (std::holds_alternative<Heartbeat>(body)) last_beat_ms_ = now_ms_;
     if (std::holds_alternative<Join>(body)) due_.join = false;
     if (std::holds_alternative<JobAnswer>(body)) due_.answer = false;
     if (std::holds_alternative<ModelRequest>(body)) due_.request = false;

@@ -80,7 +80,7 @@ void NodeSession::welcomed(const Welcome& welcome) {
     node_ = welcome.node;
     incarnation_ = welcome.incarnation;
     heartbeat_ms_ = std::max<std::int64_t>(1, welcome.heartbeat_ms);
-    last_said_ms_ = now_ms_;
+    last_beat_ms_ = now_ms_;
     retry();
 }
 

@@ -196,7 +196,7 @@ private:
     // the connection
     bool connected_ = false, joined_ = false;
     std::uint32_t node_ = coordinator_number, incarnation_ = 0;
-    std::int64_t heartbeat_ms_ = 1000, last_said_ms_ = 0, blocked_until_ms_ = 0;
+    std::int64_t heartbeat_ms_ = 1000, last_beat_ms_ = 0, blocked_until_ms_ = 0;
 
     // the job
     Phase phase_ = Phase::idle;

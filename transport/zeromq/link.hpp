@@ -45,6 +45,9 @@ struct LinkCounters {
 class LinkContext;
 std::shared_ptr<LinkContext> make_link_context(int links);
 
+/// tcp://HOST:PORT, or * for a part of it that is any.
+bool is_endpoint(std::string_view endpoint);
+
 /// Is this an address such as tcp://127.0.0.1:7700, tcp://[::1]:7700 or tcp://localhost:7700, which no other
 /// machine reaches? Plain text is for those only.
 bool is_loopback(std::string_view endpoint);

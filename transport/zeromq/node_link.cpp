@@ -77,7 +77,7 @@ struct NodeLink::Implementation {
 };
 
 Result<void> NodeLink::Implementation::open() {
-    if (!zeromq::is_endpoint(settings.endpoint)) return fail(Code::bad_endpoint);
+    if (!is_endpoint(settings.endpoint)) return fail(Code::bad_endpoint);
     if (settings.insecure && !is_loopback(settings.endpoint)) return fail(Code::not_loopback);
     if (settings.listen.empty()) return {};
     ServerLinkSettings listening_settings{.endpoint = settings.listen, .keys = settings.keys};
@@ -237,8 +237,7 @@ Result<void> NodeLink::send_to_peer(const Message& share) {
     if (!peer.flight) peer.flight = std::make_shared<Flight>(link.wake);
     if (!peer.waiting.bytes().empty()) ++link.counters.replaced;
     peer.waiting = {std::make_shared<const Frame>(std::move(*frame)), {}};
-    if (!peer.dialler && zeromq::is_endpoint(peer.endpoint) &&
-        (!link.settings.insecure || is_loopback(peer.endpoint)))
+    if (!peer.dialler && is_endpoint(peer.endpoint) && (!link.settings.insecure || is_loopback(peer.endpoint)))
         peer.dialler.emplace(*link.context, link.dial_settings(peer.endpoint, peer.key, 2), link.settings.keys);
     link.flush(peer);
     return {};

@@ -114,7 +114,7 @@ struct ServerLink::Implementation {
 };
 
 Result<void> ServerLink::Implementation::open() {
-    if (!zeromq::is_endpoint(settings.endpoint)) return fail(Code::bad_endpoint);
+    if (!is_endpoint(settings.endpoint)) return fail(Code::bad_endpoint);
     if (settings.insecure && !is_loopback(settings.endpoint)) return fail(Code::not_loopback);
     router = Socket(context, ZMQ_ROUTER);
     constexpr std::string_view domain = "dunlin";

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <optional>
 #include <system_error>
@@ -46,24 +47,24 @@ std::optional<std::uint32_t> ipv4_of(const std::string& host) {
 }  // namespace
 }  // namespace zeromq
 
+bool is_endpoint(std::string_view endpoint) {
+    constexpr std::string_view scheme = "tcp://";
+    const std::size_t colon = endpoint.rfind(':');
+    if (!endpoint.starts_with(scheme) || colon < scheme.size() + 1) return false;
+    const std::string_view port = endpoint.substr(colon + 1);
+    std::uint16_t number = 0;  // libzmq takes 99999 for 34463
+    const auto read = std::from_chars(port.data(), port.data() + port.size(), number);
+    return port == "*" || (read.ec == std::errc() && read.ptr == port.data() + port.size());
+}
+
 bool is_loopback(std::string_view endpoint) {
-    if (!zeromq::is_endpoint(endpoint)) return false;
+    if (!is_endpoint(endpoint)) return false;
     const std::string host = zeromq::host_of(endpoint);
     if (const auto address = zeromq::ipv4_of(host)) return *address >> 24 == 127;
     return host == "localhost" || host == "[::1]";
 }
 
 namespace zeromq {
-
-bool is_endpoint(std::string_view endpoint) {
-    constexpr std::string_view scheme = "tcp://";
-    const std::size_t colon = endpoint.rfind(':');
-    if (!endpoint.starts_with(scheme) || colon < scheme.size() + 1) return false;
-    const std::string_view port = endpoint.substr(colon + 1);
-    const bool digits = !port.empty() && port.size() <= 5 &&
-                        std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
-    return digits || port == "*";
-}
 
 Wake::Wake() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");

@@ -144,8 +144,5 @@ Socket watch(LinkContext& context, Socket& socket, int events);
 bool apply(Socket& socket, std::string_view endpoint, const LinkTiming& timing, std::size_t message_bytes,
            int queue);
 
-/// tcp://HOST:PORT.
-bool is_endpoint(std::string_view endpoint);
-
 }  // namespace zeromq
 }  // namespace dunlin
