@@ -15,8 +15,16 @@ TEST_CASE("a fleet is set up before anybody serves it") {
     const Ended nothing = fleet.command({"status"});
     CHECK(nothing.code == 2);
     CHECK_THAT(nothing.err, Contains("fleet init"));
+    for (const auto& [option, value] :
+         {std::pair("--listen", "tcp://127.0.0.1:99999"), std::pair("--listen", "7700"),
+          std::pair("--metrics", "9464"), std::pair("--metrics", "laptop:9464")})
+        CHECK(fleet.command({"init", option, value}).code == 2);
     const json made = fleet.init();
     CHECK(made["made"] == true);
+    CHECK_THAT(fleet.command({"pull"}).err, Contains("no job yet"));
+    const Ended everywhere = fleet.command({"serve", "--metrics", "0.0.0.0:0"});
+    CHECK(everywhere.code == 2);
+    CHECK_THAT(everywhere.err, Contains("--metrics-everywhere"));
     CHECK(fleet.init()["server_key"] == made["server_key"]);
 
     CHECK(fleet.command({"admit", "kitchen", "nonsense"}).code == 2);
@@ -128,6 +136,7 @@ TEST_CASE("a fleet runs a job, is pulled from, pushed to, saved and put back whi
     REQUIRE(pushed["job"] == 2);
     REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);
     CHECK(fleet.ask({"status", "--job", "2"})["member_list"][0]["metrics"]["return_ratio"] > 0.0);
+    CHECK_THAT(fleet.command({"logs"}).out, Contains("bob return_ratio") && Contains("; finished at version"));
 
     fleet.ask({"restore", "copy"});
     REQUIRE(fleet.server->wait_for_error_text("\"restored\""));

@@ -111,6 +111,31 @@ TEST_CASE("a job's time is that in which it was served, whatever the clock shows
         office.coordinator->tick(boot_ms + 2000);
         CHECK(office.ask({{"command", "job"}})["elapsed_s"] == 2);
     }
+    // What ran is stored every five seconds, when it is paused and when it ends.
+    for (const auto& [command, elapsed_s] : {std::pair("pause", 2), std::pair("resume", 2), std::pair("stop", 4)}) {
+        {
+            Office office(directory.path);
+            office.coordinator->tick(5000);
+            office.coordinator->tick(7000);
+            office.ask({{"command", command}});
+        }
+        CHECK(Office(directory.path).ask({{"command", "job"}})["elapsed_s"] == elapsed_s);
+    }
+}
+
+TEST_CASE("a node that is admitted again as it is changes nothing, and the coordinator is no node") {
+    const Directory directory;
+    Office office(directory.path);
+    office.ask(admit("a", 1));
+    CHECK(office.ask(admit("a", 1))["ok"] == true);
+    CHECK(office.ask({{"command", "logs"}})["lines"].size() == 1);
+    json rotated = admit("a", 1);
+    rotated["command"] = "rotate";
+    CHECK_THAT(office.ask(rotated)["error"]["text"].get<std::string>(), Contains("has this key already"));
+    Desk::Place place;
+    place.server_key = admit("b", 2)["key"];
+    office.desk = std::make_unique<Desk>(*office.coordinator, *office.index, place);
+    CHECK_THAT(office.ask(admit("b", 2))["error"]["text"].get<std::string>(), Contains("coordinator's own"));
 }
 
 TEST_CASE("an index that is damaged is kept aside and begun anew") {

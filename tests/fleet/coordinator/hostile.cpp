@@ -285,6 +285,11 @@ TEST_CASE("bytes that are no message, and messages before Join, are refused with
     CHECK(scene.metric("dunlin_link_malformed_total 1"));
     // It may still come to its senses.
     scene.join(*mallory);
+    CHECK(scene.metric("dunlin_nodes{state=\"here\"} 1"));
+    CHECK(scene.metric("dunlin_nodes{state=\"away\"} 1"));
+    REQUIRE(scene.coordinator().revoke("honest"));
+    CHECK(scene.metric("dunlin_nodes{state=\"away\"} 0"));
+    CHECK(scene.metric("dunlin_nodes{state=\"revoked\"} 1"));
 }
 
 TEST_CASE("a message beyond the limit ends its sender's connection, is counted, and nobody else notices") {
