@@ -203,7 +203,6 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
     list.add("report.evaluations", s.evaluations, "how often the models are judged, over the clock",
              Range{1, 10000});
 
-    add_updates_setting(list, s.deployment);
     add_deployment_settings(list, s.deployment);
 }
 

@@ -258,7 +258,10 @@ Outcome<int> serve(ServeOptions options) {
         {
             Service service(options, log, place);
             if (auto configured = service.configure(); !configured) return tl::unexpected(configured.error());
-            if (auto opened = service.open(); !opened) return fails(opened.error());
+            if (auto opened = service.open(); !opened) {
+                if (interrupted()) return succeeded;  // while it waited for the store
+                return fails(opened.error());
+            }
             const auto ended = service.run();
             if (!ended) return fails({ended.error().text, true});
             backup = *ended;

@@ -353,12 +353,9 @@ Result<void> Coordinator::check_update(const Connection& connection, const Membe
 }
 
 Result<void> Coordinator::reported(Connection& connection, const Membership& at, const Report& report) {
-    if (now_ms_ - connection.reports_since_ms >= 1000) {
-        connection.reports_since_ms = now_ms_;
-        connection.reports = 0;
-    }
-    if (++connection.reports > settings_.reports_per_s)
-        return fail(Code::busy, connection.reports, settings_.reports_per_s);
+    ReportCount& count = report_counts_[connection.node];
+    if (now_ms_ - count.since_ms >= 1000) count = {.since_ms = now_ms_};
+    if (++count.reports > settings_.reports_per_s) return fail(Code::busy, count.reports, settings_.reports_per_s);
     if (report.metrics.size() > WireLimits::metrics)
         return fail(Code::message_too_long, static_cast<std::int64_t>(report.metrics.size()), WireLimits::metrics);
     if (report.final && at.job->members()[at.member].reported) {

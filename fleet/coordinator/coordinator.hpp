@@ -48,8 +48,6 @@ struct Connection {
     std::uint64_t job = 0;           ///< the one that it has the state of, or was offered last; 0: none
     std::string software, endpoint;
     std::uint64_t memory_bytes = 0;
-    std::int64_t reports_since_ms = 0;
-    std::uint32_t reports = 0;
 };
 
 /// A member of a job on its present connection: what it was told, and what it said that need not be remembered.
@@ -128,7 +126,7 @@ public:
     const CoordinatorCounters& counters() const { return counters_; }
     const std::unordered_map<PublicKey, Connection, PublicKeyHash>& connections() const { return connections_; }
     const Connection* connection(std::uint32_t node) const;
-    /// Time that a job ran so far; what is stored of it follows by up to a minute.
+    /// Time that a job ran so far; what is stored of it follows by a few seconds.
     std::uint64_t elapsed_ms(const Job& job) const;
     /// Null where the member said nothing yet.
     const MemberSession* session(std::uint64_t job, std::uint32_t member) const;
@@ -213,6 +211,12 @@ private:
         std::size_t bytes = 0;
     };
     std::unordered_map<std::uint32_t, Gathered> gathered_;
+    /// Reports of a node in the present second.
+    struct ReportCount {
+        std::int64_t since_ms = 0;
+        std::uint32_t reports = 0;
+    };
+    std::unordered_map<std::uint32_t, ReportCount> report_counts_;
     std::vector<WaitingUpdate> waiting_updates_;  ///< that are in the next commit
     std::set<std::uint64_t> dirty_jobs_;          ///< whose members have to be told something
 

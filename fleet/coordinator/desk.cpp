@@ -279,6 +279,8 @@ struct Desk::Commands {
                          "the policy");
             plan->first = request.numbers;
             plan->terms.aggregation = Aggregation::federated;
+        } else if (plan->terms.aggregation == Aggregation::push_sum && wanted.nodes.size() < 2) {
+            complain("without a server there is nobody to agree with; choose two nodes or more");
         }
         return {{"job", need(coordinator.create_job(*plan, wanted), "the job")},
                 {"made", true},

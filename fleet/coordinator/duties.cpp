@@ -83,8 +83,12 @@ Result<void> Coordinator::snapshot() {
 Result<void> Coordinator::record_now(const Record& record) {
     // Its own commit: its fate must not hang on anything else's.
     if (auto before = commit(now_ms_); !before) return before;
+    const std::uint64_t number = store_->next();
     if (auto added = store_->add(record); !added) return added;
-    return commit(now_ms_);
+    auto done = commit(now_ms_);
+    // Nor on what follows from it.
+    if (store_->newest() >= number) return {};
+    return done;
 }
 
 /// A record is durable and applied: who waits for it is answered.

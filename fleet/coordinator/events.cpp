@@ -59,7 +59,7 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
     switch (record.kind) {
         case RecordKind::node_admitted:
             say("node-admitted", "is on the roster");
-            if (!roster.nodes().empty()) event.node = roster.nodes().back().name;
+            event.node = read_node(record).name;
             break;
         case RecordKind::node_revoked:
             say("node-revoked", "is off the roster");

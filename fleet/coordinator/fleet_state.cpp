@@ -39,19 +39,17 @@ JobChange FleetState::apply(const Record& record) {
 }
 
 void FleetState::apply_to_roster(const Record& record) {
-    RosterNode node;
-    Loader loader(record.payload);
     switch (record.kind) {
         case RecordKind::node_admitted:
-            loader(node);
-            if (loader.done()) roster_.admit(node.name, node.key, node.labels);
+            if (const RosterNode node = read_node(record); !node.name.empty())
+                roster_.admit(node.name, node.key, node.labels);
             break;
         case RecordKind::node_revoked:
             roster_.revoke(record.node);
             break;
         case RecordKind::node_rotated:
-            loader(node);
-            if (loader.done()) roster_.rotate(record.node, node.key);
+            if (const RosterNode node = read_node(record); !node.name.empty())
+                roster_.rotate(record.node, node.key);
             break;
         case RecordKind::node_incarnation:
             roster_.set_incarnation(record.node, record.incarnation);
@@ -92,6 +90,13 @@ std::vector<std::byte> node_payload(const RosterNode& node) {
     Saver saver;
     saver(node);
     return saver.take();
+}
+
+RosterNode read_node(const Record& record) {
+    RosterNode node;
+    Loader loader(record.payload);
+    loader(node);
+    return loader.done() ? node : RosterNode{};
 }
 
 }  // namespace dunlin

@@ -54,5 +54,7 @@ private:
 };
 
 std::vector<std::byte> node_payload(const RosterNode& node);
+/// Who a record admits, or whose key it changes; without a name where it is damaged.
+RosterNode read_node(const Record& record);
 
 }  // namespace dunlin

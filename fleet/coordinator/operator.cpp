@@ -21,7 +21,10 @@ Result<std::uint32_t> Coordinator::admit(const RosterNode& node) {
         (known && state_.roster()[*known].admitted && state_.roster()[*known].key != node.key)) {
         return fail(Code::name_taken);
     }
-    if (known && state_.roster()[*known].admitted && state_.roster()[*known].labels == node.labels) return *known;
+    if (known && state_.roster()[*known].admitted && state_.roster()[*known].labels == node.labels) {
+        outbox_.admitted(node.key);
+        return *known;
+    }
     if (!known && state_.roster().nodes().size() >= Roster::node_limit)
         return fail(Code::out_of_range, Roster::node_limit, Roster::node_limit);
     const std::vector<std::byte> payload = node_payload(node);

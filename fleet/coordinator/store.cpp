@@ -107,7 +107,7 @@ Result<void> Store::add(const Record& record) {
                     static_cast<std::int64_t>(settings_.batch_bytes));
     }
     Record numbered = record;
-    numbered.index = log_->newest() + count_ + 1;
+    numbered.index = next();
     numbered.time_ms = settings_.unix_ms();
     append_record(batch_, numbered, log_->newest());
     ++count_;

@@ -42,6 +42,9 @@ public:
     /// Number of the newest durable record.
     std::uint64_t newest() const { return log_->newest(); }
 
+    /// Number that the next record gathered will have.
+    std::uint64_t next() const { return log_->newest() + count_ + 1; }
+
     /// Gathers a record for the next commit, which gives it number and time. Error: busy (first: bytes that wait;
     /// second: the limit).
     Result<void> add(const Record& record);

@@ -8,8 +8,8 @@ namespace dunlin {
 
 /// What an experiment says about running on real nodes; a simulation does not look at it.
 struct Deployment {
-    int updates = 100;  ///< of each node, on average
-    int tick_ms = 20;   ///< without one: a round t
+    int updates = 100;  ///< of each node, on average; navigation says it by its rounds
+    int tick_ms = 20;   ///< without a server: a round t
     int report_every = 0;
     int seconds = 0;  ///< most that a job runs; 0: as long as it takes
     int removal_s = 0;
@@ -17,8 +17,7 @@ struct Deployment {
     Encoding encoding = Encoding::float32;
 };
 
-/// Adds the section [fleet], all but `updates`: navigation has its rounds.
+/// Adds the section [fleet].
 void add_deployment_settings(Settings& list, Deployment& deployment);
-void add_updates_setting(Settings& list, Deployment& deployment);
 
 }  // namespace dunlin

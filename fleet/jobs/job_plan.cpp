@@ -18,6 +18,13 @@ void deploy(JobPlan& plan, const Deployment& d) {
     plan.removal_ms = static_cast<std::uint32_t>(d.removal_s) * 1000;
 }
 
+/// A coordinator draws the graph again whenever its store is opened, and a file may be gone by then.
+Outcome<void> check_graph(std::string_view key, std::string_view graph) {
+    if (graph != "file") return {};
+    return problem(
+        fmt::format("{} = \"file\": real nodes take a graph that can be drawn; `dunlin list` names them", key));
+}
+
 /// What the nodes take gradients of.
 void adapt(JobTerms& terms, const FederatedSettings& s) {
     terms.objective = s.objective();
@@ -29,6 +36,7 @@ void adapt(JobTerms& terms, const FederatedSettings& s) {
 Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
     JobTerms& terms = plan.terms;
     if (auto fit = s.check(terms.members); !fit) return fit;
+    if (auto drawn = check_graph("push.graph", s.push.graph); !drawn) return drawn;
     const Outcome<Graph> graph = s.push.draw(terms.members, terms.seed);
     if (!graph) return tl::unexpected(graph.error());
     // A later epoch draws another random graph.
@@ -80,6 +88,10 @@ Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
         return problem(
             "method.name: real nodes run pars-push and persafl-me; the others need links that lose nothing");
     }
+    if (s.deployment.updates != Deployment{}.updates)
+        return problem(
+            fmt::format("fleet.updates = {}: navigation goes on for method.rounds", s.deployment.updates));
+    if (auto drawn = check_graph("network.graph", s.graph); !drawn) return drawn;
     s.nodes = static_cast<int>(plan.terms.members);
     auto nodes = NavigationNodes::make(s, 1);
     if (!nodes) return tl::unexpected(nodes.error());

@@ -87,6 +87,11 @@ TEST_CASE("what real nodes cannot run is refused with what to do") {
                Contains("has no fleet"));
     CHECK_THAT(plan_job("kind = \"fleet-navigation\"\n[method]\nname = \"sgp\"\n", "c.toml", 2).error().text,
                Contains("pars-push"));
+    for (const char* file : {"kind = \"fleet-navigation\"\n[network]\ngraph = \"file\"\n",
+                             "kind = \"ranking\"\n[federated]\nmethod = \"pars-push\"\n[push]\ngraph = \"file\"\n"})
+        CHECK_THAT(plan_job(file, "c.toml", 2).error().text, Contains("graph = \"file\""));
+    CHECK_THAT(plan_job("kind = \"fleet-navigation\"\n[fleet]\nupdates = 3\n", "c.toml", 2).error().text,
+               Contains("method.rounds"));
     CHECK_THAT(plan_job("kind = \"ranking\"\n", "c.toml", 100000).error().text, Contains("has data for"));
     CHECK_THAT(plan_job("kind = \"ranking\"\nnonsense = 1\n", "c.toml", 2).error().text, Contains("nonsense"));
 }

@@ -129,6 +129,14 @@ TEST_CASE("a node that is admitted again as it is changes nothing, and the coord
     office.ask(admit("a", 1));
     CHECK(office.ask(admit("a", 1))["ok"] == true);
     CHECK(office.ask({{"command", "logs"}})["lines"].size() == 1);
+    json serverless = small_job;
+    serverless["experiment"] = "kind = \"fleet-navigation\"\n";
+    CHECK_THAT(office.ask(serverless)["error"]["text"].get<std::string>(), Contains("two nodes"));
+    office.ask(admit("c", 3));
+    json labelled = admit("a", 1);
+    labelled["labels"] = {"arm"};
+    office.ask(labelled);
+    CHECK(office.ask({{"command", "logs"}})["lines"].back()["node"] == "a");
     json rotated = admit("a", 1);
     rotated["command"] = "rotate";
     CHECK_THAT(office.ask(rotated)["error"]["text"].get<std::string>(), Contains("has this key already"));

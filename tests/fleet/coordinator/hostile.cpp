@@ -271,6 +271,13 @@ TEST_CASE("joining again gives a node no new credit") {
     scene.hears(1, 7, ModelUpdate{1, 0, 1.0f, view_values(step)});
     CHECK(scene.refused(Code::busy, 2));
     scene.turn_until([&] { return scene.job().updates() == 5; });
+    // Nor more reports in a second.
+    for (int k = 0; k < 30; ++k) {
+        if (k % 10 == 9) scene.hears(1, 0, Join{});
+        scene.hears(1, 0, Report{});
+        if (k % 3 == 2) REQUIRE(scene.coordinator().commit(0));
+    }
+    CHECK(scene.refused(Code::busy, 2 + 10));
 }
 
 TEST_CASE("bytes that are no message, and messages before Join, are refused with a code") {
