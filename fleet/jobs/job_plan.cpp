@@ -89,8 +89,8 @@ Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
             "method.name: real nodes run pars-push and persafl-me; the others need links that lose nothing");
     }
     if (s.deployment.updates != Deployment{}.updates)
-        return problem(
-            fmt::format("fleet.updates = {}: navigation goes on for method.rounds", s.deployment.updates));
+        return problem(fmt::format("fleet.updates = {}: navigation goes on for method.rounds; set that instead",
+                                   s.deployment.updates));
     if (auto drawn = check_graph("network.graph", s.graph); !drawn) return drawn;
     s.nodes = static_cast<int>(plan.terms.members);
     auto nodes = NavigationNodes::make(s, 1);

@@ -219,8 +219,6 @@ TEST_CASE("strangers, wrong keys and revoked nodes stay outside, and are told wh
     const auto misled = fleet.start_node("eve", some_key);
     CHECK(misled->wait_for_error_text("could not prove the key"));
     fleet.ask({"revoke", "bob"});
-    const json roster = fleet.ask({"nodes"})["nodes"];
-    CHECK(roster[1]["state"] == "revoked");
     CHECK(fleet.nodes[1]->wait_for_error_text("not on the roster"));
     CHECK(fleet.ask({"status"})["here"] == 1);
     CHECK(fleet.command({"revoke", "bob"}).code == 2);

@@ -44,7 +44,7 @@ TEST_CASE("train ranking writes the metrics of personal models on the test split
 
 TEST_CASE("train fleet-navigation writes every node's return and how far nodes are from each other") {
     const auto summary =
-        summary_of({"fleet-navigation", "--set", "fleet.tick_ms=3", "--set", "report.centralised=false"});
+        summary_of({"fleet-navigation", "--set", "fleet.updates=3", "--set", "report.centralised=false"});
     REQUIRE(summary["tasks"].size() == 8);
     for (const auto& task : summary["tasks"]) CHECK(task["return_ratio"].is_number());
     CHECK(summary["consensus_error"].is_number());
