@@ -2,6 +2,7 @@
 #pragma once
 
 #include "program.hpp"
+#include "program_path.hpp"
 
 #include <csignal>
 #include <memory>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program.hpp"
 
+#include "program_path.hpp"
+
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>

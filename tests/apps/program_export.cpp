@@ -2,6 +2,7 @@
 #include "core/mlp.hpp"
 #include "fleet/policy_file.hpp"
 #include "program.hpp"
+#include "source_dir.hpp"
 
 #include <array>
 #include <cstdlib>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "live_fleet.hpp"
+#include "program_path.hpp"
 
 #include <fstream>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "envs/map_file.hpp"
 #include "envs/navigation_tasks.hpp"
+#include "source_dir.hpp"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "firmware/board.hpp"
 
+#include "source_dir.hpp"
+
 #include <array>
 #include <cstdio>
 #include <cstdlib>

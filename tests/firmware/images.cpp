@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "firmware/board.hpp"
+#include "program_path.hpp"
+#include "source_dir.hpp"
 
 #include <bit>
 #include <cstdlib>

@@ -6,6 +6,7 @@
 #include "fleet/gateway/line_relay.hpp"
 #include "fleet/jobs/job_plan.hpp"
 #include "fleet/node/real_fleet.hpp"
+#include "source_dir.hpp"
 
 #include <csignal>
 #include <cstdlib>

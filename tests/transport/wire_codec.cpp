@@ -2,6 +2,7 @@
 #include "transport/wire/wire_codec.hpp"
 
 #include "message_samples.hpp"
+#include "source_dir.hpp"
 #include "transport/wire/flat_codec.hpp"
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 // tests/transport/zeromq_hostile.cpp.)
 #include "chaos/proxy.hpp"
 #include "fleet/coordinator/metrics.hpp"
+#include "source_dir.hpp"
 #include "transport/encoding.hpp"
 #include "transport/wire/wire_codec.hpp"
 
