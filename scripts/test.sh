@@ -15,7 +15,7 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
              licences  every source file names its licence
              format    every C++ file is formatted as .clang-format says
              build     a build where warnings are errors (build-strict/)
-             tests     every test of that build
+             tests     every test of that build, those that take minutes too
              install   `cmake --install`, then every example built and run against it
              sanitize  every test under the address and undefined-behaviour sanitizers
                        (build-sanitize/)

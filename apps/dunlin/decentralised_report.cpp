@@ -141,7 +141,15 @@ report::Section figure_section(const DecentralisedResult& result, bool limited) 
                             .figures = {},
                             .tables = {figure_table(result, limited)}};
     for (const Panel& panel : panels) section.figures.push_back({figure_svg(result, panel, limited)});
-    section.figures.front().caption = limited ? "SPDB (001), Figure 1, a and b." : "SPDB (001), Figure 1, c and d.";
+    const DecentralisedSettings& s = result.settings;
+    const std::string figure = limited ? "SPDB (001), Figure 1, a and b" : "SPDB (001), Figure 1, c and d";
+    // The paper's figure is of digits with a personal last layer, on its own data.
+    section.figures.front().caption =
+        s.input_transform
+            ? "The paper has no such figure: this stands in for its speech experiment, in the form of " + figure +
+                  "."
+        : s.data.path.empty() ? "In the form of " + figure + ", on generated digits instead of MNIST."
+                              : figure + "; on the data that data.path names.";
     return section;
 }
 

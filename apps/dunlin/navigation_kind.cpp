@@ -36,7 +36,7 @@ Outcome<int> train_navigation_kind(const TrainRequest& request) {
     if (request.json) {
         fmt::print("{}", run->summary_json());
     } else {
-        fmt::print("{}", report::text_table(task_table(result)));
+        fmt::print("{}", report::text_table(worst_tasks(result)));
         fmt::print("{} environment steps in {:.2f} s ({:.2f} million a second, {} kernels)\n",
                    result.environment_steps, result.seconds, result.steps_per_second() / 1e6, result.kernels);
     }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -82,7 +83,7 @@ std::string trajectories_svg(const std::vector<TaskRecord>& records, const std::
             report::PointPanel panel{
                 record.name, outcome_text(record.outcome), {{record.goal[0], record.goal[1]}}, {}};
             for (const RecordedTrajectory& trajectory : record.trajectories) {
-                report::PointPath path{{}, trajectory.success, 0};
+                report::PointPath path;
                 for (const auto& position : trajectory.positions) path.points.push_back({position[0], position[1]});
                 panel.paths.push_back(std::move(path));
             }
@@ -113,18 +114,17 @@ std::string trajectories_svg(const std::vector<TaskRecord>& records, const std::
 }
 
 std::string returns_svg(const NavigationResult& result) {
-    report::LineChart chart{
-        .title = "Return after adaptation",
-        .x = {.title = "meta-iteration", .whole = true},
-        .y = {exact(result) ? "discounted return, mean of 10 trajectories" : "return, sum over the horizon"},
-        .series = {},
-        .reference_name = "optimum"};
+    report::LineChart chart{.title = "Return after adaptation",
+                            .x = {.title = "meta-iteration", .whole = true},
+                            .y = {exact(result) ? "discounted return, exact" : "return, sum over the horizon"},
+                            .series = {},
+                            .reference_name = "optimum"};
     const std::size_t shown = std::min<std::size_t>(result.task_names.size(), 8);
     for (std::size_t task = 0; task < shown; ++task) {
         report::Series series{.name = result.task_names[task], .x = {}, .y = {}};
         for (const MetricsRow& row : result.history) {
             series.x.push_back(static_cast<double>(row.iteration));
-            series.y.push_back(row.tasks[task].sampled_return);
+            series.y.push_back(exact(result) ? row.tasks[task].expected_return : row.tasks[task].sampled_return);
         }
         if (exact(result) && !result.tasks.empty()) series.reference = result.tasks[task].optimal_return;
         chart.series.push_back(std::move(series));
@@ -171,6 +171,26 @@ report::Table task_table(const NavigationResult& result) {
     return table;
 }
 
+report::Table worst_tasks(const NavigationResult& result) {
+    constexpr std::size_t all_up_to = 24, shown = 10;
+    report::Table table = task_table(result);
+    if (table.rows.size() <= all_up_to) return table;
+    std::vector<std::size_t> order(table.rows.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::ranges::stable_sort(order, {}, [&](std::size_t task) {
+        const TaskOutcome& outcome = result.tasks[task];
+        return exact(result) ? outcome.ratio() : outcome.expected_return;
+    });
+    double sum = 0;
+    for (const TaskOutcome& outcome : result.tasks) sum += outcome.expected_return;
+    std::vector<std::vector<std::string>> rows;
+    for (std::size_t k = 0; k < shown; ++k) rows.push_back(table.rows[order[k]]);
+    rows.push_back({fmt::format("mean of all {}", order.size()),
+                    fmt::format("{:.3f}", sum / static_cast<double>(order.size()))});
+    table.rows = std::move(rows);
+    return table;
+}
+
 std::string report_html(const NavigationResult& result, const std::string& config, const std::string& command,
                         const std::string& start_svg, const std::string& end_svg) {
     const NavigationSettings& settings = result.settings;
@@ -213,12 +233,10 @@ std::string report_html(const NavigationResult& result, const std::string& confi
         .figures = {{returns_svg(result), "Return after adaptation, while the meta-policy learns."}},
         .tables = {task_table(result)}};
     if (const std::string shares = shares_svg(result); !shares.empty())
-        tasks.figures.push_back(
-            {shares, "The same without the noise of ten trajectories: by dynamic programming."});
+        tasks.figures.push_back({shares, "The same as a share of each task's optimum."});
     page.sections.push_back(std::move(tasks));
     page.sections.push_back({.heading = "Trajectories",
-                             .paragraphs = {"Adapted policies before and after meta-training. A star is the goal, "
-                                            "a pentagon a trajectory that failed."},
+                             .paragraphs = {"Adapted policies before and after meta-training, to the same scale."},
                              .figures = {{start_svg, "Before meta-training."}, {end_svg, "After meta-training."}}});
     if (!result.held_out.empty()) {
         page.sections.push_back(

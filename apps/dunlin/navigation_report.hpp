@@ -17,6 +17,8 @@ std::string returns_svg(const NavigationResult& result);
 std::string held_out_svg(const NavigationResult& result);
 /// The tasks at the end, a row each.
 report::Table task_table(const NavigationResult& result);
+/// For a terminal: all tasks, or of many the ten worst and the mean.
+report::Table worst_tasks(const NavigationResult& result);
 
 /// report.html; the pictures are SVG texts.
 std::string report_html(const NavigationResult& result, const std::string& config, const std::string& command,

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <string_view>
 
@@ -150,6 +151,51 @@ std::string short_number(double value, int digits) {
     const double scaled = value / unit.size;
     const int whole = std::max(0, 1 + static_cast<int>(std::floor(std::log10(std::abs(scaled)))));
     return with_minus_sign(fmt::format("{:.{}f}{}", scaled, std::max(0, digits - whole), unit.letter));
+}
+
+Focus focus(const std::vector<std::vector<double>>& groups) {
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    struct Extent {
+        double low, high;
+    };
+    const auto quantile = [](const std::vector<double>& sorted, double share) {
+        return sorted[static_cast<std::size_t>(std::lround(share * static_cast<double>(sorted.size() - 1)))];
+    };
+    std::vector<Extent> extents;
+    std::vector<double> centres, reaches;
+    Focus all{infinity, -infinity};
+    for (const std::vector<double>& group : groups) {
+        std::vector<double> sorted;
+        std::ranges::copy_if(group, std::back_inserter(sorted), [](double value) { return std::isfinite(value); });
+        if (sorted.empty()) continue;
+        std::ranges::sort(sorted);
+        const double tail = sorted.size() >= 20 ? 0.05 : 0.0;
+        extents.push_back({quantile(sorted, tail), quantile(sorted, 1.0 - tail)});
+        centres.push_back(quantile(sorted, 0.5));
+        all.low = std::min(all.low, sorted.front());
+        all.high = std::max(all.high, sorted.back());
+    }
+    if (extents.empty()) return all;
+    std::ranges::sort(centres);
+    const double middle = quantile(centres, 0.5);
+    for (const Extent& extent : extents)
+        reaches.push_back(std::max(std::abs(extent.low - middle), std::abs(extent.high - middle)));
+    std::ranges::sort(reaches);
+    const double usual = quantile(reaches, 0.5);
+
+    Focus near{infinity, -infinity, true}, cores = near;
+    for (const Extent& extent : extents) {
+        cores.low = std::min(cores.low, extent.low);
+        cores.high = std::max(cores.high, extent.high);
+        if (extents.size() >= 3 && std::max(extent.low - middle, middle - extent.high) > 10.0 * usual) continue;
+        near.low = std::min(near.low, extent.low);
+        near.high = std::max(near.high, extent.high);
+    }
+    // Whole curves are cut off only where they leave nothing of the others to see; single numbers sooner.
+    const Focus& kept = cores.high - cores.low > 50.0 * (near.high - near.low) ? near : cores;
+    const double span = kept.high - kept.low;
+    if (!(span > 0.0) || !(all.high - all.low > 10.0 * span)) return all;
+    return {std::max(all.low, kept.low - 0.15 * span), std::min(all.high, kept.high + 0.15 * span), true};
 }
 
 double Scale::share(double value) const {

@@ -31,6 +31,18 @@ std::vector<std::string> tick_labels(const std::vector<double>& ticks, bool loga
 /// `value` with `digits` digits (below one, decimals), as a person would write it beside a bar or in a table.
 std::string short_number(double value, int digits = 3);
 
+/// What a plot of several groups of numbers (curves, bars) shows on a linear axis.
+struct Focus {
+    double low = 0.0, high = 0.0;  ///< low > high: no finite numbers
+    bool cut = false;              ///< some numbers lie outside
+};
+
+/// All finite numbers of all groups, unless a few would flatten the rest: then a window around the rest, and whoever
+/// draws says what lies beyond it. "A few" is the most extreme twentieth of a group of at least twenty numbers, where
+/// the rest becomes ten times larger without it; and of at least three groups one that lies ten times further out than
+/// groups usually do, where the rest becomes fifty times larger.
+Focus focus(const std::vector<std::vector<double>>& groups);
+
 /// An axis made ready: data limits, ticks inside them, labels.
 struct Scale {
     double low = 0.0;

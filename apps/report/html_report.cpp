@@ -11,6 +11,8 @@
 namespace dunlin::report {
 namespace {
 
+constexpr std::size_t longest_open_table = 24;  ///< rows; a longer one is closed until clicked
+
 constexpr std::string_view style = R"css(
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1f2328; --soft: #59636e; --line: #d5dade; --box: #f5f7f9;
   --note: #fff6dd; --note-line: #c99700; --bad: #b3261e; }
@@ -33,7 +35,8 @@ p { max-width: 46rem; margin: .6rem 0; }
   margin: 1.2rem 0; }
 .note ul { margin: .3rem 0; padding-left: 1.2rem; }
 figure { margin: 1rem 0 1.6rem; }
-figure svg { display: block; max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; }
+figure .wide { border: 1px solid var(--line); border-radius: 6px; width: fit-content; max-width: 100%; }
+figure svg { display: block; max-width: 100%; min-width: 40rem; height: auto; }
 figcaption, caption { color: var(--soft); font-size: .92rem; max-width: 46rem; text-align: left; }
 figcaption { margin-top: .4rem; }
 caption { caption-side: bottom; padding-top: .4rem; }
@@ -44,10 +47,22 @@ th { font-weight: 600; border-bottom: 2px solid var(--line); }
 td.number, th.number { text-align: right; }
 td.number { white-space: nowrap; }
 details { margin: 2rem 0 0; border-top: 1px solid var(--line); padding-top: .6rem; }
+details.long { margin: .8rem 0; border: 0; padding: 0; }
 summary { cursor: pointer; font-weight: 600; }
 pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem; overflow-x: auto;
   font: 13px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
-@media print { body { max-width: none; } figure, table { break-inside: avoid; } }
+@media (prefers-color-scheme: dark) { @media screen {
+  figure svg [fill="#ffffff"] { fill: var(--paper); } figure svg [stroke="#ffffff"] { stroke: var(--paper); }
+  figure svg [fill="#222222"], figure svg [fill="#000000"] { fill: var(--ink); }
+  figure svg [stroke="#222222"], figure svg [stroke="#000000"] { stroke: var(--ink); }
+  figure svg [fill="#555555"], figure svg [fill="#777777"] { fill: var(--soft); }
+  figure svg [stroke="#555555"], figure svg [stroke="#777777"] { stroke: var(--soft); }
+  figure svg [stroke="#e4e4e4"], figure svg [stroke="#e8e8e8"], figure svg [stroke="#dcdcdc"] { stroke: var(--line); }
+  figure svg [fill="#3a3a3a"] { fill: #7d8894; } figure svg [stroke="#3a3a3a"] { stroke: #7d8894; }
+  figure svg [fill="#0072B2"] { fill: #3d9fe0; } figure svg [stroke="#0072B2"] { stroke: #3d9fe0; } } }
+@media print { body { max-width: none; padding: 0; } .wide { overflow: visible; }
+  figure svg { min-width: 0; max-height: 22cm; } figure, tr, .numbers li { break-inside: avoid; }
+  h2, h2 + p { break-after: avoid; } }
 )css";
 
 std::string table_html(const Table& table) {
@@ -77,11 +92,19 @@ std::string section_html(const Section& section) {
                           : fmt::format("<section>\n<h2>{}</h2>\n", escape(section.heading));
     for (const std::string& paragraph : section.paragraphs) out += fmt::format("<p>{}</p>\n", escape(paragraph));
     for (const Figure& figure : section.figures) {
-        out += fmt::format("<figure>\n{}", figure.svg);
+        out += fmt::format("<figure>\n<div class=\"wide\">{}</div>\n", figure.svg);
         if (!figure.caption.empty()) out += fmt::format("<figcaption>{}</figcaption>\n", escape(figure.caption));
         out += "</figure>\n";
     }
-    for (const Table& table : section.tables) out += table_html(table);
+    for (const Table& table : section.tables) {
+        if (section.folded || table.rows.size() <= longest_open_table) {
+            out += table_html(table);
+            continue;
+        }
+        out += fmt::format("<details class=\"long\"><summary>{} ({} rows)</summary>\n{}</details>\n",
+                           escape(table.header.empty() ? "Table" : "By " + table.header.front()), table.rows.size(),
+                           table_html(table));
+    }
     return out + (section.folded ? "</details>\n" : "</section>\n");
 }
 

@@ -109,6 +109,11 @@ private:
         return cell.row >= 0 && cell.row < panel_.rows && cell.column >= 0 && cell.column < panel_.columns;
     }
 
+    bool is_goal(const Cell& cell) const {
+        return std::ranges::any_of(
+            panel_.goals, [&](const Cell& goal) { return goal.row == cell.row && goal.column == cell.column; });
+    }
+
     bool is_wall(int row, int column) const {
         const std::size_t index = static_cast<std::size_t>(row) * static_cast<std::size_t>(panel_.columns) +
                                   static_cast<std::size_t>(column);
@@ -134,10 +139,10 @@ private:
             if (before != nullptr && before->row == cell.row && before->column == cell.column) continue;
             out.push_back(at(cell, own));
             before = &cell;
-        }
-        if (!out.empty() && panel_.trajectories[trajectory].success) {  // what arrived ends in the star
-            for (const Cell& goal : panel_.goals) {
-                if (goal.row == before->row && goal.column == before->column) out.back() = at(goal, {});
+            // What arrived ends in the star: where the reward is dense it would go round it to the horizon.
+            if (panel_.trajectories[trajectory].success && is_goal(cell)) {
+                out.back() = at(cell, {});
+                break;
             }
         }
         return out;
@@ -204,35 +209,29 @@ bool any_failed(const NavigationPicture& picture) {
     return false;
 }
 
-/// The part of the plane that a point picture shows: the square and every path, as a square.
+/// The part of the plane that a point picture shows, as a square: twice as wide as the picture's own whatever the paths
+/// do, so that pictures before and after training have the same scale.
 struct Window {
-    double centre_x = 0.0, centre_y = 0.0, half = 1.0;
+    double centre = 0.0, half = 1.0;
+
+    bool holds(const Point& point) const {
+        return std::abs(point.x - centre) <= half && std::abs(point.y - centre) <= half;
+    }
 };
 
 Window window_of(const PointPicture& picture) {
-    double low_x = picture.low, high_x = picture.high, low_y = picture.low, high_y = picture.high;
-    const auto add = [&](const Point& point) {
-        if (!std::isfinite(point.x) || !std::isfinite(point.y)) return;
-        low_x = std::min(low_x, point.x), high_x = std::max(high_x, point.x);
-        low_y = std::min(low_y, point.y), high_y = std::max(high_y, point.y);
-    };
-    for (const PointPanel& panel : picture.panels) {
-        for (const Point& goal : panel.goals) add(goal);
-        for (const PointPath& path : panel.paths) std::for_each(path.points.begin(), path.points.end(), add);
-    }
-    const double half = 0.54 * std::max({high_x - low_x, high_y - low_y, 1e-9});
-    return {(low_x + high_x) / 2.0, (low_y + high_y) / 2.0, half};
+    return {(picture.low + picture.high) / 2.0, std::max(picture.high - picture.low, 1e-9)};
 }
 
 void draw_point_panel(Svg& svg, const PointPicture& picture, const PointPanel& panel, const Window& window,
                       double left, double top, double side) {
     const auto at = [&](const Point& point) {
-        return Position{left + side * (0.5 + (point.x - window.centre_x) / (2.0 * window.half)),
-                        top + side * (0.5 - (point.y - window.centre_y) / (2.0 * window.half))};
+        return Position{left + side * (0.5 + (point.x - window.centre) / (2.0 * window.half)),
+                        top + side * (0.5 - (point.y - window.centre) / (2.0 * window.half))};
     };
     for (const bool horizontal : {true, false}) {
-        const double centre = horizontal ? window.centre_x : window.centre_y;
-        const Scale scale = make_scale({"", false, {}, {}}, centre - window.half, centre + window.half, 4, false);
+        const Scale scale =
+            make_scale({"", false, {}, {}}, window.centre - window.half, window.centre + window.half, 4, false);
         for (std::size_t k = 0; k < scale.ticks.size(); ++k) {
             const double share = scale.share(scale.ticks[k]);
             if (horizontal) {
@@ -252,13 +251,14 @@ void draw_point_panel(Svg& svg, const PointPicture& picture, const PointPanel& p
     svg.box(corner.x, corner.y, opposite.x - corner.x, opposite.y - corner.y, {"#777777", 1.0, {}, 1.0, "4 3"});
     svg.box(left, top, side, side, {wall_colour, 1.2, {}, 1.0, {}});
 
+    svg.begin_clip(left, top, side, side);
     for (const PointPath& path : panel.paths) {
         const SeriesStyle style = series_style(path.kind);
         std::vector<Position> line;
         for (const Point& point : path.points) {
             if (std::isfinite(point.x) && std::isfinite(point.y)) line.push_back(at(point));
         }
-        svg.polyline(line, {style.colour, 1.8, {}, 0.75, style.dash});
+        svg.polyline(line, {style.colour, 1.3, {}, 0.6, style.dash});
         if (line.size() > 1) {
             const std::size_t middle = line.size() / 2;
             draw_arrow(svg, line[middle - 1], line[middle], 4.0, style.colour, 0.9);
@@ -266,10 +266,10 @@ void draw_point_panel(Svg& svg, const PointPicture& picture, const PointPanel& p
         }
         if (!line.empty()) {
             draw_start(svg, line.front(), 3.6, ink);
-            if (!path.success) draw_pentagon(svg, line.back(), 6.0, style.colour);
         }
     }
     for (const Point& goal : panel.goals) draw_star(svg, at(goal), 10.0);
+    svg.end_clip();
 }
 
 }  // namespace
@@ -298,7 +298,8 @@ std::string navigation_picture(const NavigationPicture& picture) {
         top += heading + tallest + 12.0;
     }
     using Kind = LegendEntry::Sample;
-    std::vector<LegendEntry> legend{{"goal", Kind::goal}, {"start", Kind::start}, {"reached the goal", Kind::path}};
+    std::vector<LegendEntry> legend{
+        {"goal", Kind::goal}, {"start", Kind::start}, {"reached the goal: drawn until then", Kind::path}};
     if (any_failed(picture)) {
         legend.push_back({"did not reach it", Kind::failed_path});
         legend.push_back({"end of a failed trajectory", Kind::failure});
@@ -315,7 +316,7 @@ std::string point_picture(const PointPicture& picture) {
     const Window window = window_of(picture);
     const double side = layout.panel_px - axis_px;
     double top = layout.top;
-    bool failed = false;
+    bool cut = false;
     for (std::size_t begin = 0; begin < picture.panels.size(); begin += layout.per_row) {
         const std::size_t end = std::min(begin + layout.per_row, picture.panels.size());
         double heading = 0.0;
@@ -327,15 +328,15 @@ std::string point_picture(const PointPicture& picture) {
             const double left = layout.left + static_cast<double>(k - begin) * (layout.panel_px + gap_px) + axis_px;
             draw_heading(svg, panel.title, panel.subtitle, left + side / 2.0, top, side);
             draw_point_panel(svg, picture, panel, window, left, top + heading, side);
-            for (const PointPath& path : panel.paths) failed = failed || !path.success;
+            for (const PointPath& path : panel.paths)
+                cut = cut || !std::ranges::all_of(path.points, [&](const Point& p) { return window.holds(p); });
         }
         top += heading + side + 28.0;
     }
     using Kind = LegendEntry::Sample;
     std::vector<LegendEntry> legend{{"goal", Kind::goal}, {"start", Kind::start}};
     for (std::size_t k = 0; k < picture.kinds.size(); ++k)
-        legend.push_back({picture.kinds[k], Kind::line, k, true});
-    if (failed) legend.push_back({"end of a failed trajectory", Kind::failure});
+        legend.push_back({picture.kinds[k] + (cut ? ", cut at the frame" : ""), Kind::line, k, true});
     top += draw_legend(svg, legend, margin_px, top, picture.width_px - 2.0 * margin_px);
     return svg.finish(picture.width_px, top + 8.0, picture.title);
 }

@@ -16,7 +16,7 @@ struct Cell {
 /// The cells that an agent visited, its start first.
 struct Trajectory {
     std::vector<Cell> cells;
-    bool success = false;  ///< else a pentagon stands at its end
+    bool success = false;  ///< drawn until it reaches a goal; else a pentagon stands at its end
 };
 
 /// One task's map.
@@ -47,7 +47,6 @@ struct Point {
 
 struct PointPath {
     std::vector<Point> points;
-    bool success = true;
     std::size_t kind = 0;  ///< index into PointPicture::kinds, which gives its colour
 };
 
@@ -67,7 +66,8 @@ struct PointPicture {
     double width_px = 960.0;
 };
 
-/// Paths in the plane, to the same scale in every panel, wide enough for all of them.
+/// Paths in the plane, in every panel and picture to the scale of a square twice as wide as the goals'; a path that
+/// leaves it is cut, which the legend says. In the plane nothing fails: how near a path ends to its goal is seen.
 std::string point_picture(const PointPicture& picture);
 
 }  // namespace dunlin::report

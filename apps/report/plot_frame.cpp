@@ -2,6 +2,7 @@
 #include "apps/report/plot_frame.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace dunlin::report {
 namespace {
@@ -13,6 +14,7 @@ constexpr double legend_row_px = 23.0;
 constexpr double category_line_px = 16.0;
 constexpr double sample_px = 34.0;
 constexpr std::string_view ink = "#222222";
+constexpr std::string_view soft_ink = "#555555";
 constexpr std::string_view grid = "#e4e4e4";
 
 double entry_width(const LegendEntry& entry) {
@@ -42,9 +44,13 @@ void draw_sample(Svg& svg, const LegendEntry& entry, Position left) {
         case Sample::reference:
             svg.line(left, right, {"#555555", 1.5, {}, 1.0, "6 4"});
             break;
-        case Sample::band:
-            svg.box(left.x, top, sample_px, 14.0, {{}, 0.0, "#555555", 0.2, {}});
+        case Sample::band: {  // a stripe for each colour that it has in the plot
+            const double stripe = sample_px / static_cast<double>(entry.bands);
+            for (std::size_t k = 0; k < entry.bands; ++k)
+                svg.box(left.x + static_cast<double>(k) * stripe, top, stripe, 14.0,
+                        {{}, 0.0, series_style(entry.style + k).colour, band_opacity, {}});
             break;
+        }
         case Sample::start:
             svg.circle(centre, 4.5, {"#222222", 1.5, "#ffffff", 1.0, {}});
             break;
@@ -139,6 +145,25 @@ double draw_legend(Svg& svg, const std::vector<LegendEntry>& entries, double lef
     return height;
 }
 
+std::string beyond_note(const std::vector<std::string>& names, const std::vector<std::vector<double>>& groups,
+                        double low, double high) {
+    std::string note;
+    for (std::size_t k = 0; k < groups.size(); ++k) {
+        double lowest = low, highest = high;
+        for (const double value : groups[k]) {
+            if (!std::isfinite(value)) continue;
+            lowest = std::min(lowest, value);
+            highest = std::max(highest, value);
+        }
+        std::string reach;
+        if (lowest < low) reach += " down to " + short_number(lowest);
+        if (highest > high) reach += (reach.empty() ? " up to " : " and up to ") + short_number(highest);
+        if (reach.empty()) continue;
+        note += (note.empty() ? "beyond the axis: " : ", ") + (k < names.size() ? names[k] : std::string()) + reach;
+    }
+    return note;
+}
+
 Frame draw_frame(Svg& svg, const FrameRequest& request) {
     Frame frame;
     frame.x = request.x;
@@ -191,6 +216,13 @@ Frame draw_frame(Svg& svg, const FrameRequest& request) {
     }
     below += 6.0;
     below += draw_legend(svg, request.legend, 8.0, below, request.width_px - 16.0);
+    for (const std::string& note : request.notes) {
+        for (const std::string& line : wrap(note, request.width_px - 32.0, tick_size_px)) {
+            below += 17.0;
+            svg.text({request.width_px / 2.0, below - 4.0}, line,
+                     {tick_size_px, Anchor::middle, false, 0.0, soft_ink});
+        }
+    }
     frame.picture_height = below + 8.0;
     return frame;
 }

@@ -10,6 +10,9 @@
 
 namespace dunlin::report {
 
+/// How strongly bands are drawn, in plots and in their legends.
+constexpr double band_opacity = 0.2;
+
 /// One entry of a legend: a small sample of what is drawn, and its name.
 struct LegendEntry {
     enum class Sample { line, points, bar, area, reference, band, start, goal, failure, wall, path, failed_path };
@@ -17,6 +20,7 @@ struct LegendEntry {
     Sample sample = Sample::line;
     std::size_t style = 0;  ///< the series whose style the sample has
     bool dashed = false;    ///< lines: with the series' dash pattern
+    std::size_t bands = 1;  ///< bands: how many series have one, from `style` on
 };
 
 /// Draws the legend's rows, centred in [left, left + width] and wrapped, below `top`. Returns their height.
@@ -32,6 +36,7 @@ struct FrameRequest {
     std::vector<std::string>
         categories;  ///< when there are some, they stand under equal slots in place of x's ticks
     std::vector<LegendEntry> legend;
+    std::vector<std::string> notes{};  ///< what to know of the picture, a line each, below the legend
     double width_px = 700.0;
     double plot_height_px = 300.0;
     double right_margin_px = 20.0;
@@ -47,6 +52,11 @@ struct Frame {
         return {left + x.share(x_value) * width, top + (1.0 - y.share(y_value)) * height};
     }
 };
+
+/// What a plot that shows [low, high] alone says of the groups that reach beyond it: "beyond the axis: scratch down
+/// to −6.0k". The groups are those that `focus` was asked about.
+std::string beyond_note(const std::vector<std::string>& names, const std::vector<std::vector<double>>& groups,
+                        double low, double high);
 
 /// Draws title, axes, grid and legend. The legend lies below the plot, where no data can be.
 Frame draw_frame(Svg& svg, const FrameRequest& request);

@@ -15,6 +15,21 @@ double at_or_nan(const std::vector<double>& values, std::size_t k) {
     return k < values.size() ? values[k] : std::numeric_limits<double>::quiet_NaN();
 }
 
+/// The numbers of each bar.
+std::vector<std::vector<double>> numbers(const BarChart& chart) {
+    std::vector<std::vector<double>> groups;
+    for (const BarSeries& series : chart.series) {
+        for (std::size_t category = 0; category < chart.categories.size(); ++category) {
+            std::vector<double>& group = groups.emplace_back();
+            for (const auto* values : {&series.values, &series.low, &series.high})
+                group.push_back(at_or_nan(*values, category));
+            if (category < series.points.size())
+                group.insert(group.end(), series.points[category].begin(), series.points[category].end());
+        }
+    }
+    return groups;
+}
+
 /// The lowest and highest of what a bar chart shows.
 std::pair<double, double> limits(const BarChart& chart) {
     double low = std::numeric_limits<double>::infinity(), high = -low;
@@ -33,7 +48,11 @@ std::pair<double, double> limits(const BarChart& chart) {
     }
     if (chart.reference) add(*chart.reference);
     if (!chart.y.logarithmic && low <= high) low = std::min(low, 0.0), high = std::max(high, 0.0);
-    if (!chart.y.logarithmic && high > 0.0) high += 0.08 * (high - low);  // room for the values above the bars
+    if (!chart.y.logarithmic && low <= high) {  // room for the values above and below the bars
+        const double room = 0.08 * (high - low);
+        if (high > 0.0) high += room;
+        if (low < 0.0) low -= room;
+    }
     return {low, high};
 }
 
@@ -42,7 +61,8 @@ struct BarPlace {
     double width = 0.0;
 };
 
-/// Returns the height in pixels above which nothing of the bar lies; NaN without a bar.
+/// Returns the height in pixels at which its value is written: above a bar that goes up, below one that goes down;
+/// NaN without a bar.
 double draw_bar(Svg& svg, const Frame& frame, const BarSeries& series, std::size_t category, std::size_t style,
                 BarPlace place) {
     const double value = at_or_nan(series.values, category);
@@ -55,7 +75,11 @@ double draw_bar(Svg& svg, const Frame& frame, const BarSeries& series, std::size
                     series_style(style).colour);
 
     const double centre = place.left + place.width / 2.0;
-    double top = std::min(y, floor_y);
+    const bool down = y > floor_y;
+    double end = y;
+    const auto reach = [&](double upper, double lower) {
+        end = down ? std::max(end, lower) : std::min(end, upper);
+    };
     const double low = frame.y.share(at_or_nan(series.low, category)),
                  high = frame.y.share(at_or_nan(series.high, category));
     if (std::isfinite(low) && std::isfinite(high)) {
@@ -67,7 +91,7 @@ double draw_bar(Svg& svg, const Frame& frame, const BarSeries& series, std::size
             svg.line({centre - cap, y_low}, {centre + cap, y_low}, {colour, width, {}, 1.0, {}});
             svg.line({centre - cap, y_high}, {centre + cap, y_high}, {colour, width, {}, 1.0, {}});
         }
-        top = std::min(top, y_high);
+        reach(y_high, y_low);
     }
     if (category < series.points.size()) {
         const auto& points = series.points[category];
@@ -78,10 +102,11 @@ double draw_bar(Svg& svg, const Frame& frame, const BarSeries& series, std::size
             if (!std::isfinite(height)) continue;
             const Position dot{centre + 0.6 * offset * place.width, frame.top + (1.0 - height) * frame.height};
             svg.circle(dot, 2.4, {ink, 0.8, "#ffffff", 0.85, {}});
-            top = std::min(top, dot.y - 3.0);
+            reach(dot.y - 3.0, dot.y + 3.0);
         }
     }
-    return top;
+    if (down) return std::min(end + 15.0, frame.top + frame.height - 4.0);
+    return std::max(end - 6.0, frame.top + 12.0);
 }
 
 /// The bins' edges for histogram values in [low, high].
@@ -126,12 +151,27 @@ std::vector<double> shares(const Sample& sample, const std::vector<double>& edge
 }  // namespace
 
 std::string bar_chart(const BarChart& chart) {
-    const auto [low, high] = limits(chart);
+    auto [low, high] = limits(chart);
     FrameRequest request;
+    Axis y = chart.y;
+    if (!y.logarithmic && !y.low && !y.high) {
+        const std::vector<std::vector<double>> groups = numbers(chart);
+        if (const Focus window = focus(groups); window.cut) {
+            y.low = low = std::min({window.low, 0.0, chart.reference.value_or(0.0)});
+            y.high = high = std::max({window.high, 0.0, chart.reference.value_or(0.0)});
+            std::vector<std::string> names;
+            for (const BarSeries& series : chart.series) {
+                for (const std::string& category : chart.categories)
+                    names.push_back(series.name.empty() ? category : series.name + ", " + category);
+            }
+            if (std::string note = beyond_note(names, groups, low, high); !note.empty())
+                request.notes.push_back(std::move(note));
+        }
+    }
     request.title = chart.title;
     request.x_title = chart.category_title;
     request.y_title = chart.y.title;
-    request.y = make_scale(chart.y, low, high, 6, true);
+    request.y = make_scale(y, low, high, 6, true);
     request.categories = chart.categories.empty() ? std::vector<std::string>{""} : chart.categories;
     request.width_px = chart.width_px;
     request.plot_height_px = chart.plot_height_px;
@@ -159,14 +199,14 @@ std::string bar_chart(const BarChart& chart) {
         const double centre = frame.left + (static_cast<double>(category) + 0.5) * slot;
         for (std::size_t k = 0; k < chart.series.size(); ++k) {
             const double left = centre + (static_cast<double>(k) - kinds / 2.0) * bar_width;
-            const double top = draw_bar(svg, frame, chart.series[k], category, k, {left + 1.5, bar_width - 3.0});
-            if (std::isfinite(top))
-                labels.push_back({{left + bar_width / 2.0, top - 6.0}, chart.series[k].values[category]});
+            const double height = draw_bar(svg, frame, chart.series[k], category, k, {left + 1.5, bar_width - 3.0});
+            if (std::isfinite(height))
+                labels.push_back({{left + bar_width / 2.0, height}, chart.series[k].values[category]});
         }
     }
     if (chart.reference && std::isfinite(frame.y.share(*chart.reference))) {
-        const double y = frame.top + (1.0 - frame.y.share(*chart.reference)) * frame.height;
-        svg.line({frame.left, y}, {frame.left + frame.width, y}, {"#555555", 1.5, {}, 1.0, "6 4"});
+        const double height = frame.top + (1.0 - frame.y.share(*chart.reference)) * frame.height;
+        svg.line({frame.left, height}, {frame.left + frame.width, height}, {"#555555", 1.5, {}, 1.0, "6 4"});
     }
     for (const Label& label : labels) {  // last, and with a halo, since the reference may lie behind
         if (with_values)

@@ -108,7 +108,7 @@ void draw_band(Svg& svg, const Frame& frame, const Series& series, std::string_v
         const std::vector<Position> back = thinned(lower_pieces[k], frame.width);
         outline.insert(outline.end(), back.rbegin(), back.rend());
         keep_near(outline, frame);
-        svg.polygon(outline, {{}, 0.0, colour, 0.2, {}});
+        svg.polygon(outline, {{}, 0.0, colour, band_opacity, {}});
     }
 }
 
@@ -163,6 +163,19 @@ void draw_references(Svg& svg, const Frame& frame, const std::vector<Series>& al
     }
 }
 
+/// The numbers of each series: its line and its band.
+std::vector<std::vector<double>> numbers(const std::vector<Series>& all) {
+    std::vector<std::vector<double>> groups;
+    for (const Series& series : all) {
+        std::vector<double>& group =
+            groups.emplace_back(series.y.begin(), series.y.begin() + static_cast<std::ptrdiff_t>(length(series)));
+        if (!has_band(series)) continue;
+        group.insert(group.end(), series.low.begin(), series.low.end());
+        group.insert(group.end(), series.high.begin(), series.high.end());
+    }
+    return groups;
+}
+
 }  // namespace
 
 std::string line_chart(const LineChart& chart) {
@@ -186,6 +199,24 @@ std::string line_chart(const LineChart& chart) {
         }
     }
     const bool marked = references > 1;
+    Axis y = chart.y;
+    std::vector<std::string> notes;
+    if (!y.logarithmic && !y.low && !y.high) {
+        const std::vector<std::vector<double>> groups = numbers(chart.series);
+        if (const Focus window = focus(groups); window.cut) {
+            y.low = window.low;
+            y.high = window.high;
+            for (const Series& series : chart.series) {
+                if (!series.reference) continue;
+                y.low = std::min(*y.low, *series.reference);
+                y.high = std::max(*y.high, *series.reference);
+            }
+            std::vector<std::string> names;
+            for (const Series& series : chart.series) names.push_back(series.name);
+            if (std::string note = beyond_note(names, groups, *y.low, *y.high); !note.empty())
+                notes.push_back(std::move(note));
+        }
+    }
 
     FrameRequest request;
     request.title = chart.title;
@@ -197,7 +228,7 @@ std::string line_chart(const LineChart& chart) {
         x_range.high += room;
     }
     request.x = make_scale(chart.x, x_range.low, x_range.high, 7, false);
-    request.y = make_scale(chart.y, y_range.low, y_range.high, 6, true);
+    request.y = make_scale(y, y_range.low, y_range.high, 6, true);
     request.width_px = chart.width_px;
     request.plot_height_px = chart.plot_height_px;
     request.right_margin_px = marked ? 24.0 + 12.0 * static_cast<double>(references - 1) : 24.0;
@@ -209,7 +240,14 @@ std::string line_chart(const LineChart& chart) {
     }
     if (has_reference && !chart.reference_name.empty())
         request.legend.push_back({chart.reference_name, Kind::reference});
-    if (any_band && !chart.band_name.empty()) request.legend.push_back({chart.band_name, Kind::band});
+    if (any_band && !chart.band_name.empty()) {
+        const auto first = std::ranges::find_if(chart.series, has_band);
+        const auto banded = static_cast<std::size_t>(std::ranges::count_if(chart.series, has_band));
+        request.legend.push_back({chart.band_name, Kind::band,
+                                  static_cast<std::size_t>(first - chart.series.begin()), false,
+                                  std::min<std::size_t>(banded, 4)});
+    }
+    request.notes = std::move(notes);
 
     Svg svg;
     const Frame frame = draw_frame(svg, request);

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Simulated fleets by the command line: what scripts read, and what they are told when something is wrong.
 #include "program.hpp"
+#include "source_dir.hpp"
+
+#include <fstream>
+#include <map>
+#include <regex>
+#include <sstream>
 
 #include <catch2/catch.hpp>
 
@@ -58,4 +64,39 @@ TEST_CASE("steps that ruin a federated fleet's models end with an error code and
     INFO(ended.err);
     CHECK(ended.code == 1);
     CHECK(ended.err.find("federated.local_rate") != std::string::npos);
+}
+
+TEST_CASE("every column of every metrics.csv is in docs/files.md") {
+    const Folder folder;
+    std::ifstream file(DUNLIN_SOURCE_DIR "/docs/files.md");
+    const std::string page{std::istreambuf_iterator<char>(file), {}};
+    REQUIRE_FALSE(page.empty());
+    const std::map<std::string, std::vector<std::string>> kinds{
+        {"navigation", {"rl.iterations=1"}},
+        {"classification", {"clock.budget_s=2", "data.rows=300", "baseline.steps=1"}},
+        {"ranking", {"clock.budget_s=2", "baseline.steps=1"}},
+        {"regression", {"method.rounds=600"}},
+        {"fleet-navigation", {"method.rounds=2", "method.settling_rounds=1"}},
+        {"spdb-digits", {"data.rows=300", "method.iterations=4", "report.figure=false"}},
+        {"pdbo",
+         {"data.agents=6", "data.rows=300", "data.side=6", "method.inner_steps=12", "method.outer_steps=2",
+          "report.peers=false"}}};
+    for (const auto& [experiment, settings] : kinds) {
+        std::vector<std::string> arguments{"train", experiment, "--quiet", "--out", experiment};
+        for (const std::string& setting : settings) arguments.insert(arguments.end(), {"--set", setting});
+        const Ended ended = run(folder, arguments);
+        INFO(experiment << ": " << ended.err);
+        REQUIRE(ended.code == 0);
+        std::ifstream metrics(folder / (experiment + "/metrics.csv"));
+        std::string header, column;
+        std::getline(metrics, header);
+        std::istringstream columns(header);
+        while (std::getline(columns, column, ',')) {
+            CAPTURE(column);
+            // task3_return stands there as taskK_return, personal_mrr as personal_METRIC.
+            column = std::regex_replace(column, std::regex("^(task|node)[0-9]+"), "$1K");
+            column = std::regex_replace(column, std::regex("^(personal|shared)_.*"), "$1_METRIC");
+            CHECK(page.find("`" + column + "`") != std::string::npos);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/report/html_report.hpp"
 #include "apps/report/navigation_picture.hpp"
+#include "apps/report/svg_plot.hpp"
 #include "apps/report/table.hpp"
 #include "xml_check.hpp"
 
@@ -61,12 +62,45 @@ TEST_CASE("a navigation picture survives empty and foreign input") {
 
 TEST_CASE("a point picture draws each path in the colour of its kind") {
     PointPanel points{.title = "Goal", .goals = {{0.3, 0.4}}};
-    points.paths = {{{{0, 0}, {0.1, 0.2}}, true, 0}, {{{0, 0}, {2.0, -3.0}}, false, 1}, {{}, true, 7}};
+    points.paths = {{{{0, 0}, {0.1, 0.2}}, 0}, {{{0, 0}, {2.0, -3.0}}, 1}, {{}, 7}};
     const std::string svg = point_picture({"Points", {points}, {"before", "after"}});
     CHECK(xml_problem(svg) == "");
     CHECK(svg.find("before") != std::string::npos);
     CHECK(svg.find("nan") == std::string::npos);
     CHECK(xml_problem(point_picture({})) == "");
+    CHECK(svg.find("failed") == std::string::npos);  // in the plane nothing does
+    // Before and after training have one scale although one stays nearer.
+    PointPanel near = points, far = points;
+    near.paths = {{{{0, 0}, {0.2, 0.2}}, 0}};
+    far.paths = {{{{0, 0}, {0.5, 0.45}}, 0}};
+    const auto frame = [](const std::string& drawn) {
+        return drawn.substr(drawn.find("stroke-dasharray") - 120, 120);
+    };
+    CHECK(frame(point_picture({"Points", {near}, {"after"}})) ==
+          frame(point_picture({"Points", {far}, {"after"}})));
+}
+
+TEST_CASE("a long table is folded and stands behind the pictures, a short one is open") {
+    HtmlReport report;
+    Table table{{"client", "accuracy"}, {}, ""};
+    for (int k = 0; k < 100; ++k) table.rows.push_back({std::to_string(k), "0.9"});
+    report.sections = {{"Results", {}, {{line_chart({}), "curves"}}, {table}}};
+    const std::string page = html_report(report);
+    const std::size_t fold = page.find("<summary>By client (100 rows)</summary>");
+    CHECK(fold != std::string::npos);
+    CHECK(page.find("</svg>") < fold);
+    report.sections[0].tables[0].rows.resize(10);
+    CHECK(html_report(report).find("<details") == std::string::npos);
+}
+
+TEST_CASE("what reached its goal is drawn until then, however long it went on") {
+    NavigationPanel dense = panel();
+    dense.walls.clear();
+    dense.goals = {{0, 1}};
+    dense.trajectories = {{{{0, 0}, {0, 1}, {1, 1}, {0, 1}, {1, 1}, {0, 1}}, true}};
+    NavigationPanel once = dense;
+    once.trajectories = {{{{0, 0}, {0, 1}}, true}};
+    CHECK(navigation_picture({"", {dense}}) == navigation_picture({"", {once}}));
 }
 
 TEST_CASE("a report stands alone, escapes what it is given, and folds the settings") {

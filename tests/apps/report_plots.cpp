@@ -44,6 +44,54 @@ std::vector<Position> first_line(const std::string& svg) {
 
 }  // namespace
 
+TEST_CASE("few numbers far out do not flatten the rest, and are named") {
+    const auto window = [](std::vector<std::vector<double>> groups) { return focus(groups); };
+    CHECK_FALSE(window({{0, 1}, {0.5, 2}, {1, 1.5}}).cut);
+    CHECK_FALSE(window({{0.94, 0.99}, {0.95, 0.99}, {0.2, 0.3}}).cut);  // a method that failed is seen to
+    CHECK_FALSE(window({{0, 1}, {0, 1000}}).cut);                       // of two nobody knows which is far out
+    const Focus methods = window({{-2, -3}, {-2.5, -4}, {-6000, -5900}, {-9, -12}});
+    CHECK(methods.cut);
+    CHECK(methods.low > -30.0);
+    CHECK(methods.high == -2.0);
+    std::vector<double> learning(100, -10.0);
+    for (std::size_t k = 0; k < learning.size(); ++k) learning[k] -= 0.01 * static_cast<double>(k);
+    learning[0] = -6000;
+    CHECK(window({learning}).low > -12.0);
+    CHECK_FALSE(window({std::vector<double>(50, 3.0)}).cut);
+    CHECK(window({{missing}, {}}).low > window({{missing}, {}}).high);
+
+    LineChart chart;
+    chart.title = "returns";
+    chart.series.push_back({"memrl", {0, 1, 2}, {-2, -3, -2.5}});
+    chart.series.push_back({"maml", {0, 1, 2}, {-2, -4, -3}});
+    chart.series.push_back({"scratch", {0, 1, 2}, {-6000, -5900, -5950}});
+    CHECK(line_chart(chart).find("beyond the axis: scratch down to −6000") != std::string::npos);
+    BarChart bars;
+    bars.title = "returns";
+    bars.categories = {"memrl", "maml", "reptile", "scratch"};
+    bars.series = {{"", {-2, -3, -2.5, -6000}}};
+    const std::string drawn = bar_chart(bars);
+    CHECK(drawn.find("beyond the axis: scratch down to −6000") != std::string::npos);
+    CHECK(drawn.find(">−6000<") != std::string::npos);  // its value stands at its end
+}
+
+TEST_CASE("the value of a bar stands beyond its end, inside the plot") {
+    BarChart chart;
+    chart.title = "up and down";
+    chart.categories = {"a", "b"};
+    chart.series = {{"", {-5, 3}, {-6, 2}, {-4, 4}}};
+    const std::string svg = bar_chart(chart);
+    const auto height = [&](const char* text) {
+        const std::size_t end = svg.find(std::string(">") + text + "</text>");
+        REQUIRE(end != std::string::npos);
+        const std::size_t y = svg.rfind(" y=\"", end);
+        return std::stod(svg.substr(y + 4));
+    };
+    CHECK(height("3.00") > 36.0);  // below the title
+    CHECK(height("−5.00") > height("3.00") + 150.0);
+    CHECK(height("−5.00") < 340.0);
+}
+
 TEST_CASE("nice ticks are round, equidistant, few, and cover the range") {
     std::mt19937 random(1);
     std::uniform_real_distribution<double> exponent(-30.0, 30.0), unit(-1.0, 1.0);
