@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <memory>
 
 #include <zlib.h>
@@ -20,7 +21,7 @@ struct Close {
 
 FileResult<std::string> read_data_file(const std::string& path, std::int64_t limit_bytes) {
     const auto problem = [&](Code code, std::int64_t first = 0, std::int64_t second = 0) {
-        return tl::unexpected(FileProblem{path, {code, first, second}});
+        return tl::unexpected(FileProblem{path, {code, first, second}, {}});
     };
     std::error_code ignored;
     if (!std::filesystem::is_regular_file(path, ignored)) return problem(Code::file_missing);
@@ -61,29 +62,66 @@ bool Lines::next() {
     return true;
 }
 
-void split_fields(std::string_view line, char separator, std::vector<std::string_view>& fields) {
-    fields.clear();
-    for (;;) {
-        const std::size_t end = std::min(line.find(separator), line.size());
-        std::string_view field = line.substr(0, end);
-        while (!field.empty() && (field.front() == ' ' || field.front() == '\t')) field.remove_prefix(1);
-        while (!field.empty() && (field.back() == ' ' || field.back() == '\t')) field.remove_suffix(1);
-        if (field.size() > 1 && field.front() == field.back() && (field.front() == '"' || field.front() == '\''))
-            field = field.substr(1, field.size() - 2);
-        fields.push_back(field);
-        if (end == line.size()) return;
-        line.remove_prefix(end + 1);
+std::string_view without_mark(std::string_view text) {
+    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+    return text;
+}
+
+std::string_view trimmed(std::string_view text) {
+    const std::size_t first = std::min(text.find_first_not_of(" \t"), text.size());
+    text.remove_prefix(first);
+    return text.substr(0, text.find_last_not_of(" \t") + 1);
+}
+
+void split_words(std::string_view text, std::vector<std::string_view>& words) {
+    words.clear();
+    for (text = trimmed(text); !text.empty(); text = trimmed(text)) {
+        words.push_back(text.substr(0, text.find_first_of(" \t")));
+        text.remove_prefix(words.back().size());
     }
 }
 
-std::optional<float> parse_float(std::string_view field) {
-    float value = 0.0f;
+bool same_but_case(std::string_view a, std::string_view b) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [lower](char left, char right) { return lower(left) == lower(right); });
+}
+
+std::string shown_text(std::string_view text) {
+    std::string shown;
+    while (!text.empty()) {
+        std::size_t bytes = shown_bytes(text);
+        if (bytes == 0) {
+            const Quoted code(text.substr(0, 1));  // '\xNN'
+            shown += code.view().substr(1, code.view().size() - 2);
+            bytes = 1;
+        } else {
+            shown += text.substr(0, bytes);
+        }
+        text.remove_prefix(bytes);
+    }
+    return shown;
+}
+
+std::string quoted_list(std::span<const std::string> names) {
+    constexpr std::size_t most = 6;
+    std::string text;
+    for (std::size_t k = 0; k < names.size() && k < most; ++k)
+        text += sentence(k > 0 ? ", " : "", Quoted(names[k]));
+    return names.size() > most ? text + ", ..." : text;
+}
+
+std::optional<double> parse_number(std::string_view field) {
+    if (field.size() > 1 && field[0] == '+' && field[1] != '-') field.remove_prefix(1);
+    double value = 0.0;
     const auto [stop, error] = std::from_chars(field.data(), field.data() + field.size(), value);
-    if (error != std::errc{} || stop != field.data() + field.size() || !std::isfinite(value)) return std::nullopt;
+    const bool fits = std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max());
+    if (error != std::errc{} || stop != field.data() + field.size() || !fits) return std::nullopt;
     return value;
 }
 
 std::optional<std::int64_t> parse_integer(std::string_view field) {
+    if (field.size() > 1 && field[0] == '+' && field[1] != '-') field.remove_prefix(1);
     std::int64_t value = 0;
     const auto [stop, error] = std::from_chars(field.data(), field.data() + field.size(), value);
     if (error != std::errc{} || stop != field.data() + field.size()) return std::nullopt;

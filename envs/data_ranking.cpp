@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "envs/data_ranking.hpp"
 
+#include "envs/data_columns.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -25,26 +27,46 @@ int RankingData::longest() const {
 
 void RankingData::standardise() {
     const auto width = static_cast<std::size_t>(features);
-    std::vector<double> sum(width), square(width);
-    double count = 0.0;
-    for (std::size_t u = 0; u < users.size(); ++u) {
-        for (const RankingQuery& query : of_user(u, RankingSplit::fit)) {
-            for (int c = 0; c < query.candidates; ++c) {
-                const float* item = view().item(query, c);
-                for (std::size_t f = 0; f < width; ++f) {
-                    sum[f] += item[f];
-                    square[f] += static_cast<double>(item[f]) * item[f];
+    ColumnScaling scaling(width);
+    for (const bool first : {true, false}) {
+        for (std::size_t u = 0; u < users.size(); ++u) {
+            for (const RankingQuery& query : of_user(u, RankingSplit::fit)) {
+                for (int c = 0; c < query.candidates; ++c) {
+                    const float* item = view().item(query, c);
+                    first ? scaling.see(item) : scaling.measure(item);
                 }
             }
-            count += query.candidates;
         }
     }
+    for (std::size_t at = 0; at < items.size(); ++at) items[at] = scaling.scaled(at % width, items[at]);
+    origin.clear();
+    std::vector<std::string> gone;
     for (std::size_t f = 0; f < width; ++f) {
-        const double mean = sum[f] / count, variance = square[f] / count - mean * mean;
-        const double scale = variance > 1e-12 ? 1.0 / std::sqrt(variance) : 0.0;
-        for (std::size_t at = f; at < items.size(); at += width)
-            items[at] = static_cast<float>((items[at] - mean) * scale);
+        if (scaling.constant(f))
+            gone.push_back(feature_names.empty() ? "feature " + std::to_string(f) : feature_names[f]);
     }
+    if (!gone.empty())
+        notes.push_back({"constant_features", std::ssize(gone),
+                         sentence(gone.size(), gone.size() == 1 ? " feature is" : " features are",
+                                  " constant over the candidates to train on and set to 0: ", quoted_list(gone))});
+}
+
+void RankingData::restore_origin() {
+    if (origin.empty()) return;
+    const auto width = static_cast<std::size_t>(features);
+    for (std::size_t at = 0; at < items.size(); ++at)
+        items[at] = static_cast<float>(static_cast<double>(items[at]) + origin[at % width]);
+    std::vector<std::string> blurred;
+    for (std::size_t f = 0; f < width; ++f) {
+        if (origin[f] != 0.0) blurred.push_back(feature_names[f]);
+    }
+    origin.clear();
+    if (!blurred.empty())
+        notes.push_back(
+            {"blurred_features", std::ssize(blurred),
+             sentence(blurred.size(), blurred.size() == 1 ? " feature varies" : " features vary",
+                      " by less than a thousandth of their size, too little to learn from as they are: ",
+                      quoted_list(blurred), "; data.standardise = true brings that out")});
 }
 
 Result<RankingData> draw_ranking_data(const SyntheticRankingSettings& s, std::uint64_t seed) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "envs/data_file.hpp"
+#include "envs/data_notes.hpp"
 #include "envs/ranking.hpp"
 
 #include <cstdint>
@@ -31,10 +32,13 @@ struct RankingData {
 
     int features = 0;
     int contexts = 0;
-    std::vector<float> items;  ///< row-major
+    std::vector<float> items;                ///< row-major
+    std::vector<double> origin;              ///< by feature, what to add to the items (to_floats); empty: nothing
+    std::vector<std::string> feature_names;  ///< empty: they have none
     std::vector<std::uint32_t> candidates;
     std::vector<RankingQuery> queries;
     std::vector<User> users;
+    DataNotes notes;  ///< what reading and preparing left out or changed
 
     RankingView view() const { return {items.data(), candidates.data(), features, contexts}; }
     /// `latest` > 0: no more than that many, the last ones.
@@ -42,9 +46,12 @@ struct RankingData {
     int longest() const;  ///< most candidates of any query
 
     /// Gives every item feature zero mean and unit variance over the candidates of all `fit` queries; a feature
-    /// that never changes there becomes 0. On ml-rank-A this helps where users have many queries, and hurts where
-    /// they have ten (MRR of each user alone .564 against .551 with all, .445 against .486 with ten).
+    /// that is constant there becomes 0, with the note constant_features. On ml-rank-A this helps where users have
+    /// many queries, and hurts where they have ten (MRR of each user alone .564 against .551 with all, .445 against
+    /// .486 with ten).
     void standardise();
+    /// Adds the origins, for items that stay as they are in the file; notes features that 32 bits blur.
+    void restore_origin();
 };
 
 /// The shape of the slides' data ("Personalized Search Ranking"), with preferences that are known. The user picks
@@ -71,11 +78,13 @@ Result<RankingData> draw_ranking_data(const SyntheticRankingSettings& settings, 
 /// Two tables with a header line each (CSV). Items: a number, then features; features called g_NAME are also the
 /// contexts, in that order. Queries: columns user_id, query_genre (a NAME), split (train or test), n, chosen (from
 /// 0), candidates (item numbers, separated by blanks), in any order; a user's lines come in the order of time.
-/// Other columns are ignored.
+/// Other columns are ignored, and the case of letters in the header. Users without a query to train on are left
+/// out, with a note.
 ///
-/// Errors: column_missing (items: 0 a feature, 1 a context; queries: in the order above, from 0); column_count;
-/// bad_number; repeated_item; file_syntax (a split that is neither); candidate_count; chosen_outside; unknown_item;
-/// unknown_context; no_queries; file_truncated (no line after the header).
+/// Errors: column_missing (line; items: 0 a feature, 1 a context; queries: in the order above, from 0);
+/// column_count; bad_number; repeated_item; file_syntax (a split that is neither; quotes); candidate_count;
+/// chosen_outside; unknown_item; unknown_context; no_queries (nobody has one to train on); file_truncated (no line
+/// after the header); file_too_large.
 FileResult<RankingData> load_ranking_data(const std::string& items_path, const std::string& queries_path);
 
 /// The files items.csv and queries.csv, plain or packed, of a folder.

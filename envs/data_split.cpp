@@ -171,6 +171,8 @@ Result<std::vector<NodeRows>> split_rows(const DataTable& table, const SplitSett
             break;
         case Split::users:
             rows = split_users(table);
+            std::erase_if(rows, [&](const Rows& own) { return own.size() <= test_rows(own, s); });
+            if (rows.empty()) return fail(Code::too_few_rows, 0, 1);
             keep_largest(rows, static_cast<std::size_t>(std::max(0, s.largest_users)));
     }
 
@@ -197,6 +199,42 @@ std::vector<std::uint32_t> training_rows(std::span<const NodeRows> nodes) {
     Rows all;
     for (const NodeRows& node : nodes) all.insert(all.end(), node.train.begin(), node.train.end());
     return all;
+}
+
+DataNotes split_notes(const DataTable& table, const SplitSettings& s, std::span<const NodeRows> nodes) {
+    DataNotes notes;
+    const auto note = [&notes](std::string_view key, std::int64_t count, std::string_view one,
+                               std::string_view many, const auto&... rest) {
+        if (count > 0)
+            notes.push_back({std::string(key), count, sentence(count, " ", count == 1 ? one : many, rest...)});
+    };
+    std::vector<bool> present(static_cast<std::size_t>(table.classes)), trained = present, tested = present;
+    for (const std::uint8_t label : table.labels) present[label] = true;
+    std::int64_t used = 0, held_out = 0;
+    for (const NodeRows& node : nodes) {
+        used += std::ssize(node.train) + std::ssize(node.test);
+        held_out += std::ssize(node.test);
+        for (const std::uint32_t row : node.train) trained[table.labels[row]] = true;
+        for (const std::uint32_t row : node.test) tested[table.labels[row]] = true;
+    }
+    const bool fewer_wanted = s.kind == Split::users && s.largest_users > 0 && s.largest_users == std::ssize(nodes);
+    if (s.kind == Split::users) {
+        const std::int64_t users = 1 + *std::max_element(table.users.begin(), table.users.end());
+        note("unused_users", std::max(users, std::ssize(table.user_names)) - std::ssize(nodes), "user", "users",
+             " left out: too few rows to train on and to hold out");
+        if (fewer_wanted && !notes.empty()) notes.back().text.clear();
+    }
+    note("unused_rows", std::ssize(table.labels) - used, "row", "rows", " of ", table.rows(), " given to nobody");
+    if ((fewer_wanted || s.train_limit > 0) && !notes.empty() && notes.back().key == "unused_rows")
+        notes.back().text.clear();
+    const auto lacking = [&](const std::vector<bool>& some) { return std::count(some.begin(), some.end(), false); };
+    note("classes_without_rows", lacking(present), "class", "classes", " of ", table.classes, " without any row");
+    note("classes_without_training", lacking(trained) - lacking(present), "class", "classes", " of ", table.classes,
+         " that nobody trains on");
+    if (held_out > 0)
+        note("classes_without_test", lacking(tested) - lacking(present), "class", "classes", " of ", table.classes,
+             " without a row to test on");
+    return notes;
 }
 
 }  // namespace dunlin

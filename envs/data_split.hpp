@@ -43,10 +43,14 @@ private:
     const std::uint8_t* names() const { return relabel.empty() ? nullptr : relabel.data(); }
 };
 
-/// Shares out a table. The same seed gives the same split. Errors: bad_setting (position in the struct; also
-/// Split::users for a table without users); too_few_rows (a node would have none to train on, or none to test on
-/// where test_fraction > 0).
+/// Shares out a table. The same seed gives the same split. Split::users leaves out users who would have no row to
+/// train on. Errors: bad_setting (position in the struct; also Split::users for a table without users);
+/// too_few_rows (a node, or every user, would have none to train on, or none to test on where test_fraction > 0).
 Result<std::vector<NodeRows>> split_rows(const DataTable& table, const SplitSettings& settings, std::uint64_t seed);
+
+/// What a split left out: unused_users, unused_rows, classes_without_rows, classes_without_training (that no node
+/// trains on), classes_without_test (that none holds out). What the settings ask for is counted without a sentence.
+DataNotes split_notes(const DataTable& table, const SplitSettings& settings, std::span<const NodeRows> nodes);
 
 /// All rows that any of the nodes trains on: what DataTable::standardise wants.
 std::vector<std::uint32_t> training_rows(std::span<const NodeRows> nodes);

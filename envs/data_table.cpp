@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "envs/data_table.hpp"
 
+#include "envs/data_columns.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -8,34 +10,54 @@ namespace dunlin {
 
 void DataTable::standardise(std::span<const std::uint32_t> fit) {
     const auto width = static_cast<std::size_t>(features);
-    struct Scaling {
-        std::size_t column;
-        double mean, scale;
-    };
-    std::vector<Scaling> kept;
+    ColumnScaling scaling(width);
+    for (const std::uint32_t row : fit) scaling.see(values.data() + row * width);
+    for (const std::uint32_t row : fit) scaling.measure(values.data() + row * width);
+    std::vector<std::size_t> kept;
+    std::vector<std::string> kept_names, gone;
     for (std::size_t f = 0; f < width; ++f) {
-        double sum = 0.0, square = 0.0, count = 0.0;
-        for (std::uint32_t row : fit) {
-            const double value = values[row * width + f];
-            if (std::isnan(value)) continue;
-            sum += value;
-            square += value * value;
-            count += 1.0;
+        const std::string name = feature_names.empty() ? "feature " + std::to_string(f) : feature_names[f];
+        if (scaling.constant(f)) {
+            gone.push_back(name);
+            continue;
         }
-        const double mean = count > 0.0 ? sum / count : 0.0;
-        const double variance = count > 0.0 ? square / count - mean * mean : 0.0;
-        if (variance > 1e-9 * mean * mean && variance > 1e-12) kept.push_back({f, mean, 1.0 / std::sqrt(variance)});
+        kept.push_back(f);
+        if (!feature_names.empty()) kept_names.push_back(name);
     }
+    std::int64_t missing = 0;
     std::vector<float> scaled;
     scaled.reserve(rows() * kept.size());
     for (std::size_t row = 0; row < rows(); ++row) {
-        for (const Scaling& s : kept) {
-            const double value = values[row * width + s.column];
-            scaled.push_back(std::isnan(value) ? 0.0f : static_cast<float>((value - s.mean) * s.scale));
+        for (const std::size_t f : kept) {
+            const float value = values[row * width + f];
+            missing += std::isnan(value) ? 1 : 0;
+            scaled.push_back(scaling.scaled(f, value));
         }
     }
     values = std::move(scaled);
     features = static_cast<int>(kept.size());
+    feature_names = std::move(kept_names);
+    origin.clear();
+    if (!gone.empty())
+        notes.push_back({"constant_features", std::ssize(gone),
+                         sentence(gone.size(), gone.size() == 1 ? " feature is" : " features are",
+                                  " constant on the rows to train on and left out: ", quoted_list(gone))});
+    if (missing > 0)
+        notes.push_back({"missing_values", missing,
+                         sentence(missing, missing == 1 ? " missing value was" : " missing values were",
+                                  " filled with the feature's mean on the rows to train on")});
+}
+
+void DataTable::keep_first(int count) {
+    if (count <= 0) return;
+    const auto kept = static_cast<std::size_t>(count);
+    if (kept > rows())
+        notes.push_back({"rows_missing", static_cast<std::int64_t>(kept - rows()),
+                         sentence("only ", rows(), " rows of the ", kept, " that data.rows asks for")});
+    if (kept >= rows()) return;
+    labels.resize(kept);
+    values.resize(kept * static_cast<std::size_t>(features));
+    if (!users.empty()) users.resize(kept);
 }
 
 }  // namespace dunlin

@@ -3,6 +3,7 @@
 
 #include "envs/classification.hpp"
 #include "envs/data_file.hpp"
+#include "envs/data_notes.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -17,12 +18,16 @@ namespace dunlin {
 struct DataTable {
     int features = 0;
     int classes = 0;
-    std::vector<float> values;  ///< row-major; a missing value is NaN until standardise()
+    std::vector<float> values;   ///< row-major; a missing value is NaN until standardise()
+    std::vector<double> origin;  ///< by feature, what to add to its values (to_floats); empty: nothing
     std::vector<std::uint8_t> labels;
     std::vector<std::int32_t> users;       ///< whose row it is, from 0; empty where rows belong to nobody
     std::vector<std::string> class_names;  ///< empty: classes are numbers
     std::vector<std::string> user_names;
-    int image_height = 0, image_width = 0;  ///< 0: not images
+    std::vector<std::string> feature_names;  ///< empty: they have none
+    DataNotes notes;                         ///< what reading and preparing it left out or changed
+    int image_height = 0, image_width = 0;   ///< 0: not images
+    int first_label = 0;                     ///< of an IDX file: what class 0 is called there
 
     std::size_t rows() const { return labels.size(); }
     LabelledRows view(std::span<const std::uint32_t> chosen, const std::uint8_t* relabel = nullptr) const {
@@ -30,35 +35,56 @@ struct DataTable {
     }
 
     /// Prepares features by what they are on the rows `fit` (rows that models train on; not empty): a missing value
-    /// becomes the mean, a constant feature goes, every other gets zero mean and unit variance.
+    /// becomes the mean, a constant feature goes, every other gets zero mean and unit variance. Notes
+    /// constant_features and missing_values.
     void standardise(std::span<const std::uint32_t> fit);
+    /// Leaves the first `count` rows only; 0: all. Notes where there are fewer.
+    void keep_first(int count);
 };
 
-/// Two IDX files (MNIST, Fashion-MNIST): images of 8-bit pixels, scaled to [0, 1], and their labels.
+/// How the labels of an IDX file are numbered.
+struct IdxLabels {
+    int first = -1;   ///< the label that becomes class 0 (letters count from 1); -1: the smallest in the file
+    int classes = 0;  ///< 0: as many as the largest label says
+};
+
+/// Two IDX files (MNIST, Fashion-MNIST, EMNIST): images of 8-bit pixels, scaled to [0, 1], and their labels.
 /// Errors of the texts: file_magic, file_truncated, file_rest; bad_width (first: a side that is not in [1, 4096]);
-/// file_counts (images, labels); label_out_of_range (row, label) from `classes` on.
-Result<DataTable> parse_idx_images(std::string_view bytes);
-Result<std::vector<std::uint8_t>> parse_idx_labels(std::string_view bytes, int classes = 10);
-FileResult<DataTable> load_idx(const std::string& images_path, const std::string& labels_path, int classes = 10);
+/// file_too_large (more numbers than a table may have); file_counts (images, labels); label_out_of_range (row,
+/// label).
+FileResult<DataTable> parse_idx_images(std::string_view bytes);
+FileResult<std::vector<std::uint8_t>> parse_idx_labels(std::string_view bytes);
+FileResult<DataTable> load_idx(const std::string& images_path, const std::string& labels_path,
+                               const IdxLabels& labels = {});
 
 enum class IdxPart : std::uint8_t { train, test };
-/// The files train-images-idx3-ubyte and train-labels-idx1-ubyte (or t10k-...) of a folder, plain or packed.
-FileResult<DataTable> load_idx_folder(const std::string& folder, IdxPart part, int classes = 10);
+/// The files train-images-idx3-ubyte and train-labels-idx1-ubyte of a folder, or t10k-... (test-...), plain or
+/// packed. A dot may stand before "idx" and a name before it all, as in emnist-letters-train-images-idx3-ubyte;
+/// where a folder has files of several names, `folder` is FOLDER/NAME. Error also: file_missing.
+FileResult<DataTable> load_idx_folder(const std::string& folder, IdxPart part, const IdxLabels& labels = {});
 
-/// Which columns of an ARFF file are not features.
+/// Which columns of an ARFF file are not features. The case of letters does not matter where only one fits.
 struct ArffColumns {
-    std::string label = "class";
-    std::string user = "user";                         ///< empty: rows belong to nobody
-    std::vector<std::string> ignored = {"UNIQUE_ID"};  ///< may be absent
+    std::string label{};                 ///< empty: class, label, activity, ...; else the last nominal one
+    std::string user{};                  ///< empty: user, subject, ...; where there is none, rows belong to nobody
+    std::vector<std::string> ignored{};  ///< besides UNIQUE_ID
 };
 
-/// An ARFF file (WISDM): numeric features, a label and a user per row; "?" is a missing feature. Labels are
+/// An ARFF file as Weka writes it: features with a label, and perhaps a user, per row, dense or sparse; "?" is
+/// missing. Numeric features stay as they are, a date becomes seconds since 1970, a nominal feature one column of 0
+/// and 1 for each of its values. Rows without a label or a user are left out, instance weights too. Labels are
 /// numbered in the order of the header's list, or alphabetically where the header has none, users by number or
-/// name. Errors: file_magic (no @relation, @attribute or @data); column_missing (0 label, 1 user, 2 any feature);
-/// file_syntax (line; a declaration or a feature of a type that cannot be read); column_count; bad_number;
-/// label_out_of_range (line; a label that the header's list lacks, or more than 256); file_truncated (no rows).
-Result<DataTable> parse_arff(std::string_view text, const ArffColumns& columns = {});
+/// name. Notes what was chosen, left out and changed.
+///
+/// Errors, where they are about a line with that first: file_magic (no @relation, @attribute or @data); file_syntax
+/// (a declaration or a row that cannot be read; a feature that is text); column_missing (0 label, 1 user, 2 any
+/// feature, 3 one to ignore); column_count; bad_number (line, column); label_out_of_range (a value that the
+/// header's list lacks, or more than 256 labels); file_truncated (no row); file_too_large (more numbers than a
+/// table may have).
+FileResult<DataTable> parse_arff(std::string_view text, const ArffColumns& columns = {});
 FileResult<DataTable> load_arff(const std::string& path, const ArffColumns& columns = {});
+/// Whether a text begins as ARFF does.
+bool looks_like_arff(std::string_view text);
 
 /// Digits as a stand-in for handwriting, without any file: strokes of ten glyphs, each row turned, sheared, scaled,
 /// shifted, drawn with another pen and blurred onto `side` x `side` pixels with noise.

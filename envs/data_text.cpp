@@ -27,12 +27,6 @@ void append(std::string& text, std::string_view words) {
     add(' ');
 }
 
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-    return text;
-}
-
 /// Positive numbers that sum to one.
 std::vector<double> draw_shares(std::size_t count, float spread, Stream& random) {
     std::vector<double> shares(count);
@@ -44,11 +38,12 @@ std::vector<double> draw_shares(std::size_t count, float spread, Stream& random)
 
 }  // namespace
 
-Result<Speech> parse_speech(std::string_view text) {
+FileResult<Speech> parse_speech(std::string_view text) {
     constexpr std::size_t longest_name = 40;
     std::map<std::string, std::size_t, std::less<>> places;
     std::vector<std::pair<std::string, std::string>> all;
     std::size_t speaker = 0;
+    std::int64_t other_letters = 0;
     for (Lines lines(text); lines.next();) {
         std::string_view words = trimmed(lines.line());
         if (words.empty()) continue;
@@ -60,13 +55,21 @@ Result<Speech> parse_speech(std::string_view text) {
             speaker = place->second;
             words.remove_prefix(colon + 1);
         }
-        if (all.empty()) return fail(Code::file_syntax, lines.number(), 1);
+        if (all.empty())
+            return refuse_line(Code::file_syntax, lines.number(), 1, Quoted(words),
+                               " stands before the first speaker; expected NAME: what is said");
+        other_letters += std::count_if(words.begin(), words.end(), [](char c) {
+            return static_cast<unsigned char>(c) >= 0xc0;  // the first byte of a letter beyond ASCII
+        });
         append(all[speaker].second, words);
     }
     std::stable_sort(all.begin(), all.end(),
                      [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
-    if (all.empty() || all.front().second.empty()) return fail(Code::file_truncated, std::ssize(text), 1);
+    if (all.empty() || all.front().second.empty())
+        return refuse_text({Code::file_truncated, std::ssize(text), 1},
+                           "nobody says anything; expected lines NAME: what is said");
     Speech speech;
+    speech.other_letters = other_letters;
     for (auto& [name, said] : all) {
         speech.speakers.push_back(std::move(name));
         speech.texts.push_back(std::move(said));

@@ -16,6 +16,7 @@ namespace dunlin {
 struct Speech {
     std::vector<std::string> speakers;
     std::vector<std::string> texts;  ///< of symbols: 'a' to 'z' and the blank
+    std::int64_t other_letters = 0;  ///< beyond 'a' to 'z', which became blanks
 };
 
 /// Symbols of a Speech: letters lose their case, and all else, however much of it, is one blank.
@@ -24,7 +25,7 @@ inline constexpr int speech_symbols = 27;
 /// A text whose lines read "SPEAKER: what is said"; a line without a speaker (a name of at most 40 characters
 /// before the first colon) goes on with the one before. Speakers in the order of how much they say. Errors:
 /// file_syntax (line; text before the first speaker); file_truncated (nobody says anything).
-Result<Speech> parse_speech(std::string_view text);
+FileResult<Speech> parse_speech(std::string_view text);
 FileResult<Speech> load_speech(const std::string& path);
 
 /// Speech as a stand-in for a text, without any file. Everybody speaks a mixture of a few dialects, each one a

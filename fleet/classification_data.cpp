@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/classification_data.hpp"
 
+#include "fleet/reading.hpp"
+
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -9,8 +12,15 @@
 namespace dunlin {
 namespace {
 
+/// A file is ARFF whatever its name, a folder holds IDX files.
 bool is_arff(const std::string& path) {
-    return path.ends_with(".arff") || path.ends_with(".arff.gz");
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) return false;
+    const auto ends = [&path](std::string_view tail) {
+        return path.size() >= tail.size() &&
+               same_but_case(std::string_view(path).substr(path.size() - tail.size()), tail);
+    };
+    return ends(".arff") || ends(".arff.gz") || std::filesystem::is_regular_file(path, ignored);
 }
 
 Outcome<DataTable> read_or_draw(const DataSettings& s, std::uint64_t seed) {
@@ -21,41 +31,39 @@ Outcome<DataTable> read_or_draw(const DataSettings& s, std::uint64_t seed) {
         if (!drawn) return problem(drawn.error(), "generated digits");
         return *std::move(drawn);
     }
-    auto loaded = is_arff(s.path) ? load_arff(s.path) : load_idx_folder(s.path, IdxPart::train);
-    if (!loaded) return problem(loaded.error().error, loaded.error().path);
-    DataTable table = *std::move(loaded);
-    if (s.rows > 0 && static_cast<std::size_t>(s.rows) < table.rows()) {
-        const auto rows = static_cast<std::size_t>(s.rows);
-        table.labels.resize(rows);
-        table.values.resize(rows * static_cast<std::size_t>(table.features));
-        if (!table.users.empty()) table.users.resize(rows);
-    }
-    return table;
+    auto loaded = is_arff(s.path) ? load_arff(s.path, s.columns)
+                                  : load_idx_folder(s.path, IdxPart::train, {.first = s.first_label});
+    if (!loaded) return problem(loaded.error());
+    loaded->keep_first(s.rows);
+    return *std::move(loaded);
 }
 
 /// The key of a setting of SplitSettings by its position.
 std::string_view split_key(std::int64_t position) {
-    constexpr std::string_view keys[] = {"data.split = users needs data with users; this data",
-                                         "data.clients",
-                                         "data.labels_per_client",
-                                         "data.skew",
-                                         "data.alpha",
-                                         "data.test_fraction",
-                                         "data.train_limit"};
+    constexpr std::string_view keys[] = {
+        "data.split = users needs data with users (of an ARFF file: a column called "
+        "user or subject, or named by data.user); this data",
+        "data.clients",
+        "data.labels_per_client",
+        "data.skew",
+        "data.alpha",
+        "data.test_fraction",
+        "data.train_limit"};
     return keys[std::clamp<std::int64_t>(position, 0, std::ssize(keys) - 1)];
 }
 
 /// Rows that nobody trains on or holds out.
-Outcome<DataTable> test_table(const DataSettings& s, int rows, std::uint64_t seed) {
+Outcome<DataTable> test_table(const DataSettings& s, const DataTable& train, std::uint64_t seed) {
     if (is_arff(s.path)) return problem("data.test_fraction = 0: an ARFF file has no test part; hold rows out");
     if (!s.path.empty()) {
-        auto loaded = load_idx_folder(s.path, IdxPart::test);
-        if (!loaded) return problem(loaded.error().error, loaded.error().path);
+        auto loaded =
+            load_idx_folder(s.path, IdxPart::test, {.first = train.first_label, .classes = train.classes});
+        if (!loaded) return problem(loaded.error());
         return *std::move(loaded);
     }
     if (s.digits.domains > 0) return problem("data.test_fraction = 0: with data.domains, hold rows out");
     DigitSettings digits = s.digits;
-    digits.rows = std::max(10, rows / 5);
+    digits.rows = std::max(10, static_cast<int>(train.rows()) / 5);
     auto drawn = draw_digits(digits, seed + (std::uint64_t{1} << 63));
     if (!drawn) return problem(drawn.error(), "generated digits");
     return *std::move(drawn);
@@ -65,7 +73,15 @@ Outcome<DataTable> test_table(const DataSettings& s, int rows, std::uint64_t see
 
 void add_data_settings(Settings& list, DataSettings& s) {
     using Range = Settings::Range;
-    list.add("data.path", s.path, "folder of IDX files (MNIST) or an ARFF file (WISDM); empty: generated digits");
+    list.add("data.path", s.path,
+             "folder of IDX files (MNIST) or an ARFF file (WISDM), see docs/data.md; empty: generated digits");
+    list.add("data.label", s.columns.label,
+             "ARFF: column of classes; empty: class, label, ..., or the last nominal");
+    list.add("data.user", s.columns.user,
+             "ARFF: column that says whose row it is; empty: user, subject, ..., where there is one");
+    list.add("data.ignored", s.columns.ignored, "ARFF: columns that are no features, besides UNIQUE_ID");
+    list.add("data.first_label", s.first_label, "IDX: the label that becomes class 0; -1: the smallest in the file",
+             Range{-1, 255});
     list.add("data.rows", s.rows, "use the first rows only; 0: all, or 5000 generated digits", Range{0, 1e8});
     list.add("data.side", s.digits.side, "generated: pixels of an image's side", Range{4, 64});
     list.add("data.wobble", s.digits.wobble, "generated: how much the strokes vary", Range{0, 10});
@@ -107,7 +123,7 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
     DataTable test;
     if (s.split.test_fraction == 0.0f) {
         if (standardise) return problem("data.standardise: hold rows out (data.test_fraction above 0)");
-        auto read = test_table(s, static_cast<int>(table->rows()), seed);
+        auto read = test_table(s, *table, seed);
         if (!read) return tl::unexpected(read.error());
         test = *std::move(read);
         if (test.features != table->features) {
@@ -115,8 +131,28 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
                                        test.features));
         }
     }
-    if (standardise) table->standardise(training_rows(*parts));
-    return SharedData{*std::move(table), *std::move(parts), std::move(test)};
+    DataNotes split = split_notes(*table, s.split, *parts);
+    if (test.rows() > 0) {
+        std::vector<bool> lacking(static_cast<std::size_t>(table->classes));
+        for (const std::uint8_t label : table->labels) lacking[label] = true;
+        for (const std::uint8_t label : test.labels) lacking[label] = false;
+        if (const auto count = std::count(lacking.begin(), lacking.end(), true); count > 0)
+            split.push_back({"classes_without_test", count,
+                             fmt::format("{} of {} classes without a row to test on", count, table->classes)});
+    }
+    if (standardise) {
+        const int before = table->features;
+        table->standardise(training_rows(*parts));
+        if (table->features == 0)
+            return problem(
+                fmt::format("{}: nothing to learn from: all {} features are constant on the rows to train on",
+                            s.path.empty() ? "data" : s.path, before));
+    }
+    DataNotes notes{{"rows", std::ssize(table->labels), ""},
+                    {"features", table->features, ""},
+                    {"classes", table->classes, ""}};
+    for (DataNotes* part : {&table->notes, &split}) notes.insert(notes.end(), part->begin(), part->end());
+    return SharedData{*std::move(table), *std::move(parts), std::move(notes), std::move(test)};
 }
 
 }  // namespace dunlin

@@ -15,7 +15,9 @@ namespace dunlin {
 /// What nodes classify, and who holds which rows.
 struct DataSettings {
     std::string path{};  ///< a folder of IDX files, or an ARFF file; empty: generated digits
-    int rows = 0;        ///< use the first ones only; 0: all (generated: 5000)
+    ArffColumns columns{};
+    int first_label = -1;  ///< of an IDX folder, as IdxLabels
+    int rows = 0;          ///< use the first ones only; 0: all (generated: 5000)
     bool standardise = false;
     DigitSettings digits{};
     SplitSettings split{};
@@ -27,6 +29,7 @@ void add_data_settings(Settings& list, DataSettings& settings);
 struct SharedData {
     DataTable table;
     std::vector<NodeRows> parts;  ///< by node
+    DataNotes notes;              ///< what was left out, filled in, renumbered or assumed
     DataTable test;               ///< rows that belong to nobody; empty where nodes hold rows out
 };
 

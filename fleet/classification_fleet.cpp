@@ -18,6 +18,7 @@ struct ClassificationWorld {
     std::uint64_t seed = 1;
     std::vector<std::uint32_t> all_rows{};   ///< that anybody trains on
     std::vector<std::uint8_t> all_labels{};  ///< by row of the table, as its owner names it
+    DataNotes notes{};
 
     std::uint32_t nodes() const { return static_cast<std::uint32_t>(parts.size()); }
     void initialise(Vector<float> w) const {
@@ -90,6 +91,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const Cla
                               .slots = s.federated.slots(),
                               .seed = s.seed,
                               .all_rows = {}};
+    world.notes = std::move(data->notes);
     world.all_rows = training_rows(world.parts);
     world.all_labels = world.table.labels;
     for (const NodeRows& part : world.parts) {

@@ -3,6 +3,7 @@
 
 #include "core/adapt/plain.hpp"
 #include "fleet/personal_layers.hpp"
+#include "fleet/reading.hpp"
 #include "fleet/workers.hpp"
 
 #include <algorithm>
@@ -49,7 +50,7 @@ public:
         const DataTable& table = held_out() ? data_.table : data_.test;
         DecentralisedRow row;
         row.train_loss = task.evaluate(part.train_view(data_.table), w).loss();
-        double labels = 0;
+        double labels = 0, shares = 0;
         for (std::size_t label = 0; label < by_label_.size(); ++label) {
             if (by_label_[label].empty()) continue;
             const ClassificationScore score = task.evaluate(table.view(by_label_[label], names), w);
@@ -59,8 +60,13 @@ public:
             const double share = share_of(part, static_cast<std::uint8_t>(label));
             row.accuracy_own += share * score.accuracy();
             row.loss_own += share * score.loss();
+            shares += share;
         }
         row.accuracy_balanced /= labels;
+        if (labels < static_cast<double>(by_label_.size()) && shares > 0) {  // labels without a row to test on
+            row.accuracy_own /= shares;
+            row.loss_own /= shares;
+        }
         if (held_out()) {
             const ClassificationScore own = task.evaluate(part.test_view(data_.table), w);
             row.accuracy_own = own.accuracy();
@@ -132,10 +138,8 @@ public:
                                  .nodes = nodes(),
                                  .probability = static_cast<double>(settings_.probability),
                                  .path = settings_.graph_file};
-        const Result<Graph> graph = build_graph(recipe, settings_.seed);
-        if (!graph)
-            return problem(graph.error(), settings_.graph == "file" ? "network.file: " + settings_.graph_file
-                                                                    : "network.graph: " + settings_.graph);
+        const Outcome<Graph> graph = read_graph(recipe, settings_.seed, "network", &data_.notes);
+        if (!graph) return tl::unexpected(graph.error());
         edges_ = graph->edges();
         const GossipMethod recursion = recursion_of(settings_.method);
         const double ratio = static_cast<double>(settings_.rho_over_tau);
@@ -156,6 +160,8 @@ public:
         fleet_ = *std::move(made);
         return {};
     }
+
+    const DataNotes& notes() const override { return data_.notes; }
 
     Outcome<DecentralisedOutcome> run(const DecentralisedHooks& hooks) override {
         DecentralisedOutcome outcome;

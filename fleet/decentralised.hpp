@@ -107,6 +107,9 @@ public:
     static Outcome<std::unique_ptr<DecentralisedTraining>> make(const DecentralisedSettings& settings, int threads);
     virtual ~DecentralisedTraining() = default;
 
+    /// What was left out, filled in, renumbered or assumed when data and graph were read.
+    virtual const DataNotes& notes() const = 0;
+
     /// From the first iteration to the last, once. Errors: what `keep` returns. An agent that diverges is an
     /// outcome with a `failure`.
     virtual Outcome<DecentralisedOutcome> run(const DecentralisedHooks& hooks) = 0;

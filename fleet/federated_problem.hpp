@@ -3,6 +3,7 @@
 
 #include "core/adapt/plain.hpp"
 #include "core/layer_split.hpp"
+#include "envs/data_notes.hpp"
 #include "fleet/federated_settings.hpp"
 #include "fleet/host_memory.hpp"
 #include "fleet/learner.hpp"
@@ -59,6 +60,8 @@ public:
                              Vector<float> theta, int worker) = 0;
     /// A model on the node's held-out data.
     virtual FleetScore judge(std::uint32_t node, ConstVector<float> w, int worker) = 0;
+    /// What was left out, filled in, renumbered or assumed when the data was read.
+    virtual DataNotes notes() const { return {}; }
     /// The first is the one that methods are judged by.
     virtual std::vector<FleetMetric> metrics(const FleetScore& score) const = 0;
 };
@@ -73,6 +76,7 @@ public:
 ///     std::vector<FleetMetric> metrics(const FleetScore&);
 ///     void assign_personal(Task&, std::uint32_t node);   where personal models train on less
 ///     LayerSplit split;                              where it can have personal layers
+///     DataNotes notes;                               where reading its data changes or leaves out any
 template <class World>
 class WorldProblem final : public FederatedProblem {
 public:
@@ -121,6 +125,11 @@ public:
         return world_.judge(at(worker).task, node, w);
     }
     std::vector<FleetMetric> metrics(const FleetScore& score) const override { return world_.metrics(score); }
+
+    DataNotes notes() const override {
+        if constexpr (requires { world_.notes; }) return world_.notes;
+        return {};
+    }
 
     const World& world() const { return world_; }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/federated_settings.hpp"
 
+#include "fleet/reading.hpp"
+
 #include <algorithm>
 #include <iterator>
 
@@ -35,10 +37,8 @@ GraphRecipe PushSettings::recipe(std::uint32_t nodes) const {
     return {.kind = graph, .nodes = nodes, .probability = static_cast<double>(probability), .path = graph_file};
 }
 
-Outcome<Graph> PushSettings::draw(std::uint32_t nodes, std::uint64_t seed) const {
-    return build_graph(recipe(nodes), seed).map_error([this](const Error& error) {
-        return describe(error, graph == "file" ? "push.file: " + graph_file : "push.graph: " + graph);
-    });
+Outcome<Graph> PushSettings::draw(std::uint32_t nodes, std::uint64_t seed, DataNotes* notes) const {
+    return read_graph(recipe(nodes), seed, "push", notes);
 }
 
 Outcome<float> PushSettings::floor_for(std::size_t out_degree) const {

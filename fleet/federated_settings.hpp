@@ -4,6 +4,7 @@
 #include "core/adapt/maml.hpp"
 #include "core/adapt/moreau_envelope.hpp"
 #include "core/adapt/objective.hpp"
+#include "envs/data_notes.hpp"
 #include "fleet/jobs/deployment.hpp"
 #include "fleet/problem.hpp"
 #include "fleet/settings.hpp"
@@ -68,8 +69,9 @@ struct PushSettings {
     int longest_gap = 4;  ///< Gamma_w, in times that the median node needs for a gradient of its objective
 
     GraphRecipe recipe(std::uint32_t nodes) const;
-    /// The graph among so many nodes. Errors: build_graph's, by the setting.
-    Outcome<Graph> draw(std::uint32_t nodes, std::uint64_t seed) const;
+    /// The graph among so many nodes, with what its file says that is not used in `notes`. Errors: build_graph's,
+    /// by the setting.
+    Outcome<Graph> draw(std::uint32_t nodes, std::uint64_t seed, DataNotes* notes = nullptr) const;
     /// The floor where no node has more out-neighbours than these. Error: `weight_floor` is too high for them.
     Outcome<float> floor_for(std::size_t out_degree) const;
 };

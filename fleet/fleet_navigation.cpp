@@ -4,6 +4,7 @@
 #include "fleet/federated_fleet.hpp"
 #include "fleet/meta_trainer.hpp"
 #include "fleet/navigation_nodes.hpp"
+#include "fleet/reading.hpp"
 #include "fleet/served_fleet.hpp"
 
 #include <algorithm>
@@ -33,11 +34,8 @@ public:
         if (settings_.method == FleetNavigationMethod::persafl_me) {
             return connect_to_server(first, learner_of);
         }
-        const Result<Graph> graph = build_graph(graph_recipe(settings_), settings_.seed);
-        if (!graph) {
-            return problem(graph.error(), settings_.graph == "file" ? "network.file: " + settings_.graph_file
-                                                                    : "network.graph: " + settings_.graph);
-        }
+        const Outcome<Graph> graph = read_graph(graph_recipe(settings_), settings_.seed, "network", &notes_);
+        if (!graph) return tl::unexpected(graph.error());
         std::vector<float> start;
         for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) start.insert(start.end(), first.begin(), first.end());
         auto fleet = make_gossip_fleet(gossip_method(settings_.method), *graph, gossip_settings(settings_), start,
@@ -46,6 +44,8 @@ public:
         fleet_ = *std::move(fleet);
         return {};
     }
+
+    const DataNotes& notes() const override { return notes_; }
 
     Outcome<FleetNavigationOutcome> run(const FleetNavigationHooks& hooks) override {
         FleetNavigationOutcome outcome;
@@ -148,6 +148,7 @@ private:
     }
 
     FleetNavigationSettings settings_;
+    DataNotes notes_;
     std::unique_ptr<NavigationNodes> nodes_;
     std::vector<double> optima_;
     Workers workers_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "envs/data_notes.hpp"
 #include "fleet/gossip_fleet.hpp"
 #include "fleet/jobs/deployment.hpp"
 #include "fleet/navigation.hpp"
@@ -129,6 +130,9 @@ public:
     /// Errors: settings that do not fit each other, the map or the network.
     static Outcome<std::unique_ptr<FleetNavigation>> make(const FleetNavigationSettings& settings, int threads);
     virtual ~FleetNavigation() = default;
+
+    /// What the graph's file says that is not used, or was renumbered.
+    virtual const DataNotes& notes() const = 0;
 
     /// From the first round to the last, once. Errors: what `keep` returns. A node that diverges is an outcome with
     /// a `failure`.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/pdbo_settings.hpp"
+#include "fleet/reading.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -64,13 +65,11 @@ Outcome<PdboData> digits(const PdboSettings& s) {
         data.table = *std::move(table);
     } else {
         auto table = load_idx_folder(s.path, IdxPart::train);
-        if (!table) return problem(table.error().error, table.error().path);
+        if (!table) return problem(table.error());
         data.table = *std::move(table);
     }
-    const std::size_t rows =
-        s.rows > 0 ? std::min(data.table.rows(), static_cast<std::size_t>(s.rows)) : data.table.rows();
-    data.table.labels.resize(rows);
-    data.table.values.resize(rows * static_cast<std::size_t>(data.table.features));
+    data.table.keep_first(s.rows);
+    const std::size_t rows = data.table.rows();
     SplitSettings split;
     split.kind = Split::dirichlet;
     split.nodes = s.agents;
@@ -79,6 +78,8 @@ Outcome<PdboData> digits(const PdboSettings& s) {
     auto parts = split_rows(data.table, split, s.seed);
     if (!parts) return problem(parts.error(), "data.agents, data.alpha");
     data.parts = *std::move(parts);
+    data.notes = data.table.notes;
+    for (DataNote& note : split_notes(data.table, split, data.parts)) data.notes.push_back(std::move(note));
     if (s.clusters > 1) normalise_by_cluster(data, s);
     if (s.cluster_labels) rename_by_cluster(data, s);
     data.description = fmt::format(
@@ -101,7 +102,7 @@ Outcome<PdboData> characters(const PdboSettings& s) {
         speech = *std::move(made);
     } else {
         auto read = load_speech(s.path);
-        if (!read) return problem(read.error().error, read.error().path);
+        if (!read) return problem(read.error());
         speech = *std::move(read);
     }
     const std::string where = s.path.empty() ? "data" : s.path;
@@ -112,7 +113,23 @@ Outcome<PdboData> characters(const PdboSettings& s) {
     PdboData data;
     data.table = *std::move(table);
     data.parts = *std::move(parts);
-    data.names = data.table.user_names;
+    for (const std::string& name : data.table.user_names) data.names.push_back(shown_text(name));
+    if (const std::int64_t unused = std::ssize(speech.speakers) - s.agents; unused > 0)
+        data.notes.push_back({"unused_users", unused,
+                              fmt::format("{} of {} speakers left out, those who say least: there are {} agents",
+                                          unused, speech.speakers.size(), s.agents)});
+    std::int64_t unused = 0;
+    for (int speaker = 0; speaker < s.agents; ++speaker) {
+        const std::int64_t said = std::ssize(speech.texts[static_cast<std::size_t>(speaker)]) - s.context;
+        unused += std::max<std::int64_t>(0, said - s.speech.characters);
+    }
+    if (unused > 0)
+        data.notes.push_back({"unused_rows", unused,
+                              fmt::format("{} characters beyond the first {} of a speaker are not used", unused,
+                                          s.speech.characters)});
+    if (speech.other_letters > 0)
+        data.notes.push_back({"letters_replaced", speech.other_letters,
+                              fmt::format("{} letters other than a to z became blanks", speech.other_letters)});
     data.description = fmt::format(
         "{} characters of {} speakers{}, the next one guessed from {}; in order, the "
         "last ones held out. They stand in for the Shakespeare of the method's paper, at the size of a perceptron.",

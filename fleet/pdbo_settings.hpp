@@ -81,6 +81,7 @@ struct PdboData {
     std::vector<std::vector<std::uint32_t>> validation;  ///< a quarter of what was train
     std::vector<std::string> names{};                    ///< of the agents; empty: they are numbers
     std::string description{};
+    DataNotes notes{};  ///< what was left out or changed
 
     LabelledRows train(std::uint32_t agent) const { return parts[agent].train_view(table); }
     LabelledRows test(std::uint32_t agent) const { return parts[agent].test_view(table); }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/ranking_fleet.hpp"
 
+#include "fleet/reading.hpp"
+
 #include <fmt/format.h>
 
 namespace dunlin {
@@ -16,6 +18,7 @@ struct RankingWorld {
     std::uint64_t seed = 1;
     std::vector<std::span<const RankingQuery>> train{}, own{}, test{};  ///< by user
     std::vector<RankingQuery> all{};                                    ///< of `train`
+    DataNotes notes{};
 
     std::uint32_t nodes() const { return static_cast<std::uint32_t>(train.size()); }
     void initialise(Vector<float> w) const {
@@ -55,7 +58,7 @@ Outcome<RankingData> read_or_draw(const RankingSettings& s) {
         return *std::move(drawn);
     }
     auto loaded = load_ranking_folder(s.path);
-    if (!loaded) return problem(loaded.error().error, loaded.error().path);
+    if (!loaded) return problem(loaded.error());
     return *std::move(loaded);
 }
 
@@ -104,7 +107,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
     if (!kernels) return problem(kernels.error(), "kernels");
     auto data = read_or_draw(s);
     if (!data) return tl::unexpected(data.error());
-    if (s.standardise) data->standardise();
+    s.standardise ? data->standardise() : data->restore_origin();
     const auto shape = MlpShape::make(data->view().inputs(), s.hidden, 1, s.activation);
     if (!shape) return problem(shape.error(), "model.hidden");
 
@@ -122,13 +125,24 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
         world.own.push_back(kept > 0 && kept < world.train.back().size() ? world.train.back().last(kept)
                                                                          : world.train.back());
         world.test.push_back(world.data.of_user(user, s.validate ? RankingSplit::validation : RankingSplit::test));
-        if (world.train.back().empty())
-            return problem(Error{Code::no_queries, world.data.users[user].name}, s.path.empty() ? "data" : s.path);
         world.all.insert(world.all.end(), world.train.back().begin(), world.train.back().end());
     }
     std::size_t judged = 0;
-    for (const auto& queries : world.test) judged += queries.size();
+    std::int64_t unjudged = 0;
+    for (const auto& queries : world.test) {
+        judged += queries.size();
+        unjudged += queries.empty() ? 1 : 0;
+    }
     if (judged == 0) return problem(fmt::format("{}: no query to judge on", s.path.empty() ? "data" : s.path));
+    world.notes = {{"items", std::ssize(world.data.items) / world.data.features, ""},
+                   {"features", world.data.features, ""},
+                   {"queries", std::ssize(world.data.queries), ""}};
+    world.notes.insert(world.notes.end(), world.data.notes.begin(), world.data.notes.end());
+    if (unjudged > 0)
+        world.notes.push_back(
+            {"users_without_test", unjudged,
+             fmt::format("{} of {} users have no query to judge on: they train and are not judged", unjudged,
+                         world.test.size())});
     HostMemory memory(world.bytes());
     Arena arena(memory.bytes());
     const auto task = Ranking<float>::make(world.shape, *world.kernels, world.data.view(), world.task, arena);

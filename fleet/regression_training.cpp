@@ -4,6 +4,7 @@
 #include "core/adapt/maml.hpp"
 #include "envs/regression_optimum.hpp"
 #include "fleet/host_memory.hpp"
+#include "fleet/reading.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -84,18 +85,13 @@ GossipSettings fleet_settings(const RegressionRunSettings& s, const StepSchedule
     return fleet;
 }
 
-Outcome<Graph> graph_of(const RegressionRunSettings& s) {
+Outcome<Graph> graph_of(const RegressionRunSettings& s, DataNotes& notes) {
     GraphRecipe recipe;
     recipe.kind = s.graph;
     recipe.nodes = static_cast<std::uint32_t>(s.data.agents);
     recipe.probability = static_cast<double>(s.probability);
     recipe.path = s.graph_file;
-    Result<Graph> graph = build_graph(recipe, s.seed);
-    if (!graph) {
-        return problem(graph.error(),
-                       s.graph == "file" ? "network.file: " + s.graph_file : "network.graph: " + s.graph);
-    }
-    return *std::move(graph);
+    return read_graph(recipe, s.seed, "network", &notes);
 }
 
 double median(std::vector<double> values) {
@@ -115,8 +111,10 @@ std::vector<double> distances(std::span<const float> models, std::span<const dou
 
 class Training final : public RegressionTraining {
 public:
-    Training(const RegressionRunSettings& settings, const Graph& graph, const Kernels<float>* kernels, int threads)
+    Training(const RegressionRunSettings& settings, const Graph& graph, DataNotes notes,
+             const Kernels<float>* kernels, int threads)
         : settings_(settings),
+          notes_(std::move(notes)),
           agents_(settings),
           objective_{settings.steps, static_cast<double>(settings.inner_rate), settings.data.batch},
           optimum_(objective_.minimiser(agents_.all)),
@@ -141,6 +139,8 @@ public:
         fleet_ = *std::move(fleet);
         return {};
     }
+
+    const DataNotes& notes() const override { return notes_; }
 
     Outcome<RegressionOutcome> run(const RegressionHooks& hooks) override {
         RegressionOutcome outcome;
@@ -194,6 +194,7 @@ private:
     }
 
     RegressionRunSettings settings_;
+    DataNotes notes_;
     Agents agents_;
     RegressionObjective objective_;
     std::vector<double> optimum_;
@@ -210,9 +211,10 @@ Outcome<std::unique_ptr<RegressionTraining>> RegressionTraining::make(const Regr
     const Result<const Kernels<float>*> kernels = find_kernels(settings.kernels);
     if (!kernels) return problem(kernels.error(), "kernels = \"" + settings.kernels + "\"");
     if (Result<void> checked = check(settings.data); !checked) return problem(checked.error(), "environment");
-    const Outcome<Graph> graph = graph_of(settings);
+    DataNotes notes;
+    const Outcome<Graph> graph = graph_of(settings, notes);
     if (!graph) return tl::unexpected(graph.error());
-    auto training = std::make_unique<Training>(settings, *graph, *kernels, threads);
+    auto training = std::make_unique<Training>(settings, *graph, std::move(notes), *kernels, threads);
     if (Outcome<void> connected = training->connect(*graph, threads); !connected) {
         return tl::unexpected(connected.error());
     }

@@ -105,12 +105,23 @@ struct ErdosRenyi {
 /// most_attempts.
 Result<Graph> erdos_renyi(std::uint32_t nodes, const ErdosRenyi& settings, Stream& random);
 
-/// An edge list: "from to" per line, numbered from 0, blank lines and '#' comments skipped. There are as many nodes
-/// as the largest number says. Errors, with a line counted from 1: file_syntax, graph_node, graph_loop,
-/// graph_repeated_edge; also graph_size, graph_too_dense.
-Result<Graph> parse_graph(std::string_view text);
+/// What the reader of an edge list has to say to a person, besides its error and the graph.
+struct GraphRemarks {
+    std::string wrong;  ///< where, what stands there and what is expected; escaped; empty: the error says all
+    std::int64_t weights = 0;  ///< edges with a weight or other data, which is not used
+    bool from_one = false;     ///< nodes were numbered from 1
+    bool named = false;        ///< nodes have names; numbered in the order in which they appear
+    bool header = false;       ///< a line of titles was skipped
+};
+
+/// An edge list: "from to" per line, separated by blanks, tabs, commas or semicolons. What follows on the line, a
+/// weight (numbers) or data in braces (networkx), is not used. Blank lines and what follows '#' or '%' are skipped.
+/// Nodes are numbered from 0, or from 1 where no 0 appears; if the first edge has names, all are names. There are
+/// as many nodes as the largest number says. Errors, with a line counted from 1: file_syntax (and column),
+/// graph_node, graph_loop, graph_repeated_edge; also graph_size, graph_too_dense.
+Result<Graph> parse_graph(std::string_view text, GraphRemarks* remarks = nullptr);
 /// Errors also: file_missing, file_too_large (above 512 MB).
-Result<Graph> load_graph(const std::string& path);
+Result<Graph> load_graph(const std::string& path, GraphRemarks* remarks = nullptr);
 
 /// A graph as a configuration names it.
 struct GraphRecipe {
@@ -124,6 +135,6 @@ struct GraphRecipe {
 
 /// The graph, checked for strong connectivity. Errors also: unknown_graph, graph_not_connected, and graph_mismatch
 /// when a file holds another number of nodes.
-Result<Graph> build_graph(const GraphRecipe& recipe, std::uint64_t seed);
+Result<Graph> build_graph(const GraphRecipe& recipe, std::uint64_t seed, GraphRemarks* remarks = nullptr);
 
 }  // namespace dunlin

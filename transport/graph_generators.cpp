@@ -129,14 +129,14 @@ Result<Graph> erdos_renyi(std::uint32_t nodes, const ErdosRenyi& settings, Strea
     return fail(Code::graph_attempts, settings.attempt_limit);
 }
 
-Result<Graph> build_graph(const GraphRecipe& recipe, std::uint64_t seed) {
+Result<Graph> build_graph(const GraphRecipe& recipe, std::uint64_t seed, GraphRemarks* remarks) {
     const auto make = [&]() -> Result<Graph> {
         if (recipe.kind == "ring") return ring(recipe.nodes);
         if (recipe.kind == "directed-ring") return directed_ring(recipe.nodes);
         if (recipe.kind == "exponential") return exponential_graph(recipe.nodes);
         if (recipe.kind == "complete") return complete_graph(recipe.nodes);
         if (recipe.kind == "star") return star(recipe.nodes);
-        if (recipe.kind == "file") return load_graph(recipe.path);
+        if (recipe.kind == "file") return load_graph(recipe.path, remarks);
         const bool directed = recipe.kind == "erdos-renyi";
         if (!directed && recipe.kind != "erdos-renyi-undirected") return fail(Code::unknown_graph);
         Stream random(seed, 0, Purpose::graph);

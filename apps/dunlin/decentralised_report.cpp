@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/decentralised_report.hpp"
 
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
@@ -227,7 +228,7 @@ std::string decentralised_html(const DecentralisedResult& result, const std::str
     if (!outcome.complete && outcome.failure.empty())
         page.warnings.push_back("The run was interrupted; the numbers are those of its last iteration.");
     report::Section run{.heading = fmt::format("This run: {}", title_of(s.method)),
-                        .paragraphs = {data_text(s), setting_text(result)},
+                        .paragraphs = {data_text(s) + notes_text(result.notes), setting_text(result)},
                         .figures = {},
                         .tables = {decentralised_table(result)}};
     for (const Panel& panel : panels) run.figures.push_back({own_svg(result, panel)});
@@ -283,6 +284,7 @@ std::string decentralised_summary(const DecentralisedResult& result) {
                                   {"bytes_per_iteration", one.outcome.bytes_per_iteration},
                                   {"failure", one.outcome.failure}});
     }
+    json["data"] = data_json(result.notes);
     return json.dump(2) + "\n";
 }
 

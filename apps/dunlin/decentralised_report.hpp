@@ -23,6 +23,7 @@ struct DecentralisedResult {
     int threads = 1;
     DecentralisedOutcome outcome = {};
     std::vector<DecentralisedVariant> figure = {};
+    DataNotes notes = {};  ///< about data that was left out or changed
 };
 
 report::Table decentralised_table(const DecentralisedResult& result);

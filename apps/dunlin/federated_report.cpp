@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/federated_report.hpp"
 
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
@@ -124,6 +125,13 @@ std::string personalisation_text(const FederatedSettings& settings) {
         how.prox_weight > 0 ? fmt::format(", pulled back with weight {}", how.prox_weight) : "");
 }
 
+DataNotes notes_of(const FederatedJob& job) {
+    DataNotes notes = job.problem->notes();
+    if (job.settings.pushes() && job.settings.push.graph == "file")
+        (void)job.settings.push.draw(job.problem->nodes(), job.seed, &notes);  // an error ends the run anyway
+    return notes;
+}
+
 std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& result) {
     const double first = result.history.front().personal.front(), last = result.history.back().personal.front();
     if (last >= first) return {};
@@ -195,10 +203,11 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
         const auto found = std::ranges::find(plots, name, &std::pair<std::string, std::string>::first);
         return report::Figure{found->second, caption};
     };
-    report::Section held_out{.heading = "Held-out data",
-                             .paragraphs = {job.data, personalisation_text(job.settings)},
-                             .figures = {},
-                             .tables = {federated_table(job, result)}};
+    report::Section held_out{
+        .heading = "Held-out data",
+        .paragraphs = {job.data + notes_text(notes_of(job)), personalisation_text(job.settings)},
+        .figures = {},
+        .tables = {federated_table(job, result)}};
     for (const std::string& key : result.metric_keys)
         held_out.figures.push_back(
             figure(key + ".svg", "Mean over all held-out data of all " + job.nodes_are + "."));
@@ -256,6 +265,7 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
     if (result.mass_error) json["mass_error"] = *result.mass_error;
     json["parameters"] = job.problem->dimension();
     json["trace"] = fmt::format("{:016x}", result.trace);
+    json["data"] = data_json(notes_of(job));
     json["seconds"] = result.seconds;
     json["threads"] = threads;
     return json.dump(2) + "\n";

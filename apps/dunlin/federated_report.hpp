@@ -15,6 +15,9 @@ std::string method_title(FederatedMethod method);
 /// How the method makes a personal model of the shared one, in words.
 std::string personalisation_text(const FederatedSettings& settings);
 
+/// What was left out, filled in, renumbered or assumed when the data and the graph were read.
+DataNotes notes_of(const FederatedJob& job);
+
 /// Empty, or a warning: training has made the models worse.
 std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& result);
 /// Have personal models lost half of what the same personal steps make of untrained parameters (all first metrics

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/federated_run.hpp"
 
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/federated_report.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
@@ -75,12 +76,14 @@ Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedRes
 }  // namespace
 
 Outcome<std::string> resolved_config(const FederatedJob& job) {
+    say_notes(notes_of(job));
     return job.settings.check(job.problem->nodes()).map([&] { return job.config; });
 }
 
 Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
     if (auto fit = job.settings.check(job.problem->nodes()); !fit) return tl::unexpected(fit.error());
     if (auto ready = prepare_run(request, job.config); !ready) return tl::unexpected(ready.error());
+    say_notes(notes_of(job));
     catch_interrupts();
     FederatedResult result;
     if (auto trained = train(request, job, result); !trained) {

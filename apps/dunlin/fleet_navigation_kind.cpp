@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/fleet_navigation_report.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
@@ -26,6 +27,7 @@ Outcome<Job> job_of(const TrainRequest& request) {
     auto training = FleetNavigation::make(job.settings, request.threads);
     if (!training) return tl::unexpected(training.error());
     job.training = *std::move(training);
+    say_notes(job.training->notes());
     return job;
 }
 
@@ -85,6 +87,7 @@ Outcome<int> train_fleet_navigation_kind(const TrainRequest& request) {
     if (auto ready = prepare_run(request, job->config); !ready) return tl::unexpected(ready.error());
     catch_interrupts();
     FleetNavigationResult result{.settings = job->settings, .threads = request.threads};
+    result.notes = job->training->notes();
     Outcome<void> done = train(request, *job, result);
     if (done) done = write_results(request, *job, result);
     if (!done) {

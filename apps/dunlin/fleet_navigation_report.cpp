@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/fleet_navigation_report.hpp"
 
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/regression_report.hpp"
 #include "apps/report/html_report.hpp"
@@ -191,6 +192,7 @@ std::string fleet_navigation_summary(const FleetNavigationResult& result) {
         json["centralised"] = {
             {"iterations", last.round}, {"env_steps", last.environment_steps}, {"return_ratios", last.ratios}};
     }
+    json["data"] = data_json(result.notes);
     return json.dump(2) + "\n";
 }
 

@@ -15,6 +15,7 @@ struct FleetNavigationResult {
     FleetNavigationSettings settings;
     int threads = 1;
     FleetNavigationOutcome outcome = {};
+    DataNotes notes = {};  ///< about data that was left out or changed
 };
 
 report::Table fleet_navigation_table(const FleetNavigationResult& result);

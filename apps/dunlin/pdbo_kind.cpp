@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/pdbo_report.hpp"
 #include "apps/dunlin/progress.hpp"
@@ -28,6 +29,7 @@ Outcome<Job> job_of(const TrainRequest& request) {
     auto training = PdboTraining::make(job.settings, request.threads);
     if (!training) return tl::unexpected(training.error());
     job.training = *std::move(training);
+    say_notes(job.training->data().notes);
     return job;
 }
 
@@ -135,6 +137,7 @@ Outcome<int> train_pdbo_kind(const TrainRequest& request) {
                       .data = job->training->data().description,
                       .names = job->training->data().names,
                       .threads = request.threads};
+    result.notes = job->training->data().notes;
     Outcome<void> done = train(request, *job, result);
     if (done) done = write_results(request, *job, result);
     if (!done) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/pdbo_report.hpp"
 
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
@@ -203,7 +204,7 @@ std::string pdbo_html(const PdboResult& result, const std::string& config, const
     };
     report::Section accuracy{
         .heading = "Test accuracy",
-        .paragraphs = {result.data,
+        .paragraphs = {result.data + notes_text(result.notes),
                        fmt::format(
                            "{} inner steps at each of {} stages; the numbers are those of the stage with the "
                            "best accuracy on validation rows, here after {} outer steps.",
@@ -272,6 +273,7 @@ std::string pdbo_summary(const PdboResult& result) {
     json["trace"] = fmt::format("{:016x}", outcome.trace);
     json["seconds"] = outcome.seconds;
     json["threads"] = result.threads;
+    json["data"] = data_json(result.notes);
     return json.dump(2) + "\n";
 }
 

@@ -25,6 +25,7 @@ struct PdboResult {
     int threads = 1;
     PdboOutcome outcome = {};
     std::vector<PdboPeer> peers = {};
+    DataNotes notes = {};  ///< about data that was left out or changed
 };
 
 std::string method_title(PdboMethod method);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/regression_report.hpp"
@@ -30,6 +31,7 @@ Outcome<Job> job_of(const TrainRequest& request) {
     auto training = RegressionTraining::make(job.settings, request.threads);
     if (!training) return tl::unexpected(training.error());
     job.training = *std::move(training);
+    say_notes(job.training->notes());
     return job;
 }
 
@@ -172,6 +174,7 @@ Outcome<int> train_regression_kind(const TrainRequest& request) {
     if (auto ready = prepare_run(request, job->config); !ready) return tl::unexpected(ready.error());
     catch_interrupts();
     RegressionResult result{.settings = job->settings, .threads = request.threads};
+    result.notes = job->training->notes();
     Outcome<void> done = train(request, *job, result);
     if (done) done = write_results(request, *job, result);
     if (!done) {

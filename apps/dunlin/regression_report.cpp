@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/regression_report.hpp"
 
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
@@ -224,6 +225,7 @@ std::string regression_summary(const RegressionResult& result) {
                                       {"messages_lost", other.messages.lost},
                                       {"failure", other.failure}});
     }
+    json["data"] = data_json(result.notes);
     return json.dump(2) + "\n";
 }
 

@@ -30,6 +30,7 @@ struct RegressionResult {
     RegressionOutcome outcome = {};
     std::vector<BudgetResult> budgets = {};  ///< of this run's u first
     std::vector<RegressionVariant> variants = {};
+    DataNotes notes = {};  ///< about data that was left out or changed
 };
 
 std::string method_title(GossipMethod method);

@@ -83,7 +83,7 @@ TEST_CASE("a damaged ranking table is refused with the file and the line") {
     const auto bad_line = [&](const std::string& line) { return refused(items, queries + line + "\n"); };
     CHECK(bad_line("5,3,train,2,1,10 7") == Error{Code::column_count, 7, 6});
     CHECK(bad_line("x,3,train,2,1,10 7,War") == Error{Code::bad_number, 7, 1});
-    CHECK(bad_line("5,3,later,2,1,10 7,War") == Error{Code::file_syntax, 7, 5});
+    CHECK(bad_line("5,3,later,2,1,10 7,War") == Error{Code::file_syntax, 7, 3});
     CHECK(bad_line("5,3,train,3,1,10 7,War") == Error{Code::candidate_count, 7, 2});
     CHECK(bad_line("5,3,train,1,0,10,War") == Error{Code::candidate_count, 7, 1});
     CHECK(bad_line("5,3,train,2,2,10 7,War") == Error{Code::chosen_outside, 7, 2});
@@ -91,18 +91,88 @@ TEST_CASE("a damaged ranking table is refused with the file and the line") {
     CHECK(bad_line("5,3,train,2,1,10 8,War") == Error{Code::unknown_item, 7, 8});
     CHECK(bad_line("5,3,train,2,1,10 b,War") == Error{Code::bad_number, 7, 6});
     CHECK(bad_line("5,3,train,2,1,10 7,Peace") == Error{Code::unknown_context, 7, 0});
-    CHECK(bad_line("77,3,test,2,1,10 7,War") == Error{Code::no_queries, 77, 0});
+    CHECK(refused(items, header + "77,3,test,2,1,10 7,War\n") == Error{Code::no_queries, 77, 0});
     CHECK(refused(items, header).code == Code::file_truncated);
-    CHECK(refused(items, "") == Error{Code::column_missing, 0, 0});
-    CHECK(refused(items, "user_id,split\n") == Error{Code::column_missing, 1, 0});
+    CHECK(refused(items, "") == Error{Code::file_truncated, 0, 1});
+    CHECK(refused(items, "user_id,split\n") == Error{Code::column_missing, 1, 1});
     CHECK(refused(items + "10,1,0,0.5\n", queries) == Error{Code::repeated_item, 5, 10});
     CHECK(refused(items + "11,1,0\n", queries) == Error{Code::column_count, 5, 3});
     CHECK(refused(items + "11,1,0,inf\n", queries) == Error{Code::bad_number, 5, 4});
-    CHECK(refused("movieId,year\n1,2\n", queries) == Error{Code::column_missing, 1, 0});
+    CHECK(refused("movieId,year\n1,2\n", queries) == Error{Code::column_missing, 1, 1});
     CHECK(folder.load(items + "11,1,0\n", queries).error().path == folder.path + "/items.csv");
     std::filesystem::remove(folder.path + "/items.csv");
     CHECK(load_ranking_folder(folder.path).error().path == folder.path + "/items.csv");
     CHECK(load_ranking_folder(folder.path).error().error.code == Code::file_missing);
+}
+
+TEST_CASE("ranking tables are CSV as spreadsheets and pandas write it [RFC 4180]") {
+    const Folder folder;
+    const auto plain = folder.load(items, queries);
+    REQUIRE(plain);
+    const auto replaced = [](std::string text, std::string_view from, const std::string& to) {
+        for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+            text.replace(at, from.size(), to);
+        return text;
+    };
+    std::string titled = replaced(queries, "query_genre\n", "query_genre,title\n");
+    titled = replaced(titled, ",War\n", ",War,\"Ark, \"\"The\"\"\n2\"\n");
+    titled = replaced(titled, "Film-Noir\n", "Film-Noir,\n");
+    const std::pair<std::string, std::string> same[] = {
+        {items + "\n", queries + "\n\n"},
+        {"\xef\xbb\xbf" + items, "\xef\xbb\xbf" + queries},
+        {replaced(items, "\n", "\r\n"), replaced(queries, "\n", "\r\n")},
+        {items.substr(0, items.size() - 1), queries.substr(0, queries.size() - 1)},
+        {replaced(items, ",", " , "), replaced(queries, ",", ",\t")},
+        {replaced(items, "g_", "G_"), replaced(queries, "user_id", "User_ID")},
+        {replaced(items, "7,0,1,-1", "\"7\",\"0\",+1,-1.0e0"), replaced(queries, "10 7", "\" 10  7 \"")},
+        {items, titled}};
+    for (const auto& [item_text, query_text] : same) {
+        INFO(item_text << query_text);
+        const auto data = folder.load(item_text, query_text);
+        if (!data) FAIL(data.error().detail);
+        CHECK(data->items == plain->items);
+        CHECK(data->candidates == plain->candidates);
+        CHECK(data->users.size() == plain->users.size());
+    }
+    const std::pair<std::string, std::string> wrong[] = {
+        {queries + "5,3,\"train,2,1,10 7,War\n", "line 7: a field begins with a quote"},
+        {queries + "5,3,\"train\"s,2,1,10 7,War\n", "line 7: 's' stands behind the field 'train'"},
+        {titled + "5,3,train,2,1,10 8,War,a\n", "line 11: '10 8' stands in field 6 ('candidates')"},
+        {queries + "5,3,train,2,1,10 7,\x1b[31mWar\n", "line 7: '\\x1b[31mWar' stands in field 7 ('query_genre')"},
+        {replaced(queries, ",", ";"), "has no column user_id"}};
+    for (const auto& [query_text, expected] : wrong) {
+        const auto data = folder.load(items, query_text);
+        REQUIRE_FALSE(data);
+        INFO(data.error().detail);
+        CHECK(data.error().detail.find(expected) != std::string::npos);
+    }
+}
+
+TEST_CASE("a user without a query to train on is left out, and said") {
+    const Folder folder;
+    const auto data = folder.load(items, header + "77,3,test,2,1,10 7,War\n" + queries.substr(header.size()));
+    REQUIRE(data);
+    REQUIRE(data->users.size() == 2);
+    CHECK(data->users[0].name == 5);
+    CHECK(data->of_user(1, RankingSplit::train)[0].user == 1);
+    REQUIRE(data->notes.size() == 1);
+    CHECK(data->notes[0].key == "users_without_training");
+    CHECK(data->notes[0].count == 1);
+}
+
+TEST_CASE(
+    "an item feature of a small deviation is kept where items are standardised, and else said to be blurred") {
+    const Folder folder;
+    const std::string times = "id,g_War,g_Film-Noir,time\n10,1,0,1700000001\n7,0,1,1700000002\n30,1,1,1700000003\n";
+    auto scaled = folder.load(times, queries), plain = scaled;
+    REQUIRE(scaled);
+    scaled->standardise();
+    CHECK(scaled->notes.empty());
+    CHECK(scaled->items[2] != scaled->items[5]);
+    plain->restore_origin();
+    CHECK(plain->items[2] == 1.7e9f);
+    REQUIRE(plain->notes.size() == 1);
+    CHECK(plain->notes[0].key == "blurred_features");
 }
 
 TEST_CASE("standardised items have mean 0 and variance 1 over the candidates that models fit") {

@@ -120,6 +120,31 @@ TEST_CASE("a split by users keeps each user's rows together") {
     }
 }
 
+TEST_CASE("a split by users leaves out who has too few rows, and counts what nobody has") {
+    DataTable table = table_of(70);
+    table.users.back() = 7;
+    const SplitSettings settings{.kind = Split::users};
+    const auto nodes = split_rows(table, settings, 2);
+    REQUIRE(nodes->size() == 7);
+    const auto count = [&](std::string_view key) {
+        for (const DataNote& note : split_notes(table, settings, *nodes)) {
+            if (note.key == key) return note.count;
+        }
+        return std::int64_t{0};
+    };
+    CHECK(count("unused_users") == 1);
+    CHECK(count("unused_rows") == 1);
+    CHECK(count("classes_without_training") == 0);
+
+    const SplitSettings few{.kind = Split::labels, .nodes = 2, .labels_per_node = 2};
+    const DataNotes notes = split_notes(table, few, *split_rows(table, few, 2));
+    REQUIRE(notes.size() >= 2);
+    CHECK(notes[0].key == "unused_rows");
+    CHECK(notes[0].text.find("given to nobody") != std::string::npos);
+    CHECK(notes[1].key == "classes_without_training");
+    CHECK(notes[1].count == 6);
+}
+
 TEST_CASE("conflicting nodes have permutations of their own") {
     const DataTable table = table_of(1000);
     const auto nodes = split_rows(table, {.kind = Split::uniform, .nodes = 10, .conflicting = true}, 2);

@@ -18,9 +18,9 @@ TEST_CASE("a text is read by speaker, in order, without case and with one blank 
 }
 
 TEST_CASE("a text without speakers, or in which nobody speaks, is refused") {
-    CHECK(parse_speech("\nonce upon a time\nA: b\n").error() == Error{Code::file_syntax, 2, 1});
-    CHECK(parse_speech("").error().code == Code::file_truncated);
-    CHECK(parse_speech("A:\nB: ...\n").error().code == Code::file_truncated);
+    CHECK(parse_speech("\nonce upon a time\nA: b\n").error().error == Error{Code::file_syntax, 2, 1});
+    CHECK(parse_speech("").error().error.code == Code::file_truncated);
+    CHECK(parse_speech("A:\nB: ...\n").error().error.code == Code::file_truncated);
     CHECK(load_speech("/nowhere/at all.txt").error().error.code == Code::file_missing);
 }
 

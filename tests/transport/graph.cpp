@@ -242,21 +242,68 @@ TEST_CASE("an edge list with comments, blank lines and carriage returns is read"
     CHECK(edges_of(*graph) == std::vector<Edge>{{0, 1}, {1, 2}, {2, 0}});
 }
 
-TEST_CASE("a malformed edge list is refused with its line") {
-    const auto error = [](std::string_view text) { return parse_graph(text).error(); };
-    CHECK(error("0 1\n1 x\n") == Error{Code::file_syntax, 2, 3});
-    CHECK(error("0 1\n1\n") == Error{Code::file_syntax, 2, 2});
-    CHECK(error("0 1 2\n") == Error{Code::file_syntax, 1, 5});
-    CHECK(error("0 -1\n").code == Code::file_syntax);
-    CHECK(error("0 1.5\n").code == Code::file_syntax);
-    CHECK(error("0 99999999999999\n").code == Code::file_syntax);
-    CHECK(error("0,1\n") == Error{Code::file_syntax, 1, 1});
-    CHECK(error("# one\n0 100000\n") == Error{Code::graph_node, 2, 100000});
-    CHECK(error("0 1\n\n# x\n1 1\n") == Error{Code::graph_loop, 4, 1});
-    CHECK(error("1 0\n0 1\n# x\n\n1 0\n") == Error{Code::graph_repeated_edge, 5, 0});
-    CHECK(error("# nothing\n").code == Code::graph_size);
-    CHECK(error("").code == Code::graph_size);
-    CHECK(error(std::string_view("0 1\n\0\n", 6)).code == Code::file_syntax);
+TEST_CASE("an edge list as networkx, spreadsheets and graph collections write it") {
+    const std::vector<Edge> triangle{{0, 1}, {1, 2}, {2, 0}};
+    struct List {
+        std::string_view text;
+        std::int64_t weights = 0;
+        bool from_one = false, named = false, header = false;
+    };
+    const List lists[] = {{"0 1\n1 2\n2 0\n"},
+                          {"\xef\xbb\xbf"
+                           "0 1\n1 2\n2 0"},
+                          {"0 1 {}\n1 2 {'weight': 2.5}\n2 0 {}\n", 3},
+                          {"0 1 1.0\n1 2 -2e3 17\n2 0\n", 2},
+                          {"0,1\n1, 2\n2 ;0\n"},
+                          {"% directed\n0\t1\n1 2 % x\n2 0\n"},
+                          {"1 2\r\n2 3\r\n3 1\r\n", 0, true},
+                          {"source,target,weight\n0,1,3\n1,2,4\n2,0,5\n", 3, false, false, true},
+                          {"From To\n1 2\n2 3\n3 1\n", 0, true, false, true},
+                          {"anna bert\nbert c\xc3\xa9line\nc\xc3\xa9line anna\n", 0, false, true},
+                          {"a b friend\nb 7\n7 a\n", 1, false, true}};
+    for (const List& list : lists) {
+        INFO(list.text);
+        GraphRemarks remarks;
+        const auto graph = parse_graph(list.text, &remarks);
+        if (!graph) FAIL(remarks.wrong);
+        CHECK(edges_of(*graph) == triangle);
+        CHECK(remarks.weights == list.weights);
+        CHECK(remarks.from_one == list.from_one);
+        CHECK(remarks.named == list.named);
+        CHECK(remarks.header == list.header);
+    }
+}
+
+TEST_CASE("a malformed edge list is refused with its line, what stands there and what is expected") {
+    struct Wrong {
+        std::string_view text;
+        Error error;
+        std::string_view part = {};
+    };
+    const Wrong all[] = {
+        {"0 1\n1 x\n", {Code::file_syntax, 2, 3}, "line 2: 'x' is no node; expected a whole number"},
+        {"0 1\n1\n", {Code::file_syntax, 2, 2}, "line 2: '1' stands alone"},
+        {"0 1 x\n", {Code::file_syntax, 1, 5}, "line 1: 'x' stands behind an edge"},
+        {"0 -1\n", {Code::file_syntax, 1, 3}, "'-1'"},
+        {"0 1.5\n", {Code::file_syntax, 1, 3}, "'1.5'"},
+        {"0 99999999999999\n", {Code::file_syntax, 1, 3}, "'99999999999999'"},
+        {"0 \x1b[2J\n", {Code::file_syntax, 1, 3}, "'\\x1b[2J'"},
+        {"# one\n0 100000\n", {Code::graph_node, 2, 100000}, "'100000' is too large"},
+        {"0 1\n\n# x\n1 1\n", {Code::graph_loop, 4, 1}},
+        {"1 2\n2 2\n", {Code::graph_loop, 2, 2}},
+        {"1 0\n0 1\n# x\n\n1 0\n", {Code::graph_repeated_edge, 5, 0}},
+        {"# nothing\n", {Code::graph_size, 0, Graph::node_limit}, "no edge"},
+        {"", {Code::graph_size, 0, Graph::node_limit}, "no edge"},
+        {std::string_view("0 1\n\0\n", 6), {Code::file_syntax, 2, 2}, "'\\x00' stands alone"}};
+    for (const Wrong& wrong : all) {
+        INFO(wrong.text);
+        GraphRemarks remarks;
+        const auto graph = parse_graph(wrong.text, &remarks);
+        REQUIRE_FALSE(graph);
+        INFO(remarks.wrong);
+        CHECK(graph.error() == wrong.error);
+        CHECK(remarks.wrong.find(wrong.part) != std::string::npos);
+    }
 }
 
 TEST_CASE("a graph is built by its name, and a wrong name, file, size or connection is an error") {

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// A person's own data through the real program (docs/data.md): what is read, what is said, what is refused.
+#include "program.hpp"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace dunlin;
+using namespace dunlin::program;
+
+namespace {
+
+/// A phone that says where it is used: a class by pressure in Pa (or anything as far from 0), two users.
+std::string phones(double mean) {
+    std::string text =
+        "@relation phones\n@attribute owner {ann,bob}\n@attribute pressure numeric\n@attribute model {old,new}\n"
+        "@attribute constant numeric\n@attribute floor {ground,roof}\n@data\n";
+    for (int k = 0; k < 80; ++k) {
+        const bool roof = k % 4 < 2;
+        text += std::string(k % 2 == 0 ? "ann," : "bob,") +
+                (k == 7 ? "?" : std::to_string(mean + (roof ? -1.0 : 1.0) + 0.01 * (k % 5))) +
+                (k % 3 == 0 ? ",old,5," : ",new,5,") +
+                (k == 9 ? "?"
+                 : roof ? "roof"
+                        : "ground") +
+                "\n";
+    }
+    return text;
+}
+
+std::vector<std::string> train(const std::vector<std::string>& more) {
+    std::vector<std::string> all{"train", "activity",       "--out", "run", "--quiet", "--set", "clock.budget_s=20",
+                                 "--set", "data.user=owner"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("a table of one's own is learned from however far its numbers are from 0, and what was changed is said") {
+    const Folder folder;
+    for (const double mean : {0.0, 101325.0, 1.7e9}) {
+        folder.file("phones.ARFF", phones(mean));
+        const Ended ended = run(folder, train({"--set", "data.path=phones.ARFF"}));
+        INFO(ended.err);
+        REQUIRE(ended.code == 0);
+        const auto summary = nlohmann::json::parse(read(folder / "run/summary.json"));
+        CHECK(summary["accuracy"].get<double>() > 0.95);
+        const auto& data = summary["data"];
+        CHECK(data["rows"] == 79);
+        CHECK(data["rows_without_label"] == 1);
+        CHECK(data["missing_values"] == 1);
+        CHECK(data["constant_features"] == 1);
+        CHECK(data["nominal_features"] == 1);
+        for (const auto& note : data["notes"]) CHECK(ended.err.find(note.get<std::string>()) != std::string::npos);
+        CHECK(read(folder / "run/report.html").find("1 row without a label left out") != std::string::npos);
+        std::filesystem::remove_all(folder / "run");
+    }
+}
+
+TEST_CASE("a table that cannot be learned from is refused with what to do") {
+    const std::string good = phones(0);
+    const auto refused = [&](const std::string& text, const std::string& part,
+                             const std::vector<std::string>& more = {}) {
+        const Folder folder;
+        folder.file("phones.arff", text);
+        std::vector<std::string> all = train({"--set", "data.path=phones.arff"});
+        all.insert(all.end(), more.begin(), more.end());
+        const Ended ended = run(folder, all);
+        INFO(ended.err);
+        CHECK(ended.code == 2);
+        CHECK(ended.err.find("phones.arff: ") != std::string::npos);
+        CHECK(ended.err.find(part) != std::string::npos);
+        CHECK_FALSE(std::filesystem::exists(folder / "run"));
+    };
+    refused(good + "ann,1,2,3\n", "line 88: 'ann,1,2,3' has 4 values; the header declares 5 columns");
+    refused(good + "ann,\x1b[2J,old,5,roof\n", "'\\x1b[2J' stands in column 2 ('pressure')");
+    refused("nothing of the kind\n", "line 1: 'nothing of the kind'; an ARFF file begins with @relation NAME");
+    refused(good, "data.label = 'roof': no column is called so", {"--set", "data.label=roof"});
+    const std::string all_the_same =
+        "@relation t\n@attribute owner {a}\n@attribute x real\n@attribute class {b,c}\n@data\n";
+    std::string same = all_the_same;
+    for (int k = 0; k < 20; ++k) same += k % 2 == 0 ? "a,1,b\n" : "a,1,c\n";
+    refused(same, "all 1 features are constant");
+}
+
+TEST_CASE("an edge list with weights, numbered from 1, is read and both are said") {
+    const Folder folder;
+    std::string ring;
+    for (int k = 1; k <= 10; ++k) ring += std::to_string(k) + "," + std::to_string(k % 10 + 1) + ",0.5\n";
+    folder.file("ring.csv", "source,target,weight\n" + ring);
+    const Ended ended = run(folder, {"train", "regression", "--out", "run", "--set", "network.graph=file", "--set",
+                                     "network.file=ring.csv", "--set", "method.rounds=20"});
+    INFO(ended.err);
+    REQUIRE(ended.code == 0);
+    CHECK(ended.err.find("nodes 1 to 10 of the file are nodes 0 to 9 here") != std::string::npos);
+    const auto summary = nlohmann::json::parse(read(folder / "run/summary.json"));
+    CHECK(summary["data"]["graph_weights"] == 10);
+    CHECK(summary["data"]["notes"].size() == 3);
+}
