@@ -117,8 +117,8 @@ public:
             }
         }
         if (data_.users.empty())
-            return refuse_text({Code::no_queries, by_user_.front().name},
-                               "no query to train on: column split never says train");
+            return refuse_text({Code::no_queries, by_user_.front().name}, "no query to train on, neither of user ",
+                               by_user_.front().name, " nor of another: column split never says train");
         if (untrained > 0)
             data_.notes.push_back({"users_without_training", untrained,
                                    sentence(untrained, untrained == 1 ? " user has" : " users have",

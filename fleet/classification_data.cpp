@@ -114,10 +114,14 @@ void add_data_settings(Settings& list, DataSettings& s) {
 Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
     auto table = read_or_draw(s, seed);
     if (!table) return tl::unexpected(table.error());
+    const std::string where = s.path.empty() ? "data" : s.path;
+    if (table->classes < 2)
+        return problem(fmt::format("{}: all {} rows have the same class; expected two classes at least", where,
+                                   table->rows()));
     auto parts = split_rows(*table, s.split, seed);
     if (!parts) {
         if (parts.error().code != Code::bad_setting) return problem(parts.error(), "data.split");
-        return problem(fmt::format("{} does not fit", split_key(parts.error().first)));
+        return problem(fmt::format("{}: {} does not fit", where, split_key(parts.error().first)));
     }
     const bool standardise = s.standardise || is_arff(s.path);
     DataTable test;
