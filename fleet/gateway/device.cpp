@@ -42,7 +42,8 @@ GatewayDevice::GatewayDevice(GatewayDeviceSettings settings, NodeStore store, No
       log_(std::move(log)),
       inbox_(inbox_bytes),
       line_(line_settings(settings_, inbox_)),
-      metrics_(WireLimits::metrics) {}
+      metrics_(WireLimits::metrics),
+      store_thread_([this] { link_.wake(); }) {}
 
 Outcome<std::unique_ptr<GatewayDevice>> GatewayDevice::make(GatewayDeviceSettings settings, SerialPorts& ports,
                                                             NodeLog log) {
@@ -65,8 +66,10 @@ void GatewayDevice::run(const std::atomic<bool>& stop) {
         from_device();
         take_arrivals();
         push(now_ms());
+        beat(now_ms());
         const std::int64_t wait = port_open_ ? line_.wake_at_ms() - now_ms() : open_at_ms_ - now_ms();
-        link_.poll(static_cast<int>(std::clamp<std::int64_t>(wait, 0, 1000)));
+        link_.poll(
+            static_cast<int>(std::clamp<std::int64_t>(wait, 0, std::min<std::int64_t>(1000, heartbeat_ms_))));
     }
     port_.close();
 }
@@ -112,6 +115,10 @@ void GatewayDevice::follow_sessions() {
     resets_ = counters.resets;
     if (line_.sessions() == session_) return;
     session_ = line_.sessions();
+    // Whoever asked for it has forgotten that it did, and may be given it back.
+    while (store_thread_.busy() && !store_thread_.collect(std::chrono::seconds(1))) continue;
+    keeps_ = false;
+    joined_ = false;
     under_way_.reset();
     clear(false);
     const auto saved = store_.load();
@@ -194,7 +201,7 @@ void GatewayDevice::take_arrivals() {
                 log_("connected", "connected to " + settings_.link.endpoint);
                 away_because_ = {};
                 link_up_ = true;
-                spoken_ = false;
+                spoken_ = joined_ = false;
                 clear(true);
                 if (line_.up()) enqueue_bytes(SerialKind::online, {});
                 break;
@@ -203,7 +210,7 @@ void GatewayDevice::take_arrivals() {
                     log_("disconnected", describe(arrival_.reason, settings_.link.endpoint).text);
                 }
                 away_because_ = arrival_.reason.code;
-                link_up_ = false;
+                link_up_ = joined_ = false;
                 clear(true);
                 if (line_.up()) enqueue_bytes(SerialKind::offline, {});
                 break;
@@ -217,6 +224,7 @@ void GatewayDevice::take_arrivals() {
 void GatewayDevice::to_device(const Message& message) {
     // Where members are is the gateway's to know.
     if (const auto* peers = std::get_if<Peers>(&message.body)) return link_.set_peers(peers->peers);
+    if (std::holds_alternative<Heartbeat>(message.body)) return;  // an answer, also to what was said for it
     Message told = message;
     // A device brings its own task; the text may be larger than all of its memory.
     if (auto* offer = std::get_if<JobOffer>(&told.body)) offer->terms.experiment = {};
@@ -225,6 +233,10 @@ void GatewayDevice::to_device(const Message& message) {
     }
     if (const auto* welcome = std::get_if<Welcome>(&told.body)) {
         log_("joined", fmt::format("joined as node {}, incarnation {}", welcome->node, welcome->incarnation));
+        heartbeat_ms_ = std::max<std::int64_t>(welcome->heartbeat_ms, 1);
+        said_ms_ = now_ms();
+        joined_ = true;
+        beat_ = {{0, welcome->node, welcome->incarnation, 0}, Heartbeat{}};
     }
     Outgoing outgoing{.kind = SerialKind::fleet, .words = std::vector<std::uint64_t>((flat_bytes(told) + 7) / 8)};
     const auto encoded = encode_flat(told, std::as_writable_bytes(std::span(outgoing.words)));
@@ -239,24 +251,42 @@ void GatewayDevice::to_device(const Message& message) {
 // what the device says
 
 void GatewayDevice::from_device() {
+    if (keeps_) return release_kept();
     const auto message = line_.received();
     // The start of a session comes first.
     if (message.empty() || line_.sessions() != session_) return;
     const SerialKind kind = SerialHead::kind(message);
+    if (kind == SerialKind::keep && message.size() >= SerialHead::bytes) {
+        const auto state = message.subspan(SerialHead::bytes);
+        keeping_.assign(state.begin(), state.end());
+        keeps_ = true;
+        store_thread_.begin([this] { kept_ = store_.save(keeping_); });
+        return;
+    }
     line_.release(message.size() < SerialHead::bytes ? Code::message_malformed
                                                      : taken(kind, message.subspan(SerialHead::bytes)));
 }
 
+/// The device waits until its state is on disk.
+void GatewayDevice::release_kept() {
+    if (!store_thread_.collect()) return;
+    keeps_ = false;
+    if (line_.sessions() != session_) return;
+    if (!kept_) log_("store_failed", describe(kept_.error(), settings_.directory.string()).text);
+    line_.release(kept_ ? Code{} : Code::not_durable);
+}
+
+/// Speaks for a device that answers on its line and has said nothing to the coordinator for a while.
+void GatewayDevice::beat(std::int64_t now) {
+    if (!link_up_ || !joined_ || !line_.up() || now - said_ms_ < heartbeat_ms_ * 3 / 2) return;
+    said_ms_ = now;
+    (void)link_.send(beat_);
+}
+
 Code GatewayDevice::taken(SerialKind kind, std::span<const std::byte> body) {
     if (kind == SerialKind::fleet) return to_coordinator(body);
-    Result<void> done;
-    if (kind == SerialKind::keep) {
-        done = store_.save(body);
-    } else if (kind == SerialKind::forget) {
-        done = store_.erase();
-    } else {
-        return Code::message_unknown;
-    }
+    if (kind != SerialKind::forget) return Code::message_unknown;
+    const Result<void> done = store_.erase();
     if (done) return {};
     log_("store_failed", describe(done.error(), settings_.directory.string()).text);
     return Code::not_durable;
@@ -278,6 +308,8 @@ Code GatewayDevice::to_coordinator(std::span<const std::byte> body) {
     }
     if (!link_up_) return Code::not_connected;
     spoken_ = true;
+    said_ms_ = now_ms();
+    if (std::holds_alternative<Heartbeat>(message->body)) beat_ = *message;
     const auto sent = link_.send(*message);
     return sent ? Code{} : sent.error().code;
 }

@@ -23,7 +23,9 @@ struct GatewayDeviceSettings {
 
 /// A device behind a gateway, as a node of the fleet: what its session says is said to the coordinator over ZeroMQ
 /// under its own key, and its state is kept on disk, durable before the device may tell anybody of it (invariant
-/// 4). It has a thread to itself, so that nothing that a device does or does not do holds up another.
+/// 4). It has a thread to itself, so that nothing that a device does or does not do holds up another, and one that
+/// waits for the disk. A device that learns for long says nothing to the coordinator; as long as it answers on its
+/// line, its heartbeats are said for it.
 class GatewayDevice {
 public:
     /// Opens the directory and starts to dial. Errors: as Node::make.
@@ -54,6 +56,8 @@ private:
     void enqueue_bytes(SerialKind kind, std::span<const std::byte> bytes);
     void clear(bool fleet_only);
     void from_device();
+    void release_kept();
+    void beat(std::int64_t now);
     Code taken(SerialKind kind, std::span<const std::byte> body);
     Code to_coordinator(std::span<const std::byte> body);
     void push(std::int64_t now);
@@ -76,6 +80,13 @@ private:
     std::int64_t open_at_ms_ = 0;
     std::uint32_t session_ = 0, resets_ = 0, silences_ = 0;
     Code away_because_{};
+    bool joined_ = false;  ///< the device was told Welcome on this connection
+    std::int64_t heartbeat_ms_ = 1000, said_ms_ = 0;
+    Message beat_{{}, Heartbeat{}};  ///< the device's last
+    std::vector<std::byte> keeping_;
+    bool keeps_ = false;  ///< the device waits for `keeping_` to be on disk
+    Result<void> kept_;
+    Background store_thread_;  ///< last, for it uses the rest
 };
 
 }  // namespace dunlin

@@ -10,6 +10,8 @@
 namespace dunlin {
 namespace {
 
+constexpr std::chrono::milliseconds at_once{2};  ///< that a thing may take before the node looks for messages
+
 std::int64_t now_ms() {
     using namespace std::chrono;
     return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
@@ -48,7 +50,9 @@ Node::Node(NodeSettings settings, NodeStore store, NodeLink link, NodeLog log)
                 .software = settings_.software,
                 .endpoint = link_.listening(),
                 .memory = memory_.bytes,
-                .store_every = settings_.store_every}) {}
+                .store_every = settings_.store_every}),
+      work_thread_([this] { link_.wake(); }),
+      store_thread_([this] { link_.wake(); }) {}
 
 Outcome<std::unique_ptr<Node>> Node::make(NodeSettings settings, NodeLog log) {
     const std::string where = settings.directory.string();
@@ -76,6 +80,8 @@ void Node::run(const std::atomic<bool>& stop, const std::atomic<bool>& leave) {
     while (!stop) {
         take_arrivals();
         give_up_silence();
+        if (work_thread_.collect()) end_work();
+        if (store_thread_.collect()) end_store();
         if (leave) {
             session_.leave();
             if (session_.job() == 0) return;
@@ -144,24 +150,20 @@ void Node::take(const Message& message) {
     }
 }
 
-bool Node::act(Duty duty) {
+void Node::act(Duty duty) {
     switch (duty) {
         case Duty::wait:
-            return false;
+            break;
         case Duty::send:
             send();
             break;
-        case Duty::prepare:
-            prepare();
-            break;
         case Duty::store:
-            store();
+            begin_store();
             break;
+        case Duty::prepare:
         case Duty::learn:
-            learn();
-            break;
         case Duty::report:
-            report();
+            begin_work(duty);
             break;
         case Duty::finish:
             log_("job_over", fmt::format("job {} is over: {}", session_.job(), name_of(session_.end_reason())));
@@ -170,7 +172,6 @@ bool Node::act(Duty duty) {
             task_.reset();
             break;
     }
-    return true;
 }
 
 void Node::send() {
@@ -179,63 +180,127 @@ void Node::send() {
     sent ? session_.sent() : session_.not_sent();
 }
 
-void Node::prepare() {
-    const JobTerms& terms = session_.terms();
-    auto made = settings_.make_task(terms);
-    if (!made) {
-        log_("job_refused", fmt::format("job {}: {}", session_.job(), made.error().text));
-        session_.refuse({Code::job_not_understood, 0, 0});
-        return;
-    }
-    task_ = *std::move(made);
-    log_("job_taken",
-         fmt::format("takes part in job {} as member {} of {}", session_.job(), terms.member, terms.members));
-    session_.prepared();
+// the disk
+
+void Node::begin_store() {
+    storing_.assign(session_.state().begin(), session_.state().end());
+    session_.begun(Duty::store);
+    store_thread_.begin([this] { stored_ = store_.save(storing_); });
+    if (store_thread_.collect(at_once)) end_store();
 }
 
-void Node::store() {
-    const auto saved = store_.save(session_.state());
-    if (saved) {
+void Node::end_store() {
+    if (stored_) {
         storing_failed_ = false;
         session_.stored();
         return;
     }
     if (!storing_failed_) {
         log_("store_failed",
-             describe(saved.error(), settings_.directory.string()).text + "; nothing leaves until it can");
+             describe(stored_.error(), settings_.directory.string()).text + "; nothing leaves until it can");
     }
     storing_failed_ = true;
     session_.store_failed(now_ms());
 }
 
-void Node::learn() {
-    task_->learner().gradient(session_.parameters(), session_.random(), session_.gradient());
-    const std::uint64_t job = session_.job();
-    if (auto taken = session_.learned(now_ms()); !taken) {
-        log_("diverged", describe(taken.error(), fmt::format("job {}", job)).text);
+// what a job asks for
+
+void Node::begin_work(Duty duty) {
+    work_.duty = duty;
+    work_.job = session_.job();
+    if (duty == Duty::prepare) {
+        work_.terms = session_.terms();
+        work_.experiment = work_.terms.experiment;
+        work_.in.assign(work_.terms.in_neighbours.begin(), work_.terms.in_neighbours.end());
+        work_.out.assign(work_.terms.out_neighbours.begin(), work_.terms.out_neighbours.end());
+        work_.terms.experiment = work_.experiment;
+        work_.terms.in_neighbours = work_.in;
+        work_.terms.out_neighbours = work_.out;
+    } else {
+        const ConstVector<float> parameters = session_.parameters();
+        work_.parameters.assign(parameters.begin(), parameters.end());
+        work_.task = task_;
+        work_.random = session_.random();
+        work_.final = session_.final_report();
+    }
+    session_.begun(duty);
+    work_thread_.begin([this] { work(); });
+    // Most gradients are quick, and waiting for one is quicker than being woken.
+    if (work_thread_.collect(at_once)) end_work();
+}
+
+/// On the second thread.
+void Node::work() {
+    Work& w = work_;
+    if (w.duty == Duty::prepare) {
+        w.task = settings_.make_task(w.terms).map(
+            [](std::unique_ptr<NodeTask>&& made) { return std::shared_ptr<NodeTask>(std::move(made)); });
+    } else if (w.duty == Duty::learn) {
+        w.gradient.resize(w.parameters.size());
+        (*w.task)->learner().gradient(w.parameters, w.random, w.gradient);
+    } else {
+        const auto measured = (*w.task)->measure(w.parameters);
+        w.metrics.assign(measured.begin(), measured.end());
+        w.names.clear();
+        for (const Metric& metric : measured) w.names.emplace_back(metric.name);
+        if (!w.final) return;
+        w.personal_file = (*w.task)->personal_file();
+        if (!w.personal_file.empty())
+            w.personal = store_.keep_personal(w.job, std::as_bytes(std::span(w.personal_file)));
     }
 }
 
-void Node::report() {
-    const auto measured = task_->measure(session_.parameters());
-    metrics_.assign(measured.begin(), measured.end());
-    metrics_.push_back({"updates", static_cast<double>(session_.updates())});
-    for (const Metric& metric : metrics_) log_("metric", fmt::format("{} {:.4g}", metric.name, metric.value));
-    if (session_.final_report()) keep_personal();
-    session_.reported(metrics_);
+void Node::end_work() {
+    if (work_.duty == Duty::prepare) return prepared();
+    work_.duty == Duty::learn ? learned() : reported();
+    work_.task = nullptr;
+}
+
+void Node::prepared() {
+    auto made = std::exchange(work_.task, nullptr);
+    if (!made) {
+        log_("job_refused", fmt::format("job {}: {}", work_.job, made.error().text));
+        session_.refuse({Code::job_not_understood, 0, 0});
+        return;
+    }
+    if (!session_.wanted()) return session_.prepared();  // the offer is gone
+    task_ = *std::move(made);
+    log_("job_taken", fmt::format("takes part in job {} as member {} of {}", work_.job, work_.terms.member,
+                                  work_.terms.members));
+    session_.prepared();
+}
+
+void Node::learned() {
+    if (session_.wanted()) {
+        std::ranges::copy(work_.gradient, session_.gradient().begin());
+        session_.random() = work_.random;
+    }
+    if (auto taken = session_.learned(now_ms()); !taken) {
+        log_("diverged", describe(taken.error(), fmt::format("job {}", work_.job)).text);
+    }
+}
+
+void Node::reported() {
+    if (session_.wanted()) {
+        names_ = std::move(work_.names);
+        for (std::size_t k = 0; k < names_.size(); ++k) work_.metrics[k].name = names_[k];
+        work_.metrics.push_back({"updates", static_cast<double>(session_.updates())});
+        for (const Metric& metric : work_.metrics)
+            log_("metric", fmt::format("{} {:.4g}", metric.name, metric.value));
+        if (work_.final) log_personal();
+    }
+    session_.reported(work_.metrics);
 }
 
 /// What the job was for. It stays here, also when the job's state is gone.
-void Node::keep_personal() {
-    const std::string file = task_->personal_file();
-    if (file.empty()) return;
-    const auto kept = store_.keep_personal(session_.job(), std::as_bytes(std::span(file)));
-    if (kept) {
+void Node::log_personal() const {
+    if (work_.personal_file.empty()) return;
+    if (work_.personal) {
         log_("personal",
-             fmt::format("what this node made its own in job {} is in {}", session_.job(), kept->string()));
+             fmt::format("what this node made its own in job {} is in {}", work_.job, work_.personal->string()));
     } else {
-        log_("store_failed", fmt::format("what this node made its own in job {} is lost: {}", session_.job(),
-                                         describe(kept.error(), settings_.directory.string()).text));
+        log_("store_failed", fmt::format("what this node made its own in job {} is lost: {}", work_.job,
+                                         describe(work_.personal.error(), settings_.directory.string()).text));
     }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fleet/jobs/node_task.hpp"
+#include "fleet/node/background.hpp"
 #include "fleet/node/node_store.hpp"
 #include "transport/session/node_session.hpp"
 #include "transport/zeromq/node_link.hpp"
@@ -30,7 +31,8 @@ struct NodeSettings {
 using NodeLog = std::function<void(std::string_view event, const std::string& text)>;
 
 /// A node of a fleet on a host: the session, driven over ZeroMQ, with its state on disk and its tasks made from the
-/// experiments of jobs.
+/// experiments of jobs. One thread talks, at all times; what may take long is done beside it: a second thread makes
+/// tasks, learns and measures, and a third one waits for the disk.
 class Node {
 public:
     /// Opens its directory and starts to dial. Errors: the directory is another node's, damaged or not writable;
@@ -38,9 +40,11 @@ public:
     static Outcome<std::unique_ptr<Node>> make(NodeSettings settings, NodeLog log);
 
     /// Lives until `stop` (or, once `leave` was set, until it is out of its job). Both may be set from a signal
-    /// handler, followed by wake().
+    /// handler, followed by wake(). What is under way then is of no use any more.
     void run(const std::atomic<bool>& stop, const std::atomic<bool>& leave);
     void wake() const { link_.wake(); }
+    /// Is something under way that the destructor would wait for?
+    bool busy() const { return work_thread_.busy() || store_thread_.busy(); }
 
     const NodeLink& link() const { return link_; }
     const NodeSession& session() const { return session_; }
@@ -55,16 +59,37 @@ private:
 
     Node(NodeSettings settings, NodeStore store, NodeLink link, NodeLog log);
 
+    /// What the second thread works with, all of it copies, and what comes out.
+    struct Work {
+        Duty duty = Duty::wait;
+        std::uint64_t job = 0;
+        JobTerms terms;  ///< prepare; views of the next three
+        std::string experiment;
+        std::vector<std::uint32_t> in, out;
+        Outcome<std::shared_ptr<NodeTask>> task;  ///< prepare: made; else what to work with
+        std::vector<float> parameters, gradient;
+        Stream random;
+        std::vector<Metric> metrics;
+        std::vector<std::string> names;  ///< of metrics
+        bool final = false;
+        std::string personal_file;
+        Result<std::filesystem::path> personal;  ///< where it is
+    };
+
     void take_arrivals();
     void take(const Message& message);
     void give_up_silence();
-    bool act(Duty duty);
+    void act(Duty duty);
     void send();
-    void prepare();
-    void store();
-    void learn();
-    void report();
-    void keep_personal();
+    void begin_store();
+    void end_store();
+    void begin_work(Duty duty);
+    void work();
+    void end_work();
+    void prepared();
+    void learned();
+    void reported();
+    void log_personal() const;
 
     NodeSettings settings_;
     NodeStore store_;
@@ -72,12 +97,16 @@ private:
     NodeLog log_;
     Memory memory_;
     NodeSession session_;
-    std::unique_ptr<NodeTask> task_;
+    std::shared_ptr<NodeTask> task_;
     Arrival arrival_;
-    std::vector<Metric> metrics_;
+    Work work_;
+    std::vector<std::string> names_;  ///< of the metrics that are reported
+    std::vector<std::byte> storing_;
+    Result<void> stored_;
     std::int64_t heard_ms_ = 0, heartbeat_ms_ = 1000;
     bool storing_failed_ = false;
     Code away_because_{};
+    Background work_thread_, store_thread_;  ///< last, for they use the rest
 };
 
 }  // namespace dunlin

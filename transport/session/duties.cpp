@@ -4,6 +4,7 @@
 #include "transport/session/saved_job.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace dunlin {
 namespace {
@@ -16,7 +17,20 @@ constexpr std::uint8_t final_report_tries = 240;
 
 }  // namespace
 
+void NodeSession::begun(Duty duty) {
+    if (duty != Duty::store) {
+        working_ = true;
+        return;
+    }
+    storing_ = true;
+    storing_count_ = unstored_;
+    storing_dirty_ = std::exchange(dirty_, false);
+    storing_tick_ = tick();
+}
+
 void NodeSession::prepared() {
+    working_ = false;
+    if (!wanted_) return;
     if (!resumed_) answer(job(), {});
     if (push_sum_) {
         phase_ = saved_->frozen != 0 ? Phase::frozen : Phase::learning;
@@ -29,9 +43,11 @@ void NodeSession::prepared() {
         if (serverless(saved_->terms) && !resumed_) unstored_ = settings_.store_every;
     }
     retry();
+    if (ended_early_) end(*std::exchange(ended_early_, std::nullopt));
 }
 
 void NodeSession::refuse(const Error& error) {
+    if (std::exchange(working_, false) && !wanted_) return;
     fall_out(error);
 }
 
@@ -43,6 +59,8 @@ ConstVector<float> NodeSession::parameters() {
 
 Result<void> NodeSession::learned(std::int64_t now_ms) {
     now_ms_ = now_ms;
+    working_ = false;
+    if (!wanted_) return {};
     saved_->random_epoch = random_.epoch();
     const Result<void> taken = client_ ? client_->step(gradient_) : wake(gradient_);
     if (!taken) {
@@ -87,21 +105,25 @@ bool NodeSession::report_due() const {
 }
 
 void NodeSession::stored() {
-    unstored_ = 0;
-    dirty_ = false;
+    if (!storing_) begun(Duty::store);
+    storing_ = false;
+    unstored_ -= storing_count_;
     if (!push_sum_) return;
-    stored_tick_ = push_sum_->tick();
+    stored_tick_ = storing_tick_;
     share_cursor_ = 0;
 }
 
 void NodeSession::store_failed(std::int64_t now_ms) {
     now_ms_ = now_ms;
+    if (std::exchange(storing_, false)) dirty_ = dirty_ || storing_dirty_;
     // Nobody counts on it yet, and others wait: it may be offered the job again.
     if (unaccepted()) return fall_out({Code::not_durable, 0, 0});
     store_again_ms_ = now_ms + 1000;
 }
 
 void NodeSession::reported(std::span<const Metric> metrics) {
+    working_ = false;
+    if (!wanted_) return;
     metric_count_ = std::min(metrics.size(), metrics_.size());
     std::copy_n(metrics.begin(), metric_count_, metrics_.begin());
     report_wanted_ = false;
@@ -120,7 +142,7 @@ std::int64_t NodeSession::tick_now() const {
 }
 
 bool NodeSession::store_wanted() const {
-    if (now_ms_ < store_again_ms_ || phase_ == Phase::idle) return false;
+    if (now_ms_ < store_again_ms_ || phase_ == Phase::idle || storing_) return false;
     if (unstored_ >= settings_.store_every) return true;
     return phase_ == Phase::frozen && stale() && (due_.frozen || due_.mass);
 }
@@ -128,19 +150,22 @@ bool NodeSession::store_wanted() const {
 Duty NodeSession::next(std::int64_t now_ms) {
     now_ms_ = std::max(now_ms_, now_ms);
     wake_at_ms_ = now_ms_ + 60'000;
-    if (phase_ == Phase::preparing) return Duty::prepare;
+    if (!working_) wanted_ = true;
+    if (phase_ == Phase::preparing && !working_) return Duty::prepare;
     if (now_ms_ >= retry_at_ms_) retry();
     if (store_wanted()) return Duty::store;
     if (compose()) return Duty::send;
-    if (phase_ == Phase::over && !due_.answer) return Duty::finish;
-    if (report_wanted_ && (phase_ == Phase::learning || phase_ == Phase::ending)) return Duty::report;
-    if (may_learn()) return Duty::learn;
+    // What forgets a state must come after what stores it.
+    if (phase_ == Phase::over && !due_.answer && !storing_) return Duty::finish;
+    const bool measures = report_wanted_ && (phase_ == Phase::learning || phase_ == Phase::ending);
+    if (measures && !working_) return Duty::report;
+    if (!working_ && may_learn()) return Duty::learn;
     const auto by = [this](std::int64_t at_ms) { wake_at_ms_ = std::min(wake_at_ms_, at_ms); };
     by(retry_at_ms_);
     if (joined_) by(last_beat_ms_ + heartbeat_ms_);
     if (blocked_until_ms_ > now_ms_) by(blocked_until_ms_);
     if (store_again_ms_ > now_ms_) by(store_again_ms_);
-    if (phase_ == Phase::learning && push_sum_ && !paused_) {
+    if (phase_ == Phase::learning && push_sum_ && !paused_ && !working_) {
         by(base_ms_ + (next_wake_ - base_tick_) * std::max<std::uint32_t>(1, saved_->terms.tick_ms));
     }
     wake_at_ms_ = std::max(wake_at_ms_, now_ms_ + 1);

@@ -97,7 +97,7 @@ void NodeSession::retry() {
         final_asked_ = true;
     }
     due_.update = phase_ == Phase::delivering;
-    due_.leave = leaving_ && phase_ != Phase::idle && phase_ != Phase::over;
+    due_.leave = leaving_ && phase_ != Phase::idle && phase_ != Phase::preparing && phase_ != Phase::over;
     if (phase_ == Phase::frozen) {
         due_.frozen = true;
         share_cursor_ = 0;
@@ -162,6 +162,7 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer) {
     take_over(std::move(*made));
     dirty_ = true;
     unstored_ = settings_.store_every;  // before anything else is said
+    storing_count_ = 0;                 // what is being stored is of the last epoch
     due_ = {};
     answer(job(), {});
     phase_ = Phase::learning;
@@ -198,6 +199,7 @@ Result<void> NodeSession::take_model(const Model& model) {
     }
     due_.request = false;
     report_wanted_ = last || report_due();
+    if (last) wanted_ = false;  // a measurement of the one before
     if (last) return {};
     saved_->started = 1;
     phase_ = Phase::learning;
@@ -260,7 +262,7 @@ Result<void> NodeSession::freeze(std::uint32_t epoch) {
         phase_ = Phase::frozen;
         saved_->frozen = 1;
         dirty_ = true;
-        report_wanted_ = false;
+        report_wanted_ = wanted_ = false;
     }
     if (phase_ == Phase::frozen) retry();
     return {};
@@ -284,6 +286,11 @@ void NodeSession::set_away(std::uint32_t edge, bool away) {
 void NodeSession::end(JobEndReason reason) {
     const bool removed = reason == JobEndReason::removed;
     if (phase_ == Phase::over || (phase_ == Phase::ending && !removed)) return;
+    if (phase_ == Phase::preparing && resumed_ && !removed) {
+        ended_early_ = reason;  // with a task it measures what it has
+        return;
+    }
+    wanted_ = false;
     end_reason_ = reason;
     due_ = {};
     const bool measures = phase_ != Phase::preparing && !removed;
@@ -302,6 +309,7 @@ void NodeSession::answer(std::uint64_t job, const Error& refusal) {
 /// The node cannot go on: it says why.
 void NodeSession::fall_out(const Error& error) {
     due_ = {};
+    wanted_ = false;
     answer(job(), error);
     end_reason_ = JobEndReason::failed;
     phase_ = Phase::over;

@@ -74,6 +74,18 @@ public:
     Result<void> receive(const Message& message, std::int64_t now_ms);
 
     Duty next(std::int64_t now_ms);
+    /// Whoever does what `next` asked for elsewhere, on another thread say, says so and goes on with receive() and
+    /// next(), which talk meanwhile: one prepare, learn or report at a time, and a store beside it. It works with
+    /// copies (of terms(), parameters(), random(), state()), for what is here changes. When it is done it answers
+    /// as always.
+    ///
+    /// An answer that nobody waits for any more changes nothing: a gradient when the job was ended, left or frozen
+    /// meanwhile, also when it goes on in another epoch; a measurement when a newer model came or when it was not
+    /// of the final one; a task when its offer is gone. A pause ends nothing: the step that was begun is taken, and
+    /// no other one is begun.
+    void begun(Duty duty);
+    /// Does anybody wait for the prepare, learn or report that was begun?
+    bool wanted() const { return wanted_; }
     std::int64_t wake_at_ms() const { return wake_at_ms_; }
 
     const Message& message() const { return outgoing_; }
@@ -109,7 +121,10 @@ public:
     void finished();
 
     /// Asks to be taken out of the job. Push-sum: mass is handed over; until JobEnd the session goes on.
-    void leave() { leaving_ = true; }
+    void leave() {
+        if (!leaving_) retry_at_ms_ = now_ms_;
+        leaving_ = true;
+    }
     bool joined() const { return joined_; }
     std::uint32_t node() const { return node_; }
 
@@ -188,7 +203,7 @@ private:
         const bool without_room = phase_ == Phase::over && answer_.refusal.code == Code::not_durable;
         return saved_ != nullptr && !unheard && !without_room && !unaccepted();
     }
-    bool stale() const { return unstored_ > 0 || dirty_; }
+    bool stale() const { return unstored_ > 0 || dirty_ || storing_; }
 
     SessionSettings settings_;
     std::int64_t now_ms_ = 0, wake_at_ms_ = 0;
@@ -201,6 +216,7 @@ private:
     // the job
     Phase phase_ = Phase::idle;
     bool resumed_ = false, paused_ = false, leaving_ = false;
+    std::optional<JobEndReason> ended_early_;  ///< the job that is gone on with, before there was a task for it
     JobEndReason end_reason_ = JobEndReason::finished;
     std::span<std::byte> state_, machine_;
     Saved* saved_ = nullptr;
@@ -219,6 +235,12 @@ private:
     std::uint32_t share_cursor_ = 0;  ///< the next out-edge to tell; out-degree: all are told
     std::uint32_t unstored_ = 0;      ///< updates or wake-ups since the last store
     bool dirty_ = false;              ///< something else changed since then
+    bool working_ = false;            ///< a prepare, learn or report was begun
+    bool wanted_ = false;             ///< and is still to be answered
+    bool storing_ = false;            ///< a store was begun: of so many of the unstored, ...
+    std::uint32_t storing_count_ = 0;
+    bool storing_dirty_ = false;  ///< ... of other changes, and of the state as of this tick
+    std::int64_t storing_tick_ = -1;
     std::int64_t retry_at_ms_ = 0, store_again_ms_ = 0;
     std::uint32_t since_report_ = 0;
     bool report_wanted_ = false, final_asked_ = false;

@@ -288,8 +288,10 @@ void NodeSession::drop_job() {
     state_ = {};
     steps_ = {};
     phase_ = Phase::idle;
-    paused_ = resumed_ = dirty_ = report_wanted_ = final_asked_ = false;
-    unstored_ = since_report_ = share_cursor_ = 0;
+    paused_ = resumed_ = dirty_ = report_wanted_ = final_asked_ = wanted_ = storing_dirty_ = false;
+    unstored_ = since_report_ = share_cursor_ = storing_count_ = 0;
+    storing_tick_ = -1;
+    ended_early_.reset();
     final_reports_ = 0;
     stored_tick_ = -1;
     const bool join = due_.join;

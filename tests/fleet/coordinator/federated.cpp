@@ -53,7 +53,10 @@ void live(const JobPlan& plan, std::uint64_t seed) {
     INFO("seed " << seed);
     World world({.seed = seed, .nodes = plan.members()});
     const std::uint64_t job = world.start_job(plan);
-    world.run(storm, 4000, [&] { return world.coordinator().state().job(job)->ended().has_value(); });
+    // Every third fleet talks while it works.
+    WorldFaults faults = storm;
+    if (seed % 3 == 0) faults.longest_work_ms = 40;
+    world.run(faults, 4000, [&] { return world.coordinator().state().job(job)->ended().has_value(); });
     REQUIRE(world.run(calm, 60'000, [&] { return world.coordinator().state().job(job)->ended().has_value(); }));
     CHECK(world.coordinator().state().job(job)->ended() == JobEndReason::finished);
     CHECK(world.start_job(plan) == job);  // the token is known

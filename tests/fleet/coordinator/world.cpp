@@ -128,6 +128,10 @@ void World::boot(std::uint32_t number) {
                                                                  .memory = node.memory.bytes(),
                                                                  .store_every = settings_.store_every,
                                                                  .retry_ms = 300});
+    node.work.reset();
+    // A power cut while it is written leaves the one state or the other.
+    if (node.storing && random_.below(2) == 0) node.stored = node.storing->state;
+    node.storing.reset();
     if (!node.stored.empty()) REQUIRE(node.session->resume(node.stored));
 }
 
@@ -170,12 +174,14 @@ void World::deliver(std::uint32_t number) {
 void World::drive(std::uint32_t number) {
     Node& node = nodes_[number];
     NodeSession& session = *node.session;
+    end_work(number);
     for (int turn = 0; turn < 2000; ++turn) {
         switch (session.next(now_ms_ + node.clock_ms)) {
             case Duty::wait:
                 return;
             case Duty::prepare:
                 if (node.slow) return;
+                if (begin(number, Duty::prepare)) break;
                 session.prepared();
                 break;
             case Duty::store:
@@ -183,20 +189,18 @@ void World::drive(std::uint32_t number) {
                     session.store_failed(now_ms_ + node.clock_ms);
                     break;
                 }
+                if (begin(number, Duty::store)) break;
                 node.stored.assign(session.state().begin(), session.state().end());
                 session.stored();
                 break;
             case Duty::learn: {
-                const ConstVector<float> w = session.parameters();
-                for (std::size_t k = 0; k < w.size(); ++k) {
-                    const float target = static_cast<float>(number) * (k % 2 == 0 ? 1.0f : -1.0f);
-                    session.gradient()[k] = w[k] - target + 0.1f * session.random().normal();
-                }
-                session.random().next_epoch();
+                if (begin(number, Duty::learn)) break;
+                gradient(number, session.parameters(), session.random(), session.gradient());
                 REQUIRE(session.learned(now_ms_ + node.clock_ms));
                 break;
             }
             case Duty::report: {
+                if (begin(number, Duty::report)) break;
                 const Metric metric{"loss", 1.0};
                 if (session.final_report()) ++node.finals;
                 session.reported(std::span(&metric, 1));
@@ -217,6 +221,59 @@ void World::drive(std::uint32_t number) {
         }
     }
     FAIL("a session that never waits");
+}
+
+void World::gradient(std::uint32_t number, ConstVector<float> w, Stream& random, Vector<float> out) const {
+    for (std::size_t k = 0; k < w.size(); ++k) {
+        const float target = static_cast<float>(number) * (k % 2 == 0 ? 1.0f : -1.0f);
+        out[k] = w[k] - target + 0.1f * random.normal();
+    }
+    random.next_epoch();
+}
+
+/// Does the node do this beside its talking? Then it has begun.
+bool World::begin(std::uint32_t number, Duty duty) {
+    if (faults_.longest_work_ms == 0) return false;
+    Node& node = nodes_[number];
+    Node::Work work{.duty = duty, .due_ms = now_ms_ + 1 + random_.below(faults_.longest_work_ms)};
+    if (duty == Duty::learn) {
+        const ConstVector<float> w = node.session->parameters();
+        work.parameters.assign(w.begin(), w.end());
+        work.random = node.session->random();
+    }
+    if (duty == Duty::store) work.state.assign(node.session->state().begin(), node.session->state().end());
+    node.session->begun(duty);
+    auto& slot = duty == Duty::store ? node.storing : node.work;
+    REQUIRE(!slot);
+    slot = std::move(work);
+    return true;
+}
+
+void World::end_work(std::uint32_t number) {
+    Node& node = nodes_[number];
+    NodeSession& session = *node.session;
+    if (node.storing && now_ms_ >= node.storing->due_ms) {
+        node.stored = std::move(node.storing->state);
+        node.storing.reset();
+        session.stored();
+    }
+    if (!node.work || now_ms_ < node.work->due_ms) return;
+    Node::Work work = *std::exchange(node.work, std::nullopt);
+    const bool wanted = session.wanted();
+    node.discarded += !wanted;
+    if (work.duty == Duty::prepare) session.prepared();
+    if (work.duty == Duty::learn) {
+        std::vector<float> out(work.parameters.size());
+        gradient(number, work.parameters, work.random, out);
+        if (wanted) std::ranges::copy(out, session.gradient().begin());
+        if (wanted) session.random() = work.random;
+        REQUIRE(session.learned(now_ms_ + node.clock_ms));
+    }
+    if (work.duty == Duty::report) {
+        const Metric metric{"loss", 1.0};
+        if (wanted && session.final_report()) ++node.finals;
+        session.reported(std::span(&metric, 1));
+    }
 }
 
 void World::step(const WorldFaults& faults) {
@@ -241,6 +298,7 @@ void World::step(const WorldFaults& faults) {
         if (random_.uniform() < faults.amnesia) {
             cut(i);
             node.stored.clear();
+            node.storing.reset();
             boot(i);
         }
         if (node.connection == 0 && now_ms_ >= node.dial_ms) {

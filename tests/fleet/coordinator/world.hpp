@@ -40,6 +40,8 @@ struct WorldFaults {
     float power = 0;         ///< of the coordinator: at one of its next file operations, or at once
     float file_failure = 0;  ///< of one of its next file operations
     float busy = 0;          ///< of a message to a node: its queue is full
+    /// Most that a node takes to prepare, learn, measure or store, while it goes on talking; 0: it does so at once.
+    std::uint32_t longest_work_ms = 0;
     std::uint32_t longest_delay_ms = 20;
 };
 
@@ -71,6 +73,16 @@ public:
         bool off = false;                       ///< for good, or until it is switched on
         std::int64_t clock_ms = 0;              ///< what its clock is ahead
         std::uint32_t finals = 0;
+        std::uint32_t discarded = 0;  ///< what nobody waited for any more when it was done
+        /// What is under way beside the talking: works with copies.
+        struct Work {
+            Duty duty{};
+            std::int64_t due_ms = 0;
+            std::vector<float> parameters = {};
+            Stream random = {};
+            std::vector<std::byte> state = {};
+        };
+        std::optional<Work> work, storing;
         std::deque<std::pair<std::int64_t, Frame>> inbox;  ///< when due
         std::deque<std::pair<std::int64_t, Frame>> outbox;
     };
@@ -117,6 +129,9 @@ private:
     void boot(std::uint32_t number);
     void cut(std::uint32_t number);
     void drive(std::uint32_t number);
+    bool begin(std::uint32_t number, Duty duty);
+    void end_work(std::uint32_t number);
+    void gradient(std::uint32_t number, ConstVector<float> w, Stream& random, Vector<float> out) const;
     void deliver(std::uint32_t number);
     void carry(std::deque<std::pair<std::int64_t, Frame>>& queue, const Message& message);
     Node* find(const PublicKey& key);

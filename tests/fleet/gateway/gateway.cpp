@@ -13,9 +13,10 @@ using namespace dunlin::test;
 
 namespace {
 
-/// Two nodes on hosts and two devices behind a gateway, on lines that harm one byte in a hundred.
+/// Two nodes on hosts, or as many as are asked for, and two devices behind a gateway, on lines that harm one byte
+/// in a hundred.
 struct MixedFleet {
-    RealFleet fleet{2};
+    RealFleet fleet;
     std::mutex mutex;
     std::multiset<std::string> events;
     std::string log;
@@ -27,7 +28,9 @@ struct MixedFleet {
     std::vector<std::unique_ptr<LineRelay>> relays;
     std::vector<std::unique_ptr<HostDevice>> devices;
 
-    explicit MixedFleet(int silence_ms = 15'000) {
+    explicit MixedFleet(int silence_ms = 15'000, std::uint32_t hosts = 2,
+                        const CoordinatorSettings& coordinator = {})
+        : fleet(hosts, {}, coordinator) {
         fleet.set_turn_limit(15'000);  // of 10 ms; a job ends long before, unless the machine is slow
         for (std::uint32_t k = 0; k < 2; ++k) {
             relays.push_back(std::make_unique<LineRelay>(0.01f, k + 1));
@@ -116,6 +119,34 @@ TEST_CASE("a device that is reset while a job runs gets its state back, and no m
     CHECK(mixed.count("restored") >= 2);
     REQUIRE(mixed.fleet.ledger().size() == 1);
     CHECK(mixed.fleet.ledger().back().lost.nothing());
+}
+
+TEST_CASE("a device that learns for long keeps its connection, for its gateway speaks for it") {
+    const CoordinatorSettings quick{.heartbeat_ms = 200};  // a line takes a while for one
+    for (JobPlan plan : {federated(), push_sum()}) {
+        INFO("push-sum " << (plan.terms.aggregation == Aggregation::push_sum));
+        MixedFleet mixed(15'000, 0, quick);
+        plan.budget = {};
+        plan.terms.learn_until = -1;
+        mixed.devices[0]->stall(true);
+        std::int64_t then = 0;
+        bool heard = false;
+        mixed.fleet.each_turn([&] {
+            Coordinator& coordinator = mixed.fleet.server().coordinator();
+            const Connection* board = coordinator.connection(0);
+            if (board == nullptr || !mixed.devices[0]->stalled()) return;
+            if (then == 0) then = board->heard_ms;
+            if (heard || board->heard_ms < then + 4 * quick.heartbeat_ms) return;
+            heard = true;
+            mixed.devices[0]->stall(false);
+            REQUIRE(coordinator.stop(1, false));
+        });
+        mixed.fleet.run(plan);
+        INFO(mixed.log);
+        CHECK(heard);
+        CHECK(mixed.count("disconnected") == 0);
+        if (!mixed.fleet.ledger().empty()) CHECK(mixed.fleet.ledger().back().lost.nothing());
+    }
 }
 
 TEST_CASE("a device that hangs is reported, holds nobody up, and goes on when it is back") {

@@ -14,7 +14,9 @@ namespace dunlin::test {
 struct PullLearner {
     static constexpr std::size_t dimension = 48;
     std::array<float, dimension> target{};
-    std::atomic<int> plain{0};  ///< gradients of the task itself
+    std::atomic<int> plain{0};         ///< gradients of the task itself
+    std::atomic<bool> stalls{false};   ///< a gradient lasts for as long as this is so, ...
+    std::atomic<bool> stalled{false};  ///< ... which one does
 
     static constexpr std::size_t workspace_bytes = 0;
 
@@ -26,6 +28,7 @@ struct PullLearner {
     void gradient(Objective objective, const MoreauEnvelope& inner, ConstVector<float> w, Stream&,
                   Vector<float> out, Pause&& pause) {
         pause();
+        for (; stalls; pause()) stalled = true;
         plain += objective == Objective::plain ? 1 : 0;
         for (std::size_t k = 0; k < dimension; ++k) {
             const float away = w[k] - target[k];
@@ -51,6 +54,9 @@ public:
         start();
     }
     int plain_gradients() const { return learner_.plain; }
+    /// Is at the same gradient for as long as it is told to be.
+    void stall(bool stalls) { learner_.stalls = stalls; }
+    bool stalled() const { return learner_.stalled; }
     /// Stands still, as a board that hangs does.
     void hang(bool hangs) { hangs_ = hangs; }
 

@@ -13,7 +13,7 @@ void RealFleet::Results::applied(const FleetState&, const Record& record, const 
     for (const KeptMetric& metric : metrics) all[record.node][metric.name] = metric.value;
 }
 
-RealFleet::RealFleet(std::uint32_t nodes, TaskMaker make_task) {
+RealFleet::RealFleet(std::uint32_t nodes, TaskMaker make_task, const CoordinatorSettings& coordinator) {
     std::string pattern = (std::filesystem::temp_directory_path() / "dunlin-fleet-XXXXXX").string();
     REQUIRE(mkdtemp(pattern.data()) != nullptr);
     folder_ = pattern;
@@ -21,6 +21,7 @@ RealFleet::RealFleet(std::uint32_t nodes, TaskMaker make_task) {
     keys_ = *KeyPair::make();
     FleetServerSettings settings;
     settings.directory = folder_ / "store";
+    settings.coordinator = coordinator;
     settings.link.endpoint = "tcp://127.0.0.1:0";
     settings.link.keys = keys_;
     server_ = *FleetServer::open(settings, results_);

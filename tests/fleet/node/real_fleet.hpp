@@ -71,7 +71,7 @@ private:
 class RealFleet {
 public:
     /// Nodes whose task is PullTask, or what `make_task` makes.
-    explicit RealFleet(std::uint32_t nodes, TaskMaker make_task = {});
+    explicit RealFleet(std::uint32_t nodes, TaskMaker make_task = {}, const CoordinatorSettings& coordinator = {});
     ~RealFleet();
 
     /// A job of these terms from zero parameters, until it is over for all. Answers its number.
