@@ -61,7 +61,7 @@ pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px;
   figure svg [fill="#3a3a3a"] { fill: #7d8894; } figure svg [stroke="#3a3a3a"] { stroke: #7d8894; }
   figure svg [fill="#0072B2"] { fill: #3d9fe0; } figure svg [stroke="#0072B2"] { stroke: #3d9fe0; } } }
 @media print { body { max-width: none; padding: 0; } .wide { overflow: visible; }
-  figure svg { min-width: 0; max-height: 22cm; } figure, tr, .numbers li { break-inside: avoid; }
+  figure svg { min-width: 0; width: auto; max-height: 7.5cm; } figure, tr, .numbers li { break-inside: avoid; }
   h2, h2 + p { break-after: avoid; } }
 )css";
 
