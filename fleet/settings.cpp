@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/settings.hpp"
 
+#include "transport/wire/limits.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -118,7 +120,9 @@ struct Settings::Reader {
                     *place = stored;
                 } else if constexpr (std::is_same_v<Place, std::string*>) {
                     if (!node.is_string()) return wrong_type();
-                    *place = *node.value<std::string>();
+                    std::string text = *node.value<std::string>();
+                    if (!is_text(text, false)) return wrong_type();
+                    *place = std::move(text);
                 } else if constexpr (std::is_same_v<Place, std::vector<int>*>) {
                     const toml::array* array = node.as_array();
                     if (array == nullptr) return wrong_type();
@@ -140,6 +144,7 @@ struct Settings::Reader {
                             continue;
                         }
                         if (!element.is_string()) return wrong_type();
+                        if (!is_text(*element.value<std::string>(), false)) return wrong_type();
                         values.push_back(*element.value<std::string>());
                     }
                     *place = std::move(values);
@@ -193,6 +198,8 @@ Outcome<void> Settings::set(std::string_view assignment) {
     if (equals == std::string_view::npos || equals == 0) {
         return problem(fmt::format("--set {}: expected KEY=VALUE, for example --set rl.horizon=30", assignment));
     }
+    if (!is_text(assignment, true))
+        return problem(fmt::format("--set {}: not UTF-8, or with control characters", assignment));
     const std::string key(assignment.substr(0, equals));
     std::string value(assignment.substr(equals + 1));
     if (value.starts_with('.')) value.insert(0, 1, '0');  // people write .5, TOML does not
@@ -255,8 +262,9 @@ std::string Settings::constraint(const Entry& entry) {
             if constexpr (std::is_same_v<Place, float*>) return "a number" + bounds();
             if constexpr (std::is_same_v<Place, std::vector<int>*>)
                 return "a list of whole numbers" + (bounds().empty() ? "" : ", each" + bounds());
-            if constexpr (std::is_same_v<Place, std::vector<std::string>*>) return "a list of strings";
-            return "a string";
+            if constexpr (std::is_same_v<Place, std::vector<std::string>*>)
+                return "a list of strings, each of one line";
+            return "a string of one line, without control characters";
         },
         entry.place);
 }

@@ -125,6 +125,9 @@ TEST_CASE("a value of the wrong type or out of range is named with what is expec
     CHECK_THAT(problem_of("[part]\ncolour = 'green'\n"), Contains("one of red, blue"));
     CHECK_THAT(problem_of("seed = -1\n"), Contains("a whole number from 0 to"));
     CHECK_THAT(problem_of("name = 3\n"), Contains("a string"));
+    CHECK_THAT(problem_of("name = \"a\\nb\"\n"), Contains("of one line"));
+    CHECK_THAT(problem_of("name = \"a\\u001Bb\"\n"), Contains("control"));
+    CHECK_THAT(problem_of("[part]\ngoals = [\"a\\nb\"]\n"), Contains("one line"));
 }
 
 TEST_CASE("what is not TOML is named with its line") {

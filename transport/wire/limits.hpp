@@ -17,6 +17,9 @@ Result<void> check_limits(const Message& message);
 /// wire_version_unknown.
 Result<void> check_version(std::uint32_t version, std::size_t kind);
 
+/// Bytes of the character at the front of `text`, or 0 if it is not well-formed UTF-8 (Unicode, table 3-7).
+std::size_t character_bytes(std::string_view text);
+
 /// Well-formed UTF-8 without control characters; with `lines`, line feeds, carriage returns and tabs are allowed.
 bool is_text(std::string_view text, bool lines);
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/output.hpp"
+
+#include "fleet/plain_text.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+
+namespace dunlin::app {
+namespace {
+
+void write(std::FILE* file, std::string_view text) {
+    const std::string safe = shown(text);
+    std::fwrite(safe.data(), 1, safe.size(), file);
+}
+
+}  // namespace
+
+void write_out(std::string_view text) {
+    write(stdout, text);
+}
+
+void write_note(std::string_view text) {
+    write(stderr, text);
+}
+
+bool output_lost() {
+    std::cout.flush();  // help texts
+    return std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout;
+}
+
+int end_output(std::string_view program, int code) {
+    errno = 0;
+    if (!output_lost()) return code;
+    note("{}: some of the output is lost{}{}\n", program, errno == 0 ? "" : ": ",
+         errno == 0 ? "" : std::strerror(errno));
+    return code == 0 ? 1 : code;
+}
+
+}  // namespace dunlin::app
