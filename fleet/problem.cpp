@@ -271,6 +271,16 @@ bool is_failure(const Error& error) {
 Problem describe(const Error& error, std::string_view where) {
     const bool system =
         error.code == Code::file_unwritable || error.code == Code::not_durable || error.code == Code::link_failed;
+    // Of codes that stand for several causes the number tells which.
+    if (error.code == Code::link_failed && (error.first == EMFILE || error.first == ENFILE))
+        return {fmt::format("{}: too few open files are allowed; raise the limit (ulimit -n, LimitNOFILE=)", where),
+                true};
+    if (error.code == Code::unreachable && error.first != 0)
+        return {
+            fmt::format("{}: no address is known for this name; is it right, does the name server answer? digits "
+                        "need none",
+                        where),
+            true};
     const std::string cause = system ? std::strerror(static_cast<int>(error.first)) : "";
     return {fmt::format("{}: {}", where,
                         fmt::format(fmt::runtime(sentence(error.code)), error.first, error.second, cause)),

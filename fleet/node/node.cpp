@@ -70,6 +70,7 @@ Outcome<std::unique_ptr<Node>> Node::make(NodeSettings settings, NodeLog log) {
         if (auto resumed = node->session_.resume(std::as_bytes(std::span(**saved))); !resumed) {
             return problem(resumed.error(), where + "/state");
         }
+        node->expect_shares(node->session_.terms());
         node->log_("resumed", fmt::format("goes on with job {}, epoch {}, after {} updates", node->session_.job(),
                                           node->session_.terms().epoch, node->session_.updates()));
     }
@@ -136,6 +137,7 @@ void Node::take_arrivals() {
 
 void Node::take(const Message& message) {
     if (const auto* peers = std::get_if<Peers>(&message.body)) link_.set_peers(peers->peers);
+    if (const auto* offer = std::get_if<JobOffer>(&message.body)) expect_shares(offer->terms);
     if (const auto* refusal = std::get_if<Refusal>(&message.body)) {
         log_("refused", describe(refusal->error, settings_.link.endpoint).text);
         // A share that was under way when the connection broke comes before Join; that is no reason to go.
@@ -148,6 +150,12 @@ void Node::take(const Message& message) {
     if (auto taken = session_.receive(message, now_ms()); !taken) {
         log_("ignored", describe(taken.error(), "a message").text);
     }
+}
+
+void Node::expect_shares(const JobTerms& terms) {
+    if (terms.aggregation != Aggregation::push_sum) return;
+    if (auto fits = link_.expect_shares(terms.dimension); !fits)
+        log_("disconnected", describe(fits.error(), settings_.link.listen).text);
 }
 
 void Node::act(Duty duty) {

@@ -78,6 +78,7 @@ private:
 
     void take_arrivals();
     void take(const Message& message);
+    void expect_shares(const JobTerms& terms);
     void give_up_silence();
     void act(Duty duty);
     void send();

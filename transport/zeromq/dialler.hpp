@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "transport/zeromq/resolver.hpp"
 #include "transport/zeromq/socket.hpp"
 
 #include <optional>
@@ -16,6 +17,7 @@ struct DialSettings {
     int queue = 1;
     int first_backoff_ms = 0, longest_backoff_ms = 0;
     LinkTiming timing = {};
+    LookUp look_up = {};
 };
 
 /// One connection that is dialled again whenever it is lost. Each attempt is a new socket: nothing that was meant
@@ -23,7 +25,7 @@ struct DialSettings {
 /// over from its shortest interval after each TCP connection, also where the key is refused) is decided here.
 class Dialler {
 public:
-    enum class State : std::uint8_t { waiting, dialling, up };
+    enum class State : std::uint8_t { waiting, looking_up, dialling, up };
     struct Change {
         bool up = false;
         Error reason = {};
@@ -43,6 +45,8 @@ public:
     const Socket& monitor() const { return monitor_; }
 
 private:
+    void begin(std::int64_t now_ms);
+    std::optional<Change> look(std::int64_t now_ms);
     void dial(std::int64_t now_ms);
     Change lose(std::int64_t now_ms, const Error& reason);
     bool configure();
@@ -56,6 +60,10 @@ private:
     std::int64_t due_ms_ = 0, up_since_ms_ = 0;
     std::int64_t backoff_ms_ = 0;  ///< the last wait, 0 at first
     std::optional<Error> dropped_;
+    std::shared_ptr<Inquiry> inquiry_;
+    std::int64_t look_until_ms_ = 0;
+    std::string dialled_;            ///< the endpoint, with the host in digits
+    std::size_t dialled_count_ = 0;  ///< to take turns with the addresses of a host
 };
 
 }  // namespace dunlin::zeromq

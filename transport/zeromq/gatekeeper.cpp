@@ -1,25 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/zeromq/gatekeeper.hpp"
 
-#include <algorithm>
-#include <csignal>
-#include <cstring>
+#include "transport/zeromq/quiet_thread.hpp"
 
-#include <pthread.h>
+#include <algorithm>
+#include <cstring>
 
 namespace dunlin::zeromq {
 namespace {
-
-/// A thread without signals: they belong to the program's own.
-template <class Body>
-std::thread quiet_thread(Body body) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread thread(body);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return thread;
-}
 
 void reply(void* socket, std::string_view text, bool more = true) {
     zmq_send(socket, text.data(), text.size(), more ? ZMQ_SNDMORE : 0);
@@ -28,12 +16,12 @@ void reply(void* socket, std::string_view text, bool more = true) {
 }  // namespace
 
 Gatekeeper::Gatekeeper(LinkContext& context) : socket_(context, ZMQ_REP) {
-    zmq_bind(socket_.native(), "inproc://zeromq.zap.01");
+    if (!socket_ || zmq_bind(socket_.native(), "inproc://zeromq.zap.01") != 0) return;
     thread_ = quiet_thread([this] { answer_all(); });
 }
 
 Gatekeeper::~Gatekeeper() {
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
 }
 
 void Gatekeeper::admit(const PublicKey& key) {
@@ -69,7 +57,7 @@ void Gatekeeper::answer_all() {
             Part beyond;
             Part& part = count < std::size(parts) ? parts[count] : beyond;
             while (!part.wait(socket)) {
-                if (errno == ETERM) return;
+                if (errno != EINTR) return;
             }
             more = part.more();
             ++count;

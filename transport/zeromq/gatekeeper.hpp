@@ -18,6 +18,9 @@ public:
     /// The context was shut down before.
     ~Gatekeeper();
 
+    /// False where the system had no socket for it: nobody would be let in.
+    explicit operator bool() const { return thread_.joinable(); }
+
     void admit(const PublicKey& key);
     void revoke(const PublicKey& key);
     bool admits(const PublicKey& key) const;

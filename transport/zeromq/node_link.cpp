@@ -2,9 +2,11 @@
 #include "transport/zeromq/node_link.hpp"
 
 #include "transport/zeromq/dialler.hpp"
+#include "transport/zeromq/door.hpp"
 #include "transport/zeromq/server_link.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <map>
@@ -64,7 +66,8 @@ struct NodeLink::Implementation {
                 queue,
                 settings.first_backoff_ms,
                 settings.longest_backoff_ms,
-                settings.timing};
+                settings.timing,
+                settings.look_up};
     }
 
     Result<void> open();
@@ -77,12 +80,12 @@ struct NodeLink::Implementation {
 };
 
 Result<void> NodeLink::Implementation::open() {
-    if (!is_endpoint(settings.endpoint)) return fail(Code::bad_endpoint);
+    if (!is_dialled_endpoint(settings.endpoint)) return fail(Code::bad_endpoint);
     if (settings.insecure && !is_loopback(settings.endpoint)) return fail(Code::not_loopback);
     if (settings.listen.empty()) return {};
     ServerLinkSettings listening_settings{.endpoint = settings.listen, .keys = settings.keys};
     listening_settings.insecure = settings.insecure;
-    listening_settings.message_bytes = settings.message_bytes;
+    listening_settings.message_bytes = settings.share_bytes;
     listening_settings.queue = 2;
     listening_settings.timing = settings.timing;
     listening_settings.observer = settings.observer;
@@ -173,6 +176,8 @@ NodeLink& NodeLink::operator=(NodeLink&&) noexcept = default;
 NodeLink::~NodeLink() = default;
 
 Result<NodeLink> NodeLink::open(NodeLinkSettings settings) {
+    constexpr std::size_t own_descriptors = 24;  // libzmq ends the process where it needs one and there is none
+    if (zeromq::Descriptors::now().left() < own_descriptors) return fail(Code::link_failed, EMFILE);
     auto implementation = std::make_unique<Implementation>(std::move(settings));
     if (auto opened = implementation->open(); !opened) return tl::unexpected(opened.error());
     return NodeLink(std::move(implementation));
@@ -202,7 +207,10 @@ void NodeLink::poll(int timeout_ms) {
         timeout_ms < 0 ? static_cast<long>(left) : std::min<long>(timeout_ms, static_cast<long>(left));
     zmq_poll(items.data(), static_cast<int>(items.size()), timeout);
     if (items[0].revents != 0) link.wake->lower();
-    if (link.listener) link.listener->poll(0);
+    if (link.listener) {
+        (void)link.listener->take_broken();  // running sums make up for what is lost with a connection
+        link.listener->poll(0);
+    }
     link.step_peers();
 }
 
@@ -267,6 +275,12 @@ void NodeLink::set_peers(std::span<const PeerAddress> peers) {
     }
     link.peers = std::move(kept);
     link.members = std::move(members);
+}
+
+Result<void> NodeLink::expect_shares(std::size_t values) {
+    Implementation& link = *implementation_;
+    constexpr std::size_t around = 4096;
+    return link.listener ? link.listener->allow(values * sizeof(Mass) + around) : Result<void>{};
 }
 
 void NodeLink::redial() {

@@ -14,11 +14,13 @@ struct NodeLinkSettings {
     bool insecure = false;  ///< plain text; on loopback only
     std::string listen;     ///< where other nodes reach this one: tcp://*:7701; "": through the coordinator only
     std::size_t message_bytes = WireLimits::message_bytes;  ///< larger messages end their connection
+    std::size_t share_bytes = WireLimits::message_bytes;    ///< the same of those who dial this node
     int queue = 8;                                          ///< messages that wait for the coordinator
     int first_backoff_ms = 250;
     int longest_backoff_ms = 32000;
     LinkTiming timing = {};
     FrameObserver observer = {};
+    LookUp look_up = look_up_host;  ///< names of hosts
     std::shared_ptr<LinkContext> context = {};
 };
 
@@ -65,6 +67,9 @@ public:
     /// The members of the job that this node exchanges shares with. One that has an endpoint is dialled when the
     /// first share for it is there; shares are taken from all of them. What waits for others is dropped.
     void set_peers(std::span<const PeerAddress> peers);
+
+    /// Takes shares of so many values from now on, if it did not before (ServerLink::allow).
+    Result<void> expect_shares(std::size_t values);
 
     /// Gives up the present connection and dials after a backoff: when the coordinator was silent for too long.
     void redial();

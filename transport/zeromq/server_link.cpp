@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/zeromq/server_link.hpp"
 
+#include "transport/zeromq/door.hpp"
 #include "transport/zeromq/gatekeeper.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -10,10 +12,12 @@
 #include <string>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 namespace dunlin {
 
+using zeromq::Door;
 using zeromq::Flight;
 using zeromq::Parcel;
 using zeromq::Part;
@@ -29,14 +33,6 @@ Error system_error() {
     return {Code::link_failed, errno, 0};
 }
 
-/// The other end of a TCP connection, to tell whether a descriptor still means the same one.
-std::string peer_of(int descriptor) {
-    sockaddr_storage address{};
-    socklen_t size = sizeof address;
-    if (getpeername(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
-    return {reinterpret_cast<const char*>(&address), size};
-}
-
 /// One connection of a node.
 struct Connection {
     std::string routing_id;
@@ -45,7 +41,8 @@ struct Connection {
 
     /// Libzmq has no call that ends one connection of many; the system does.
     void cut() const {
-        if (descriptor >= 0 && !peer.empty() && peer_of(descriptor) == peer) shutdown(descriptor, SHUT_RDWR);
+        if (descriptor >= 0 && !peer.empty() && zeromq::peer_of(descriptor) == peer)
+            shutdown(descriptor, SHUT_RDWR);
     }
 };
 
@@ -83,10 +80,13 @@ struct ServerLink::Implementation {
     ServerLinkSettings settings;
     LinkContext context;
     std::unique_ptr<zeromq::Gatekeeper> gatekeeper;
-    Socket monitor, router;  // in this order: see ~Socket
     std::shared_ptr<Wake> wake = std::make_shared<Wake>();
+    std::unique_ptr<Door> door;
+    Socket router;  // after the door: see ~Socket
     std::string endpoint;
     std::map<PublicKey, Node> nodes;
+    std::vector<PublicKey> ended;  ///< whose connection was over before it was noted
+    LinkCounters before;           ///< of doors before this one
     std::size_t relay_bytes = 0;
     bool wants_room = false;  ///< a message was not sent: busy
     LinkCounters counters;
@@ -97,17 +97,18 @@ struct ServerLink::Implementation {
           gatekeeper(std::make_unique<zeromq::Gatekeeper>(context)) {}
 
     ~Implementation() {
-        router = Socket();
-        monitor = Socket();
+        close();
         context.shut_down();
         gatekeeper.reset();
     }
 
     Result<void> open();
+    Result<void> listen(int descriptor);
+    void close();
+    Result<void> relisten(std::size_t message_bytes);
     std::optional<PublicKey> sender(Part& id, Part& body);
     bool accept(const PublicKey& key, Part& id, Part& body, bool& first);
     void cut_revoked();
-    void read_monitor();
     int send(Node& node, const Parcel& parcel);
     void flush(Node& node);
     bool any_relay() const;
@@ -116,27 +117,65 @@ struct ServerLink::Implementation {
 Result<void> ServerLink::Implementation::open() {
     if (!is_endpoint(settings.endpoint)) return fail(Code::bad_endpoint);
     if (settings.insecure && !is_loopback(settings.endpoint)) return fail(Code::not_loopback);
+    return listen(-1);
+}
+
+/// On a socket that listens already, which it takes over, or on a new one.
+Result<void> ServerLink::Implementation::listen(int descriptor) {
+    // Enough for a log, a snapshot and whatever else is opened now and then, and for those whom the system has let
+    // in before they are looked at.
+    const std::size_t left = zeromq::Descriptors::now().left();
+    const int backlog = std::clamp(static_cast<int>(left / 8), 4, settings.backlog);
+    const std::size_t reserve = std::max<std::size_t>(left / 8, 16) + static_cast<std::size_t>(backlog);
+    Door::Limits limits;
+    limits.connections = std::max<std::size_t>(left - std::min(left, reserve), 4);
+    limits.strangers = std::clamp<std::size_t>(limits.connections / 2, 4, 512);
+    limits.stranger_bytes = std::max(std::size_t{64} << 20, 2 * settings.message_bytes);
     router = Socket(context, ZMQ_ROUTER);
     constexpr std::string_view domain = "dunlin";
     bool set = router &&
                zeromq::apply(router, settings.endpoint, settings.timing, settings.message_bytes, settings.queue) &&
-               router.set(ZMQ_BACKLOG, settings.backlog) && router.set(ZMQ_ROUTER_MANDATORY, 1) &&
+               router.set(ZMQ_BACKLOG, backlog) && router.set(ZMQ_ROUTER_MANDATORY, 1) &&
                router.set(ZMQ_ROUTER_HANDOVER, settings.insecure ? 1 : 0);
     if (!settings.insecure) {
         set = set && router.set(ZMQ_CURVE_SERVER, 1) &&
               router.set(ZMQ_CURVE_SECRETKEY, settings.keys.secret_key()) &&
               router.set(ZMQ_ZAP_DOMAIN, std::as_bytes(std::span(domain)));
     }
-    if (!set) return tl::unexpected(system_error());
-    monitor = zeromq::watch(
-        context, router,
-        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_DISCONNECTED);
-    if (!monitor) return tl::unexpected(system_error());
+    if (descriptor >= 0) set = set && router.set(ZMQ_USE_FD, descriptor);
+    if (!set || !*gatekeeper) return tl::unexpected(system_error());
+    door = std::make_unique<Door>(context, router, limits, wake);
+    if (!*door) return tl::unexpected(system_error());
     if (zmq_bind(router.native(), settings.endpoint.c_str()) != 0) {
         return errno == EINVAL || errno == ENODEV ? fail(Code::bad_endpoint) : tl::unexpected(system_error());
     }
     endpoint = router.last_endpoint();
     return {};
+}
+
+void ServerLink::Implementation::close() {
+    router = Socket();
+    if (!door) return;
+    const Door::Counters seen = door->counters();
+    before.handshakes_failed += seen.handshakes_failed;
+    before.ended += seen.ended;
+    before.strangers_cut += seen.strangers_cut;
+    before.pauses += seen.pauses;
+    door.reset();
+}
+
+/// Libzmq's limits are those of when it began to listen. All connections end, and are made again by those who dial.
+Result<void> ServerLink::Implementation::relisten(std::size_t message_bytes) {
+    const int listener = fcntl(door->listener(), F_DUPFD_CLOEXEC, 0);  // so that nobody else takes the port
+    if (listener < 0) return tl::unexpected(system_error());
+    settings.message_bytes = message_bytes;
+    settings.endpoint = endpoint;
+    close();
+    for (auto& [key, node] : nodes) {
+        node.connection = {};
+        node.heard = node.reachable = false;
+    }
+    return listen(listener);
 }
 
 /// Who says it: the key that the connection proved to own, or in plain text the one that it claims.
@@ -162,8 +201,9 @@ bool ServerLink::Implementation::accept(const PublicKey& key, Part& id, Part& bo
         if (static_cast<std::int32_t>(age) < 0) return false;
         if (node.reachable) connection.cut();
     }
-    connection = {std::string(id.text()), descriptor, peer_of(descriptor)};
+    connection = {std::string(id.text()), descriptor, zeromq::peer_of(descriptor)};
     node.heard = node.reachable = first = true;
+    if (!door->know(descriptor, connection.peer, key)) ended.push_back(key);
     return true;
 }
 
@@ -175,12 +215,6 @@ void ServerLink::Implementation::cut_revoked() {
         for (const auto& [members, relay] : found->second.relays) relay_bytes -= relay.waiting.bytes().size();
         nodes.erase(found);
     }
-}
-
-void ServerLink::Implementation::read_monitor() {
-    zeromq::MonitorEvent event;
-    while (zeromq::next_event(monitor.native(), event))
-        ++(event.what == ZMQ_EVENT_DISCONNECTED ? counters.ended : counters.handshakes_failed);
 }
 
 /// 0 or an errno.
@@ -222,6 +256,8 @@ ServerLink& ServerLink::operator=(ServerLink&&) noexcept = default;
 ServerLink::~ServerLink() = default;
 
 Result<ServerLink> ServerLink::open(ServerLinkSettings settings) {
+    constexpr std::size_t own_descriptors = 32;  // libzmq ends the process where it needs one and there is none
+    if (zeromq::Descriptors::now().left() < own_descriptors) return fail(Code::link_failed, EMFILE);
     auto implementation = std::make_unique<Implementation>(std::move(settings));
     if (auto opened = implementation->open(); !opened) return tl::unexpected(opened.error());
     return ServerLink(std::move(implementation));
@@ -247,17 +283,36 @@ void ServerLink::disconnect(const PublicKey& key) {
     found->second.heard = found->second.reachable = false;
 }
 
+Result<void> ServerLink::allow(std::size_t message_bytes) {
+    Implementation& link = *implementation_;
+    return message_bytes <= link.settings.message_bytes ? Result<void>{} : link.relisten(message_bytes);
+}
+
+std::vector<PublicKey> ServerLink::take_broken() {
+    Implementation& link = *implementation_;
+    std::vector<PublicKey> broken = std::exchange(link.ended, {});
+    for (const Door::Ended& over : link.door->take_ended()) {
+        const auto found = link.nodes.find(over.key);
+        if (found == link.nodes.end()) continue;
+        const Connection& newest = found->second.connection;
+        if (newest.descriptor == over.descriptor && newest.peer == over.peer) broken.push_back(over.key);
+    }
+    for (const PublicKey& key : broken) {
+        const auto found = link.nodes.find(key);
+        if (found != link.nodes.end()) found->second.heard = found->second.reachable = false;
+    }
+    return broken;
+}
+
 void ServerLink::poll(int timeout_ms) {
     Implementation& link = *implementation_;
     // Libzmq does not tell when there is room for one node of many.
     const bool soon = std::exchange(link.wants_room, false) || link.any_relay();
     if (soon && (timeout_ms < 0 || timeout_ms > retry_ms)) timeout_ms = retry_ms;
     zmq_pollitem_t items[] = {{link.router.native(), 0, ZMQ_POLLIN, 0},
-                              {link.monitor.native(), 0, ZMQ_POLLIN, 0},
                               {nullptr, link.wake->descriptor(), ZMQ_POLLIN, 0}};
     zmq_poll(items, std::size(items), timeout_ms);
-    if (items[1].revents != 0) link.read_monitor();
-    if (items[2].revents != 0) link.wake->lower();
+    if (items[1].revents != 0) link.wake->lower();
     link.cut_revoked();
     if (!link.any_relay()) return;
     for (auto& [key, node] : link.nodes) link.flush(node);
@@ -342,6 +397,11 @@ bool ServerLink::connected(const PublicKey& key) const {
 LinkCounters ServerLink::counters() const {
     LinkCounters counters = implementation_->counters;
     counters.keys_refused = implementation_->gatekeeper->refused();
+    const Door::Counters seen = implementation_->door->counters();
+    counters.handshakes_failed = implementation_->before.handshakes_failed + seen.handshakes_failed;
+    counters.ended = implementation_->before.ended + seen.ended;
+    counters.strangers_cut = implementation_->before.strangers_cut + seen.strangers_cut;
+    counters.pauses = implementation_->before.pauses + seen.pauses;
     return counters;
 }
 

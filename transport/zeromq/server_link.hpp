@@ -12,7 +12,7 @@ struct ServerLinkSettings {
     std::size_t message_bytes = (WireLimits::message_bytes) / 2;  ///< larger messages end their connection
     int queue = 32;                       ///< messages that wait for one node, and from one node
     std::size_t relay_bytes = 64u << 20;  ///< shares that wait to be relayed, all nodes together
-    int backlog = 1024;                   ///< connections that wait to be accepted
+    int backlog = 1024;                   ///< most connections that wait to be accepted
     int threads = 1;                      ///< that encrypt, decrypt and move bytes
     LinkTiming timing = {};
     FrameObserver observer = {};
@@ -30,7 +30,7 @@ struct Incoming {
 /// thread, but for `wake` (any thread, any signal handler), `admit` and `revoke` (any thread).
 class ServerLink {
 public:
-    /// Errors: bad_endpoint, not_loopback, link_failed (first: errno).
+    /// Errors: bad_endpoint, not_loopback, link_failed (first: errno; EMFILE where too few files may be open).
     static Result<ServerLink> open(ServerLinkSettings settings);
 
     /// Where it listens, with the port that was chosen.
@@ -41,6 +41,11 @@ public:
     void revoke(const PublicKey& key);
     /// Ends a node's connection; it may dial again.
     void disconnect(const PublicKey& key);
+
+    /// Takes messages of this size from now on, if it did not before: what jobs need, so that a stranger cannot
+    /// make it hold more. All connections end then, and nodes dial again. Errors: link_failed; it listens no more
+    /// then.
+    Result<void> allow(std::size_t message_bytes);
 
     /// Waits until a message is there, `wake` was called or the time is up (-1: for ever). May return earlier, and
     /// does within 10 ms after a message was refused as busy, to be tried again.
@@ -60,6 +65,9 @@ public:
     Result<void> relay(const PublicKey& to, DecodedMessage share);
 
     bool connected(const PublicKey& key) const;
+    /// Keys whose connection broke since the last call, and that have no newer one. What had arrived on it was
+    /// received before, if `receive` had nothing left.
+    std::vector<PublicKey> take_broken();
     LinkCounters counters() const;
 
     /// For zmq_poll beside other sockets.

@@ -32,11 +32,6 @@ std::shared_ptr<LinkContext> make_link_context(int links) {
 namespace zeromq {
 namespace {
 
-std::string host_of(std::string_view endpoint) {
-    endpoint.remove_prefix(std::string_view("tcp://").size());
-    return std::string(endpoint.substr(0, endpoint.rfind(':')));
-}
-
 /// The address if it is an IPv4 one in digits.
 std::optional<std::uint32_t> ipv4_of(const std::string& host) {
     in_addr address{};
@@ -45,16 +40,41 @@ std::optional<std::uint32_t> ipv4_of(const std::string& host) {
 }
 
 }  // namespace
+
+std::string host_of(std::string_view endpoint) {
+    endpoint.remove_prefix(std::string_view("tcp://").size());
+    return std::string(endpoint.substr(0, endpoint.rfind(':')));
+}
+
 }  // namespace zeromq
+
+/// A name or an address in digits, an interface, [IPv6], or *.
+static bool is_host(std::string_view host) {
+    constexpr std::size_t longest = 253 + 2;
+    if (host == "*") return true;
+    const bool six = host.starts_with('[') && host.ends_with(']');
+    if (six) host = host.substr(1, host.size() - 2);
+    if (host.empty() || host.size() > longest) return false;
+    return std::ranges::all_of(host, [six](char c) {
+        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        return plain || c == '.' || c == '-' || c == '_' || c == '%' || (six && (c == ':' || c == '*'));
+    });
+}
 
 bool is_endpoint(std::string_view endpoint) {
     constexpr std::string_view scheme = "tcp://";
     const std::size_t colon = endpoint.rfind(':');
     if (!endpoint.starts_with(scheme) || colon < scheme.size() + 1) return false;
+    if (!is_host(endpoint.substr(scheme.size(), colon - scheme.size()))) return false;
     const std::string_view port = endpoint.substr(colon + 1);
     std::uint16_t number = 0;  // libzmq takes 99999 for 34463
     const auto read = std::from_chars(port.data(), port.data() + port.size(), number);
     return port == "*" || (read.ec == std::errc() && read.ptr == port.data() + port.size());
+}
+
+bool is_dialled_endpoint(std::string_view endpoint) {
+    return is_endpoint(endpoint) && !endpoint.ends_with(":*") && !endpoint.ends_with(":0") &&
+           endpoint.find('*') == std::string_view::npos;
 }
 
 bool is_loopback(std::string_view endpoint) {

@@ -140,6 +140,9 @@ bool next_event(void* monitor, MonitorEvent& event);
 /// Makes `socket` report `events` and returns where they can be read.
 Socket watch(LinkContext& context, Socket& socket, int events);
 
+/// The host of an endpoint: "laptop", "10.0.0.1", "[::1]".
+std::string host_of(std::string_view endpoint);
+
 /// What both ends set alike. False where libzmq refuses, with its errno.
 bool apply(Socket& socket, std::string_view endpoint, const LinkTiming& timing, std::size_t message_bytes,
            int queue);
