@@ -81,6 +81,27 @@ void Coordinator::disconnected(const PublicKey& key) {
     connections_.erase(found);
 }
 
+/// A device that lost its connection, or its power, said nothing for a while before it comes back. One that takes
+/// the place of a connection that has just spoken, again and again, is two: a card that was copied, say.
+void Coordinator::superseded(const PublicKey& key, std::int64_t now_ms) {
+    now_ms_ = now_ms;
+    const auto found = connections_.find(key);
+    if (found != connections_.end() && now_ms - found->second.heard_ms < settings_.suspect_ms) {
+        Takeovers& takeovers = takeovers_[found->second.node];
+        if (takeovers.count == 0 || now_ms - takeovers.last_ms > settings_.shared_ms) takeovers = {};
+        ++takeovers.count;
+        takeovers.last_ms = now_ms;
+    }
+    disconnected(key);
+}
+
+bool Coordinator::shared(std::uint32_t node) const {
+    constexpr std::uint32_t certain = 3;
+    const auto found = takeovers_.find(node);
+    return found != takeovers_.end() && found->second.count >= certain &&
+           now_ms_ - found->second.last_ms <= settings_.shared_ms;
+}
+
 // a node joins
 
 Result<std::uint32_t> Coordinator::recognise(const PublicKey& key, const Join& join) const {
@@ -362,13 +383,21 @@ Result<void> Coordinator::reported(Connection& connection, const Membership& at,
         report_is_kept(at);  // the first acknowledgement was lost
         return {};
     }
-    const std::vector<std::byte> payload = report_payload(report.metrics);
-    return gather(connection, {.kind = RecordKind::report,
-                               .node = at.member,
-                               .job = at.job->number(),
-                               .sequence = static_cast<std::uint64_t>(report.at),
-                               .detail = report.final,
-                               .payload = payload});
+    // What is left out is said, and the rest is taken: a node is done with a job when its final report is.
+    std::vector<Metric> kept(report.metrics.begin(), report.metrics.end());
+    std::erase_if(kept, [&](const Metric& metric) { return !journal_.takes(at.job->number(), metric.name); });
+    const std::vector<std::byte> payload = report_payload(kept);
+    auto gathered = gather(connection, {.kind = RecordKind::report,
+                                        .node = at.member,
+                                        .job = at.job->number(),
+                                        .sequence = static_cast<std::uint64_t>(report.at),
+                                        .detail = report.final,
+                                        .payload = payload});
+    const std::size_t left_out = report.metrics.size() - kept.size();
+    if (gathered && left_out > 0)
+        return fail(Code::message_too_long, static_cast<std::int64_t>(report.metrics.size()),
+                    static_cast<std::int64_t>(kept.size()));
+    return gathered;
 }
 
 Result<void> Coordinator::left(Connection& connection, const Membership& at) {

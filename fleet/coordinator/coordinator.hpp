@@ -13,6 +13,7 @@ struct CoordinatorSettings {
     std::uint32_t heartbeat_ms = 1000;
     std::uint32_t suspect_ms = 3000;           ///< a node that was not heard of for so long is suspect
     std::uint32_t silence_ms = 20'000;         ///< and after that its connection is ended, so that it dials again
+    std::uint32_t shared_ms = 120'000;         ///< until a node whose connections were taken over is forgotten
     std::uint32_t retry_ms = 1000;             ///< until what brought no answer is said again
     std::uint32_t offer_retry_ms = 5000;       ///< until a node that was busy is offered a job again
     std::uint32_t first_round_ms = 5000;       ///< most that a first round waits for all members to accept
@@ -40,7 +41,6 @@ struct Connection {
     std::uint16_t version = wire_version;
     std::int64_t joined_ms = 0, heard_ms = 0;
     bool suspect = false;
-    bool given_up = false;           ///< suspect for so long that its connection was ended
     bool known = false;              ///< its incarnation is durable
     bool welcome = false;            ///< has been told Welcome
     std::uint64_t greet_commit = 0;  ///< number of the commit that makes it so
@@ -90,6 +90,10 @@ public:
     /// A message of the node with this key, a view for the time of the call.
     void receive(const PublicKey& from, const Message& message, std::int64_t now_ms);
     void disconnected(const PublicKey& key);
+    /// A newer connection of this key takes the place of the one that there may be.
+    void superseded(const PublicKey& key, std::int64_t now_ms);
+    /// Do two programs seem to use the key of this node, taking the connection from each other?
+    bool shared(std::uint32_t node) const;
     /// Something of the node with this key that is no message: it is told so, and it is counted.
     void malformed(const PublicKey& from, const Error& error) { refuse(from, {}, error); }
     /// To be called several times a second, and before commit.
@@ -217,6 +221,12 @@ private:
         std::uint32_t reports = 0;
     };
     std::unordered_map<std::uint32_t, ReportCount> report_counts_;
+    /// Connections of a node that were taken over while they still spoke.
+    struct Takeovers {
+        std::uint32_t count = 0;
+        std::int64_t last_ms = 0;
+    };
+    std::unordered_map<std::uint32_t, Takeovers> takeovers_;
     std::vector<WaitingUpdate> waiting_updates_;  ///< that are in the next commit
     std::set<std::uint64_t> dirty_jobs_;          ///< whose members have to be told something
 

@@ -2,12 +2,15 @@
 #include "fleet/coordinator/desk.hpp"
 
 #include "fleet/coordinator/backup.hpp"
+#include "fleet/plain_text.hpp"
 #include "fleet/problem.hpp"
 #include "transport/zeromq/keys.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <set>
+#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -58,6 +61,12 @@ bool flag_of(const Json& request, const char* name) {
     return found != request.end() && found->is_boolean() && found->get<bool>();
 }
 
+/// What travels, and what people read.
+void check_name(const std::string& what, std::string_view name) {
+    if (const std::string wrong = name_problem(name, WireLimits::name_bytes); !wrong.empty())
+        complain(fmt::format("{} {}", what, wrong));
+}
+
 Json refusal(const Problem& problem, int code) {
     return {{"ok", false}, {"error", {{"code", code}, {"text", problem.text}, {"failure", problem.failure}}}};
 }
@@ -70,6 +79,9 @@ struct Desk::Commands {
     Desk& desk;
     const Letter& request;
     std::int64_t now_ms;
+    Outcome<JobPlan>* plan;  ///< for `planned` members; null: none was made
+    std::uint32_t planned;
+    std::optional<Plan> awaited = {};  ///< what the answer waits for
     std::vector<float> numbers = {};
 
     const FleetState& state() const { return coordinator.state(); }
@@ -105,6 +117,7 @@ struct Desk::Commands {
                             : !here               ? "away"
                             : connection->suspect ? "suspect"
                                                   : "here"}};
+        told["shared_key"] = coordinator.shared(number);
         if (!here) return told;
         told["software"] = connection->software;
         told["endpoint"] = connection->endpoint;
@@ -163,7 +176,7 @@ struct Desk::Commands {
         }
         for (const MetricRow& metric : index.newest_metrics(known.number())) {
             if (metric.member >= members.size()) continue;
-            members[metric.member]["metrics"][metric.name] = metric.value;
+            members[metric.member]["metrics"][metric.name] = metric.value;  // null where JSON has no word for it
         }
         told["member_list"] = members;
         return told;
@@ -172,6 +185,16 @@ struct Desk::Commands {
     Json jobs() const {
         Json all = Json::array();
         for (const auto& [number, known] : state().jobs()) all.push_back(brief(known));
+        return all;
+    }
+
+    /// Of the fleet, for people.
+    Json warnings() const {
+        Json all = Json::array();
+        const auto& nodes = state().roster().nodes();
+        for (std::uint32_t number = 0; number < nodes.size(); ++number) {
+            if (coordinator.shared(number)) all.push_back(shared_key_text(nodes[number].name));
+        }
         return all;
     }
 
@@ -192,6 +215,7 @@ struct Desk::Commands {
                 {"nodes", state().roster().nodes().size()},
                 {"here", here},
                 {"records", coordinator.store().newest()},
+                {"warnings", warnings()},
                 {"counters",
                  {{"applied", counters.applied},
                   {"repeated", counters.repeated},
@@ -202,12 +226,20 @@ struct Desk::Commands {
                 {"jobs", jobs()}};
     }
 
+    /// The newest lines; with "after" those that come next to that "last", the oldest first.
     Json logs(const Json& asked) const {
         Json lines = Json::array();
-        const std::uint64_t most = number_of(asked, "lines");
-        for (const Event& event :
-             index.events(number_of(asked, "job"), number_of(asked, "after"),
-                          static_cast<std::size_t>(most == 0 ? 50 : std::min<std::uint64_t>(most, 10'000)))) {
+        const std::uint64_t wanted = number_of(asked, "lines");
+        const auto most = static_cast<std::size_t>(wanted == 0 ? 50 : std::min<std::uint64_t>(wanted, 10'000));
+        const std::uint64_t newest = index.newest_event();
+        std::optional<std::uint64_t> after;
+        // A store that was restored counts from less than was seen.
+        if (asked.contains("after")) after = std::min(number_of(asked, "after"), newest);
+        std::uint64_t last = after ? *after : newest;
+        const std::vector<Event> events = index.events(number_of(asked, "job"), after, most);
+        if (after && events.size() < most) last = newest;
+        for (const Event& event : events) {
+            if (after && events.size() == most) last = event.id;
             lines.push_back({{"record", event.record},
                              {"time_ms", event.time_ms},
                              {"job", event.job},
@@ -215,7 +247,7 @@ struct Desk::Commands {
                              {"event", event.kind},
                              {"text", event.text}});
         }
-        return lines;
+        return {{"lines", lines}, {"last", last}};
     }
 
     Json ledger(const Json& asked) const {
@@ -266,25 +298,28 @@ struct Desk::Commands {
     Json run(const Json& asked) {
         JobRequest wanted;
         wanted.token = text_of(asked, "token");
+        if (!wanted.token.empty()) check_name("--token", wanted.token);
         wanted.push = flag_of(asked, "push");
         if (const Job* same = state().job_with_token(wanted.token))
             return {{"job", same->number()}, {"made", false}};
         wanted.nodes = chosen(texts_of(asked, "nodes"));
-        auto plan = plan_job(text_of(asked, "experiment"), text_of(asked, "where"),
-                             static_cast<std::uint32_t>(wanted.nodes.size()));
-        if (!plan) throw Complaint{plan.error()};
+        const auto members = static_cast<std::uint32_t>(wanted.nodes.size());
+        if (plan == nullptr || planned != members) {
+            awaited = {text_of(asked, "experiment"), text_of(asked, "where"), members};
+            return Json::object();
+        }
+        if (!*plan) throw Complaint{plan->error()};
+        JobPlan& job = **plan;
         if (wanted.push) {
-            if (request.numbers.size() != plan->first.size())
-                complain({Code::shape_mismatch, std::ssize(request.numbers), std::ssize(plan->first)},
-                         "the policy");
-            plan->first = request.numbers;
-            plan->terms.aggregation = Aggregation::federated;
-        } else if (plan->terms.aggregation == Aggregation::push_sum && wanted.nodes.size() < 2) {
+            if (request.numbers.size() != job.first.size())
+                complain({Code::shape_mismatch, std::ssize(request.numbers), std::ssize(job.first)}, "the policy");
+            job.first = request.numbers;
+            job.terms.aggregation = Aggregation::federated;
+        } else if (job.terms.aggregation == Aggregation::push_sum && members < 2) {
             complain("without a server there is nobody to agree with; choose two nodes or more");
         }
-        return {{"job", need(coordinator.create_job(*plan, wanted), "the job")},
-                {"made", true},
-                {"members", wanted.nodes.size()}};
+        return {
+            {"job", need(coordinator.create_job(job, wanted), "the job")}, {"made", true}, {"members", members}};
     }
 
     Json pull(const Json& asked) {
@@ -308,9 +343,11 @@ struct Desk::Commands {
         if (command == "nodes") return {{"nodes", nodes()}};
         if (command == "jobs") return {{"jobs", jobs()}};
         if (command == "job") return whole(job(asked));
-        if (command == "logs") return {{"lines", logs(asked)}};
+        if (command == "logs") return logs(asked);
         if (command == "ledger") return {{"epochs", ledger(asked)}};
         if (command == "admit") {
+            check_name("the name", name);
+            for (const std::string& label : texts_of(asked, "labels")) check_name("the label " + label, label);
             RosterNode wanted{.name = name, .key = key(asked), .labels = texts_of(asked, "labels")};
             return node(need(coordinator.admit(wanted), name));
         }
@@ -355,8 +392,16 @@ struct Desk::Commands {
     }
 };
 
-Letter Desk::answer(const Letter& request, std::int64_t now_ms) {
-    Commands commands{coordinator_, index_, *this, request, now_ms};
+std::optional<Letter> Desk::reply_to(const Letter& request, std::int64_t now_ms, Planning* made, Plan& wanted) {
+    Outcome<JobPlan> plan = problem("");
+    if (made != nullptr) plan = made->made.get();
+    Commands commands{coordinator_,
+                      index_,
+                      *this,
+                      request,
+                      now_ms,
+                      made == nullptr ? nullptr : &plan,
+                      made == nullptr ? 0 : made->plan.members};
     Json reply{{"ok", true}};
     try {
         const Json asked = Json::parse(request.json, nullptr, false);
@@ -368,7 +413,62 @@ Letter Desk::answer(const Letter& request, std::int64_t now_ms) {
         // Whatever a request does, it must not end who serves the fleet.
         reply = refusal({std::string("the request failed: ") + unforeseen.what(), true}, 0);
     }
-    return {reply.dump(-1, ' ', false, Json::error_handler_t::replace), std::move(commands.numbers)};
+    if (commands.awaited) {
+        wanted = *commands.awaited;
+        return std::nullopt;
+    }
+    return Letter{reply.dump(-1, ' ', false, Json::error_handler_t::replace), std::move(commands.numbers)};
+}
+
+/// In a thread of its own, which nobody waits for when the program ends. Not enough memory, say, is an error.
+std::future<Outcome<JobPlan>> Desk::plan(const Plan& wanted) {
+    std::packaged_task<Outcome<JobPlan>()> task([wanted]() -> Outcome<JobPlan> {
+        try {
+            return plan_job(wanted.experiment, wanted.where, wanted.members);
+        } catch (const std::exception& unforeseen) {
+            return failure(std::string("the job cannot be planned: ") + unforeseen.what());
+        }
+    });
+    std::future<Outcome<JobPlan>> made = task.get_future();
+    std::thread(std::move(task)).detach();
+    return made;
+}
+
+Letter Desk::answer(const Letter& request, std::int64_t now_ms) {
+    Plan wanted;
+    auto reply = reply_to(request, now_ms, nullptr, wanted);
+    while (!reply) {
+        Planning planning{0, request, wanted, plan(wanted)};
+        reply = reply_to(request, now_ms, &planning, wanted);
+    }
+    return *std::move(reply);
+}
+
+std::optional<Letter> Desk::take(std::uint64_t asker, const Letter& request, std::int64_t now_ms) {
+    Plan wanted;
+    auto reply = reply_to(request, now_ms, nullptr, wanted);
+    if (reply) return reply;
+    if (planning_.size() >= most_plans) {
+        const Json busy = refusal({"four jobs are being planned already; try again in a moment", true}, 0);
+        return Letter{busy.dump(), {}};
+    }
+    planning_.push_back({asker, request, wanted, plan(wanted)});
+    return std::nullopt;
+}
+
+std::optional<std::pair<std::uint64_t, Letter>> Desk::finished(std::int64_t now_ms) {
+    const auto ready = std::ranges::find_if(planning_, [](const Planning& planning) {
+        return planning.made.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+    });
+    if (ready == planning_.end()) return std::nullopt;
+    Planning planning = std::move(*ready);
+    planning_.erase(ready);
+    Plan wanted;
+    auto reply = reply_to(planning.request, now_ms, &planning, wanted);
+    if (reply) return std::pair(planning.asker, *std::move(reply));
+    // The roster changed meanwhile, and with it who takes part.
+    planning_.push_back({planning.asker, planning.request, wanted, plan(wanted)});
+    return std::nullopt;
 }
 
 }  // namespace dunlin

@@ -3,8 +3,11 @@
 
 #include "fleet/coordinator/coordinator.hpp"
 #include "fleet/coordinator/index.hpp"
+#include "fleet/problem.hpp"
 
+#include <deque>
 #include <filesystem>
+#include <future>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,16 +40,40 @@ public:
     /// Every answer has "ok", and "error" with its code and text where it is false.
     Letter answer(const Letter& request, std::int64_t now_ms);
 
+    // For who serves nodes meanwhile: to plan a job means to read its data.
+
+    /// Jobs that are planned at a time.
+    static constexpr std::size_t most_plans = 4;
+    /// The answer, or nothing where it comes later, by `finished`.
+    std::optional<Letter> take(std::uint64_t asker, const Letter& request, std::int64_t now_ms);
+    /// An answer that has become ready, if there is one, and whom it is for.
+    std::optional<std::pair<std::uint64_t, Letter>> finished(std::int64_t now_ms);
+
     /// The backup that the operator wants in the place of this store: for whoever runs the loop.
     const std::optional<std::filesystem::path>& restore_wanted() const { return restore_wanted_; }
 
 private:
     struct Commands;
+    /// A plan that is wanted before a job can be made.
+    struct Plan {
+        std::string experiment, where;
+        std::uint32_t members = 0;
+    };
+    struct Planning {
+        std::uint64_t asker = 0;
+        Letter request;
+        Plan plan;
+        std::future<Outcome<JobPlan>> made;
+    };
+    /// The answer, or nothing and `wanted` where a plan is needed that `made` is not.
+    std::optional<Letter> reply_to(const Letter& request, std::int64_t now_ms, Planning* made, Plan& wanted);
+    static std::future<Outcome<JobPlan>> plan(const Plan& wanted);
 
     Coordinator& coordinator_;
     Index& index_;
     Place place_;
     std::optional<std::filesystem::path> restore_wanted_;
+    std::deque<Planning> planning_;
 };
 
 }  // namespace dunlin

@@ -45,6 +45,13 @@ std::string_view state_name(const Job& job) {
     return job.closing() ? "regrouping" : "running";
 }
 
+std::string shared_key_text(std::string_view node) {
+    return fmt::format(
+        "two programs take turns with the key of {}: was its card copied? Give one a key of its own: "
+        "dunlin-node init, dunlin fleet admit",
+        node);
+}
+
 Event describe_record(const FleetState& state, const Record& record, const JobChange* change) {
     Event event{record.index, record.time_ms, record.job, {}, {}, {}};
     const auto say = [&event](std::string kind, std::string text) {

@@ -11,7 +11,7 @@ namespace dunlin {
 
 struct FleetServerSettings {
     std::filesystem::path directory;  ///< of the store
-    ServerLinkSettings link;
+    ServerLinkSettings link;          ///< its messages are no larger than the jobs need, at most `message_bytes`
     CoordinatorSettings coordinator;
     StoreSettings store;
 };
@@ -30,21 +30,25 @@ public:
 
     Coordinator& coordinator() { return *coordinator_; }
     const Coordinator& coordinator() const { return *coordinator_; }
-    ServerLink& link() { return link_; }
-    LinkCounters link_counters() const { return link_.counters(); }
+    ServerLink& link() { return *link_; }
+    LinkCounters link_counters() const { return link_->counters(); }
     /// Time spent in making records durable, so far.
     double commit_seconds() const { return commit_seconds_; }
 
 private:
-    explicit FleetServer(ServerLink link) : link_(std::move(link)) {}
+    explicit FleetServer(std::size_t most_message_bytes) : most_message_bytes_(most_message_bytes) {}
+
+    Outcome<void> fit_messages();
 
     Result<void> send(const PublicKey& to, const Message& message) override;
     Result<void> relay(const PublicKey& to, const Message& share) override;
-    void silent(const PublicKey& key) override { link_.disconnect(key); }
-    void revoked(const PublicKey& key) override { link_.revoke(key); }
-    void admitted(const PublicKey& key) override { link_.admit(key); }
+    void silent(const PublicKey& key) override { link_->disconnect(key); }
+    void revoked(const PublicKey& key) override { link_->revoke(key); }
+    void admitted(const PublicKey& key) override { link_->admit(key); }
 
-    ServerLink link_;
+    std::size_t most_message_bytes_;
+    std::size_t jobs_seen_ = 0;  ///< that the link takes messages of
+    std::optional<ServerLink> link_;
     std::unique_ptr<Coordinator> coordinator_;
     Incoming incoming_;
     std::int64_t ticked_ms_ = 0;

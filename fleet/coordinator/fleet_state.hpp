@@ -18,6 +18,8 @@ public:
     virtual void loaded(const class FleetState&, std::uint64_t /*newest*/) {}
     /// After each record: the state with it, and what it did (null for a record about no job).
     virtual void applied(const class FleetState&, const Record&, const JobChange*) {}
+    /// Is there room for a metric of this name among those of the job?
+    virtual bool takes(std::uint64_t /*job*/, std::string_view /*metric*/) { return true; }
     /// Makes what it was told durable.
     virtual Result<void> keep() { return {}; }
 };

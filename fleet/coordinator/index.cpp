@@ -4,6 +4,7 @@
 #include "fleet/coordinator/sqlite.hpp"
 #include "transport/zeromq/keys.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -35,6 +36,7 @@ CREATE TABLE IF NOT EXISTS ledger (job INTEGER, epoch INTEGER, time_ms INTEGER, 
     PRIMARY KEY (job, epoch)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, record INTEGER, time_ms INTEGER, job INTEGER, node TEXT,
     kind TEXT, text TEXT);
+CREATE INDEX IF NOT EXISTS event_of_job ON event (job, id);
 )sql";
 
 std::string list_text(const std::vector<std::uint32_t>& numbers) {
@@ -134,8 +136,11 @@ void Index::applied(const FleetState& state, const Record& record, const JobChan
     }
     if (record.kind == RecordKind::report && state.job(record.job) != nullptr) {
         for (KeptMetric& metric : read_report(record)) {
-            metrics_.push_back({record.time_ms, static_cast<std::int64_t>(record.sequence), record.job, record.node,
-                                record.detail != 0, std::move(metric.name), metric.value});
+            metrics_.push_back({record.index, record.time_ms, static_cast<std::int64_t>(record.sequence),
+                                record.job, record.node, record.detail != 0, std::move(metric.name), metric.value});
+            const MetricRow& row = metrics_.back();
+            if (const auto at_hand = reported_.find(record.job); at_hand != reported_.end())
+                at_hand->second.newest[{row.member, row.name}] = row;
         }
         while (metrics_.size() > waiting_limit) metrics_.pop_front();
     }
@@ -192,7 +197,7 @@ Result<void> Index::write() {
                      "INSERT INTO metric (record, time_ms, job, member, at, final, name, value)"
                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     for (const MetricRow& row : metrics_) {
-        metric.bind(static_cast<std::int64_t>(position_))
+        metric.bind(static_cast<std::int64_t>(row.record))
             .bind(row.time_ms)
             .bind(static_cast<std::int64_t>(row.job));
         metric.bind(std::int64_t{row.member}).bind(row.at).bind(std::int64_t{row.final});
@@ -238,21 +243,35 @@ Result<void> Index::copy_to(const std::filesystem::path& path) {
     return copy.bind(path.string()).run();
 }
 
-std::vector<Event> Index::events(std::uint64_t job, std::uint64_t after, std::size_t most) {
+std::vector<Event> Index::events(std::uint64_t job, std::optional<std::uint64_t> after, std::size_t most) {
     (void)flush();
-    Statement rows(
-        storage_->database,
-        "SELECT record, time_ms, job, node, kind, text FROM event WHERE record > ?1 AND (?2 = 0 OR job = ?2)"
-        " ORDER BY id DESC LIMIT ?3");
-    rows.bind(static_cast<std::int64_t>(after))
-        .bind(static_cast<std::int64_t>(job))
-        .bind(static_cast<std::int64_t>(most));
+    // Each by an index: what a look costs must not grow with what is kept.
+    const std::string sql = fmt::format(
+        "SELECT record, time_ms, job, node, kind, text, id FROM event WHERE id > ?1{} ORDER BY id {} LIMIT ?2",
+        job == 0 ? "" : " AND job = ?3", after ? "ASC" : "DESC");
+    Statement rows(storage_->database, sql.c_str());
+    rows.bind(static_cast<std::int64_t>(after.value_or(0))).bind(static_cast<std::int64_t>(most));
+    if (job != 0) rows.bind(static_cast<std::int64_t>(job));
     std::vector<Event> found;
     while (rows.next()) {
         found.push_back({static_cast<std::uint64_t>(rows.integer(0)), rows.integer(1),
-                         static_cast<std::uint64_t>(rows.integer(2)), rows.text(3), rows.text(4), rows.text(5)});
+                         static_cast<std::uint64_t>(rows.integer(2)), rows.text(3), rows.text(4), rows.text(5),
+                         static_cast<std::uint64_t>(rows.integer(6))});
     }
-    return {found.rbegin(), found.rend()};
+    if (!after) std::ranges::reverse(found);
+    return found;
+}
+
+std::uint64_t Index::newest_event() {
+    (void)flush();
+    Statement newest(storage_->database, "SELECT max(id) FROM event");
+    return newest.next() ? static_cast<std::uint64_t>(newest.integer(0)) : 0;
+}
+
+void Index::note(Event event) {
+    event.record = position_;
+    events_.push_back(std::move(event));
+    while (events_.size() > waiting_limit) events_.pop_front();
 }
 
 std::vector<LedgerRow> Index::ledger(std::uint64_t job) {
@@ -272,17 +291,61 @@ std::vector<LedgerRow> Index::ledger(std::uint64_t job) {
     return found;
 }
 
-std::vector<MetricRow> Index::newest_metrics(std::uint64_t job) {
+/// From the database where the job was not asked for lately. However many rows there are, it steps from one member
+/// and name to the next by the index.
+Index::Reported& Index::reported(std::uint64_t job) {
+    if (const auto known = reported_.find(job); known != reported_.end()) return known->second;
     (void)flush();
-    Statement rows(storage_->database,
-                   "SELECT time_ms, at, member, final, name, value, max(id) FROM metric WHERE job = ?"
-                   " GROUP BY member, name");
-    rows.bind(static_cast<std::int64_t>(job));
-    std::vector<MetricRow> found;
-    while (rows.next()) {
-        found.push_back({rows.integer(0), rows.integer(1), job, static_cast<std::uint32_t>(rows.integer(2)),
-                         rows.integer(3) != 0, rows.text(4), rows.real(5)});
+    constexpr std::size_t jobs_at_hand = 32;
+    if (reported_.size() >= jobs_at_hand) reported_.erase(reported_.begin());
+    Reported& found = reported_[job];
+    Statement next(storage_->database,
+                   "SELECT member, name FROM metric WHERE job = ?1 AND (member, name) > (?2, ?3)"
+                   " ORDER BY member, name LIMIT 1");
+    Statement newest(
+        storage_->database,
+        "SELECT record, time_ms, at, final, value FROM metric WHERE job = ?1 AND member = ?2 AND name = ?3"
+        " ORDER BY id DESC LIMIT 1");
+    std::int64_t member = -1;
+    std::string name;
+    for (std::size_t of_member = 0;;) {
+        if (!next.again().bind(static_cast<std::int64_t>(job)).bind(member).bind(name).next()) return found;
+        of_member = next.integer(0) == member ? of_member + 1 : 0;
+        member = next.integer(0);
+        name = next.text(1);
+        if (of_member >= metric_names) {  // of a store from before they were limited
+            ++member;
+            name.clear();
+            of_member = 0;
+            continue;
+        }
+        if (!found.names.contains(name) && found.names.size() >= metric_names) continue;
+        found.names.insert(name);
+        newest.again().bind(static_cast<std::int64_t>(job)).bind(member).bind(name);
+        if (!newest.next()) continue;
+        const auto of = static_cast<std::uint32_t>(member);
+        found.newest[{of, name}] = {static_cast<std::uint64_t>(newest.integer(0)),
+                                    newest.integer(1),
+                                    newest.integer(2),
+                                    job,
+                                    of,
+                                    newest.integer(3) != 0,
+                                    name,
+                                    newest.real(4)};
     }
+}
+
+bool Index::takes(std::uint64_t job, std::string_view metric) {
+    Reported& known = reported(job);
+    if (known.names.contains(metric)) return true;
+    if (known.names.size() >= metric_names) return false;
+    known.names.emplace(metric);
+    return true;
+}
+
+std::vector<MetricRow> Index::newest_metrics(std::uint64_t job) {
+    std::vector<MetricRow> found;
+    for (const auto& [of, row] : reported(job).newest) found.push_back(row);
     return found;
 }
 

@@ -4,7 +4,9 @@
 #include "fleet/coordinator/fleet_state.hpp"
 
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,16 +18,21 @@ struct Event {
     std::uint64_t record = 0;
     std::int64_t time_ms = 0;  ///< since 1970
     std::uint64_t job = 0;     ///< 0: about no job
-    std::string node;          ///< name; may be empty
-    std::string kind;          ///< a word
-    std::string text;
+    std::string node = {};     ///< name; may be empty
+    std::string kind = {};     ///< a word
+    std::string text = {};
+    std::uint64_t id = 0;  ///< where it stands among all that are kept; 0: not kept yet
 };
 
 /// What a record did, for people; empty where it is not worth a line.
 Event describe_record(const FleetState& state, const Record& record, const JobChange* change);
 
+/// That two programs use one node's key.
+std::string shared_key_text(std::string_view node);
+
 /// A number that a node reported.
 struct MetricRow {
+    std::uint64_t record = 0;
     std::int64_t time_ms = 0, at = 0;
     std::uint64_t job = 0;
     std::uint32_t member = 0;
@@ -59,14 +66,21 @@ public:
     Result<void> flush();
     /// The same, and durable: what the log behind it told may go.
     Result<void> keep() override;
+    /// The first `metric_names` names of a job are kept.
+    static constexpr std::size_t metric_names = 64;
+    bool takes(std::uint64_t job, std::string_view metric) override;
     /// A copy of it as of its last flush.
     Result<void> copy_to(const std::filesystem::path& path);
 
     void loaded(const FleetState& state, std::uint64_t newest) override;
     void applied(const FleetState& state, const Record& record, const JobChange* change) override;
 
-    /// The newest last; after record `after`; job 0: all.
-    std::vector<Event> events(std::uint64_t job, std::uint64_t after, std::size_t most);
+    /// The newest, or those next after the one with the id `after`; the newest last. Job 0: all.
+    std::vector<Event> events(std::uint64_t job, std::optional<std::uint64_t> after, std::size_t most);
+    /// The id of the newest; 0: none.
+    std::uint64_t newest_event();
+    /// Keeps a line about what no record says.
+    void note(Event event);
     std::vector<LedgerRow> ledger(std::uint64_t job);
     /// The newest of each name and member of a job.
     std::vector<MetricRow> newest_metrics(std::uint64_t job);
@@ -75,6 +89,12 @@ private:
     struct Storage;
     explicit Index(std::unique_ptr<Storage> storage);
     Result<void> write();
+    /// What a job's members reported last, by member and name; and the names.
+    struct Reported {
+        std::map<std::pair<std::uint32_t, std::string>, MetricRow> newest;
+        std::set<std::string, std::less<>> names;
+    };
+    Reported& reported(std::uint64_t job);
 
     std::unique_ptr<Storage> storage_;
     const FleetState* state_ = nullptr;
@@ -84,6 +104,7 @@ private:
     std::deque<Event> events_;
     std::deque<MetricRow> metrics_;
     std::deque<LedgerRow> ledger_;
+    std::map<std::uint64_t, Reported> reported_;  ///< of the jobs that were asked for last
 };
 
 }  // namespace dunlin

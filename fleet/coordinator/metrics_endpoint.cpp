@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/metrics.hpp"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -9,6 +12,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
@@ -31,7 +35,32 @@ struct Shared {
     int connections = 0;
 };
 
-/// One connection, one request.
+/// The path that a target asks for: without its query, and without scheme and host where a proxy names them.
+std::string_view path_of(std::string_view target) {
+    const std::size_t scheme = target.find("://");
+    if (!target.starts_with('/') && scheme != std::string_view::npos) {
+        target.remove_prefix(scheme + 3);
+        target.remove_prefix(std::min(target.find_first_of("/?#"), target.size()));
+        if (target.empty()) return "/";
+    }
+    return target.substr(0, target.find_first_of("?#"));
+}
+
+/// What to say to a request that cannot be read.
+http::status status_of(const beast::error_code& error) {
+    if (error == http::error::header_limit || error == http::error::buffer_overflow)
+        return http::status::request_header_fields_too_large;
+    if (error == http::error::bad_version) return http::status::http_version_not_supported;
+    return http::status::bad_request;
+}
+
+/// Did the other side say something that is no request, rather than go or say nothing?
+bool is_bad_request(const beast::error_code& error) {
+    return error.category() == http::make_error_code(http::error::bad_method).category() &&
+           error != http::error::end_of_stream && error != http::error::partial_message;
+}
+
+/// One connection, one request. Its head is all that is looked at: no answer depends on a body.
 class Visit : public std::enable_shared_from_this<Visit> {
 public:
     Visit(tcp::socket socket, Shared& shared) : stream_(std::move(socket)), shared_(shared) {
@@ -42,41 +71,65 @@ public:
     void begin() {
         stream_.expires_after(patience);
         parser_.header_limit(most_request_bytes);
-        parser_.body_limit(0);
-        http::async_read(stream_, buffer_, parser_,
-                         [self = shared_from_this()](beast::error_code error, std::size_t) {
-                             if (!error) self->answer();
-                         });
+        parser_.body_limit(std::numeric_limits<std::uint64_t>::max());
+        http::async_read_header(stream_, buffer_, parser_,
+                                [self = shared_from_this()](beast::error_code error, std::size_t) {
+                                    if (!error)
+                                        self->answer();
+                                    else if (is_bad_request(error))
+                                        self->refuse(status_of(error));
+                                });
     }
 
 private:
     void answer() {
-        const http::request<http::empty_body>& request = parser_.get();
-        response_.version(request.version());
-        response_.keep_alive(false);
+        const auto& request = parser_.get();
+        const bool reads = request.method() == http::verb::get || request.method() == http::verb::head;
+        if (!reads) return refuse(http::status::method_not_allowed);
+        if (path_of(request.target()) != "/metrics") return refuse(http::status::not_found);
         response_.set(http::field::content_type, "text/plain; version=0.0.4; charset=utf-8");
-        if (request.method() != http::verb::get && request.method() != http::verb::head) {
-            response_.result(http::status::method_not_allowed);
-        } else if (request.target() != "/metrics") {
-            response_.result(http::status::not_found);
-            response_.body() = "the metrics are at /metrics\n";
-        } else {
+        {
             const std::lock_guard lock(shared_.mutex);
             response_.body() = *shared_.text;
         }
+        send();
+    }
+
+    void refuse(http::status status) {
+        response_.result(status);
+        response_.set(http::field::content_type, "text/plain; charset=utf-8");
+        response_.body() = std::string(http::obsolete_reason(status)) + "; the metrics are at /metrics\n";
+        if (status == http::status::method_not_allowed) response_.set(http::field::allow, "GET, HEAD");
+        send();
+    }
+
+    void send() {
+        response_.version(11);
+        response_.keep_alive(false);
         response_.prepare_payload();
-        if (request.method() == http::verb::head) response_.body().clear();
-        http::async_write(stream_, response_, [self = shared_from_this()](beast::error_code, std::size_t) {
+        if (parser_.get().method() == http::verb::head) response_.body().clear();
+        http::async_write(stream_, response_, [self = shared_from_this()](beast::error_code error, std::size_t) {
             beast::error_code ignored;
             self->stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+            if (!error) self->drain(64);
         });
+    }
+
+    /// What still comes is taken in for a moment: closed over it, the system would take the answer back.
+    void drain(int parts) {
+        stream_.expires_after(std::chrono::seconds(1));
+        stream_.async_read_some(asio::buffer(rest_),
+                                [self = shared_from_this(), parts](beast::error_code error, std::size_t) {
+                                    if (!error && parts > 0) self->drain(parts - 1);
+                                });
     }
 
     beast::tcp_stream stream_;
     Shared& shared_;
-    beast::flat_buffer buffer_{most_request_bytes};
+    beast::flat_buffer buffer_{2 * most_request_bytes};
     http::request_parser<http::empty_body> parser_;
     http::response<http::string_body> response_;
+    std::array<char, 16384> rest_{};
 };
 
 }  // namespace
@@ -85,6 +138,7 @@ struct MetricsEndpoint::Implementation {
     Shared shared;
     asio::io_context context{1};
     tcp::acceptor acceptor{context};
+    asio::steady_timer again{context};
     std::string address;
     std::thread thread;
 
@@ -99,7 +153,12 @@ struct MetricsEndpoint::Implementation {
             // One too many is closed at once.
             if (!error && shared.connections < most_connections)
                 std::make_shared<Visit>(std::move(socket), shared)->begin();
-            accept();
+            if (!error || error == asio::error::connection_aborted) return accept();
+            // No descriptor, say: who waits keeps waiting, and nothing spins.
+            again.expires_after(std::chrono::milliseconds(200));
+            again.async_wait([this](beast::error_code ended) {
+                if (!ended) accept();
+            });
         });
     }
 };

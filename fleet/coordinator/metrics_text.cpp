@@ -91,8 +91,11 @@ std::string metrics_text(const FleetServer& server) {
                 link.handshakes_failed);
     text.single("link_ended_total", "counter", "Connections that ended, those of too large messages among them.",
                 link.ended);
+    text.single("link_strangers_cut_total", "counter",
+                "Connections cut because they said nothing, or too much, before a message.", link.strangers_cut);
+    text.single("link_pauses_total", "counter", "Times that no connection was taken in for a while.", link.pauses);
     text.single("link_busy_total", "counter", "Messages not sent because earlier ones wait.", link.busy);
-    text.metric("job_updates", "counter", "Updates that a job has taken.");
+    text.metric("job_updates_total", "counter", "Updates that a job has taken.");
     for (const auto& [number, job] : state.jobs()) text.value(job.updates(), fmt::format("job=\"{}\"", number));
     text.metric("job_version", "gauge", "Version of a job's model.");
     for (const auto& [number, job] : state.jobs()) text.value(job.version(), fmt::format("job=\"{}\"", number));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the operator asks for.
 #include "fleet/coordinator/coordinator.hpp"
+#include "transport/wire/limits.hpp"
 
 #include <algorithm>
 
@@ -16,6 +17,11 @@ Result<const Job*> Coordinator::running(std::uint64_t number) const {
 Result<std::uint32_t> Coordinator::admit(const RosterNode& node) {
     if (node.name.empty() || node.name.size() > WireLimits::name_bytes)
         return fail(Code::message_too_long, static_cast<std::int64_t>(node.name.size()), WireLimits::name_bytes);
+    if (!is_text(node.name, false) || !std::ranges::all_of(node.labels, [](const std::string& label) {
+            return label.size() <= WireLimits::name_bytes && is_text(label, false);
+        })) {
+        return fail(Code::message_malformed, static_cast<std::int64_t>(node.name.size()));
+    }
     const auto known = state_.roster().find(node.name), holder = state_.roster().find(node.key);
     if ((holder && holder != known) ||
         (known && state_.roster()[*known].admitted && state_.roster()[*known].key != node.key)) {

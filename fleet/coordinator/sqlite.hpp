@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -96,10 +97,20 @@ public:
         status_ = SQLITE_OK;
         return done;
     }
+    /// Ready to be bound again.
+    Statement& again() {
+        sqlite3_reset(handle_);
+        bound_ = 0;
+        return *this;
+    }
     /// To the next row, if there is one.
     bool next() { return status_ == SQLITE_OK && sqlite3_step(handle_) == SQLITE_ROW; }
     std::int64_t integer(int column) const { return sqlite3_column_int64(handle_, column); }
-    double real(int column) const { return sqlite3_column_double(handle_, column); }
+    /// SQLite keeps NaN as NULL.
+    double real(int column) const {
+        const bool none = sqlite3_column_type(handle_, column) == SQLITE_NULL;
+        return none ? std::numeric_limits<double>::quiet_NaN() : sqlite3_column_double(handle_, column);
+    }
     std::string text(int column) const {
         const auto* first = reinterpret_cast<const char*>(sqlite3_column_text(handle_, column));
         return first == nullptr

@@ -57,12 +57,13 @@ void Coordinator::tick(std::int64_t now_ms) {
     for (auto& [key, connection] : connections_) {
         const std::int64_t silence_ms = now_ms - connection.heard_ms;
         connection.suspect = silence_ms >= settings_.suspect_ms;
-        if (connection.given_up || silence_ms < settings_.silence_ms) continue;
-        connection.given_up = true;
-        silent.push_back(key);
+        if (silence_ms >= settings_.silence_ms) silent.push_back(key);
     }
     // What they say may be swallowed although they still hear, and then only a new connection helps.
-    for (const PublicKey& key : silent) outbox_.silent(key);
+    for (const PublicKey& key : silent) {
+        outbox_.silent(key);
+        disconnected(key);
+    }
     for (const auto& [number, job] : state_.jobs()) {
         if (!job.ended()) tend(job);
     }

@@ -5,14 +5,19 @@
 #include "fleet/coordinator/control_socket.hpp"
 #include "fleet/coordinator/metrics.hpp"
 
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #include <arpa/inet.h>
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 using namespace dunlin;
@@ -208,6 +213,164 @@ TEST_CASE("a backup is a store of its own, and a restore keeps what it replaces"
     CHECK(!check_backup(copy));
 }
 
+TEST_CASE("who follows the log misses nothing, however much came meanwhile") {
+    const Directory directory;
+    Office office(directory.path);
+    office.ask(admit("first", 1));
+    json told = office.ask({{"command", "logs"}, {"lines", 50}});
+    REQUIRE(told["lines"].size() == 1);
+    // The store is filled while nobody looks; lines about no record, too.
+    for (int k = 0; k < 300; ++k) office.index->note({.kind = "noted", .text = std::to_string(k)});
+    std::vector<std::string> seen;
+    for (std::size_t got = 1; got > 0;) {
+        told = office.ask({{"command", "logs"}, {"after", told["last"]}, {"lines", 70}});
+        got = told["lines"].size();
+        for (const json& line : told["lines"]) seen.push_back(line["text"]);
+    }
+    REQUIRE(seen.size() == 300);
+    for (std::size_t k = 0; k < seen.size(); ++k) CHECK(seen[k] == std::to_string(k));
+    office.ask(admit("last", 2));
+    told = office.ask({{"command", "logs"}, {"after", told["last"]}});
+    REQUIRE(told["lines"].size() == 1);
+    CHECK(told["lines"][0]["node"] == "last");
+    // Counting from beyond the end, as after a restore, finds the end.
+    CHECK(office.ask({{"command", "logs"}, {"after", 1'000'000}})["last"] == told["last"]);
+}
+
+TEST_CASE("what nodes report is bounded in names, kept with its record, and told also where it is not finite") {
+    const Directory directory;
+    {
+        Office office(directory.path);
+        office.ask(admit("a", 1));
+        office.ask(admit("b", 2));
+        office.ask(small_job);
+        const FleetState& state = office.coordinator->state();
+        const std::uint64_t before = office.coordinator->store().newest();
+        const auto report = [&](std::uint64_t record, std::uint32_t member, const std::vector<Metric>& metrics) {
+            const std::vector<std::byte> payload = report_payload(metrics);
+            JobChange change;
+            office.index->applied(state,
+                                  {.kind = RecordKind::report,
+                                   .node = member,
+                                   .job = 1,
+                                   .detail = 1,
+                                   .index = record,
+                                   .payload = payload},
+                                  &change);
+        };
+        const double none = std::numeric_limits<double>::quiet_NaN(), infinite = HUGE_VAL;
+        report(before + 1, 0, {{"accuracy", none}, {"loss", infinite}, {"ratio", 0.5}});
+        report(before + 2, 1, {{"ratio", 0.25}});
+        report(before + 3, 1, {{"ratio", 0.75}});
+        const json members = office.ask({{"command", "job"}})["member_list"];
+        CHECK(members[0]["metrics"]["accuracy"].is_null());
+        CHECK(members[0]["metrics"]["loss"].is_null());
+        CHECK(members[0]["metrics"]["ratio"] == 0.5);
+        CHECK(members[1]["metrics"]["ratio"] == 0.75);
+        for (const MetricRow& row : office.index->newest_metrics(1))
+            CHECK(row.record == before + (row.member == 0 ? 1 : 3));
+        for (int k = 0; k < 100; ++k) (void)office.index->takes(1, "name" + std::to_string(k));
+        CHECK(office.index->takes(1, "ratio"));
+        CHECK_FALSE(office.index->takes(1, "one-too-many"));
+        CHECK(office.index->takes(2, "of-another-job"));
+    }
+    const auto again = *Index::open(directory.path / "store.db");
+    const auto rows = again->newest_metrics(1);
+    REQUIRE(rows.size() == 4);
+    CHECK(std::isnan(rows[0].value));
+    CHECK(std::isinf(rows[1].value));
+    CHECK(rows[3].value == 0.75);
+}
+
+TEST_CASE("a name, a label and a token that no message may hold are refused with what is wrong") {
+    const Directory directory;
+    Office office(directory.path);
+    for (const std::string& bad : {std::string(65, 'n'),
+                                   std::string("a\xc2\x85"
+                                               "c"),
+                                   std::string("a\nb"),
+                                   std::string("a\xe2\x80\xae"
+                                               "b"),
+                                   std::string()}) {
+        json named = admit("fine", 1), labelled = admit("fine", 1), run = small_job;
+        named["name"] = bad;
+        labelled["labels"] = {"arm", bad};
+        run["token"] = bad;
+        CHECK_THAT(office.ask(named)["error"]["text"].get<std::string>(), Contains("the name"));
+        CHECK_THAT(office.ask(labelled)["error"]["text"].get<std::string>(), Contains("the label"));
+        if (!bad.empty()) CHECK_THAT(office.ask(run)["error"]["text"].get<std::string>(), Contains("--token"));
+    }
+    CHECK(office.ask({{"command", "nodes"}})["nodes"].empty());
+}
+
+TEST_CASE("while a job is planned others are answered, and it is there before its answer is") {
+    const Directory directory;
+    Office office(directory.path);
+    office.ask(admit("a", 1));
+    office.ask(admit("b", 2));
+    REQUIRE_FALSE(office.desk->take(7, {small_job.dump(), {}}, 1000));
+    CHECK(office.desk->take(8, {json{{"command", "nodes"}}.dump(), {}}, 1000));
+    office.ask({{"command", "revoke"}, {"name", "b"}});  // who takes part changed: it is planned anew
+    std::optional<std::pair<std::uint64_t, Letter>> done;
+    while (!done) done = office.desk->finished(1000);
+    CHECK(done->first == 7);
+    const json answer = json::parse(done->second.json);
+    CHECK(answer["job"] == 1);
+    CHECK(answer["members"] == 1);
+    CHECK_FALSE(office.desk->finished(1000));
+    CHECK(office.ask({{"command", "jobs"}})["jobs"].size() == 1);
+    // The same token again is the same job, also where both are planned at a time.
+    json other = small_job;
+    other["token"] = "twice";
+    REQUIRE_FALSE(office.desk->take(1, {other.dump(), {}}, 1000));
+    REQUIRE_FALSE(office.desk->take(2, {other.dump(), {}}, 1000));
+    std::vector<json> answers;
+    while (answers.size() < 2) {
+        if (auto ready = office.desk->finished(1000)) answers.push_back(json::parse(ready->second.json));
+    }
+    CHECK(answers[0]["job"] == 2);
+    CHECK(answers[1]["job"] == 2);
+    json wrong = small_job;
+    wrong["experiment"] = "kind = \"fleet-navigation\"\nnonsense = 1\n";
+    wrong["token"] = "wrong";
+    REQUIRE_FALSE(office.desk->take(3, {wrong.dump(), {}}, 1000));
+    done.reset();
+    while (!done) done = office.desk->finished(1000);
+    CHECK_THAT(done->second.json, Contains("nonsense"));
+}
+
+TEST_CASE("the operator is heard where no descriptor is left, and idle askers keep nobody waiting") {
+    const Directory directory;
+    auto socket = ControlSocket::open(directory.path);
+    REQUIRE(socket);
+    const auto echo = [&](std::uint64_t number, const Letter& letter) { socket->answer(number, letter); };
+    socket->serve(echo);
+    std::vector<int> held;
+    // Who asks is connected before this process runs out; in truth it is another one.
+    const int asker = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    control_path(directory.path).string().copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(::connect(asker, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    const rlimit low{static_cast<rlim_t>(asker + 8), limit.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &low);
+    for (int copy; (copy = ::dup(0)) >= 0;) held.push_back(copy);
+    const std::string head("DNL1\x02\0\0\0\0\0\0\0\0\0\0\0{}", 18);
+    CHECK(::send(asker, head.data(), head.size(), 0) == 18);
+    char back[32];
+    ssize_t got = -1;
+    for (int k = 0; k < 1000 && got <= 0; ++k) {
+        socket->serve(echo);
+        got = ::recv(asker, back, sizeof back, MSG_DONTWAIT);
+    }
+    CHECK(got == 18);
+    for (const int copy : held) ::close(copy);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    ::close(asker);
+}
+
 TEST_CASE("the operator's letters go through a socket in the store, numbers and all") {
     const Directory directory;
     auto socket = ControlSocket::open(directory.path);
@@ -216,9 +379,9 @@ TEST_CASE("the operator's letters go through a socket in the store, numbers and 
     std::thread asker([&] { answer = ask_server(directory.path, {"{\"a\":1}", {1.0f, 2.0f, 3.0f}}, 10'000); });
     bool served = false;
     while (!served) {
-        socket->serve([&](const Letter& letter) {
+        socket->serve([&](std::uint64_t number, const Letter& letter) {
             served = true;
-            return Letter{letter.json + "!", {letter.numbers.rbegin(), letter.numbers.rend()}};
+            socket->answer(number, {letter.json + "!", {letter.numbers.rbegin(), letter.numbers.rend()}});
         });
     }
     asker.join();
@@ -251,10 +414,33 @@ TEST_CASE("metrics are served on loopback to who asks for them properly") {
         return answer;
     };
     CHECK_THAT(ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), Contains("200") && Contains("dunlin_nodes 3"));
-    CHECK_THAT(ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Contains("404") && Contains("/metrics"));
-    CHECK_THAT(ask("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), Contains("405"));
-    std::string endless = "GET /metrics HTTP/1.1\r\nX: ";
-    endless.resize(100'000, 'x');
-    CHECK_THAT(ask(endless), !Contains("200"));
-    CHECK_THAT(ask(std::string(1000, '\0')), !Contains("200"));
+    for (const char* target : {"/metrics?node=1", "/metrics#x", "http://127.0.0.1:9464/metrics",
+                               "HTTP://x/metrics?a", "https://[::1]:1/metrics"}) {
+        INFO(target);
+        const std::string answer = ask(fmt::format("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", target));
+        CHECK_THAT(answer, Contains("HTTP/1.1 200"));
+    }
+    CHECK_THAT(ask("HEAD /metrics HTTP/1.0\r\n\r\n"), Contains("200") && !Contains("dunlin_nodes"));
+    for (const char* target : {"/", "/metrics/", "/metricsx", "http://127.0.0.1:9464", "http://x/?/metrics"}) {
+        INFO(target);
+        CHECK_THAT(ask(fmt::format("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", target)),
+                   Contains("404") && Contains("/metrics"));
+    }
+    for (const char* body : {"Content-Length: 0\r\n\r\n", "Content-Length: 3\r\n\r\na=1",
+                             "Content-Length: 99999999999\r\n\r\na", "Transfer-Encoding: chunked\r\n\r\n1\r\na"}) {
+        INFO(body);
+        CHECK_THAT(ask(fmt::format("POST /metrics HTTP/1.1\r\nHost: x\r\n{}", body)),
+                   Contains("405") && Contains("Allow: GET, HEAD"));
+    }
+    for (const std::size_t bytes : {9'000u, 100'000u}) {
+        std::string large = "GET /metrics HTTP/1.1\r\nX: ";
+        large.resize(bytes, 'x');
+        CHECK_THAT(ask(large + "\r\n\r\n"), Contains("431"));
+    }
+    for (const std::string& nonsense :
+         {std::string(1000, '\0'), std::string("GET\r\n\r\n"), std::string("GET /metrics SMTP/1.1\r\n\r\n"),
+          std::string("GET /metrics HTTP/1.1\r\nno colon\r\n\r\n")}) {
+        INFO(nonsense);
+        CHECK_THAT(ask(nonsense), Contains("HTTP/1.1 400") || Contains("HTTP/1.1 505"));
+    }
 }
