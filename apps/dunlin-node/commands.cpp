@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin-node/commands.hpp"
 
+#include "apps/checks.hpp"
+#include "apps/output.hpp"
 #include "core/kernels.hpp"
 #include "fleet/node/node.hpp"
+#include "fleet/plain_text.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -31,13 +34,8 @@ void on_signal(int signal) {
     if (running != nullptr) running->wake();
 }
 
-/// A log that has no room, or no reader any more, must not end the node: fmt::print would throw.
-void write_line(const std::string& text) {
-    std::fputs((text + '\n').c_str(), stderr);
-}
-
 int complain(int code, const std::string& text) {
-    write_line("dunlin-node: " + text);
+    app::note("dunlin-node: {}\n", text);
     return code;
 }
 
@@ -46,9 +44,9 @@ NodeLog make_log(bool json) {
         const std::string time = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
         if (json) {
             const nlohmann::ordered_json line{{"time", time}, {"event", event}, {"text", text}};
-            write_line(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+            app::note("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
         } else {
-            write_line(time + " " + text);
+            app::note("{} {}\n", time, shown(text, false));
         }
     };
 }
@@ -97,25 +95,28 @@ int make_keys(const std::string& directory, bool json) {
     }
     const std::string key = to_hex(keys->public_key());
     if (json) {
-        fmt::print("{}\n",
-                   nlohmann::ordered_json{{"public_key", key}, {"directory", directory}, {"made", !there}}.dump());
+        app::say("{}\n",
+                 nlohmann::ordered_json{{"public_key", key}, {"directory", directory}, {"made", !there}}.dump());
     } else {
-        fmt::print("{}\n", key);
+        app::say("{}\n", key);
     }
-    fmt::print(stderr, "{} key in {}\nnext, on the coordinator: dunlin fleet admit {} {}\n",
-               there ? "the" : "made a", directory, host_name(), key);
+    app::note("{} key in {}\nnext, on the coordinator: dunlin fleet admit {} {}\n", there ? "the" : "made a",
+              directory, host_name(), key);
     return 0;
 }
 
 int run_node(const std::string& directory, const RunOptions& options) {
     NodeSettings settings;
     settings.name = options.name.empty() ? host_name() : options.name;
+    if (const std::string wrong = app::check_node_name(settings.name); !wrong.empty())
+        return complain(wrong_input, fmt::format("--name {}: {}", settings.name, wrong));
     settings.directory = directory;
     settings.memory_bytes = options.memory_mb << 20;
     settings.store_every = options.store_every;
     settings.software = software();
     settings.link.endpoint = options.endpoint;
     settings.link.listen = options.listen;
+    settings.link.share_bytes = std::size_t{1} << 20;  // until a job is offered that needs more
     settings.link.insecure = options.insecure;
     auto keys = KeyPair::load(key_file(directory));
     if (!keys) {
@@ -172,10 +173,9 @@ int leave_fleet(const std::string& directory, bool json) {
             fmt::format("the node in {} is only starting, or ending: try again; or a gateway has it", directory));
     }
     if (kill(pid, SIGUSR1) != 0) return complain(failed, fmt::format("process {}: {}", pid, std::strerror(errno)));
-    if (json) fmt::print("{}\n", nlohmann::ordered_json{{"process", pid}, {"directory", directory}}.dump());
-    fmt::print(stderr,
-               "process {} hands over what it holds and ends; `dunlin fleet nodes` on the coordinator shows it\n",
-               pid);
+    if (json) app::say("{}\n", nlohmann::ordered_json{{"process", pid}, {"directory", directory}}.dump());
+    app::note("process {} hands over what it holds and ends; `dunlin fleet nodes` on the coordinator shows it\n",
+              pid);
     return 0;
 }
 

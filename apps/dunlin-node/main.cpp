@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/checks.hpp"
 #include "apps/dunlin-node/commands.hpp"
+#include "apps/output.hpp"
 
 #include <CLI/CLI.hpp>
 
-using namespace dunlin::node_app;
+namespace dunlin::node_app {
+namespace {
 
-int main(int count, char** arguments) {
+int run_program(int count, char** arguments) {
+    raise_descriptor_limit();
     CLI::App app{
         "dunlin-node: a node of a Dunlin fleet\n\n"
         "First time, on this machine:   dunlin-node init\n"
@@ -24,12 +28,15 @@ int main(int count, char** arguments) {
 
     RunOptions options;
     CLI::App* run = app.add_subcommand("run", "join a fleet and learn until told to stop (SIGTERM, Ctrl-C)");
-    run->add_option("--join", options.endpoint, "the coordinator, tcp://HOST:PORT")->required();
+    run->add_option("--join", options.endpoint, "the coordinator, tcp://HOST:PORT")
+        ->required()
+        ->check(dunlin::app::check_join);
     run->add_option("--server-key", options.server_key,
                     "the coordinator's public key, as `dunlin fleet init` shows it");
     run->add_option("--name", options.name, "this node's name on the roster")->capture_default_str();
     run->add_option("--listen", options.listen,
-                    "let other nodes reach this one without the coordinator, for example tcp://*:7701");
+                    "let other nodes reach this one without the coordinator, for example tcp://*:7701")
+        ->check(dunlin::app::check_listen);
     run->add_flag("--insecure", options.insecure, "without encryption; on loopback only");
     run->add_option(
            "--store-every", options.store_every,
@@ -57,4 +64,11 @@ int main(int count, char** arguments) {
     if (init->parsed()) return make_keys(directory, json);
     if (run->parsed()) return run_node(directory, options);
     return leave_fleet(directory, json);
+}
+
+}  // namespace
+}  // namespace dunlin::node_app
+
+int main(int count, char** arguments) {
+    return dunlin::app::end_output("dunlin-node", dunlin::node_app::run_program(count, arguments));
 }

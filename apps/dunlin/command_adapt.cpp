@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/navigation_run.hpp"
+#include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/svg_plot.hpp"
 #include "apps/report/table.hpp"
@@ -167,14 +168,14 @@ Outcome<int> adapt(const AdaptOptions& options) {
         const std::filesystem::path path = folder_of_run(options.directory) / "adapt.svg";
         if (Result<void> written = report::write_file(path, plot(*adaptation)); !written)
             return problem(describe(written.error(), path.string()).text + ", or use --no-plot");
-        fmt::print(stderr, "plot: {}\n", path.string());
+        note("plot: {}\n", path.string());
     }
     constexpr std::size_t long_limit = 4;
     if (options.json)
-        fmt::print("{}", json_text(*adaptation, settings));
+        say("{}", json_text(*adaptation, settings));
     else
-        fmt::print("{}", report::text_table(adaptation->names.size() <= long_limit ? long_table(*adaptation)
-                                                                                   : short_table(*adaptation)));
+        say("{}", report::text_table(adaptation->names.size() <= long_limit ? long_table(*adaptation)
+                                                                            : short_table(*adaptation)));
     return 0;
 }
 

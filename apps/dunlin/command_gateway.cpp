@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/checks.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
+#include "apps/output.hpp"
 #include "fleet/gateway/gateway.hpp"
+#include "fleet/plain_text.hpp"
 
 #include <chrono>
 #include <memory>
@@ -21,11 +24,6 @@ struct GatewayOptions {
     bool insecure = false, init = false;
 };
 
-/// A log that has no room, or no reader any more, must not end the gateway: fmt::print would throw.
-void say(const std::string& line) {
-    std::fputs((line + '\n').c_str(), stderr);
-}
-
 /// NAME=ADDRESS
 Outcome<std::pair<std::string, std::string>> parse_device(const std::string& text) {
     const std::size_t equals = text.find('=');
@@ -33,6 +31,8 @@ Outcome<std::pair<std::string, std::string>> parse_device(const std::string& tex
         return problem(fmt::format("--device {}: write NAME=ADDRESS, as board1=/dev/ttyACM0", text));
     const std::string name = text.substr(0, equals), address = text.substr(equals + 1);
     if (name.find('/') != std::string::npos) return problem(fmt::format("--device {}: a name has no '/'", text));
+    if (const std::string wrong = check_node_name(name); !wrong.empty())
+        return problem(fmt::format("--device {}: {}", text, wrong));
     if (!SerialPort::check(address))
         return problem(fmt::format("--device {}: an address is a file, as /dev/ttyACM0, or tcp://HOST:PORT", text));
     return std::pair(name, address);
@@ -50,8 +50,8 @@ Outcome<KeyPair> key_of(const std::filesystem::path& directory, const std::strin
     keys = KeyPair::make();
     if (!keys) return problem(keys.error(), "a key pair");
     if (auto saved = keys->save(file.string()); !saved) return problem(saved.error(), file.string());
-    say(fmt::format("made a key for {}; next, on the coordinator: dunlin fleet admit {} {}", name, name,
-                    to_hex(keys->public_key())));
+    note("made a key for {}; next, on the coordinator: dunlin fleet admit {} {}\n", name, name,
+         to_hex(keys->public_key()));
     return *keys;
 }
 
@@ -70,7 +70,7 @@ Outcome<int> run_gateway(const GatewayOptions& options) {
     }
     if (!options.init) outlive_readers();
     Gateway gateway([](const std::string& device, std::string_view, const std::string& text) {
-        say(fmt::format("{}: {}", device, text));
+        note("{}: {}\n", device, shown(text, false));
     });
     for (const std::string& text : options.devices) {
         const auto device = parse_device(text);
@@ -80,7 +80,7 @@ Outcome<int> run_gateway(const GatewayOptions& options) {
         auto keys = key_of(directory, name);
         if (!keys) return tl::unexpected(keys.error());
         if (options.init) {
-            fmt::print("{} {}\n", name, to_hex(keys->public_key()));
+            say("{} {}\n", name, to_hex(keys->public_key()));
             continue;
         }
         link.keys = *keys;
@@ -109,7 +109,7 @@ void add_gateway(CLI::App& program, Command& run) {
         ->add_option("--device", options->devices,
                      "NAME=ADDRESS, any number: /dev/ttyACM0, a pseudo-terminal, or tcp://HOST:PORT")
         ->required();
-    command->add_option("--join", options->endpoint, "the coordinator, tcp://HOST:7700");
+    command->add_option("--join", options->endpoint, "the coordinator, tcp://HOST:7700")->check(check_join);
     command->add_option("--server-key", options->server_key, "the coordinator's public key");
     command->add_option("--dir", options->directory, "where the devices' keys and states live")
         ->capture_default_str();

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/fleet_client.hpp"
 
+#include "apps/checks.hpp"
+#include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/output.hpp"
 #include "fleet/coordinator/control_socket.hpp"
+#include "fleet/coordinator/metrics.hpp"
 #include "fleet/settings.hpp"
 #include "transport/zeromq/keys.hpp"
 
@@ -129,12 +133,21 @@ Settings config_settings(FleetConfig& config) {
 
 }  // namespace
 
+std::string check_metrics(const std::string& address) {
+    const bool fits = address.empty() || address == "off" || MetricsEndpoint::is_address(address);
+    return fits ? "" : std::string("expected ") + metrics_form;
+}
+
 Outcome<FleetConfig> read_config(const std::string& store) {
     const std::string path = store + "/fleet.toml";
     const Outcome<std::string> text = read_text(path);
     if (!text) return tl::unexpected(text.error());
     FleetConfig config;
     if (auto read = config_settings(config).read(*text, path); !read) return tl::unexpected(read.error());
+    if (const std::string wrong = check_listen(config.listen); !wrong.empty())
+        return problem(fmt::format("{}: listen = \"{}\": {}", path, config.listen, wrong));
+    if (const std::string wrong = check_metrics(config.metrics); !wrong.empty())
+        return problem(fmt::format("{}: metrics = \"{}\": {}", path, config.metrics, wrong));
     return config;
 }
 
@@ -168,7 +181,7 @@ void hint(const FleetOptions& options, std::string text) {
         for (std::size_t at = 0; (at = text.find(command, at)) != std::string::npos; at += chosen.size())
             text.replace(at, command.size(), chosen);
     }
-    fmt::print(stderr, "{}\n", text);
+    note("{}\n", text);
 }
 
 }  // namespace dunlin::app

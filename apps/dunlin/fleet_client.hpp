@@ -45,6 +45,9 @@ struct FleetConfig {
     std::string listen = "tcp://*:7700";
     std::string metrics = "127.0.0.1:9464";
 };
+/// For CLI11: what is wrong with an address of the metrics, "" if nothing.
+std::string check_metrics(const std::string& address);
+/// Errors also: a value that cannot be.
 Outcome<FleetConfig> read_config(const std::string& store);
 Outcome<void> write_config(const std::string& store, FleetConfig config);
 

@@ -4,6 +4,7 @@
 #include "apps/dunlin/demo_processes.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
+#include "apps/output.hpp"
 #include "apps/report/table.hpp"
 #include "fleet/coordinator/fleet_server.hpp"
 #include "fleet/jobs/experiments.hpp"
@@ -217,7 +218,7 @@ Outcome<int> Demo::run() {
         if (auto done = learn(mode); !done) return tl::unexpected(done.error());
         if (interrupted()) return stopped;
     }
-    fmt::print("{}", request_.json ? json() : table());
+    say("{}", request_.json ? json() : table());
     return succeeded;
 }
 
@@ -229,7 +230,7 @@ Outcome<int> run_fleet_demo(const FleetDemoRequest& request) {
     catch_interrupts();
     const auto code = Demo(request, *processes).run();
     if (code) return code;
-    fmt::print(stderr, "dunlin: {}\n", code.error().text);
+    note("dunlin: {}\n", code.error().text);
     return failed;
 }
 

@@ -3,6 +3,7 @@
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
 #include "fleet/coordinator/control_socket.hpp"
@@ -53,9 +54,9 @@ Outcome<int> start(const RunOptions& options, std::string_view toml, Json reques
     if (!reply) return tl::unexpected(reply.error());
     const auto job = reply->json["job"].get<std::uint64_t>();
     if (options.fleet.json)
-        fmt::print("{}\n", reply->json.dump());
+        say("{}\n", reply->json.dump());
     else
-        fmt::print("{}\n", job);
+        say("{}\n", job);
     const bool made = reply->json.value("made", true);
     hint(options.fleet,
          fmt::format(
@@ -103,7 +104,7 @@ Outcome<int> jobs(const FleetOptions& options) {
     const auto reply = ask_fleet(options.store, {{"command", "jobs"}});
     if (!reply) return tl::unexpected(reply.error());
     if (options.json) {
-        fmt::print("{}\n", reply->json.dump());
+        say("{}\n", reply->json.dump());
         return succeeded;
     }
     report::Table table{
@@ -116,7 +117,7 @@ Outcome<int> jobs(const FleetOptions& options) {
                               serverless ? job["epoch"].dump() : "",
                               fmt::format("{:.0f}", job["elapsed_s"].get<double>())});
     }
-    fmt::print("{}", report::text_table(table));
+    say("{}", report::text_table(table));
     hint(options, table.rows.empty() ? "next: dunlin fleet run EXPERIMENT" : "next: dunlin fleet status --job JOB");
     return succeeded;
 }
@@ -125,7 +126,7 @@ Outcome<int> change(const JobOptions& options, const std::string& command) {
     const auto reply =
         ask_fleet(options.fleet.store, {{"command", command}, {"job", options.job}, {"now", options.now}});
     if (!reply) return tl::unexpected(reply.error());
-    if (options.fleet.json) fmt::print("{}\n", reply->json.dump());
+    if (options.fleet.json) say("{}\n", reply->json.dump());
     const std::string job = reply->json["job"].dump();
     const std::string state = reply->json["state"];
     hint(options.fleet, fmt::format("job {}: {}\nnext: {}", job, state,
@@ -165,13 +166,13 @@ Outcome<int> pull(JobOptions options) {
     if (auto written = report::write_file(options.out, *bytes); !written)
         return problem(written.error(), options.out);
     if (options.fleet.json) {
-        fmt::print("{}\n", Json{{"job", reply->json["job"]},
-                                {"version", reply->json["version"]},
-                                {"parameters", reply->numbers.size()},
-                                {"file", options.out}}
-                               .dump());
+        say("{}\n", Json{{"job", reply->json["job"]},
+                         {"version", reply->json["version"]},
+                         {"parameters", reply->numbers.size()},
+                         {"file", options.out}}
+                        .dump());
     } else {
-        fmt::print("{}\n", options.out);
+        say("{}\n", options.out);
     }
     hint(options.fleet, fmt::format("version {} of job {}\nnext: dunlin fleet push {}",
                                     reply->json["version"].dump(), reply->json["job"].dump(), options.out));

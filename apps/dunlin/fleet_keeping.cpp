@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
+#include "apps/output.hpp"
 #include "fleet/coordinator/backup.hpp"
 #include "fleet/coordinator/control_socket.hpp"
 #include "transport/zeromq/server_link.hpp"
@@ -31,9 +32,9 @@ Outcome<int> backup(const CopyOptions& options) {
     const auto reply = ask_fleet(options.fleet.store, {{"command", "backup"}, {"path", path}}, {}, 600'000);
     if (!reply) return tl::unexpected(reply.error());
     if (options.fleet.json)
-        fmt::print("{}\n", reply->json.dump());
+        say("{}\n", reply->json.dump());
     else
-        fmt::print("{}\n", path);
+        say("{}\n", path);
     hint(options.fleet, fmt::format("a whole fleet as of record {}, with its secret key: keep it safe\n"
                                     "to go back to it: dunlin fleet restore {}",
                                     reply->json["record"].dump(), path));
@@ -75,7 +76,7 @@ Outcome<int> restore(const CopyOptions& options) {
         std::error_code ignored;
         if (fs::exists(*before, ignored)) kept = before->string();
     }
-    if (options.fleet.json) fmt::print("{}\n", Json{{"ok", true}, {"before", kept}}.dump());
+    if (options.fleet.json) say("{}\n", Json{{"ok", true}, {"before", kept}}.dump());
     hint(options.fleet,
          fmt::format("restored{}\nnext: dunlin fleet {}",
                      kept.empty() ? "" : "; what was there before is in " + kept, served ? "status" : "serve"));
@@ -233,11 +234,11 @@ Outcome<int> doctor(const FleetOptions& options) {
         all.push_back({{"what", finding.what}, {"ok", good}, {"problem", finding.problem}, {"fix", finding.fix}});
         if (options.json) continue;
         if (good)
-            fmt::print("ok       {}\n", finding.what);
+            say("ok       {}\n", finding.what);
         else
-            fmt::print("problem  {}: {}\n         fix: {}\n", finding.what, finding.problem, finding.fix);
+            say("problem  {}: {}\n         fix: {}\n", finding.what, finding.problem, finding.fix);
     }
-    if (options.json) fmt::print("{}\n", Json{{"ok", well}, {"findings", all}}.dump());
+    if (options.json) say("{}\n", Json{{"ok", well}, {"findings", all}}.dump());
     if (well) hint(options, "all is well\nnext: dunlin fleet run EXPERIMENT, or dunlin fleet watch");
     return well ? succeeded : failed;
 }

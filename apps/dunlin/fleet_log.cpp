@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/fleet_log.hpp"
 
+#include "fleet/plain_text.hpp"
+
 #include <nlohmann/json.hpp>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -38,7 +40,7 @@ void FleetLog::say(Level level, const Event& event) {
         text += event.text;
     }
     constexpr spdlog::level::level_enum levels[] = {spdlog::level::info, spdlog::level::warn, spdlog::level::err};
-    implementation_->logger.log(levels[static_cast<std::size_t>(level)], "{}", text);
+    implementation_->logger.log(levels[static_cast<std::size_t>(level)], "{}", shown(text, false));
 }
 
 }  // namespace dunlin::app

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/checks.hpp"
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
+#include "apps/output.hpp"
 #include "apps/report/table.hpp"
-#include "fleet/coordinator/metrics.hpp"
 #include "transport/zeromq/keys.hpp"
-#include "transport/zeromq/link.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -53,9 +53,9 @@ Outcome<int> init(const InitOptions& options) {
     }
     const std::string key = to_hex(keys->public_key());
     if (options.fleet.json) {
-        fmt::print("{}\n", Json{{"store", store}, {"server_key", key}, {"made", !there}}.dump());
+        say("{}\n", Json{{"store", store}, {"server_key", key}, {"made", !there}}.dump());
     } else {
-        fmt::print("{}\n", key);
+        say("{}\n", key);
     }
     hint(options.fleet, fmt::format("{} fleet in {}; above is its public key\n"
                                     "next, on each board: dunlin-node init\n"
@@ -67,19 +67,9 @@ Outcome<int> init(const InitOptions& options) {
 
 /// What can be typed, seen in a table and written into a log.
 std::string check_name(const std::string& name) {
-    const bool plain =
-        std::ranges::all_of(name, [](unsigned char c) { return c > ' ' && c != 127 && c != '"' && c != '\\'; });
-    return plain && !name.empty() && name.front() != '-' ? ""
-                                                         : "a name has no spaces, quotes or control characters";
-}
-
-std::string check_listen(const std::string& endpoint) {
-    return is_endpoint(endpoint) ? "" : "expected an address such as tcp://*:7700";
-}
-
-std::string check_metrics(const std::string& address) {
-    const bool fits = address.empty() || address == "off" || MetricsEndpoint::is_address(address);
-    return fits ? "" : std::string("expected ") + metrics_form;
+    if (std::string wrong = check_node_name(name); !wrong.empty()) return wrong;
+    const bool plain = name.find_first_of(" \"\\") == std::string::npos && name.front() != '-';
+    return plain ? "" : "a name has no spaces, quotes or control characters";
 }
 
 struct NodeOptions {
@@ -105,7 +95,7 @@ std::string server_key(const std::string& store) {
 
 Outcome<int> done(const NodeOptions& options, const Outcome<Reply>& reply, const std::string& next) {
     if (!reply) return tl::unexpected(reply.error());
-    if (options.fleet.json) fmt::print("{}\n", reply->json.dump());
+    if (options.fleet.json) say("{}\n", reply->json.dump());
     hint(options.fleet, next);
     return succeeded;
 }
@@ -142,7 +132,7 @@ Outcome<int> nodes(const FleetOptions& options) {
     const auto reply = ask_fleet(options.store, {{"command", "nodes"}});
     if (!reply) return tl::unexpected(reply.error());
     if (options.json) {
-        fmt::print("{}\n", reply->json.dump());
+        say("{}\n", reply->json.dump());
         return succeeded;
     }
     report::Table table{{"node", "state", "job", "labels", "heard", "software", "public key"}, {}, ""};
@@ -156,7 +146,7 @@ Outcome<int> nodes(const FleetOptions& options) {
                               here ? node["software"].get<std::string>() : "",
                               node["public_key"].get<std::string>().substr(0, 12)});
     }
-    fmt::print("{}", report::text_table(table));
+    say("{}", report::text_table(table));
     hint(options,
          table.rows.empty() ? "next: dunlin fleet admit NAME PUBLIC_KEY" : "next: dunlin fleet run EXPERIMENT");
     return succeeded;

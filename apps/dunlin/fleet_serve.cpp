@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/checks.hpp"
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/fleet_log.hpp"
 #include "apps/dunlin/interrupt.hpp"
@@ -8,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <thread>
 
 #include <CLI/Config.hpp>
@@ -37,6 +39,18 @@ public:
         const Event event = describe_record(state, record, change);
         if (!event.kind.empty()) log_.say(Level::info, event);
     }
+    bool takes(std::uint64_t job, std::string_view metric) override {
+        const bool room = index_.takes(job, metric);
+        if (!room && full_.insert(job).second) {
+            log_.say(
+                Level::warning,
+                Event{.job = job,
+                      .kind = "metrics-full",
+                      .text = fmt::format("metrics of more than {} names are reported; further ones are left out",
+                                          Index::metric_names)});
+        }
+        return room;
+    }
     Result<void> keep() override { return index_.keep(); }
 
     bool talks = false;
@@ -44,6 +58,7 @@ public:
 private:
     Index& index_;
     FleetLog& log_;
+    std::set<std::uint64_t> full_;  ///< jobs that have as many metrics as are kept, as was said
 };
 
 /// A command that looks at the store has it for moments only.
@@ -89,9 +104,11 @@ private:
     std::optional<ControlSocket> control_;
     std::optional<MetricsEndpoint> metrics_;
     std::unique_ptr<Desk> desk_;
+    std::set<std::uint32_t> shared_;            ///< nodes with a key that two use, as was said
     std::map<std::uint32_t, bool> seen_;        ///< nodes that are connected, and whether they are suspect
     std::uint64_t failures_ = 0, commits_ = 0;  ///< as of the last look
-    bool failing_ = false, index_failed_ = false;
+    bool failing_ = false, index_failed_ = false, no_metrics_said_ = false, door_said_ = false;
+    std::uint64_t seconds_without_metrics_ = 0, pauses_ = 0;
     std::int64_t second_ms_ = 0;
 };
 
@@ -107,6 +124,7 @@ Outcome<void> Service::configure() {
     settings_.link.endpoint = options_.listen.empty() ? config->listen : options_.listen;
     settings_.link.keys = *keys;
     settings_.link.insecure = options_.insecure;
+    settings_.link.message_bytes = WireLimits::message_bytes;
     metrics_address_ = options_.metrics.empty() ? config->metrics : options_.metrics;
     if (metrics_address_ == "off") metrics_address_.clear();
     return {};
@@ -146,7 +164,8 @@ Outcome<void> Service::open() {
     return {};
 }
 
-/// Whoever asks for metrics gets them or an error; without them a fleet works as well.
+/// A fleet works as well without metrics: where their port is taken it is tried again. Errors: an address that was
+/// given for this start and must not be.
 Outcome<void> Service::open_metrics() {
     if (metrics_address_.empty()) return {};
     auto endpoint = MetricsEndpoint::open(metrics_address_, options_.metrics_everywhere);
@@ -155,16 +174,21 @@ Outcome<void> Service::open_metrics() {
         return {};
     }
     Problem wrong = describe(endpoint.error(), "metrics at " + metrics_address_);
-    if (endpoint.error().code == Code::bad_endpoint)
-        wrong.text = fmt::format("metrics at {}: expected {}", metrics_address_, metrics_form);
+    const bool taken = endpoint.error().code == Code::link_failed;
     if (endpoint.error().code == Code::not_loopback)
         wrong.text = fmt::format(
             "metrics at {}: other machines reach this address, and metrics are not encrypted; "
             "--metrics-everywhere allows it",
             metrics_address_);
-    if (!options_.metrics.empty()) return tl::unexpected(wrong);
-    log_.say(Level::warning, "no-metrics",
-             wrong.text + "; --metrics HOST:PORT moves them, --metrics off stops this");
+    if (!options_.metrics.empty() && !taken) return tl::unexpected(wrong);
+    if (!no_metrics_said_) {
+        log_.say(Level::warning, "no-metrics",
+                 fmt::format("{}; the fleet is served without{}; --metrics HOST:PORT moves them, --metrics off "
+                             "stops this",
+                             wrong.text, taken ? ", and it is tried again every 5 s" : ""));
+    }
+    no_metrics_said_ = true;
+    if (!taken) metrics_address_.clear();
     return {};
 }
 
@@ -183,6 +207,13 @@ void Service::look_at_nodes() {
             log_.say(Level::info, "node-here", "is heard again", name(node));
         else if (!before->second && suspect)
             log_.say(Level::warning, "node-suspect", "says nothing any more", name(node));
+    }
+    std::erase_if(shared_, [&](std::uint32_t node) { return !coordinator.shared(node); });
+    for (std::uint32_t node = 0; node < coordinator.state().roster().nodes().size(); ++node) {
+        if (!coordinator.shared(node) || !shared_.insert(node).second) continue;
+        Event event{.time_ms = unix_now_ms(), .kind = "key-shared", .text = shared_key_text(name(node))};
+        log_.say(Level::warning, event);
+        index_->note(std::move(event));
     }
     for (const auto& [node, suspect] : seen_) {
         if (!now.contains(node)) log_.say(Level::warning, "node-away", "is away", name(node));
@@ -208,13 +239,30 @@ void Service::every_second() {
     if (counters.commits > commits_) failing_ = failing;
     failures_ = failures;
     commits_ = counters.commits;
+    const LinkCounters link = server_->link_counters();
+    if (link.pauses > pauses_ && !door_said_) {
+        log_.say(
+            Level::warning, "door-full",
+            "too many connections at a time, or too many that say nothing: new ones wait. Nodes of your own? "
+            "Raise the limit of open files (ulimit -n, LimitNOFILE=); strangers? let a firewall hold them off");
+    }
+    door_said_ = link.pauses > pauses_;
+    pauses_ = link.pauses;
+    if (!metrics_ && !metrics_address_.empty() && ++seconds_without_metrics_ % 5 == 0) {
+        (void)open_metrics();
+        if (metrics_)
+            log_.say(Level::info, "metrics", fmt::format("metrics at http://{}/metrics", metrics_->address()));
+    }
     if (metrics_) metrics_->publish(metrics_text(*server_));
 }
 
 Outcome<std::optional<std::filesystem::path>> Service::run() {
     while (!interrupted() && !desk_->restore_wanted()) {
         if (auto done = server_->turn(20); !done) return tl::unexpected(done.error());
-        control_->serve([this](const Letter& request) { return desk_->answer(request, steady_now_ms()); });
+        control_->serve([this](std::uint64_t asker, const Letter& request) {
+            if (auto answer = desk_->take(asker, request, steady_now_ms())) control_->answer(asker, *answer);
+        });
+        while (auto answer = desk_->finished(steady_now_ms())) control_->answer(answer->first, answer->second);
         const std::int64_t now = steady_now_ms();
         if (now - second_ms_ < 1000) continue;
         second_ms_ = now;
@@ -280,8 +328,10 @@ void add_fleet_serve(CLI::App& fleet, Command& run) {
     auto options = std::make_shared<ServeOptions>();
     CLI::App* command = fleet.add_subcommand("serve", "Be the fleet's coordinator until Ctrl-C or SIGTERM");
     add_fleet_options(*command, options->fleet);
-    command->add_option("--listen", options->listen, "where nodes reach it, over fleet.toml: tcp://*:7700");
-    command->add_option("--metrics", options->metrics, "HOST:PORT of /metrics, over fleet.toml; off: nowhere");
+    command->add_option("--listen", options->listen, "where nodes reach it, over fleet.toml: tcp://*:7700")
+        ->check(check_listen);
+    command->add_option("--metrics", options->metrics, "HOST:PORT of /metrics, over fleet.toml; off: nowhere")
+        ->check(check_metrics);
     command->add_flag("--metrics-everywhere", options->metrics_everywhere,
                       "let other machines read the metrics, which are not encrypted");
     command->add_option("--log-format", options->log_format, "text or json, on stderr")

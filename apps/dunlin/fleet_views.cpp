@@ -2,10 +2,13 @@
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
+#include "apps/output.hpp"
 #include "apps/report/table.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -23,6 +26,11 @@ void pause_ms(int ms) {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
 }
 
+/// A number that JSON has no word for is a null there.
+std::string metric_text(const Json& value) {
+    return value.is_number() ? fmt::format("{:.4g}", value.get<double>()) : "not finite";
+}
+
 std::string members_table(const Json& job) {
     report::Table table{{"member", "node", "state", "updates", "what it measured"}, {}, ""};
     const bool serverless = job["aggregation"] == "push-sum";
@@ -31,7 +39,7 @@ std::string members_table(const Json& job) {
         std::string metrics = member.value("refusal", "");
         if (member.contains("metrics")) {
             for (const auto& [name, value] : member["metrics"].items())
-                metrics += fmt::format("{}{} {:.4g}", metrics.empty() ? "" : "  ", name, value.get<double>());
+                metrics += fmt::format("{}{} {}", metrics.empty() ? "" : "  ", name, metric_text(value));
         }
         const bool here = member["here"];
         table.rows.push_back({member["member"].dump(), member["name"],
@@ -63,25 +71,26 @@ Outcome<int> status(const ViewOptions& options) {
         const auto reply = ask_fleet(options.fleet.store, {{"command", "job"}, {"job", options.job}});
         if (!reply) return tl::unexpected(reply.error());
         if (options.fleet.json)
-            fmt::print("{}\n", reply->json.dump());
+            say("{}\n", reply->json.dump());
         else
-            fmt::print("{}{}", job_line(reply->json), members_table(reply->json));
+            say("{}{}", job_line(reply->json), members_table(reply->json));
         return succeeded;
     }
     const auto reply = ask_fleet(options.fleet.store, {{"command", "status"}});
     if (!reply) return tl::unexpected(reply.error());
     const Json& told = reply->json;
     if (options.fleet.json) {
-        fmt::print("{}\n", told.dump());
+        say("{}\n", told.dump());
         return succeeded;
     }
     const std::string store = told["store"], endpoint = told["endpoint"];
-    fmt::print("{}\nserver key {}\n", told["serving"] ? "serving at " + endpoint : "nobody serves " + store,
-               told["server_key"].get<std::string>());
-    fmt::print("{} of {} nodes here; {} records stored\n", told["here"].dump(), told["nodes"].dump(),
-               told["records"].dump());
+    say("{}\nserver key {}\n", told["serving"] ? "serving at " + endpoint : "nobody serves " + store,
+        told["server_key"].get<std::string>());
+    say("{} of {} nodes here; {} records stored\n", told["here"].dump(), told["nodes"].dump(),
+        told["records"].dump());
+    for (const Json& warning : told["warnings"]) say("warning: {}\n", warning.get<std::string>());
     for (const Json& job : told["jobs"]) {
-        if (!job["ended"]) fmt::print("{}", job_line(job));
+        if (!job["ended"]) say("{}", job_line(job));
     }
     hint(options.fleet,
          told["serving"] ? "next: dunlin fleet nodes, jobs, watch, logs" : "next: dunlin fleet serve");
@@ -103,12 +112,13 @@ Outcome<int> watch(const ViewOptions& options) {
         if (interrupted()) break;
         if (!reply) return tl::unexpected(reply.error());
         if (options.fleet.json) {
-            fmt::print("{}\n", reply->json.dump());
+            say("{}\n", reply->json.dump());
         } else {
-            fmt::print("{}{}{}", terminal ? "\x1b[H\x1b[J" : "", job_line(reply->json), members_table(reply->json));
-            if (terminal) fmt::print("Ctrl-C ends the watching, not the job\n");
+            if (terminal) std::fputs("\x1b[H\x1b[J", stdout);
+            say("{}{}", job_line(reply->json), members_table(reply->json));
+            if (terminal) say("Ctrl-C ends the watching, not the job\n");
         }
-        std::fflush(stdout);
+        if (output_lost()) return failed;
         const Json& members = reply->json["member_list"];
         const bool over = reply->json["ended"] && std::ranges::all_of(members, [&](const Json& member) {
                               return member["reported"] || !member["here"] || !counts(reply->json, member);
@@ -121,27 +131,28 @@ Outcome<int> watch(const ViewOptions& options) {
 
 Outcome<int> logs(const ViewOptions& options) {
     catch_interrupts();
-    std::uint64_t after = 0;
+    Json request{{"command", "logs"}, {"job", options.job}, {"lines", options.lines}};
     for (;;) {
-        const auto reply =
-            ask_fleet(options.fleet.store,
-                      {{"command", "logs"}, {"job", options.job}, {"after", after}, {"lines", options.lines}});
+        const auto reply = ask_fleet(options.fleet.store, request);
         if (interrupted()) return stopped;
         if (!reply) return tl::unexpected(reply.error());
-        for (const Json& line : reply->json["lines"]) {
-            after = std::max(after, line["record"].get<std::uint64_t>());
+        const Json& lines = reply->json["lines"];
+        for (const Json& line : lines) {
             if (options.fleet.json) {
-                fmt::print("{}\n", line.dump());
+                say("{}\n", line.dump());
                 continue;
             }
             const std::uint64_t job = line["job"];
             const std::string node = line["node"];
-            fmt::print("{}  {}{}{}\n", time_text(line["time_ms"]), job == 0 ? "" : fmt::format("job {}: ", job),
-                       node.empty() ? "" : node + " ", line["text"].get<std::string>());
+            say("{}  {}{}{}\n", time_text(line["time_ms"]), job == 0 ? "" : fmt::format("job {}: ", job),
+                node.empty() ? "" : node + " ", line["text"].get<std::string>());
         }
-        std::fflush(stdout);
+        if (output_lost()) return failed;
         if (!options.follow) return succeeded;
-        pause_ms(500);
+        // From now on all that comes, however much of it came since the last look.
+        request["after"] = reply->json["last"];
+        request["lines"] = 1000;
+        if (lines.size() < 1000) pause_ms(500);
     }
 }
 
@@ -155,7 +166,7 @@ Outcome<int> ledger(const ViewOptions& options) {
     const auto reply = ask_fleet(options.fleet.store, {{"command", "ledger"}, {"job", options.job}});
     if (!reply) return tl::unexpected(reply.error());
     if (options.fleet.json) {
-        fmt::print("{}\n", reply->json.dump());
+        say("{}\n", reply->json.dump());
         return succeeded;
     }
     report::Table table{
@@ -172,7 +183,7 @@ Outcome<int> ledger(const ViewOptions& options) {
              row["values_lost_norm"].is_null() ? "not audited"
                                                : fmt::format("{:.6g}", row["values_lost_norm"].get<double>())});
     }
-    fmt::print("{}", report::text_table(table));
+    say("{}", report::text_table(table));
     hint(options.fleet, table.rows.empty()
                             ? "no epoch of a job without a server is over yet\nnext: dunlin fleet status, jobs"
                             : fmt::format("next: dunlin fleet status {0}, or dunlin fleet pull {0}",
@@ -234,7 +245,7 @@ Outcome<int> wait(const WaitOptions& options) {
         const bool late =
             options.timeout_s > 0 && static_cast<double>(steady_now_ms() - begin) >= options.timeout_s * 1000.0;
         if (!so || *so || late) {
-            if (options.fleet.json) fmt::print("{}\n", reply->json.dump());
+            if (options.fleet.json) say("{}\n", reply->json.dump());
             if (so && *so) {
                 hint(options.fleet, next_step(options.condition, reply->json));
                 return succeeded;
@@ -295,7 +306,12 @@ void add_fleet_views(CLI::App& fleet, Command& run) {
             return "expected ended, finished, accepted, reported or nodes=N";
         });
     command->add_option("--timeout", waited->timeout_s, "seconds; default: for ever")
-        ->check(CLI::NonNegativeNumber);
+        ->check([](const std::string& text) -> std::string {
+            double seconds = 0.0;
+            const auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
+            const bool whole = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+            return whole && std::isfinite(seconds) && seconds > 0.0 ? "" : "expected a number of seconds above 0";
+        });
     command->footer(
         "Exit codes: 0 it is so, 1 it can never be, 2 wrong input, 3 not in time, 130 Ctrl-C.\n"
         "Example:\n  dunlin fleet wait --for reported --timeout 600\n");

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
+#include "apps/output.hpp"
 #include "core/kernels.hpp"
+#include "transport/zeromq/link.hpp"
 
 #include <cstdio>
 #include <exception>
@@ -11,6 +13,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+namespace dunlin::app {
 namespace {
 
 /// " train" or " fleet admit", for a hint; empty when no command was named.
@@ -19,15 +22,13 @@ std::string command_name(const CLI::App& program) {
     return chosen.empty() ? "" : " " + chosen.front()->get_name() + command_name(*chosen.front());
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    using namespace dunlin::app;
+int run_program(int argc, char** argv) {
+    raise_descriptor_limit();
     CLI::App program{
         "Dunlin: meta-reinforcement learning and personalised federated learning on fleets of small devices",
         "dunlin"};
-    program.set_version_flag(
-        "--version", fmt::format("dunlin {} ({} kernels)", DUNLIN_VERSION, (*dunlin::available_kernels())->name));
+    program.set_version_flag("--version",
+                             fmt::format("dunlin {} ({} kernels)", DUNLIN_VERSION, (*available_kernels())->name));
     program.require_subcommand(0, 1);
     program.footer(
         "Example:\n"
@@ -51,29 +52,36 @@ int main(int argc, char** argv) {
     } catch (const CLI::CallForVersion& version) {
         return program.exit(version);
     } catch (const CLI::ExtrasError&) {
-        fmt::print(stderr, "dunlin: unexpected: {}; see `dunlin{} --help`\n",
-                   fmt::join(program.remaining(true), " "), command_name(program));
+        note("dunlin: unexpected: {}; see `dunlin{} --help`\n", fmt::join(program.remaining(true), " "),
+             command_name(program));
         return wrong_input;
     } catch (const CLI::ParseError& error) {
-        fmt::print(stderr, "dunlin: {}; see `dunlin{} --help`\n", error.what(), command_name(program));
+        note("dunlin: {}; see `dunlin{} --help`\n", error.what(), command_name(program));
         return wrong_input;
     }
     if (!run) {
-        fmt::print(stderr, "{}", program.help());
+        note("{}", program.help());
         return wrong_input;
     }
-    const dunlin::Outcome<int> code = [&]() -> dunlin::Outcome<int> {
+    const Outcome<int> code = [&]() -> Outcome<int> {
         try {
             return run();
         } catch (const std::bad_alloc&) {
-            return dunlin::failure("out of memory; lower what makes the run large: batches, networks or threads");
+            return failure("out of memory; lower what makes the run large: batches, networks or threads");
         } catch (const std::exception& unforeseen) {  // say an output that cannot be written
-            return dunlin::failure(unforeseen.what());
+            return failure(unforeseen.what());
         }
     }();
     if (!code) {
-        std::fputs(fmt::format("dunlin: {}\n", code.error().text).c_str(), stderr);
+        note("dunlin: {}\n", code.error().text);
         return code.error().failure ? failed : wrong_input;
     }
     return *code;
+}
+
+}  // namespace
+}  // namespace dunlin::app
+
+int main(int argc, char** argv) {
+    return dunlin::app::end_output("dunlin", dunlin::app::run_program(argc, argv));
 }
