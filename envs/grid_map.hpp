@@ -14,8 +14,8 @@ struct GridCell {
     friend constexpr bool operator==(GridCell, GridCell) = default;
 };
 
-/// A side of a map is at most this long, so that any cell's number fits 16 bits.
-inline constexpr int grid_side_limit = 256;
+/// A side of a map is at most this long: any cell's number fits 22 bits, and exact in a float.
+inline constexpr int grid_side_limit = 2048;
 
 /// A map of free cells and walls: a view of rows * columns characters, row by row, '.' free and anything else a
 /// wall. The characters belong to the caller. Cells are numbered row * columns + column, walls too, so that the

@@ -21,6 +21,7 @@ public:
 
     std::size_t states() const { return states_; }
     std::size_t actions() const { return actions_; }
+    double slip() const { return slip_; }
     bool goal(std::size_t state) const { return static_cast<int>(state) == task_.goal(); }
 
     /// What it is worth that a step ends in each state, when going on from there is worth `value`.
@@ -31,17 +32,24 @@ public:
         }
     }
 
+    /// What it is worth to stand in each state before the wind blows: in `out`, or, without wind, `arrival` itself.
+    std::span<const double> settle(std::span<const double> arrival, std::span<double> out) const {
+        if (wind_ == 0.0) return arrival;
+        for (std::size_t s = 0; s < states_; ++s) {
+            out[s] = (1.0 - wind_) * arrival[s] + wind_ * arrival[after_wind(s)];
+        }
+        return out;
+    }
+
     /// Q: what each action is worth in each state, over slip and wind.
     void act(std::span<const double> arrival, std::span<double> action_value) {
-        for (std::size_t s = 0; s < states_; ++s) {
-            settled_[s] = (1.0 - wind_) * arrival[s] + wind_ * arrival[after_wind(s)];
-        }
+        const std::span<const double> settled = settle(arrival, settled_);
         for (std::size_t s = 0; s < states_; ++s) {
             double mean = 0.0;
-            for (std::size_t a = 0; a < actions_; ++a) mean += settled_[after_action(s, a)];
+            for (std::size_t a = 0; a < actions_; ++a) mean += settled[after_action(s, a)];
             mean /= static_cast<double>(actions_);
             for (std::size_t a = 0; a < actions_; ++a) {
-                action_value[s * actions_ + a] = (1.0 - slip_) * settled_[after_action(s, a)] + slip_ * mean;
+                action_value[s * actions_ + a] = (1.0 - slip_) * settled[after_action(s, a)] + slip_ * mean;
             }
         }
     }
@@ -66,14 +74,15 @@ public:
 
     double over_starts(std::span<const double> value) const {
         double sum = 0.0;
-        for (const std::size_t start : task_.starts()) sum += value[start];
+        for (const int start : task_.starts()) sum += value[static_cast<std::size_t>(start)];
         return sum / static_cast<double>(task_.starts().size());
     }
 
-private:
     std::size_t after_action(std::size_t s, std::size_t a) const {
         return static_cast<std::size_t>(task_.after_action(static_cast<int>(s), static_cast<int>(a)));
     }
+
+private:
     std::size_t after_wind(std::size_t s) const {
         return static_cast<std::size_t>(task_.after_wind(static_cast<int>(s)));
     }

@@ -6,40 +6,55 @@ namespace {
 
 constexpr float unreached = -1.0f;
 
-std::uint16_t neighbour(const GridMap& map, int index, Move move) {
-    GridCell at = map.cell(index);
+/// How far on in the numbers of cells a move leads, where it is open.
+int offset(const GridMap& map, Move move) {
     switch (move) {
         case Move::up:
-            --at.row;
-            break;
+            return -map.columns();
         case Move::down:
-            ++at.row;
-            break;
+            return map.columns();
         case Move::left:
-            --at.column;
-            break;
+            return -1;
         case Move::right:
-            ++at.column;
-            break;
+            return 1;
         case Move::stay:
             break;
     }
-    return static_cast<std::uint16_t>(map.free(at) ? map.index(at) : index);
+    return 0;
+}
+
+/// Whether a move leads to another free cell.
+bool open(const GridMap& map, GridCell at, Move move) {
+    switch (move) {
+        case Move::up:
+            return map.free({at.row - 1, at.column});
+        case Move::down:
+            return map.free({at.row + 1, at.column});
+        case Move::left:
+            return map.free({at.row, at.column - 1});
+        case Move::right:
+            return map.free({at.row, at.column + 1});
+        case Move::stay:
+            break;
+    }
+    return false;
 }
 
 /// Breadth first from the goal: `distance` gets each cell's shortest path to it, `queue` the cells that have one,
 /// by distance, the goal first. Returns their number. Moves lead both ways, so "to" and "from" are the same.
-std::size_t measure(const GridMap& map, int goal, std::span<float> distance, std::span<std::uint16_t> queue) {
+std::size_t measure(const GridMap& map, int goal, std::span<float> distance,
+                    std::span<GridNavigation::State> queue) {
     for (float& d : distance) d = unreached;
     std::size_t count = 0;
-    queue[count++] = static_cast<std::uint16_t>(goal);
+    queue[count++] = goal;
     distance[static_cast<std::size_t>(goal)] = 0.0f;
     for (std::size_t done = 0; done < count; ++done) {
         const int cell = queue[done];
         for (const Move move : {Move::up, Move::down, Move::left, Move::right}) {
-            const std::uint16_t next = neighbour(map, cell, move);
-            if (distance[next] != unreached) continue;
-            distance[next] = distance[static_cast<std::size_t>(cell)] + 1.0f;
+            if (!open(map, map.cell(cell), move)) continue;
+            const int next = cell + offset(map, move);
+            if (distance[static_cast<std::size_t>(next)] != unreached) continue;
+            distance[static_cast<std::size_t>(next)] = distance[static_cast<std::size_t>(cell)] + 1.0f;
             queue[count++] = next;
         }
     }
@@ -86,9 +101,9 @@ Result<GridNavigation> GridNavigation::make(const GridMap& map, const GridTaskSe
         return fail(Code::too_little_memory, static_cast<std::int64_t>(arena.capacity() - arena.used()),
                     static_cast<std::int64_t>(bytes(map.cells())));
     }
-    const auto next = arena.take<std::uint16_t>(cells * row_length);
+    const auto ways = arena.take<std::uint8_t>(cells);
     const auto reward = arena.take<float>(cells);
-    const auto queue = arena.take<std::uint16_t>(cells);
+    const auto queue = arena.take<State>(cells);
 
     const GridCell goal = *settings.goal;
     const int goal_index = map.index(goal);
@@ -102,30 +117,36 @@ Result<GridNavigation> GridNavigation::make(const GridMap& map, const GridTaskSe
         }
     }
 
-    const float farthest = reward[starts.back()];
+    std::array<Move, way_count> moves;
+    for (std::size_t action = 0; action < move_count; ++action)
+        moves[action] = static_cast<Move>(settings.moves[action]);
+    moves[move_count] = settings.wind_direction;
+    const float farthest = reward[static_cast<std::size_t>(starts.back())];
     const bool sparse = settings.reward == GridReward::sparse;
     for (std::size_t cell = 0; cell < cells; ++cell) {
         const int index = static_cast<int>(cell);
-        const float distance = reward[cell] == unreached ? farthest : reward[cell];
+        const bool reachable = reward[cell] != unreached;
+        const float distance = reachable ? reward[cell] : farthest;
         reward[cell] = sparse ? (index == goal_index ? 1.0f : 0.0f) : 1.0f - distance / farthest;
-        std::uint16_t* row = &next[cell * row_length];
-        for (std::size_t action = 0; action < move_count; ++action) {
-            row[action] = neighbour(map, index, static_cast<Move>(settings.moves[action]));
-        }
-        row[move_count] = neighbour(map, index, settings.wind_direction);
+        const GridCell at = map.cell(index);
+        unsigned bits = static_cast<unsigned>(reachable) << connected_bit;
+        for (std::size_t way = 0; way < way_count; ++way)
+            bits |= static_cast<unsigned>(open(map, at, moves[way])) << way;
+        ways[cell] = static_cast<std::uint8_t>(bits);
     }
     if (settings.start) {
         starts = starts.first(1);
-        starts[0] = static_cast<std::uint16_t>(map.index(*settings.start));
+        starts[0] = map.index(*settings.start);
     }
 
     GridNavigation task;
-    task.next_ = next.data();
+    task.open_ = ways.data();
+    for (std::size_t way = 0; way < way_count; ++way) task.offset_[way] = offset(map, moves[way]);
     task.reward_ = reward.data();
     task.starts_ = starts;
     task.rows_ = map.rows();
     task.columns_ = map.columns();
-    task.reciprocal_ = ((std::uint64_t{1} << 32) + static_cast<std::uint64_t>(task.columns_) - 1) /
+    task.reciprocal_ = ((std::uint64_t{1} << reciprocal_bits) + static_cast<std::uint64_t>(task.columns_) - 1) /
                        static_cast<std::uint64_t>(task.columns_);
     task.goal_ = goal_index;
     task.terminal_ = sparse ? goal_index : -1;

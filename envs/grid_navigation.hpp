@@ -56,11 +56,10 @@ public:
         bool ended;  ///< no further step belongs to this trajectory
     };
 
-    /// Bytes of arena that a task takes on a map of `cells` cells.
+    /// Bytes of arena that a task takes on a map of `cells` cells: 9 a cell.
     static constexpr std::size_t bytes(int cells) {
         const auto count = static_cast<std::size_t>(cells);
-        return Arena::bytes<std::uint16_t>(count * row_length) + Arena::bytes<float>(count) +
-               Arena::bytes<std::uint16_t>(count);
+        return Arena::bytes<std::uint8_t>(count) + Arena::bytes<float>(count) + Arena::bytes<State>(count);
     }
 
     /// Fills the tables, in `arena`, which must have bytes(map.cells()) left; the map is not needed afterwards.
@@ -88,7 +87,8 @@ public:
     int observation_size() const { return 2; }
     /// Row and column, each scaled to [-1, 1] (0 on a map with one of them): out[0] and out[stride].
     void observe(const State& state, float* out, std::ptrdiff_t stride) const {
-        const auto row = static_cast<std::int32_t>(static_cast<std::uint64_t>(state) * reciprocal_ >> 32);
+        const auto row =
+            static_cast<std::int32_t>(static_cast<std::uint64_t>(state) * reciprocal_ >> reciprocal_bits);
         out[0] = static_cast<float>(row) * row_scale_ + row_offset_;
         out[stride] = static_cast<float>(state - row * columns_) * column_scale_ + column_offset_;
     }
@@ -105,18 +105,28 @@ public:
     bool ends_at_goal() const { return terminal_ == goal_; }
     float wind() const { return wind_; }
     float slip() const { return slip_; }
-    float reward_at(State state) const { return reward_[state]; }      ///< of a step that ends there
-    std::span<const std::uint16_t> starts() const { return starts_; }  ///< a trajectory starts in each as likely
-    State after_action(State state, int action) const { return next_[state * row_length + action]; }
-    State after_wind(State state) const { return next_[state * row_length + move_count]; }
+    float reward_at(State state) const { return reward_[state]; }  ///< of a step that ends there
+    std::span<const State> starts() const { return starts_; }      ///< a trajectory starts in each as likely
+    /// Whether a trajectory can be there: free, and connected with the goal.
+    bool connected(State state) const { return (open_[state] >> connected_bit & 1) != 0; }
+    State after_action(State state, int action) const { return after(state, action); }
+    State after_wind(State state) const { return after(state, move_count); }
 
 private:
-    static constexpr int row_length = move_count + 1;  ///< five actions, then the wind
+    static constexpr int way_count = move_count + 1;  ///< five actions, then the wind
+    static constexpr int connected_bit = way_count;
+    static constexpr int reciprocal_bits = 40;
 
-    const std::uint16_t* next_ = nullptr;
+    /// The neighbour, where the way is open; or else the state itself.
+    State after(State state, int way) const { return state + (offset_[way] & -(open_[state] >> way & 1)); }
+
+    const std::uint8_t* open_ = nullptr;  ///< a bit a way, and whether the cell is connected with the goal
     const float* reward_ = nullptr;
-    std::span<const std::uint16_t> starts_;
-    std::uint64_t reciprocal_ = 0;  ///< ceil(2^32 / columns): cell * reciprocal >> 32 is its row, exact below 2^16
+    std::span<const State> starts_;
+    std::array<State, way_count> offset_{};
+    /// ceil(2^40 / columns): cell * reciprocal >> 40 is its row, exact: cell < 2^22 times an excess < 2^11 is <
+    /// 2^40.
+    std::uint64_t reciprocal_ = 0;
     State goal_ = 0;
     State terminal_ = 0;  ///< the goal, or -1 when nothing ends a trajectory
     int rows_ = 0;

@@ -14,15 +14,15 @@ using Values = std::vector<double>;
 
 }  // namespace
 
-GridEvaluation evaluate_policy(const GridNavigation& task, std::span<const double> policy) {
+GridEvaluation evaluate_policy(const GridNavigation& task, std::span<const double> policy, StopAsked stop) {
     assert(std::ssize(policy) == task.state_count() * task.action_count());
     Values scratch(grid_scratch(task.state_count()));
-    return evaluate_policy(task, policy, scratch);
+    return evaluate_policy(task, policy, scratch, stop);
 }
 
-double optimal_return(const GridNavigation& task) {
+double optimal_return(const GridNavigation& task, StopAsked stop) {
     Values scratch(grid_scratch(task.state_count()));
-    return optimal_return(task, scratch);
+    return optimal_return(task, scratch, stop);
 }
 
 std::vector<double> policy_gradient(const GridNavigation& task, std::span<const double> policy) {
@@ -41,8 +41,8 @@ std::vector<double> policy_gradient(const GridNavigation& task, std::span<const 
 
     Values occupancy(model.states(), 0.0);
     Values next(model.states());
-    for (const std::size_t start : task.starts())
-        occupancy[start] = 1.0 / static_cast<double>(task.starts().size());
+    for (const int start : task.starts())
+        occupancy[static_cast<std::size_t>(start)] = 1.0 / static_cast<double>(task.starts().size());
     Values gradient(policy.size(), 0.0);
     double weight = 1.0;  // gamma^l
     for (std::size_t l = 0; l < horizon; ++l) {

@@ -9,8 +9,9 @@
 namespace dunlin {
 
 /// Exact answers about a grid task (grid_returns.hpp says what they mean), for hosts: these allocate.
-GridEvaluation evaluate_policy(const GridNavigation& task, std::span<const double> policy);
-double optimal_return(const GridNavigation& task);
+GridEvaluation evaluate_policy(const GridNavigation& task, std::span<const double> policy,
+                               StopAsked stop = never_asked);
+double optimal_return(const GridNavigation& task, StopAsked stop = never_asked);
 
 /// The gradient of J by the logits z of the policy softmax(z), state_count() x action_count():
 ///

@@ -4,28 +4,26 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 
 namespace dunlin {
 namespace {
 
-/// Above any map within the limits, with its header and with CR LF.
-constexpr std::size_t file_size_limit = std::size_t{128} * 1024;
+/// Above any map within the limits, with its header, CR LF and trailing blanks.
+constexpr std::size_t file_size_limit = std::size_t{16} * 1024 * 1024;
 
-struct Alphabet {
-    std::string_view free;
-    std::string_view wall;
-};
+constexpr std::string_view free_characters = ".GS", wall_characters = "@OTW#";
 
 /// Appends one row to the map. `line` is for errors.
-Result<void> append_row(StoredMap& map, std::string_view row, const Alphabet& alphabet, int line) {
+Result<void> append_row(StoredMap& map, std::string_view row, int line) {
     if (row.size() != static_cast<std::size_t>(map.columns)) {
         return fail(Code::map_row_length, line, static_cast<std::int64_t>(row.size()));
     }
     for (std::size_t column = 0; column < row.size(); ++column) {
-        const bool free = alphabet.free.find(row[column]) != std::string_view::npos;
-        const bool wall = alphabet.wall.find(row[column]) != std::string_view::npos;
+        const bool free = free_characters.find(row[column]) != std::string_view::npos;
+        const bool wall = wall_characters.find(row[column]) != std::string_view::npos;
         if (!free && !wall) return fail(Code::map_character, line, static_cast<std::int64_t>(column) + 1);
         map.text += free ? '.' : '#';
     }
@@ -65,20 +63,42 @@ struct Lines {
         complete = end != std::string_view::npos;
         std::string_view line = rest.substr(0, end);
         rest.remove_prefix(complete ? end + 1 : rest.size());
-        if (line.ends_with('\r')) line.remove_suffix(1);
+        // Blanks at the end, CR among them, are no part of a line.
+        while (!line.empty() && std::string_view(" \t\r").find(line.back()) != std::string_view::npos)
+            line.remove_suffix(1);
         ++number;
         return line;
     }
-
-    /// The number in a header line `name VALUE`.
-    Result<int> field(std::string_view name) {
-        std::string_view line = take();
-        if (!line.starts_with(name)) return fail(Code::map_header, number);
-        const auto value = whole_number(line.substr(name.size()));
-        if (!value) return fail(Code::map_header, number);
-        return *value;
-    }
 };
+
+/// What a header line `name VALUE` says, or nullopt where it is not such a line.
+std::optional<std::string_view> field(std::string_view line, std::string_view name) {
+    if (!line.starts_with(name)) return std::nullopt;
+    line.remove_prefix(name.size());
+    const std::size_t value = line.find_first_not_of(" \t");
+    if (value == 0 || value == std::string_view::npos) return std::nullopt;
+    return line.substr(value);
+}
+
+struct Header {
+    std::optional<int> height, width;
+};
+
+/// The lines up to `map`, in whatever order height and width come.
+Result<Header> read_header(Lines& lines) {
+    if (field(lines.take(), "type") != "octile") return fail(Code::map_header, lines.number);
+    Header header;
+    while (!header.height || !header.width) {
+        const std::string_view line = lines.take();
+        const auto height = field(line, "height"), width = field(line, "width");
+        std::optional<int>& side = height ? header.height : header.width;
+        if (side || (!height && !width)) return fail(Code::map_header, lines.number);
+        side = whole_number(height ? *height : *width);
+        if (!side) return fail(Code::map_header, lines.number);
+    }
+    if (lines.take() != "map") return fail(Code::map_header, lines.number);
+    return header;
+}
 
 constexpr std::array<std::string_view, 3> names = {"four-rooms", "two-rooms", "maze-9x9"};
 
@@ -135,7 +155,6 @@ std::optional<Result<StoredMap>> empty_map(std::string_view name) {
 }  // namespace
 
 Result<StoredMap> parse_rows(std::span<const std::string_view> rows) {
-    constexpr Alphabet alphabet{".", "#@T"};
     const std::size_t columns = rows.empty() ? 0 : rows[0].size();
     if (const auto size = check_size(static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(columns));
         !size) {
@@ -143,7 +162,7 @@ Result<StoredMap> parse_rows(std::span<const std::string_view> rows) {
     }
     StoredMap map{{}, 0, static_cast<int>(columns)};
     for (const std::string_view row : rows) {
-        if (const auto added = append_row(map, row, alphabet, map.rows + 1); !added) {
+        if (const auto added = append_row(map, row, map.rows + 1); !added) {
             return tl::unexpected(added.error());
         }
     }
@@ -151,14 +170,12 @@ Result<StoredMap> parse_rows(std::span<const std::string_view> rows) {
 }
 
 Result<StoredMap> parse_map(std::string_view contents) {
-    constexpr Alphabet alphabet{".GS", "@OTW"};
+    constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+    if (contents.starts_with(byte_order_mark)) contents.remove_prefix(byte_order_mark.size());
     Lines lines{contents};
-    if (lines.take() != "type octile") return fail(Code::map_header, lines.number);
-    const auto height = lines.field("height ");
-    if (!height) return tl::unexpected(height.error());
-    const auto width = lines.field("width ");
-    if (!width) return tl::unexpected(width.error());
-    if (lines.take() != "map") return fail(Code::map_header, lines.number);
+    const Result<Header> header = read_header(lines);
+    if (!header) return tl::unexpected(header.error());
+    const std::optional<int>&height = header->height, &width = header->width;
     if (const auto size = check_size(*height, *width); !size) return tl::unexpected(size.error());
 
     StoredMap map{{}, 0, *width};
@@ -169,7 +186,7 @@ Result<StoredMap> parse_map(std::string_view contents) {
         if (!lines.complete && row.size() < static_cast<std::size_t>(*width)) {
             return fail(Code::map_truncated, map.rows, *height);
         }
-        if (const auto added = append_row(map, row, alphabet, lines.number); !added) {
+        if (const auto added = append_row(map, row, lines.number); !added) {
             return tl::unexpected(added.error());
         }
     }
@@ -180,19 +197,42 @@ Result<StoredMap> parse_map(std::string_view contents) {
 }
 
 Result<StoredMap> load_map(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::string contents(file_size_limit + 1, '\0');
     // A folder opens, but does not read.
-    if (!file || (!file.read(contents.data(), static_cast<std::streamsize>(contents.size())) && !file.eof())) {
-        return fail(Code::file_missing);
+    std::error_code none;
+    std::ifstream file(path, std::ios::binary);
+    if (!file || std::filesystem::is_directory(path, none)) return fail(Code::file_missing);
+    std::string contents;
+    std::array<char, 65536> piece;
+    while (file.read(piece.data(), piece.size()) || file.gcount() > 0) {
+        contents.append(piece.data(), static_cast<std::size_t>(file.gcount()));
+        if (contents.size() > file_size_limit) {
+            return fail(Code::file_too_large, static_cast<std::int64_t>(contents.size()),
+                        static_cast<std::int64_t>(file_size_limit));
+        }
     }
-    const auto size = static_cast<std::size_t>(file.gcount());
-    if (size > file_size_limit) {
-        return fail(Code::file_too_large, static_cast<std::int64_t>(size),
-                    static_cast<std::int64_t>(file_size_limit));
-    }
-    contents.resize(size);
+    if (file.bad()) return fail(Code::file_missing);
     return parse_map(contents);
+}
+
+std::string text_at(const std::string& path, const Error& error) {
+    if (error.code != Code::map_header && error.code != Code::map_row_length && error.code != Code::map_character &&
+        error.code != Code::map_rest) {
+        return {};
+    }
+    std::ifstream file(path, std::ios::binary);
+    std::string line;
+    for (std::int64_t number = 0; number < error.first; ++number) {
+        if (!std::getline(file, line)) return {};
+    }
+    constexpr std::size_t shown = 40;
+    if (line.ends_with('\r')) line.pop_back();
+    if (error.code == Code::map_character) {
+        line = line.substr(std::min(line.size(), static_cast<std::size_t>(error.second - 1)), 1);
+    } else if (line.size() > shown) {
+        line = line.substr(0, shown) + "...";
+    }
+    for (char& c : line) c = c >= ' ' && c <= '~' ? c : '?';
+    return line;
 }
 
 std::span<const std::string_view> built_in_maps() {

@@ -50,23 +50,48 @@ bool is_about_the_goal(Code code) {
            code == Code::start_is_goal;
 }
 
+/// Whether all free neighbours of a cell reach each other without it. `seen` holds a number a cell, none of them
+/// `mark`. Looks no further than the last of them, so that a short way round is found quickly.
+bool bypassed(const GridMap& map, GridCell cell, std::vector<int>& seen, int mark) {
+    const auto around = [](GridCell at) {
+        return std::array<GridCell, 4>{GridCell{at.row - 1, at.column}, GridCell{at.row + 1, at.column},
+                                       GridCell{at.row, at.column - 1}, GridCell{at.row, at.column + 1}};
+    };
+    std::vector<int> wanted;
+    for (const GridCell at : around(cell)) {
+        if (map.free(at)) wanted.push_back(map.index(at));
+    }
+    if (wanted.size() < 2) return true;
+    std::vector<int> queue{wanted.front()};
+    seen[static_cast<std::size_t>(queue.front())] = seen[static_cast<std::size_t>(map.index(cell))] = mark;
+    std::size_t missing = wanted.size() - 1;
+    for (std::size_t done = 0; done < queue.size(); ++done) {
+        for (const GridCell at : around(map.cell(queue[done]))) {
+            if (!map.free(at)) continue;
+            const int index = map.index(at);
+            if (std::exchange(seen[static_cast<std::size_t>(index)], mark) == mark) continue;
+            if (std::find(wanted.begin(), wanted.end(), index) != wanted.end() && --missing == 0) return true;
+            queue.push_back(index);
+        }
+    }
+    return false;
+}
+
 /// Walls in the middle column, none of which cuts a cell off.
 Result<StoredMap> add_wall_column(StoredMap map, const GridTaskSettings& settings) {
     GridTaskSettings from_anywhere = settings;
     from_anywhere.start.reset();
-    auto task = GridTask::make(map, from_anywhere);
+    const auto task = GridTask::make(map, from_anywhere);
     if (!task) return tl::unexpected(task.error());
-    std::size_t connected = task->environment().starts().size();
+    std::size_t left = task->environment().starts().size();
+    std::vector<int> seen(map.text.size(), -1);
     for (int row = 1; row + 1 < map.rows; ++row) {
         const GridCell at{row, map.columns / 2};
         const GridMap view = map;
         if (!view.free(at) || at == settings.goal || at == settings.start) continue;
-        StoredMap walled = map;
-        walled.text[static_cast<std::size_t>(view.index(at))] = '#';
-        task = GridTask::make(walled, from_anywhere);
-        if (!task || task->environment().starts().size() != connected - 1) continue;
-        map = std::move(walled);
-        --connected;
+        if (left < 2 || !task->environment().connected(view.index(at)) || !bypassed(view, at, seen, row)) continue;
+        map.text[static_cast<std::size_t>(view.index(at))] = '#';
+        --left;
     }
     return map;
 }
@@ -106,7 +131,24 @@ GridTaskSettings draw_settings(const GridTaskDistribution& distribution, GridCel
     return settings;
 }
 
+/// Whether two tasks are the same one: wherever no wind blows, its direction is none.
+bool same_task(const GridTask& a, const GridTask& b) {
+    GridTaskSettings first = a.settings(), second = b.settings();
+    if (first.wind <= 0.0f && second.wind <= 0.0f) first.wind_direction = second.wind_direction;
+    return first == second && a.map() == b.map();
+}
+
 }  // namespace
+
+bool contains(std::span<const GridTask> tasks, const GridTask& task) {
+    return std::any_of(tasks.begin(), tasks.end(), [&](const GridTask& other) { return same_task(other, task); });
+}
+
+int distinct_tasks(std::span<const GridTask> tasks) {
+    int count = 0;
+    for (std::size_t k = 0; k < tasks.size(); ++k) count += contains(tasks.first(k), tasks[k]) ? 0 : 1;
+    return count;
+}
 
 Result<GridTask> GridTask::make(StoredMap map, const GridTaskSettings& settings) {
     const GridMap view = map;
@@ -189,11 +231,18 @@ Result<GridTaskSplit> sample_tasks(const StoredMap& map, const GridTaskDistribut
     if (!possible) return tl::unexpected(possible.error());
     const auto goals = divide_goals(*std::move(possible), training, held_out, random);
     GridTaskSplit split;
-    for (const GridCell goal : goals) {
-        auto task = GridTask::make(map, draw_settings(distribution, goal, random));
-        if (!task) return tl::unexpected(task.error());
-        auto& side = split.training.size() < static_cast<std::size_t>(training) ? split.training : split.held_out;
-        side.push_back(*std::move(task));
+    for (std::size_t k = 0; k < goals.size(); ++k) {
+        const bool trains = k < static_cast<std::size_t>(training);
+        // Where nothing but the goal is drawn, drawing again changes nothing.
+        const bool varies =
+            distribution.permute_actions || distribution.wind_limit > 0.0f || distribution.slip_limit > 0.0f;
+        for (int attempt = 0; attempt < (varies ? 100 : 1); ++attempt) {
+            auto task = GridTask::make(map, draw_settings(distribution, goals[k], random));
+            if (!task) return tl::unexpected(task.error());
+            if (!trains && (contains(split.training, *task) || contains(split.held_out, *task))) continue;
+            (trains ? split.training : split.held_out).push_back(*std::move(task));
+            break;
+        }
     }
     return split;
 }

@@ -38,6 +38,12 @@ private:
     GridNavigation environment_;
 };
 
+/// Whether one of `tasks` is the same as `task`: map and walls, goal, start, moves, wind, slip, reward, horizon and
+/// discount.
+bool contains(std::span<const GridTask> tasks, const GridTask& task);
+/// How many different ones there are.
+int distinct_tasks(std::span<const GridTask> tasks);
+
 /// The map with more walls. Errors: map_size, wall_outside, map_no_free_cell.
 Result<StoredMap> add_walls(StoredMap map, std::span<const GridCell> walls);
 
@@ -79,7 +85,9 @@ inline constexpr int grid_task_limit = 10'000;
 
 /// Draws tasks with goals as `draw_goal` does. As long as the map has a goal for each, all goals differ. If not,
 /// its goals are divided among training and held-out tasks in proportion and repeat within each, so that no
-/// held-out goal is a training goal; only a map with a single goal shares it. Errors: out_of_range (counts negative
+/// held-out goal is a training goal; only a map with a single goal shares it. No two held-out tasks are the same,
+/// and none is a training task: where moves, wind and slip cannot tell them apart, there are fewer than `held_out`.
+/// Training tasks may repeat (`distinct_tasks`). Errors: out_of_range (counts negative
 /// or above the limit in total; limits of wind and slip not in [0, 1]), map_no_free_cell (no cell fits) and
 /// GridNavigation::make's.
 Result<GridTaskSplit> sample_tasks(const StoredMap& map, const GridTaskDistribution& distribution, int training,

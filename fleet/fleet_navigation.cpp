@@ -77,8 +77,7 @@ public:
     }
 
 private:
-    /// Of the last evaluation: a number that no round reaches.
-    static constexpr std::uint32_t last_epoch = 0xffff0;
+    static constexpr std::uint64_t last_epoch = set_apart_epochs;
 
     FleetNavigationRow row(std::int64_t round) {
         const std::int64_t trained = environment_steps();
@@ -86,7 +85,7 @@ private:
                                .wake_ups = fleet_->counters().wake_ups,
                                .environment_steps = trained,
                                .consensus_error = fleet_->consensus_error(),
-                               .ratios = evaluate(fleet_->estimates(), static_cast<std::uint32_t>(round))};
+                               .ratios = evaluate(fleet_->estimates(), evaluation_epoch(round))};
         evaluation_steps_ += environment_steps() - trained;
         return row;
     }
@@ -103,7 +102,7 @@ private:
     std::int64_t environment_steps() const { return nodes_->environment_steps() - evaluation_steps_; }
 
     /// `models`: one for each node, or one for all.
-    std::vector<double> evaluate(std::span<const float> models, std::uint32_t epoch) {
+    std::vector<double> evaluate(std::span<const float> models, std::uint64_t epoch) {
         const std::size_t d = nodes_->dimension();
         std::vector<double> ratios(nodes_->nodes());
         workers_.run(static_cast<int>(ratios.size()), [&](int piece, int worker) {
@@ -135,7 +134,7 @@ private:
             }
             const bool last = trainer.environment_steps() >= budget;
             if (trainer.iteration() % settings_.evaluate_every != 0 && !last) continue;
-            const auto epoch = last ? last_epoch : static_cast<std::uint32_t>(trainer.iteration());
+            const std::uint64_t epoch = last ? last_epoch : evaluation_epoch(trainer.iteration());
             outcome.centralised.push_back({.round = trainer.iteration(),
                                            .wake_ups = 0,
                                            .environment_steps = trainer.environment_steps(),

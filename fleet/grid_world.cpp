@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/grid_world.hpp"
 
+#include "fleet/host_memory.hpp"
 #include "fleet/task_text.hpp"
 
 #include <fmt/ranges.h>
@@ -18,15 +19,21 @@ Outcome<StoredMap> load(const NavigationSettings& s) {
         const std::vector<std::string_view> rows(s.rows.begin(), s.rows.end());
         return parse_rows(rows).map_error([](const Error& e) { return describe(e, "environment.rows"); });
     }
-    return find_map(s.map).map_error([&](const Error& e) {
-        Problem wrong = describe(e, "environment.map: " + s.map);
+    return read_map(s.map);
+}
+
+}  // namespace
+
+Outcome<StoredMap> read_map(const std::string& name_or_path) {
+    return find_map(name_or_path).map_error([&](const Error& e) {
+        Problem wrong = describe(e, "environment.map: " + name_or_path);
+        if (const std::string there = text_at(name_or_path, e); !there.empty())
+            wrong.text += fmt::format("; there stands \"{}\"", there);
         if (e.code == Code::file_missing)
             wrong.text += fmt::format("; or use a built-in map: empty-RxC, {}", fmt::join(built_in_maps(), ", "));
         return wrong;
     });
 }
-
-}  // namespace
 
 Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
     GridWorld world;
@@ -53,6 +60,8 @@ Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
         if (!tasks) return problem(tasks.error(), place_of(s));
         world.training_ = *std::move(tasks);
     } else {
+        if (Outcome<void> fits = world.check_memory(s.training_tasks + s.held_out_tasks); !fits)
+            return tl::unexpected(fits.error());
         const GridTaskDistribution distribution{world.common_, s.permute_actions, s.wind_limit, s.slip_limit};
         Result<GridTaskSplit> split =
             sample_tasks(world.map_, distribution, s.training_tasks, s.held_out_tasks, random);
@@ -60,12 +69,18 @@ Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
         world.training_ = std::move(split->training);
         world.held_out_ = std::move(split->held_out);
     }
-    world.remember_optima();
+    world.make_room_for_optima();
     return world;
 }
 
 Outcome<GridWorld::Policy> GridWorld::policy(const NavigationSettings& s, const Kernels<float>* kernels) const {
     const bool one_hot = s.input == PolicyInput::one_hot;
+    if (one_hot && map_.rows * map_.columns > MlpShape::width_limit) {
+        return problem(
+            fmt::format("policy.input = \"one-hot\": the map has {} x {} = {} cells, and a policy at most {} "
+                        "inputs; use policy.input = \"coordinates\" or a smaller map",
+                        map_.rows, map_.columns, map_.rows * map_.columns, MlpShape::width_limit));
+    }
     const Result<MlpShape> shape = MlpShape::make(one_hot ? map_.rows * map_.columns : 2, s.hidden, move_count,
                                                   s.activation, one_hot, !one_hot || !s.hidden.empty());
     if (!shape) return problem(shape.error(), "policy.hidden");
@@ -100,7 +115,7 @@ Outcome<int> GridWorld::add_held_out(const std::string& description) {
     Outcome<GridTask> task = parse_task(description);
     if (!task) return tl::unexpected(task.error());
     held_out_.push_back(*std::move(task));
-    remember_optima();
+    make_room_for_optima();
     return static_cast<int>(held_out_.size()) - 1;
 }
 
@@ -130,11 +145,22 @@ Outcome<GridTask> GridWorld::parse_task(const std::string& description) const {
     });
 }
 
-void GridWorld::remember_optima() {
+/// Of many tasks on a large map.
+Outcome<void> GridWorld::check_memory(int tasks) const {
+    const auto cells = static_cast<std::size_t>(map_.rows) * static_cast<std::size_t>(map_.columns);
+    const std::size_t bytes =
+        static_cast<std::size_t>(tasks) * (GridNavigation::bytes(static_cast<int>(cells)) + cells);
+    if (bytes <= machine_memory()) return {};
+    return problem(
+        fmt::format("{} tasks on a map of {} cells take {:.1f} GB of memory, and this machine has {:.1f}; lower "
+                    "environment.training_tasks and environment.held_out_tasks, or take a smaller map",
+                    tasks, cells, static_cast<double>(bytes) / 1e9, static_cast<double>(machine_memory()) / 1e9));
+}
+
+void GridWorld::make_room_for_optima() {
     for (TaskSet set : {TaskSet::training, TaskSet::held_out}) {
-        std::vector<double>& known = set == TaskSet::training ? training_optima_ : held_out_optima_;
-        for (std::size_t k = known.size(); k < tasks(set).size(); ++k)
-            known.push_back(optimal_return(tasks(set)[k].environment()));
+        (set == TaskSet::training ? training_optima_ : held_out_optima_)
+            .resize(tasks(set).size(), TaskOutcome::none);
     }
 }
 

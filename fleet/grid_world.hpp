@@ -8,10 +8,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 #include <vector>
 
 namespace dunlin {
+
+/// A map by a built-in name or from a file. Errors name the setting, the line, what stands there and what is
+/// expected.
+Outcome<StoredMap> read_map(const std::string& name_or_path);
 
 /// A map with tasks on it, as navigation training sees them. A trained task is judged exactly, by dynamic
 /// programming.
@@ -33,15 +38,34 @@ public:
     /// Its number; NavigationTraining::add_held_out says what a description is.
     Outcome<int> add_held_out(const std::string& description);
 
-    /// Exactly, and over ten trajectories.
+    int distinct_tasks(TaskSet set) const { return dunlin::distinct_tasks(tasks(set)); }
+    /// Whether a held-out task is one of those of training.
+    bool trained_on(int number) const { return contains(training_, held_out_[static_cast<std::size_t>(number)]); }
+    /// Bytes that `threads` exact evaluations take at once.
+    std::size_t evaluation_bytes(int threads) const {
+        const auto cells = static_cast<std::size_t>(map_.rows) * static_cast<std::size_t>(map_.columns);
+        return static_cast<std::size_t>(threads) * (cells * move_count + grid_scratch(static_cast<int>(cells))) *
+               sizeof(double);
+    }
+    /// Multiply-adds of one exact evaluation, but for the policy's own; 0: it is done however often it is asked
+    /// for.
+    double planning_work() const {
+        const double cells = static_cast<double>(map_.rows) * map_.columns;
+        return cells <= small_map_cells ? 0.0 : cells * common_.horizon * 2.0 * move_count;
+    }
+
+    /// Exactly, and over ten trajectories. The first time that a task is judged its optimum is planned.
     template <class Task>
-    TaskOutcome judge(TaskSet set, int number, ConstVector<float> theta, Task& task, Stream& random) const {
+    TaskOutcome judge(TaskSet set, int number, ConstVector<float> theta, Task& task, Stream& random,
+                      StopAsked stop) {
         const auto at = static_cast<std::size_t>(number);
-        const GridEvaluation exact = evaluate_exactly(task.policy(), task.environment(), theta);
+        const GridEvaluation exact = evaluate_exactly(task.policy(), task.environment(), theta, stop);
         TaskOutcome outcome;
         outcome.expected_return = exact.expected_return;
         outcome.success = exact.success;
-        outcome.optimal_return = optima(set)[at];
+        double& optimum = (set == TaskSet::training ? training_optima_ : held_out_optima_)[at];
+        if (std::isnan(optimum)) optimum = optimal_return(tasks(set)[at].environment(), stop);
+        outcome.optimal_return = optimum;
         outcome.sampled_return = mean_of_ten(task, theta, random);
         return outcome;
     }
@@ -60,8 +84,11 @@ public:
     }
 
 private:
+    static constexpr double small_map_cells = 1024;
+
     Outcome<GridTask> parse_task(const std::string& description) const;
-    void remember_optima();
+    Outcome<void> check_memory(int tasks) const;
+    void make_room_for_optima();
 
     template <class Task>
     static double mean_of_ten(Task& task, ConstVector<float> theta, Stream& random) {
@@ -80,14 +107,11 @@ private:
     const std::vector<GridTask>& tasks(TaskSet set) const {
         return set == TaskSet::training ? training_ : held_out_;
     }
-    const std::vector<double>& optima(TaskSet set) const {
-        return set == TaskSet::training ? training_optima_ : held_out_optima_;
-    }
 
     StoredMap map_;
     GridTaskSettings common_;
     std::vector<GridTask> training_, held_out_;
-    std::vector<double> training_optima_, held_out_optima_;
+    std::vector<double> training_optima_, held_out_optima_;  ///< NaN: not planned yet
 };
 
 }  // namespace dunlin

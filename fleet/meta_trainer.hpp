@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/stop.hpp"
 #include "fleet/host_memory.hpp"
 #include "fleet/workers.hpp"
 #include "rl/adaptation.hpp"
@@ -8,6 +9,7 @@
 #include "rl/policy_gradient_task.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <numeric>
@@ -84,11 +86,21 @@ public:
     std::int64_t environment_steps() const { return environment_steps_; }
     bool evaluates_per_state() const { return benches_.front()->task.evaluates_per_state(); }
 
-    /// One meta-iteration. Error: not_finite; then the parameters are those of the iteration before.
+    /// From now on asked between tasks and between the steps of an adaptation.
+    void stop_when(StopAsked stop) { stop_ = stop; }
+
+    /// One meta-iteration. Error: not_finite; then the parameters are those of the iteration before. Where `stop`
+    /// is asked, nothing has changed, and the iteration is still to be done.
     Result<void> iterate() {
         const std::vector<int> chosen = draw_tasks();
+        const std::vector<Stream> streams = streams_;
+        const std::vector<float> means(learner_.value_means().begin(), learner_.value_means().end());
+        const std::vector<std::int32_t> counts(learner_.value_counts().begin(), learner_.value_counts().end());
+        std::atomic<bool> left_off = false;
         std::vector<std::int64_t> steps(chosen.size()), taken(chosen.size());
         workers_.run(static_cast<int>(chosen.size()), [&](int b, int worker) {
+            if (stop_()) left_off = true;
+            if (left_off) return;
             Bench& bench = *benches_[static_cast<std::size_t>(worker)];
             const int number = chosen[static_cast<std::size_t>(b)];
             const std::int64_t before = bench.task.steps();
@@ -97,6 +109,12 @@ public:
                 learner_.learn(b, number, bench.task, streams_[static_cast<std::size_t>(number)], bench.scratch);
             steps[static_cast<std::size_t>(b)] = bench.task.steps() - before;
         });
+        if (left_off) {
+            streams_ = streams;
+            std::ranges::copy(means, learner_.value_means().begin());
+            std::ranges::copy(counts, learner_.value_counts().begin());
+            return {};
+        }
         const Result<void> updated = learner_.update();
         if (!updated) return updated;
         environment_steps_ += std::accumulate(steps.begin(), steps.end(), std::int64_t{0});
@@ -111,15 +129,19 @@ public:
     /// of its own. These draws do not count as training. Different `epoch`s draw different numbers, the same one
     /// the same.
     template <class Visit>
-    void adapt(ConstVector<float> w, const std::vector<E>& environments, int steps, std::uint32_t epoch,
+    void adapt(ConstVector<float> w, const std::vector<E>& environments, int steps, std::uint64_t epoch,
                Visit&& visit) {
         workers_.run(static_cast<int>(environments.size()), [&](int number, int worker) {
+            if (stop_()) return;
             Bench& bench = *benches_[static_cast<std::size_t>(worker)];
             Stream random = adaptation_stream(settings_.seed, static_cast<std::uint32_t>(number), epoch);
             const std::size_t d = w.size();
             adapt_to(environments[static_cast<std::size_t>(number)], settings_.meta.adaptation(), w, steps, random,
                      bench.task, bench.scratch.first(d), bench.scratch.subspan(d, d),
-                     [&](int k, ConstVector<float> personal) { visit(number, k, personal, bench.task); });
+                     [&](int k, ConstVector<float> personal) {
+                         visit(number, k, personal, bench.task);
+                         return !stop_();
+                     });
         });
     }
 
@@ -228,6 +250,7 @@ private:
     MetaLearner<float> learner_;
     std::vector<std::unique_ptr<Bench>> benches_;
     std::vector<Stream> streams_;
+    StopAsked stop_ = never_asked;
     std::int64_t iteration_ = 0;
     std::int64_t environment_steps_ = 0;
     std::int64_t gradients_ = 0;

@@ -5,6 +5,7 @@
 #include "fleet/point_world.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -37,31 +38,65 @@ public:
     std::int64_t gradients() const override { return trainer_.gradients(); }
     std::vector<std::string> task_names(TaskSet set) const override { return world_.names(set); }
 
-    std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint32_t epoch,
+    std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint64_t epoch,
                                                    bool last_only) override {
         const std::vector<E> environments = world_.environments(set);
         std::vector<std::vector<TaskOutcome>> outcomes(environments.size());
         adapt(set, environments, steps, epoch, last_only,
               [&](int number, ConstVector<float> theta, auto& task, Stream& random) {
                   outcomes[static_cast<std::size_t>(number)].push_back(
-                      world_.judge(set, number, theta, task, random));
+                      world_.judge(set, number, theta, task, random, stop_));
               });
         return outcomes;
     }
 
-    std::vector<TaskRecord> record(TaskSet set, int steps, int trajectories) override {
-        const std::vector<E> environments = world_.environments(set);
+    std::vector<TaskRecord> record(TaskSet set, int steps, int trajectories, std::size_t most) override {
+        std::vector<E> environments = world_.environments(set);
+        if (environments.size() > most) environments.resize(most, environments.front());
         const std::vector<std::string> names = world_.names(set);
         std::vector<TaskRecord> records(environments.size());
         adapt(set, environments, steps, record_epoch, true,
               [&](int number, ConstVector<float> theta, auto& task, Stream& random) {
                   TaskRecord& record = records[static_cast<std::size_t>(number)];
                   record.name = names[static_cast<std::size_t>(number)];
-                  record.outcome = world_.judge(set, number, theta, task, random);
+                  record.outcome = world_.judge(set, number, theta, task, random, stop_);
                   world_.describe(set, number, record);
                   collect(task, theta, random, trajectories, record);
               });
         return records;
+    }
+
+    int distinct_tasks(TaskSet set) const override { return world_.distinct_tasks(set); }
+    bool trained_on(int held_out) const override { return world_.trained_on(held_out); }
+
+    void stop_when(StopAsked stop) override {
+        stop_ = stop;
+        trainer_.stop_when(stop);
+    }
+    bool stopped() const override { return stop_(); }
+
+    int evaluation_interval() const override {
+        const double planning = world_.planning_work();
+        if (planning <= 0) return settings_.evaluate_every;
+        // Multiply-adds; an inner step goes forwards once and back twice.
+        const MlpShape& network = shape();
+        const auto parameters = static_cast<double>(network.parameters());
+        const double chosen = network.one_hot ? static_cast<double>(network.inputs - 1) * network.width(0) : 0.0;
+        double states = 0;
+        if constexpr (FiniteEnvironment<E>) states = trainer_.tasks().front().state_count();
+        const double forward = parameters - chosen;
+        const double columns = evaluates_per_state()
+                                   ? states
+                                   : static_cast<double>(settings_.rollout.trajectories) * settings_.horizon;
+        const double step =
+            3 * columns * forward + 4 * parameters + 20.0 * settings_.rollout.trajectories * settings_.horizon;
+        const double steps = training_steps();
+        const double evaluation =
+            static_cast<double>(trainer_.task_count()) * ((steps + 1) * step + states * forward + planning);
+        const double iteration = settings_.meta.task_batch * steps * step + 4 * parameters;
+        const double share = static_cast<double>(settings_.evaluation_share);
+        const double interval = std::ceil(evaluation * (1 - share) / (share * iteration));
+        return static_cast<int>(std::clamp<double>(interval, settings_.evaluate_every, 1e9));
     }
 
     Outcome<int> add_held_out(const std::string& description) override { return world_.add_held_out(description); }
@@ -86,20 +121,20 @@ public:
     }
 
 private:
-    /// Epochs of evaluation: numbers that no iteration reaches.
-    static constexpr std::uint32_t record_epoch = 0xffff0;
+    static constexpr std::uint64_t record_epoch = set_apart_epochs;
 
     template <class Visit>
-    void adapt(TaskSet set, const std::vector<E>& environments, int steps, std::uint32_t epoch, bool last_only,
+    void adapt(TaskSet set, const std::vector<E>& environments, int steps, std::uint64_t epoch, bool last_only,
                Visit&& visit) {
         trainer_.adapt(trainer_.parameters(), environments, steps, epoch,
                        [&](int number, int k, ConstVector<float> theta, auto& task) {
-                           if (last_only && k < steps) return;
+                           if ((last_only && k < steps) || stop_()) return;
                            // What is measured is drawn apart from what is adapted to.
                            const std::uint32_t node = set == TaskSet::training ? 1u << 20 : 1u << 21;
                            Stream random(settings_.seed, node + static_cast<std::uint32_t>(number),
                                          Purpose::evaluate);
-                           random.seek_epoch(epoch * 4096 + static_cast<std::uint32_t>(k) * 2);
+                           random.seek_epoch(static_cast<std::uint32_t>(epoch * epochs_per_adaptation) +
+                                             static_cast<std::uint32_t>(k) * 2);
                            visit(number, theta, task, random);
                        });
     }
@@ -133,6 +168,7 @@ private:
 
     World world_;
     MetaTrainer<E, Policy> trainer_;
+    StopAsked stop_ = never_asked;
 };
 
 /// What does not depend on the world: settings that must fit each other.
@@ -176,7 +212,9 @@ Outcome<std::unique_ptr<NavigationTraining>> make_training(const NavigationSetti
         resolve(settings, static_cast<int>(world->environments(TaskSet::training).size()));
     if (!resolved) return tl::unexpected(resolved.error());
     const std::size_t bytes = MetaTrainer<typename World::Environment, typename World::Policy>::bytes(
-        *policy, Training<World>::trainer_settings(*resolved, threads), world->environments(TaskSet::training));
+                                  *policy, Training<World>::trainer_settings(*resolved, threads),
+                                  world->environments(TaskSet::training)) +
+                              world->evaluation_bytes(threads);
     if (bytes > machine_memory()) {
         return problem(fmt::format(
             "the run needs {:.1f} GB of memory, and this machine has {:.1f}; lower rl.trajectories = {}, "
@@ -188,6 +226,29 @@ Outcome<std::unique_ptr<NavigationTraining>> make_training(const NavigationSetti
 }
 
 }  // namespace
+
+std::vector<std::string> NavigationTraining::notes() const {
+    std::vector<std::string> notes;
+    const std::size_t training = task_names(TaskSet::training).size(),
+                      held_out = task_names(TaskSet::held_out).size();
+    const auto distinct = static_cast<std::size_t>(distinct_tasks(TaskSet::training));
+    if (distinct < training) {
+        notes.push_back(
+            fmt::format("the {} training tasks are {} different ones, and some are trained on more often "
+                        "than others; the map has no more goals to give them",
+                        training, distinct));
+    }
+    const bool sampled =
+        settings_.world == World::point || (settings_.goals.empty() && settings_.tasks == TaskSource::sampled);
+    if (sampled && held_out < static_cast<std::size_t>(settings_.held_out_tasks)) {
+        notes.push_back(
+            fmt::format("{} held-out tasks instead of environment.held_out_tasks = {}: no more differ from each "
+                        "other and from the training tasks; take a larger map, fewer training tasks, or "
+                        "tasks that also vary by environment.permute_actions or wind_limit",
+                        held_out, settings_.held_out_tasks));
+    }
+    return notes;
+}
 
 Result<void> NavigationTraining::load(ConstVector<float> parameters) {
     MetaTrainerState state = save();

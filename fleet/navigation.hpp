@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/mlp.hpp"
+#include "core/stop.hpp"
 #include "fleet/meta_trainer.hpp"
 #include "fleet/problem.hpp"
 #include "fleet/settings.hpp"
@@ -55,8 +56,9 @@ struct NavigationSettings {
     MetaSettings meta;
     RolloutSettings rollout{.trajectories = 40};
 
-    int evaluate_every = 1;     ///< iterations between evaluations
-    int adaptation_steps = 10;  ///< inner steps on held-out tasks
+    int evaluate_every = 1;         ///< iterations between evaluations, at least
+    float evaluation_share = 0.5f;  ///< most of the work that evaluations on a large map may be
+    int adaptation_steps = 10;      ///< inner steps on held-out tasks
     int shown_trajectories = 10;
 };
 
@@ -108,15 +110,32 @@ public:
     virtual std::int64_t gradients() const = 0;
 
     virtual std::vector<std::string> task_names(TaskSet set) const = 0;
+    /// How many of a set differ from all others of it.
+    virtual int distinct_tasks(TaskSet set) const = 0;
+    /// Whether a held-out task is one of those of training.
+    virtual bool trained_on(int held_out) const = 0;
+    /// What a user should know of tasks that are fewer, or less different, than asked for: a sentence each.
+    std::vector<std::string> notes() const;
+
+    /// From now on asked by what takes long: iterate, evaluate and record are then left off.
+    virtual void stop_when(StopAsked stop) = 0;
+    virtual bool stopped() const = 0;
+
+    /// Iterations between two evaluations. As report.evaluate_every says; but on a grid of more than 1,024 cells so
+    /// many that evaluations are at most report.evaluation_share of all work, by a count of multiplications that
+    /// depends on settings alone.
+    virtual int evaluation_interval() const = 0;
+
     /// Adapts the meta-policy to every task of a set: outcomes[task][k] after k inner steps, or with `last_only`
-    /// one outcome a task. Different epochs draw different trajectories.
-    virtual std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint32_t epoch,
+    /// one outcome a task. Different epochs draw different trajectories. Of no use when `stopped` afterwards.
+    virtual std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint64_t epoch,
                                                            bool last_only) = 0;
     /// The epoch of numbers that `dunlin adapt` and boards adapt with: none that an iteration's evaluation has
     /// drawn.
-    static constexpr std::uint32_t fresh_epoch = 0xffff2;
-    /// Trajectories of every task after `steps` inner steps.
-    virtual std::vector<TaskRecord> record(TaskSet set, int steps, int trajectories) = 0;
+    static constexpr std::uint32_t fresh_epoch = set_apart_epochs + 2;
+    /// Trajectories of the first `most` tasks after `steps` inner steps. Of no use when `stopped` afterwards.
+    virtual std::vector<TaskRecord> record(TaskSet set, int steps, int trajectories,
+                                           std::size_t most = std::numeric_limits<std::size_t>::max()) = 0;
     /// Adds a held-out task: "goal=R,C" and, by choice, "wind=P", "slip=P", "moves=4 digits..." (grid), or
     /// "goal=X,Y" (point), joined by ';'. Returns its number.
     virtual Outcome<int> add_held_out(const std::string& description) = 0;

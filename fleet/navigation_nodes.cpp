@@ -4,6 +4,7 @@
 #include "core/heads.hpp"
 #include "envs/map_file.hpp"
 #include "fleet/grid_evaluation.hpp"
+#include "fleet/grid_world.hpp"
 
 #include <algorithm>
 
@@ -51,8 +52,14 @@ Outcome<std::unique_ptr<NavigationNodes>> NavigationNodes::make(const FleetNavig
                         "1, or the inner loop overshoots",
                         s.inner.inner_rate, s.inner.prox_weight));
     }
-    const Result<StoredMap> map = find_map(s.map);
-    if (!map) return problem(map.error(), "environment.map: " + s.map);
+    const Outcome<StoredMap> map = read_map(s.map);
+    if (!map) return tl::unexpected(map.error());
+    if (map->rows * map->columns > MlpShape::width_limit) {
+        return problem(
+            fmt::format("environment.map: {}: {} x {} = {} cells, and a policy with one-hot input has at most {} "
+                        "inputs; use a smaller map",
+                        s.map, map->rows, map->columns, map->rows * map->columns, MlpShape::width_limit));
+    }
     Outcome<std::vector<GridTask>> tasks = tasks_of(s, *map);
     if (!tasks) return tl::unexpected(tasks.error());
     const Result<MlpShape> shape =
@@ -80,12 +87,15 @@ Learner& NavigationNodes::learner(std::uint32_t node, int worker) {
     return bench.learner;
 }
 
-double NavigationNodes::ratio(std::uint32_t node, ConstVector<float> w, std::uint32_t epoch, double optimum,
+double NavigationNodes::ratio(std::uint32_t node, ConstVector<float> w, std::uint64_t epoch, double optimum,
                               int worker) {
     Bench& bench = *benches_[static_cast<std::size_t>(worker)];
     bench.task.set_environment(environments_[node]);
     Stream random(settings_.seed, node, Purpose::evaluate);
-    random.seek_epoch(epoch * 4096);
+    // An adaptation draws at most once a step. Evaluations stand a multiple of 4096 draws apart, none in another's.
+    const auto draws = static_cast<std::uint64_t>(settings_.adaptations) *
+                       (static_cast<std::uint64_t>(settings_.inner.step_limit) + 1);
+    random.seek_epoch(static_cast<std::uint32_t>(epoch * ((draws + 4095) / 4096 * 4096)));
     double sum = 0;
     for (int k = 0; k < settings_.adaptations; ++k) {
         settings_.inner.solve<float>(bench.task, w, random, bench.personal, bench.scratch);

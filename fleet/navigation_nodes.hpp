@@ -39,7 +39,7 @@ public:
     /// MEMRL on the node's task, until the same worker asks for another.
     Learner& learner(std::uint32_t node, int worker);
     /// Exact return over the optimal one after the inner loop from w, the mean of settings.adaptations times.
-    double ratio(std::uint32_t node, ConstVector<float> w, std::uint32_t epoch, double optimum, int worker);
+    double ratio(std::uint32_t node, ConstVector<float> w, std::uint64_t epoch, double optimum, int worker);
     /// What the worker's last `ratio` ended its inner loop at.
     ConstVector<float> personal(int worker) const { return benches_[static_cast<std::size_t>(worker)]->personal; }
     /// Sampled by all workers so far, for training and for `ratio`.

@@ -23,7 +23,7 @@ Settings navigation_settings(NavigationSettings& s) {
     list.add("environment.held_out_tasks", s.held_out_tasks, "sampled tasks kept for evaluation", Range{0, 10000});
     list.add("environment.reward", s.reward, "sparse: 1 at the goal, which ends; dense: 1 - distance, no end",
              {{"sparse", Reward::sparse}, {"dense", Reward::dense}});
-    list.add("environment.start", s.start, "[row, column]; [] for a random start", Range{0, 255});
+    list.add("environment.start", s.start, "[row, column]; [] for a random start", Range{0, 2047});
     list.add("environment.permute_actions", s.permute_actions, "sampled tasks permute the five actions");
     list.add("environment.wind_limit", s.wind_limit, "sampled tasks have wind up to this probability", Range{0, 1});
     list.add("environment.slip_limit", s.slip_limit, "sampled tasks slip up to this probability", Range{0, 1});
@@ -74,7 +74,10 @@ Settings navigation_settings(NavigationSettings& s) {
     list.add("maml.score_term", meta.maml.score_term, "exact MAML: the score-function terms");
     list.add("maml.outer_rate", meta.outer.rate, "step size of Adam", Range{0, 10, true});
 
-    list.add("report.evaluate_every", s.evaluate_every, "iterations between evaluations", Range{1, 1e6});
+    list.add("report.evaluate_every", s.evaluate_every, "iterations between evaluations, at least", Range{1, 1e6});
+    list.add("report.evaluation_share", s.evaluation_share,
+             "most of the work that evaluations may be on a map of more than 1024 cells; else they come less often",
+             Range{0, 1, true});
     list.add("report.adaptation_steps", s.adaptation_steps, "inner steps on held-out tasks", Range{0, 1000});
     list.add("report.trajectories", s.shown_trajectories, "trajectories drawn in pictures", Range{1, 100});
     return list;

@@ -3,6 +3,10 @@
 
 #include "fleet/task_text.hpp"
 
+#include <algorithm>
+#include <set>
+#include <utility>
+
 namespace dunlin {
 
 Outcome<PointWorld> PointWorld::make(const NavigationSettings& s) {
@@ -45,6 +49,19 @@ Outcome<int> PointWorld::add_held_out(const std::string& description) {
     if (!read) return tl::unexpected(read.error());
     held_out_.push_back(task);
     return static_cast<int>(held_out_.size()) - 1;
+}
+
+int PointWorld::distinct_tasks(TaskSet set) const {
+    std::set<std::pair<float, float>> goals;
+    for (const PointNavigation& task : environments(set)) goals.emplace(task.goal_x, task.goal_y);
+    return static_cast<int>(goals.size());
+}
+
+bool PointWorld::trained_on(int number) const {
+    const PointNavigation& asked = held_out_[static_cast<std::size_t>(number)];
+    return std::ranges::any_of(training_, [&](const PointNavigation& task) {
+        return task.goal_x == asked.goal_x && task.goal_y == asked.goal_y;
+    });
 }
 
 PointNavigation PointWorld::with_goal(float x, float y) const {

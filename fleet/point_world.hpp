@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/stop.hpp"
 #include "envs/point_navigation.hpp"
 #include "fleet/navigation.hpp"
 
@@ -31,9 +32,15 @@ public:
     /// Its number; NavigationTraining::add_held_out says what a description is.
     Outcome<int> add_held_out(const std::string& description);
 
+    int distinct_tasks(TaskSet set) const;
+    /// Whether a held-out task is one of those of training.
+    bool trained_on(int number) const;
+    static std::size_t evaluation_bytes(int) { return 0; }
+    static double planning_work() { return 0; }
+
     /// The return of this benchmark is the plain sum of rewards.
     template <class Task>
-    TaskOutcome judge(TaskSet, int, ConstVector<float> theta, Task& task, Stream& random) const {
+    TaskOutcome judge(TaskSet, int, ConstVector<float> theta, Task& task, Stream& random, StopAsked) const {
         PointNavigation undiscounted = task.environment();
         undiscounted.discount_factor = 1.0f;
         task.set_environment(undiscounted);

@@ -36,15 +36,17 @@ std::string_view sentence(Code code) {
         case Code::unsupported_kernels:
             return "this processor cannot run these kernels; use fast, or see `dunlin --version`";
         case Code::map_header:
-            return "line {0}: expected the header lines 'type octile', 'height N', 'width N', 'map'";
+            return "line {0}: expected the header lines 'type octile', 'height N' and 'width N', then 'map'";
         case Code::map_size:
-            return "a map of {0} x {1} cells; each side must be between 1 and 256";
+            return "a map of {0} x {1} cells; a side is at most 2048 (and at least 1), so cut the map to a part or "
+                   "scale it down";
         case Code::map_row_length:
-            return "line {0} has {1} characters, unlike the map's width; make all rows equally long";
+            return "line {0} has {1} characters, unlike the map's width; expected as many in each row";
         case Code::map_truncated:
             return "the file ends after {0} of {1} rows; get a whole copy";
         case Code::map_character:
-            return "line {0}, column {1}: not a map character; use '.' for free and '#', '@' or 'T' for walls";
+            return "line {0}, column {1}: not a map character; expected '.', 'G' or 'S' (free) or '@', 'O', 'T', "
+                   "'W' or '#' (walls)";
         case Code::map_no_free_cell:
             return "no free cell with a free neighbour; a goal needs one";
         case Code::goal_outside:

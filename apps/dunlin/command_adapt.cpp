@@ -31,6 +31,7 @@ struct AdaptOptions {
 /// outcomes[task][inner step] of the tasks with these names.
 struct Adaptation {
     std::vector<std::string> names;
+    std::vector<bool> trained_on;  ///< whether it is a training task
     std::vector<std::vector<TaskOutcome>> outcomes;
     bool exact = false;
 };
@@ -45,11 +46,15 @@ Outcome<Adaptation> measure(NavigationTraining& training, const AdaptOptions& op
     }
     const TaskSet set = training.task_names(TaskSet::held_out).empty() ? TaskSet::training : TaskSet::held_out;
     Adaptation adaptation{training.task_names(set),
+                          {},
                           training.evaluate(set, steps, NavigationTraining::fresh_epoch, false),
                           training.settings().world == World::grid};
     const auto skipped = static_cast<std::ptrdiff_t>(first);
     adaptation.outcomes.erase(adaptation.outcomes.begin(), adaptation.outcomes.begin() + skipped);
     if (!options.tasks.empty()) adaptation.names = options.tasks;
+    for (std::size_t k = 0; k < adaptation.outcomes.size(); ++k)
+        adaptation.trained_on.push_back(set == TaskSet::training ||
+                                        training.trained_on(static_cast<int>(first + k)));
     return adaptation;
 }
 
@@ -150,7 +155,9 @@ std::string json_text(const Adaptation& adaptation, const NavigationSettings& se
                              {"return_ratio", number(outcome.ratio())},
                              {"success", number(outcome.success)}});
         }
-        json["tasks"].push_back({{"name", adaptation.names[task]}, {"steps", steps}});
+        json["tasks"].push_back({{"name", adaptation.names[task]},
+                                 {"trained_on", bool(adaptation.trained_on[task])},
+                                 {"steps", steps}});
     }
     return json.dump(2) + "\n";
 }
@@ -169,6 +176,10 @@ Outcome<int> adapt(const AdaptOptions& options) {
         if (Result<void> written = report::write_file(path, plot(*adaptation)); !written)
             return problem(describe(written.error(), path.string()).text + ", or use --no-plot");
         note("plot: {}\n", path.string());
+    }
+    for (std::size_t k = 0; k < options.tasks.size(); ++k) {
+        if (adaptation->trained_on[k])
+            fmt::print(stderr, "note: {} is a task that the policy was trained on\n", options.tasks[k]);
     }
     constexpr std::size_t long_limit = 4;
     if (options.json)

@@ -1,15 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/interrupt.hpp"
 
+#include "apps/dunlin/patience.hpp"
+
+#include <atomic>
 #include <csignal>
+#include <cstdint>
+#include <ctime>
 
 namespace dunlin::app {
 namespace {
 
-volatile std::sig_atomic_t seen = 0;
+/// In a signal handler: clock_gettime and lock-free atomics may be used there.
+std::int64_t now_ms() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<std::int64_t>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000;
+}
+
+std::atomic<std::int64_t> seen_ms{0};  ///< 0: not yet
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
 void remember(int signal) {
-    seen = 1;
+    seen_ms = now_ms();
     std::signal(signal, SIG_DFL);
 }
 
@@ -25,7 +38,13 @@ void outlive_readers() {
 }
 
 bool interrupted() {
-    return seen != 0;
+    return seen_ms != 0;
+}
+
+bool out_of_patience() {
+    constexpr std::int64_t patience_ms = 500;
+    const std::int64_t seen = seen_ms;
+    return seen != 0 && now_ms() - seen >= patience_ms;
 }
 
 }  // namespace dunlin::app

@@ -41,6 +41,10 @@ Outcome<int> train_navigation_kind(const TrainRequest& request) {
                    result.environment_steps, result.seconds, result.steps_per_second() / 1e6, result.kernels);
     }
     if (*code == stopped) {
+        if (result.evaluated_iteration < result.iteration) {
+            fmt::print(stderr, "the tasks' numbers are those of iteration {}: there was no time for others\n",
+                       result.evaluated_iteration);
+        }
         fmt::print(stderr, "stopped after iteration {}; go on with: dunlin train --resume {}\n", result.iteration,
                    directory);
     } else {

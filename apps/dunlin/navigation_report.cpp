@@ -214,7 +214,9 @@ std::string report_html(const NavigationResult& result, const std::string& confi
     page.key_numbers.push_back({count_text(result.steps_per_second()), "steps per second"});
     page.key_numbers.push_back({fmt::format("{:.2f} s", result.seconds), "training time"});
     if (!result.complete)
-        page.warnings.push_back("The run was interrupted; the numbers are those of its last iteration.");
+        page.warnings.push_back(
+            fmt::format("The run was interrupted after iteration {}; the numbers are those of iteration {}.",
+                        result.iteration, result.evaluated_iteration));
     if (exact(result)) {
         for (const TaskOutcome& task : result.tasks) {
             if (task.success < 0.5 && settings.reward == Reward::sparse) {
@@ -235,9 +237,12 @@ std::string report_html(const NavigationResult& result, const std::string& confi
     if (const std::string shares = shares_svg(result); !shares.empty())
         tasks.figures.push_back({shares, "The same as a share of each task's optimum."});
     page.sections.push_back(std::move(tasks));
-    page.sections.push_back({.heading = "Trajectories",
-                             .paragraphs = {"Adapted policies before and after meta-training, to the same scale."},
-                             .figures = {{start_svg, "Before meta-training."}, {end_svg, "After meta-training."}}});
+    report::Section trajectories{
+        .heading = "Trajectories",
+        .paragraphs = {"Adapted policies before and after meta-training, to the same scale."}};
+    if (!start_svg.empty()) trajectories.figures.push_back({start_svg, "Before meta-training."});
+    if (!end_svg.empty()) trajectories.figures.push_back({end_svg, "After meta-training."});
+    if (!trajectories.figures.empty()) page.sections.push_back(std::move(trajectories));
     if (!result.held_out.empty()) {
         page.sections.push_back(
             {.heading = "Tasks that were never seen",
@@ -259,6 +264,8 @@ std::string summary_json(const NavigationResult& result) {
                                 {"method", method()},
                                 {"seed", result.settings.seed},
                                 {"complete", result.complete},
+                                {"evaluated_iteration", result.evaluated_iteration},
+                                {"evaluation_interval", result.evaluation_interval},
                                 {"iterations", result.iteration},
                                 {"env_steps", result.environment_steps},
                                 {"task_gradients", result.gradients},
@@ -267,12 +274,13 @@ std::string summary_json(const NavigationResult& result) {
                                 {"kernels", result.kernels},
                                 {"evaluation", result.evaluates_per_state ? "per-state" : "per-step"},
                                 {"threads", result.threads},
+                                {"distinct_tasks", result.distinct_tasks},
                                 {"tasks", nlohmann::ordered_json::array()}};
     for (std::size_t task = 0; task < result.tasks.size(); ++task) {
         json["tasks"].push_back(task_json(result.task_names[task], result.tasks[task]));
     }
     if (!result.held_out.empty()) {
-        json["held_out"] = nlohmann::ordered_json::array();
+        nlohmann::ordered_json tasks = nlohmann::ordered_json::array();
         for (std::size_t task = 0; task < result.held_out.size(); ++task) {
             nlohmann::ordered_json entry = task_json(result.held_out_names[task], result.held_out[task].back());
             nlohmann::ordered_json returns = nlohmann::ordered_json::array(), success = returns;
@@ -282,8 +290,9 @@ std::string summary_json(const NavigationResult& result) {
             }
             entry["return_by_inner_step"] = returns;
             entry["success_by_inner_step"] = success;
-            json["held_out"].push_back(entry);
+            tasks.push_back(entry);
         }
+        json["held_out"] = {{"distinct_tasks", result.distinct_held_out}, {"tasks", tasks}};
     }
     return json.dump(2) + "\n";
 }

@@ -4,6 +4,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/kinds.hpp"
 #include "apps/dunlin/navigation_report.hpp"
+#include "apps/dunlin/patience.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
@@ -119,6 +120,9 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
     result.kernels = training.kernels();
     result.evaluates_per_state = training.evaluates_per_state();
     result.task_names = training.task_names(TaskSet::training);
+    result.distinct_tasks = training.distinct_tasks(TaskSet::training);
+    result.distinct_held_out = training.distinct_tasks(TaskSet::held_out);
+    result.evaluation_interval = training.evaluation_interval();
     const double earlier_s = result.seconds;
     double spent_s = 0;
     const auto update = [&] {
@@ -129,17 +133,23 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
     };
     const auto evaluate = [&]() -> Outcome<void> {
         const auto outcomes = training.evaluate(TaskSet::training, training.training_steps(),
-                                                static_cast<std::uint32_t>(result.iteration), true);
+                                                evaluation_epoch(result.iteration), true);
+        if (training.stopped()) return {};
         result.history.push_back(
             {result.iteration, result.environment_steps, result.gradients, result.seconds, last_of_each(outcomes)});
         return hooks.keep(result.history.back());
     };
+    const auto due = [&] {
+        return result.iteration % result.evaluation_interval == 0 || result.iteration == settings.iterations;
+    };
     update();
-    if (result.history.empty()) {
+    // A run that was stopped while it evaluated begins with that.
+    if (result.history.empty() || (due() && result.history.back().iteration < result.iteration)) {
         if (Outcome<void> kept = evaluate(); !kept) return kept;
     }
     while (training.iteration() < settings.iterations && !hooks.stop()) {
         const Clock::time_point start = Clock::now();
+        const std::int64_t before = training.iteration();
         const Outcome<void> done = training.iterate();
         spent_s += since(start);
         update();
@@ -147,7 +157,8 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
             if (Outcome<void> kept = hooks.checkpoint(training, result); !kept) return kept;
             return done;
         }
-        if (result.iteration % settings.evaluate_every == 0 || result.iteration == settings.iterations) {
+        if (training.stopped() && training.iteration() == before) break;
+        if (due()) {
             if (Outcome<void> kept = evaluate(); !kept) return kept;
         }
         hooks.progress(result);
@@ -155,17 +166,28 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
     }
     result.complete = training.iteration() >= settings.iterations;
 
-    // Numbers that no iteration's evaluation has drawn.
-    constexpr std::uint32_t final_epoch = 0xffff1;
-    result.tasks = last_of_each(training.evaluate(TaskSet::training, training.training_steps(), final_epoch, true));
+    constexpr std::uint64_t final_epoch = set_apart_epochs + 1;
+    const auto outcomes = training.evaluate(TaskSet::training, training.training_steps(), final_epoch, true);
+    if (!training.stopped()) result.tasks = last_of_each(outcomes);
     result.held_out_names = training.task_names(TaskSet::held_out);
-    result.held_out = training.evaluate(TaskSet::held_out, settings.adaptation_steps, final_epoch, false);
+    result.evaluated_iteration = result.iteration;
+    if (!training.stopped())
+        result.held_out = training.evaluate(TaskSet::held_out, settings.adaptation_steps, final_epoch, false);
+    if (training.stopped()) {
+        // There was no time: what there is are the numbers of the last row.
+        const MetricsRow none{};
+        const MetricsRow& last = result.history.empty() ? none : result.history.back();
+        result.evaluated_iteration = last.iteration;
+        result.tasks = last.tasks;
+        result.held_out.clear();
+    }
     return {};
 }
 
 Outcome<NavigationResult> run_navigation(const NavigationSettings& settings, const std::function<bool()>& stop) {
     Outcome<std::unique_ptr<NavigationTraining>> training = NavigationTraining::make(settings, 1);
     if (!training) return tl::unexpected(training.error());
+    (*training)->stop_when(interrupted);
     NavigationHooks hooks;
     hooks.stop = stop;
     NavigationResult result;
@@ -224,6 +246,7 @@ Outcome<NavigationRun> NavigationRun::resume(const Options& options) {
 }
 
 Outcome<int> NavigationRun::train() {
+    training_->stop_when(out_of_patience);
     const std::filesystem::path metrics_path = options_.directory / "metrics.csv";
     const std::size_t tasks = training_->task_names(TaskSet::training).size();
     Result<report::CsvFile> metrics =
@@ -281,8 +304,10 @@ Outcome<int> NavigationRun::train() {
 Outcome<void> NavigationRun::write_pictures(const char* name, const char* title, int steps) {
     const NavigationSettings& settings = training_->settings();
     // More panels than a page shows help nobody.
-    std::vector<TaskRecord> records = training_->record(TaskSet::training, steps, settings.shown_trajectories);
-    if (records.size() > 8) records.resize(8);
+    constexpr std::size_t panels = 8;
+    const std::vector<TaskRecord> records =
+        training_->record(TaskSet::training, steps, settings.shown_trajectories, panels);
+    if (training_->stopped()) return {};
     const std::string svg = trajectories_svg(records, title, settings.world == World::grid);
     return report::write_file(options_.directory / name, svg).map_error([&](const Error& error) {
         return describe(error, (options_.directory / name).string());
@@ -319,9 +344,18 @@ Outcome<void> NavigationRun::write_results() {
 }
 
 std::string NavigationRun::description() const {
-    return fmt::format("{}: {} kernels, policy evaluated once per {}, {} parameters", options_.directory.string(),
-                       training_->kernels(), training_->evaluates_per_state() ? "state" : "step",
-                       training_->parameters().size());
+    std::string text = fmt::format(
+        "{}: {} kernels, policy evaluated once per {}, {} parameters", options_.directory.string(),
+        training_->kernels(), training_->evaluates_per_state() ? "state" : "step", training_->parameters().size());
+    const NavigationSettings& settings = training_->settings();
+    if (const int interval = training_->evaluation_interval(); interval > settings.evaluate_every) {
+        text += fmt::format(
+            "\nevaluated every {} iterations and at the end, not every {}: on a map as large as this one "
+            "evaluations are at most {} of the work (report.evaluation_share)",
+            interval, settings.evaluate_every, settings.evaluation_share);
+    }
+    for (const std::string& note : training_->notes()) text += "\nnote: " + note;
+    return text;
 }
 
 std::string NavigationRun::summary_json() const {

@@ -34,7 +34,10 @@ struct NavigationResult {
     double seconds = 0;
     std::vector<std::string> task_names;
     std::vector<MetricsRow> history;
-    std::vector<TaskOutcome> tasks;  ///< after a fresh adaptation of the training's length
+    std::vector<TaskOutcome> tasks;        ///< after a fresh adaptation of the training's length
+    std::int64_t evaluated_iteration = 0;  ///< whose policy `tasks` and `held_out` are about
+    int evaluation_interval = 1;           ///< iterations
+    int distinct_tasks = 0, distinct_held_out = 0;
     std::vector<std::string> held_out_names;
     std::vector<std::vector<TaskOutcome>> held_out;  ///< [task][inner step]
 
@@ -54,7 +57,7 @@ struct NavigationHooks {
 Outcome<void> train_navigation(NavigationTraining& training, const NavigationHooks& hooks,
                                NavigationResult& result);
 
-/// Trains without files, for comparisons.
+/// Trains without files, for comparisons; left off when the program is interrupted.
 Outcome<NavigationResult> run_navigation(const NavigationSettings& settings, const std::function<bool()>& stop);
 
 /// A run directory (docs/files.md): config.toml, metrics.csv, checkpoint.dunlin, policy.dunlin, summary.json,

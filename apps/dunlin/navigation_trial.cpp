@@ -112,7 +112,10 @@ Outcome<std::string> resolve_navigation(const TrainRequest& request) {
 Outcome<TrialResult> try_navigation(const TrainRequest& request, const std::function<bool()>& stop) {
     const Outcome<NavigationSettings> settings = settings_of(request);
     if (!settings) return tl::unexpected(settings.error());
-    return run_navigation(*settings, stop).map(trial_result);
+    const Outcome<NavigationResult> result = run_navigation(*settings, stop);
+    if (!result) return tl::unexpected(result.error());
+    if (!result->complete || result->tasks.empty()) return TrialResult{.complete = false};
+    return trial_result(*result);
 }
 
 }  // namespace dunlin::app

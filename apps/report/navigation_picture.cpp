@@ -120,6 +120,17 @@ private:
         return index < panel_.walls.size() && panel_.walls[index];
     }
 
+    bool mostly_wall(int first_row, int first_column, int block) const {
+        int walls = 0, cells = 0;
+        for (int row = first_row; row < std::min(first_row + block, panel_.rows); ++row) {
+            for (int column = first_column; column < std::min(first_column + block, panel_.columns); ++column) {
+                walls += is_wall(row, column);
+                ++cells;
+            }
+        }
+        return 2 * walls > cells;
+    }
+
     Position at(const Cell& cell, Position offset) const {
         return {left_ + (cell.column + 0.5 + offset.x) * cell_, top_ + (cell.row + 0.5 + offset.y) * cell_};
     }
@@ -159,15 +170,19 @@ private:
                 lines += fmt::format("M{} {}v{}", pixels(left_ + column * cell_), pixels(top_), pixels(height()));
             if (!lines.empty()) svg_.path(lines, {"#dcdcdc", 1.0, {}, 1.0, {}});
         }
-        std::string walls;  // one box for each run of walls in a row
-        for (int row = 0; row < panel_.rows; ++row) {
-            for (int column = 0; column < panel_.columns; ++column) {
+        // One box for each run of walls in a row. Where cells are smaller than a pixel, a block of them is drawn as
+        // what most of it is: a picture stays small, however large the map.
+        const int block = std::max(1, static_cast<int>(std::ceil(1.0 / cell_)));
+        std::string walls;
+        for (int row = 0; row < panel_.rows; row += block) {
+            const double tall = std::min(block, panel_.rows - row) * cell_;
+            for (int column = 0; column < panel_.columns; column += block) {
                 const int begin = column;
-                while (column < panel_.columns && is_wall(row, column)) ++column;
+                while (column < panel_.columns && mostly_wall(row, column, block)) column += block;
                 if (column == begin) continue;
-                walls +=
-                    fmt::format("M{} {}h{}v{}H{}z", pixels(left_ + begin * cell_), pixels(top_ + row * cell_),
-                                pixels((column - begin) * cell_), pixels(cell_), pixels(left_ + begin * cell_));
+                const double wide = (std::min(column, panel_.columns) - begin) * cell_;
+                walls += fmt::format("M{} {}h{}v{}H{}z", pixels(left_ + begin * cell_), pixels(top_ + row * cell_),
+                                     pixels(wide), pixels(tall), pixels(left_ + begin * cell_));
             }
         }
         if (!walls.empty()) svg_.path(walls, {wall_colour, 0.4, wall_colour, 1.0, {}});

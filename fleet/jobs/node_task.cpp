@@ -39,7 +39,7 @@ private:
     std::string name_, experiment_;
     std::uint32_t node_;
     double optimum_;
-    std::uint32_t measured_ = 0;
+    std::uint64_t measured_ = 0;
     std::array<Metric, 3> metrics_{};
 };
 

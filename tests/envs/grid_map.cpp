@@ -68,11 +68,20 @@ TEST_CASE("carriage returns, a missing last line break and empty last lines do n
     CHECK(*parse_map(header + "..@\n.T.\n\n\r\n") == expected);
 }
 
+TEST_CASE("maps as they are in the wild are read: width first, blanks, a byte order mark, '#'") {
+    const StoredMap expected{"..#.#.", 2, 3};
+    CHECK(*parse_map("type octile\nwidth 3\nheight 2\nmap\n..@\n.T.\n") == expected);
+    CHECK(*parse_map("\xef\xbb\xbftype octile\nheight 2\nwidth 3\nmap\n..@\n.T.\n") == expected);
+    CHECK(*parse_map("type octile \nheight  2 \nwidth\t3\t\nmap  \n..@ \n.T.\t\r\n  \n \r\n") == expected);
+    CHECK(*parse_map(header + "..#\n.#.\n") == expected);
+    CHECK(*rows({"..W", "GOS"}) == StoredMap{"..#.#.", 2, 3});
+}
+
 TEST_CASE("a wrong header is refused with its line") {
     CHECK(error_of(parse_map("")) == Error{Code::map_header, 1});
     CHECK(error_of(parse_map("type tile\nheight 2\nwidth 3\nmap\n...\n...\n")) == Error{Code::map_header, 1});
     CHECK(error_of(parse_map("type octile\n")) == Error{Code::map_header, 2});
-    CHECK(error_of(parse_map("type octile\nwidth 3\nheight 2\nmap\n...\n...\n")) == Error{Code::map_header, 2});
+    CHECK(error_of(parse_map("type octile\nheight 3\nheight 2\nmap\n...\n...\n")) == Error{Code::map_header, 3});
     CHECK(error_of(parse_map("type octile\nheight\nwidth 3\nmap\n...\n")) == Error{Code::map_header, 2});
     CHECK(error_of(parse_map("type octile\nheight 2x\nwidth 3\nmap\n...\n")) == Error{Code::map_header, 2});
     CHECK(error_of(parse_map("type octile\nheight 99999999999\nwidth 3\nmap\n")) == Error{Code::map_header, 2});
@@ -81,8 +90,8 @@ TEST_CASE("a wrong header is refused with its line") {
     CHECK(error_of(parse_map("type octile\nheight 2\nwidth 3")) == Error{Code::map_header, 4});
 }
 
-TEST_CASE("sides outside 1 to 256 are refused") {
-    for (const int side : {-1, 0, 257}) {
+TEST_CASE("sides outside 1 to 2048 are refused") {
+    for (const int side : {-1, 0, 2049}) {
         const std::string number = std::to_string(side);
         CHECK(error_of(parse_map("type octile\nheight " + number + "\nwidth 3\nmap\n")) ==
               Error{Code::map_size, side, 3});
@@ -91,8 +100,8 @@ TEST_CASE("sides outside 1 to 256 are refused") {
     }
     CHECK(error_of(rows({})) == Error{Code::map_size, 0, 0});
     CHECK(error_of(rows({""})) == Error{Code::map_size, 1, 0});
-    CHECK(error_of(parse_rows(std::vector<std::string_view>(257, "."))) == Error{Code::map_size, 257, 1});
-    CHECK(parse_rows(std::vector<std::string_view>(256, std::string_view("........"))).has_value());
+    CHECK(error_of(parse_rows(std::vector<std::string_view>(2049, "."))) == Error{Code::map_size, 2049, 1});
+    CHECK(parse_rows(std::vector<std::string_view>(2048, std::string_view("........"))).has_value());
 }
 
 TEST_CASE("rows of a wrong length are refused with line and length") {
@@ -134,8 +143,8 @@ TEST_CASE("built-in maps are found by name, each connected") {
     }
     CHECK(free_cells(*find_map("four-rooms")) == 104);
     CHECK(*find_map("empty-5x7") == StoredMap{std::string(35, '.'), 5, 7});
-    CHECK(find_map("empty-256x256").has_value());
-    CHECK(error_of(find_map("empty-257x5")) == Error{Code::map_size, 257, 5});
+    CHECK(find_map("empty-2048x2048").has_value());
+    CHECK(error_of(find_map("empty-2049x5")) == Error{Code::map_size, 2049, 5});
     CHECK(error_of(find_map("empty-5x0")) == Error{Code::map_size, 5, 0});
     for (const char* name : {"empty-5", "empty-x5", "empty-5x5x5", "five-rooms", ""}) {
         CHECK(error_of(find_map(name)).code == Code::file_missing);
@@ -145,10 +154,45 @@ TEST_CASE("built-in maps are found by name, each connected") {
 TEST_CASE("a file is read whole, and one that cannot be a map is not") {
     const TemporaryFile good(header + "..@\n.T.\n");
     CHECK(*find_map(good.path) == StoredMap{"..#.#.", 2, 3});
-    const TemporaryFile large(header + std::string(200'000, '.'));
+    const TemporaryFile large(header + std::string(17'000'000, '.'));
     CHECK(error_of(load_map(large.path)).code == Code::file_too_large);
     CHECK(error_of(load_map(std::filesystem::temp_directory_path().string())).code == Code::file_missing);
     CHECK(error_of(load_map(good.path + ".not")).code == Code::file_missing);
+}
+
+TEST_CASE("an error tells what stands where it is") {
+    const auto told = [](const std::string& contents) {
+        const TemporaryFile file(contents);
+        return text_at(file.path, error_of(load_map(file.path)));
+    };
+    CHECK(told(header + "..x\n...\n") == "x");
+    CHECK(told(header + "..\x1b\n...\n") == "?");
+    CHECK(told(header + "....\r\n...\n") == "....");
+    CHECK(told("type tile\n") == "type tile");
+    CHECK(told(header + "...\n...\n" + std::string(100, 'a')) == std::string(40, 'a') + "...");
+    CHECK(told(header + "@@@\n@@@\n").empty());
+}
+
+TEST_CASE("the largest map has exact rows and columns, distances and steps, in 9 bytes a cell") {
+    const StoredMap map = find_map("empty-2048x2048").value();
+    GridTaskSettings settings;
+    settings.goal = GridCell{2047, 2047};
+    settings.reward = GridReward::dense;
+    const auto made = GridTask::make(map, settings);
+    REQUIRE(made);
+    const GridNavigation& task = made->environment();
+    CHECK(GridNavigation::bytes(map.rows * map.columns) <= 9 * std::size_t{2048} * 2048 + 3 * Arena::alignment);
+    for (const int cell : {0, 2047, 2048, 65'535, 65'536, 2'097'151, 4'194'302, 4'194'303}) {
+        float seen[2];
+        task.observe(cell, seen, 1);
+        CHECK(seen[0] == static_cast<float>(cell / 2048) * (2.0f / 2047) - 1);
+        CHECK(seen[1] == static_cast<float>(cell % 2048) * (2.0f / 2047) - 1);
+    }
+    CHECK(task.reward_at(0) == 0.0f);
+    CHECK(task.reward_at(4'194'302) == 1.0f - 1.0f / 4094);
+    CHECK(task.after_action(4'194'302, static_cast<int>(Move::right)) == 4'194'303);
+    CHECK(task.after_action(4'194'303, static_cast<int>(Move::right)) == 4'194'303);
+    CHECK(task.after_action(4'194'303, static_cast<int>(Move::up)) == 4'194'303 - 2048);
 }
 
 TEST_CASE("real maps are read, and their free cells hang together") {

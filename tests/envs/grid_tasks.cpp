@@ -142,6 +142,9 @@ TEST_CASE("where goals are too few they repeat, and no held-out goal is a traini
     const auto split = sample_tasks(rows({"...."}), {}, 30, 10, random);
     REQUIRE(split);
     CHECK(goals(split->training).size() == 3);
+    CHECK(split->training.size() == 30);
+    CHECK(distinct_tasks(split->training) == 3);
+    CHECK(split->held_out.size() == 1);  // of ten: no other is left that would be another
     std::set<int> all = goals(split->training);
     all.merge(goals(split->held_out));
     CHECK(all.size() == 4);
@@ -150,8 +153,31 @@ TEST_CASE("where goals are too few they repeat, and no held-out goal is a traini
     one.common.start = GridCell{0, 0};
     const auto shared = sample_tasks(rows({".."}), one, 2, 1, random);
     REQUIRE(shared);
-    CHECK(goals(shared->training) == goals(shared->held_out));
+    CHECK(shared->training.size() == 2);
+    CHECK(shared->held_out.empty());  // it would be the training task
     CHECK(sample_tasks(rows({".."}), {}, 5, 0, random)->held_out.empty());
+}
+
+TEST_CASE("no held-out task repeats or was trained on, whatever the tasks differ in") {
+    GridTaskDistribution plain, permuted, windy, slippery, started;
+    permuted.permute_actions = true;
+    windy.wind_limit = 0.2f;
+    slippery.slip_limit = 0.2f;
+    started.common.start = GridCell{0, 0};
+    for (const GridTaskDistribution& distribution : {plain, permuted, windy, slippery, started}) {
+        for (const char* name : {"empty-5x5", "empty-1x2", "two-rooms"}) {
+            for (std::uint64_t seed = 0; seed < 5; ++seed) {
+                Stream random = stream(seed);
+                const auto split = sample_tasks(find_map(name).value(), distribution, 100, 20, random);
+                REQUIRE(split);
+                CHECK(split->training.size() == 100);
+                CHECK(distinct_tasks(split->held_out) == static_cast<int>(split->held_out.size()));
+                for (const GridTask& task : split->held_out) CHECK_FALSE(contains(split->training, task));
+                const bool varies = distribution.wind_limit > 0 || distribution.slip_limit > 0;
+                if (varies) CHECK(split->held_out.size() == 20);
+            }
+        }
+    }
 }
 
 TEST_CASE("goals are drawn evenly") {
