@@ -2,6 +2,7 @@
 #include "fleet/grid_world.hpp"
 
 #include "fleet/host_memory.hpp"
+#include "fleet/scenario_file.hpp"
 #include "fleet/task_text.hpp"
 
 #include <fmt/ranges.h>
@@ -49,7 +50,9 @@ Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
     world.map_ = *std::move(map);
 
     Stream random(s.seed, 1, Purpose::tasks);
-    if (!s.goals.empty()) {
+    if (s.goals.size() == 1 && s.goals.front().ends_with(".scen")) {
+        if (Outcome<void> read = world.add_scenarios(s); !read) return tl::unexpected(read.error());
+    } else if (!s.goals.empty()) {
         for (const std::string& goal : s.goals) {
             Outcome<GridTask> task = world.parse_task("goal=" + goal);
             if (!task) return problem("environment.goals: " + task.error().text);
@@ -98,6 +101,8 @@ std::vector<std::string> GridWorld::names(TaskSet set) const {
     for (const GridTask& task : tasks(set)) {
         const GridCell goal = *task.settings().goal;
         all.push_back(fmt::format("task {}: goal ({}, {})", all.size() + 1, goal.row, goal.column));
+        const std::optional<GridCell>& start = task.settings().start;
+        if (start && start != common_.start) all.back() += fmt::format(" from ({}, {})", start->row, start->column);
     }
     return all;
 }
@@ -119,12 +124,40 @@ Outcome<int> GridWorld::add_held_out(const std::string& description) {
     return static_cast<int>(held_out_.size()) - 1;
 }
 
+/// The first scenarios are trained on, those after them held out, as long as there are some. Those that repeat
+/// earlier ones, or whose start is the goal, are skipped.
+Outcome<void> GridWorld::add_scenarios(const NavigationSettings& s) {
+    const std::string& path = s.goals.front();
+    const Outcome<std::vector<Scenario>> scenarios = read_scenarios(path, map_.rows, map_.columns);
+    if (!scenarios) return problem("environment.goals: " + scenarios.error().text);
+    if (Outcome<void> fits = check_memory(s.training_tasks + s.held_out_tasks); !fits) return fits;
+    for (const Scenario& scenario : *scenarios) {
+        std::vector<GridTask>& side = std::ssize(training_) < s.training_tasks ? training_ : held_out_;
+        if (&side == &held_out_ && std::ssize(held_out_) >= s.held_out_tasks) break;
+        if (scenario.start == scenario.goal) continue;
+        GridTaskSettings settings = common_;
+        settings.start = scenario.start;
+        settings.goal = scenario.goal;
+        Result<GridTask> task = GridTask::make(map_, settings);
+        if (!task) return problem(task.error(), fmt::format("environment.goals: {}: line {}", path, scenario.line));
+        if (contains(training_, *task) || contains(held_out_, *task)) continue;
+        side.push_back(*std::move(task));
+    }
+    if (training_.empty()) return problem("environment.goals: " + path + ": every start is its goal");
+    return {};
+}
+
 Outcome<GridTask> GridWorld::parse_task(const std::string& description) const {
     GridTaskSettings settings = common_;
     const Outcome<void> read = for_each_part(description, [&](std::string_view key, std::string_view value) {
         if (key == "goal") {
             const auto cell = numbers<int>(value, 2);
             if (cell) settings.goal = GridCell{(*cell)[0], (*cell)[1]};
+            return cell.has_value();
+        }
+        if (key == "start") {
+            const auto cell = numbers<int>(value, 2);
+            if (cell) settings.start = GridCell{(*cell)[0], (*cell)[1]};
             return cell.has_value();
         }
         if (key == "moves") {

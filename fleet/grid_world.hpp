@@ -86,6 +86,7 @@ public:
 private:
     static constexpr double small_map_cells = 1024;
 
+    Outcome<void> add_scenarios(const NavigationSettings& settings);
     Outcome<GridTask> parse_task(const std::string& description) const;
     Outcome<void> check_memory(int tasks) const;
     void make_room_for_optima();
