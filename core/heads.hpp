@@ -78,8 +78,9 @@ private:
 /// Diagonal Gaussian with means M (size x columns) from the network and log standard deviations that are parameters
 /// of their own. With e = (action - M)/sigma, column weights v:
 ///
-///     L = sum v (-|e|^2/2 - sum log sigma) + const,   dL/dM = v e/sigma,   dL/dlog sigma = sum over columns v (e^2
-///     - 1)
+///     L             = sum v (-|e|^2/2 - sum log sigma) + const
+///     dL/dM         = v e/sigma
+///     dL/dlog sigma = sum over columns v (e^2 - 1)
 template <class S>
 struct DiagonalGaussian {
     int size = 0;

@@ -57,8 +57,7 @@ Result<GridCell> draw_goal(const GridMap& map, const std::optional<GridCell>& st
 ///
 ///  1. goal (N-1, 0); nothing else;
 ///  2. goal (0, M-1); left and right exchanged; column M/2 is a wall but for its first and last cell. Where cells
-///  of
-///     that wall would cut a free cell off from the goal (or are the start), they stay free;
+///     of that wall would cut a free cell off from the goal (or are the start), they stay free;
 ///  3. goal (N/2, M/2 - 1); actions rotated by a quarter turn (up does right, right down, down left, left up); wind
 ///     of 10 % towards the right.
 ///

@@ -18,10 +18,9 @@ namespace dunlin {
 /// where M and e are new in every step, E[e | A] = 0, and A'A is Wishart, so that E[A'A] = b s^2 I and
 /// E[(A'A)^2] = s^4 b (b + d + 1) I. Hence both moments of a step are multiples of the identity:
 ///
-///     mu = 1 - alpha (2 s^2 + rho)                                      E[M]   = mu I
-///     nu = (1 - alpha rho)^2 - 4 alpha (1 - alpha rho) s^2
-///          + 4 alpha^2 s^4 (b + d + 1)/b                                E[M^2] = nu I,   E|e|^2 = 4 sigma^2 s^2
-///          d/b
+///     E[M]    = mu I,   mu = 1 - alpha (2 s^2 + rho)
+///     E[M^2]  = nu I,   nu = (1 - alpha rho)^2 - 4 alpha (1 - alpha rho) s^2 + 4 alpha^2 s^4 (b + d + 1)/b
+///     E|e|^2  = 4 sigma^2 s^2 d/b
 ///
 /// and E x_r = mu^r x - k_r beta, E|x_r|^2 = nu^r |x|^2 + l_r x'beta + c_r with k_0 = l_0 = c_0 = 0 and
 ///

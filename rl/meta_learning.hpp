@@ -60,8 +60,8 @@ struct MetaSettings {
 /// The outer loop: meta-parameters w and what the tasks of an iteration say about them. For every iteration call
 /// `learn` once for each b < task_batch, in any order and from any threads, and then `update`:
 ///
-///     memrl, reptile:  theta_b by the inner loop from w;   w <- (1 - alpha lambda) w + alpha lambda mean of
-///     theta_b maml, fomaml:    the gradient of the loss after the inner steps, then a step of Adam
+///     memrl, reptile:  theta_b by the inner loop from w;   w <- (1 - alpha lambda) w + alpha lambda mean of theta_b
+///     maml, fomaml:    the gradient of the loss after the inner steps, then a step of Adam
 ///
 /// Source: MEMRL, Algorithm 1, lines 3-8. Memory comes from an arena; nothing allocates after set-up.
 template <class S>

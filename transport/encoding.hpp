@@ -32,8 +32,8 @@ EncodedValues view_values(ConstVector<float> values);
 ///
 ///     float32   as they are
 ///     float16   to the nearest, ties to even; a magnitude that rounds beyond 65504 does not fit
-///     int8      for each block of 64, s = max|x| / 127 as a float32, then q = round(x / s) as signed bytes; |x| <=
-///     2^127
+///     int8      for each block of 64, s = max|x| / 127 as a float32, then q = round(x / s) as signed bytes;
+///               |x| <= 2^127
 ///
 /// Errors: too_little_memory, not_finite (int8 and float16), update_too_large (likewise), message_too_long.
 Result<EncodedValues> encode_values(ConstVector<float> values, Encoding encoding, std::span<std::byte> out);

@@ -23,8 +23,9 @@ struct SynchronousSettings {
 /// One node of a method that mixes by rounds over an undirected graph. Every node announces its start, and then in
 /// each round r says one message m_i and hears one from every neighbour:
 ///
-///     the caller computes g_i at x_i(r);   D_i = sum over j of W_ij (m_j(r) - m_i(r));   m_i(r+1) = rule(m_i, D_i,
-///     g_i)
+///     g_i      = a gradient at x_i(r), computed by the caller
+///     D_i      = sum over j of W_ij (m_j(r) - m_i(r))
+///     m_i(r+1) = rule(m_i, D_i, g_i)
 ///
 /// A message begins with x. Differences are what is summed, so that rounding errors shrink as the nodes agree.
 ///
