@@ -56,7 +56,8 @@ FileResult<Speech> parse_speech(std::string_view text) {
             words.remove_prefix(colon + 1);
         }
         if (all.empty())
-            return refuse_line(Code::file_syntax, lines.number(), 1, Quoted(words),
+            return refuse_text({Code::file_syntax, lines.number(), 1}, "line ", lines.number(),
+                               ", column 1: ", Quoted(words),
                                " stands before the first speaker; expected NAME: what is said");
         other_letters += std::count_if(words.begin(), words.end(), [](char c) {
             return static_cast<unsigned char>(c) >= 0xc0;  // the first byte of a letter beyond ASCII
