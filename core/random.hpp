@@ -4,6 +4,7 @@
 #include "core/math.hpp"
 
 #include <array>
+#include <cassert>
 #include <cmath>
 #include <cstdint>
 
@@ -43,7 +44,10 @@ enum class Purpose : std::uint8_t {
 /// Counter-based random numbers: the key is the seed and the counter says what
 /// the number is for:
 ///
-///     counter = (block, lane, epoch, node * 256 + purpose)
+///     counter = (block, lane, epoch mod 2^32, node * 256 + purpose)
+///
+/// Epochs are 64 bits wide and never wrap. From 2^32 on the key is one that the cipher makes of the seed and of the
+/// upper half of the epoch, under a counter whose purpose no stream has.
 ///
 /// A stream is a plain value of 48 bytes: copying it replays it, and the draws are the same for any number of
 /// threads and on every platform. A task draws batch after batch with `next_epoch`; inside a batch each trajectory
@@ -54,18 +58,17 @@ public:
     /// `node` (a node, or a task where there are no nodes) is below 2^24.
     Stream(std::uint64_t seed, std::uint32_t node, Purpose purpose)
         : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
-          counter_{0, 0, 0, node << 8 | static_cast<std::uint32_t>(purpose)} {}
+          counter_{0, 0, 0, node << 8 | static_cast<std::uint32_t>(purpose)} {
+        assert(node >> 24 == 0);
+    }
 
     /// Starts the next batch of draws: block and lane from zero, numbers never seen before.
-    void next_epoch() {
-        ++counter_[2];
-        counter_[1] = counter_[0] = 0;
-        left_ = 0;
-    }
-    std::uint32_t epoch() const { return counter_[2]; }
+    void next_epoch() { seek_epoch(epoch() + 1); }
+    std::uint64_t epoch() const { return std::uint64_t{epoch_high_} << 32 | counter_[2]; }
     /// Goes to a batch by its number, as a resumed run does.
-    void seek_epoch(std::uint32_t epoch) {
-        counter_[2] = epoch;
+    void seek_epoch(std::uint64_t epoch) {
+        counter_[2] = static_cast<std::uint32_t>(epoch);
+        epoch_high_ = static_cast<std::uint32_t>(epoch >> 32);
         counter_[1] = counter_[0] = 0;
         left_ = 0;
     }
@@ -79,10 +82,12 @@ public:
         return other;
     }
 
+    /// At most 2^34 of them in a lane of a batch.
     std::uint32_t bits() {
         if (left_ == 0) {
-            block_ = philox(counter_, key_);
+            block_ = philox(counter_, epoch_high_ == 0 ? key_ : late_key());
             ++counter_[0];
+            assert(counter_[0] != 0);  // 2^34 numbers of one lane in one batch
             left_ = 4;
         }
         return block_[4 - left_--];
@@ -115,10 +120,17 @@ public:
     }
 
 private:
+    std::array<std::uint32_t, 2> late_key() const {
+        const auto made = philox({epoch_high_, 0, 0, 0xff}, key_);
+        return {made[0], made[1]};
+    }
+
     std::array<std::uint32_t, 2> key_{};
     std::array<std::uint32_t, 4> counter_{};
     std::array<std::uint32_t, 4> block_{};
     std::uint32_t left_ = 0;
+    std::uint32_t epoch_high_ = 0;
 };
+static_assert(sizeof(Stream) == 48);
 
 }  // namespace dunlin

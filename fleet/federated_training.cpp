@@ -232,12 +232,12 @@ void judge(FederatedProblem& problem, Course& course, std::uint64_t seed, Worker
     std::vector<FleetScore> shared(problem.nodes()), personal(problem.nodes());
     std::vector<std::vector<float>> theta(static_cast<std::size_t>(workers.count()),
                                           std::vector<float>(problem.dimension()));
-    const auto number = static_cast<std::uint32_t>(result.history.size());
-    constexpr std::uint32_t epochs = 1u << 20;  // more than the steps of any personalisation
+    const std::uint64_t number = result.history.size();
+    constexpr std::uint64_t epochs = 1u << 20;  // more than the steps of any personalisation
     workers.run(static_cast<int>(problem.nodes()), [&](int piece, int worker) {
         const auto node = static_cast<std::uint32_t>(piece);
         Stream random(seed, node, Purpose::evaluate);
-        random.seek_epoch((number % 4096) * epochs);
+        random.seek_epoch(number * epochs);
         const Vector<float> own(theta[static_cast<std::size_t>(worker)]);
         course.shared(node, own);
         shared[node] = problem.judge(node, own, worker);

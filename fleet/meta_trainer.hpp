@@ -35,7 +35,7 @@ struct MetaTrainerState {
     std::int64_t optimiser_steps = 0;
     std::vector<float> parameters, mean, square, value_means;
     std::vector<std::int32_t> value_counts;
-    std::vector<std::uint32_t> stream_epochs;  ///< of each task
+    std::vector<std::uint64_t> stream_epochs;  ///< of each task
 };
 
 /// Meta-training in one process: an iteration draws a batch of tasks, learns on each (in parallel) and takes the
@@ -232,7 +232,7 @@ private:
         const auto count = static_cast<std::size_t>(settings_.meta.task_batch);
         if (count < all.size()) {
             Stream random(settings_.seed, 0, Purpose::tasks);
-            random.seek_epoch(static_cast<std::uint32_t>(iteration_));
+            random.seek_epoch(static_cast<std::uint64_t>(iteration_));
             for (std::size_t b = 0; b < count; ++b) {
                 std::swap(all[b], all[b + random.below(static_cast<std::uint32_t>(all.size() - b))]);
             }

@@ -133,8 +133,7 @@ private:
                            const std::uint32_t node = set == TaskSet::training ? 1u << 20 : 1u << 21;
                            Stream random(settings_.seed, node + static_cast<std::uint32_t>(number),
                                          Purpose::evaluate);
-                           random.seek_epoch(static_cast<std::uint32_t>(epoch * epochs_per_adaptation) +
-                                             static_cast<std::uint32_t>(k) * 2);
+                           random.seek_epoch(epoch * epochs_per_adaptation + static_cast<std::uint64_t>(k) * 2);
                            visit(number, theta, task, random);
                        });
     }

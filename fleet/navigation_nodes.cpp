@@ -95,7 +95,7 @@ double NavigationNodes::ratio(std::uint32_t node, ConstVector<float> w, std::uin
     // An adaptation draws at most once a step. Evaluations stand a multiple of 4096 draws apart, none in another's.
     const auto draws = static_cast<std::uint64_t>(settings_.adaptations) *
                        (static_cast<std::uint64_t>(settings_.inner.step_limit) + 1);
-    random.seek_epoch(static_cast<std::uint32_t>(epoch * ((draws + 4095) / 4096 * 4096)));
+    random.seek_epoch(epoch * ((draws + 4095) / 4096 * 4096));
     double sum = 0;
     for (int k = 0; k < settings_.adaptations; ++k) {
         settings_.inner.solve<float>(bench.task, w, random, bench.personal, bench.scratch);

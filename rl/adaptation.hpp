@@ -25,7 +25,7 @@ constexpr std::uint64_t evaluation_epoch(std::int64_t iteration) {
 inline constexpr std::uint64_t epochs_per_adaptation = 4096;  ///< more than the steps of any adaptation
 inline Stream adaptation_stream(std::uint64_t seed, std::uint32_t number, std::uint64_t epoch) {
     Stream random(seed, number, Purpose::evaluate);
-    random.seek_epoch(static_cast<std::uint32_t>(epoch * epochs_per_adaptation));
+    random.seek_epoch(epoch * epochs_per_adaptation);
     return random;
 }
 

@@ -29,6 +29,42 @@ TEST_CASE("a stream is replayed by copying it, and lanes and epochs never share 
     CHECK(seen.size() == static_cast<std::size_t>(drawn));
 }
 
+TEST_CASE("epochs are 64 bits wide: no batch of numbers comes back where 32 bits would wrap") {
+    std::set<std::uint64_t> seen;
+    std::size_t drawn = 0;
+    const auto draw = [&](Stream stream) {
+        for (std::uint32_t lane = 0; lane < 2; ++lane) {
+            Stream draws = stream.lane(lane);
+            for (int k = 0; k < 8; ++k, ++drawn) seen.insert(draws.bits64());
+        }
+    };
+    constexpr std::uint64_t wrap = std::uint64_t{1} << 32;
+    Stream stream(7, 3, Purpose::rollout);
+    for (const std::uint64_t epoch :
+         {std::uint64_t{0}, wrap - 1, wrap, wrap + 1, 2 * wrap, 4096 * (wrap / 4096 + 5),
+          4096 * std::uint64_t{1'000'000'000}, ~std::uint64_t{0}}) {
+        stream.seek_epoch(epoch);
+        CHECK(stream.epoch() == epoch);
+        draw(stream);
+    }
+    CHECK(seen.size() == drawn);
+
+    Stream counted(7, 3, Purpose::rollout), sought = counted;
+    counted.seek_epoch(wrap - 1);
+    counted.next_epoch();
+    sought.seek_epoch(wrap);
+    CHECK(counted.epoch() == wrap);
+    CHECK(counted.bits() == sought.bits());
+    // What is drawn for a late epoch of one seed is not what another seed draws.
+    Stream other(8, 3, Purpose::rollout);
+    other.seek_epoch(wrap);
+    draw(other);
+    CHECK(seen.size() == drawn);
+    // And back: an early epoch draws what it always did.
+    sought.seek_epoch(0);
+    CHECK(sought.bits() == Stream(7, 3, Purpose::rollout).bits());
+}
+
 TEST_CASE("Philox is Random123's") {
     Stream random(9, 0, Purpose::user);
     for (int k = 0; k < 1000; ++k) {

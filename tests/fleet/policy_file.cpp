@@ -140,7 +140,7 @@ TEST_CASE("a checkpoint reads back as it was written") {
     state.square = {5, 6};
     state.value_means = {0.5f};
     state.value_counts = {9};
-    state.stream_epochs = {4'000'000'000u};
+    state.stream_epochs = {4'000'000'000u, 0xfffff'fffffffull};
     const File file(checkpoint_bytes(state));
     const Result<MetaTrainerState> read = read_checkpoint(file.path());
     REQUIRE(read);
@@ -154,5 +154,11 @@ TEST_CASE("a checkpoint reads back as it was written") {
     CHECK(read->value_means == state.value_means);
     CHECK(read->value_counts == state.value_counts);
     CHECK(read->stream_epochs == state.stream_epochs);
+    ArrayFile early = *ArrayFile::parse(checkpoint_bytes(state), "checkpoint");
+    early.arrays.erase("stream_epochs_high");
+    CHECK(read_checkpoint(File(early.bytes()).path())->stream_epochs ==
+          std::vector<std::uint64_t>{4'000'000'000u, 0xffffffffu});
+    early.arrays["stream_epochs_high"] = std::vector<std::int32_t>{1};
+    CHECK(read_checkpoint(File(early.bytes()).path()).error().code == Code::file_syntax);
     CHECK(read_checkpoint(File(sample_policy(false).bytes()).path()).error().code == Code::file_magic);
 }

@@ -2,8 +2,10 @@
 #include "rl/meta_learning.hpp"
 
 #include "fixtures.hpp"
+#include "rl/adaptation.hpp"
 
 #include <cmath>
+#include <set>
 
 using namespace dunlin;
 using namespace dunlin::testing;
@@ -62,6 +64,20 @@ MetaSettings two_tasks(MetaMethod method) {
 }
 
 }  // namespace
+
+TEST_CASE("no evaluation of up to a billion iterations draws another's numbers, nor what is set apart") {
+    std::set<std::uint64_t> first_draws, apart;
+    const auto first = [](std::uint64_t epoch) { return adaptation_stream(3, 0, epoch).bits64(); };
+    for (std::uint64_t k = 0; k < 16; ++k) apart.insert(first(set_apart_epochs + k));
+    const std::int64_t iterations[] = {0,         1,         0xfffef,   0xffff0,     0xffff1,      0xfffff,
+                                       1'048'576, 1'048'577, 2'097'152, 999'999'999, 1'000'000'000};
+    for (const std::int64_t iteration : iterations) {
+        const std::uint64_t drawn = first(evaluation_epoch(iteration));
+        CHECK(apart.count(drawn) == 0);
+        CHECK(first_draws.insert(drawn).second);
+    }
+    CHECK(evaluation_epoch(0xfffef) == 0xfffef);
+}
 
 TEST_CASE("MEMRL's outer step is (1 - alpha lambda) w + alpha lambda mean(theta) [Algorithm 1, line 8]") {
     Outer outer(two_tasks(MetaMethod::memrl));

@@ -293,6 +293,31 @@ TEST_CASE("a job that does not fit is refused with the bytes that it needs, and 
     CHECK(session.next(2) == Duty::prepare);
 }
 
+TEST_CASE(
+    "a state from before random epochs were 64 bits wide is taken up, whatever lies where their upper half is") {
+    alignas(Arena::alignment) static std::byte first[8192], second[8192];
+    NodeSession session({.name = "n", .software = {}, .endpoint = {}, .memory = first, .store_every = 1});
+    session.connected(0);
+    REQUIRE(session.next(0) == Duty::send);
+    session.sent();
+    REQUIRE(session.receive({{}, Welcome{}}, 0));
+    JobTerms terms;
+    terms.dimension = 3;
+    REQUIRE(session.receive({{.job = job}, JobOffer{terms}}, 0));
+    REQUIRE(session.next(1) == Duty::prepare);
+    session.prepared();
+    std::vector<std::byte> state(session.state().begin(), session.state().end());
+    constexpr std::size_t epoch_low = 36, epoch_high = 68;  // where they lie
+    for (const bool narrow : {true, false}) {
+        state[7] = std::byte{narrow ? std::uint8_t{'1'} : std::uint8_t{'2'}};
+        state[epoch_low] = std::byte{9};
+        state[epoch_high] = std::byte{5};
+        NodeSession resumed({.name = "n", .software = {}, .endpoint = {}, .memory = second, .store_every = 1});
+        REQUIRE(resumed.resume(state));
+        CHECK(resumed.random().epoch() == (narrow ? 9 : (std::uint64_t{5} << 32) + 9));
+    }
+}
+
 TEST_CASE("a state that was damaged or belongs to something else is refused") {
     alignas(Arena::alignment) static std::byte memory[8192];
     NodeSession session({.name = "n", .software = {}, .endpoint = {}, .memory = memory});

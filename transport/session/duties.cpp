@@ -61,7 +61,7 @@ Result<void> NodeSession::learned(std::int64_t now_ms) {
     now_ms_ = now_ms;
     working_ = false;
     if (!wanted_) return {};
-    saved_->random_epoch = random_.epoch();
+    saved_->set_random_epoch(random_.epoch());
     const Result<void> taken = client_ ? client_->step(gradient_) : wake(gradient_);
     if (!taken) {
         fall_out(taken.error());

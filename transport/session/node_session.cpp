@@ -150,7 +150,7 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer) {
     const Saved before = *saved_;
     lay_out_state(before.job, offer.terms, true);
     saved_->updates = before.updates;
-    saved_->random_epoch = before.random_epoch;
+    saved_->set_random_epoch(before.random_epoch());
     saved_->started = 1;
     Arena arena(machine_);
     auto made = ParsPush<>::carry_over(push_sum_settings(), held, weight, tick, owed, arena);

@@ -10,7 +10,9 @@
 namespace dunlin {
 namespace {
 
-constexpr std::uint64_t state_magic = 0x31454444'4e4c5544;  // "DULNDDE1"
+constexpr std::uint64_t state_magic = 0x32454444'4e4c5544;  // "DULNDDE2"
+/// As "DULNDDE2", but that nothing stands where random_epoch_high does.
+constexpr std::uint64_t narrow_magic = 0x31454444'4e4c5544;
 
 std::size_t padded(std::size_t bytes) {
     return Arena::bytes<std::byte>(bytes);
@@ -128,7 +130,7 @@ void NodeSession::lay_out_state(std::uint64_t job, const JobTerms& terms, bool k
         .job = job,
         .updates = 0,
         .incarnation = incarnation_,
-        .random_epoch = 0,
+        .random_epoch_low = 0,
         .in_count = static_cast<std::uint32_t>(terms.in_neighbours.size()),
         .out_count = static_cast<std::uint32_t>(terms.out_neighbours.size()),
         .text_size = static_cast<std::uint32_t>(terms.experiment.size()),
@@ -136,6 +138,7 @@ void NodeSession::lay_out_state(std::uint64_t job, const JobTerms& terms, bool k
         .frozen = 0,
         .sealed = 0,
         .current = settings_.store_every == 1,
+        .random_epoch_high = 0,
         .terms = terms};
     StateView lists(memory.subspan(Arena::bytes<Saved>(1)));
     const auto put = [&](auto values) {
@@ -219,7 +222,7 @@ Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
         return fail(Code::state_size, static_cast<std::int64_t>(bytes.size()), sizeof front);
     }
     std::memcpy(&front, bytes.data(), sizeof front);
-    if (front.magic != state_magic) return fail(Code::state_mismatch, 0);
+    if (front.magic != state_magic && front.magic != narrow_magic) return fail(Code::state_mismatch, 0);
     const auto mismatch = [&] {
         return fail(Code::state_size, static_cast<std::int64_t>(bytes.size()),
                     static_cast<std::int64_t>(front.bytes));
@@ -247,6 +250,8 @@ Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
     std::memmove(settings_.memory.data() + work_bytes(front.terms, settings_.edges_close), bytes.data(),
                  bytes.size());
     find_state(front.terms);
+    if (saved_->magic == narrow_magic) saved_->random_epoch_high = 0;
+    saved_->magic = state_magic;
     lay_out_work(saved_->terms);
     const std::uint32_t current = saved_->current;
     saved_->current = settings_.store_every == 1;
@@ -263,7 +268,7 @@ Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
 /// delivered since then is not in it, so the node begins a new incarnation with the next model.
 Result<void> NodeSession::resume_machine(bool current) {
     random_ = Stream(saved_->terms.seed, saved_->terms.member, Purpose::samples);
-    random_.seek_epoch(saved_->random_epoch);
+    random_.seek_epoch(saved_->random_epoch());
     if (serverless(saved_->terms)) {
         incarnation_ = saved_->incarnation;
         if (saved_->started == 0) return {};

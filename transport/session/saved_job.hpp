@@ -11,12 +11,19 @@ namespace dunlin {
 struct NodeSession::Saved {
     std::uint64_t magic, bytes;
     std::uint64_t job, updates;
-    std::uint32_t incarnation, random_epoch;
+    std::uint32_t incarnation, random_epoch_low;
     std::uint32_t in_count, out_count, text_size;
     std::uint32_t started, frozen;
     std::uint32_t sealed;   ///< frozen, and what it holds was reported: nothing more is taken in
     std::uint32_t current;  ///< nothing left that depends on a later state
+    std::uint32_t random_epoch_high;
     JobTerms terms;
+
+    std::uint64_t random_epoch() const { return std::uint64_t{random_epoch_high} << 32 | random_epoch_low; }
+    void set_random_epoch(std::uint64_t epoch) {
+        random_epoch_low = static_cast<std::uint32_t>(epoch);
+        random_epoch_high = static_cast<std::uint32_t>(epoch >> 32);
+    }
 };
 
 inline bool serverless(const JobTerms& terms) {

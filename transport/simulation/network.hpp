@@ -143,7 +143,7 @@ private:
     struct Link {
         Time last_arrival = 0;
         Time busy_until = 0;
-        std::uint32_t messages = 0;  ///< that left so far
+        std::uint64_t messages = 0;  ///< that left so far
         std::uint32_t failures = 0;  ///< in a row
         std::uint32_t profile = 0;
         std::uint32_t waiting = 0;
