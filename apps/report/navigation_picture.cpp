@@ -120,7 +120,7 @@ private:
         return index < panel_.walls.size() && panel_.walls[index];
     }
 
-    bool mostly_wall(int first_row, int first_column, int block) const {
+    bool shows_wall(int first_row, int first_column, int block) const {
         int walls = 0, cells = 0;
         for (int row = first_row; row < std::min(first_row + block, panel_.rows); ++row) {
             for (int column = first_column; column < std::min(first_column + block, panel_.columns); ++column) {
@@ -128,7 +128,7 @@ private:
                 ++cells;
             }
         }
-        return 2 * walls > cells;
+        return 3 * walls >= cells;
     }
 
     Position at(const Cell& cell, Position offset) const {
@@ -171,14 +171,14 @@ private:
             if (!lines.empty()) svg_.path(lines, {"#dcdcdc", 1.0, {}, 1.0, {}});
         }
         // One box for each run of walls in a row. Where cells are smaller than a pixel, a block of them is drawn as
-        // what most of it is: a picture stays small, however large the map.
+        // what a third of it is: thin walls are seen, and a picture stays small, however large the map.
         const int block = std::max(1, static_cast<int>(std::ceil(1.0 / cell_)));
         std::string walls;
         for (int row = 0; row < panel_.rows; row += block) {
             const double tall = std::min(block, panel_.rows - row) * cell_;
             for (int column = 0; column < panel_.columns; column += block) {
                 const int begin = column;
-                while (column < panel_.columns && mostly_wall(row, column, block)) column += block;
+                while (column < panel_.columns && shows_wall(row, column, block)) column += block;
                 if (column == begin) continue;
                 const double wide = (std::min(column, panel_.columns) - begin) * cell_;
                 walls += fmt::format("M{} {}h{}v{}H{}z", pixels(left_ + begin * cell_), pixels(top_ + row * cell_),
