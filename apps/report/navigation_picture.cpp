@@ -170,8 +170,8 @@ private:
                 lines += fmt::format("M{} {}v{}", pixels(left_ + column * cell_), pixels(top_), pixels(height()));
             if (!lines.empty()) svg_.path(lines, {"#dcdcdc", 1.0, {}, 1.0, {}});
         }
-        // One box for each run of walls in a row. Where cells are smaller than a pixel, a block of them is drawn as
-        // what a third of it is: thin walls are seen, and a picture stays small, however large the map.
+        // One box for each run of walls in a row. Where cells are smaller than a pixel, a block of them is drawn as a wall
+        // where a third of it is: thin walls are seen, and a picture stays small, however large the map.
         const int block = std::max(1, static_cast<int>(std::ceil(1.0 / cell_)));
         std::string walls;
         for (int row = 0; row < panel_.rows; row += block) {
