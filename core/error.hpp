@@ -61,6 +61,7 @@ enum class Code : std::uint16_t {
     no_model,              ///< a client that has not downloaded one yet
     local_steps,           ///< first: steps taken; second: steps that an update consists of
     round_ahead,           ///< first: the sender; second: its round, more than one ahead
+    never_sent,  ///< first: out-edge; second: a counter that its receiver confirms with a weight it was never told
     // files
     file_missing = 300,  ///< cannot be opened
     file_truncated,      ///< first: bytes found; second: bytes expected

@@ -105,6 +105,8 @@ std::string_view sentence(Code code) {
             return "entry {0} of the participants is not ascending or no node";
         case Code::round_ahead:
             return "node {0} is at round {1}, more than one ahead";
+        case Code::never_sent:
+            return "the neighbour on edge {0} confirms what it was never sent (counter {1})";
         case Code::no_model:
             return "no model was downloaded yet";
         case Code::local_steps:

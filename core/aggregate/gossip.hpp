@@ -29,8 +29,9 @@ enum class Receipt : std::uint8_t { accepted, stale };
 template <class V>
 struct Woken {
     Share<V> share;
-    float step_size = 0;  ///< eta of the gradient step taken; 0 if none was
-    bool waited = false;  ///< y was too small to share: the node kept what it has and repeated its last sums
+    float step_size = 0;         ///< eta of the gradient step taken; 0 if none was
+    bool waited = false;         ///< y was too small to share: the node kept what it has and repeated its last sums
+    std::uint32_t withheld = 0;  ///< open edges that were given nothing, for too much on them is unconfirmed
 };
 
 /// A node of a serverless method: a state machine without I/O, fed messages and ticks.

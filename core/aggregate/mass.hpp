@@ -41,6 +41,16 @@ struct ExactMass {
     static Value gather(Value a, Value b) { return add_wrapped(a, b); }
     static Value difference(Value a, Value b) { return subtract_wrapped(a, b); }
     ShareDivision::Split split(Value mass) const { return division(mass); }
+    /// mass * units / 2^16, cut; for mass >= 0 and units <= 2^16.
+    static Mass part(Mass mass, std::uint32_t units) {
+        return (mass >> 16) * units + ((mass & 0xffff) * units >> 16);
+    }
+    /// mass * 2^bits; false where it does not fit.
+    static bool shift(Mass mass, unsigned bits, Mass& shifted) {
+        if (bits > 62) return false;
+        shifted = static_cast<Mass>(static_cast<std::uint64_t>(mass) << bits);
+        return shifted >> bits == mass;
+    }
     /// Can `nodes` nodes, of weight one each at the start, have sent this much weight?
     bool plausible_weight(Value weight, std::uint32_t nodes) const {
         return weight >= 0 && weight >> format.fraction_bits <= static_cast<Mass>(nodes);
@@ -67,6 +77,10 @@ struct FloatMass {
     static Value gather(Value a, Value b) { return a + b; }
     static Value difference(Value a, Value b) { return a - b; }
     Split split(Value mass) const { return {mass / parts, mass / parts}; }
+    static float part(float mass, std::uint32_t units) { return mass * static_cast<float>(units) * 0x1p-16f; }
+    static bool shift(float mass, unsigned bits, float& shifted) {
+        return bits <= 62 && finite(shifted = mass * static_cast<float>(std::uint64_t{1} << bits));
+    }
     static bool plausible_weight(Value weight, std::uint32_t) { return finite(weight); }
     static bool roomy(std::span<const Value>, std::span<const Value>, float, std::span<const float>) {
         return false;

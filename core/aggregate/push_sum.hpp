@@ -3,6 +3,8 @@
 
 #include "core/aggregate/gossip.hpp"
 #include "core/aggregate/mass.hpp"
+#include "core/aggregate/out_edges.hpp"
+#include "core/aggregate/push_sum_settings.hpp"
 #include "core/aggregate/state_block.hpp"
 #include "core/arena.hpp"
 
@@ -12,23 +14,6 @@ namespace dunlin {
 /// next message that arrives makes up for every one that was lost. With plain shares it carries this wake-up's
 /// share alone, and what is lost is lost.
 enum class Exchange : std::uint8_t { running_sums, plain_shares };
-
-struct PushSumSettings {
-    std::uint32_t node = 0;                             ///< this node's number, below `nodes`
-    std::uint32_t nodes = 0;                            ///< n
-    std::size_t dimension = 0;                          ///< d
-    std::span<const std::uint32_t> in_neighbours = {};  ///< N^-, ascending, without this node
-    std::uint32_t out_degree = 0;                       ///< d^+, without this node
-    FixedPoint format = {};                             ///< the same on every node
-    float largest_value = 1.0f;                         ///< largest |z| expected: n times it must fit the format
-    float weight_floor = 0x1p-12f;                      ///< y that a node never gives away
-    bool edges_close = false;                           ///< may out-edges be closed? (running sums only)
-
-    /// Errors: out_of_range, mass_too_large, bad_setting, no_neighbours, bad_neighbours.
-    Result<void> check() const;
-    /// Out-edges that can be closed.
-    std::uint32_t closable() const { return edges_close ? out_degree : 0; }
-};
 
 /// Push-sum over a directed graph on which messages are lost, delayed, reordered and repeated: the node's part of
 /// PARS-Push, Algorithm 1, lines 11-24 (Toghani, Lee and Uribe 2023), which is robust push-sum by running sums
@@ -42,20 +27,31 @@ struct PushSumSettings {
 /// The sum over j is kept up to date as messages arrive (`pending`), so a node stores one rho per in-neighbour.
 ///
 /// A node whose y would fall under `weight_floor` keeps what it has: it takes in what it received and repeats its
-/// last sums, which a neighbour may have missed (else a fleet could starve), but neither steps nor shares. The step
-/// is owed: its size is added to the next one (invariants 2, 6). Since a step acts on z as eta/y, the floor also
-/// bounds how far one step throws z; the default never comes into play in the paper's setting, where y falls to
-/// 8e-4.
+/// last sums, which a neighbour may have missed (else a fleet could starve), but neither steps nor shares
+/// (invariants 2, 6). A step acts on z as eta/y, so the floor bounds how far one step throws z, and so does
+/// `step_ratio_limit`: of a step only as much is taken as
 ///
-/// A neighbour that cannot be reached for long would drain the fleet: `close_edge` keeps its shares at home until
-/// `open_edge`. What an edge has not been given for being closed is remembered beside the one phi of all edges, so
-/// that its receiver is told phi less that (`share_to`).
+///     eta / y <= step_ratio_limit
+///
+/// allows. What a node does not step, waiting or beyond that limit, it owes: it is added to the next step. Neither
+/// default comes into play in the paper's setting, where y falls to 8e-4.
+///
+/// A neighbour that cannot be reached would drain the fleet. Where edges close, an edge is given its share only
+/// while, for the y that the node holds as it wakes up,
+///
+///     (phi^y told - rho^y confirmed) + share^y <= outstanding_limit * y
+///
+/// and else the share stays at home this time; mass is divided into more than d+ + 1 parts where one of them would
+/// exceed the limit at once (`PushSumSettings::parts`). `confirm` takes what a receiver says that it holds.
+/// Besides, `close_edge` keeps shares at home until `open_edge`. What an edge has not been given is remembered
+/// beside the one phi of all edges, so that its receiver is told phi less that (`share_to`, `OutEdges`).
 ///
 /// Where nodes come or go, a fleet that has nothing in flight starts again on a new graph, each node with the mass
 /// that it holds (`carry_over`).
 ///
-/// The state is one block of the caller's arena: header, sources, edges, x, phi, pending, then what was withheld
-/// and rho. Movable, not copyable.
+/// The state is one block of the caller's arena: header, sources, out-edges, x, phi, pending and rho. A state that
+/// was stored before edges had a limit goes on where edges do not close, and is refused (state_mismatch, word 0)
+/// where they do: it does not know what was confirmed. Movable, not copyable.
 template <class M = ExactMass, Exchange exchange = Exchange::running_sums>
 class PushSum {
 public:
@@ -63,10 +59,11 @@ public:
     static constexpr bool running_sums = exchange == Exchange::running_sums;
 
     /// Bytes of arena that a node takes: (in-degree + 3) d masses and a little; d more for every edge that can
-    /// close.
-    static constexpr std::size_t memory(std::size_t dimension, std::size_t in_degree, std::size_t closable = 0) {
-        return Arena::bytes<Header>(1) + Arena::bytes<Source>(in_degree) + Arena::bytes<OutEdge>(closable) +
-               3 * Arena::bytes<Value>(dimension) + Arena::bytes<Value>(closable * dimension) +
+    /// close, and another d if it reclaims.
+    static constexpr std::size_t memory(std::size_t dimension, std::size_t in_degree, std::size_t closable = 0,
+                                        bool reclaims = false) {
+        return Arena::bytes<Header>(1) + Arena::bytes<Source>(in_degree) +
+               OutEdges<M>::memory(dimension, closable, reclaims) + 3 * Arena::bytes<Value>(dimension) +
                Arena::bytes<Value>(running_sums ? in_degree * dimension : 0);
     }
 
@@ -110,11 +107,16 @@ public:
     /// those of the settings; state_size; state_mismatch.
     static Result<PushSum> resume(const PushSumSettings& settings, std::span<std::byte> block) {
         if (auto checked = settings.check(); !checked) return tl::unexpected(checked.error());
-        const std::size_t size = memory(settings.dimension, settings.in_neighbours.size(), settings.closable());
+        const std::size_t size = memory_of(settings);
+        const Identity identity = identity_of(settings);
+        if (block.size() >= sizeof identity[0]) {  // of another kind of machine the size says nothing
+            if (auto same = check_identity(block, std::span(identity).first(1)); !same)
+                return tl::unexpected(same.error());
+        }
         if (block.size() != size) {
             return fail(Code::state_size, static_cast<std::int64_t>(block.size()), static_cast<std::int64_t>(size));
         }
-        if (auto same = check_identity(block, identity_of(settings)); !same) return tl::unexpected(same.error());
+        if (auto same = check_identity(block, identity); !same) return tl::unexpected(same.error());
         return PushSum(settings, block);
     }
 
@@ -165,11 +167,21 @@ public:
         if (tick <= header_->kappa) return fail(Code::tick_not_newer, tick, header_->kappa);
         if (!gradient.empty() && gradient.size() != x_.size()) return wrong_size(gradient.size(), x_.size());
         auto weight = mass_.split(header_->y);
-        if (header_->closed > 0) weight.home = M::gather(weight.home, times(weight.share, header_->closed));
+        const Value allowance = mass_.part(header_->y, limit_units_);
+        const auto gives = [&](std::uint32_t edge) {
+            return edges_.gives(edge, header_->phi_y, weight.share, limit_units_ > 0, allowance);
+        };
+        std::uint32_t closed = 0, kept = 0;
+        for (std::uint32_t edge = 0; edge < edges_.size(); ++edge) {
+            closed += edges_.closed(edge);
+            kept += !gives(edge);
+        }
+        if (kept + spare_ > 0) weight.home = M::gather(weight.home, times(weight.share, kept + spare_));
         const bool shares = weight.home >= floor_;
         const bool steps = shares && !gradient.empty();
-        const Plan plan{step_size + static_cast<float>(header_->owed), steps ? gradient.data() : nullptr, shares,
-                        static_cast<std::uint32_t>(header_->closed)};
+        const float wanted = step_size + static_cast<float>(header_->owed);
+        const float taken = steps ? std::min(wanted, step_ratio_limit_ * this->weight()) : 0.0f;
+        const Plan plan{taken, steps ? gradient.data() : nullptr, shares, kept + spare_};
 
         Value y{};
         if (!M::add(shares ? weight.home : header_->y, header_->pending_y, y)) return fail(Code::mass_overflow, -1);
@@ -178,46 +190,93 @@ public:
             if (Value next{}, share{}; !component(plan, k, next, share)) return refused(plan, k);
         }
 
+        edges_.choose(gives);
         for (std::size_t k = 0; k < x_.size(); ++k) {
             Value next{}, share{};
             component(plan, k, next, share);
             x_[k] = next;
             phi_[k] = running_sums ? M::gather(phi_[k], share) : share;
             pending_[k] = Value{};
-            if (plan.closed > 0) withhold(k, share);
+            if (kept > 0) edges_.withhold(k, share);
         }
         const Value share = shares ? weight.share : Value{};
-        for (OutEdge& edge : edges_) {
-            if (edge.closed != 0) edge.withheld_y = M::gather(edge.withheld_y, share);
-        }
+        edges_.withhold_weight(share);
         header_->phi_y = running_sums ? M::gather(header_->phi_y, share) : share;
         header_->pending_y = Value{};
         header_->y = y;
         header_->kappa = tick;
-        if (!gradient.empty()) header_->owed = shares ? 0.0 : header_->owed + double{step_size};
-        return Woken<Value>{this->share(), steps ? plan.step_size : 0.0f, !shares};
+        if (!gradient.empty()) {
+            header_->owed = taken == wanted ? 0.0 : header_->owed + double{step_size} - double{taken};
+        }
+        return Woken<Value>{this->share(), taken, !shares, shares ? kept - closed : 0};
     }
 
-    /// What every out-neighbour is told whose edge was never closed.
+    /// What every out-neighbour is told that was given every share.
     Share<Value> share() const { return {header_->node(), header_->kappa, phi_, header_->phi_y}; }
 
     /// What the out-neighbour on this edge is told; `scratch` holds dimension() masses and is used for an edge that
-    /// was closed at some time.
+    /// was not given every share.
     Share<Value> share_to(std::uint32_t edge, std::span<Value> scratch) const {
         Share<Value> told = share();
-        if (edges_.empty() || edges_[edge].ever_closed == 0) return told;
-        const Value* withheld = withheld_.data() + edge * x_.size();
-        for (std::size_t k = 0; k < x_.size(); ++k) scratch[k] = M::difference(phi_[k], withheld[k]);
+        if (edges_.empty() || !edges_.differs(edge)) return told;
+        edges_.told(edge, phi_, scratch);
         told.values = scratch.first(x_.size());
-        told.weight = M::difference(told.weight, edges_[edge].withheld_y);
+        told.weight = edges_.told(edge, header_->phi_y);
         return told;
     }
 
     /// From the next wake-up on the neighbour on this edge (0 ... out-degree - 1) is given nothing, or given again.
-    /// Only with `edges_close`; closing a closed edge changes nothing.
-    void close_edge(std::uint32_t edge) { set_closed(edge, true); }
-    void open_edge(std::uint32_t edge) { set_closed(edge, false); }
-    bool edge_closed(std::uint32_t edge) const { return !edges_.empty() && edges_[edge].closed != 0; }
+    /// Only with `edges_close`; closing a closed edge changes nothing, and neither does opening one that was
+    /// reclaimed.
+    void close_edge(std::uint32_t edge) { edges_.close(edge, true); }
+    void open_edge(std::uint32_t edge) { edges_.close(edge, false); }
+    bool edge_closed(std::uint32_t edge) const { return !edges_.empty() && edges_.closed(edge); }
+
+    /// The out-neighbour on this edge says that it took this node's message of counter `kappa`, with which it holds
+    /// this rho^y, and that a restart would not undo it. Only a newer counter counts. Only with `edges_close`.
+    /// Error: never_sent, for a counter beyond this node's last or a weight that is not between the one confirmed
+    /// last and what the edge is told; nothing has changed then.
+    Result<void> confirm(std::uint32_t edge, std::int64_t kappa, Value weight) {
+        return edges_.confirm(edge, kappa, weight, phi_, header_->phi_y, header_->kappa);
+    }
+    /// The y that this edge was told and has not confirmed.
+    Value outstanding(std::uint32_t edge) const { return edges_.outstanding(edge, header_->phi_y); }
+
+    /// Takes back, exactly, what the receiver on this edge never confirmed, and leaves the edge closed for as long
+    /// as the graph is this one. Only with `reclaims`. The share would be counted twice if its receiver took it
+    /// after all, so the caller states why that cannot be: the receiver is fenced, or this counter is its last.
+    /// Answers the y that came back. Errors: bad_setting (without `reclaims`), never_sent (as `confirm`, or a last
+    /// counter older than one confirmed), mass_overflow; nothing has changed then.
+    Result<Value> reclaim(std::uint32_t edge, Fenced) { return take_back(edge); }
+    Result<Value> reclaim(std::uint32_t edge, const FinalCounter<Value>& last) {
+        if (!edges_.reclaims()) return fail(Code::bad_setting, 11);
+        if (auto known = confirm(edge, last.kappa, last.weight); !known) return tl::unexpected(known.error());
+        if (last.kappa != edges_.confirmed_kappa(edge) || last.weight != edges_.confirmed_weight(edge)) {
+            return fail(Code::never_sent, edge, last.kappa);
+        }
+        return take_back(edge);
+    }
+
+    /// Multiplies x and y by 2^bits, exactly, and leaves z as it is: for all nodes of a fleet that has lost weight,
+    /// by the same number of bits, while nothing is in flight: after `carry_over`, before the first wake-up.
+    /// Errors: mass_overflow (first: the component, -1 for y), impossible_weight; nothing has changed then.
+    Result<void> shift(unsigned bits) {
+        Value y{}, pending_y{}, scaled{};
+        if (!M::shift(header_->y, bits, y) || !M::shift(header_->pending_y, bits, pending_y))
+            return fail(Code::mass_overflow, -1);
+        if (!mass_.plausible_weight(y, header_->nodes())) return fail(Code::impossible_weight, header_->node());
+        for (std::size_t k = 0; k < x_.size(); ++k) {
+            if (!M::shift(x_[k], bits, scaled) || !M::shift(pending_[k], bits, scaled))
+                return fail(Code::mass_overflow, static_cast<std::int64_t>(k));
+        }
+        for (std::size_t k = 0; k < x_.size(); ++k) {
+            M::shift(x_[k], bits, x_[k]);
+            M::shift(pending_[k], bits, pending_[k]);
+        }
+        header_->y = y;
+        header_->pending_y = pending_y;
+        return {};
+    }
 
     /// Absorbs what was taken in without a wake-up, so that x and y are all that this node holds; what it has given
     /// is not in it. For a node that will not wake up on this graph again.
@@ -232,7 +291,7 @@ public:
     /// x and y.
     std::span<const Value> held() const { return x_; }
     Value held_weight() const { return header_->y; }
-    /// Sum of the step sizes of wake-ups that waited.
+    /// Step sizes that were wanted and not yet taken.
     double owed() const { return header_->owed; }
     std::size_t in_degree() const { return sources_.size(); }
     /// The tick of the newest message taken from the in-neighbour at this place of the list; -1 for none.
@@ -245,13 +304,12 @@ public:
         const std::uint64_t degree = header_->out_degree();
         for (std::size_t k = 0; k < x_.size(); ++k) {
             Value mass = M::gather(M::gather(x_[k], pending_[k]), times(phi_[k], degree));
-            for (std::size_t at = k; at < withheld_.size(); at += x_.size())
-                mass = M::difference(mass, withheld_[at]);
+            mass = edges_.less_withheld(k, mass);
             for (std::size_t at = k; at < rho_.size(); at += x_.size()) mass = M::difference(mass, rho_[at]);
             total_x[k] = M::gather(total_x[k], mass);
         }
         Value mass = M::gather(M::gather(header_->y, header_->pending_y), times(header_->phi_y, degree));
-        for (const OutEdge& edge : edges_) mass = M::difference(mass, edge.withheld_y);
+        mass = edges_.less_withheld_weight(mass);
         for (const Source& source : sources_) mass = M::difference(mass, source.weight);
         total_y = M::gather(total_y, mass);
     }
@@ -270,8 +328,8 @@ private:
     struct Header {
         std::uint64_t identity[identity_words];  ///< kind; node, nodes; dimension; in-degree; out-degree; format
         std::int64_t kappa;
-        double owed;           ///< step sizes of the wake-ups that waited
-        std::uint64_t closed;  ///< out-edges
+        double owed;             ///< step sizes wanted and not taken
+        std::uint64_t reserved;  ///< 0
         Value y, phi_y, pending_y;
 
         std::uint32_t node() const { return static_cast<std::uint32_t>(identity[1] >> 32); }
@@ -287,56 +345,58 @@ private:
         Value weight;
     };
 
-    /// An edge to an out-neighbour that can be closed.
-    struct OutEdge {
-        std::uint64_t closed, ever_closed;
-        Value withheld_y;
-    };
-
     struct Plan {
         float step_size;
         const float* gradient;
         bool shares;
-        std::uint32_t closed;
+        std::uint32_t kept;  ///< shares that stay at home, beside the node's own
     };
 
     using Identity = std::array<std::uint64_t, identity_words>;
 
+    static std::size_t memory_of(const PushSumSettings& settings) {
+        return memory(settings.dimension, settings.in_neighbours.size(), settings.closable(), settings.reclaims);
+    }
+
     PushSum(const PushSumSettings& settings, std::span<std::byte> state)
-        : mass_(settings.format, settings.out_degree + 1), state_(state) {
-        const std::size_t degree = settings.in_neighbours.size();
-        StateView block(state_);
-        header_ = block.take<Header>(1).data();
-        sources_ = block.take<Source>(degree);
-        edges_ = block.take<OutEdge>(settings.closable());
-        x_ = block.take<Value>(settings.dimension);
-        phi_ = block.take<Value>(settings.dimension);
-        pending_ = block.take<Value>(settings.dimension);
-        withheld_ = block.take<Value>(settings.closable() * settings.dimension);
-        rho_ = block.take<Value>(running_sums ? degree * settings.dimension : 0);
+        : PushSum(settings, state, StateView(state)) {}
+    PushSum(const PushSumSettings& settings, std::span<std::byte> state, StateView block)
+        : mass_(settings.format, settings.parts()),
+          limit_units_(settings.limit_units()),
+          spare_(settings.parts() - settings.out_degree - 1),
+          step_ratio_limit_(settings.step_ratio_limit),
+          state_(state),
+          header_(block.take<Header>(1).data()),
+          sources_(block.take<Source>(settings.in_neighbours.size())),
+          edges_(block, settings.dimension, settings.closable(), settings.reclaims),
+          x_(block.take<Value>(settings.dimension)),
+          phi_(block.take<Value>(settings.dimension)),
+          pending_(block.take<Value>(settings.dimension)),
+          rho_(block.take<Value>(running_sums ? settings.in_neighbours.size() * settings.dimension : 0)) {
         mass_.from_float(settings.weight_floor, floor_);
     }
 
     static Identity identity_of(const PushSumSettings& settings) {
-        const std::uint64_t kind =
-            0x50530001u + (running_sums ? 0 : 0x100) + (std::is_integral_v<Value> ? 0 : 0x200);
+        const std::uint64_t kind = 0x50530001u + (running_sums ? 0 : 0x100) +
+                                   (std::is_integral_v<Value> ? 0 : 0x200) + (settings.edges_close ? 1 : 0);
         return {kind,
                 std::uint64_t{settings.node} << 32 | settings.nodes,
                 settings.dimension,
                 settings.in_neighbours.size(),
-                std::uint64_t{settings.edges_close} << 32 | settings.out_degree,
+                std::uint64_t{settings.edges_close} << 32 | std::uint64_t{settings.reclaims} << 33 |
+                    settings.out_degree,
                 static_cast<std::uint64_t>(settings.format.fraction_bits)};
     }
 
     /// A node that holds nothing but a y of 1.
     static PushSum begin(const PushSumSettings& settings, Arena& arena) {
-        const std::size_t degree = settings.in_neighbours.size();
-        PushSum node(settings, arena.take<std::byte>(memory(settings.dimension, degree, settings.closable())));
+        PushSum node(settings, arena.take<std::byte>(memory_of(settings)));
         const Identity identity = identity_of(settings);
         std::copy(identity.begin(), identity.end(), node.header_->identity);
         node.header_->kappa = -1;
         node.mass_.from_float(1.0f, node.header_->y);
-        for (std::size_t j = 0; j < degree; ++j) {
+        node.edges_.begin();
+        for (std::size_t j = 0; j < settings.in_neighbours.size(); ++j) {
             node.sources_[j].node = settings.in_neighbours[j];
             node.sources_[j].kappa = -1;
         }
@@ -356,7 +416,7 @@ private:
             const auto split = mass_.split(mass);
             share = split.share;
             mass = split.home;
-            if (plan.closed > 0) mass = M::gather(mass, times(share, plan.closed));
+            if (plan.kept > 0) mass = M::gather(mass, times(share, plan.kept));
         }
         return M::add(mass, pending_[k], next);
     }
@@ -369,20 +429,19 @@ private:
         }
     }
 
-    void withhold(std::size_t k, Value share) {
-        for (std::size_t edge = 0; edge < edges_.size(); ++edge) {
-            if (edges_[edge].closed == 0) continue;
-            Value& withheld = withheld_[edge * x_.size() + k];
-            withheld = M::gather(withheld, share);
+    Result<Value> take_back(std::uint32_t edge) {
+        if (!edges_.reclaims()) return fail(Code::bad_setting, 11);
+        const Value back = edges_.outstanding(edge, header_->phi_y);
+        Value y{}, x{};
+        if (!M::add(header_->y, back, y)) return fail(Code::mass_overflow, -1);
+        for (std::size_t k = 0; k < x_.size(); ++k) {
+            if (!M::add(x_[k], edges_.outstanding(edge, k, phi_[k]), x))
+                return fail(Code::mass_overflow, static_cast<std::int64_t>(k));
         }
-    }
-
-    void set_closed(std::uint32_t number, bool closed) {
-        OutEdge& edge = edges_[number];
-        if ((edge.closed != 0) == closed) return;
-        edge.closed = closed ? 1 : 0;
-        edge.ever_closed = 1;
-        header_->closed = closed ? header_->closed + 1 : header_->closed - 1;
+        for (std::size_t k = 0; k < x_.size(); ++k) x_[k] = M::gather(x_[k], edges_.outstanding(edge, k, phi_[k]));
+        header_->y = y;
+        edges_.end(edge, phi_, header_->phi_y);
+        return back;
     }
 
     static tl::unexpected<Error> refused(const Plan& plan, std::size_t k) {
@@ -407,32 +466,14 @@ private:
     }
 
     M mass_;
+    std::uint32_t limit_units_, spare_;
+    float step_ratio_limit_;
     Value floor_{};
     std::span<std::byte> state_;
-    Header* header_ = nullptr;
+    Header* header_;
     std::span<Source> sources_;
-    std::span<OutEdge> edges_;  ///< empty where edges do not close
-    std::span<Value> x_, phi_, pending_, withheld_, rho_;
+    OutEdges<M> edges_;  ///< none where edges do not close
+    std::span<Value> x_, phi_, pending_, rho_;
 };
-
-inline Result<void> PushSumSettings::check() const {
-    if (auto checked = format.check(nodes, largest_value); !checked) return checked;
-    if (node >= nodes) return fail(Code::bad_setting, 0);
-    if (dimension == 0) return fail(Code::bad_setting, 2);
-    if (in_neighbours.empty() || out_degree == 0) return fail(Code::no_neighbours);
-    if (out_degree >= ShareDivision::most_parts || out_degree >= nodes) {
-        return fail(Code::out_of_range, out_degree, std::min(nodes, ShareDivision::most_parts) - 1);
-    }
-    // A node of mean weight must always be able to share, or nobody might.
-    if (!(weight_floor >= 0.0f && weight_floor * static_cast<float>(out_degree + 1) <= 0.5f)) {
-        return fail(Code::bad_setting, 7);
-    }
-    for (std::size_t j = 0; j < in_neighbours.size(); ++j) {
-        if (!valid_neighbour(in_neighbours, j, node, nodes)) {
-            return fail(Code::bad_neighbours, static_cast<std::int64_t>(j));
-        }
-    }
-    return {};
-}
 
 }  // namespace dunlin

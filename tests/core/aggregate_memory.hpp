@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <new>
+#include <span>
 
 namespace dunlin::test {
 
@@ -14,6 +15,7 @@ public:
     explicit Memory(std::size_t bytes)
         : bytes_(bytes),
           data_(static_cast<std::byte*>(::operator new (bytes, std::align_val_t{Arena::alignment}))) {}
+    std::span<std::byte> bytes() { return {data_.get(), bytes_}; }
     Arena arena() { return Arena({data_.get(), bytes_}); }
 
 private:

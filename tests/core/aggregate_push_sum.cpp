@@ -122,6 +122,7 @@ TEST_CASE(
     const std::uint32_t other = 1;
     PushSumSettings settings{.node = 0, .nodes = 2, .dimension = 1, .in_neighbours = {&other, 1}, .out_degree = 1};
     settings.edges_close = true;
+    settings.outstanding_limit = PushSumSettings::unlimited;
     settings.largest_value = 10.0f;
     const std::vector<float> start{4.0f};
     Memory memory(PushSum<>::memory(1, 1, 1));
