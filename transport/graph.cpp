@@ -101,6 +101,50 @@ Result<void> strongly_connected(const Graph& graph) {
     return {};
 }
 
+/// Source: Tarjan 1972, with a stack of its own instead of recursion.
+std::vector<std::uint32_t> strong_components(const Graph& graph, std::span<const std::uint8_t> present) {
+    struct Visit {
+        std::uint32_t node;
+        std::size_t next;
+    };
+    const std::uint32_t count = graph.nodes();
+    std::vector<std::uint32_t> component(count, absent), order(count, absent), lowest(count, absent), open;
+    std::vector<Visit> path;
+    std::uint32_t visited = 0, components = 0;
+    for (std::uint32_t root = 0; root < count; ++root) {
+        if (present[root] == 0 || order[root] != absent) continue;
+        path.push_back({root, 0});
+        while (!path.empty()) {
+            auto& [node, next] = path.back();
+            if (next == 0) {
+                order[node] = lowest[node] = visited++;
+                open.push_back(node);
+            }
+            const auto out = graph.out(node);
+            while (next < out.size() && (present[out[next]] == 0 || order[out[next]] != absent)) {
+                const std::uint32_t to = out[next++];
+                if (present[to] != 0 && component[to] == absent) lowest[node] = std::min(lowest[node], order[to]);
+            }
+            if (next < out.size()) {
+                const std::uint32_t to = out[next++];
+                path.push_back({to, 0});
+                continue;
+            }
+            const std::uint32_t done = node;
+            path.pop_back();
+            if (!path.empty()) lowest[path.back().node] = std::min(lowest[path.back().node], lowest[done]);
+            if (lowest[done] != order[done]) continue;
+            for (std::uint32_t member = absent; member != done;) {
+                member = open.back();
+                open.pop_back();
+                component[member] = components;
+            }
+            ++components;
+        }
+    }
+    return component;
+}
+
 Result<void> undirected(const Graph& graph) {
     for (std::uint32_t k = 0; k < graph.edges(); ++k) {
         if (!graph.find(graph.target(k), graph.source(k)))

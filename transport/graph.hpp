@@ -71,6 +71,12 @@ private:
 /// Nothing when every node reaches every other. Else graph_not_connected with a node and on which side it fails.
 Result<void> strongly_connected(const Graph& graph);
 
+/// For every node that is `present` (one flag each) the number of its strongly connected component among those that
+/// are: two of them can both reach and be reached by each other exactly if their numbers are the same. `absent` for
+/// the others.
+inline constexpr std::uint32_t absent = 0xffffffffu;
+std::vector<std::uint32_t> strong_components(const Graph& graph, std::span<const std::uint8_t> present);
+
 /// Nothing when every edge has its reverse. Else graph_not_undirected with an edge that has none.
 Result<void> undirected(const Graph& graph);
 

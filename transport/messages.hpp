@@ -24,7 +24,7 @@ namespace dunlin {
 /// its coordinator.
 
 /// The newest version of the wire that this code speaks, and the oldest that it still understands.
-inline constexpr std::uint16_t wire_version = 1;
+inline constexpr std::uint16_t wire_version = 2;
 inline constexpr std::uint16_t oldest_wire_version = 1;
 
 /// Limits on what a peer can make large. Decoders refuse what goes beyond them.
@@ -161,6 +161,7 @@ struct Welcome {
 struct JobOffer {
     JobTerms terms = {};
     bool grant = false;
+    std::uint32_t shift = 0;  ///< version 2: multiply what you hold by 2^shift first, exactly
 };
 /// What became of an update, or that a final report is there; sent when it is durable and (an update) in the model,
 /// or refused.
@@ -188,6 +189,7 @@ struct JobEnd {
 struct Presence {
     std::uint32_t member = 0;
     bool reachable = true;
+    bool confirms = false;  ///< version 2: it says what it has of the receiver's shares (ShareReceipt)
 };
 /// Federated or push-sum: hold still, or go on.
 struct JobPause {
@@ -251,9 +253,19 @@ struct MassGrant {
     std::span<const Mass> values = {};
 };
 
+/// From member to member against the direction of shares, directly or by way of the coordinator, at most once for
+/// every store of the sender's: "your share of this tick, with all that it carries, is in a state of mine that is
+/// durable". Version 2.
+struct ShareReceipt {
+    std::uint32_t epoch = 0;
+    std::uint32_t from = 0, to = 0;  ///< members, of the share: `to` says it, `from` is told
+    std::int64_t tick = -1;          ///< kappa of the newest share
+    Mass weight = 0;                 ///< rho^y: what it brought in all
+};
+
 using MessageBody = std::variant<Join, JobAnswer, ModelRequest, Report, Leave, Frozen, Welcome, JobOffer,
                                  Acknowledgement, Freeze, MassRequest, JobEnd, Presence, JobPause, Peers, Heartbeat,
-                                 Refusal, Model, ModelUpdate, ShareMessage, MassReport, MassGrant>;
+                                 Refusal, Model, ModelUpdate, ShareMessage, MassReport, MassGrant, ShareReceipt>;
 
 struct Message {
     Envelope envelope;
@@ -274,6 +286,12 @@ inline constexpr std::size_t body_index = [] {
 template <class Body>
 inline constexpr bool is_data =
     std::is_same_v<Body, Model> || std::is_same_v<Body, ModelUpdate> || std::is_same_v<Body, ShareMessage> ||
-    std::is_same_v<Body, MassReport> || std::is_same_v<Body, MassGrant>;
+    std::is_same_v<Body, MassReport> || std::is_same_v<Body, MassGrant> || std::is_same_v<Body, ShareReceipt>;
+
+/// The version that a message says it is of: the first that has its kind. So those who speak an older one
+/// understand all that they know, and fields that came later are left out by them.
+constexpr std::uint16_t version_of(std::size_t kind) {
+    return kind >= body_index<ShareReceipt> ? 2 : 1;
+}
 
 }  // namespace dunlin

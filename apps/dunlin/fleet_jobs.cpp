@@ -169,11 +169,14 @@ Outcome<int> pull(JobOptions options) {
         say("{}\n", Json{{"job", reply->json["job"]},
                          {"version", reply->json["version"]},
                          {"parameters", reply->numbers.size()},
-                         {"file", options.out}}
+                         {"file", options.out},
+                         {"warnings", reply->json.value("warnings", Json::array())}}
                         .dump());
     } else {
         say("{}\n", options.out);
     }
+    for (const Json& warning : reply->json.value("warnings", Json::array()))
+        fmt::print(stderr, "warning: {}\n", warning.get<std::string>());
     hint(options.fleet, fmt::format("version {} of job {}\nnext: dunlin fleet push {}",
                                     reply->json["version"].dump(), reply->json["job"].dump(), options.out));
     return succeeded;

@@ -59,6 +59,14 @@ std::string job_line(const Json& job) {
                        job["members"].dump(), what, duration_text(job["elapsed_s"]));
 }
 
+/// What somebody who looks at a job, or takes its model, should know of it.
+std::string warning_lines(const Json& job) {
+    std::string lines;
+    for (const Json& warning : job.value("warnings", Json::array()))
+        lines += "warning: " + warning.get<std::string>() + "\n";
+    return lines;
+}
+
 struct ViewOptions {
     FleetOptions fleet;
     std::uint64_t job = 0;  ///< 0: the newest, or all
@@ -73,7 +81,7 @@ Outcome<int> status(const ViewOptions& options) {
         if (options.fleet.json)
             say("{}\n", reply->json.dump());
         else
-            say("{}{}", job_line(reply->json), members_table(reply->json));
+            say("{}{}{}", job_line(reply->json), members_table(reply->json), warning_lines(reply->json));
         return succeeded;
     }
     const auto reply = ask_fleet(options.fleet.store, {{"command", "status"}});
@@ -90,7 +98,7 @@ Outcome<int> status(const ViewOptions& options) {
         told["records"].dump());
     for (const Json& warning : told["warnings"]) say("warning: {}\n", warning.get<std::string>());
     for (const Json& job : told["jobs"]) {
-        if (!job["ended"]) say("{}", job_line(job));
+        if (!job["ended"]) say("{}{}", job_line(job), warning_lines(job));
     }
     hint(options.fleet,
          told["serving"] ? "next: dunlin fleet nodes, jobs, watch, logs" : "next: dunlin fleet serve");
@@ -100,7 +108,7 @@ Outcome<int> status(const ViewOptions& options) {
 /// Is a member waited for? One that went is not, nor, when the job is over, one that never began.
 bool counts(const Json& job, const Json& member) {
     const std::string state = member["state"];
-    if (state == "declined" || state == "left" || state == "gone") return false;
+    if (state == "declined" || state == "left" || state == "gone" || state == "fenced") return false;
     return !job["ended"] || (state != "invited" && state != "offered");
 }
 
@@ -115,7 +123,7 @@ Outcome<int> watch(const ViewOptions& options) {
             say("{}\n", reply->json.dump());
         } else {
             if (terminal) std::fputs("\x1b[H\x1b[J", stdout);
-            say("{}{}", job_line(reply->json), members_table(reply->json));
+            say("{}{}{}", job_line(reply->json), members_table(reply->json), warning_lines(reply->json));
             if (terminal) say("Ctrl-C ends the watching, not the job\n");
         }
         if (output_lost()) return failed;
@@ -170,9 +178,11 @@ Outcome<int> ledger(const ViewOptions& options) {
         return succeeded;
     }
     report::Table table{
-        {"job", "epoch", "over at", "gone", "left", "anew", "weight before", "weight lost", "values lost"},
+        {"job", "epoch", "over at", "gone", "left", "anew", "weight before", "weight lost", "values lost", "times"},
         {},
-        "weights in nodes: each begins with 1; values lost as a Euclidean norm"};
+        "weights in nodes: each begins with 1; values lost as a Euclidean norm; times: what is left counts so "
+        "often "
+        "in the next epoch"};
     for (const Json& row : reply->json["epochs"]) {
         const double unit = row["weight_unit"];
         table.rows.push_back(
@@ -181,7 +191,8 @@ Outcome<int> ledger(const ViewOptions& options) {
              fmt::format("{:.6f}", row["weight_before"].get<double>() * unit),
              row["weight_lost"] == 0 ? "0" : fmt::format("{:.6f}", row["weight_lost"].get<double>() * unit),
              row["values_lost_norm"].is_null() ? "not audited"
-                                               : fmt::format("{:.6g}", row["values_lost_norm"].get<double>())});
+                                               : fmt::format("{:.6g}", row["values_lost_norm"].get<double>()),
+             row["shift"] == 0 ? "1" : fmt::format("2^{}", row["shift"].dump())});
     }
     say("{}", report::text_table(table));
     hint(options.fleet, table.rows.empty()
@@ -246,6 +257,9 @@ Outcome<int> wait(const WaitOptions& options) {
             options.timeout_s > 0 && static_cast<double>(steady_now_ms() - begin) >= options.timeout_s * 1000.0;
         if (!so || *so || late) {
             if (options.fleet.json) say("{}\n", reply->json.dump());
+            // On the standard error, whatever is wanted there: a script that waits must not take half a fleet for
+            // one.
+            fmt::print(stderr, "{}", warning_lines(reply->json));
             if (so && *so) {
                 hint(options.fleet, next_step(options.condition, reply->json));
                 return succeeded;

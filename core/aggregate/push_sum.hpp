@@ -296,6 +296,8 @@ public:
     std::size_t in_degree() const { return sources_.size(); }
     /// The tick of the newest message taken from the in-neighbour at this place of the list; -1 for none.
     std::int64_t heard(std::size_t place) const { return sources_[place].kappa; }
+    /// rho^y of it: with `heard`, what the in-neighbour is to be told by `confirm` once this state is durable.
+    Value heard_weight(std::size_t place) const { return sources_[place].weight; }
 
     /// Adds to (total_x, total_y) what this node holds, has taken in and not yet absorbed, and has given, less what
     /// it was given. Over all nodes of a fleet that is the total mass, exactly, wherever the messages are: sum of x

@@ -56,7 +56,8 @@ private:
     static constexpr std::size_t dimension = Learner::dimension;
     static constexpr std::size_t sums_bytes = limits.audit ? Arena::bytes<Mass>(dimension) : 0;
     static constexpr std::size_t list_bytes =  // neighbours of both directions, and when they were heard
-        2 * Arena::bytes<std::uint32_t>(limits.neighbours) + Arena::bytes<std::int64_t>(limits.neighbours);
+        2 * Arena::bytes<std::uint32_t>(limits.neighbours) + Arena::bytes<std::int64_t>(limits.neighbours) +
+        NodeSession::receipt_bytes(limits.neighbours);
     static constexpr std::size_t job_bytes =
         2 * Arena::bytes<float>(dimension) + NodeSession::saved_bytes + list_bytes + sums_bytes +
         std::max(ParsPush<>::memory(dimension, limits.neighbours), FederatedClient::memory(dimension));

@@ -76,9 +76,15 @@ void Coordinator::disconnected(const PublicKey& key) {
     const auto found = connections_.find(key);
     if (found == connections_.end()) return;
     const std::uint32_t node = found->second.node;
-    for (const auto& [job, member] : memberships_[node]) session_of({state_.job(job), member}) = {};
     keys_.erase(node);
     connections_.erase(found);
+    for (const auto& [number, member] : memberships_[node]) {
+        const Job* job = state_.job(number);
+        session_of({job, member}) = {};
+        watches_[number].away_ms.erase(member);
+        // Whoever gives to it is to stop at once.
+        if (job->push_sum() && !job->ended()) dirty_jobs_.insert(number);
+    }
 }
 
 /// A device that lost its connection, or its power, said nothing for a while before it comes back. One that takes
@@ -152,7 +158,8 @@ void Coordinator::resume_memberships(Connection& connection, std::uint64_t claim
     for (const auto& [number, member] : memberships_[connection.node]) {
         const Job& job = *state_.job(number);
         const JobMember& at = job.members()[member];
-        const bool in_step = !job.push_sum() || epoch == job.epoch() || epoch + 1 == job.epoch();
+        const bool counts = at.state != MemberState::fenced && epoch >= at.sequence;
+        const bool in_step = !job.push_sum() || (counts && (epoch == job.epoch() || epoch + 1 == job.epoch()));
         if (number == claimed && in_step) {
             MemberSession& session = session_of({&job, member});
             session.joined = true;
@@ -221,6 +228,8 @@ void Coordinator::takes(const PublicKey& key, Connection& connection, const Mess
         taken = tl::unexpected(at.error());
     } else if (const auto* share = std::get_if<ShareMessage>(&body)) {
         taken = shared(*at, message, *share);
+    } else if (const auto* receipt = std::get_if<ShareReceipt>(&body)) {
+        taken = receipted(*at, *receipt);
     } else if (const auto* answer = std::get_if<JobAnswer>(&body)) {
         taken = answered(connection, *at, *answer);
     } else if (std::holds_alternative<ModelRequest>(body)) {
@@ -425,8 +434,8 @@ Result<void> Coordinator::stated(const Connection& connection, const Membership&
     if (job.book() == nullptr || report.epoch != job.epoch())
         return fail(Code::wrong_epoch, report.epoch, job.epoch());
     const MemberSession& session = session_of(at);
-    if (!job.closing() || job.book()->statement(at.member).given() || session.request_ms == MemberSession::never ||
-        !session.frozen) {
+    if (!job.closing() || !job.members()[at.member].holds() || job.book()->statement(at.member).given() ||
+        session.request_ms == MemberSession::never || !session.frozen) {
         return {};  // it came twice, or from before the node's state was lost
     }
     const std::size_t dimension = job.plan().terms.dimension;
@@ -439,6 +448,7 @@ Result<void> Coordinator::stated(const Connection& connection, const Membership&
                                .incarnation = report.epoch,
                                .job = job.number(),
                                .sequence = static_cast<std::uint64_t>(session.frozen->first),
+                               .detail = connection.version,
                                .payload = payload});
 }
 
@@ -446,7 +456,7 @@ Result<void> Coordinator::shared(const Membership& at, const Message& message, c
     const Job& job = *at.job;
     if (job.book() == nullptr || share.epoch != job.epoch())
         return fail(Code::wrong_epoch, share.epoch, job.epoch());
-    if (share.from != at.member || share.to >= job.members().size() ||
+    if (share.from != at.member || share.to >= job.members().size() || !job.members()[at.member].holds() ||
         !job.book()->graph().find(share.from, share.to))
         return fail(Code::unknown_sender, share.from);
     if (share.values.size() != job.plan().terms.dimension)
@@ -459,6 +469,21 @@ Result<void> Coordinator::shared(const Membership& at, const Message& message, c
     } else {
         ++counters_.relay_dropped;
     }
+    return {};
+}
+
+/// Handed on if there is room: the next one says the same and more.
+Result<void> Coordinator::receipted(const Membership& at, const ShareReceipt& receipt) {
+    const Job& job = *at.job;
+    if (job.book() == nullptr || receipt.epoch != job.epoch())
+        return fail(Code::wrong_epoch, receipt.epoch, job.epoch());
+    if (receipt.to != at.member || receipt.from >= job.members().size() || !job.members()[at.member].holds() ||
+        !job.book()->graph().find(receipt.from, receipt.to))
+        return fail(Code::unknown_sender, receipt.to);
+    const std::uint32_t node = job.members()[receipt.from].node;
+    const Connection* sender = connection(node);
+    if (sender == nullptr || !sender->welcome || sender->version < version_of(body_index<ShareReceipt>)) return {};
+    sent(keys_[node], job.number(), receipt);
     return {};
 }
 

@@ -11,7 +11,10 @@ namespace dunlin {
 
 struct CoordinatorSettings {
     std::uint32_t heartbeat_ms = 1000;
-    std::uint32_t suspect_ms = 3000;           ///< a node that was not heard of for so long is suspect
+    std::uint32_t suspect_ms = 3000;  ///< a node that was not heard of for so long is suspect
+    /// After its start a coordinator waits for so long for nodes to come back, who dial less and less often, before
+    /// it takes one for away.
+    std::uint32_t return_ms = 10'000;
     std::uint32_t silence_ms = 20'000;         ///< and after that its connection is ended, so that it dials again
     std::uint32_t shared_ms = 120'000;         ///< until a node whose connections were taken over is forgotten
     std::uint32_t retry_ms = 1000;             ///< until what brought no answer is said again
@@ -98,8 +101,8 @@ public:
     void malformed(const PublicKey& from, const Error& error) { refuse(from, {}, error); }
     /// To be called several times a second, and before commit.
     void tick(std::int64_t now_ms);
-    /// Is anything gathered that waits for `commit`?
-    bool commit_due() const { return store_->gathered(); }
+    /// Is anything gathered, or to be told, that waits for `commit`?
+    bool commit_due() const { return store_->gathered() || !dirty_jobs_.empty(); }
     /// Makes what was gathered durable and answers for it. Error: not_durable; what was gathered was refused then.
     /// When the store is `broken()` only opening it again helps.
     Result<void> commit(std::int64_t now_ms);
@@ -166,6 +169,7 @@ private:
     Result<void> froze(const Membership& at, const Frozen& frozen);
     Result<void> stated(const Connection& connection, const Membership& at, const MassReport& report);
     Result<void> shared(const Membership& at, const Message& message, const ShareMessage& share);
+    Result<void> receipted(const Membership& at, const ShareReceipt& receipt);
     Result<Membership> membership(const Connection& connection, std::uint64_t job) const;
     void refuse(const PublicKey& key, const Message& message, const Error& error);
     void acknowledge(const PublicKey& key, std::uint64_t job, std::uint64_t sequence, const Verdict& verdict);
@@ -174,6 +178,7 @@ private:
 
     // what follows from the state (duties.cpp)
     void applied(const Record& record, const JobChange& change);
+    void void_state(const Membership& at);
     void tell(std::uint32_t node);
     void tell_all(const Job& job);
     void tell(Connection& connection, const Membership& at);
@@ -188,6 +193,9 @@ private:
     void tend(const Job& job);
     void tend_rounds(const Job& job);
     void tend_push_sum(const Job& job);
+    void fence(const Job& job);
+    void find_components(const Job& job);
+    bool exchanges(const Job& job, std::uint32_t member) const;
     void count_time(const Job& job);
     void store_time(const Job& job);
     void record(RecordKind kind, std::uint64_t job, std::uint32_t node = 0, std::uint16_t detail = 0);
@@ -205,6 +213,7 @@ private:
     std::unique_ptr<Store> store_;
     CoordinatorCounters counters_;
     std::int64_t now_ms_ = 0, told_ms_ = 0, snapshot_after_ms_ = 0;
+    std::int64_t opened_ms_ = MemberSession::never;  ///< when time first passed
     std::unordered_map<PublicKey, Connection, PublicKeyHash> connections_;
     std::unordered_map<std::uint32_t, PublicKey> keys_;  ///< of connected nodes
     std::unordered_map<std::uint32_t, std::vector<std::pair<std::uint64_t, std::uint32_t>>> memberships_;
@@ -232,14 +241,17 @@ private:
 
     /// Of a job, in this process.
     struct Watch {
-        std::int64_t since_ms = 0;                      ///< when its running time was last counted
-        std::uint64_t elapsed_ms = 0;                   ///< running time
-        std::uint64_t stored_ms = 0;                    ///< and what is on its way to disk of it
-        std::int64_t ready_ms = MemberSession::never;   ///< when the first member was ready for a first round
-        std::int64_t round_ms = 0;                      ///< when the running round began
-        bool due = false;                               ///< a record that moves the job on is gathered
-        std::uint32_t revision = 1;                     ///< of the members' addresses
-        std::map<std::uint32_t, std::int64_t> away_ms;  ///< push-sum: since when members are away
+        std::int64_t since_ms = 0;                        ///< when its running time was last counted
+        std::uint64_t elapsed_ms = 0;                     ///< running time
+        std::uint64_t stored_ms = 0;                      ///< and what is on its way to disk of it
+        std::int64_t ready_ms = MemberSession::never;     ///< when the first member was ready for a first round
+        std::int64_t round_ms = 0;                        ///< when the running round began
+        bool due = false;                                 ///< a record that moves the job on is gathered
+        std::uint32_t revision = 1;                       ///< of the members' addresses
+        std::map<std::uint32_t, std::int64_t> away_ms;    ///< push-sum: since when members are away
+        std::map<std::uint32_t, std::int64_t> fenced_ms;  ///< and since when those are that count no more
+        /// Push-sum, by member: who can reach, and be reached by, whom (strong_components).
+        std::vector<std::uint32_t> components;
     };
     std::map<std::uint64_t, Watch> watches_;
     std::vector<float> scratch_;

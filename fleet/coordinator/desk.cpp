@@ -140,21 +140,26 @@ struct Desk::Commands {
             const Connection* connection = coordinator.connection(member.node);
             here += connection != nullptr && connection->welcome && !connection->suspect;
         }
-        return {{"job", known.number()},
-                {"name", known.plan().name},
-                {"token", known.request().token},
-                {"state", state_name(known)},
-                {"ended", known.ended().has_value()},
-                {"aggregation", known.push_sum() ? "push-sum" : "federated"},
-                {"push", known.request().push},
-                {"members", known.members().size()},
-                {"active", active},
-                {"here", here},
-                {"updates", known.updates()},
-                {"version", known.version()},
-                {"epoch", known.epoch()},
-                {"elapsed_s", static_cast<double>(coordinator.elapsed_ms(known)) / 1000.0},
-                {"dimension", known.plan().terms.dimension}};
+        Json told{{"job", known.number()},
+                  {"name", known.plan().name},
+                  {"token", known.request().token},
+                  {"state", state_name(known)},
+                  {"ended", known.ended().has_value()},
+                  {"aggregation", known.push_sum() ? "push-sum" : "federated"},
+                  {"push", known.request().push},
+                  {"members", known.members().size()},
+                  {"active", active},
+                  {"here", here},
+                  {"updates", known.updates()},
+                  {"version", known.version()},
+                  {"epoch", known.epoch()},
+                  {"elapsed_s", static_cast<double>(coordinator.elapsed_ms(known)) / 1000.0},
+                  {"dimension", known.plan().terms.dimension}};
+        if (const MassBook* book = known.book()) {
+            told["weight_lost"] = known.plan().terms.format.to_float<double>(book->lost().weight);
+            told["warnings"] = warnings_of(known);
+        }
+        return told;
     }
 
     Json whole(const Job& known) const {
@@ -264,6 +269,7 @@ struct Desk::Commands {
                       {"weight_after", row.weight_after},
                       {"weight_lost", row.weight_lost},
                       {"weight_unit", format.resolution()},
+                      {"shift", row.shift},
                       {"values_lost_norm", nullptr}};
             if (row.values_lost >= 0) told["values_lost_norm"] = row.values_lost;
             rows.push_back(told);

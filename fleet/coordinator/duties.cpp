@@ -104,9 +104,11 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
     const Job* job = state_.job(record.job);
     if (job == nullptr) return;
     if (record.kind == RecordKind::job_created) index_job(*job);
+    if (record.kind == RecordKind::member_fenced) void_state({job, record.node});
     if (change.ended || record.kind == RecordKind::job_paused) store_time(*job);
     if (record.kind == RecordKind::round_begun) watches_[record.job].round_ms = now_ms_;
     if (change.ledger) {
+        find_components(*job);
         for (MemberSession& session : sessions_[record.job]) {
             session.frozen.reset();
             session.offered_ms = session.freeze_ms = session.request_ms = MemberSession::never;
@@ -133,6 +135,21 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
     session_of(at).model_due |= !refused;
 }
 
+/// A member that was fenced while its connection lasted is to forget what it has before it is offered the job anew.
+void Coordinator::void_state(const Membership& at) {
+    MemberSession& session = session_of(at);
+    const auto key = keys_.find(at.job->members()[at.member].node);
+    if (key != keys_.end()) {
+        Connection& connection = connections_[key->second];
+        // Where there is no room for it now, only a new connection keeps the order.
+        if (connection.welcome && connection.job == at.job->number() &&
+            !sent(key->second, at.job->number(), JobEnd{JobEndReason::removed}))
+            outbox_.silent(key->second);
+        if (connection.job == at.job->number()) connection.job = 0;
+    }
+    session = {};
+}
+
 // what members are told
 
 void Coordinator::tell(std::uint32_t node) {
@@ -147,6 +164,7 @@ void Coordinator::tell(std::uint32_t node) {
 }
 
 void Coordinator::tell_all(const Job& job) {
+    if (job.push_sum() && !job.ended()) find_components(job);
     for (std::uint32_t member = 0; member < job.members().size(); ++member) {
         const auto key = keys_.find(job.members()[member].node);
         if (key != keys_.end()) tell(connections_[key->second], {&job, member});
@@ -177,6 +195,12 @@ void Coordinator::tell(Connection& connection, const Membership& at) {
     }
     session.lost = false;
     if (member.state == MemberState::lost) return;
+    if (member.state == MemberState::fenced) {
+        // It is back. At the end of a job there is nothing left to begin.
+        if (!job.ending() && connection.job == 0 && reachable(connection.node) && now_ms_ >= session.busy_until_ms)
+            change(at, session, RecordKind::member_lost);
+        return;
+    }
     if (!session.joined || (job.push_sum() && session.epoch != job.epoch())) {
         offer(connection, key, at, session);
     }
@@ -218,6 +242,8 @@ void Coordinator::offer(Connection& connection, const PublicKey& key, const Memb
         const Graph& graph = book->graph();
         said.terms = job.plan().member_terms(at.member, book->epoch(), graph.in(at.member), graph.out(at.member));
         said.grant = book->grantee() == at.member;
+        // Who begins with this epoch holds nothing yet.
+        if (member.sequence != book->epoch()) said.shift = static_cast<std::uint32_t>(book->shift());
         const MassGrant grant{book->epoch(), book->grant().weight, book->grant().values};
         if (said.grant && !sent(key, job.number(), grant)) return;
     } else {
@@ -244,16 +270,35 @@ void Coordinator::tell_model(const PublicKey& key, const Membership& at, MemberS
         session.ended = sent(key, job.number(), JobEnd{job.ended().value_or(JobEndReason::finished)});
 }
 
+/// Does this member take and give shares, as far as is known?
+bool Coordinator::exchanges(const Job& job, std::uint32_t member) const {
+    const JobMember& at = job.members()[member];
+    return reachable(at.node) && at.holds() && at.state != MemberState::offered;
+}
+
+/// Mass that leaves a member and has no way back to it is mass that it loses: a member gives to those alone who can
+/// reach it, among the living.
+void Coordinator::find_components(const Job& job) {
+    std::vector<std::uint8_t> living(job.members().size());
+    for (std::uint32_t member = 0; member < living.size(); ++member) living[member] = exchanges(job, member);
+    watches_[job.number()].components = strong_components(job.book()->graph(), living);
+}
+
 void Coordinator::tell_neighbours(const PublicKey& key, const Membership& at, MemberSession& session) {
     const Job& job = *at.job;
     const Graph& graph = job.book()->graph();
     const auto out = graph.out(at.member);
     session.closed.resize(out.size(), 2);  // neither
+    const std::vector<std::uint32_t>& components = watches_[job.number()].components;
     for (std::size_t k = 0; k < out.size(); ++k) {
-        const JobMember& to = job.members()[out[k]];
-        // What is sent to someone who has not begun would be lost.
-        const bool away = !reachable(to.node) || !to.holds() || to.state == MemberState::offered;
-        if (session.closed[k] != away && sent(key, job.number(), Presence{out[k], !away})) session.closed[k] = away;
+        // What is sent to someone who has not begun would be lost, and what comes back from nowhere runs out.
+        // At an epoch's end nobody gives anything, and everybody is to hear everybody's last word.
+        const bool one_way = !job.closing() && components[out[k]] != components[at.member];
+        const bool away = !exchanges(job, out[k]) || one_way;
+        if (session.closed[k] == away) continue;
+        const Connection* to = connection(job.members()[out[k]].node);
+        const bool confirms = to != nullptr && std::min(to->version, connections_[key].version) >= 2;
+        if (sent(key, job.number(), Presence{out[k], !away, confirms})) session.closed[k] = away;
     }
     const std::uint32_t revision = watches_[job.number()].revision;
     if (session.peers_told == revision) return;

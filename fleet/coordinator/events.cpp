@@ -3,6 +3,8 @@
 #include "fleet/coordinator/index.hpp"
 #include "fleet/problem.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -21,15 +23,43 @@ std::string ledger_text(const LedgerEntry& entry, const FixedPoint& format) {
     if (!entry.gone.empty()) text += fmt::format("; gone: members {}", fmt::join(entry.gone, ", "));
     if (!entry.left.empty()) text += fmt::format("; left: members {}", fmt::join(entry.left, ", "));
     if (!entry.joined.empty()) text += fmt::format("; begin anew: members {}", fmt::join(entry.joined, ", "));
-    return text + fmt::format("; weight lost: {:.6g} of {:.6g}", format.to_float<double>(entry.lost.weight),
-                              format.to_float<double>(entry.before.weight));
+    text += fmt::format("; weight lost: {:.6g} of {:.6g}", format.to_float<double>(entry.lost.weight),
+                        format.to_float<double>(entry.before.weight));
+    if (entry.shift > 0) text += fmt::format("; what is left counts 2^{} times from here on", entry.shift);
+    return text;
 }
 
 }  // namespace
 
+bool heavy_loss(const Job& job, Mass lost) {
+    Mass one = 0;
+    job.plan().terms.format.to_mass(1.0f, one);
+    return lost > one;
+}
+
+std::vector<std::string> warnings_of(const Job& job) {
+    std::vector<std::string> warnings;
+    const MassBook* book = job.book();
+    if (book == nullptr) return warnings;
+    if (heavy_loss(job, book->lost().weight)) {
+        warnings.push_back(fmt::format(
+            "weight {:.3g} of {} was lost with nodes that went, and what they had learned with it; "
+            "`dunlin fleet ledger --job {}` says when",
+            job.plan().terms.format.to_float<double>(book->lost().weight), job.members().size(), job.number()));
+    }
+    const auto fenced = std::ranges::count(job.members(), MemberState::fenced, &JobMember::state);
+    if (fenced > 0 && !job.ended())
+        warnings.push_back(
+            fmt::format("the others go on without {} of {} nodes, which are away", fenced, job.members().size()));
+    if (fenced > 0 && job.ended())
+        warnings.push_back(
+            fmt::format("the job ended without {} of {} nodes, which were away", fenced, job.members().size()));
+    return warnings;
+}
+
 std::string_view name_of(MemberState state) {
-    constexpr std::string_view names[] = {"invited", "offered",  "active", "leaving",
-                                          "lost",    "declined", "left",   "gone"};
+    constexpr std::string_view names[] = {"invited",  "offered", "active", "leaving", "lost",
+                                          "declined", "left",    "gone",   "fenced"};
     return names[static_cast<std::size_t>(state)];
 }
 
@@ -103,6 +133,11 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
         case RecordKind::member_lost:
             say("member-lost", "holds nothing of the job; an epoch to come may begin with it anew");
             break;
+        case RecordKind::member_fenced:
+            say("member-fenced",
+                "is away for too long: the others go on without it and what it holds; it begins anew when it is "
+                "back");
+            break;
         case RecordKind::report:
             if (record.detail == 0) break;
             for (const KeptMetric& metric : read_report(record))
@@ -121,7 +156,9 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
     if (record.kind == RecordKind::member_declined || event.kind == "final-report")
         also = fmt::format("{} {}; {}", event.node, event.text, also);
     event.node.clear();
-    say(change->ended ? "job-ended" : "epoch-over", also);
+    const bool heavy = change->ledger && heavy_loss(*job, change->ledger->lost.weight);
+    if (heavy) also += "; warning: that is more than one node's part of it";
+    say(change->ended ? "job-ended" : heavy ? "weight-lost" : "epoch-over", also);
     return event;
 }
 

@@ -65,6 +65,7 @@ std::vector<std::byte> FleetState::save() const {
     for (const auto& [number, job] : jobs_) numbers.push_back(number);
     saver(newest_, roster_, numbers);
     for (const auto& [number, job] : jobs_) saver(job);
+    for (const auto& [number, job] : jobs_) const_cast<Job&>(job).later_fields(saver);  // which only reads
     return saver.take();
 }
 
@@ -74,8 +75,13 @@ Result<void> FleetState::load(std::span<const std::byte> state) {
     jobs_.clear();
     loader(newest_, roster_, numbers);
     for (const std::uint64_t number : numbers) {
-        Job& job = jobs_[number];
-        loader(job);
+        loader(jobs_[number]);
+        if (!loader.ok()) break;
+    }
+    if (!loader.done()) {
+        for (auto& [number, job] : jobs_) job.later_fields(loader);
+    }
+    for (auto& [number, job] : jobs_) {
         if (!loader.ok()) break;
         if (auto restored = job.restore(); !restored) return restored;
         if (job.number() != number || !knows_members(job))

@@ -34,6 +34,8 @@ CREATE INDEX IF NOT EXISTS metric_of_job ON metric (job, member, name, id);
 CREATE TABLE IF NOT EXISTS ledger (job INTEGER, epoch INTEGER, time_ms INTEGER, gone TEXT, left_members TEXT, joined TEXT,
     weight_before INTEGER, weight_after INTEGER, weight_lost INTEGER, values_lost REAL, fraction_bits INTEGER,
     PRIMARY KEY (job, epoch)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ledger_shift (job INTEGER, epoch INTEGER, shift INTEGER, PRIMARY KEY (job, epoch))
+    WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, record INTEGER, time_ms INTEGER, job INTEGER, node TEXT,
     kind TEXT, text TEXT);
 CREATE INDEX IF NOT EXISTS event_of_job ON event (job, id);
@@ -132,7 +134,8 @@ void Index::applied(const FleetState& state, const Record& record, const JobChan
         const FixedPoint& format = state.job(record.job)->plan().terms.format;
         ledger_.push_back({record.time_ms, record.job, entry.epoch, entry.gone, entry.left, entry.joined,
                            entry.before.weight, entry.after.weight, entry.lost.weight,
-                           entry.lost.values.empty() ? -1.0 : norm_of(entry.lost, format), format.fraction_bits});
+                           entry.lost.values.empty() ? -1.0 : norm_of(entry.lost, format), format.fraction_bits,
+                           entry.shift});
     }
     if (record.kind == RecordKind::report && state.job(record.job) != nullptr) {
         for (KeptMetric& metric : read_report(record)) {
@@ -204,11 +207,15 @@ Result<void> Index::write() {
         if (auto done = metric.bind(row.name).bind(row.value).run(); !done) return done;
     }
     Statement ledger(database, "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    Statement shift(database, "INSERT OR REPLACE INTO ledger_shift VALUES (?, ?, ?)");
     for (const LedgerRow& row : ledger_) {
         ledger.bind(static_cast<std::int64_t>(row.job)).bind(std::int64_t{row.epoch}).bind(row.time_ms);
         ledger.bind(list_text(row.gone)).bind(list_text(row.left)).bind(list_text(row.joined));
         ledger.bind(row.weight_before).bind(row.weight_after).bind(row.weight_lost).bind(row.values_lost);
         if (auto done = ledger.bind(std::int64_t{row.fraction_bits}).run(); !done) return done;
+        if (row.shift == 0) continue;
+        shift.bind(static_cast<std::int64_t>(row.job)).bind(std::int64_t{row.epoch});
+        if (auto done = shift.bind(std::int64_t{row.shift}).run(); !done) return done;
     }
     return storage_->set_meta("position", static_cast<std::int64_t>(position_));
 }
@@ -279,14 +286,15 @@ std::vector<LedgerRow> Index::ledger(std::uint64_t job) {
     Statement rows(
         storage_->database,
         "SELECT job, epoch, time_ms, gone, left_members, joined, weight_before, weight_after, weight_lost,"
-        " values_lost, fraction_bits FROM ledger WHERE ?1 = 0 OR job = ?1 ORDER BY job, epoch");
+        " values_lost, fraction_bits, coalesce(shift, 0) FROM ledger LEFT JOIN ledger_shift USING (job, epoch)"
+        " WHERE ?1 = 0 OR job = ?1 ORDER BY job, epoch");
     rows.bind(static_cast<std::int64_t>(job));
     std::vector<LedgerRow> found;
     while (rows.next()) {
         found.push_back({rows.integer(2), static_cast<std::uint64_t>(rows.integer(0)),
                          static_cast<std::uint32_t>(rows.integer(1)), list_of(rows.text(3)), list_of(rows.text(4)),
                          list_of(rows.text(5)), rows.integer(6), rows.integer(7), rows.integer(8), rows.real(9),
-                         static_cast<int>(rows.integer(10))});
+                         static_cast<int>(rows.integer(10)), static_cast<int>(rows.integer(11))});
     }
     return found;
 }

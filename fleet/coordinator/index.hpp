@@ -50,6 +50,7 @@ struct LedgerRow {
     Mass weight_before = 0, weight_after = 0, weight_lost = 0;
     double values_lost = 0;  ///< Euclidean norm, as a number; negative: not known, for want of an audit
     int fraction_bits = 48;
+    int shift = 0;  ///< what is left counts 2^shift times in the next epoch
 };
 
 /// store.db: roster, jobs, members with their newest updates, versions of models, metrics, the ledger and the log

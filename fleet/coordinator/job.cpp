@@ -39,6 +39,12 @@ bool Job::closing() const {
            });
 }
 
+std::int64_t Job::regroup_ms() const {
+    constexpr std::int64_t least_ms = 5000, rounds = 20;
+    if (plan_.regroup_ms > 0) return plan_.regroup_ms;
+    return std::max(least_ms, rounds * std::int64_t{plan_.terms.tick_ms});
+}
+
 ConstVector<float> Job::model() const {
     if (server_) return server_->model();
     return book_ && !ended_ ? book_->mean() : ConstVector<float>(final_model_);
@@ -112,6 +118,7 @@ JobChange Job::apply_any(const Record& record) {
         case RecordKind::member_leaving:
         case RecordKind::member_gone:
         case RecordKind::member_lost:
+        case RecordKind::member_fenced:
             return apply_member(record);
         default:
             return {};
@@ -151,7 +158,8 @@ JobChange Job::apply_member(const Record& record) {
         return {};
     }
     if (!member.in()) return {};
-    const bool started = member.state != MemberState::invited && member.state != MemberState::lost;
+    const bool fenced = member.state == MemberState::fenced;
+    const bool started = member.state != MemberState::invited && member.state != MemberState::lost && !fenced;
     switch (record.kind) {
         case RecordKind::member_offered:
             if (member.state != MemberState::invited || (push_sum() && closing())) return {};
@@ -163,15 +171,21 @@ JobChange Job::apply_member(const Record& record) {
             break;
         case RecordKind::member_leaving:
             member.state = push_sum() ? started ? MemberState::leaving : MemberState::gone : MemberState::left;
-            if (member.state == MemberState::gone) departed_.push_back(record.node);
+            if (member.state == MemberState::gone && !fenced) departed_.push_back(record.node);
             break;
         case RecordKind::member_lost:
-            if (!push_sum() || !started) return {};
+            if (!push_sum() || (!started && !fenced)) return {};
+            if (member.holds()) departed_.push_back(record.node);
             member.state = MemberState::lost;
+            break;
+        case RecordKind::member_fenced:
+            if (!push_sum() || member.state == MemberState::lost || fenced) return {};
+            member.state = member.state == MemberState::leaving ? MemberState::gone : MemberState::fenced;
+            departed_.push_back(record.node);
             break;
         default: {  // declined or gone
             member.state = record.kind == RecordKind::member_gone ? MemberState::gone : MemberState::declined;
-            if (push_sum()) departed_.push_back(record.node);
+            if (push_sum() && !fenced) departed_.push_back(record.node);
             Loader loader(record.payload);
             loader(member.refusal.code, member.refusal.first, member.refusal.second);
         }
@@ -193,6 +207,7 @@ JobChange Job::apply_statement(const Record& record) {
     const std::size_t steps = plan_.terms.audit ? dimension : 0;
     if (!loader.done() || statement.held.values.size() != dimension || statement.steps.size() != steps) return {};
     statement.tick = static_cast<std::int64_t>(record.sequence);
+    statement.wire = record.detail;
     book_->state(record.node, std::move(statement));
     return settle();
 }
@@ -202,21 +217,24 @@ JobChange Job::settle() {
     std::vector<std::uint32_t> staying, leaving, joining, gone = departed_;
     for (std::uint32_t i = 0; i < members_.size(); ++i) {
         const MemberState state = members_[i].state;
+        // Who began nothing took along the weight that it was to begin with.
+        if (state == MemberState::invited) gone.push_back(i);
         if (members_[i].holds() && !book_->statement(i).given()) return {};
         if (state == MemberState::offered || state == MemberState::active) staying.push_back(i);
         if (state == MemberState::leaving) leaving.push_back(i);
-        if (state != MemberState::invited && state != MemberState::lost) continue;
-        joining.push_back(i);
-        gone.push_back(i);
+        if (state == MemberState::invited || state == MemberState::lost) joining.push_back(i);
     }
     std::ranges::sort(gone);
-    const bool alone = staying.size() + joining.size() < 2;
+    const bool alone = staying.empty() && joining.empty();
     const bool over = ending_ || alone;
     JobChange change;
     change.ledger = book_->turn(plan_, staying, leaving, joining, gone, over);
     departed_.clear();
     for (const std::uint32_t i : leaving) members_[i].state = MemberState::left;
-    for (const std::uint32_t i : joining) members_[i].state = MemberState::invited;
+    for (const std::uint32_t i : joining) {
+        members_[i].state = MemberState::invited;
+        members_[i].sequence = book_->epoch();
+    }
     if (over) end(ending_.value_or(JobEndReason::failed));
     return change;
 }
@@ -273,7 +291,7 @@ bool Job::fits_together() const {
            known(ending_) && plan_.terms.aggregation <= Aggregation::push_sum && push_sum() == book_.has_value() &&
            (!book_ || book_->fits(count, dimension)) && (awaited_.empty() || awaited_.size() == count) &&
            std::ranges::all_of(departed_, [count](std::uint32_t member) { return member < count; }) &&
-           std::ranges::all_of(members_, [](const JobMember& m) { return m.state <= MemberState::gone; });
+           std::ranges::all_of(members_, [](const JobMember& m) { return m.state <= MemberState::fenced; });
 }
 
 Result<void> Job::restore() {
@@ -290,7 +308,7 @@ Result<void> Job::restore() {
 std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& request) {
     Saver saver;
     plan_fields(saver, const_cast<JobPlan&>(plan));
-    saver(request);
+    saver(request, plan.regroup_ms);
     return saver.take();
 }
 
@@ -300,6 +318,7 @@ Result<Job> read_job(const Record& record) {
     Loader loader(record.payload);
     plan_fields(loader, plan);
     loader(request);
+    if (!loader.done()) loader(plan.regroup_ms);  // a store of version 1 ends before it
     if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(record.index));
     return Job::make(record.job, std::move(plan), std::move(request));
 }

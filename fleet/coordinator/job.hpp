@@ -22,7 +22,8 @@ enum class MemberState : std::uint8_t {
     lost,      ///< push-sum: holds nothing of the job; begins anew with the next epoch
     declined,  ///< will not or cannot; `refusal` says why
     left,
-    gone  ///< for good
+    gone,   ///< for good
+    fenced  ///< push-sum: away for too long: its state is void; begins anew when it is back
 };
 
 struct JobMember {
@@ -31,12 +32,12 @@ struct JobMember {
     bool reported = false;  ///< finally
     // Federated: the newest update that was taken, and how many.
     std::uint32_t incarnation = 0;
-    std::uint64_t sequence = 0;
+    std::uint64_t sequence = 0;  ///< push-sum: the epoch with which it began (anew); older states are void
     std::uint64_t updates = 0;
     Error refusal = {};
 
     /// Part of the job, now or soon?
-    bool in() const { return state <= MemberState::lost; }
+    bool in() const { return state <= MemberState::lost || state == MemberState::fenced; }
     /// Push-sum: may it hold mass of this epoch?
     bool holds() const { return state >= MemberState::offered && state <= MemberState::leaving; }
 
@@ -89,6 +90,8 @@ public:
     bool closing() const;
     /// Push-sum: and the job with it.
     bool ending() const { return ending_.has_value(); }
+    /// Push-sum: a member that is away for longer is fenced.
+    std::int64_t regroup_ms() const;
 
     std::uint32_t epoch() const { return book_ ? book_->epoch() : 1; }
     const MassBook* book() const { return book_ ? &*book_ : nullptr; }
@@ -108,6 +111,12 @@ public:
 
     void fields(Saver& archive);
     void fields(Loader& archive);
+    /// What came with version 2 of the store, behind all that version 1 has; a store of version 1 ends before it.
+    template <class Archive>
+    void later_fields(Archive& archive) {
+        archive(plan_.regroup_ms);
+        if (book_) book_->later_fields(archive);
+    }
     /// After loading. Errors: store_damaged.
     Result<void> restore();
 
@@ -153,7 +162,12 @@ struct KeptMetric {
     }
 };
 
+/// Push-sum: is this more than one member's part, 1/n, of all the weight that there was?
+bool heavy_loss(const Job& job, Mass lost);
+
 // Words for people.
+/// What somebody who takes the job's result should know of it.
+std::vector<std::string> warnings_of(const Job& job);
 std::string_view name_of(MemberState state);
 std::string_view name_of(JobEndReason reason);
 std::string_view state_name(const Job& job);

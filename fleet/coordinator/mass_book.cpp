@@ -2,6 +2,7 @@
 #include "fleet/coordinator/mass_book.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace dunlin {
@@ -27,6 +28,14 @@ void Holding::subtract(const Holding& other) {
     weight = subtract_wrapped(weight, other.weight);
     values.resize(std::max(values.size(), other.values.size()));
     for (std::size_t k = 0; k < other.values.size(); ++k) values[k] = subtract_wrapped(values[k], other.values[k]);
+}
+
+void Holding::shift(int bits) {
+    const auto shifted = [bits](Mass value) {
+        return static_cast<Mass>(static_cast<std::uint64_t>(value) << bits);
+    };
+    weight = shifted(weight);
+    for (Mass& value : values) value = shifted(value);
 }
 
 bool Holding::nothing() const {
@@ -64,13 +73,42 @@ Result<void> MassBook::draw_graph(const JobPlan& plan, std::span<const std::uint
     return link();
 }
 
+/// The power of two that brings the mean weight of those who stay nearest to one, as far as nothing overflows: of
+/// no member, nor of all. 0 where one of them speaks a wire that cannot say it.
+int MassBook::common_shift(const JobPlan& plan, std::span<const std::uint32_t> staying, std::size_t joining,
+                           const Holding& granted) const {
+    const FixedPoint& format = plan.terms.format;
+    Mass one = 0;
+    format.to_mass(1.0f, one);
+    if (staying.empty() || total_.weight <= 0) return 0;
+    constexpr std::uint16_t first_wire_with_shift = 2;
+    Mass largest = total_.weight;
+    const auto look = [&largest](const Holding& holding) {
+        for (const Mass value : holding.values) largest = std::max(largest, value < 0 ? ~value : value);
+    };
+    look(total_);
+    look(granted);
+    for (const std::uint32_t member : staying) {
+        if (statements_[member].wire < first_wire_with_shift) return 0;
+        look(statements_[member].held);
+    }
+    const double mean =
+        static_cast<double>(total_.weight) / static_cast<double>(one) / static_cast<double>(staying.size());
+    auto bits = static_cast<int>(std::lround(-std::log2(mean)));
+    const double most = static_cast<double>(plan.members() - joining);
+    while (bits > 0 && std::ldexp(mean * static_cast<double>(staying.size()), bits) > most) --bits;
+    // A quarter of the range is left, as the machine wants it.
+    while (bits > 0 && (largest >> (61 - bits)) != 0) --bits;
+    return std::max(bits, 0);
+}
+
 bool MassBook::fits(std::size_t members, std::size_t dimension) const {
     const auto whole = [dimension](const std::vector<Mass>& values) {
         return values.empty() || values.size() == dimension;
     };
     return statements_.size() == members && steps_before_.size() == members && from_.size() == to_.size() &&
-           mean_.size() == dimension && (!grantee_ || *grantee_ < members) && whole(grant_.values) &&
-           std::ranges::all_of(statements_, [&](const MassStatement& statement) {
+           mean_.size() == dimension && shift_ >= 0 && shift_ < 63 && (!grantee_ || *grantee_ < members) &&
+           whole(grant_.values) && std::ranges::all_of(statements_, [&](const MassStatement& statement) {
                return whole(statement.held.values) && whole(statement.steps);
            });
 }
@@ -118,6 +156,9 @@ LedgerEntry MassBook::turn(const JobPlan& plan, std::span<const std::uint32_t> s
             mean_[k] = static_cast<float>(total_.values[k]) / static_cast<float>(total_.weight);
     }
     for (const std::uint32_t member : staying) steps_before_[member] = statements_[member].steps;
+    shift_ = entry.shift = over ? 0 : common_shift(plan, staying, joining.size(), handed_on);
+    total_.shift(shift_);
+    handed_on.shift(shift_);
     for (MassStatement& statement : statements_) statement = {};
     grantee_.reset();
     grant_ = {};
@@ -135,6 +176,8 @@ LedgerEntry MassBook::turn(const JobPlan& plan, std::span<const std::uint32_t> s
     }
     std::vector<std::uint32_t> members(staying.begin(), staying.end());
     members.insert(members.end(), joining.begin(), joining.end());
+    // Who is alone learns alone: it has a neighbour in name, who holds nothing and is given nothing.
+    if (members.size() == 1) members.push_back(members[0] == 0 ? 1 : 0);
     std::ranges::sort(members);
     (void)draw_graph(plan, members);
     return entry;

@@ -17,6 +17,8 @@ struct Holding {
 
     void add(const Holding& other);
     void subtract(const Holding& other);
+    /// Times 2^bits.
+    void shift(int bits);
     bool empty() const { return values.empty(); }
     /// All zero?
     bool nothing() const;
@@ -32,6 +34,7 @@ struct MassStatement {
     std::int64_t tick = -1;  ///< of its last share
     Holding held;
     std::vector<Mass> steps;  ///< sum of its steps since the job began, if the job's audit is on
+    std::uint16_t wire = 0;   ///< version that the member speaks; 0: of a store that did not say
 
     bool given() const { return !held.empty(); }
     template <class Archive>
@@ -51,6 +54,9 @@ struct LedgerEntry {
     /// What `gone` held, was given and had given that never arrived: before - steps - after. Without audit only the
     /// weight is known, and the values are empty. Steps that `gone` took count as lost.
     Holding lost = {};
+    /// The next epoch begins with all that members hold, and were granted, times 2^shift: weight does not shrink
+    /// from loss to loss.
+    int shift = 0;
 };
 
 /// The books of a push-sum job's mass: who holds what between two epochs of the graph, and the graph.
@@ -67,6 +73,8 @@ public:
     const Holding& total() const { return total_; }
     /// Lost in all epochs.
     const Holding& lost() const { return lost_; }
+    /// Powers of two that members multiply by what they hold as they begin this epoch.
+    int shift() const { return shift_; }
 
     const MassStatement& statement(std::uint32_t member) const { return statements_[member]; }
     void state(std::uint32_t member, MassStatement statement) { statements_[member] = std::move(statement); }
@@ -85,6 +93,11 @@ public:
     void fields(Archive& archive) {
         archive(epoch_, statements_, steps_before_, total_, lost_, grantee_, grant_, mean_, from_, to_);
     }
+    template <class Archive>
+    void later_fields(Archive& archive) {
+        archive(shift_);
+        for (MassStatement& statement : statements_) archive(statement.wire);
+    }
     /// After loading: does it fit so many members of so many parameters?
     bool fits(std::size_t members, std::size_t dimension) const;
     /// After loading. Errors: those of the graph.
@@ -92,6 +105,8 @@ public:
 
 private:
     Result<void> draw_graph(const JobPlan& plan, std::span<const std::uint32_t> members);
+    int common_shift(const JobPlan& plan, std::span<const std::uint32_t> staying, std::size_t joining,
+                     const Holding& granted) const;
 
     std::uint32_t epoch_ = 1;
     std::vector<MassStatement> statements_;        ///< by member; empty until given
@@ -100,6 +115,7 @@ private:
     std::optional<std::uint32_t> grantee_;
     std::vector<float> mean_;
     std::vector<std::uint32_t> from_, to_;  ///< the graph's edges
+    int shift_ = 0;
     Graph graph_;
 };
 

@@ -26,9 +26,10 @@ enum class RecordKind : std::uint16_t {
     member_offered = 40,  ///< what it will hold is counted on from here
     member_accepted,
     member_declined,
-    member_leaving,  ///< asks to go; what it holds is handed on
-    member_gone,     ///< for good, with what it holds
-    member_lost,     ///< came back without its state, or had begun nothing when the epoch ended: taken in anew
+    member_leaving,      ///< asks to go; what it holds is handed on
+    member_gone,         ///< for good, with what it holds
+    member_lost,         ///< came back without its state, or had begun nothing when the epoch ended: taken in anew
+    member_fenced = 50,  ///< push-sum: away for too long: what it holds counts no more, whatever it comes back with
     round_begun = 60,
     round_closed,
     update,

@@ -53,6 +53,7 @@ void Coordinator::tell_closing(const PublicKey& key, const Membership& at, Membe
 
 void Coordinator::tick(std::int64_t now_ms) {
     now_ms_ = now_ms;
+    if (opened_ms_ == MemberSession::never) opened_ms_ = now_ms;
     std::vector<PublicKey> silent;
     for (auto& [key, connection] : connections_) {
         const std::int64_t silence_ms = now_ms - connection.heard_ms;
@@ -143,13 +144,42 @@ void Coordinator::tend_rounds(const Job& job) {
     watch.due = store_->add(begun).has_value();
 }
 
+/// Those who have been away for too long count no more, as long as somebody is there to go on.
+void Coordinator::fence(const Job& job) {
+    Watch& watch = watches_[job.number()];
+    if (now_ms_ - opened_ms_ < settings_.return_ms || (job.paused() && !job.ending())) return;
+    bool any = false;
+    for (std::uint32_t member = 0; member < job.members().size(); ++member) any = any || exchanges(job, member);
+    if (!any) return;
+    for (const auto& [member, since_ms] : watch.away_ms) {
+        const JobMember& at = job.members()[member];
+        if (!at.in() || at.state == MemberState::lost || at.state == MemberState::fenced) continue;
+        // One that is silent may be busy, as long as its connection lasts; with a new one it may be back at once.
+        if (connection(at.node) != nullptr) continue;
+        // What it has stated is the next epoch's.
+        if (now_ms_ - since_ms < job.regroup_ms() || job.book()->statement(member).given()) continue;
+        change({&job, member}, session_of({&job, member}), RecordKind::member_fenced);
+    }
+}
+
 void Coordinator::tend_push_sum(const Job& job) {
+    find_components(job);
     Watch& watch = watches_[job.number()];
     const std::uint64_t ticks = job.plan().budget.rounds;
     bool all_done = ticks > 0, any = false, some_gone = false;
     for (std::uint32_t member = 0; member < job.members().size(); ++member) {
         const JobMember& at = job.members()[member];
-        if (!at.in()) continue;
+        if (!at.in() || at.state == MemberState::fenced) {
+            watch.away_ms.erase(member);
+            if (at.state != MemberState::fenced || job.plan().removal_ms == 0 || reachable(at.node)) continue;
+            // It has been away for regroup_ms already.
+            const std::int64_t fenced_ms = watch.fenced_ms.emplace(member, now_ms_).first->second;
+            if (now_ms_ - fenced_ms + job.regroup_ms() < job.plan().removal_ms || watch.due) continue;
+            record(RecordKind::member_gone, job.number(), member);
+            some_gone = true;
+            continue;
+        }
+        watch.fenced_ms.erase(member);
         const MemberSession* said = session(job.number(), member);
         // Whoever has begun nothing may with the next epoch: neither this one nor the end of the job waits for it.
         if (at.state == MemberState::offered && job.closing() && (said == nullptr || !said->joined))
@@ -168,6 +198,7 @@ void Coordinator::tend_push_sum(const Job& job) {
         record(RecordKind::member_gone, job.number(), member);
         some_gone = true;
     }
+    fence(job);
     watch.due = watch.due || some_gone;
     if (all_done && any && !job.ending() && !watch.due) {
         record(RecordKind::job_ending, job.number(), 0, static_cast<std::uint16_t>(JobEndReason::finished));

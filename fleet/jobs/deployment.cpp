@@ -15,6 +15,11 @@ void add_deployment_settings(Settings& list, Deployment& d) {
     list.add("fleet.seconds", d.seconds, "most that a job runs on real nodes; 0: no limit", Range{0, 1e9});
     list.add("fleet.removal_s", d.removal_s,
              "without a server: a node that is away for longer is gone for good; 0: never", Range{0, 4e6});
+    list.add(
+        "fleet.regroup_s", d.regroup_s,
+        "without a server: the others go on without a node that is away for longer, on a graph of their own; it "
+        "begins anew when it is back; 0: 5 s, or 20 rounds where that is longer",
+        Range{0, 4e6});
     list.add("fleet.audit", d.audit, "without a server: nodes keep the exact sum of their steps, to check mass by");
     list.add("fleet.encoding", d.encoding, "how updates travel to a server",
              {{"float32", Encoding::float32}, {"float16", Encoding::float16}, {"int8", Encoding::int8}});

@@ -13,6 +13,7 @@ struct Deployment {
     int report_every = 0;
     int seconds = 0;  ///< most that a job runs; 0: as long as it takes
     int removal_s = 0;
+    int regroup_s = 0;
     bool audit = false;
     Encoding encoding = Encoding::float32;
 };

@@ -16,6 +16,7 @@ void deploy(JobPlan& plan, const Deployment& d) {
     plan.terms.encoding = d.encoding;
     plan.budget.seconds = static_cast<std::uint64_t>(d.seconds);
     plan.removal_ms = static_cast<std::uint32_t>(d.removal_s) * 1000;
+    plan.regroup_ms = static_cast<std::uint32_t>(d.regroup_s) * 1000;
 }
 
 /// A coordinator draws the graph again whenever its store is opened, and a file may be gone by then.

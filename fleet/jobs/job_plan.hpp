@@ -42,6 +42,8 @@ struct JobPlan {
     GraphRecipe graph;           ///< push-sum; `nodes` is set to those who take part
     JobBudget budget;
     std::uint32_t removal_ms = 0;  ///< push-sum: a member that is away for longer is gone for good; 0: never
+    std::uint32_t regroup_ms =
+        0;  ///< push-sum: the others go on without one that is away for longer; 0: by the round
 
     std::uint32_t members() const { return terms.members; }
 

@@ -68,7 +68,14 @@ Outcome<std::unique_ptr<Node>> Node::make(NodeSettings settings, NodeLog log) {
     if (!saved) return problem(saved.error(), where + "/state");
     if (*saved) {
         if (auto resumed = node->session_.resume(std::as_bytes(std::span(**saved))); !resumed) {
-            return problem(resumed.error(), where + "/state");
+            const Code code = resumed.error().code;
+            if (code != Code::state_mismatch && code != Code::state_size)
+                return problem(resumed.error(), where + "/state");
+            return problem(
+                fmt::format("{0}/state: {1}. Another version of Dunlin wrote it: go on with that one until "
+                            "the job is over, or remove this file; then the node begins anew with what the "
+                            "others have, and what it held is in the ledger as lost",
+                            where, describe(resumed.error(), "it").text));
         }
         node->expect_shares(node->session_.terms());
         node->log_("resumed", fmt::format("goes on with job {}, epoch {}, after {} updates", node->session_.job(),
@@ -124,15 +131,16 @@ void Node::take_arrivals() {
                 }
                 away_because_ = arrival_.reason.code;
                 session_.disconnected();
-                if (session_.job() == 0) break;
-                for (const std::uint32_t member : session_.terms().out_neighbours)
-                    session_.set_reachable(member, link_.reaches(member));
                 break;
             case Arrival::Kind::message:
                 take(arrival_.message.message());
                 break;
         }
     }
+    // Without the coordinator, who says so otherwise, an edge is as open as its direct connection.
+    if (link_.up() || session_.job() == 0) return;
+    for (const std::uint32_t member : session_.terms().out_neighbours)
+        session_.set_reachable(member, link_.reaches(member));
 }
 
 void Node::take(const Message& message) {

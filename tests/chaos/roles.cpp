@@ -131,6 +131,8 @@ JobPlan plan_of(Aggregation aggregation, std::uint32_t members) {
     plan.server.rule = PersaflRule{0.2f};
     plan.server.component_limit = 1000.0f;
     plan.graph.kind = "exponential";
+    // Nobody is left behind: whoever is killed comes back, and then nothing may be lost.
+    plan.regroup_ms = 120'000;
     return plan;
 }
 

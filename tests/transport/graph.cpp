@@ -320,3 +320,36 @@ TEST_CASE("a graph is built by its name, and a wrong name, file, size or connect
     CHECK(build_graph({"file", 0, 0.4, 1000, path}, 1)->edges() == 4);
     std::remove(path.c_str());
 }
+
+TEST_CASE("strong components are who can reach each other both ways, among those that are there") {
+    Stream random(31, 0, Purpose::user);
+    for (int turn = 0; turn < 200; ++turn) {
+        const std::uint32_t nodes = 2 + random.below(9);
+        std::vector<Edge> edges;
+        for (std::uint32_t i = 0; i < nodes; ++i) {
+            for (std::uint32_t j = 0; j < nodes; ++j) {
+                if (i != j && random.uniform() < 0.2f) edges.push_back({i, j});
+            }
+        }
+        const Graph graph = Graph::from_edges(nodes, edges).value();
+        std::vector<std::uint8_t> present(nodes);
+        for (std::uint8_t& is : present) is = random.uniform() < 0.8f;
+        std::vector<std::vector<bool>> reaches(nodes, std::vector<bool>(nodes));
+        for (std::uint32_t i = 0; i < nodes; ++i) reaches[i][i] = present[i] != 0;
+        for (std::uint32_t step = 0; step < nodes; ++step) {
+            for (const auto& [from, to] : edges) {
+                for (std::uint32_t i = 0; i < nodes; ++i) {
+                    if (reaches[i][from] && present[to] != 0) reaches[i][to] = true;
+                }
+            }
+        }
+        const auto component = strong_components(graph, present);
+        for (std::uint32_t i = 0; i < nodes; ++i) {
+            CHECK((component[i] == absent) == (present[i] == 0));
+            for (std::uint32_t j = 0; j < nodes; ++j) {
+                if (present[i] == 0 || present[j] == 0) continue;
+                CHECK((component[i] == component[j]) == (reaches[i][j] && reaches[j][i]));
+            }
+        }
+    }
+}

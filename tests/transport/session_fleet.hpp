@@ -234,7 +234,11 @@ private:
                     session.finished();
                     return;
                 case Duty::send:
-                    if (session.recipient() != coordinator_number) {
+                    if (const auto* receipt = std::get_if<ShareReceipt>(&session.message().body)) {
+                        const ShareReceipt said = *receipt;
+                        session.sent();
+                        if (random_.uniform() >= faults.loss) tell(said.from, said);
+                    } else if (session.recipient() != coordinator_number) {
                         send_share(std::get<ShareMessage>(session.message().body), faults);
                         session.sent();
                     } else {
@@ -275,7 +279,9 @@ private:
 
     void tell(std::uint32_t i, MessageBody body) {
         if (nodes_[i].gone) return;
-        if (!nodes_[i].connected && !std::holds_alternative<ShareMessage>(body)) return;
+        if (!nodes_[i].connected && !std::holds_alternative<ShareMessage>(body) &&
+            !std::holds_alternative<ShareReceipt>(body))
+            return;
         (void)nodes_[i].session->receive({{job, coordinator_number, 0, 0}, body}, now_);
     }
 
@@ -312,7 +318,7 @@ private:
     }
 
     void announce(std::uint32_t member, bool reachable) {
-        for (const std::uint32_t from : in_[member]) tell(from, Presence{member, reachable});
+        for (const std::uint32_t from : in_[member]) tell(from, Presence{member, reachable, true});
     }
 
     void offer(std::uint32_t i) {
@@ -325,7 +331,7 @@ private:
         const bool grant = heir_ == i;
         if (grant) tell(i, MassGrant{terms.epoch, grant_weight_, grant_});
         tell(i, JobOffer{terms, grant});
-        for (const std::uint32_t to : out) tell(i, Presence{to, nodes_[to].connected});
+        for (const std::uint32_t to : out) tell(i, Presence{to, nodes_[to].connected, true});
     }
 
     static constexpr std::uint64_t job = 7;

@@ -147,3 +147,34 @@ TEST_CASE("a node that leaves hands its mass over, to the bit [invariant 1]") {
         CHECK(after_y == y);
     }
 }
+
+TEST_CASE(
+    "neighbours that vanish without a word take no more than a quarter of what a node holds with them each "
+    "[invariant 2]") {
+    for (std::uint32_t seed = 0; seed < 40; ++seed) {
+        Stream random(16, seed, Purpose::user);
+        // Everybody gives to everybody, and nobody is told that half of them are gone.
+        Lists all(4);
+        for (std::uint32_t i = 0; i < 4; ++i) {
+            for (std::uint32_t j = 0; j < 4; ++j) {
+                if (i != j) all[i].push_back(j);
+            }
+        }
+        SessionFleet fleet(all, 2, random, true, 1 + seed % 3);
+        run(fleet, {.loss = 0.2f, .longest_delay = 3}, 200,
+            [&] { return fleet.begun() && fleet.now() > 40 + seed; });
+        REQUIRE(fleet.begun());
+        fleet.node(1).gone = fleet.node(2).gone = true;
+        Mass before = 0;
+        for (const std::uint32_t i : {0u, 3u}) before += fleet.node(i).session->push_sum()->held_weight();
+        run(fleet, {.loss = 0.2f, .longest_delay = 3}, 1000, never);
+        Mass after = 0;
+        for (const std::uint32_t i : {0u, 3u}) after += fleet.node(i).session->push_sum()->held_weight();
+        INFO("seed " << seed);
+        // Two edges of each, a quarter of what it held then, and what was on its way between the two.
+        CHECK(static_cast<double>(after) > 0.2 * static_cast<double>(before));
+        const auto updates = fleet.node(0).session->updates();
+        run(fleet, {.loss = 0.2f, .longest_delay = 3}, 100, never);
+        CHECK(fleet.node(0).session->updates() > updates + 20);
+    }
+}

@@ -148,7 +148,8 @@ TEST_CASE("fields that a newer version added are ignored") {
 
 TEST_CASE("a message of a newer kind or version is refused with a code that says so") {
     Samples samples;
-    const std::vector<std::byte> version_1 = {std::byte{8}, std::byte{1}}, version_2 = {std::byte{8}, std::byte{2}};
+    const std::vector<std::byte> version_1 = {std::byte{8}, std::byte{1}},
+                                 newer_version = {std::byte{8}, std::byte{3}};
     std::vector<std::byte> newer_kind = version_1;
     const std::vector<std::byte> body = protobuf_field(200, {});
     newer_kind.insert(newer_kind.end(), body.begin(), body.end());
@@ -158,12 +159,12 @@ TEST_CASE("a message of a newer kind or version is refused with a code that says
     for (std::size_t kind = 0; kind < body_index<Model>; ++kind) {
         std::vector<std::byte> bytes = as_vector(encode_frame(samples.plain(kind)).value().bytes());
         // Of a field that comes twice, the last counts.
-        bytes.insert(bytes.end(), version_2.begin(), version_2.end());
+        bytes.insert(bytes.end(), newer_version.begin(), newer_version.end());
         const auto decoded = decode_copy(bytes);
         if (kind == body_index<Join> || kind == body_index<Refusal>) {
             CHECK(decoded);
         } else {
-            CHECK(decoded.error() == Error{Code::wire_version_unknown, 2, oldest_wire_version});
+            CHECK(decoded.error() == Error{Code::wire_version_unknown, 3, oldest_wire_version});
         }
     }
 }
@@ -177,6 +178,18 @@ TEST_CASE("the first client there ever was can still say what it speaks") {
     CHECK(std::get<Join>(join->message().body).name == "old-board");
     CHECK(decode_copy(read_golden("version0_heartbeat.frame")).error() ==
           Error{Code::wire_version_unknown, 0, oldest_wire_version});
+}
+
+TEST_CASE("what a program of version 1 says is read, and it reads all of today's messages that it knows") {
+    // As written by it: without the fields of version 2, which mean then what they always did.
+    const auto offer = decode_copy(read_golden("version1_job_offer.frame"));
+    REQUIRE(offer);
+    CHECK(std::get<JobOffer>(offer->message().body).shift == 0);
+    const auto presence = decode_copy(read_golden("version1_presence.frame"));
+    REQUIRE(presence);
+    CHECK_FALSE(std::get<Presence>(presence->message().body).confirms);
+    for (std::size_t kind = 0; kind < message_kinds; ++kind)
+        CHECK(version_of(kind) == (kind == body_index<ShareReceipt> ? 2 : 1));
 }
 
 TEST_CASE("frames that are too large or nothing at all are refused before they are read") {

@@ -26,6 +26,7 @@ void NodeSession::begun(Duty duty) {
     storing_count_ = unstored_;
     storing_dirty_ = std::exchange(dirty_, false);
     storing_tick_ = tick();
+    note_heard();
 }
 
 void NodeSession::prepared() {
@@ -82,6 +83,7 @@ void NodeSession::deliver() {
 }
 
 Result<void> NodeSession::wake(ConstVector<float> gradient) {
+    confirm_for_the_mute();
     const std::int64_t tick = std::max(tick_now(), push_sum_->tick() + 1);
     const auto woken = push_sum_->wake(tick, gradient);
     if (!woken) return tl::unexpected(woken.error());
@@ -104,13 +106,25 @@ bool NodeSession::report_due() const {
     return every > 0 && since_report_ >= every;
 }
 
+/// What a state that is about to be stored has of the shares of in-neighbours.
+void NodeSession::note_heard() {
+    for (std::size_t j = 0; push_sum_ && j < receipts_.size(); ++j) {
+        receipts_[j].storing_tick = push_sum_->heard(j);
+        receipts_[j].storing_weight = push_sum_->heard_weight(j);
+    }
+}
+
 void NodeSession::stored() {
     if (!storing_) begun(Duty::store);
     storing_ = false;
     unstored_ -= storing_count_;
     if (!push_sum_) return;
     stored_tick_ = storing_tick_;
-    share_cursor_ = 0;
+    share_cursor_ = receipt_cursor_ = 0;
+    for (ReceiptDue& due : receipts_) {
+        due.tick = due.storing_tick;
+        due.weight = due.storing_weight;
+    }
 }
 
 void NodeSession::store_failed(std::int64_t now_ms) {
@@ -194,7 +208,7 @@ void NodeSession::say(MessageBody body, std::uint32_t recipient) {
 bool NodeSession::compose() {
     // Shares may go by way of the coordinator, which listens to nothing before Join.
     const bool quiet = !connected_ || now_ms_ < blocked_until_ms_;
-    if ((!connected_ || !due_.join) && compose_share()) return true;
+    if ((!connected_ || !due_.join) && (compose_share() || compose_receipt())) return true;
     if (quiet) return false;
     if (due_.join) {
         say(Join{.name = settings_.name,
@@ -247,6 +261,19 @@ bool NodeSession::compose_share() {
     return true;
 }
 
+/// What is durable of the shares of one in-neighbour after the other; once for each of its ticks.
+bool NodeSession::compose_receipt() {
+    if (!push_sum_ || spoken_ < version_of(body_index<ShareReceipt>)) return false;
+    if (phase_ != Phase::learning && phase_ != Phase::frozen) return false;
+    while (receipt_cursor_ < receipts_.size() && receipts_[receipt_cursor_].tick <= receipts_[receipt_cursor_].told)
+        ++receipt_cursor_;
+    if (receipt_cursor_ >= receipts_.size()) return false;
+    const ReceiptDue& due = receipts_[receipt_cursor_];
+    const std::uint32_t from = saved_->terms.in_neighbours[receipt_cursor_];
+    say(ShareReceipt{saved_->terms.epoch, from, saved_->terms.member, due.tick, due.weight}, from);
+    return true;
+}
+
 bool NodeSession::compose_update() {
     const Result<Update> update = client_->upload();
     if (update_.count == 0) {
@@ -276,6 +303,11 @@ void NodeSession::sent() {
         ++share_cursor_;
         return;
     }
+    if (std::holds_alternative<ShareReceipt>(body)) {
+        ReceiptDue& due = receipts_[receipt_cursor_++];
+        due.told = due.tick;
+        return;
+    }
     // Not all that is said brings an answer, and on an answer it depends whether the connection is taken for alive.
     if (std::holds_alternative<Heartbeat>(body)) last_beat_ms_ = now_ms_;
     if (std::holds_alternative<Join>(body)) due_.join = false;
@@ -301,6 +333,8 @@ void NodeSession::not_sent() {
     // The newest share is all that counts, and the next wake-up makes a newer one.
     if (std::holds_alternative<ShareMessage>(outgoing_.body)) {
         ++share_cursor_;
+    } else if (std::holds_alternative<ShareReceipt>(outgoing_.body)) {
+        ++receipt_cursor_;
     } else {
         blocked_until_ms_ = now_ms_ + link_retry_ms;
     }

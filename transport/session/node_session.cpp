@@ -30,7 +30,8 @@ Result<void> NodeSession::receive(const Message& message, std::int64_t now_ms) {
         welcomed(*welcome);
         return {};
     }
-    const bool direct = std::holds_alternative<ShareMessage>(message.body);
+    const bool direct =
+        std::holds_alternative<ShareMessage>(message.body) || std::holds_alternative<ShareReceipt>(message.body);
     if (!joined_ && !direct) return fail(Code::not_joined);
     if (std::holds_alternative<Heartbeat>(message.body) || std::holds_alternative<Refusal>(message.body) ||
         std::holds_alternative<Peers>(message.body)) {
@@ -50,6 +51,7 @@ Result<void> NodeSession::in_job(const Message& message) {
     if (const auto* acknowledgement = std::get_if<Acknowledgement>(&body))
         return take_acknowledgement(*acknowledgement);
     if (const auto* grant = std::get_if<MassGrant>(&body)) return take_grant(*grant);
+    if (const auto* receipt = std::get_if<ShareReceipt>(&body)) return take_receipt(*receipt);
     if (const auto* still = std::get_if<Freeze>(&body)) return freeze(still->epoch);
     if (const auto* pause = std::get_if<JobPause>(&body)) {
         paused_ = pause->paused;
@@ -65,6 +67,7 @@ Result<void> NodeSession::in_job(const Message& message) {
         return {};
     }
     if (const auto* presence = std::get_if<Presence>(&body)) {
+        if (const auto edge = edge_to(presence->member)) mute_[*edge] = !presence->confirms;
         set_reachable(presence->member, presence->reachable);
         return {};
     }
@@ -78,6 +81,7 @@ Result<void> NodeSession::in_job(const Message& message) {
 void NodeSession::welcomed(const Welcome& welcome) {
     joined_ = true;
     node_ = welcome.node;
+    spoken_ = welcome.version;
     incarnation_ = welcome.incarnation;
     heartbeat_ms_ = std::max<std::int64_t>(1, welcome.heartbeat_ms);
     last_beat_ms_ = now_ms_;
@@ -143,7 +147,18 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer) {
     const std::span<Mass> held = exchange();
     Mass weight = push_sum_->held_weight();
     if (!offer.grant) std::uninitialized_fill(held.begin(), held.end(), Mass{0});
-    for (std::size_t k = 0; k < held.size(); ++k) held[k] = add_wrapped(held[k], push_sum_->held()[k]);
+    // Exactly: the coordinator saw to it that it fits, and what does not is no longer the fleet's.
+    const std::uint32_t bits = offer.shift;
+    const auto fits_shifted = [bits](Mass value) {
+        return bits < 63 && static_cast<Mass>(static_cast<std::uint64_t>(value) << bits) >> bits == value;
+    };
+    if (!fits_shifted(weight) || !std::ranges::all_of(push_sum_->held(), fits_shifted))
+        return refused(Code::mass_overflow);
+    const auto shifted = [bits](Mass value) {
+        return static_cast<Mass>(static_cast<std::uint64_t>(value) << bits);
+    };
+    weight = shifted(weight);
+    for (std::size_t k = 0; k < held.size(); ++k) held[k] = add_wrapped(held[k], shifted(push_sum_->held()[k]));
     if (offer.grant) weight = add_wrapped(weight, grant_weight_);
     const std::int64_t tick = push_sum_->tick();
     const double owed = push_sum_->owed();
@@ -268,12 +283,35 @@ Result<void> NodeSession::freeze(std::uint32_t epoch) {
     return {};
 }
 
-void NodeSession::set_reachable(std::uint32_t member, bool reachable) {
-    if (!settings_.edges_close || saved_ == nullptr) return;
+/// What a neighbour has, and will have whatever happens to it, is no longer at stake.
+Result<void> NodeSession::take_receipt(const ShareReceipt& receipt) {
+    if (receipt.epoch != saved_->terms.epoch) return fail(Code::wrong_epoch, receipt.epoch, saved_->terms.epoch);
+    const auto edge = edge_to(receipt.to);
+    if (receipt.from != saved_->terms.member || !edge || !push_sum_)
+        return settings_.edges_close ? fail(Code::unknown_sender, receipt.to) : Result<void>();
+    return push_sum_->confirm(*edge, receipt.tick, receipt.weight);
+}
+
+/// A neighbour from before there were receipts would be given nothing for want of one: what it was told counts as
+/// received, as it always did.
+void NodeSession::confirm_for_the_mute() {
+    for (std::uint32_t edge = 0; edge < mute_.size(); ++edge) {
+        if (mute_[edge] == 0) continue;
+        (void)push_sum_->confirm(edge, push_sum_->tick(), push_sum_->share_to(edge, told_).weight);
+    }
+}
+
+/// Out-edges that can close only.
+std::optional<std::uint32_t> NodeSession::edge_to(std::uint32_t member) const {
+    if (!settings_.edges_close || saved_ == nullptr) return std::nullopt;
     const auto& out = saved_->terms.out_neighbours;
     const auto found = std::lower_bound(out.begin(), out.end(), member);
-    if (found == out.end() || *found != member) return;
-    set_away(static_cast<std::uint32_t>(found - out.begin()), !reachable);
+    if (found == out.end() || *found != member) return std::nullopt;
+    return static_cast<std::uint32_t>(found - out.begin());
+}
+
+void NodeSession::set_reachable(std::uint32_t member, bool reachable) {
+    if (const auto edge = edge_to(member)) set_away(*edge, !reachable);
 }
 
 /// Also before there is anything to send.

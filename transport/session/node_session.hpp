@@ -48,12 +48,23 @@ struct SessionSettings {
 /// The round t of push-sum is the job's tick: ms of the clock handed in over tick_ms, never below the last wake-up
 /// and raised to the largest t received.
 class NodeSession {
+    /// What an in-neighbour is to know: the tick of its newest share in the state stored last with rho^y as of it,
+    /// and the tick that it was told so of. Also that of the state that is just being stored.
+    struct ReceiptDue {
+        std::int64_t tick, told, storing_tick;
+        Mass weight, storing_weight;
+    };
+
 public:
     /// Most metrics of one report that are sent.
     static constexpr std::size_t metric_limit = 8;
     /// Of a state what stands before the neighbours, at most.
     static constexpr std::size_t saved_bytes = Arena::bytes<std::byte>(sizeof(JobTerms) + 72);
 
+    /// Of memory, what the receipts of so many in-neighbours take.
+    static constexpr std::size_t receipt_bytes(std::size_t in_neighbours) {
+        return Arena::bytes<ReceiptDue>(in_neighbours);
+    }
     /// Bytes of memory that a job takes.
     static std::size_t bytes(const JobTerms& terms, bool edges_close);
 
@@ -176,8 +187,11 @@ private:
     Result<void> take_acknowledgement(const Acknowledgement& acknowledgement);
     Result<void> take_share(const ShareMessage& share);
     Result<void> take_grant(const MassGrant& grant);
+    Result<void> take_receipt(const ShareReceipt& receipt);
+    void confirm_for_the_mute();
     Result<void> freeze(std::uint32_t epoch);
     void welcomed(const Welcome& welcome);
+    std::optional<std::uint32_t> edge_to(std::uint32_t member) const;
     void set_away(std::uint32_t edge, bool away);
     void take_over(ParsPush<>&& machine);
     void answer(std::uint64_t job, const Error& refusal);
@@ -192,6 +206,8 @@ private:
     bool store_wanted() const;
     bool compose();
     bool compose_share();
+    bool compose_receipt();
+    void note_heard();
     bool compose_update();
     void say(MessageBody body, std::uint32_t recipient = coordinator_number);
     std::int64_t tick_now() const;
@@ -228,16 +244,20 @@ private:
     std::span<Mass> steps_;
     std::span<Mass> told_;  ///< where edges close: what one neighbour is told
     std::span<std::int64_t> heard_;
-    std::span<std::uint8_t> away_;   ///< where edges close: which out-neighbours cannot be reached
+    std::span<std::uint8_t> away_;  ///< where edges close: which out-neighbours cannot be reached
+    std::span<std::uint8_t> mute_;  ///< and which speak a wire without receipts
+    std::span<ReceiptDue> receipts_;
     std::uint32_t grant_epoch_ = 0;  ///< mass granted is in exchange()
     Mass grant_weight_ = 0;
     std::int64_t base_ms_ = 0, base_tick_ = 0, next_wake_ = 0, stored_tick_ = -1;
-    std::uint32_t share_cursor_ = 0;  ///< the next out-edge to tell; out-degree: all are told
-    std::uint32_t unstored_ = 0;      ///< updates or wake-ups since the last store
-    bool dirty_ = false;              ///< something else changed since then
-    bool working_ = false;            ///< a prepare, learn or report was begun
-    bool wanted_ = false;             ///< and is still to be answered
-    bool storing_ = false;            ///< a store was begun: of so many of the unstored, ...
+    std::uint32_t share_cursor_ = 0;    ///< the next out-edge to tell; out-degree: all are told
+    std::uint32_t receipt_cursor_ = 0;  ///< the next in-neighbour to look at
+    std::uint16_t spoken_ = 1;          ///< version that the coordinator chose last
+    std::uint32_t unstored_ = 0;        ///< updates or wake-ups since the last store
+    bool dirty_ = false;                ///< something else changed since then
+    bool working_ = false;              ///< a prepare, learn or report was begun
+    bool wanted_ = false;               ///< and is still to be answered
+    bool storing_ = false;              ///< a store was begun: of so many of the unstored, ...
     std::uint32_t storing_count_ = 0;
     bool storing_dirty_ = false;  ///< ... of other changes, and of the state as of this tick
     std::int64_t storing_tick_ = -1;

@@ -60,7 +60,8 @@ std::size_t NodeSession::state_bytes(const JobTerms& terms, bool edges_close) {
 
 std::size_t NodeSession::bytes(const JobTerms& terms, bool edges_close) {
     const std::size_t lists = Arena::bytes<std::int64_t>(terms.in_neighbours.size()) +
-                              Arena::bytes<std::uint8_t>(edges_close ? terms.out_neighbours.size() : 0);
+                              2 * Arena::bytes<std::uint8_t>(edges_close ? terms.out_neighbours.size() : 0) +
+                              (serverless(terms) ? receipt_bytes(terms.in_neighbours.size()) : 0);
     return work_bytes(terms, edges_close) + state_bytes(terms, edges_close) + lists;
 }
 
@@ -158,6 +159,10 @@ void NodeSession::find_state(const JobTerms& terms) {
     heard_ = memory.take<std::int64_t>(terms.in_neighbours.size());
     away_ = memory.take<std::uint8_t>(settings_.edges_close ? terms.out_neighbours.size() : 0);
     std::ranges::fill(away_, std::uint8_t{1});
+    mute_ = memory.take<std::uint8_t>(away_.size());
+    std::ranges::fill(mute_, std::uint8_t{0});
+    receipts_ = memory.take<ReceiptDue>(serverless(terms) ? terms.in_neighbours.size() : 0);
+    std::ranges::fill(receipts_, ReceiptDue{-1, -1, -1, 0, 0});
     StateView block(state_);
     saved_ = block.take<Saved>(1).data();
     saved_->terms.in_neighbours = block.take<std::uint32_t>(terms.in_neighbours.size());

@@ -145,6 +145,7 @@ template <class V>
 void fields(V& visit, Of<V, JobOffer> m) {
     visit.table(m.terms);
     visit.number(m.grant);
+    visit.number(m.shift);
 }
 
 template <class V>
@@ -174,6 +175,7 @@ template <class V>
 void fields(V& visit, Of<V, Presence> m) {
     visit.number(m.member);
     visit.number(m.reachable);
+    visit.number(m.confirms);
 }
 
 template <class V>
@@ -240,6 +242,15 @@ void fields(V& visit, Of<V, MassGrant> m) {
     visit.number(m.epoch);
     visit.number(m.weight);
     visit.list(m.values, WireLimits::values);
+}
+
+template <class V>
+void fields(V& visit, Of<V, ShareReceipt> m) {
+    visit.number(m.epoch);
+    visit.number(m.from);
+    visit.number(m.to);
+    visit.number(m.tick);
+    visit.number(m.weight);
 }
 
 /// Calls body(m) with the message's body as what it is, without std::visit, which may throw.

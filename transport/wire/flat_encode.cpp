@@ -121,7 +121,7 @@ void write(FlatWriter& writer, const Message& message) {
     const Place body = wire::dispatch(message.body, [&](const auto& m) { return write_table(writer, m); });
     writer.start_table();
     writer.field(5, static_cast<std::uint8_t>(message.body.index() + 1));
-    writer.field(0, wire_version);
+    writer.field(0, version_of(message.body.index()));
     writer.reference(6, body);
     writer.field(3, message.envelope.incarnation);
     writer.field(2, message.envelope.sender);

@@ -224,9 +224,10 @@ Welcome get(const control::Welcome& p, Lists) {
 void put(const JobOffer& m, control::Control& c) {
     put(m.terms, *c.mutable_job_offer()->mutable_terms());
     c.mutable_job_offer()->set_grant(m.grant);
+    c.mutable_job_offer()->set_shift(m.shift);
 }
 JobOffer get(const control::JobOffer& p, Lists) {
-    return {get(p.terms()), p.grant()};
+    return {get(p.terms()), p.grant(), p.shift()};
 }
 
 void put(const Acknowledgement& m, control::Control& c) {
@@ -264,9 +265,10 @@ JobEnd get(const control::JobEnd& p, Lists) {
 void put(const Presence& m, control::Control& c) {
     c.mutable_presence()->set_member(m.member);
     c.mutable_presence()->set_reachable(m.reachable);
+    c.mutable_presence()->set_confirms(m.confirms);
 }
 Presence get(const control::Presence& p, Lists) {
-    return {p.member(), p.reachable()};
+    return {p.member(), p.reachable(), p.confirms()};
 }
 
 void put(const JobPause& m, control::Control& c) {
@@ -352,7 +354,7 @@ bool get_body(const control::Control& c, MessageBody& body, Lists lists) {
 }  // namespace
 
 EncodedControl::EncodedControl(const Message& message) : parsed_(std::make_unique<control::Control>()) {
-    parsed_->set_version(wire_version);
+    parsed_->set_version(version_of(message.body.index()));
     parsed_->set_job(message.envelope.job);
     parsed_->set_sender(message.envelope.sender);
     parsed_->set_incarnation(message.envelope.incarnation);

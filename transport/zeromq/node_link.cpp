@@ -76,6 +76,7 @@ struct NodeLink::Implementation {
     void flush(Peer& peer);
     bool receive_from_coordinator(Arrival& arrival);
     bool receive_from_peers(Arrival& arrival);
+    bool receive_receipts(Arrival& arrival);
     void step_peers();
 };
 
@@ -161,6 +162,28 @@ bool NodeLink::Implementation::receive_from_peers(Arrival& arrival) {
     return false;
 }
 
+/// What comes back on connections that shares go out on.
+bool NodeLink::Implementation::receive_receipts(Arrival& arrival) {
+    for (auto& [member, peer] : peers) {
+        if (!peer.dialler || peer.dialler->state() != Dialler::State::up) continue;
+        void* const socket = peer.dialler->socket().native();
+        for (auto part = std::make_unique<Part>(); part->receive(socket); part = std::make_unique<Part>()) {
+            const bool single = !part->drop_rest(socket);
+            ++counters.received;
+            counters.received_bytes += part->bytes().size();
+            if (settings.observer) settings.observer(Direction::received, part->bytes());
+            auto decoded = decode_frame(Part::frame(std::move(part)));
+            const auto* receipt = single && decoded ? std::get_if<ShareReceipt>(&decoded->message().body) : nullptr;
+            if (receipt != nullptr && receipt->to == member) {
+                arrival = {Arrival::Kind::message, std::move(*decoded), {}};
+                return true;
+            }
+            ++counters.malformed;
+        }
+    }
+    return false;
+}
+
 void NodeLink::Implementation::step_peers() {
     const std::int64_t now = now_ms();
     for (auto& [member, peer] : peers) {
@@ -195,6 +218,8 @@ void NodeLink::poll(int timeout_ms) {
     bool room = std::exchange(link.wants_room, false);
     for (const auto& [member, peer] : link.peers) {
         if (peer.dialler) watch(*peer.dialler);
+        if (peer.dialler && peer.dialler->state() == Dialler::State::up)
+            items.push_back({peer.dialler->socket().native(), 0, ZMQ_POLLIN, 0});
         room = room || link.relays(peer);
     }
     if (link.announced) {
@@ -219,7 +244,8 @@ void NodeLink::wake() const {
 }
 
 bool NodeLink::receive(Arrival& arrival) {
-    return implementation_->receive_from_coordinator(arrival) || implementation_->receive_from_peers(arrival);
+    return implementation_->receive_from_coordinator(arrival) || implementation_->receive_from_peers(arrival) ||
+           implementation_->receive_receipts(arrival);
 }
 
 Result<void> NodeLink::send(const Message& message) {
@@ -237,6 +263,11 @@ Result<void> NodeLink::send(const Message& message) {
 
 Result<void> NodeLink::send_to_peer(const Message& share) {
     Implementation& link = *implementation_;
+    if (const auto* receipt = std::get_if<ShareReceipt>(&share.body)) {
+        const auto peer = link.peers.find(receipt->from);
+        const bool direct = link.listener && peer != link.peers.end() && link.listener->connected(peer->second.key);
+        return direct ? link.listener->send(peer->second.key, share) : send(share);
+    }
     const auto* values = std::get_if<ShareMessage>(&share.body);
     if (values == nullptr) return fail(Code::message_unknown, static_cast<std::int64_t>(share.body.index()));
     auto frame = encode_frame(share);

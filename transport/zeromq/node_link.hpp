@@ -61,7 +61,9 @@ public:
     /// encode_frame.
     Result<void> send(const Message& message);
 
-    /// A ShareMessage to the member that it names, now or as soon as there is a way. Errors: those of encode_frame.
+    /// A ShareMessage to the member that it names, now or as soon as there is a way; a ShareReceipt to the member
+    /// whose share it is, on the connection that the share came on or by way of the coordinator. Errors: those of
+    /// encode_frame; for a receipt also not_connected and busy: the next one says the same and more.
     Result<void> send_to_peer(const Message& share);
 
     /// The members of the job that this node exchanges shares with. One that has an endpoint is dialled when the

@@ -215,7 +215,11 @@ void World::drive(std::uint32_t number) {
                     session.not_sent();
                     return;
                 }
-                if (session.message().body.index() != node.loses) carry(node.outbox, session.message());
+                if (session.message().body.index() != node.loses) {
+                    Message said = session.message();
+                    if (auto* join = std::get_if<Join>(&said.body); join && node.old) join->newest_version = 1;
+                    carry(node.outbox, said);
+                }
                 session.sent();
                 break;
         }

@@ -67,6 +67,7 @@ public:
         std::uint64_t connection = 0;  ///< 0: none
         std::uint64_t mute = 0;        ///< a connection whose messages to the coordinator are swallowed
         std::int64_t dial_ms = 0;
+        bool old = false;   ///< it says that it speaks version 1 of the wire alone
         bool full = false;  ///< there is no room for its state
         bool slow = false;  ///< it prepares for a job for as long as this is so, and says nothing meanwhile
         std::size_t loses = std::variant_npos;  ///< a kind of its messages that never arrives

@@ -24,6 +24,7 @@ RealFleet::RealFleet(std::uint32_t nodes, TaskMaker make_task, const Coordinator
     settings.coordinator = coordinator;
     settings.link.endpoint = "tcp://127.0.0.1:0";
     settings.link.keys = keys_;
+    settings.coordinator.return_ms = 0;  // there is nobody yet who could come back
     server_ = *FleetServer::open(settings, results_);
     const auto context = make_link_context(static_cast<int>(nodes));
     for (std::uint32_t i = 0; i < nodes; ++i) {
@@ -78,6 +79,7 @@ void RealFleet::start(Member& member) {
 }
 
 void RealFleet::stop(Member& member) {
+    if (!member.node) return;
     member.stop = true;
     member.node->wake();
     member.thread.join();

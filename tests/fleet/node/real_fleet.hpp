@@ -81,6 +81,8 @@ public:
     /// From now on so many times a node is powered off without a word, and on again.
     void restart_during_jobs(int times) { restarts_ = times; }
 
+    /// Powers a node off without a word, for good.
+    void power_off(std::size_t member) { stop(*members_[member]); }
     /// A job may take so many rounds of the coordinator, of 10 ms or less.
     void set_turn_limit(int turns) { turn_limit_ = turns; }
     /// And so many from its end to the last final report.
