@@ -8,12 +8,13 @@
 namespace dunlin {
 namespace {
 
-/// core/math.hpp in C: the same constants in the same order.
+/// core/math.hpp in C: the same constants in the same order. A NaN stays one: no integer is made of it.
 constexpr std::string_view exponential = R"(
 static float exponential(float x) {
     union { int32_t bits; float value; } scale;
     float scaled, k, r, p, y;
     int32_t n;
+    if (x != x) return x;
     x = x < -87.3f ? -87.3f : x;
     x = x > 88.3f ? 88.3f : x;
     scaled = x * 1.44269504088896341f;
@@ -102,8 +103,8 @@ std::string policy_c_header(const PolicyFile& policy) {
     text += fmt::format("#define DUNLIN_POLICY_INPUTS {}\n#define DUNLIN_POLICY_OUTPUTS {}\n\n",
                         policy.shape.inputs, policy.shape.outputs());
     text += "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
-    text += policy.shape.one_hot ? "/* `state`: 0 to DUNLIN_POLICY_INPUTS - 1.\n"
-                                 : "/* `input`: DUNLIN_POLICY_INPUTS numbers.\n";
+    text += policy.shape.one_hot ? "/* `state`: 0 to DUNLIN_POLICY_INPUTS - 1; for any other the output is NaN.\n"
+                                 : "/* `input`: DUNLIN_POLICY_INPUTS numbers; where one is NaN, the output is.\n";
     text += policy.gaussian
                 ? "   `output` gets the mean of each action's normal distribution; the standard deviations\n"
                   "   are exp of dunlin_policy_log_sigma. */\n"
@@ -160,6 +161,12 @@ static void affine(const float* weights, const float* bias, const float* x, floa
     text += fmt::format("\n{} {{\n", declaration(policy));
     for (int l = 0; l + 1 < shape.layers; ++l) text += fmt::format("    float hidden_{}[{}];\n", l, shape.width(l));
     text += "    int k;\n";
+    if (shape.one_hot) {
+        text += fmt::format(
+            "    if (state < 0 || state >= {}) {{\n        for (k = 0; k < {}; ++k) output[k] = NAN;\n        "
+            "return;\n    }}\n",
+            shape.inputs, shape.outputs());
+    }
     for (int l = 0; l < shape.layers; ++l) {
         const bool last = l + 1 == shape.layers;
         const std::string to = last ? "output" : fmt::format("hidden_{}", l);

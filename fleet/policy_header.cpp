@@ -125,8 +125,12 @@ struct Policy {
         literal(grid.wind), name_of(grid.wind_direction), literal(grid.slip),
         grid.reward == GridReward::sparse ? "sparse" : "dense", grid.horizon, literal(grid.discount), task.seed,
         task.number, task.epoch);
-    text += R"(};
-static_assert(crc32(std::span<const float>(Policy::parameters)) == Policy::checksum, "the parameters were changed");
+    // No constant expression goes through all parameters: compilers limit how long one may take.
+    text += R"(
+    /// Are the parameters those that were exported? Takes a pass over them.
+    static bool intact() { return crc32(std::span<const float>(parameters)) == checksum; }
+};
+static_assert(Policy::parameters.size() == Policy::shape.parameters(), "not as many parameters as the shape has");
 
 }  // namespace dunlin::exported
 )";

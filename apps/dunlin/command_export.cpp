@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -22,8 +23,8 @@ struct ExportOptions {
     bool trajectories = false;
     std::string format;
     std::string task;
-    int count = 10;
-    int steps = -1;  ///< -1: as many as in training, or for a board as report.adaptation_steps says
+    std::optional<int> count;
+    std::optional<int> steps;  ///< none: as many as in training, or for a board as report.adaptation_steps says
 };
 
 using Files = std::vector<std::pair<std::string, std::string>>;
@@ -100,9 +101,10 @@ Result<Files> trajectories_npy(const std::vector<TaskRecord>& records, bool grid
 Outcome<int> export_trajectories(const ExportOptions& options) {
     const Outcome<std::unique_ptr<NavigationTraining>> training = open_run(options.directory, 1);
     if (!training) return tl::unexpected(training.error());
-    const int steps = options.steps >= 0 ? options.steps : (*training)->training_steps();
-    std::vector<TaskRecord> records = (*training)->record(TaskSet::training, steps, options.count);
-    for (TaskRecord& record : (*training)->record(TaskSet::held_out, steps, options.count)) {
+    const int steps = options.steps.value_or((*training)->training_steps());
+    const int count = options.count.value_or(10);
+    std::vector<TaskRecord> records = (*training)->record(TaskSet::training, steps, count);
+    for (TaskRecord& record : (*training)->record(TaskSet::held_out, steps, count)) {
         record.name = "held-out " + record.name;
         records.push_back(std::move(record));
     }
@@ -137,7 +139,7 @@ Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions&
                      .settings = task->settings(),
                      .adaptation = settings.meta.adaptation(),
                      .rollout = settings.rollout,
-                     .steps = options.steps >= 0 ? options.steps : settings.adaptation_steps,
+                     .steps = options.steps.value_or(settings.adaptation_steps),
                      .seed = settings.seed,
                      .number = static_cast<std::uint32_t>(number),
                      .epoch = NavigationTraining::fresh_epoch};
@@ -172,9 +174,30 @@ Outcome<int> export_policy(const ExportOptions& options) {
     return 0;
 }
 
+/// Nothing, or an option that what is exported has no use for: it would do nothing, without a word.
+Outcome<void> check_options(const ExportOptions& options) {
+    const bool header = options.format == "header";
+    const struct {
+        const char* option;
+        bool given, used;
+        const char* of;
+    } uses[] = {{"--task", !options.task.empty(), header, "--format header, whose board has a task"},
+                {"--steps", options.steps.has_value(), header || options.trajectories,
+                 "--trajectories and --format header, which adapt"},
+                {"--count", options.count.has_value(), options.trajectories, "--trajectories"}};
+    const std::string what = options.trajectories ? "--trajectories" : "--format " + options.format;
+    for (const auto& use : uses) {
+        if (use.given && !use.used)
+            return problem(
+                fmt::format("{}: {} has no use for it; it is an option of {}", use.option, what, use.of));
+    }
+    return {};
+}
+
 Outcome<int> export_run(const ExportOptions& options) {
     if (options.trajectories == !options.format.empty())
         return problem("export: say what to export: --trajectories, or --format header, c or onnx");
+    if (auto fit = check_options(options); !fit) return tl::unexpected(fit.error());
     return options.trajectories ? export_trajectories(options) : export_policy(options);
 }
 

@@ -4,6 +4,7 @@
 #include "program.hpp"
 #include "source_dir.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <sstream>
@@ -93,7 +94,7 @@ TEST_CASE("a one-hot policy exported to C answers for every state, and its proba
     }
 }
 
-TEST_CASE("a header compiles as it is, and not after a number was changed") {
+TEST_CASE("a header compiles as it is, and knows when a number was changed or is missing") {
     const Folder folder;
     train(folder, {"--set=policy.hidden=[4]"});
     const Ended exported = run(folder, {"export", "run", "--format", "header", "--task", "goal=1,2;wind=0.1"});
@@ -107,13 +108,97 @@ TEST_CASE("a header compiles as it is, and not after a number was changed") {
     const std::string compile = "c++ -std=c++20 -fsyntax-only -I. -I" DUNLIN_SOURCE_DIR " main.cpp 2>errors.txt";
     CHECK(shell(folder, compile) == 0);
 
+    const std::string check = "c++ -std=c++20 -I. -I" DUNLIN_SOURCE_DIR " intact.cpp -o intact 2>errors.txt";
+    folder.file("intact.cpp",
+                "#include \"run/policy.hpp\"\nint main() { return dunlin::exported::Policy::intact() ? 0 : 1; }\n");
+    REQUIRE(shell(folder, check) == 0);
+    CHECK(shell(folder, "./intact") == 0);
+
     std::string damaged = header;
     const std::size_t number = damaged.find("0x1.", damaged.find("parameters = "));
     REQUIRE(number != std::string::npos);
     damaged[number + 4] = damaged[number + 4] == '5' ? '6' : '5';
     folder.file("run/policy.hpp", damaged);
+    REQUIRE(shell(folder, check) == 0);
+    CHECK(shell(folder, "./intact") != 0);
+
+    std::string shorter = header;
+    const std::size_t array = shorter.find("array<float, ") + 13;
+    shorter.replace(array, shorter.find('>', array) - array, "1000");
+    folder.file("run/policy.hpp", shorter);
     CHECK(shell(folder, compile) != 0);
-    CHECK(read(folder / "errors.txt").find("the parameters were changed") != std::string::npos);
+}
+
+TEST_CASE("a header of more numbers than a constant expression may go through compiles, with every compiler here") {
+    const Folder folder;
+    REQUIRE(run(folder, {"train", "board", "--set=rl.iterations=0", "--set=policy.hidden=[256,128]", "--out", "run",
+                         "--quiet"})
+                .code == 0);
+    REQUIRE(run(folder, {"export", "run", "--format", "header"}).code == 0);
+    folder.file("main.cpp", "#include \"run/policy.hpp\"\n");
+    for (const std::string compiler : {"g++", "clang++"}) {
+        if (shell(folder, "command -v " + compiler + " >which.txt") != 0) continue;
+        CAPTURE(compiler);
+        CHECK(shell(folder, compiler + " -std=c++20 -fsyntax-only -I. -I" DUNLIN_SOURCE_DIR " main.cpp") == 0);
+    }
+}
+
+TEST_CASE("no input of the C export has undefined behaviour: what is not a number gives none") {
+    for (const char* settings : {"--set=policy.activation=tanh", "--set=policy.activation=relu"}) {
+        const Folder folder;
+        train(folder, {settings, "--set=policy.input=coordinates", "--set=policy.hidden=[5]"});
+        REQUIRE(run(folder, {"export", "run", "--format", "c", "--out", "."}).code == 0);
+        folder.file("main.c",
+                    "#include \"policy.h\"\n#include <math.h>\nint main(void) {\n"
+                    "    const float bad[] = {NAN, -NAN, INFINITY, -INFINITY, 3e38f};\n    int i, k;\n"
+                    "    for (i = 0; i < 5; ++i) {\n"
+                    "        float in[2], out[DUNLIN_POLICY_OUTPUTS];\n        in[0] = bad[i]; in[1] = 0.5f;\n"
+                    "        dunlin_policy_forward(in, out);\n"
+                    "\n"
+                    "        dunlin_policy_softmax(out);\n"
+                    "        for (k = 0; i < 2 && k < DUNLIN_POLICY_OUTPUTS; ++k) if (!isnan(out[k])) return 2;\n"
+                    "    }\n    return 0;\n}\n");
+        REQUIRE(
+            shell(folder,
+                  "cc -std=c99 -fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all main.c policy.c "
+                  "-lm -o c") == 0);
+        CHECK(shell(folder, "./c") == 0);
+    }
+    const Folder folder;
+    train(folder, {"--set=policy.hidden=[]"});
+    REQUIRE(run(folder, {"export", "run", "--format", "c", "--out", "."}).code == 0);
+    folder.file("main.c",
+                "#include \"policy.h\"\nint main(void) {\n    float out[DUNLIN_POLICY_OUTPUTS];\n"
+                "    dunlin_policy_forward(-1, out);\n    if (out[0] == out[0]) return 1;\n"
+                "    dunlin_policy_forward(DUNLIN_POLICY_INPUTS, out);\n    return out[0] != out[0] ? 0 : "
+                "1;\n}\n");
+    REQUIRE(shell(folder, "cc -std=c99 -fsanitize=undefined,address main.c policy.c -lm -o c") == 0);
+    CHECK(shell(folder, "./c") == 0);
+}
+
+TEST_CASE("what an export would ignore is refused by name") {
+    const Folder folder;
+    train(folder, {"--set=policy.hidden=[]"});
+    const std::vector<std::string> options[] = {{"--task", "goal=1,2"}, {"--steps", "3"}, {"--count", "3"}};
+    const struct {
+        std::vector<std::string> what;
+        std::vector<std::string> used;
+    } exports[] = {{{"--trajectories"}, {"--steps", "--count"}},
+                   {{"--format", "header"}, {"--task", "--steps"}},
+                   {{"--format", "c"}, {}},
+                   {{"--format", "onnx"}, {}}};
+    for (const auto& kind : exports) {
+        for (const auto& option : options) {
+            if (std::find(kind.used.begin(), kind.used.end(), option[0]) != kind.used.end()) continue;
+            std::vector<std::string> arguments{"export", "run"};
+            arguments.insert(arguments.end(), kind.what.begin(), kind.what.end());
+            arguments.insert(arguments.end(), option.begin(), option.end());
+            const Ended refused = run(folder, arguments);
+            CAPTURE(kind.what, option, refused.err);
+            CHECK(refused.code == 2);
+            CHECK(refused.err.find(option[0]) != std::string::npos);
+        }
+    }
 }
 
 TEST_CASE("what a board cannot do is refused when its policy is exported") {
