@@ -239,6 +239,10 @@ std::span<const std::string_view> built_in_maps() {
     return names;
 }
 
+bool is_built_in_map(std::string_view name) {
+    return std::ranges::find(names, name) != names.end() || empty_map(name).has_value();
+}
+
 Result<StoredMap> find_map(std::string_view name_or_path) {
     if (name_or_path == names[0]) return parse_rows(four_rooms);
     if (name_or_path == names[1]) return parse_rows(two_rooms);

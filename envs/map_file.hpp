@@ -41,6 +41,9 @@ std::string text_at(const std::string& path, const Error& error);
 /// The names of built-in maps, for help texts; beside them "empty-RxC" with any R and C up to 2048 is known.
 std::span<const std::string_view> built_in_maps();
 
+/// Whether it is the name of a built-in map, which comes before a file of that name.
+bool is_built_in_map(std::string_view name);
+
 /// A built-in map by its name, or else a file by its path.
 /// Errors: map_size ("empty-RxC" beyond the limits) and load_map's.
 Result<StoredMap> find_map(std::string_view name_or_path);

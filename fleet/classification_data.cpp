@@ -73,8 +73,8 @@ Outcome<DataTable> test_table(const DataSettings& s, const DataTable& train, std
 
 void add_data_settings(Settings& list, DataSettings& s) {
     using Range = Settings::Range;
-    list.add("data.path", s.path,
-             "folder of IDX files (MNIST) or an ARFF file (WISDM), see docs/data.md; empty: generated digits");
+    list.add_path("data.path", s.path,
+                  "folder of IDX files (MNIST) or an ARFF file (WISDM), see docs/data.md; empty: generated digits");
     list.add("data.label", s.columns.label,
              "ARFF: column of classes; empty: class, label, ..., or the last nominal");
     list.add("data.user", s.columns.user,

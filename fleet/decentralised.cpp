@@ -351,7 +351,7 @@ Settings decentralised_settings(DecentralisedSettings& s) {
 
     list.add("network.graph", s.graph, "ring, complete, star, erdos-renyi-undirected, or file");
     list.add("network.probability", s.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
-    list.add("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
+    list.add_path("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
 
     list.add("method.name", s.method, "how agents learn",
              {{"spdb", DecentralisedMethod::spdb},

@@ -167,7 +167,7 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
              "who hears whom without a server: directed-ring, exponential, complete, ring, star, erdos-renyi, "
              "erdos-renyi-undirected, or file");
     list.add("push.probability", s.push.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
-    list.add("push.file", s.push.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
+    list.add_path("push.file", s.push.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
     list.add(
         "push.weight_floor", s.push.weight_floor,
         "push-sum weight that a node never gives away, at most 0.5 / (out-degree + 1); a step acts as eta over the "

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/fleet_navigation.hpp"
 
+#include "envs/map_file.hpp"
 #include "fleet/federated_fleet.hpp"
 #include "fleet/meta_trainer.hpp"
 #include "fleet/navigation_nodes.hpp"
@@ -235,7 +236,8 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("seed", s.seed, "all randomness comes from it");
 
     list.add("environment.nodes", s.nodes, "nodes, each with a task of its own", Range{1, grid_task_limit});
-    list.add("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file");
+    list.add_path("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file",
+                  is_built_in_map);
     list.add("environment.reward", s.reward, "sparse: 1 at the goal, which ends; dense: 1 - distance, no end",
              {{"sparse", Reward::sparse}, {"dense", Reward::dense}});
     list.add("environment.permute_actions", s.permute_actions, "each task permutes the five actions");
@@ -261,7 +263,7 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("network.graph", s.graph,
              "ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, or file");
     list.add("network.probability", s.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
-    list.add("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
+    list.add_path("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
     list.add("network.wake_gap", s.wake_gap, "Gamma_w: most rounds from one wake-up to the next", Range{1, 10000});
     list.add("network.delay_limit", s.delay_limit, "Gamma_d: most rounds that a message takes", Range{1, 10000});
     list.add("network.loss", s.loss, "probability that a message is lost", Range{0, 1});

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "envs/map_file.hpp"
 #include "fleet/navigation.hpp"
 
 namespace dunlin {
@@ -14,7 +15,8 @@ Settings navigation_settings(NavigationSettings& s) {
 
     list.add("environment.world", s.world, "grid of cells, or points in the plane",
              {{"grid", World::grid}, {"point", World::point}});
-    list.add("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file");
+    list.add_path("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file",
+                  is_built_in_map);
     list.add("environment.rows", s.rows, "a map of its own: '.' is free, '#' a wall; instead of map");
     list.add("environment.tasks", s.tasks, "the paper's three, or tasks sampled from the map",
              {{"three", TaskSource::three}, {"sampled", TaskSource::sampled}});

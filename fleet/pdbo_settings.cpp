@@ -28,8 +28,9 @@ Settings pdbo_settings(PdboSettings& s) {
 
     list.add("data.task", s.task, "images of digits, or the next character of what a speaker says",
              {{"digits", PdboTask::digits}, {"characters", PdboTask::characters}});
-    list.add("data.path", s.path,
-             "digits: folder of IDX files (MNIST); characters: text of lines \"SPEAKER: ...\"; empty: generated");
+    list.add_path(
+        "data.path", s.path,
+        "digits: folder of IDX files (MNIST); characters: text of lines \"SPEAKER: ...\"; empty: generated");
     list.add("data.agents", s.agents, "n; characters: the speakers who say most", Range{2, 1000});
     list.add("data.test_fraction", s.test_fraction,
              "of each agent's rows, held out; a quarter of the rest validates", Range{0.01, 0.9});

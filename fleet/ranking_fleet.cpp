@@ -73,7 +73,7 @@ Settings ranking_settings(RankingSettings& s) {
              "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
     list.add("seed", s.seed, "all randomness comes from it");
 
-    list.add("data.path", s.path, "folder with items.csv and queries.csv (may be .gz); empty: generated data");
+    list.add_path("data.path", s.path, "folder with items.csv and queries.csv (may be .gz); empty: generated data");
     list.add("data.latest_queries", s.latest_queries, "train on each user's latest queries only; 0: on all",
              Range{0, 1e6});
     list.add("data.standardise", s.standardise, "item features to zero mean and unit variance");

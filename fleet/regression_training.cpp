@@ -280,7 +280,7 @@ Settings regression_settings(RegressionRunSettings& s) {
     list.add("network.graph", s.graph,
              "ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, or file");
     list.add("network.probability", s.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
-    list.add("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
+    list.add_path("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
     list.add("network.wake_gap", s.wake_gap, "Gamma_w: most rounds from one wake-up to the next", Range{1, 10000});
     list.add("network.delay_limit", s.delay_limit, "Gamma_d: most rounds that a message takes", Range{1, 10000});
     list.add("network.loss", s.loss, "probability that a message is lost", Range{0, 1});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/settings.hpp"
 
+#include "fleet/text_values.hpp"
 #include "transport/wire/limits.hpp"
 
 #include <fmt/format.h>
@@ -31,12 +32,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
         }
     }
     return row[b.size()];
-}
-
-std::string toml_string(const std::string& text) {
-    std::ostringstream out;
-    out << toml::value<std::string>(text);
-    return out.str();
 }
 
 /// The shortest decimal that reads back as the same float, always with a point or an exponent.
@@ -76,8 +71,8 @@ struct Settings::Reader {
                 const bool known = std::ranges::any_of(
                     settings.entries_, [&](const Entry& entry) { return entry.key.starts_with(key + "."); });
                 if (!known)
-                    return problem(
-                        fmt::format("{}: unknown section [{}]; see `dunlin train --help`", place(node), key));
+                    return problem(fmt::format("{}: unknown section [{}]; see `dunlin train EXPERIMENT --help`",
+                                               place(node), key));
                 if (auto done = this->table(*inner, key); !done) return done;
                 continue;
             }
@@ -91,8 +86,65 @@ struct Settings::Reader {
         return {};
     }
 
+    /// One line of text, or a path that may hold even a line break.
+    static std::optional<std::string> text_of(const toml::node& node, bool path = false) {
+        const auto text = node.value<std::string>();
+        return node.is_string() && is_text(*text, path) ? text : std::nullopt;
+    }
+
     bool inside(const Range& range, double value) const {
         return value <= range.high && (range.open_low ? value > range.low : value >= range.low);
+    }
+
+    /// Text as it stands, or as a TOML string says it. nullopt: none at all.
+    static std::optional<std::string> typed_text(std::string_view typed) {
+        if (typed.empty()) return std::nullopt;
+        if (typed[0] == '"' || typed[0] == '\'') {
+            const toml::parse_result parsed = toml::parse("value = " + std::string(typed));
+            if (parsed && parsed.table().size() == 1 && parsed.table()["value"].is_string())
+                return parsed.table()["value"].value<std::string>();
+        }
+        return std::string(typed);
+    }
+
+    /// Appends what was typed for this setting. False: it is of another type.
+    static bool put(const Entry& entry, std::string_view typed, toml::array& out) {
+        return std::visit(
+            [&](const auto& place) {
+                using Place = std::decay_t<decltype(place)>;
+                constexpr bool whole_numbers = std::is_same_v<Place, std::vector<int>*>;
+                if constexpr (std::is_same_v<Place, bool*>) {
+                    if (typed != "true" && typed != "false") return false;
+                    out.push_back(typed == "true");
+                } else if constexpr (std::is_same_v<Place, int*> || std::is_same_v<Place, std::uint64_t*>) {
+                    const auto number = whole_number(typed);
+                    if (!number) return false;
+                    out.push_back(*number);
+                } else if constexpr (std::is_same_v<Place, float*>) {
+                    const auto number = real_number(typed);
+                    if (!number) return false;
+                    out.push_back(*number);
+                } else if constexpr (whole_numbers || std::is_same_v<Place, std::vector<std::string>*>) {
+                    if (!typed.starts_with('[') || !typed.ends_with(']') || typed.size() < 2) return false;
+                    std::vector<std::string> parts = split_list(typed.substr(1, typed.size() - 2));
+                    if (parts.back().empty()) parts.pop_back();  // "[]", and "[1, 2,]" as TOML has it
+                    toml::array list;
+                    for (const std::string& part : parts) {
+                        const auto number = whole_numbers ? whole_number(part) : std::nullopt;
+                        const auto text = whole_numbers ? std::nullopt : typed_text(part);
+                        if (number) list.push_back(*number);
+                        if (text) list.push_back(*text);
+                        if (!number && !text) return false;
+                    }
+                    out.push_back(std::move(list));
+                } else {
+                    const auto text = typed_text(typed);
+                    if (!text) return false;
+                    out.push_back(*text);
+                }
+                return true;
+            },
+            entry.place);
     }
 
     Outcome<void> store(const Entry& entry, const toml::node& node) const {
@@ -119,10 +171,13 @@ struct Settings::Reader {
                     if (!kept || !inside(entry.range, value)) return wrong_type();
                     *place = stored;
                 } else if constexpr (std::is_same_v<Place, std::string*>) {
-                    if (!node.is_string()) return wrong_type();
-                    std::string text = *node.value<std::string>();
-                    if (!is_text(text, false)) return wrong_type();
-                    *place = std::move(text);
+                    const auto value = text_of(node);
+                    if (!value) return wrong_type();
+                    *place = *value;
+                } else if constexpr (std::is_same_v<Place, Path>) {
+                    const auto value = text_of(node, true);
+                    if (!value) return wrong_type();
+                    *place.place = expand_home(*value);
                 } else if constexpr (std::is_same_v<Place, std::vector<int>*>) {
                     const toml::array* array = node.as_array();
                     if (array == nullptr) return wrong_type();
@@ -143,9 +198,9 @@ struct Settings::Reader {
                             values.push_back(fmt::format("{}", *element.value<std::int64_t>()));
                             continue;
                         }
-                        if (!element.is_string()) return wrong_type();
-                        if (!is_text(*element.value<std::string>(), false)) return wrong_type();
-                        values.push_back(*element.value<std::string>());
+                        const auto value = text_of(element);
+                        if (!value) return wrong_type();
+                        values.push_back(*value);
                     }
                     *place = std::move(values);
                 } else {
@@ -177,6 +232,9 @@ void Settings::add(std::string key, float& place, std::string help, Range range)
 void Settings::add(std::string key, std::string& place, std::string help) {
     insert({std::move(key), std::move(help), &place, {}});
 }
+void Settings::add_path(std::string key, std::string& place, std::string help, bool (*is_name)(std::string_view)) {
+    insert({std::move(key), std::move(help), Path{&place, is_name}, {}});
+}
 void Settings::add(std::string key, std::vector<int>& place, std::string help, Range range) {
     insert({std::move(key), std::move(help), &place, range});
 }
@@ -201,29 +259,39 @@ Outcome<void> Settings::set(std::string_view assignment) {
     if (!is_text(assignment, true))
         return problem(fmt::format("--set {}: not UTF-8, or with control characters", assignment));
     const std::string key(assignment.substr(0, equals));
-    std::string value(assignment.substr(equals + 1));
-    if (value.starts_with('.')) value.insert(0, 1, '0');  // people write .5, TOML does not
+    const std::string_view value = assignment.substr(equals + 1);
     const Entry* entry = find(key);
     if (entry == nullptr)
         return problem(fmt::format("--set {}: unknown key {}; did you mean {}?", assignment, key, nearest(key)));
-    toml::parse_result parsed = toml::parse("value = " + value);
-    if (!parsed || parsed.table().size() != 1) parsed = toml::parse("value = " + toml_string(value));
-    const toml::node* node = parsed.table().get("value");
-    return Reader{*this, "--set"}.store(*entry, *node).map_error([&](Problem wrong) {
-        wrong.text = fmt::format("--set {}: expected {}", assignment, constraint(*entry));
-        return wrong;
-    });
+    const auto expected = [&] {
+        const bool text =
+            std::holds_alternative<std::string*>(entry->place) || std::holds_alternative<Path>(entry->place);
+        const std::string_view empty = text && value.empty() ? "; an empty one is \"\", quotes and all" : "";
+        return problem(fmt::format("--set {}: expected {}{}", assignment, constraint(*entry), empty));
+    };
+    toml::array holder;  // of the one value
+    if (!Reader::put(*entry, value, holder)) return expected();
+    if (!Reader{*this, "--set"}.store(*entry, holder[0])) return expected();
+    return {};
 }
 
-std::string Settings::text(const Entry& entry) {
+std::string Settings::text(const Entry& entry, Paths paths) {
     return std::visit(
-        [](const auto& place) -> std::string {
+        [paths](const auto& place) -> std::string {
             using Place = std::decay_t<decltype(place)>;
             if constexpr (std::is_same_v<Place, Choice>) {
                 const auto found = std::ranges::find(place.values, place.get());
                 return toml_string(place.names[static_cast<std::size_t>(found - place.values.begin())]);
             } else if constexpr (std::is_same_v<Place, std::string*>) {
                 return toml_string(*place);
+            } else if constexpr (std::is_same_v<Place, Path>) {
+                const std::string& path = *place.place;
+                const bool as_given =
+                    paths == Paths::as_given || path.empty() || (place.is_name && place.is_name(path));
+                std::error_code lost;  // the current folder may be gone
+                const std::string absolute =
+                    as_given ? "" : std::filesystem::absolute(path, lost).lexically_normal();
+                return toml_string(as_given || lost ? path : absolute);
             } else if constexpr (std::is_same_v<Place, float*>) {
                 return decimal(*place);
             } else if constexpr (std::is_same_v<Place, std::vector<std::string>*>) {
@@ -264,6 +332,7 @@ std::string Settings::constraint(const Entry& entry) {
                 return "a list of whole numbers" + (bounds().empty() ? "" : ", each" + bounds());
             if constexpr (std::is_same_v<Place, std::vector<std::string>*>)
                 return "a list of strings, each of one line";
+            if constexpr (std::is_same_v<Place, Path>) return "a path (a string)";
             return "a string of one line, without control characters";
         },
         entry.place);
@@ -276,14 +345,14 @@ void Settings::insert(Entry entry) {
     entries_.insert(last == entries_.rend() && !own.empty() ? entries_.end() : last.base(), std::move(entry));
 }
 
-std::string Settings::write() const {
+std::string Settings::write(Paths paths) const {
     std::string out, section;
     for (const Entry& entry : entries_) {
         const std::string own = section_of(entry.key);
         if (own != section) out += fmt::format("\n[{}]\n", own);
         section = own;
         const std::size_t skip = own.empty() ? 0 : own.size() + 1;
-        const std::string line = fmt::format("{} = {}", entry.key.substr(skip), text(entry));
+        const std::string line = fmt::format("{} = {}", entry.key.substr(skip), text(entry, paths));
         out += fmt::format("{:<34} # {}\n", line, entry.help);
     }
     return out;
@@ -300,6 +369,14 @@ std::string Settings::help() const {
 std::string Settings::value(std::string_view key) const {
     const Entry* entry = find(key);
     return entry == nullptr ? std::string() : text(*entry);
+}
+
+std::string top_level_value(std::string_view document, std::string_view key) {
+    const toml::parse_result parsed = toml::parse(document);
+    const toml::node* node = parsed ? parsed.table().get(key) : nullptr;
+    if (node == nullptr) return {};
+    if (node->is_integer()) return fmt::format("{}", *node->value<std::int64_t>());
+    return node->value_or(std::string());
 }
 
 const Settings::Entry* Settings::find(std::string_view key) const {

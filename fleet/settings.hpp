@@ -33,6 +33,10 @@ public:
     void add(std::string key, std::uint64_t& place, std::string help);
     void add(std::string key, float& place, std::string help, Range range);
     void add(std::string key, std::string& place, std::string help);
+    /// A file or folder; or, where `is_name` says so, a name that only looks like one. "~/" is expanded when it is
+    /// read. In a document that is written for later it is absolute, so that it means the same from any folder.
+    void add_path(std::string key, std::string& place, std::string help,
+                  bool (*is_name)(std::string_view) = nullptr);
     void add(std::string key, std::vector<int>& place, std::string help, Range range);
     void add(std::string key, std::vector<std::string>& place, std::string help);
     /// One of named values.
@@ -52,11 +56,15 @@ public:
     /// Reads a document over what the structs hold; `where` names it in errors. Every key must be known and every
     /// value of its type and range.
     Outcome<void> read(std::string_view toml, std::string_view where);
-    /// One "KEY=VALUE"; the value as in TOML, where a bare word is a string.
+    /// One "KEY=VALUE". The setting says how VALUE is read, not its looks: numbers are decimal (text_values.hpp),
+    /// text is taken as it stands (in quotes as in TOML), lists are in brackets as in TOML, where text needs no
+    /// quotes. Errors: an unknown key, an empty value, a value of another type or out of range.
     Outcome<void> set(std::string_view assignment);
 
-    /// All settings as a TOML document with the help as comments; reading it gives the same settings.
-    std::string write() const;
+    enum class Paths : std::uint8_t { absolute, as_given };
+    /// All settings as a TOML document with the help as comments; reading it gives the same settings, with absolute
+    /// paths from any folder.
+    std::string write(Paths paths = Paths::absolute) const;
     /// One line a setting: key, value, help, range or choices.
     std::string help() const;
     /// The value of one setting as TOML; empty when there is no such key.
@@ -69,18 +77,22 @@ private:
         std::function<int()> get;
         std::function<void(int)> set;
     };
+    struct Path {
+        std::string* place;
+        bool (*is_name)(std::string_view);
+    };
     struct Entry {
         std::string key;
         std::string help;
         std::variant<bool*, int*, std::uint64_t*, float*, std::string*, std::vector<int>*,
-                     std::vector<std::string>*, Choice>
+                     std::vector<std::string>*, Path, Choice>
             place;
         Range range;
     };
 
     const Entry* find(std::string_view key) const;
     std::string nearest(std::string_view key) const;
-    static std::string text(const Entry& entry);
+    static std::string text(const Entry& entry, Paths paths = Paths::as_given);
     static std::string constraint(const Entry& entry);
 
     struct Reader;
@@ -89,5 +101,9 @@ private:
 
     std::vector<Entry> entries_;
 };
+
+/// What a document says before its first section: the text or number of this key; empty without one, or where the
+/// document is no TOML.
+std::string top_level_value(std::string_view document, std::string_view key);
 
 }  // namespace dunlin

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/checks.hpp"
 #include "apps/dunlin-node/commands.hpp"
+#include "apps/option_values.hpp"
 #include "apps/output.hpp"
 
 #include <CLI/CLI.hpp>
@@ -56,6 +57,7 @@ int run_program(int count, char** arguments) {
         app.add_subcommand("leave", "tell the node that runs in --dir to hand over what it holds and to end");
     leave->add_flag("--json", json, "one JSON object on stdout");
 
+    dunlin::read_options_as_settings(app);
     try {
         app.parse(count, arguments);
     } catch (const CLI::ParseError& error) {

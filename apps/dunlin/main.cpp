@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
+#include "apps/option_values.hpp"
 #include "apps/output.hpp"
 #include "core/kernels.hpp"
 #include "transport/zeromq/link.hpp"
@@ -45,6 +46,7 @@ int run_program(int argc, char** argv) {
     add_footprint(program, run);
     add_gateway(program, run);
     add_list(program, run);
+    dunlin::read_options_as_settings(program);
     try {
         program.parse(argc, argv);
     } catch (const CLI::CallForHelp& help) {

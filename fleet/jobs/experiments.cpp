@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/jobs/experiments.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 namespace dunlin {
@@ -28,18 +26,8 @@ Outcome<DeployedSettings> read(std::string_view toml, std::string_view where) {
 }  // namespace
 
 std::string experiment_kind(std::string_view toml) {
-    std::string name = "navigation";
-    for (std::string_view rest = toml; !rest.empty();) {
-        const std::string_view line = rest.substr(0, rest.find('\n'));
-        rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-        if (line.starts_with("[")) break;
-        if (!line.starts_with("kind")) continue;
-        const std::size_t open = line.find_first_of("\"'");
-        if (open == std::string_view::npos) continue;
-        const std::size_t close = line.find(line[open], open + 1);
-        if (close != std::string_view::npos) name = line.substr(open + 1, close - open - 1);
-    }
-    return name;
+    const std::string name = top_level_value(toml, "kind");
+    return name.empty() ? "navigation" : name;
 }
 
 Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view where) {
@@ -62,7 +50,8 @@ Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std:
 }
 
 std::string write_deployed(DeployedSettings& settings) {
-    return std::visit([](auto& of_kind) { return settings_of(of_kind).write(); }, settings);
+    return std::visit([](auto& of_kind) { return settings_of(of_kind).write(Settings::Paths::as_given); },
+                      settings);
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ClassificationSettings& settings) {

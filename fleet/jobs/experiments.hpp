@@ -25,7 +25,7 @@ Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view 
 /// Settings as "KEY=VALUE", one after the other. Errors: no such key, or not such a value.
 Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std::string>& assignments);
 
-/// The document that says all settings.
+/// The document that says all settings. Paths stay as they were given: each machine reads its own files.
 std::string write_deployed(DeployedSettings& settings);
 
 /// With a server: what the nodes learn, for one caller at a time.
