@@ -5,6 +5,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/shell_text.hpp"
 
 #include <fmt/format.h>
 
@@ -37,7 +38,7 @@ std::string progress_line(const DecentralisedSettings& s, const DecentralisedRow
 }
 
 /// The methods of the figure on all data and on few, but for what this run did itself. False when interrupted.
-Outcome<bool> add_figure(const TrainRequest& request, DecentralisedResult& result, Progress& progress) {
+bool add_figure(const TrainRequest& request, DecentralisedResult& result, Progress& progress) {
     using Method = DecentralisedMethod;
     DecentralisedHooks hooks;
     hooks.stop = interrupted;
@@ -49,11 +50,15 @@ Outcome<bool> add_figure(const TrainRequest& request, DecentralisedResult& resul
             DecentralisedSettings settings = result.settings;
             settings.method = method;
             if (limited) settings.data.split.train_limit = settings.limited_rows;
-            auto training = DecentralisedTraining::make(settings, request.threads);
-            if (!training) return tl::unexpected(training.error());
-            auto outcome = (*training)->run(hooks);
-            if (!outcome) return tl::unexpected(outcome.error());
-            result.figure.back().outcome = *std::move(outcome);
+            auto outcome = DecentralisedTraining::make(settings, request.threads).and_then([&](auto&& training) {
+                return training->run(hooks);
+            });
+            DecentralisedOutcome& kept = result.figure.back().outcome;
+            kept = {};
+            if (outcome)
+                kept = *std::move(outcome);
+            else
+                kept.failure = outcome.error().text;
             if (interrupted()) return false;
             if (progress.due())
                 progress.show(fmt::format("figure: {}{} done", title_of(method), limited ? ", few data," : ""));
@@ -83,9 +88,7 @@ Outcome<void> train(const TrainRequest& request, Job& job, DecentralisedResult& 
     result.outcome = *std::move(outcome);
     if (!request.quiet) progress.show(progress_line(job.settings, result.outcome.history.back()));
     if (!result.outcome.complete || !job.settings.figure) return {};
-    const Outcome<bool> added = add_figure(request, result, progress);
-    if (!added) return tl::unexpected(added.error());
-    if (!*added) result.figure.clear();
+    if (!add_figure(request, result, progress)) result.figure.clear();
     return {};
 }
 
@@ -105,11 +108,6 @@ const DecentralisedRow& row_at(const DecentralisedOutcome& outcome, double share
 }
 
 }  // namespace
-
-std::string decentralised_help() {
-    DecentralisedSettings defaults;
-    return decentralised_settings(defaults).help();
-}
 
 Outcome<int> train_decentralised_kind(const TrainRequest& request) {
     Outcome<Job> job = job_of(request);
@@ -135,16 +133,21 @@ Outcome<int> train_decentralised_kind(const TrainRequest& request) {
             report::text_table(decentralised_table(result)), last.train_loss, last.accuracy_own,
             last.accuracy_balanced, outcome.bytes_per_iteration);
     }
+    for (const DecentralisedVariant& one : result.figure) {
+        if (!one.outcome.failure.empty())
+            fmt::print(stderr, "failed: {}: {}\n", title_of(one), one.outcome.failure);
+    }
     if (!outcome.failure.empty()) {
         fmt::print(stderr, "dunlin: {}; try a smaller method.step\n", outcome.failure);
         return failed;
     }
     if (!outcome.complete || interrupted()) {
-        fmt::print(stderr, "stopped; again from the start, with the same numbers: dunlin train --resume {}\n",
-                   request.directory.string());
+        say(request.quiet,
+            fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
+                        shell_path(request.directory)));
         return stopped;
     }
-    fmt::print(stderr, "report: {}/report.html\n", request.directory.string());
+    say(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
     return succeeded;
 }
 

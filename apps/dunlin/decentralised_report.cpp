@@ -72,7 +72,7 @@ std::string figure_svg(const DecentralisedResult& result, const Panel& panel, bo
     report::LineChart chart{.title = panel.title, .x = {"iteration"}, .y = {panel.axis}, .series = {}};
     chart.title += limited ? fmt::format(", {} rows each", result.settings.limited_rows) : ", all data";
     for (const DecentralisedVariant& one : result.figure) {
-        if (one.limited != limited) continue;
+        if (one.limited != limited || !one.outcome.failure.empty()) continue;  // the table names it
         chart.series.push_back(series_of(title_of(one.method), one.outcome, panel.value));
         if (chart.series.size() == 1) add_constant(chart, one.outcome, panel);
     }
@@ -89,12 +89,16 @@ report::Table figure_table(const DecentralisedResult& result, bool limited) {
         {},
         limited ? fmt::format("{} rows each.", result.settings.limited_rows) : "All data."};
     for (const DecentralisedVariant& one : result.figure) {
-        if (one.limited != limited || one.outcome.history.empty()) continue;
+        if (one.limited != limited) continue;
+        if (!one.outcome.failure.empty()) {
+            table.rows.push_back(
+                {std::string(title_of(one.method)), "–", "–", "–", "–", "failed: " + one.outcome.failure});
+            continue;
+        }
         const DecentralisedRow& row = one.outcome.history.back();
         table.rows.push_back({std::string(title_of(one.method)), fmt::format("{:.4f}", row.train_loss),
                               fmt::format("{:.4f}", row.accuracy_own), fmt::format("{:.4f}", row.accuracy_balanced),
-                              fmt::format("{:.0f}", one.outcome.bytes_per_iteration),
-                              one.outcome.failure.empty() ? "" : "diverged: " + one.outcome.failure});
+                              fmt::format("{:.0f}", one.outcome.bytes_per_iteration), ""});
     }
     return table;
 }
@@ -102,16 +106,17 @@ report::Table figure_table(const DecentralisedResult& result, bool limited) {
 /// Where another method is better than SPDB, in words: from when on, and by how much at the end.
 std::vector<std::string> where_passed(const DecentralisedResult& result, bool limited) {
     const auto is_spdb = [&](const DecentralisedVariant& one) {
-        return one.limited == limited && one.method == DecentralisedMethod::spdb;
+        return one.limited == limited && one.method == DecentralisedMethod::spdb && one.outcome.failure.empty();
     };
     const auto spdb = std::ranges::find_if(result.figure, is_spdb);
     std::vector<std::string> lines;
-    if (spdb == result.figure.end()) return lines;
+    if (spdb == result.figure.end()) return {"SPDB failed here; there is nothing to compare."};
     const double constant = spdb->outcome.constant_accuracy_own;
     const double reached = spdb->outcome.history.back().accuracy_own;
     const bool constant_only = reached < constant + 0.01;
     for (const DecentralisedVariant& one : result.figure) {
         if (one.limited != limited || one.method == DecentralisedMethod::spdb) continue;
+        if (!one.outcome.failure.empty()) continue;
         for (const Panel& panel : panels) {
             const double sign = panel.value == &DecentralisedRow::train_loss ? -1.0 : 1.0;
             const auto& ours = spdb->outcome.history;
@@ -187,6 +192,10 @@ std::string setting_text(const DecentralisedResult& result) {
 
 }  // namespace
 
+std::string title_of(const DecentralisedVariant& variant) {
+    return fmt::format("{}{}", title_of(variant.method), variant.limited ? ", few data" : "");
+}
+
 report::Table decentralised_table(const DecentralisedResult& result) {
     report::Table table{{"agent", "accuracy, own distribution", "loss"}, {}, ""};
     for (std::size_t i = 0; i < result.outcome.own_by_agent.size() && i < 20; ++i) {
@@ -227,6 +236,10 @@ std::string decentralised_html(const DecentralisedResult& result, const std::str
     if (!outcome.failure.empty()) page.warnings.push_back("The run stopped: " + outcome.failure + ".");
     if (!outcome.complete && outcome.failure.empty())
         page.warnings.push_back("The run was interrupted; the numbers are those of its last iteration.");
+    for (const DecentralisedVariant& one : result.figure) {
+        if (!one.outcome.failure.empty())
+            page.warnings.push_back(fmt::format("{} failed: {}.", title_of(one), one.outcome.failure));
+    }
     report::Section run{.heading = fmt::format("This run: {}", title_of(s.method)),
                         .paragraphs = {data_text(s) + notes_text(result.notes), setting_text(result)},
                         .figures = {},
@@ -274,14 +287,15 @@ std::string decentralised_summary(const DecentralisedResult& result) {
     if (!outcome.failure.empty()) json["failure"] = outcome.failure;
     for (const double value : outcome.own_by_agent) json["own_by_agent"].push_back(number_or_null(value));
     for (const DecentralisedVariant& one : result.figure) {
-        if (one.outcome.history.empty()) continue;
-        const DecentralisedRow& row = one.outcome.history.back();
+        const bool good = one.outcome.failure.empty();
+        const auto number = [good](double value) { return number_or_null(good ? value : NAN); };
+        const DecentralisedRow row = good ? one.outcome.history.back() : DecentralisedRow{};
         json["figure"].push_back({{"method", name_of(one.method)},
                                   {"limited", one.limited},
-                                  {"train_loss", number_or_null(row.train_loss)},
-                                  {"test_accuracy_own", number_or_null(row.accuracy_own)},
-                                  {"test_accuracy_balanced", number_or_null(row.accuracy_balanced)},
-                                  {"bytes_per_iteration", one.outcome.bytes_per_iteration},
+                                  {"train_loss", number(row.train_loss)},
+                                  {"test_accuracy_own", number(row.accuracy_own)},
+                                  {"test_accuracy_balanced", number(row.accuracy_balanced)},
+                                  {"bytes_per_iteration", number(one.outcome.bytes_per_iteration)},
                                   {"failure", one.outcome.failure}});
     }
     json["data"] = data_json(result.notes);

@@ -26,6 +26,8 @@ struct DecentralisedResult {
     DataNotes notes = {};  ///< about data that was left out or changed
 };
 
+/// "DSGD, few data".
+std::string title_of(const DecentralisedVariant& variant);
 report::Table decentralised_table(const DecentralisedResult& result);
 /// Names and contents of the plots.
 std::vector<std::pair<std::string, std::string>> decentralised_plots(const DecentralisedResult& result);

@@ -5,6 +5,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/shell_text.hpp"
 
 #include <atomic>
 
@@ -64,9 +65,11 @@ bool run_peers(const PdboSettings& s, std::vector<PdboPeer>& peers, int threads,
             progress.show(fmt::format("comparing: {} of {} runs  {} step {}/{}", done, peers.size(),
                                       name_of(own.method), step, steps));
         };
-        if (auto training = PdboTraining::make(own, 1)) {
-            if (auto outcome = (*training)->run(here)) peer.outcome = *std::move(outcome);
-        }
+        auto outcome = PdboTraining::make(own, 1).and_then([&](auto&& training) { return training->run(here); });
+        if (outcome)
+            peer.outcome = *std::move(outcome);
+        else
+            peer.outcome.failure = outcome.error().text;
         ++done;
     });
     return !interrupted();
@@ -123,11 +126,6 @@ Outcome<void> write_results(const TrainRequest& request, const Job& job, const P
 
 }  // namespace
 
-std::string pdbo_help() {
-    PdboSettings defaults;
-    return pdbo_settings(defaults).help();
-}
-
 Outcome<int> train_pdbo_kind(const TrainRequest& request) {
     Outcome<Job> job = job_of(request);
     if (!job) return tl::unexpected(job.error());
@@ -145,17 +143,21 @@ Outcome<int> train_pdbo_kind(const TrainRequest& request) {
         return failed;
     }
     fmt::print("{}", request.json ? pdbo_summary(result) : report::text_table(pdbo_table(result)));
+    for (const PdboPeer& peer : result.peers) {
+        if (!peer.outcome.failure.empty())
+            fmt::print(stderr, "failed: {}: {}\n", title_of(peer), peer.outcome.failure);
+    }
     if (!result.outcome.failure.empty()) {
         fmt::print(stderr, "dunlin: {}\n", result.outcome.failure);
         return failed;
     }
-    const std::string directory = request.directory.string();
     if (!result.outcome.complete) {
-        fmt::print(stderr, "stopped; again from the start, with the same numbers: dunlin train --resume {}\n",
-                   directory);
+        say(request.quiet,
+            fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
+                        shell_path(request.directory)));
         return stopped;
     }
-    fmt::print(stderr, "report: {}/report.html\n", directory);
+    say(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
     return succeeded;
 }
 

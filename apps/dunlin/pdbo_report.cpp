@@ -38,6 +38,7 @@ const PdboOutcome* find(const PdboResult& result, PdboMethod method, PdboBudget 
 
 std::string table_cell(const PdboOutcome* outcome) {
     if (outcome == nullptr) return "–";
+    if (!outcome->failure.empty()) return "failed";
     return fmt::format("{:.1f} / {:.1f}", 100 * outcome->best().test_accuracy, 100 * outcome->best().bottom_decile);
 }
 
@@ -94,7 +95,7 @@ std::string methods_svg(const PdboResult& result, PdboBudget budget) {
     chart.y.title = "accuracy (%)";
     for (const PdboMethod method : methods) {
         const PdboOutcome* outcome = find(result, method, budget);
-        if (outcome == nullptr) continue;
+        if (outcome == nullptr || !outcome->failure.empty()) continue;  // the page and the summary name it
         chart.categories.push_back(method_title(method));
         average.values.push_back(100 * outcome->best().test_accuracy);
         decile.values.push_back(100 * outcome->best().bottom_decile);
@@ -122,12 +123,23 @@ nlohmann::ordered_json table_json(const PdboResult& result) {
         for (const PdboMethod method : methods) {
             const PdboOutcome* outcome = find(result, method, budget);
             if (outcome == nullptr) continue;
+            const bool good = outcome->failure.empty();
+            const auto number = [good](double value) {
+                return good && std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
+            };
+            const PdboRow row = good ? outcome->best() : PdboRow{};
             rows.push_back({{"budget", budget == PdboBudget::inner_steps ? "inner-steps" : "gradients"},
                             {"method", name_of(method)},
-                            {"test_accuracy", outcome->best().test_accuracy},
-                            {"test_accuracy_bottom_decile", outcome->best().bottom_decile},
-                            {"inner_steps", outcome->history.back().inner_steps},
-                            {"task_gradients", outcome->history.back().gradients}});
+                            {"test_accuracy", number(row.test_accuracy)},
+                            {"test_accuracy_bottom_decile", number(row.bottom_decile)},
+                            {"inner_steps", nullptr},
+                            {"task_gradients", nullptr}});
+            if (good) {
+                rows.back()["inner_steps"] = outcome->history.back().inner_steps;
+                rows.back()["task_gradients"] = outcome->history.back().gradients;
+            } else {
+                rows.back()["failure"] = outcome->failure;
+            }
         }
     }
     return rows;
@@ -147,6 +159,10 @@ std::string method_title(PdboMethod method) {
             return "each alone";
     }
     return {};
+}
+
+std::string title_of(const PdboPeer& peer) {
+    return fmt::format("{} at {}", method_title(peer.method), budget_title(peer.budget));
 }
 
 report::Table pdbo_table(const PdboResult& result) {
@@ -193,8 +209,7 @@ std::string pdbo_html(const PdboResult& result, const std::string& config, const
     }
     for (const PdboPeer& peer : result.peers) {
         if (!peer.outcome.failure.empty()) {
-            page.warnings.push_back(
-                fmt::format("{} stopped: {}.", method_title(peer.method), peer.outcome.failure));
+            page.warnings.push_back(fmt::format("{} failed: {}.", title_of(peer), peer.outcome.failure));
         }
     }
     const auto plots = pdbo_plots(result);

@@ -29,6 +29,8 @@ struct PdboResult {
 };
 
 std::string method_title(PdboMethod method);
+/// "SGP at equal gradients".
+std::string title_of(const PdboPeer& peer);
 /// The paper's Table 1: every method's test accuracy, average and bottom decile of the agents, in percent.
 report::Table pdbo_table(const PdboResult& result);
 /// Names and contents of the plots.

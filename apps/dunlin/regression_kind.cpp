@@ -5,6 +5,7 @@
 #include "apps/dunlin/regression_report.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/shell_text.hpp"
 #include "fleet/workers.hpp"
 
 #include <atomic>
@@ -90,9 +91,13 @@ bool run_all(std::vector<SideRun>& runs, int threads, Progress& progress) {
     hooks.stop = interrupted;
     workers.run(static_cast<int>(runs.size()), [&](int piece, int worker) {
         SideRun& run = runs[static_cast<std::size_t>(piece)];
-        if (auto training = RegressionTraining::make(run.settings, 1)) {
-            if (auto outcome = (*training)->run(hooks)) run.outcome = *std::move(outcome);
-        }
+        auto outcome = RegressionTraining::make(run.settings, 1).and_then([&](auto&& training) {
+            return training->run(hooks);
+        });
+        if (outcome)
+            run.outcome = *std::move(outcome);
+        else
+            run.outcome.failure = outcome.error().text;
         ++done;
         if (worker == 0 && progress.due())
             progress.show(fmt::format("comparing: {} of {} runs", done, runs.size()));
@@ -102,10 +107,13 @@ bool run_all(std::vector<SideRun>& runs, int threads, Progress& progress) {
 
 void add_budgets(RegressionResult& result, const std::vector<SideRun>& runs) {
     const RegressionRunSettings& s = result.settings;
-    const std::vector<float>& plain = s.steps == 0 ? result.outcome.models : runs.front().outcome.models;
+    const RegressionOutcome& plain = s.steps == 0 ? result.outcome : runs.front().outcome;
+    const auto error_of = [&](const RegressionOutcome& outcome, int steps) -> std::optional<double> {
+        if (!outcome.failure.empty()) return std::nullopt;
+        return personalised_error(s, outcome.models, steps);
+    };
     const auto add = [&](int steps, const RegressionOutcome& outcome) {
-        result.budgets.push_back(
-            {steps, personalised_error(s, outcome.models, steps), personalised_error(s, plain, steps)});
+        result.budgets.push_back({steps, error_of(outcome, steps), error_of(plain, steps)});
     };
     add(s.steps, result.outcome);
     for (const SideRun& run : runs) {
@@ -142,6 +150,11 @@ Outcome<void> train(const TrainRequest& request, Job& job, RegressionResult& res
         result.outcome.complete = false;
         return {};
     }
+    for (const auto* runs : {&budgets, &variants}) {
+        for (const SideRun& run : *runs) {
+            if (!run.outcome.failure.empty()) result.failed.push_back({run.name, run.outcome.failure});
+        }
+    }
     add_budgets(result, budgets);
     for (SideRun& run : variants) result.variants.push_back({run.name, std::move(run.outcome)});
     if (!variants.empty()) {
@@ -163,11 +176,6 @@ Outcome<void> write_results(const TrainRequest& request, const Job& job, const R
 
 }  // namespace
 
-std::string regression_help() {
-    RegressionRunSettings defaults;
-    return regression_settings(defaults).help();
-}
-
 Outcome<int> train_regression_kind(const TrainRequest& request) {
     Outcome<Job> job = job_of(request);
     if (!job) return tl::unexpected(job.error());
@@ -181,24 +189,25 @@ Outcome<int> train_regression_kind(const TrainRequest& request) {
         fmt::print(stderr, "dunlin: {}\n", done.error().text);
         return failed;
     }
-    const std::string directory = request.directory.string();
     fmt::print("{}", request.json ? regression_summary(result) : report::text_table(regression_table(result)));
     const RegressionOutcome& outcome = result.outcome;
     if (!request.json) {
         fmt::print("worst node {:.2f} % from the closed form; mass error {}\n", 100 * outcome.max_relative_error,
                    outcome.mass_error ? fmt::format("{}", *outcome.mass_error) : "not defined");
     }
+    for (const FailedRun& run : result.failed) fmt::print(stderr, "failed: {}: {}\n", run.name, run.failure);
     if (!outcome.failure.empty()) {
         fmt::print(stderr, "dunlin: {}; try a smaller method.step_scale or a larger method.step_offset\n",
                    outcome.failure);
         return failed;
     }
     if (!outcome.complete) {
-        fmt::print(stderr, "stopped; again from the start, with the same numbers: dunlin train --resume {}\n",
-                   directory);
+        say(request.quiet,
+            fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
+                        shell_path(request.directory)));
         return stopped;
     }
-    fmt::print(stderr, "report: {}/report.html\n", directory);
+    say(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
     return succeeded;
 }
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -20,8 +21,15 @@ nlohmann::ordered_json number_or_null(double value) {
     return value;
 }
 
+nlohmann::ordered_json number_or_null(std::optional<double> value) {
+    return number_or_null(value.value_or(std::numeric_limits<double>::quiet_NaN()));
+}
+
 std::string percent(double share) {
     return fmt::format("{:.2f} %", 100 * share);
+}
+std::string digits(std::optional<double> value, int count) {
+    return value ? fmt::format("{:.{}f}", *value, count) : "failed";
 }
 
 std::string mass_text(const std::optional<std::uint64_t>& mass_error) {
@@ -53,6 +61,7 @@ std::string robustness_svg(const RegressionResult& result) {
     report::LineChart chart{
         .title = "Robustness", .x = {"round"}, .y = {"relative error, median node", true}, .series = {}};
     for (const RegressionVariant& variant : result.variants) {
+        if (!variant.outcome.failure.empty()) continue;  // the table, the page and the summary name it
         chart.series.push_back(error_series(variant.name, variant.outcome, &RegressionRow::median_error));
     }
     return report::line_chart(chart);
@@ -67,10 +76,11 @@ std::string personalisation_svg(const RegressionResult& result) {
     report::Series own{.name = method_title(result.settings.method) + " for the budget u", .x = {}, .y = {}};
     report::Series plain{.name = "plain, followed by u steps", .x = {}, .y = {}};
     for (const BudgetResult& budget : by_steps(result.budgets)) {
-        own.x.push_back(budget.steps);
-        own.y.push_back(budget.trained_for_it);
-        plain.x.push_back(budget.steps);
-        plain.y.push_back(budget.plain);
+        for (auto [series, value] : {std::pair{&own, budget.trained_for_it}, std::pair{&plain, budget.plain}}) {
+            if (!value) continue;  // the page and the summary name it
+            series->x.push_back(budget.steps);
+            series->y.push_back(*value);
+        }
     }
     return report::line_chart({.title = "Personalisation",
                                .x = {"personalisation budget u (steps)"},
@@ -81,9 +91,10 @@ std::string personalisation_svg(const RegressionResult& result) {
 report::Table budget_table(const RegressionResult& result) {
     report::Table table{{"u", "trained for u", "plain, then u steps", "ratio"}, {}, {}};
     for (const BudgetResult& budget : by_steps(result.budgets)) {
-        table.rows.push_back({fmt::format("{}", budget.steps), fmt::format("{:.4f}", budget.trained_for_it),
-                              fmt::format("{:.4f}", budget.plain),
-                              fmt::format("{:.3f}", budget.trained_for_it / budget.plain)});
+        const bool both = budget.trained_for_it && budget.plain;
+        table.rows.push_back({fmt::format("{}", budget.steps), digits(budget.trained_for_it, 4),
+                              digits(budget.plain, 4),
+                              both ? fmt::format("{:.3f}", *budget.trained_for_it / *budget.plain) : ""});
     }
     return table;
 }
@@ -92,9 +103,12 @@ report::Table variant_table(const RegressionResult& result) {
     report::Table table{{"run", "worst node", "consensus error", "mass error", "lost", ""}, {}, {}};
     for (const RegressionVariant& variant : result.variants) {
         const RegressionOutcome& outcome = variant.outcome;
+        if (!outcome.failure.empty()) {
+            table.rows.push_back({variant.name, "–", "–", "–", "–", "failed: " + outcome.failure});
+            continue;
+        }
         table.rows.push_back({variant.name, percent(outcome.max_relative_error), percent(outcome.consensus_error),
-                              mass_text(outcome.mass_error), fmt::format("{}", outcome.messages.lost),
-                              outcome.failure.empty() ? "" : "diverged: " + outcome.failure});
+                              mass_text(outcome.mass_error), fmt::format("{}", outcome.messages.lost), ""});
     }
     return table;
 }
@@ -149,6 +163,8 @@ std::string regression_html(const RegressionResult& result, const std::string& c
         {count_text(static_cast<double>(outcome.counters.wake_ups)), "wake-ups"},
         {fmt::format("{:.2f} s", outcome.seconds), "training time"}};
     if (!outcome.failure.empty()) page.warnings.push_back("The run stopped: " + outcome.failure + ".");
+    for (const FailedRun& run : result.failed)
+        page.warnings.push_back(fmt::format("{} failed: {}.", run.name, run.failure));
     if (!outcome.complete && outcome.failure.empty()) {
         page.warnings.push_back("The run was interrupted; the numbers are those of its last round.");
     }
@@ -217,13 +233,18 @@ std::string regression_summary(const RegressionResult& result) {
                                                {"plain", number_or_null(budget.plain)}});
         }
     }
+    for (const FailedRun& run : result.failed)
+        json["failed"].push_back({{"name", run.name}, {"failure", run.failure}});
     for (const RegressionVariant& variant : result.variants) {
         const RegressionOutcome& other = variant.outcome;
-        json["robustness"].push_back({{"name", variant.name},
-                                      {"max_relative_error", number_or_null(other.max_relative_error)},
-                                      {"consensus_error", number_or_null(other.consensus_error)},
-                                      {"messages_lost", other.messages.lost},
-                                      {"failure", other.failure}});
+        nlohmann::ordered_json row{{"name", variant.name},
+                                   {"max_relative_error", number_or_null(other.max_relative_error)},
+                                   {"consensus_error", number_or_null(other.consensus_error)},
+                                   {"messages_lost", other.messages.lost},
+                                   {"failure", other.failure}};
+        if (!other.failure.empty())
+            row["max_relative_error"] = row["consensus_error"] = row["messages_lost"] = nullptr;
+        json["robustness"].push_back(std::move(row));
     }
     json["data"] = data_json(result.notes);
     return json.dump(2) + "\n";

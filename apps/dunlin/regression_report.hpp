@@ -4,6 +4,7 @@
 #include "apps/report/table.hpp"
 #include "fleet/regression_training.hpp"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,8 +14,14 @@ namespace dunlin::app {
 /// Test errors after u steps of personalisation: of the model that was trained for it and of the plain one.
 struct BudgetResult {
     int steps = 0;
-    double trained_for_it = 0;
-    double plain = 0;
+    std::optional<double> trained_for_it = {};  ///< without a value where the run failed
+    std::optional<double> plain = {};
+};
+
+/// A run beside the main one that has no numbers, and why.
+struct FailedRun {
+    std::string name;
+    std::string failure;
 };
 
 /// The same experiment in another network or by another method.
@@ -30,7 +37,8 @@ struct RegressionResult {
     RegressionOutcome outcome = {};
     std::vector<BudgetResult> budgets = {};  ///< of this run's u first
     std::vector<RegressionVariant> variants = {};
-    DataNotes notes = {};  ///< about data that was left out or changed
+    DataNotes notes = {};                ///< about data that was left out or changed
+    std::vector<FailedRun> failed = {};  ///< of the budgets and the variants
 };
 
 std::string method_title(GossipMethod method);

@@ -100,3 +100,28 @@ TEST_CASE("every column of every metrics.csv is in docs/files.md") {
         }
     }
 }
+
+TEST_CASE("a rival that failed is named with why, and has no numbers") {
+    const Folder folder;
+    const Ended ended =
+        run(folder, {"train", "regression", "--method=dpsgd", "--set=method.largest_value=1000000",
+                     "--set=method.rounds=300", "--set=network.graph=ring", "--set=network.loss=0",
+                     "--set=network.delay_limit=1", "--set=network.wake_gap=1", "--set=network.duplication=0",
+                     "--set=network.crash_gap=0", "--set=report.personalisation=false", "--out=run", "--quiet"});
+    INFO(ended.err);
+    const nlohmann::json summary = read_json(folder / "run/summary.json");
+    const std::string page = read(folder / "run/report.html");
+    std::size_t failures = 0;
+    for (const nlohmann::json& row : summary["robustness"]) {
+        const std::string failure = row["failure"];
+        INFO(row.dump());
+        CHECK(row["max_relative_error"].is_null() == !failure.empty());
+        CHECK(row["consensus_error"].is_null() == !failure.empty());
+        if (failure.empty()) continue;
+        ++failures;
+        CHECK(ended.err.find("failed: " + row["name"].get<std::string>()) != std::string::npos);
+        CHECK(page.find(row["name"].get<std::string>() + " failed") != std::string::npos);
+    }
+    CHECK(failures > 0);
+    CHECK(summary["failed"].size() == failures);
+}
