@@ -21,7 +21,8 @@ Settings navigation_settings(NavigationSettings& s) {
     list.add("environment.tasks", s.tasks, "the paper's three, or tasks sampled from the map",
              {{"three", TaskSource::three}, {"sampled", TaskSource::sampled}});
     list.add("environment.goals", s.goals,
-             "goals as \"row,column\", or one MovingAI .scen file of starts and goals; instead of tasks");
+             "goals as \"row,column\", or one MovingAI .scen file of starts and goals; instead of tasks",
+             [](std::string_view goal) { return goal.ends_with(".scen"); });
     list.add("environment.training_tasks", s.training_tasks, "sampled tasks to train on", Range{1, 10000});
     list.add("environment.held_out_tasks", s.held_out_tasks, "sampled tasks kept for evaluation", Range{0, 10000});
     list.add("environment.reward", s.reward, "sparse: 1 at the goal, which ends; dense: 1 - distance, no end",

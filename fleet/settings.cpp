@@ -41,6 +41,13 @@ std::string decimal(float value) {
     return text;
 }
 
+std::string written_path(const std::string& path, Settings::Paths paths) {
+    std::error_code lost;  // the current folder may be gone
+    if (paths == Settings::Paths::as_given || path.empty()) return path;
+    const std::filesystem::path absolute = std::filesystem::absolute(path, lost);
+    return lost ? path : absolute.lexically_normal().string();
+}
+
 std::string section_of(std::string_view key) {
     const std::size_t dot = key.rfind('.');
     return dot == std::string_view::npos ? std::string() : std::string(key.substr(0, dot));
@@ -200,7 +207,8 @@ struct Settings::Reader {
                         }
                         const auto value = text_of(element);
                         if (!value) return wrong_type();
-                        values.push_back(*value);
+                        const bool is_path = entry.is_path != nullptr && entry.is_path(*value);
+                        values.push_back(is_path ? expand_home(*value) : *value);
                     }
                     *place = std::move(values);
                 } else {
@@ -238,8 +246,9 @@ void Settings::add_path(std::string key, std::string& place, std::string help, b
 void Settings::add(std::string key, std::vector<int>& place, std::string help, Range range) {
     insert({std::move(key), std::move(help), &place, range});
 }
-void Settings::add(std::string key, std::vector<std::string>& place, std::string help) {
-    insert({std::move(key), std::move(help), &place, {}});
+void Settings::add(std::string key, std::vector<std::string>& place, std::string help,
+                   bool (*is_path)(std::string_view)) {
+    insert({std::move(key), std::move(help), &place, {}, is_path});
 }
 
 Outcome<void> Settings::read(std::string_view document, std::string_view where) {
@@ -277,7 +286,7 @@ Outcome<void> Settings::set(std::string_view assignment) {
 
 std::string Settings::text(const Entry& entry, Paths paths) {
     return std::visit(
-        [paths](const auto& place) -> std::string {
+        [&](const auto& place) -> std::string {
             using Place = std::decay_t<decltype(place)>;
             if constexpr (std::is_same_v<Place, Choice>) {
                 const auto found = std::ranges::find(place.values, place.get());
@@ -285,18 +294,16 @@ std::string Settings::text(const Entry& entry, Paths paths) {
             } else if constexpr (std::is_same_v<Place, std::string*>) {
                 return toml_string(*place);
             } else if constexpr (std::is_same_v<Place, Path>) {
-                const std::string& path = *place.place;
-                const bool as_given =
-                    paths == Paths::as_given || path.empty() || (place.is_name && place.is_name(path));
-                std::error_code lost;  // the current folder may be gone
-                const std::string absolute =
-                    as_given ? "" : std::filesystem::absolute(path, lost).lexically_normal();
-                return toml_string(as_given || lost ? path : absolute);
+                const bool is_name = place.is_name != nullptr && place.is_name(*place.place);
+                return toml_string(is_name ? *place.place : written_path(*place.place, paths));
             } else if constexpr (std::is_same_v<Place, float*>) {
                 return decimal(*place);
             } else if constexpr (std::is_same_v<Place, std::vector<std::string>*>) {
                 std::vector<std::string> quotes;
-                for (const std::string& element : *place) quotes.push_back(toml_string(element));
+                for (const std::string& element : *place) {
+                    const bool is_path = entry.is_path != nullptr && entry.is_path(element);
+                    quotes.push_back(toml_string(is_path ? written_path(element, paths) : element));
+                }
                 return fmt::format("[{}]", fmt::join(quotes, ", "));
             } else if constexpr (std::is_same_v<Place, std::vector<int>*>) {
                 return fmt::format("[{}]", fmt::join(*place, ", "));

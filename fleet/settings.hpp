@@ -38,7 +38,9 @@ public:
     void add_path(std::string key, std::string& place, std::string help,
                   bool (*is_name)(std::string_view) = nullptr);
     void add(std::string key, std::vector<int>& place, std::string help, Range range);
-    void add(std::string key, std::vector<std::string>& place, std::string help);
+    /// Elements that `is_path` picks out are paths, as above.
+    void add(std::string key, std::vector<std::string>& place, std::string help,
+             bool (*is_path)(std::string_view) = nullptr);
     /// One of named values.
     template <class Enum>
     void add(std::string key, Enum& place, std::string help,
@@ -88,6 +90,7 @@ private:
                      std::vector<std::string>*, Path, Choice>
             place;
         Range range;
+        bool (*is_path)(std::string_view) = nullptr;  ///< of a list's elements
     };
 
     const Entry* find(std::string_view key) const;

@@ -6,6 +6,7 @@
 #include "core/kernels.hpp"
 #include "fleet/node/node.hpp"
 #include "fleet/plain_text.hpp"
+#include "fleet/shell_text.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -101,7 +102,7 @@ int make_keys(const std::string& directory, bool json) {
         app::say("{}\n", key);
     }
     app::note("{} key in {}\nnext, on the coordinator: dunlin fleet admit {} {}\n", there ? "the" : "made a",
-              directory, host_name(), key);
+              directory, shell_word(host_name()), key);
     return 0;
 }
 
@@ -121,8 +122,9 @@ int run_node(const std::string& directory, const RunOptions& options) {
     auto keys = KeyPair::load(key_file(directory));
     if (!keys) {
         const bool missing = keys.error().code == Code::file_missing;
-        return complain(wrong_input, describe(keys.error(), key_file(directory)).text +
-                                         (missing ? "\nfirst: dunlin-node init --dir " + directory : ""));
+        return complain(wrong_input,
+                        describe(keys.error(), key_file(directory)).text +
+                            (missing ? "\nfirst: dunlin-node init --dir " + shell_path(directory) : ""));
     }
     settings.link.keys = *keys;
     if (!options.server_key.empty()) {

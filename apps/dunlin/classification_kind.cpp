@@ -30,11 +30,6 @@ Outcome<FederatedJob> classification_job(const TrainRequest& request, int thread
 
 }  // namespace
 
-std::string classification_help() {
-    ClassificationSettings defaults;
-    return classification_settings(defaults).help();
-}
-
 Outcome<int> train_classification_kind(const TrainRequest& request) {
     auto job = classification_job(request, request.threads);
     if (!job) return tl::unexpected(job.error());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/directory_lock.hpp"
 #include "apps/dunlin/navigation_run.hpp"
+#include "apps/dunlin/progress.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/svg_plot.hpp"
@@ -26,6 +28,7 @@ struct AdaptOptions {
     int threads = 1;
     bool json = false;
     bool no_plot = false;
+    bool quiet = false;
 };
 
 /// outcomes[task][inner step] of the tasks with these names.
@@ -172,10 +175,12 @@ Outcome<int> adapt(const AdaptOptions& options) {
     if (!adaptation) return tl::unexpected(adaptation.error());
 
     if (!options.no_plot) {
-        const std::filesystem::path path = folder_of_run(options.directory) / "adapt.svg";
+        const Outcome<DirectoryLock> lock = DirectoryLock::wait_for(folder_of_run(options.directory));
+        if (!lock) return problem(lock.error().text + ", or use --no-plot");
+        const std::filesystem::path path = lock->path() / "adapt.svg";
         if (Result<void> written = report::write_file(path, plot(*adaptation)); !written)
             return problem(describe(written.error(), path.string()).text + ", or use --no-plot");
-        note("plot: {}\n", path.string());
+        tell(options.quiet, fmt::format("plot: {}", path.string()));
     }
     for (std::size_t k = 0; k < options.tasks.size(); ++k) {
         if (adaptation->trained_on[k])
@@ -215,6 +220,7 @@ void add_adapt(CLI::App& program, Command& run) {
         ->check(CLI::Range(1, 1024));
     command->add_flag("--json", options->json, "print JSON on stdout instead of a table");
     command->add_flag("--no-plot", options->no_plot, "do not write adapt.svg into the run directory");
+    command->add_flag("--quiet", options->quiet, "print the result and errors only");
     command->footer("Example:\n  dunlin adapt runs/navigation --task 'goal=3,4' --task 'goal=5,5;wind=0.1'\n");
     command->callback([options, &run] { run = [options] { return adapt(*options); }; });
 }

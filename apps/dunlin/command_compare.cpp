@@ -2,6 +2,7 @@
 #include "apps/dunlin/command_options.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/comparison.hpp"
+#include "fleet/text_values.hpp"
 
 #include <memory>
 #include <thread>
@@ -50,21 +51,28 @@ Outcome<int> start(const Options& options, std::vector<VariedSetting> axes) {
     if (!options.resume.empty()) {
         plan.base.resume = true;
         plan.base.directory = options.resume;
+        std::error_code ignored;
+        if (!std::filesystem::exists(plan.base.directory / "plan.json", ignored))
+            return run_comparison(std::move(plan));
+        const Outcome<DirectoryLock> lock = run_directory(plan.base, options.resume);
+        if (!lock) return tl::unexpected(lock.error());
         return run_comparison(std::move(plan));
     }
-    if (plan.base.experiment.empty()) {
+    if (plan.base.experiment.empty() && plan.base.config.empty()) {
         return problem(
-            fmt::format("{}: name an experiment (`dunlin list` shows them), or give --resume DIR", plan.command));
+            fmt::format("{}: name an experiment (`dunlin list` shows them), or give --config FILE or --resume DIR",
+                        plan.command));
     }
+    const Outcome<DirectoryLock> lock = run_directory(plan.base, options.out, plan.command + "-");
+    if (!lock) return tl::unexpected(lock.error());
     plan.axes = std::move(axes);
-    plan.base.directory = options.out.empty() ? free_directory(plan.command + "-" + plan.base.experiment)
-                                              : std::filesystem::path(options.out);
+    plan.base.directory = lock->path();
     return run_comparison(std::move(plan));
 }
 
 Outcome<int> compare(const Options& options) {
     return start(options,
-                 {{"", options.methods.empty() ? std::vector<std::string>{} : split_values(options.methods)}});
+                 {{"", options.methods.empty() ? std::vector<std::string>{} : split_list(options.methods)}});
 }
 
 Outcome<int> sweep(const Options& options) {
@@ -75,7 +83,7 @@ Outcome<int> sweep(const Options& options) {
             return problem(fmt::format(
                 "--grid {}: expected KEY=VALUE,VALUE,..., for example --grid rl.prox_weight=0.01,0.03", text));
         }
-        axes.push_back({text.substr(0, equals), split_values(text.substr(equals + 1))});
+        axes.push_back({text.substr(0, equals), split_list(text.substr(equals + 1))});
     }
     if (axes.empty() && options.resume.empty())
         return problem("sweep: say what to vary, for example --grid rl.prox_weight=0.01,0.03");
@@ -92,8 +100,10 @@ void add_compare(CLI::App& program, Command& run) {
     CLI::Option* methods = command->add_option(
         "--methods", options->methods, "methods, by comma; default: all of the experiment's kind (`dunlin list`)");
     command->get_option("--resume")->excludes(methods);
-    command->footer(
-        "Example:\n  dunlin compare navigation --methods memrl,maml,fomaml,reptile,scratch --seeds 10\n");
+    command->footer([options] {
+        return settings_help("compare", options->plan.base.experiment) +
+               "Example:\n  dunlin compare navigation --methods memrl,maml,fomaml,reptile,scratch --seeds 10\n";
+    });
     command->callback([options, &run] { run = [options] { return compare(*options); }; });
 }
 
@@ -109,10 +119,11 @@ void add_sweep(CLI::App& program, Command& run) {
                             ->allow_extra_args(false)
                             ->take_all();
     command->get_option("--resume")->excludes(grid);
-    command->footer(
-        "Example:\n  dunlin sweep navigation --grid rl.prox_weight=0.01,0.03,0.1 --grid rl.inner_steps=5,10 "
-        "--seeds "
-        "5\n");
+    command->footer([options] {
+        return settings_help("sweep", options->plan.base.experiment) +
+               "Example:\n  dunlin sweep navigation --grid rl.prox_weight=0.01,0.03,0.1 --grid rl.inner_steps=5,10 "
+               "--seeds 5\n";
+    });
     command->callback([options, &run] { run = [options] { return sweep(*options); }; });
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/directory_lock.hpp"
 #include "apps/dunlin/navigation_run.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
@@ -23,11 +24,25 @@ struct ExportOptions {
     bool trajectories = false;
     std::string format;
     std::string task;
+    bool quiet = false;
     std::optional<int> count;
     std::optional<int> steps;  ///< none: as many as in training, or for a board as report.adaptation_steps says
 };
 
 using Files = std::vector<std::pair<std::string, std::string>>;
+
+/// All of one export: another that writes here waits.
+Outcome<int> write_files(const std::filesystem::path& out, const Files& files, bool quiet) {
+    if (Result<void> made = report::prepare_directory(out); !made) return problem(made.error(), out.string());
+    const Outcome<DirectoryLock> lock = DirectoryLock::wait_for(out);
+    if (!lock) return tl::unexpected(lock.error());
+    for (const auto& [name, bytes] : files) {
+        if (Result<void> written = report::write_file(out / name, bytes); !written)
+            return problem(written.error(), (out / name).string());
+        if (!quiet) fmt::print("{}\n", (out / name).string());
+    }
+    return 0;
+}
 
 std::string trajectories_csv(const std::vector<TaskRecord>& records, bool grid) {
     std::string out = grid ? "task,trajectory,step,row,column,action,reward\n"
@@ -114,13 +129,7 @@ Outcome<int> export_trajectories(const ExportOptions& options) {
     Result<Files> files = trajectories_npy(records, grid);
     if (!files) return problem(files.error(), options.directory);
     files->emplace_back("trajectories.csv", trajectories_csv(records, grid));
-    if (Result<void> made = report::prepare_directory(out); !made) return problem(made.error(), out.string());
-    for (const auto& [name, bytes] : *files) {
-        if (Result<void> written = report::write_file(out / name, bytes); !written)
-            return problem(written.error(), (out / name).string());
-        fmt::print("{}\n", (out / name).string());
-    }
-    return 0;
+    return write_files(out, *files, options.quiet);
 }
 
 /// The task that a board is to adapt to: the one described, or else the first that the run held out.
@@ -165,13 +174,7 @@ Outcome<int> export_policy(const ExportOptions& options) {
     if (!files) return tl::unexpected(files.error());
     const std::filesystem::path out =
         options.out.empty() ? folder_of_run(options.directory) : std::filesystem::path(options.out);
-    if (Result<void> made = report::prepare_directory(out); !made) return problem(made.error(), out.string());
-    for (const auto& [name, bytes] : *files) {
-        if (Result<void> written = report::write_file(out / name, bytes); !written)
-            return problem(written.error(), (out / name).string());
-        fmt::print("{}\n", (out / name).string());
-    }
-    return 0;
+    return write_files(out, *files, options.quiet);
 }
 
 /// Nothing, or an option that what is exported has no use for: it would do nothing, without a word.
@@ -228,6 +231,7 @@ void add_export(CLI::App& program, Command& run) {
         ->check(CLI::Range(0, 1000));
     command->add_option("--out", options->out,
                         "directory for the files; default: RUN/trajectories, or RUN for a policy");
+    command->add_flag("--quiet", options->quiet, "do not list the files");
     command->footer(
         "Example:\n  dunlin export runs/navigation --trajectories --count 100\n"
         "  dunlin export runs/navigation --format c --out firmware\n");

@@ -2,6 +2,7 @@
 #include "apps/dunlin/command_options.hpp"
 
 #include "apps/dunlin/experiments.hpp"
+#include "apps/dunlin/run_directory.hpp"
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -10,8 +11,11 @@
 namespace dunlin::app {
 
 void add_request_options(CLI::App& command, TrainRequest& request) {
-    command.add_option("experiment", request.experiment, "name of a ready-made experiment (`dunlin list`)");
-    command.add_option("--config", request.config, "TOML file with settings over those of the experiment");
+    command.add_option("experiment", request.experiment,
+                       "name of a ready-made experiment (`dunlin list`); may be left out with --config");
+    command.add_option(
+        "--config", request.config,
+        "TOML file with settings over those of the experiment; alone it says all, as the config.toml of a run");
     command.add_option("--set", request.assignments, "KEY=VALUE over the files; may be given many times")
         ->allow_extra_args(false)
         ->take_all();
@@ -19,29 +23,35 @@ void add_request_options(CLI::App& command, TrainRequest& request) {
         "--seed", [&request](std::uint64_t value) { request.seed = value; },
         "all randomness comes from it; of several runs, the first one's");
     command.add_flag("--json", request.json, "print JSON on stdout instead of a table");
-    command.add_flag("--quiet", request.quiet, "no progress line");
+    command.add_flag("--quiet", request.quiet, "print the result and errors only: no progress, no hints");
 }
 
-std::filesystem::path free_directory(const std::string& name) {
-    std::error_code ignored;
-    std::filesystem::path path = std::filesystem::path("runs") / name;
-    for (int k = 2; std::filesystem::exists(path, ignored); ++k) {
-        path = std::filesystem::path("runs") / fmt::format("{}-{}", name, k);
+Outcome<DirectoryLock> run_directory(const TrainRequest& request, const std::string& directory,
+                                     const std::string& prefix) {
+    if (!directory.empty()) return DirectoryLock::make(directory);
+    std::string name = request.experiment;
+    if (name.empty()) {
+        const Outcome<std::string> text = read_text(request.config);
+        if (text) name = top_level_value(*text, "experiment");
+        if (name.empty()) name = std::filesystem::path(request.config).stem().string();
+        for (char& c : name) c = c == '/' ? '-' : c;
+        if (name.starts_with('.')) name.insert(0, "run");
     }
-    return path;
+    return DirectoryLock::make_next("runs", prefix + name);
 }
 
-std::string settings_help() {
-    std::string text;
-    for (const Kind& kind : kinds()) {
-        text += fmt::format("Settings of {} experiments (--set KEY=VALUE):\n{}\n", kind.name, kind.help());
+std::string settings_help(const std::string& command, const std::string& experiment) {
+    const Experiment* known = find_experiment(experiment);
+    if (known == nullptr) {
+        std::string text =
+            fmt::format("Settings: `dunlin {} EXPERIMENT --help` shows an experiment's. Experiments:\n", command);
+        for (const Experiment& one : experiments()) text += fmt::format("  {:<28} {}\n", one.name, one.summary());
+        return experiment.empty() ? text : fmt::format("There is no experiment \"{}\".\n{}", experiment, text);
     }
-    return text;
-}
-
-Outcome<const Kind*> kind_of_experiment(const std::string& name) {
-    const Experiment* experiment = find_experiment(name);
-    return kind_of(experiment == nullptr ? "" : experiment->toml, name);
+    const Outcome<const Kind*> kind = kind_of(known->toml, experiment);
+    if (!kind) return kind.error().text + "\n";
+    return fmt::format("Settings of {}, a {} experiment (--set KEY=VALUE):\n{}", experiment, (*kind)->name,
+                       (*kind)->help(known->toml));
 }
 
 }  // namespace dunlin::app

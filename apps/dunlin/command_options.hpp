@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "apps/dunlin/directory_lock.hpp"
 #include "apps/dunlin/kinds.hpp"
 
 #include <CLI/App.hpp>
@@ -11,13 +12,11 @@ namespace dunlin::app {
 /// --quiet. `request` outlives the parsing.
 void add_request_options(CLI::App& command, TrainRequest& request);
 
-/// runs/NAME, or the next of runs/NAME-2, runs/NAME-3, ... that is free.
-std::filesystem::path free_directory(const std::string& name);
+/// `directory`, or where it is empty the next free runs/PREFIX-EXPERIMENT, locked.
+Outcome<DirectoryLock> run_directory(const TrainRequest& request, const std::string& directory,
+                                     const std::string& prefix = "");
 
-/// The settings of every kind, for the foot of a help text.
-std::string settings_help();
-
-/// The kind of a ready-made experiment; an unknown name gives navigation, which then says what is wrong with it.
-Outcome<const Kind*> kind_of_experiment(const std::string& name);
+/// For the foot of a command's help: the settings of the experiment that is named, or else how to see them.
+std::string settings_help(const std::string& command, const std::string& experiment);
 
 }  // namespace dunlin::app

@@ -2,6 +2,7 @@
 #include "apps/dunlin/command_options.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "fleet/shell_text.hpp"
 
 #include <memory>
 
@@ -25,8 +26,8 @@ Outcome<int> train(const TrainOptions& options) {
         request.directory = options.resume;
         std::error_code ignored;
         if (std::filesystem::exists(request.directory / "plan.json", ignored)) {
-            return problem(
-                fmt::format("{0}: a comparison; go on with it by `dunlin compare --resume {0}`", options.resume));
+            return problem(fmt::format("{}: a comparison; go on with it by `dunlin compare --resume {}`",
+                                       options.resume, shell_path(request.directory)));
         }
         const std::filesystem::path path = request.directory / "config.toml";
         const Outcome<std::string> text = read_text(path);
@@ -35,15 +36,19 @@ Outcome<int> train(const TrainOptions& options) {
                 "{}: not a run directory (no config.toml); expected what `dunlin train` wrote", options.resume));
         const Outcome<const Kind*> kind = kind_of(*text, path.string());
         if (!kind) return tl::unexpected(kind.error());
+        const Outcome<DirectoryLock> lock = run_directory(request, options.resume);
+        if (!lock) return tl::unexpected(lock.error());
         return (*kind)->train(request);
     }
-    if (request.experiment.empty()) {
-        return problem("train: name an experiment (`dunlin list` shows them), or give --resume DIR");
+    if (request.experiment.empty() && request.config.empty()) {
+        return problem(
+            "train: name an experiment (`dunlin list` shows them), or give --config FILE or --resume DIR");
     }
-    request.directory =
-        options.out.empty() ? free_directory(request.experiment) : std::filesystem::path(options.out);
-    const Outcome<const Kind*> kind = kind_of_experiment(request.experiment);
+    const Outcome<const Kind*> kind = kind_of(request);
     if (!kind) return tl::unexpected(kind.error());
+    const Outcome<DirectoryLock> lock = run_directory(request, options.out);
+    if (!lock) return tl::unexpected(lock.error());
+    request.directory = lock->path();
     return (*kind)->train(request);
 }
 
@@ -64,8 +69,8 @@ void add_train(CLI::App& program, Command& run) {
                             "go on with the run in this directory; ends with the numbers of an uninterrupted run");
     for (const char* fixed : {"experiment", "--config", "--set", "--seed", "--method", "--out"})
         resume->excludes(command->get_option(fixed));
-    command->footer([] {
-        return settings_help() +
+    command->footer([options] {
+        return settings_help("train", options->request.experiment) +
                "Example:\n  dunlin train navigation --seed 3 --set rl.prox_weight=0.03 --out runs/third\n";
     });
     command->callback([options, &run] { run = [options] { return train(*options); }; });

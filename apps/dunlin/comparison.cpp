@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/comparison.hpp"
 
-#include "apps/dunlin/command_options.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/settings.hpp"
+#include "fleet/shell_text.hpp"
+#include "fleet/text_values.hpp"
 #include "fleet/workers.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <map>
 #include <mutex>
 
 #include <fmt/format.h>
@@ -75,13 +79,49 @@ Outcome<std::vector<std::string>> resolve_all(const ComparisonPlan& plan, const 
         return problem(fmt::format("{}: {} combinations for {} seeds; between 1 and {} runs are possible",
                                    plan.command, plan.combinations(), plan.seeds, run_limit));
     }
+    if (plan.first_seed() > static_cast<std::uint64_t>(INT64_MAX) - static_cast<std::uint64_t>(plan.seeds)) {
+        return problem(fmt::format("--seed {}: the last of {} seeds is beyond 9223372036854775807",
+                                   plan.first_seed(), plan.seeds));
+    }
     std::vector<std::string> all;
+    std::map<std::string_view, std::size_t> known;
     for (std::size_t combination = 0; combination < plan.combinations(); ++combination) {
         Outcome<std::string> settings = kind.resolve(plan.request(combination, plan.first_seed()));
         if (!settings) return tl::unexpected(settings.error());
         all.push_back(*std::move(settings));
     }
+    for (std::size_t combination = 0; combination < all.size(); ++combination) {
+        const auto [other, is_new] = known.emplace(all[combination], combination);
+        if (is_new) continue;
+        return problem(fmt::format("{}: \"{}\" and \"{}\" are the same run; give each value and each key once",
+                                   plan.command, plan.label(other->second), plan.label(combination)));
+    }
     return all;
+}
+
+/// What the axes say is theirs alone, and seeds are no setting here.
+Outcome<void> check_axes(const ComparisonPlan& plan) {
+    const auto is_set = [&](const std::string& key) {
+        return std::ranges::any_of(plan.base.assignments,
+                                   [&](const std::string& one) { return one.substr(0, one.find('=')) == key; });
+    };
+    if (is_set("seed")) return problem(plan.command + ": --set seed: give the first seed by --seed");
+    for (std::size_t k = 0; k < plan.axes.size(); ++k) {
+        const std::string& key = plan.axes[k].key;
+        const std::string option = plan.command == "compare" ? "--methods" : "--grid " + key;
+        if (key == "seed")
+            return problem(
+                "--grid seed: every combination is run for several seeds; say how many by --seeds, and the first "
+                "by --seed");
+        if (is_set(key))
+            return problem(fmt::format("{} and --set {}: a setting is varied or set, not both", option, key));
+        for (std::size_t j = 0; j < k; ++j) {
+            if (plan.axes[j].key == key)
+                return problem(
+                    fmt::format("{} is given twice; put all values into one: --grid {}=FIRST,SECOND", option, key));
+        }
+    }
+    return {};
 }
 
 /// A new directory with the plan, or what is wrong with it.
@@ -92,7 +132,7 @@ Outcome<void> prepare(const ComparisonPlan& plan, const std::string& config) {
         if (std::filesystem::exists(directory / name, ignored)) {
             return problem(fmt::format(
                 "{}: holds results already; go on with `dunlin {} --resume {}`, or choose another --out",
-                directory.string(), plan.command, directory.string()));
+                directory.string(), plan.command, shell_path(directory)));
         }
     }
     if (Result<void> made = report::prepare_directory(directory / "trials"); !made)
@@ -200,16 +240,18 @@ Outcome<void> write_report(const Comparison& comparison, const std::string& conf
 }
 
 void print(const Comparison& comparison) {
-    const std::string directory = comparison.plan.base.directory.string();
+    const std::filesystem::path& directory = comparison.plan.base.directory;
+    const bool quiet = comparison.plan.base.quiet;
     if (comparison.plan.base.json)
         fmt::print("{}", comparison_json(comparison));
     else
         fmt::print("{}", report::text_table(comparison_table(comparison)));
     for (const std::string& failure : comparison_failures(comparison)) fmt::print(stderr, "failed: {}\n", failure);
     if (comparison.complete)
-        fmt::print(stderr, "report: {}/report.html\n", directory);
+        tell(quiet, fmt::format("report: {}/report.html", directory.string()));
     else
-        fmt::print(stderr, "stopped; go on with: dunlin {} --resume {}\n", comparison.plan.command, directory);
+        tell(quiet, fmt::format("stopped; go on with: dunlin {} --resume {}", comparison.plan.command,
+                                shell_path(directory)));
 }
 
 }  // namespace
@@ -233,8 +275,12 @@ std::string ComparisonPlan::label(std::size_t combination) const {
     const std::vector<std::string> chosen = values(combination);
     if (command == "compare") return chosen.front();
     std::vector<std::string> parts;
+    const auto last_part = [](const std::string& key) { return key.substr(key.rfind('.') + 1); };
     for (std::size_t k = 0; k < axes.size(); ++k) {
-        parts.push_back(fmt::format("{}={}", axes[k].key.substr(axes[k].key.rfind('.') + 1), chosen[k]));
+        const std::string short_name = last_part(axes[k].key);
+        const auto sharing = std::ranges::count_if(
+            axes, [&](const VariedSetting& axis) { return last_part(axis.key) == short_name; });
+        parts.push_back(fmt::format("{}={}", sharing > 1 ? axes[k].key : short_name, chosen[k]));
     }
     return fmt::format("{}", fmt::join(parts, ", "));
 }
@@ -248,38 +294,14 @@ TrainRequest ComparisonPlan::request(std::size_t combination, std::uint64_t seed
 }
 
 std::string ComparisonPlan::command_line() const {
-    std::string text = fmt::format("dunlin {} {}", command, base.experiment);
-    if (!base.config.empty()) text += " --config " + base.config;
+    std::string text = "dunlin " + command + base.arguments();
     for (const VariedSetting& axis : axes) {
-        text += command == "compare" ? fmt::format(" --methods {}", fmt::join(axis.values, ","))
-                                     : fmt::format(" --grid '{}={}'", axis.key, fmt::join(axis.values, ","));
+        const std::string values = fmt::format("{}", fmt::join(axis.values, ","));
+        text += command == "compare" ? " --methods " + shell_word(values)
+                                     : " --grid " + shell_word(fmt::format("{}={}", axis.key, values));
     }
     text += fmt::format(" --seeds {}", seeds);
-    if (base.seed) text += fmt::format(" --seed {}", *base.seed);
-    for (const std::string& assignment : base.assignments) text += " --set '" + assignment + "'";
-    return text;
-}
-
-std::vector<std::string> split_values(std::string_view text) {
-    std::vector<std::string> parts{""};
-    int depth = 0;
-    char quote = 0;
-    for (const char c : text) {
-        if (quote != 0) {
-            if (c == quote) quote = 0;
-        } else if (c == '"' || c == '\'') {
-            quote = c;
-        } else if (c == '[') {
-            ++depth;
-        } else if (c == ']') {
-            --depth;
-        } else if (c == ',' && depth == 0) {
-            parts.emplace_back();
-            continue;
-        }
-        parts.back() += c;
-    }
-    return parts;
+    return base.seed ? text + fmt::format(" --seed {}", *base.seed) : text;
 }
 
 Outcome<int> run_comparison(ComparisonPlan plan) {
@@ -288,7 +310,7 @@ Outcome<int> run_comparison(ComparisonPlan plan) {
     if (resume) {
         if (Outcome<void> read = read_plan(plan); !read) return tl::unexpected(read.error());
     }
-    const Outcome<const Kind*> kind = kind_of_experiment(plan.base.experiment);
+    const Outcome<const Kind*> kind = kind_of(plan.base);
     if (!kind) return tl::unexpected(kind.error());
     if ((*kind)->trial == nullptr) {
         return problem(fmt::format("{}: {} experiments cannot be compared; use `dunlin train`",
@@ -297,9 +319,16 @@ Outcome<int> run_comparison(ComparisonPlan plan) {
     for (VariedSetting& axis : plan.axes) {
         if (!axis.key.empty()) continue;
         axis.key = (*kind)->method_key;
-        if (axis.values.empty()) axis.values = split_values((*kind)->methods);
+        if (axis.values.empty()) axis.values = split_list((*kind)->methods);
         if (axis.values.front().empty())
             return problem("compare: name the methods, by comma: --methods FIRST,SECOND");
+    }
+    if (Outcome<void> fit = check_axes(plan); !fit) return tl::unexpected(fit.error());
+    if (!plan.base.seed) {  // the first is the experiment's own
+        const Outcome<std::string> own = (*kind)->resolve(plan.base);
+        if (!own) return tl::unexpected(own.error());
+        if (const auto seed = whole_number(top_level_value(*own, "seed")))
+            plan.base.seed = static_cast<std::uint64_t>(*seed);
     }
     const Outcome<std::vector<std::string>> settings = resolve_all(plan, **kind);
     if (!settings) return tl::unexpected(settings.error());
@@ -322,7 +351,8 @@ Outcome<int> run_comparison(ComparisonPlan plan) {
         return failed;
     }
     print(comparison);
-    return comparison.complete ? succeeded : stopped;
+    if (!comparison.complete) return stopped;
+    return comparison_failures(comparison).empty() ? succeeded : failed;
 }
 
 }  // namespace dunlin::app

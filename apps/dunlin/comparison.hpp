@@ -50,9 +50,6 @@ struct Comparison {
 /// errors are wrong input, and then nothing was written.
 Outcome<int> run_comparison(ComparisonPlan plan);
 
-/// "a,[1,2],b" at the commas that no bracket or quote encloses.
-std::vector<std::string> split_values(std::string_view text);
-
 // The results as people and programs read them (comparison_report.cpp).
 report::Table comparison_table(const Comparison& comparison);
 /// A line for each run that failed.

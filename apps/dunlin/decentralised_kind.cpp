@@ -142,12 +142,12 @@ Outcome<int> train_decentralised_kind(const TrainRequest& request) {
         return failed;
     }
     if (!outcome.complete || interrupted()) {
-        say(request.quiet,
-            fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
-                        shell_path(request.directory)));
+        tell(request.quiet,
+             fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
+                         shell_path(request.directory)));
         return stopped;
     }
-    say(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
+    tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
     return succeeded;
 }
 

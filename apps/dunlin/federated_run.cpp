@@ -7,6 +7,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/shell_text.hpp"
 
 #include <optional>
 
@@ -90,7 +91,6 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
         fmt::print(stderr, "dunlin: {}\n", trained.error().text);
         return failed;
     }
-    const std::string directory = request.directory.string();
     if (auto written = write_results(request, job, result); !written) return tl::unexpected(written.error());
     if (request.json) {
         fmt::print("{}", federated_summary(job, result, request.threads));
@@ -100,11 +100,12 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
     if (const std::string warning = worse_than_at_first(job, result); !warning.empty())
         fmt::print(stderr, "dunlin: {}\n", warning);
     if (!result.complete) {
-        fmt::print(stderr, "stopped at {:.0f} simulated seconds; again from the start: dunlin train --resume {}\n",
-                   result.history.back().time_s, directory);
+        tell(request.quiet,
+             fmt::format("stopped at {:.0f} simulated seconds; again from the start: dunlin train --resume {}",
+                         result.history.back().time_s, shell_path(request.directory)));
         return stopped;
     }
-    fmt::print(stderr, "report: {}/report.html\n", directory);
+    tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
     return diverged(result) ? failed : succeeded;
 }
 
@@ -116,6 +117,7 @@ Outcome<TrialResult> try_federated(FederatedJob& job, const std::function<bool()
         return tl::unexpected(trained.error());
     TrialResult trial;
     trial.complete = result.complete;
+    if (result.complete && diverged(result)) trial.failure = worse_than_at_first(job, result);
     using Show = Measure::Show;
     const FederatedRow& last = result.history.back();
     const std::string first = result.metric_titles.front();

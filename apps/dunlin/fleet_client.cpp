@@ -8,6 +8,7 @@
 #include "fleet/coordinator/control_socket.hpp"
 #include "fleet/coordinator/metrics.hpp"
 #include "fleet/settings.hpp"
+#include "fleet/shell_text.hpp"
 #include "transport/zeromq/keys.hpp"
 
 #include <chrono>
@@ -83,13 +84,14 @@ void add_fleet_options(CLI::App& command, FleetOptions& options) {
     options.store = default_store();
     command.add_option("--store", options.store, "the fleet's directory; $DUNLIN_FLEET")->capture_default_str();
     command.add_flag("--json", options.json, "one JSON object on stdout");
+    command.add_flag("--quiet", options.quiet, "print the result and errors only: no hints");
 }
 
 Outcome<void> find_fleet(const std::string& store) {
     std::error_code error;
     if (std::filesystem::exists(store + "/fleet.toml", error)) return {};
     if (error) return problem(fmt::format("{}: {}; are you its owner?", store, error.message()));
-    return problem(fmt::format("{}: no fleet here; first: dunlin fleet init --store {}", store, store));
+    return problem(fmt::format("{}: no fleet here; first: dunlin fleet init --store {}", store, shell_path(store)));
 }
 
 Outcome<Reply> ask_fleet(const std::string& store, const Json& request, const std::vector<float>& numbers,
@@ -174,10 +176,10 @@ std::int64_t steady_now_ms() {
 }
 
 void hint(const FleetOptions& options, std::string text) {
-    if (options.json) return;
+    if (options.json || options.quiet) return;
     if (options.store != default_store()) {
         const std::string command = "dunlin fleet",
-                          chosen = fmt::format("DUNLIN_FLEET={} {}", options.store, command);
+                          chosen = fmt::format("DUNLIN_FLEET={} {}", shell_path(options.store), command);
         for (std::size_t at = 0; (at = text.find(command, at)) != std::string::npos; at += chosen.size())
             text.replace(at, command.size(), chosen);
     }

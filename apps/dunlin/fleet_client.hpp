@@ -18,11 +18,12 @@ using Json = nlohmann::ordered_json;
 struct FleetOptions {
     std::string store;
     bool json = false;
+    bool quiet = false;
 };
 
 /// $DUNLIN_FLEET, else /var/lib/dunlin-fleet for root and ~/.local/state/dunlin-fleet for others.
 std::string default_store();
-/// --store and --json.
+/// --store, --json and --quiet.
 void add_fleet_options(CLI::App& command, FleetOptions& options);
 
 /// An answer of the coordinator, and the numbers that came with it.

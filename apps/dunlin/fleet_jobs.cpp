@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/command_options.hpp"
 #include "apps/dunlin/experiments.hpp"
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
@@ -10,6 +11,7 @@
 #include "fleet/jobs/experiments.hpp"
 #include "fleet/navigation_nodes.hpp"
 #include "fleet/policy_file.hpp"
+#include "fleet/shell_text.hpp"
 
 #include <memory>
 #include <optional>
@@ -177,8 +179,9 @@ Outcome<int> pull(JobOptions options) {
     }
     for (const Json& warning : reply->json.value("warnings", Json::array()))
         fmt::print(stderr, "warning: {}\n", warning.get<std::string>());
-    hint(options.fleet, fmt::format("version {} of job {}\nnext: dunlin fleet push {}",
-                                    reply->json["version"].dump(), reply->json["job"].dump(), options.out));
+    hint(options.fleet,
+         fmt::format("version {} of job {}\nnext: dunlin fleet push {}", reply->json["version"].dump(),
+                     reply->json["job"].dump(), shell_path(options.out)));
     return succeeded;
 }
 
@@ -197,8 +200,11 @@ void add_fleet_jobs(CLI::App& fleet, Command& run) {
     command->add_option_function<std::uint64_t>(
         "--seed", [started](std::uint64_t seed) { started->seed = seed; }, "all randomness comes from it");
     command->add_option("--token", started->token, "a word for this job: given again, it is the same job");
-    command->footer(
-        "Prints the job's number.\nExample:\n  dunlin fleet run fleet-navigation --nodes arm --token monday\n");
+    command->footer([started] {
+        return settings_help("fleet run", started->experiment) +
+               "Prints the job's number.\nExample:\n  dunlin fleet run fleet-navigation --nodes arm --token "
+               "monday\n";
+    });
     command->callback([started, &run] { run = [started] { return start_experiment(*started); }; });
 
     auto pushed = std::make_shared<RunOptions>();

@@ -4,6 +4,7 @@
 #include "apps/output.hpp"
 #include "fleet/coordinator/backup.hpp"
 #include "fleet/coordinator/control_socket.hpp"
+#include "fleet/shell_text.hpp"
 #include "transport/zeromq/server_link.hpp"
 
 #include <chrono>
@@ -37,7 +38,7 @@ Outcome<int> backup(const CopyOptions& options) {
         say("{}\n", path);
     hint(options.fleet, fmt::format("a whole fleet as of record {}, with its secret key: keep it safe\n"
                                     "to go back to it: dunlin fleet restore {}",
-                                    reply->json["record"].dump(), path));
+                                    reply->json["record"].dump(), shell_path(path)));
     return succeeded;
 }
 

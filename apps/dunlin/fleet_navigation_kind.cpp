@@ -5,6 +5,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/shell_text.hpp"
 
 #include <fmt/format.h>
 
@@ -76,11 +77,6 @@ Outcome<void> write_results(const TrainRequest& request, const Job& job, const F
 
 }  // namespace
 
-std::string fleet_navigation_help() {
-    FleetNavigationSettings defaults;
-    return fleet_navigation_settings(defaults).help();
-}
-
 Outcome<int> train_fleet_navigation_kind(const TrainRequest& request) {
     Outcome<Job> job = job_of(request);
     if (!job) return tl::unexpected(job.error());
@@ -103,18 +99,18 @@ Outcome<int> train_fleet_navigation_kind(const TrainRequest& request) {
                    outcome.mass_error ? fmt::format("{}", *outcome.mass_error) : "not defined",
                    outcome.last.environment_steps);
     }
-    const std::string directory = request.directory.string();
     if (!outcome.failure.empty()) {
         fmt::print(stderr, "dunlin: {}; try a smaller method.interpolation or a larger method.weight_floor\n",
                    outcome.failure);
         return failed;
     }
     if (!outcome.complete) {
-        fmt::print(stderr, "stopped; again from the start, with the same numbers: dunlin train --resume {}\n",
-                   directory);
+        tell(request.quiet,
+             fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
+                         shell_path(request.directory)));
         return stopped;
     }
-    fmt::print(stderr, "report: {}/report.html\n", directory);
+    tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
     return succeeded;
 }
 

@@ -4,6 +4,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
+#include "fleet/shell_text.hpp"
 #include "transport/zeromq/keys.hpp"
 
 #include <algorithm>
@@ -109,7 +110,7 @@ Outcome<int> admit(const NodeOptions& options) {
         options, reply,
         fmt::format("{} is on the roster\nnext, on it: dunlin-node run --join {} --name {} --server-key {}\n"
                     "and here: dunlin fleet serve, dunlin fleet nodes",
-                    options.name, join_address(options.fleet.store), options.name,
+                    options.name, shell_word(join_address(options.fleet.store)), shell_word(options.name),
                     server_key(options.fleet.store)));
 }
 

@@ -3,7 +3,14 @@
 
 #include "apps/dunlin/experiments.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "fleet/decentralised.hpp"
 #include "fleet/jobs/experiments.hpp"
+#include "fleet/navigation.hpp"
+#include "fleet/pdbo_settings.hpp"
+#include "fleet/regression_training.hpp"
+#include "fleet/shell_text.hpp"
+
+#include <tuple>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,21 +23,29 @@ constexpr std::string_view federated_methods =
     "pars-push-me,local,global";
 constexpr std::string_view gossip_methods = "pars-push,sgp";  // dpsgd wants undirected graphs
 
+template <class Values, Settings (*list_of)(Values&)>
+std::string help(std::string_view toml) {
+    Values values;
+    Settings list = list_of(values);
+    const Outcome<void> read = list.read(toml, "the experiment");
+    return read ? list.help() : read.error().text + "\n";
+}
+
 constexpr Kind all[] = {
-    {"navigation", train_navigation_kind, navigation_help, "rl.method", resolve_navigation, try_navigation,
-     "memrl,maml,fomaml,reptile,scratch"},
-    {"classification", train_classification_kind, classification_help, "federated.method", resolve_classification,
-     try_classification, federated_methods},
-    {"ranking", train_ranking_kind, ranking_help, "federated.method", resolve_ranking, try_ranking,
-     federated_methods},
-    {"regression", train_regression_kind, regression_help, "method.name", resolve_regression, try_regression,
-     gossip_methods},
-    {"decentralised", train_decentralised_kind, decentralised_help, "method.name", resolve_decentralised,
-     try_decentralised, "spdb,d2,gnsd,dsgd"},
-    {"pdbo", train_pdbo_kind, pdbo_help, "method.name", resolve_pdbo, try_pdbo,
+    {"navigation", train_navigation_kind, help<NavigationSettings, navigation_settings>, "rl.method",
+     resolve_navigation, try_navigation, "memrl,maml,fomaml,reptile,scratch"},
+    {"classification", train_classification_kind, help<ClassificationSettings, classification_settings>,
+     "federated.method", resolve_classification, try_classification, federated_methods},
+    {"ranking", train_ranking_kind, help<RankingSettings, ranking_settings>, "federated.method", resolve_ranking,
+     try_ranking, federated_methods},
+    {"regression", train_regression_kind, help<RegressionRunSettings, regression_settings>, "method.name",
+     resolve_regression, try_regression, gossip_methods},
+    {"decentralised", train_decentralised_kind, help<DecentralisedSettings, decentralised_settings>, "method.name",
+     resolve_decentralised, try_decentralised, "spdb,d2,gnsd,dsgd"},
+    {"pdbo", train_pdbo_kind, help<PdboSettings, pdbo_settings>, "method.name", resolve_pdbo, try_pdbo,
      "pdbo-mtl,pdbo-mtl-local,sgp,local"},
-    {"fleet-navigation", train_fleet_navigation_kind, fleet_navigation_help, "method.name",
-     resolve_fleet_navigation, try_fleet_navigation, "pars-push,sgp,persafl-me"},
+    {"fleet-navigation", train_fleet_navigation_kind, help<FleetNavigationSettings, fleet_navigation_settings>,
+     "method.name", resolve_fleet_navigation, try_fleet_navigation, "pars-push,sgp,persafl-me"},
 };
 
 }  // namespace
@@ -49,24 +64,43 @@ Outcome<const Kind*> kind_of(std::string_view toml, std::string_view where) {
     return problem(fmt::format("{}: kind = \"{}\": expected one of {}", where, name, fmt::join(names, ", ")));
 }
 
+Outcome<const Kind*> kind_of(const TrainRequest& request) {
+    if (request.experiment.empty()) {
+        const Outcome<std::string> text = read_text(request.config);
+        if (!text) return tl::unexpected(text.error());
+        return kind_of(*text, request.config);
+    }
+    // An unknown name is navigation's to refuse.
+    const Experiment* experiment = find_experiment(request.experiment);
+    return kind_of(experiment == nullptr ? "" : experiment->toml, request.experiment);
+}
+
+std::string TrainRequest::arguments() const {
+    std::string text;
+    if (!experiment.empty()) text = fmt::format(" {}", shell_word(experiment));
+    if (!config.empty()) text += " --config " + shell_path(config);
+    for (const std::string& assignment : assignments) text += " --set " + shell_word(assignment);
+    return text;
+}
+
 std::string TrainRequest::command() const {
-    if (resume) return fmt::format("dunlin train --resume {}", directory.string());
-    std::string text = "dunlin train " + experiment;
-    if (!config.empty()) text += " --config " + config;
-    if (!method.empty()) text += " --method " + method;
+    if (resume) return "dunlin train --config " + shell_path(directory / "config.toml");
+    std::string text = "dunlin train" + arguments();
+    if (!method.empty()) text += " --method " + shell_word(method);
     if (seed) text += fmt::format(" --seed {}", *seed);
-    for (const std::string& assignment : assignments) text += " --set '" + assignment + "'";
     return text;
 }
 
 Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_key) const {
     const Experiment* ready_made = find_experiment(experiment);
-    if (ready_made == nullptr) {
+    if (ready_made == nullptr && !experiment.empty()) {
         std::vector<std::string_view> names;
         for (const Experiment& known : experiments()) names.push_back(known.name);
         return problem(fmt::format("no experiment \"{}\"; choose one of {}", experiment, fmt::join(names, ", ")));
     }
-    if (Outcome<void> read = settings.read(ready_made->toml, "experiment " + experiment); !read) return read;
+    if (ready_made != nullptr) {
+        if (Outcome<void> read = settings.read(ready_made->toml, "experiment " + experiment); !read) return read;
+    }
     if (!config.empty()) {
         const Outcome<std::string> text = read_text(config);
         if (!text) return tl::unexpected(text.error());
@@ -76,6 +110,13 @@ Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_ke
         if (Outcome<void> set = settings.set(fmt::format("{}={}", method_key, method)); !set) return set;
     }
     for (const std::string& assignment : assignments) {
+        const std::string_view key = std::string_view(assignment).substr(0, assignment.find('='));
+        for (const auto& [given, option, own] :
+             {std::tuple{!method.empty(), "--method", method_key},
+              std::tuple{seed.has_value(), "--seed", std::string_view("seed")}}) {
+            if (given && key == own)
+                return problem(fmt::format("--set {}: {} says it too; give one of them", assignment, option));
+        }
         if (Outcome<void> set = settings.set(assignment); !set) return set;
     }
     if (seed) return settings.set(fmt::format("seed={}", *seed));

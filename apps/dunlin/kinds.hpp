@@ -18,7 +18,7 @@ namespace dunlin::app {
 
 /// What a person asked for: an experiment, and what to change in it.
 struct TrainRequest {
-    std::string experiment;                ///< name of a ready-made one; may be empty when resuming
+    std::string experiment;                ///< name of a ready-made one; empty: `config` says all
     std::string config;                    ///< TOML file over it; may be empty
     std::vector<std::string> assignments;  ///< KEY=VALUE over both
     std::string method;                    ///< shorthand for the kind's method setting; may be empty
@@ -29,8 +29,10 @@ struct TrainRequest {
     bool json = false;
     bool quiet = false;
 
-    /// The command line that makes this run again.
+    /// The command line that makes this run again, for a shell.
     std::string command() const;
+    /// What follows the command's name in it: the experiment, --config and --set.
+    std::string arguments() const;
     /// Reads the ready-made experiment, then the file, then --method (as `method_key`), the assignments and the
     /// seed into a list of settings that has "seed".
     Outcome<void> apply(Settings& settings, std::string_view method_key) const;
@@ -42,8 +44,8 @@ struct Kind {
     std::string_view name;
     /// Trains; returns the exit code, or wrong input.
     Outcome<int> (*train)(const TrainRequest& request);
-    /// The settings with their defaults, for --help.
-    std::string (*help)();
+    /// The settings as this experiment's document has them, for --help.
+    std::string (*help)(std::string_view toml);
 
     // For `dunlin compare` and `dunlin sweep`; a kind without them cannot be compared.
     std::string_view method_key{};  ///< the setting that --methods varies
@@ -58,39 +60,34 @@ struct Kind {
 std::span<const Kind> kinds();
 /// The kind that a TOML text names; without the key it is "navigation". Error: no such kind.
 Outcome<const Kind*> kind_of(std::string_view toml, std::string_view where);
+/// The kind of the experiment that is asked for, or else of the file.
+Outcome<const Kind*> kind_of(const TrainRequest& request);
 
 Outcome<int> train_navigation_kind(const TrainRequest& request);
-std::string navigation_help();
 Outcome<std::string> resolve_navigation(const TrainRequest& request);
 Outcome<TrialResult> try_navigation(const TrainRequest& request, const std::function<bool()>& stop);
 
 Outcome<int> train_classification_kind(const TrainRequest& request);
-std::string classification_help();
 Outcome<std::string> resolve_classification(const TrainRequest& request);
 Outcome<TrialResult> try_classification(const TrainRequest& request, const std::function<bool()>& stop);
 
 Outcome<int> train_ranking_kind(const TrainRequest& request);
-std::string ranking_help();
 Outcome<std::string> resolve_ranking(const TrainRequest& request);
 Outcome<TrialResult> try_ranking(const TrainRequest& request, const std::function<bool()>& stop);
 
 Outcome<int> train_regression_kind(const TrainRequest& request);
-std::string regression_help();
 Outcome<std::string> resolve_regression(const TrainRequest& request);
 Outcome<TrialResult> try_regression(const TrainRequest& request, const std::function<bool()>& stop);
 
 Outcome<int> train_decentralised_kind(const TrainRequest& request);
-std::string decentralised_help();
 Outcome<std::string> resolve_decentralised(const TrainRequest& request);
 Outcome<TrialResult> try_decentralised(const TrainRequest& request, const std::function<bool()>& stop);
 
 Outcome<int> train_pdbo_kind(const TrainRequest& request);
-std::string pdbo_help();
 Outcome<std::string> resolve_pdbo(const TrainRequest& request);
 Outcome<TrialResult> try_pdbo(const TrainRequest& request, const std::function<bool()>& stop);
 
 Outcome<int> train_fleet_navigation_kind(const TrainRequest& request);
-std::string fleet_navigation_help();
 Outcome<std::string> resolve_fleet_navigation(const TrainRequest& request);
 Outcome<TrialResult> try_fleet_navigation(const TrainRequest& request, const std::function<bool()>& stop);
 

@@ -3,15 +3,12 @@
 #include "apps/dunlin/kinds.hpp"
 #include "apps/dunlin/navigation_report.hpp"
 #include "apps/dunlin/navigation_run.hpp"
+#include "apps/dunlin/progress.hpp"
+#include "fleet/shell_text.hpp"
 
 #include <fmt/format.h>
 
 namespace dunlin::app {
-
-std::string navigation_help() {
-    NavigationSettings defaults;
-    return navigation_settings(defaults).help();
-}
 
 Outcome<int> train_navigation_kind(const TrainRequest& request) {
     const NavigationRun::Options options{request.directory, request.threads, request.quiet, request.command()};
@@ -32,7 +29,6 @@ Outcome<int> train_navigation_kind(const TrainRequest& request) {
         return failed;
     }
     const NavigationResult& result = run->result();
-    const std::string directory = request.directory.string();
     if (request.json) {
         fmt::print("{}", run->summary_json());
     } else {
@@ -45,11 +41,12 @@ Outcome<int> train_navigation_kind(const TrainRequest& request) {
             fmt::print(stderr, "the tasks' numbers are those of iteration {}: there was no time for others\n",
                        result.evaluated_iteration);
         }
-        fmt::print(stderr, "stopped after iteration {}; go on with: dunlin train --resume {}\n", result.iteration,
-                   directory);
+        tell(request.quiet, fmt::format("stopped after iteration {}; go on with: dunlin train --resume {}",
+                                        result.iteration, shell_path(request.directory)));
     } else {
-        fmt::print(stderr, "report: {}/report.html\nnext: dunlin adapt {} shows how it adapts to new tasks\n",
-                   directory, directory);
+        tell(request.quiet,
+             fmt::format("report: {}/report.html\nnext: dunlin adapt {} shows how it adapts to new tasks",
+                         request.directory.string(), shell_path(request.directory)));
     }
     return *code;
 }

@@ -204,19 +204,11 @@ Outcome<NavigationRun> NavigationRun::create(const NavigationSettings& settings,
     if (!training) return tl::unexpected(training.error());
     run.training_ = *std::move(training);
 
-    const std::filesystem::path& directory = options.directory;
-    std::error_code ignored;
-    if (std::filesystem::exists(directory / "config.toml", ignored)) {
-        return problem(fmt::format("{}: holds a run already; go on with it by --resume {}, or choose another --out",
-                                   directory.string(), directory.string()));
-    }
-    if (Result<void> made = report::prepare_directory(directory); !made)
-        return problem(made.error(), directory.string());
     NavigationSettings resolved = run.training_->settings();
-    const std::string config = navigation_settings(resolved).write();
-    if (Result<void> written = report::write_file(directory / "config.toml", config); !written) {
-        return problem(written.error(), (directory / "config.toml").string());
-    }
+    TrainRequest request;
+    request.directory = options.directory;
+    if (auto ready = prepare_run(request, navigation_settings(resolved).write()); !ready)
+        return tl::unexpected(ready.error());
     return run;
 }
 

@@ -152,12 +152,12 @@ Outcome<int> train_pdbo_kind(const TrainRequest& request) {
         return failed;
     }
     if (!result.outcome.complete) {
-        say(request.quiet,
-            fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
-                        shell_path(request.directory)));
+        tell(request.quiet,
+             fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
+                         shell_path(request.directory)));
         return stopped;
     }
-    say(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
+    tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
     return succeeded;
 }
 

@@ -40,6 +40,10 @@ void Progress::finish() {
     shown_ = 0;
 }
 
+void tell(bool quiet, std::string_view line) {
+    if (!quiet) write(fmt::format("{}\n", line));
+}
+
 std::string duration_text(double seconds) {
     const auto whole = static_cast<long>(std::lround(std::max(0.0, std::min(seconds, 1e9))));
     if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);

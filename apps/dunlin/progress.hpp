@@ -28,6 +28,9 @@ private:
     Clock::time_point next_ = Clock::now();
 };
 
+/// A line on stderr about what was done and what to do next: for people, so not when they asked for quiet.
+void tell(bool quiet, std::string_view line);
+
 /// "1:02:03", "2:03" or "0:03" from seconds.
 std::string duration_text(double seconds);
 /// "9.8M", "356k", "12".

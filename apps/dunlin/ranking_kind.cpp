@@ -30,11 +30,6 @@ Outcome<FederatedJob> ranking_job(const TrainRequest& request, int threads) {
 
 }  // namespace
 
-std::string ranking_help() {
-    RankingSettings defaults;
-    return ranking_settings(defaults).help();
-}
-
 Outcome<int> train_ranking_kind(const TrainRequest& request) {
     auto job = ranking_job(request, request.threads);
     if (!job) return tl::unexpected(job.error());

@@ -2,6 +2,7 @@
 #include "apps/dunlin/run_directory.hpp"
 
 #include "apps/report/run_files.hpp"
+#include "fleet/shell_text.hpp"
 
 #include <fmt/format.h>
 
@@ -21,14 +22,10 @@ Outcome<void> read_settings(const TrainRequest& request, std::string_view method
 
 Outcome<void> prepare_run(const TrainRequest& request, std::string_view config) {
     if (request.resume) return {};
-    const std::string directory = request.directory.string();
     std::error_code ignored;
     if (std::filesystem::exists(request.directory / "config.toml", ignored)) {
         return problem(fmt::format("{}: holds a run already; go on with it by --resume {}, or choose another --out",
-                                   directory, directory));
-    }
-    if (Result<void> made = report::prepare_directory(request.directory); !made) {
-        return problem(made.error(), directory);
+                                   request.directory.string(), shell_path(request.directory)));
     }
     return write_run_file(request, "config.toml", config);
 }

@@ -18,7 +18,8 @@ Outcome<std::string> read_text(const std::filesystem::path& path);
 /// the options over it.
 Outcome<void> read_settings(const TrainRequest& request, std::string_view method_key, Settings& list);
 
-/// The directory, with config.toml in it. Error: it holds a run that nobody asked to resume, or cannot be written.
+/// Puts config.toml into the directory, which the caller has locked. Error: it holds a run that nobody asked to
+/// resume, or cannot be written.
 Outcome<void> prepare_run(const TrainRequest& request, std::string_view config);
 
 /// Writes a whole file of the run or nothing.

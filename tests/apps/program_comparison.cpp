@@ -159,15 +159,6 @@ TEST_CASE("a seed that runs into NaN is shown and does not stop the others") {
     CHECK(summary.at("results")[1].at("failures").size() == 2);
 }
 
-TEST_CASE("values of a grid are split at commas outside brackets and quotes") {
-    using app::split_values;
-    CHECK(split_values("1,2.5,-3") == std::vector<std::string>{"1", "2.5", "-3"});
-    CHECK(split_values("[1,2],[3],[]") == std::vector<std::string>{"[1,2]", "[3]", "[]"});
-    CHECK(split_values("'a,b',\"c,d\"") == std::vector<std::string>{"'a,b'", "\"c,d\""});
-    CHECK(split_values("one") == std::vector<std::string>{"one"});
-    CHECK(split_values("1,") == std::vector<std::string>{"1", ""});
-}
-
 TEST_CASE("adapt shows the return after each inner step and draws it") {
     const Folder folder;
     REQUIRE(run(folder, small_run("train", {"--out", "run", "--set", "rl.iterations=40"})).code == 0);
@@ -226,4 +217,57 @@ TEST_CASE("exported trajectories are whole, and padded where NumPy needs equal l
     std::string text = read(folder / "files/trajectories.csv");
     CHECK(lines(text).size() == rows);
     CHECK(lines(text)[0] == "task,trajectory,step,row,column,action,reward");
+}
+
+TEST_CASE("a sweep that would show one run under two labels is refused") {
+    const Folder folder;
+    const auto refused = [&](const std::vector<std::string>& options, const std::vector<std::string>& parts) {
+        const Ended ended = run(folder, small_run("sweep", options));
+        INFO(ended.err);
+        CHECK(ended.code == 2);
+        for (const std::string& part : parts) CHECK(ended.err.find(part) != std::string::npos);
+        CHECK(std::filesystem::is_empty(folder.path()));
+    };
+    refused({"--grid=seed=1,2"}, {"seed", "--seeds"});
+    refused({"--grid=rl.prox_weight=0.01", "--grid=rl.prox_weight=0.02"}, {"rl.prox_weight", "twice"});
+    refused({"--grid=rl.prox_weight=0.1,0.10"}, {"0.1", "0.10", "same run"});
+    refused({"--grid=rl.horizon=5,05,7"}, {"horizon=5", "horizon=05", "same run"});
+    refused({"--grid=rl.horizon=5,6"}, {"--set rl.horizon", "--grid rl.horizon"});
+    refused({"--grid=rl.prox_weight=0.1,0.2", "--set=seed=3"}, {"--seed"});
+    const Ended methods = run(folder, small_run("compare", {"--methods=memrl,maml,memrl"}));
+    CHECK(methods.code == 2);
+    CHECK(methods.err.find("same run") != std::string::npos);
+    const Ended both = run(folder, small_run("compare", {"--methods=memrl,maml", "--set=rl.method=maml"}));
+    CHECK(both.code == 2);
+    CHECK(both.err.find("--set rl.method") != std::string::npos);
+}
+
+TEST_CASE("axes that end alike are told apart, and seeds begin with the configuration's") {
+    const Folder folder;
+    folder.file("own.toml", "seed = 42\n");
+    const Ended ended =
+        run(folder, small_run("sweep", {"--config=own.toml", "--seeds=1", "--out=s", "--grid=rl.inner_rate=0.1,0.2",
+                                        "--grid=maml.inner_rate=0.3"}));
+    INFO(ended.err);
+    REQUIRE(ended.code == 0);
+    CHECK(ended.out.find("rl.inner_rate=0.1, maml.inner_rate=0.3") != std::string::npos);
+    CHECK(std::filesystem::exists(folder / "s/trials/0001-seed-42.json"));
+}
+
+TEST_CASE("runs that failed end a comparison with 1 and are named with why") {
+    const Folder folder;
+    for (const std::string command : {"compare", "sweep"}) {
+        std::vector<std::string> arguments{command, "regression", "--seeds=1", "--set=method.step_scale=1e6",
+                                           "--out=" + command};
+        if (command == "compare")
+            arguments.insert(arguments.end(), {"--methods=pars-push,sgp", "--set=method.rounds=300"});
+        else
+            arguments.insert(arguments.end(), {"--set=method.name=sgp", "--grid=method.rounds=300,400"});
+        const Ended ended = run(folder, arguments);
+        INFO(ended.err);
+        CHECK(ended.code == 1);
+        CHECK(ended.err.find("failed: ") != std::string::npos);
+        const auto summary = read_json(folder / command / "summary.json").dump();
+        CHECK(summary.find("\"failures\":[{") != std::string::npos);
+    }
 }
