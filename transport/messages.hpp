@@ -51,6 +51,9 @@ struct Envelope {
     std::uint32_t sender = 0;  ///< the node's number in the roster, or coordinator_number
     std::uint32_t incarnation = 0;
     std::uint64_t sequence = 0;
+    /// Of the job, drawn when it was made: numbers are given again once a coordinator's store was restored from a
+    /// backup. 0: about no job, or from who knows no nonces.
+    std::uint64_t nonce = 0;
 };
 
 /// How floating-point numbers travel. Push-sum shares are integers and always travel whole.
@@ -122,7 +125,8 @@ struct Join {
 struct JobAnswer {
     bool accepted = false;
     Error refusal = {};
-    std::uint32_t epoch = 0;  ///< push-sum: of the offer; 0: not said
+    std::uint32_t epoch = 0;       ///< push-sum: of the offer; 0: not said
+    std::string_view reason = {};  ///< of a refusal, for people: the setting that the node does not know
 };
 /// "Send me the model": after a JobOffer, and when one that was due did not come.
 struct ModelRequest {};

@@ -6,11 +6,14 @@
 
 namespace dunlin::node_app {
 
+/// Half of this machine's memory, and no more than 1024.
+std::size_t default_memory_mb();
+
 struct RunOptions {
     std::string endpoint, server_key, name, listen;
     bool insecure = false, with_parent = false;
     std::uint32_t store_every = 1;
-    std::size_t memory_mb = 64;
+    std::size_t memory_mb = default_memory_mb();
     std::string log_format = "text";
 };
 

@@ -45,7 +45,10 @@ int run_program(int count, char** arguments) {
            "cut, as many updates of learning; with push-sum news travel that much slower")
         ->check(CLI::Range(1, 1'000'000))
         ->capture_default_str();
-    run->add_option("--memory-mb", options.memory_mb, "most that a job may take")
+    run->add_option(
+           "--memory-mb", options.memory_mb,
+           "most that a job may take, its data included; one that needs more is declined. Default: half of this "
+           "machine's memory, at most 1024")
         ->check(CLI::Range(std::size_t{1}, std::min(std::size_t{1} << 20, SIZE_MAX >> 20)))
         ->capture_default_str();
     run->add_option("--log-format", options.log_format, "text or json, on stderr")

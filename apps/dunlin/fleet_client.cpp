@@ -5,6 +5,7 @@
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
+#include "fleet/coordinator/backup.hpp"
 #include "fleet/coordinator/control_socket.hpp"
 #include "fleet/coordinator/metrics.hpp"
 #include "fleet/settings.hpp"
@@ -62,6 +63,7 @@ Outcome<std::optional<Letter>> ask_here(const std::string& store, const Letter& 
     Nobody nobody;
     auto coordinator = Coordinator::open(posix_file_system(), directory, settings, {}, nobody, **index);
     if (!coordinator) return problem(coordinator.error(), store);
+    if (auto noticed = notice_copy(**coordinator); !noticed) return problem(noticed.error(), store);
     Desk::Place place;
     if (const auto keys = KeyPair::load(store + "/key")) place.server_key = to_hex(keys->public_key());
     Letter answer = Desk(**coordinator, **index, place).answer(request, steady_now_ms());

@@ -15,6 +15,7 @@
 
 #include <memory>
 #include <optional>
+#include <tuple>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -100,6 +101,7 @@ struct JobOptions {
     std::uint64_t job = 0;  ///< 0: the newest
     bool now = false;
     std::string out;
+    std::vector<std::string> nodes;
 };
 
 Outcome<int> jobs(const FleetOptions& options) {
@@ -136,6 +138,22 @@ Outcome<int> change(const JobOptions& options, const std::string& command) {
                                     : state == "ending" ? "dunlin fleet wait --for=ended --job " + job
                                     : command == "stop" ? "dunlin fleet pull " + job
                                                         : "dunlin fleet watch"));
+    return succeeded;
+}
+
+/// Adds nodes to a job that runs, or removes them.
+Outcome<int> change_members(const JobOptions& options, const std::string& command) {
+    const auto reply =
+        ask_fleet(options.fleet.store,
+                  {{"command", command}, {"job", options.job}, {"nodes", options.nodes}, {"now", options.now}});
+    if (!reply) return tl::unexpected(reply.error());
+    const std::string list = command == "add" ? "added" : "removed", job = reply->json["job"].dump();
+    if (options.fleet.json) fmt::print("{}\n", reply->json.dump());
+    for (const Json& node : reply->json[list]) {
+        const std::string name = node["name"];
+        hint(options.fleet, fmt::format("job {}: {} is {}, member {}", job, name, list, node["member"].dump()));
+    }
+    hint(options.fleet, "next: dunlin fleet status --job " + job);
     return succeeded;
 }
 
@@ -242,6 +260,31 @@ void add_fleet_jobs(CLI::App& fleet, Command& run) {
         command->footer(fmt::format("Example:\n  dunlin fleet {} 3\n", name));
         command->callback([options, name = std::string(name), &run] {
             run = [options, name] { return change(*options, name); };
+        });
+    }
+
+    const std::tuple<const char*, const char*, const char*> members[] = {
+        {"add", "Let nodes take part in a job that runs",
+         "With a server they begin at once, by rounds with the next one, and without a server with the next epoch "
+         "of the "
+         "graph, at the mean of the others. A node that was in the job gets its number, and its data, back. The "
+         "job's "
+         "budget stays as it is.\nExample:\n  dunlin fleet add kitchen --job 3\n"},
+        {"remove", "Take nodes out of a job that runs; they stay on the roster",
+         "Without a server a node hands its mass to the others first, when it is here; --now takes it out at once, "
+         "and "
+         "`dunlin fleet ledger` says what went with it.\nExample:\n  dunlin fleet remove kitchen --job 3\n"}};
+    for (const auto& [name, help, footer] : members) {
+        auto options = std::make_shared<JobOptions>();
+        command = fleet.add_subcommand(name, help);
+        add_fleet_options(*command, options->fleet);
+        command->add_option("nodes,--nodes", options->nodes, "names or labels")->required();
+        command->add_option("--job", options->job, "its number; default: the newest");
+        if (name == std::string_view("remove"))
+            command->add_flag("--now", options->now, "do not wait for what it holds");
+        command->footer(footer);
+        command->callback([options, name = std::string(name), &run] {
+            run = [options, name] { return change_members(*options, name); };
         });
     }
 

@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 struct CopyOptions {
     FleetOptions fleet;
     std::string path;
+    bool yes = false;
 };
 
 Outcome<int> backup(const CopyOptions& options) {
@@ -42,12 +43,36 @@ Outcome<int> backup(const CopyOptions& options) {
     return succeeded;
 }
 
+/// Says what the restore undoes beside what was asked about.
+void say_undone(const FleetOptions& options, const Json& undone) {
+    for (const char* list : {"undone", "other"}) {
+        for (const Json& line : undone.value(list, Json::array())) hint(options, line.get<std::string>());
+    }
+}
+
+/// Asks whoever has the store open: the process that serves, or this one. A store that cannot be read has nothing
+/// to be compared with.
+Outcome<void> ask_first(const CopyOptions& options, const std::string& backup, bool served) {
+    std::error_code ignored;
+    if (!fs::exists(options.fleet.store + "/fleet.toml", ignored)) return {};
+    if (auto whole = read_backup(backup); !whole) return problem(whole.error(), backup);
+    const auto asked = ask_fleet(options.fleet.store,
+                                 {{"command", "restore"}, {"path", backup}, {"yes", options.yes}, {"look", true}});
+    if (asked) {
+        say_undone(options.fleet, asked->json);
+        return {};
+    }
+    if (served || (!asked.error().failure && !options.yes)) return tl::unexpected(asked.error());
+    hint(options.fleet, asked.error().text + "\nso what the restore undoes is not known");
+    return {};
+}
+
 /// Asks the process that serves, which starts anew from the backup, and waits until it has. Where it put what was
 /// there before.
 Outcome<std::string> restore_served(const std::string& store, const std::string& backup) {
     const auto before = ask_fleet(store, {{"command", "status"}});
     if (!before) return tl::unexpected(before.error());
-    const auto asked = ask_fleet(store, {{"command", "restore"}, {"path", backup}});
+    const auto asked = ask_fleet(store, {{"command", "restore"}, {"path", backup}, {"yes", true}});
     if (!asked) return tl::unexpected(asked.error());
     for (const std::int64_t begin = steady_now_ms(); steady_now_ms() - begin < 60'000;) {
         const auto now = is_served(store) ? ask_fleet(store, {{"command", "status"}}) : before;
@@ -66,6 +91,7 @@ Outcome<int> restore(const CopyOptions& options) {
     const std::string path = fs::absolute(options.path).lexically_normal().string();
     const std::string& store = options.fleet.store;
     const bool served = is_served(store);
+    if (auto fine = ask_first(options, path, served); !fine) return tl::unexpected(fine.error());
     std::string kept;
     if (served) {
         const auto before = restore_served(store, path);
@@ -260,6 +286,8 @@ void add_fleet_keeping(CLI::App& fleet, Command& run) {
                                    "Go back to a backup, also while the fleet runs; what is there is kept aside");
     add_fleet_options(*command, restored->fleet);
     command->add_option("directory", restored->path, "what `dunlin fleet backup` made")->required();
+    command->add_flag("--yes", restored->yes,
+                      "also where it lets revoked keys in again, or discards a running job or what its nodes hold");
     command->footer(
         "Updates acknowledged since the backup are gone from the model then.\n"
         "Example:\n  dunlin fleet restore /media/stick/fleet-monday\n");

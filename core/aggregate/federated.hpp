@@ -7,6 +7,7 @@
 #include "core/flat_kernels.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <concepts>
 
 namespace dunlin {
@@ -196,6 +197,18 @@ public:
     }
 
     bool round_running() const requires rounds { return header_->open != 0; }
+
+    /// Goes on where a server of the same job with no more nodes is.
+    void continue_from(const FederatedServer& smaller) {
+        assert(smaller.members_.size() <= members_.size() && smaller.model_.size() == model_.size());
+        std::uint64_t identity[identity_words];
+        std::copy_n(header_->identity, identity_words, identity);
+        *header_ = *smaller.header_;
+        std::copy_n(identity, identity_words, header_->identity);
+        std::copy(smaller.members_.begin(), smaller.members_.end(), members_.begin());
+        std::copy(smaller.model_.begin(), smaller.model_.end(), model_.begin());
+        std::copy(smaller.sum_.begin(), smaller.sum_.end(), sum_.begin());
+    }
 
     std::span<const std::byte> state() const { return state_; }
     /// Takes a state that the server of the same job stored. Errors: state_size, state_mismatch.

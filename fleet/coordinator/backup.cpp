@@ -3,9 +3,11 @@
 
 #include "fleet/coordinator/numbered_file.hpp"
 
+#include <algorithm>
 #include <system_error>
 #include <vector>
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +15,8 @@ namespace dunlin {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* place_name = "place";  ///< says which directory the store was in when it was last open
 
 tl::unexpected<Error> unwritable(const std::error_code& error) {
     return fail(Code::file_unwritable, error.value());
@@ -100,7 +104,7 @@ Result<void> back_up(Coordinator& coordinator, Index& index, const fs::path& to)
     return files.sync_directory(parent);
 }
 
-Result<void> check_backup(const fs::path& from) {
+Result<std::unique_ptr<FleetState>> read_backup(const fs::path& from) {
     FileSystem& files = posix_file_system();
     const auto numbers = numbered_files(files, from, "snapshot");
     if (!numbers) return tl::unexpected(numbers.error());
@@ -109,13 +113,69 @@ Result<void> check_backup(const fs::path& from) {
     if (!bytes) return tl::unexpected(bytes.error());
     const auto snapshot = read_snapshot(*bytes);
     if (!snapshot) return tl::unexpected(snapshot.error());
-    Journal nobody;
-    return FleetState(nobody).load(snapshot->state);
+    static Journal nobody;
+    auto state = std::make_unique<FleetState>(nobody);
+    if (auto loaded = state->load(snapshot->state); !loaded) return tl::unexpected(loaded.error());
+    return state;
+}
+
+Undone undone_by_restore(const FleetState& now, const FleetState& backup) {
+    Undone undone;
+    const auto& nodes = now.roster().nodes();
+    for (std::size_t k = 0; k < nodes.size(); ++k) {
+        const RosterNode& node = nodes[k];
+        const auto known = backup.roster().find(node.name);
+        const RosterNode* before = known ? &backup.roster()[*known] : nullptr;
+        const bool let_in = before != nullptr && before->admitted;
+        if (let_in && !node.admitted)
+            undone.serious.push_back(fmt::format("{} was revoked since: its key is let in again", node.name));
+        else if (let_in && before->key != node.key)
+            undone.serious.push_back(fmt::format("{} has a new key since: the old one is let in again", node.name));
+        else if (node.admitted && !let_in)
+            undone.other.push_back(fmt::format("{} is not on the backup's roster", node.name));
+    }
+    for (const auto& [number, job] : now.jobs()) {
+        const std::string name = fmt::format("job {} ({})", number, job.plan().name);
+        const Job* before = backup.job(number);
+        if (before == nullptr || before->nonce() != job.nonce()) {
+            auto& list = job.ended() ? undone.other : undone.serious;
+            list.push_back(name + " was started since: it is forgotten" + (job.ended() ? "" : ", while it runs"));
+        } else if (!before->ended() && job.push_sum() && (job.ended() || job.epoch() != before->epoch())) {
+            undone.serious.push_back(fmt::format(
+                "{} is {} since: what its nodes hold is discarded, and they begin anew with the model of epoch {}",
+                name, job.ended() ? "over" : fmt::format("in epoch {}", job.epoch()), before->epoch()));
+        } else if (job.version() != before->version() || (job.ended() && !before->ended())) {
+            undone.other.push_back(
+                fmt::format("{} goes back from version {} to {}", name, job.version(), before->version()));
+        }
+    }
+    return undone;
+}
+
+std::string restore_question(const Undone& undone) {
+    return fmt::format("this restore would undo what may be meant to stay:\n  {}\n--yes restores all the same",
+                       fmt::join(undone.serious, "\n  "));
+}
+
+Result<void> notice_copy(Coordinator& coordinator) {
+    FileSystem& files = posix_file_system();
+    const fs::path& store = coordinator.store().directory();
+    struct stat status {};
+    if (::stat(store.c_str(), &status) != 0) return fail(Code::file_unwritable, errno);
+    const std::string here = fmt::format("inode {}\n", status.st_ino);
+    const auto before = files.read(store / place_name);
+    if (!before && before.error().code != Code::file_missing) return tl::unexpected(before.error());
+    const auto bytes = std::as_bytes(std::span(here));
+    if (before && std::ranges::equal(*before, bytes)) return {};
+    if (before) {
+        if (auto told = coordinator.came_from_a_copy(); !told) return told;
+    }
+    return replace_file(files, store / place_name, bytes);
 }
 
 Result<fs::path> restore_backup(const fs::path& from, const fs::path& to) {
     FileSystem& files = posix_file_system();
-    if (auto whole = check_backup(from); !whole) return tl::unexpected(whole.error());
+    if (auto whole = read_backup(from); !whole) return tl::unexpected(whole.error());
     std::error_code error;
     fs::path store = fs::weakly_canonical(to, error);
     if (error) return unwritable(error);
@@ -127,6 +187,8 @@ Result<fs::path> restore_backup(const fs::path& from, const fs::path& to) {
     fs::permissions(draft, fs::perms::owner_all, error);
     auto done = copy_files(from, draft, [](const std::string& name) { return name.ends_with("lock"); });
     if (!done) return tl::unexpected(done.error());
+    // One that is older than this file is a copy all the same.
+    if (done = replace_file(files, draft / place_name, {}); !done) return tl::unexpected(done.error());
     if (done = give_to_owner(draft, store); !done) return tl::unexpected(done.error());
     const fs::path before = free_path(store.string() + ".before-restore");
     const bool there = fs::exists(store, error);

@@ -145,11 +145,20 @@ void Coordinator::joins(const PublicKey& key, const Message& message) {
     const std::uint32_t newest = state_.roster()[*node].incarnation;
     const std::uint32_t said = message.envelope.incarnation;
     const bool known = said != 0 && said == newest;
-    // A state from before it was told its newest incarnation is of no use.
-    const bool outdated = said != 0 && !known;
-    resume_memberships(connection, outdated ? 0 : message.envelope.job, join.epoch);
-    if (connection.job == 0) connection.stray_job = message.envelope.job;
+    // A state from before it was told its newest incarnation is of no use. A newer one is from before the store was
+    // put back, and goes on.
+    constexpr std::uint32_t most_ahead = 1u << 20;
+    const bool ahead = said > newest && said - newest < most_ahead;
+    const bool outdated = said != 0 && !known && !ahead;
+    const Job* claimed = state_.job(message.envelope.job);
+    const bool named = claimed != nullptr && means(connection, message.envelope, *claimed);
+    resume_memberships(connection, outdated || !named ? 0 : message.envelope.job, join.epoch);
+    if (connection.job == 0) {
+        connection.stray_job = message.envelope.job;
+        connection.stray_nonce = message.envelope.nonce;
+    }
     connection.known = known;
+    if (ahead) connection.next_incarnation = said;
     greet(key, connection);
 }
 
@@ -159,7 +168,7 @@ void Coordinator::resume_memberships(Connection& connection, std::uint64_t claim
         const Job& job = *state_.job(number);
         const JobMember& at = job.members()[member];
         const bool counts = at.state != MemberState::fenced && epoch >= at.sequence;
-        const bool in_step = !job.push_sum() || (counts && (epoch == job.epoch() || epoch + 1 == job.epoch()));
+        const bool in_step = !job.push_sum() || (counts && (epoch == job.epoch() || epoch == job.epoch_before()));
         if (number == claimed && in_step) {
             MemberSession& session = session_of({&job, member});
             session.joined = true;
@@ -177,7 +186,8 @@ void Coordinator::resume_memberships(Connection& connection, std::uint64_t claim
 void Coordinator::greet(const PublicKey& key, Connection& connection) {
     if (!connection.known) {
         if (connection.greet_commit == counters_.commits + 1) return;
-        const std::uint32_t next = state_.roster()[connection.node].incarnation + 1;
+        const std::uint32_t next =
+            std::max(connection.next_incarnation, state_.roster()[connection.node].incarnation + 1);
         if (gather(connection,
                    {.kind = RecordKind::node_incarnation, .node = connection.node, .incarnation = next}))
             connection.greet_commit = counters_.commits + 1;
@@ -189,18 +199,27 @@ void Coordinator::greet(const PublicKey& key, Connection& connection) {
                                       .incarnation = state_.roster()[connection.node].incarnation,
                                       .heartbeat_ms = settings_.heartbeat_ms});
     if (!connection.welcome) return;
-    // It goes on with something that nobody counts on any more.
-    if (connection.stray_job != 0) sent(key, connection.stray_job, JobEnd{JobEndReason::removed});
     tell(connection.node);
 }
 
 // everything else
 
-Result<Coordinator::Membership> Coordinator::membership(const Connection& connection, std::uint64_t job) const {
+/// Is it this job that a node names? After a store was restored from a backup numbers are given again, and nodes
+/// come with states of jobs that nobody else knows of. Whoever says no nonce is older than they are, or its state
+/// is.
+bool Coordinator::means(const Connection& connection, const Envelope& said, const Job& job) const {
+    if (said.nonce != 0 && job.nonce() != 0) return said.nonce == job.nonce();
+    if (connection.welcome) return connection.stray_job != job.number();
+    return !state_.given_again(job.number());
+}
+
+Result<Coordinator::Membership> Coordinator::membership(const Connection& connection, const Envelope& said) const {
+    const std::uint64_t job = said.job;
     const auto all = memberships_.find(connection.node);
     if (all != memberships_.end()) {
         for (const auto& [number, member] : all->second) {
-            if (number == job) return Membership{state_.job(job), member};
+            if (number == job && means(connection, said, *state_.job(job)))
+                return Membership{state_.job(job), member};
         }
     }
     return fail(Code::unknown_job, static_cast<std::int64_t>(job));
@@ -217,12 +236,18 @@ void Coordinator::takes(const PublicKey& key, Connection& connection, const Mess
         return;
     }
     if (const auto* beat = std::get_if<Heartbeat>(&body)) {
-        if (const auto at = membership(connection, number)) session_of(*at).tick = beat->tick;
+        if (const auto at = membership(connection, message.envelope)) session_of(*at).tick = beat->tick;
         sent(key, 0, Heartbeat{});
         return;
     }
     if (std::holds_alternative<Refusal>(body)) return;
-    const auto at = membership(connection, number);
+    // An older node forgets its stray state before it accepts another job of that number.
+    const auto* accepted = std::get_if<JobAnswer>(&body);
+    if (accepted != nullptr && accepted->accepted && number == connection.stray_job && connection.stray_told &&
+        message.envelope.nonce == 0) {
+        connection.stray_job = 0;
+    }
+    const auto at = membership(connection, message.envelope);
     Result<void> taken;
     if (!at) {
         taken = tl::unexpected(at.error());
@@ -250,8 +275,9 @@ void Coordinator::takes(const PublicKey& key, Connection& connection, const Mess
 
 void Coordinator::refuse(const PublicKey& key, const Message& message, const Error& error) {
     ++counters_.refused[error.code];
-    (void)outbox_.send(key,
-                       {{message.envelope.job, coordinator_number, 0, message.envelope.sequence}, Refusal{error}});
+    (void)outbox_.send(
+        key, {{message.envelope.job, coordinator_number, 0, message.envelope.sequence, message.envelope.nonce},
+              Refusal{error}});
 }
 
 void Coordinator::acknowledge(const PublicKey& key, std::uint64_t job, std::uint64_t sequence,
@@ -308,7 +334,7 @@ Result<void> Coordinator::answered(Connection& connection, const Membership& at,
     session = {};
     connection.job = 0;
     if (!member.in() || at.job->ended()) return {};
-    const std::vector<std::byte> payload = refusal_payload(answer.refusal);
+    const std::vector<std::byte> payload = refusal_payload(answer.refusal, answer.reason);
     return gather(
         connection,
         {.kind = RecordKind::member_declined, .node = at.member, .job = at.job->number(), .payload = payload});
@@ -323,7 +349,7 @@ Result<void> Coordinator::asked(const Membership& at) {
 
 Result<void> Coordinator::updated(const PublicKey& key, Connection& connection, const Message& message,
                                   const ModelUpdate& update) {
-    const auto at = membership(connection, message.envelope.job);
+    const auto at = membership(connection, message.envelope);
     if (!at) return tl::unexpected(at.error());
     const JobMember& member = at->job->members()[at->member];
     MemberSession& session = session_of(*at);

@@ -4,10 +4,14 @@
 #include "fleet/coordinator/fleet_state.hpp"
 #include "fleet/coordinator/outbox.hpp"
 
+#include <functional>
 #include <set>
 #include <unordered_map>
 
 namespace dunlin {
+
+/// 64 bits of the operating system's generator.
+std::uint64_t system_random();
 
 struct CoordinatorSettings {
     std::uint32_t heartbeat_ms = 1000;
@@ -25,6 +29,8 @@ struct CoordinatorSettings {
     std::uint32_t credit = 4;                  ///< messages of one node that may wait for being durable, and more:
     std::size_t credit_bytes = 256u << 10;  ///< as many as fit this, so that small ones are made durable together
     std::uint32_t reports_per_s = 20;       ///< of one node that are kept
+    /// Of the operating system, for what must not come twice: a job's seed is not enough.
+    std::function<std::uint64_t()> random_number = system_random;
 };
 
 /// Since the process started.
@@ -44,11 +50,14 @@ struct Connection {
     std::uint16_t version = wire_version;
     std::int64_t joined_ms = 0, heard_ms = 0;
     bool suspect = false;
-    bool known = false;              ///< its incarnation is durable
-    bool welcome = false;            ///< has been told Welcome
-    std::uint64_t greet_commit = 0;  ///< number of the commit that makes it so
-    std::uint64_t stray_job = 0;     ///< whose state it has, and is to forget
-    std::uint64_t job = 0;           ///< the one that it has the state of, or was offered last; 0: none
+    bool known = false;                  ///< its incarnation is durable
+    bool welcome = false;                ///< has been told Welcome
+    std::uint32_t next_incarnation = 0;  ///< that it goes on as; 0: one that was never used
+    std::uint64_t greet_commit = 0;      ///< number of the commit that makes it so
+    std::uint64_t stray_job = 0;         ///< whose state it has, and is to forget
+    std::uint64_t stray_nonce = 0;       ///< that it named it by
+    bool stray_told = false;
+    std::uint64_t job = 0;  ///< the one that it has the state of, or was offered last; 0: none
     std::string software, endpoint;
     std::uint64_t memory_bytes = 0;
 };
@@ -63,7 +72,8 @@ struct MemberSession {
     std::int64_t freeze_ms = never, request_ms = never;
     std::int64_t busy_until_ms = 0;
     bool cannot = false;  ///< store its state: begins as soon as it can
-    bool ended = false, paused = false;
+    bool ended = false;
+    std::optional<bool> paused = {};  ///< what it was told; it may come with either
     bool model_due = false;
     bool has_model = false;
     std::uint64_t waiting_sequence = 0;  ///< of an update in the next commit
@@ -125,8 +135,16 @@ public:
     /// Ends a job; a push-sum job asks its members first for what they hold, unless `now`. Errors: unknown_job,
     /// job_over.
     Result<void> stop(std::uint64_t job, bool now);
-    /// Takes a member out of a push-sum job for good. Errors: unknown_job, job_over, not_a_participant.
-    Result<void> remove_member(std::uint64_t job, std::uint32_t member);
+    /// Lets a node take part in a job that runs: from the next round or epoch on, or else at once. One that was in
+    /// it before gets its number back. Answers which. Errors: unknown_job, job_over, not_admitted, bad_participants
+    /// (it is in the job), busy (with another job, which its new incarnation would end), out_of_range (members).
+    Result<std::uint32_t> add_member(std::uint64_t job, const AddedMember& added);
+    /// Takes a member out of a job. Push-sum: it hands its mass on before, unless `now`. Errors: unknown_job,
+    /// job_over, not_a_participant.
+    Result<void> remove_member(std::uint64_t job, std::uint32_t member, bool now = true);
+    /// The store is a copy of one that somebody may have gone on with, a backup say: numbers that are given from
+    /// here on may mean something else to a node. To be called before nodes are heard.
+    Result<void> came_from_a_copy();
 
     const FleetState& state() const { return state_; }
     Store& store() { return *store_; }
@@ -170,7 +188,7 @@ private:
     Result<void> stated(const Connection& connection, const Membership& at, const MassReport& report);
     Result<void> shared(const Membership& at, const Message& message, const ShareMessage& share);
     Result<void> receipted(const Membership& at, const ShareReceipt& receipt);
-    Result<Membership> membership(const Connection& connection, std::uint64_t job) const;
+    Result<Membership> membership(const Connection& connection, const Envelope& said) const;
     void refuse(const PublicKey& key, const Message& message, const Error& error);
     void acknowledge(const PublicKey& key, std::uint64_t job, std::uint64_t sequence, const Verdict& verdict);
     void report_is_kept(const Membership& at);
@@ -180,6 +198,7 @@ private:
     void applied(const Record& record, const JobChange& change);
     void void_state(const Membership& at);
     void tell(std::uint32_t node);
+    void tell_stray(const PublicKey& key, Connection& connection);
     void tell_all(const Job& job);
     void tell(Connection& connection, const Membership& at);
     void tell_model(const PublicKey& key, const Membership& at, MemberSession& session);
@@ -192,6 +211,7 @@ private:
     std::optional<std::int64_t> last_tick(const Job& job, std::uint32_t member) const;
     void tend(const Job& job);
     void tend_rounds(const Job& job);
+    std::int64_t patience_ms(const Job& job) const;
     void tend_push_sum(const Job& job);
     void fence(const Job& job);
     void find_components(const Job& job);
@@ -203,7 +223,9 @@ private:
     Result<const Job*> running(std::uint64_t job) const;
     void index_job(const Job& job);
     bool reachable(std::uint32_t node) const;
-    bool sent(const PublicKey& key, std::uint64_t job, MessageBody body);
+    bool sent(const PublicKey& key, const Envelope& envelope, const MessageBody& body);
+    bool sent(const PublicKey& key, std::uint64_t job, const MessageBody& body);
+    bool means(const Connection& connection, const Envelope& said, const Job& job) const;
     MemberSession& session_of(const Membership& at);
 
     CoordinatorSettings settings_;
@@ -252,6 +274,8 @@ private:
         std::map<std::uint32_t, std::int64_t> fenced_ms;  ///< and since when those are that count no more
         /// Push-sum, by member: who can reach, and be reached by, whom (strong_components).
         std::vector<std::uint32_t> components;
+        std::map<std::uint32_t, std::int64_t> took_ms;  ///< rounds: what members took for their last update
+        std::set<std::uint32_t> missed;                 ///< rounds that ended without them
     };
     std::map<std::uint64_t, Watch> watches_;
     std::vector<float> scratch_;

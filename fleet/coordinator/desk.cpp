@@ -176,7 +176,7 @@ struct Desk::Commands {
                      {"updates", at.updates},
                      {"reported", at.reported}};
             if (known.push_sum()) row["tick"] = session != nullptr ? session->tick : -1;
-            if (at.state == MemberState::declined) row["refusal"] = describe(at.refusal, "declined").text;
+            if (at.state == MemberState::declined) row["refusal"] = refusal_text(at, "declined");
             members.push_back(row);
         }
         for (const MetricRow& metric : index.newest_metrics(known.number())) {
@@ -328,6 +328,61 @@ struct Desk::Commands {
             {"job", need(coordinator.create_job(job, wanted), "the job")}, {"made", true}, {"members", members}};
     }
 
+    /// Where a node is in a job, if it is.
+    static std::optional<std::uint32_t> member_of(const Job& known, std::uint32_t node) {
+        const auto found = std::ranges::find(known.members(), node, &JobMember::node);
+        if (found == known.members().end() || !found->in()) return std::nullopt;
+        return static_cast<std::uint32_t>(found - known.members().begin());
+    }
+
+    Json add(const Json& asked) {
+        const std::uint64_t number = job(asked).number();
+        const auto wanted = texts_of(asked, "nodes");
+        if (wanted.empty()) complain("which nodes? names or labels");
+        Json added = Json::array();
+        for (const std::uint32_t node : chosen(wanted)) {
+            const Job& known = *state().job(number);
+            if (member_of(known, node)) continue;
+            const bool again = std::ranges::find(known.members(), node, &JobMember::node) != known.members().end();
+            AddedMember member{.node = node, .experiment = known.plan().experiment};
+            if (!again) {
+                const auto count = static_cast<std::uint32_t>(known.members().size()) + 1;
+                auto plan = plan_job(known.plan().experiment, fmt::format("job {}", number), count);
+                if (!plan) throw Complaint{plan.error()};
+                if (plan->first.size() != known.plan().first.size())
+                    complain({Code::shape_mismatch, std::ssize(plan->first), std::ssize(known.plan().first)},
+                             "with one node more the model");
+                if (!plan->samples.empty()) member.samples = plan->samples.back();
+                if (known.push_sum()) member.weight_floor = plan->terms.weight_floor;
+                member.experiment = std::move(plan->experiment);
+            }
+            const std::string& name = state().roster()[node].name;
+            const auto place = coordinator.add_member(number, member);
+            if (!place && place.error().code == Code::busy)
+                complain(fmt::format("{} is in another job; it can come back to job {} when that is over", name,
+                                     number));
+            added.push_back({{"name", name}, {"member", need(place, name)}});
+        }
+        if (added.empty()) complain(fmt::format("job {}: all of them are members already", number));
+        return {{"job", number}, {"added", added}};
+    }
+
+    Json remove(const Json& asked) {
+        const std::uint64_t number = job(asked).number();
+        const auto wanted = texts_of(asked, "nodes");
+        if (wanted.empty()) complain("which nodes? names or labels");
+        Json removed = Json::array();
+        for (const std::uint32_t node : chosen(wanted)) {
+            const auto member = member_of(*state().job(number), node);
+            if (!member) continue;
+            const std::string& name = state().roster()[node].name;
+            need(coordinator.remove_member(number, *member, flag_of(asked, "now")), name);
+            removed.push_back({{"name", name}, {"member", *member}});
+        }
+        if (removed.empty()) complain(fmt::format("job {}: none of them is a member", number));
+        return {{"job", number}, {"removed", removed}};
+    }
+
     Json pull(const Json& asked) {
         const Job& known = job(asked);
         if (known.push_sum() && !known.ended() && known.epoch() == 1) {
@@ -385,14 +440,18 @@ struct Desk::Commands {
             need(coordinator.stop(known.number(), flag_of(asked, "now")), fmt::format("job {}", known.number()));
             return brief(known);
         }
+        if (command == "add") return add(asked);
+        if (command == "remove") return remove(asked);
         if (command == "backup") {
             need(back_up(coordinator, index, text_of(asked, "path")), text_of(asked, "path"));
             return {{"path", text_of(asked, "path")}, {"record", coordinator.store().newest()}};
         }
         if (command == "restore") {
-            need(check_backup(text_of(asked, "path")), text_of(asked, "path"));
-            desk.restore_wanted_ = text_of(asked, "path");
-            return Json::object();
+            const auto backup = need(read_backup(text_of(asked, "path")), text_of(asked, "path"));
+            const Undone undone = undone_by_restore(state(), *backup);
+            if (!undone.serious.empty() && !flag_of(asked, "yes")) complain(restore_question(undone));
+            if (!flag_of(asked, "look")) desk.restore_wanted_ = text_of(asked, "path");
+            return {{"undone", undone.serious}, {"other", undone.other}};
         }
         complain(fmt::format("unknown command '{}'; update Dunlin", command));
     }

@@ -7,9 +7,14 @@
 
 namespace dunlin {
 
-bool Coordinator::sent(const PublicKey& key, std::uint64_t job, MessageBody body) {
-    const Result<void> done = outbox_.send(key, {{job, coordinator_number, 0, 0}, body});
+bool Coordinator::sent(const PublicKey& key, const Envelope& envelope, const MessageBody& body) {
+    const Result<void> done = outbox_.send(key, {envelope, body});
     return done.has_value();
+}
+
+bool Coordinator::sent(const PublicKey& key, std::uint64_t number, const MessageBody& body) {
+    const Job* job = state_.job(number);
+    return sent(key, Envelope{number, coordinator_number, 0, 0, job != nullptr ? job->nonce() : 0}, body);
 }
 
 MemberSession& Coordinator::session_of(const Membership& at) {
@@ -98,13 +103,20 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
         if (key == keys_.end()) return;
         Connection& connection = connections_[key->second];
         connection.known = true;
-        if (!connection.welcome) greet(key->second, connection);
+        greet(key->second, connection);
         return;
     }
     const Job* job = state_.job(record.job);
     if (job == nullptr) return;
     if (record.kind == RecordKind::job_created) index_job(*job);
     if (record.kind == RecordKind::member_fenced) void_state({job, record.node});
+    if (record.kind == RecordKind::member_added && record.node < job->members().size()) {
+        auto& all = memberships_[job->members()[record.node].node];
+        const std::pair place{record.job, record.node};
+        if (std::ranges::find(all, place) == all.end()) all.push_back(place);
+        session_of({job, record.node}) = {};
+        ++watches_[record.job].revision;
+    }
     if (change.ended || record.kind == RecordKind::job_paused) store_time(*job);
     if (record.kind == RecordKind::round_begun) watches_[record.job].round_ms = now_ms_;
     if (change.ledger) {
@@ -131,6 +143,11 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
     const auto key = keys_.find(job->members()[record.node].node);
     if (key == keys_.end()) return;
     const Membership at{job, record.node};
+    if (!refused && job->server() != nullptr && job->server()->rounds()) {
+        Watch& watch = watches_[record.job];
+        watch.took_ms[record.node] = now_ms_ - watch.round_ms;
+        watch.missed.erase(record.node);
+    }
     acknowledge(key->second, record.job, record.sequence, *change.verdict);
     session_of(at).model_due |= !refused;
 }
@@ -160,7 +177,15 @@ void Coordinator::tell(std::uint32_t node) {
         greet(key->second, connection);
         return;
     }
+    tell_stray(key->second, connection);
     for (const auto& [job, member] : memberships_[node]) tell(connection, {state_.job(job), member});
+}
+
+/// It goes on with something that nobody counts on any more.
+void Coordinator::tell_stray(const PublicKey& key, Connection& connection) {
+    if (connection.stray_job == 0 || connection.stray_told) return;
+    const Envelope named{connection.stray_job, coordinator_number, 0, 0, connection.stray_nonce};
+    connection.stray_told = sent(key, named, JobEnd{JobEndReason::removed});
 }
 
 void Coordinator::tell_all(const Job& job) {
@@ -238,6 +263,7 @@ void Coordinator::offer(Connection& connection, const PublicKey& key, const Memb
         return;
     }
     JobOffer said;
+    const std::string document = node_document(job.plan().experiment);
     if (const MassBook* book = job.book()) {
         const Graph& graph = book->graph();
         said.terms = job.plan().member_terms(at.member, book->epoch(), graph.in(at.member), graph.out(at.member));
@@ -249,6 +275,7 @@ void Coordinator::offer(Connection& connection, const PublicKey& key, const Memb
     } else {
         said.terms = job.plan().member_terms(at.member);
     }
+    said.terms.experiment = document;
     if (!sent(key, job.number(), said)) return;
     session.offered_ms = now_ms_;
     connection.job = job.number();

@@ -57,6 +57,11 @@ std::vector<std::string> warnings_of(const Job& job) {
     return warnings;
 }
 
+std::string refusal_text(const JobMember& member, std::string_view what) {
+    if (member.reason.empty()) return describe(member.refusal, what).text;
+    return fmt::format("{}: {}", what, member.reason);
+}
+
 std::string_view name_of(MemberState state) {
     constexpr std::string_view names[] = {"invited",  "offered", "active", "leaving", "lost",
                                           "declined", "left",    "gone",   "fenced"};
@@ -104,6 +109,10 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
         case RecordKind::node_rotated:
             say("node-rotated", "has a new key");
             break;
+        case RecordKind::store_copied:
+            say("store-copied", "this store is a copy: it was restored, or moved from elsewhere");
+            event.node.clear();
+            break;
         case RecordKind::job_created:
             if (job != nullptr)
                 say("job-created", fmt::format("{} for {} nodes", job->plan().name, job->members().size()));
@@ -122,13 +131,16 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
             break;
         case RecordKind::member_declined:
             if (job != nullptr && record.node < job->members().size())
-                say("member-declined", describe(job->members()[record.node].refusal, "takes no part").text);
+                say("member-declined", refusal_text(job->members()[record.node], "takes no part"));
             break;
         case RecordKind::member_leaving:
             say("member-leaving", "asks to leave");
             break;
         case RecordKind::member_gone:
             say("member-gone", "is gone for good");
+            break;
+        case RecordKind::member_added:
+            say("member-added", "was added to the job");
             break;
         case RecordKind::member_lost:
             say("member-lost", "holds nothing of the job; an epoch to come may begin with it anew");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/fleet_server.hpp"
 
+#include "fleet/coordinator/backup.hpp"
+
 #include <algorithm>
 #include <chrono>
 
@@ -37,6 +39,8 @@ Outcome<std::unique_ptr<FleetServer>> FleetServer::open(const FleetServerSetting
                                     *server, journal);
     if (!opened) return problem(opened.error(), settings.directory.string());
     server->coordinator_ = *std::move(opened);
+    if (auto noticed = notice_copy(*server->coordinator_); !noticed)
+        return problem(noticed.error(), settings.directory.string());
     const FleetState& state = server->coordinator_->state();
     ServerLinkSettings listening = settings.link;
     listening.message_bytes = std::min(message_bytes(state), settings.link.message_bytes);

@@ -28,7 +28,7 @@ JobChange FleetState::apply(const Record& record) {
     JobChange change;
     const bool of_job = record.kind >= RecordKind::job_created;
     if (!of_job) {
-        apply_to_roster(record);
+        apply_to_fleet(record);
     } else if (record.kind == RecordKind::job_created) {
         if (auto job = read_job(record); job && knows_members(*job)) jobs_.emplace(record.job, *std::move(job));
     } else if (const auto found = jobs_.find(record.job); found != jobs_.end()) {
@@ -38,7 +38,7 @@ JobChange FleetState::apply(const Record& record) {
     return change;
 }
 
-void FleetState::apply_to_roster(const Record& record) {
+void FleetState::apply_to_fleet(const Record& record) {
     switch (record.kind) {
         case RecordKind::node_admitted:
             if (const RosterNode node = read_node(record); !node.name.empty())
@@ -54,6 +54,10 @@ void FleetState::apply_to_roster(const Record& record) {
         case RecordKind::node_incarnation:
             roster_.set_incarnation(record.node, record.incarnation);
             break;
+        case RecordKind::store_copied:
+            given_again_from_ = std::min(given_again_from_, record.sequence);
+            for (auto& [number, job] : jobs_) job.skip_epochs(static_cast<std::uint32_t>(record.base_version));
+            break;
         default:
             break;
     }
@@ -66,6 +70,9 @@ std::vector<std::byte> FleetState::save() const {
     saver(newest_, roster_, numbers);
     for (const auto& [number, job] : jobs_) saver(job);
     for (const auto& [number, job] : jobs_) const_cast<Job&>(job).later_fields(saver);  // which only reads
+    // From here on what older programs did not keep.
+    saver(given_again_from_);
+    for (const auto& [number, job] : jobs_) saver(job.identity());
     return saver.take();
 }
 
@@ -86,6 +93,16 @@ Result<void> FleetState::load(std::span<const std::byte> state) {
         if (auto restored = job.restore(); !restored) return restored;
         if (job.number() != number || !knows_members(job))
             return fail(Code::store_damaged, static_cast<std::int64_t>(newest_));
+    }
+    if (loader.ok() && !loader.done()) {
+        loader(given_again_from_);
+        for (auto& [number, job] : jobs_) {
+            Job::Identity identity;
+            loader(identity);
+            job.set_identity(std::move(identity));
+        }
+    } else {
+        for (auto& [number, job] : jobs_) job.set_identity({.epoch_before = job.epoch() - 1});
     }
     if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(newest_));
     journal_.loaded(*this, newest_);

@@ -5,6 +5,7 @@
 #include "fleet/coordinator/roster.hpp"
 #include "fleet/coordinator/store.hpp"
 
+#include <limits>
 #include <map>
 
 namespace dunlin {
@@ -36,6 +37,8 @@ public:
     const std::map<std::uint64_t, Job>& jobs() const { return jobs_; }
     const Job* job(std::uint64_t number) const;
     const Job* job_with_token(const std::string& token) const;
+    /// May an older program have given this number to another job, before the store was put back?
+    bool given_again(std::uint64_t job) const { return job >= given_again_from_; }
     /// The number that a next job gets.
     std::uint64_t next_job() const { return jobs_.empty() ? 1 : jobs_.rbegin()->first + 1; }
 
@@ -46,13 +49,14 @@ public:
     void replay(const Record& record) override { apply(record); }
 
 private:
-    void apply_to_roster(const Record& record);
+    void apply_to_fleet(const Record& record);
     bool knows_members(const Job& job) const;
 
     Journal& journal_;
     Roster roster_;
     std::map<std::uint64_t, Job> jobs_;
     std::uint64_t newest_ = 0;
+    std::uint64_t given_again_from_ = std::numeric_limits<std::uint64_t>::max();
 };
 
 std::vector<std::byte> node_payload(const RosterNode& node);

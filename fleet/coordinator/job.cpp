@@ -120,6 +120,8 @@ JobChange Job::apply_any(const Record& record) {
         case RecordKind::member_lost:
         case RecordKind::member_fenced:
             return apply_member(record);
+        case RecordKind::member_added:
+            return apply_added(record);
         default:
             return {};
     }
@@ -140,9 +142,53 @@ JobChange Job::apply_update(const Record& record) {
         ++updates_;
         if (!awaited_.empty()) awaited_[record.node] = 0;
         if (!server_->round_running()) awaited_.clear();
+        close_if_all_came();
         end_by_budget();
     }
     return {.verdict = verdict};
+}
+
+/// A round does not wait for members that are out of the job.
+void Job::close_if_all_came() {
+    if (awaited_.empty() || std::ranges::find(awaited_, 1) != awaited_.end()) return;
+    (void)server_->close_round();
+    awaited_.clear();
+}
+
+JobChange Job::apply_added(const Record& record) {
+    AddedMember added;
+    Loader loader(record.payload);
+    loader(added);
+    const std::uint32_t number = record.node;
+    if (!loader.done() || ended_ || ending_ || number > members_.size() || number >= member_limit) return {};
+    if (number == members_.size()) {
+        const std::uint32_t count = number + 1;
+        if (server_) {
+            auto larger = ModelServer::make(plan_.server, count, plan_.first);
+            if (!larger) return {};
+            (*larger)->continue_from(*server_);
+            server_ = *std::move(larger);
+            plan_.samples.resize(number, 1.0f);
+            plan_.samples.push_back(added.samples);
+        }
+        if (book_) (void)book_->add_member();
+        plan_.terms.members = count;
+        plan_.experiment = std::move(added.experiment);
+        if (added.weight_floor > 0)
+            plan_.terms.weight_floor = std::min(plan_.terms.weight_floor, added.weight_floor);
+        request_.nodes.push_back(added.node);
+        members_.push_back({.node = added.node});
+        if (!awaited_.empty()) awaited_.push_back(0);
+    } else if (members_[number].in() || members_[number].node != added.node) {
+        return {};
+    }
+    JobMember& member = members_[number];
+    // It begins with the next epoch: mass is counted from there.
+    member.state = push_sum() ? MemberState::lost : MemberState::invited;
+    member.reported = false;
+    member.refusal = {};
+    member.reason.clear();
+    return settle();
 }
 
 JobChange Job::apply_member(const Record& record) {
@@ -188,7 +234,12 @@ JobChange Job::apply_member(const Record& record) {
             if (push_sum() && !fenced) departed_.push_back(record.node);
             Loader loader(record.payload);
             loader(member.refusal.code, member.refusal.first, member.refusal.second);
+            if (!loader.done()) loader(member.reason);
         }
+    }
+    if (!member.in() && !awaited_.empty()) {
+        awaited_[record.node] = 0;
+        close_if_all_came();
     }
     const bool alone = std::ranges::none_of(members_, [](const JobMember& m) { return m.in(); });
     // Those that were handed a policy, measured it and went are what a push is for.
@@ -269,6 +320,19 @@ void Job::all_fields(Archive& archive) {
             departed_, final_model_, final_version_, loaded_);
 }
 
+Job::Identity Job::identity() const {
+    Identity identity{nonce(), epoch_before(), book_ ? book_->skip() : 0};
+    for (const JobMember& member : members_) identity.reasons.push_back(member.reason);
+    return identity;
+}
+
+void Job::set_identity(Identity identity) {
+    request_.nonce = identity.nonce;
+    if (book_) book_->set_epochs(identity.epoch_before, identity.skip);
+    identity.reasons.resize(members_.size());
+    for (std::size_t i = 0; i < members_.size(); ++i) members_[i].reason = std::move(identity.reasons[i]);
+}
+
 void Job::fields(Saver& archive) {
     loaded_.clear();
     if (server_) loaded_.assign(server_->state().begin(), server_->state().end());
@@ -308,7 +372,7 @@ Result<void> Job::restore() {
 std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& request) {
     Saver saver;
     plan_fields(saver, const_cast<JobPlan&>(plan));
-    saver(request, plan.regroup_ms);
+    saver(request, plan.regroup_ms, request.nonce);
     return saver.take();
 }
 
@@ -319,6 +383,7 @@ Result<Job> read_job(const Record& record) {
     plan_fields(loader, plan);
     loader(request);
     if (!loader.done()) loader(plan.regroup_ms);  // a store of version 1 ends before it
+    if (!loader.done()) loader(request.nonce);
     if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(record.index));
     return Job::make(record.job, std::move(plan), std::move(request));
 }
@@ -348,9 +413,10 @@ std::vector<KeptMetric> read_report(const Record& record) {
     return kept;
 }
 
-std::vector<std::byte> refusal_payload(const Error& refusal) {
+std::vector<std::byte> refusal_payload(const Error& refusal, std::string_view reason) {
     Saver saver;
     saver(refusal.code, refusal.first, refusal.second);
+    if (!reason.empty()) saver(std::string(reason));
     return saver.take();
 }
 

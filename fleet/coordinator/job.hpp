@@ -35,6 +35,7 @@ struct JobMember {
     std::uint64_t sequence = 0;  ///< push-sum: the epoch with which it began (anew); older states are void
     std::uint64_t updates = 0;
     Error refusal = {};
+    std::string reason = {};  ///< of its refusal, in the node's words; among Job::Identity's fields
 
     /// Part of the job, now or soon?
     bool in() const { return state <= MemberState::lost || state == MemberState::fenced; }
@@ -52,10 +53,24 @@ struct JobRequest {
     std::string token;                 ///< the same one twice is the same job; "": none
     bool push = false;                 ///< only hands a model out, for the nodes to adapt
     std::vector<std::uint32_t> nodes;  ///< in the roster; member i is nodes[i]
+    std::uint64_t nonce = 0;           ///< Envelope's; not among the fields, for older jobs have none
 
     template <class Archive>
     void fields(Archive& archive) {
         archive(token, push, nodes);
+    }
+};
+
+/// Who takes part from now on, and what of the plan is another with it.
+struct AddedMember {
+    std::uint32_t node = 0;  ///< in the roster
+    float samples = 1;
+    float weight_floor = 0;       ///< push-sum
+    std::string experiment = {};  ///< that says of its part, too
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(node, samples, weight_floor, experiment);
     }
 };
 
@@ -94,6 +109,8 @@ public:
     std::int64_t regroup_ms() const;
 
     std::uint32_t epoch() const { return book_ ? book_->epoch() : 1; }
+    std::uint32_t epoch_before() const { return book_ ? book_->epoch_before() : 0; }
+    std::uint64_t nonce() const { return request_.nonce; }
     const MassBook* book() const { return book_ ? &*book_ : nullptr; }
 
     /// Federated; null when the job has ended.
@@ -108,6 +125,24 @@ public:
     Result<ConstVector<float>> decode_update(const EncodedValues& values, std::vector<float>& scratch) const;
 
     JobChange apply(const Record& record);
+    /// This may be a copy of a state that somebody went on with: so many numbers of epochs are not given again.
+    void skip_epochs(std::uint32_t count) {
+        if (book_) book_->set_epochs(book_->epoch_before(), book_->skip() + count);
+    }
+
+    /// What newer programs keep beside fields(): what tells this job and its epochs from others of that number.
+    struct Identity {
+        std::uint64_t nonce = 0;
+        std::uint32_t epoch_before = 0, skip = 0;
+        std::vector<std::string> reasons = {};  ///< by member
+
+        template <class Archive>
+        void fields(Archive& archive) {
+            archive(nonce, epoch_before, skip, reasons);
+        }
+    };
+    Identity identity() const;
+    void set_identity(Identity identity);
 
     void fields(Saver& archive);
     void fields(Loader& archive);
@@ -127,6 +162,8 @@ private:
     JobChange apply_any(const Record& record);
     JobChange apply_update(const Record& record);
     JobChange apply_member(const Record& record);
+    JobChange apply_added(const Record& record);
+    void close_if_all_came();
     JobChange apply_statement(const Record& record);
     /// Push-sum: turns to the next epoch if all is stated.
     JobChange settle();
@@ -169,6 +206,8 @@ bool heavy_loss(const Job& job, Mass lost);
 /// What somebody who takes the job's result should know of it.
 std::vector<std::string> warnings_of(const Job& job);
 std::string_view name_of(MemberState state);
+/// Why a member declined, behind `what`.
+std::string refusal_text(const JobMember& member, std::string_view what);
 std::string_view name_of(JobEndReason reason);
 std::string_view state_name(const Job& job);
 
@@ -178,6 +217,6 @@ Result<Job> read_job(const Record& record);
 std::vector<std::byte> statement_payload(const MassReport& report);
 std::vector<std::byte> report_payload(std::span<const Metric> metrics);
 std::vector<KeptMetric> read_report(const Record& record);
-std::vector<std::byte> refusal_payload(const Error& refusal);
+std::vector<std::byte> refusal_payload(const Error& refusal, std::string_view reason);
 
 }  // namespace dunlin

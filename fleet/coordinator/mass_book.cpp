@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 namespace dunlin {
 namespace {
@@ -164,7 +165,8 @@ LedgerEntry MassBook::turn(const JobPlan& plan, std::span<const std::uint32_t> s
     grant_ = {};
     if (over) return entry;
 
-    ++epoch_;
+    epoch_before_ = epoch_;
+    epoch_ += 1 + std::exchange(skip_, 0);
     const Holding one = beginning(plan.terms.format, mean_);
     for (const std::uint32_t member : joining) {
         total_.add(one);

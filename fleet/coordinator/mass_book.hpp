@@ -66,6 +66,14 @@ public:
     static Result<MassBook> make(const JobPlan& plan);
 
     std::uint32_t epoch() const { return epoch_; }
+    /// The one before it; 0: none.
+    std::uint32_t epoch_before() const { return epoch_before_; }
+    /// Numbers that the next epoch skips: they may have been given already, where nobody here knows of it.
+    std::uint32_t skip() const { return skip_; }
+    void set_epochs(std::uint32_t before, std::uint32_t skip) {
+        epoch_before_ = before;
+        skip_ = skip;
+    }
     /// By member number; those who are not in the epoch have no edges.
     const Graph& graph() const { return graph_; }
     /// x over y of all mass, when it was last known: where new members begin, and what the job has learned.
@@ -75,6 +83,13 @@ public:
     const Holding& lost() const { return lost_; }
     /// Powers of two that members multiply by what they hold as they begin this epoch.
     int shift() const { return shift_; }
+
+    /// Somebody who takes no part in this epoch, with the next number. Errors: those of the graph.
+    Result<void> add_member() {
+        statements_.emplace_back();
+        steps_before_.emplace_back();
+        return link();
+    }
 
     const MassStatement& statement(std::uint32_t member) const { return statements_[member]; }
     void state(std::uint32_t member, MassStatement statement) { statements_[member] = std::move(statement); }
@@ -108,7 +123,7 @@ private:
     int common_shift(const JobPlan& plan, std::span<const std::uint32_t> staying, std::size_t joining,
                      const Holding& granted) const;
 
-    std::uint32_t epoch_ = 1;
+    std::uint32_t epoch_ = 1, epoch_before_ = 0, skip_ = 0;
     std::vector<MassStatement> statements_;        ///< by member; empty until given
     std::vector<std::vector<Mass>> steps_before_;  ///< by member, when the epoch began
     Holding total_, lost_, grant_;

@@ -27,6 +27,10 @@ public:
     std::span<const std::byte> state() const override { return machine_->state(); }
     Result<void> restore(std::span<const std::byte> saved) override { return machine_->restore(saved); }
 
+    void continue_from(const ModelServer& smaller) override {
+        machine_->continue_from(*dynamic_cast<const RuleServer&>(smaller).machine_);
+    }
+
     bool rounds() const override { return Machine::rounds; }
     bool round_running() const override {
         if constexpr (Machine::rounds) return machine_->round_running();

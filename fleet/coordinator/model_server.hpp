@@ -22,6 +22,8 @@ public:
     virtual std::uint64_t version() const = 0;
     virtual std::span<const std::byte> state() const = 0;
     virtual Result<void> restore(std::span<const std::byte> saved) = 0;
+    /// Goes on where one of the same rule and model with no more members is.
+    virtual void continue_from(const ModelServer& smaller) = 0;
 
     /// Rounds: false for the other methods, or round_open, bad_participants, round_closed.
     virtual bool rounds() const = 0;

@@ -5,7 +5,16 @@
 
 #include <algorithm>
 
+#include <unistd.h>
+
 namespace dunlin {
+
+std::uint64_t system_random() {
+    std::uint64_t number = 0;
+    // It fails for more than 256 bytes only, and on kernels of before 2014.
+    if (getentropy(&number, sizeof number) != 0) std::abort();
+    return number;
+}
 
 Result<const Job*> Coordinator::running(std::uint64_t number) const {
     const Job* job = state_.job(number);
@@ -86,7 +95,9 @@ Result<std::uint64_t> Coordinator::create_job(const JobPlan& plan, const JobRequ
     const std::uint64_t number = state_.next_job();
     // What could not be made cannot be stored.
     if (auto made = Job::make(number, plan, request); !made) return tl::unexpected(made.error());
-    const std::vector<std::byte> payload = job_payload(plan, request);
+    JobRequest named = request;
+    named.nonce = std::max<std::uint64_t>(settings_.random_number(), 1);
+    const std::vector<std::byte> payload = job_payload(plan, named);
     if (auto done = record_now({.kind = RecordKind::job_created, .job = number, .payload = payload}); !done)
         return tl::unexpected(done.error());
     return number;
@@ -106,12 +117,52 @@ Result<void> Coordinator::stop(std::uint64_t number, bool now) {
                        .detail = static_cast<std::uint16_t>(JobEndReason::stopped)});
 }
 
-Result<void> Coordinator::remove_member(std::uint64_t number, std::uint32_t member) {
+Result<std::uint32_t> Coordinator::add_member(std::uint64_t number, const AddedMember& added) {
+    const auto job = running(number);
+    if (!job) return tl::unexpected(job.error());
+    if ((*job)->ending()) return fail(Code::job_over, static_cast<std::int64_t>(number));
+    if (added.node >= state_.roster().nodes().size() || !state_.roster()[added.node].admitted)
+        return fail(Code::not_admitted);
+    const auto& members = (*job)->members();
+    const auto known = std::ranges::find(members, added.node, &JobMember::node);
+    const auto member = static_cast<std::uint32_t>(known - members.begin());
+    if (known != members.end() && known->in()) return fail(Code::bad_participants, member);
+    if (member >= Job::member_limit) return fail(Code::out_of_range, member, Job::member_limit);
+    if (known != members.end() && !(*job)->push_sum()) {
+        // Its updates count from 1 again, and must not be taken for those of before.
+        for (const auto& [other, place] : memberships_[added.node]) {
+            const Job* running = state_.job(other);
+            if (other != number && !running->ended() && running->members()[place].in())
+                return fail(Code::busy, 1, 1);
+        }
+        const std::uint32_t next = state_.roster()[added.node].incarnation + 1;
+        if (auto done = record_now({.kind = RecordKind::node_incarnation, .node = added.node, .incarnation = next});
+            !done)
+            return tl::unexpected(done.error());
+    }
+    Saver payload;
+    payload(added);
+    if (auto done = record_now(
+            {.kind = RecordKind::member_added, .node = member, .job = number, .payload = payload.bytes()});
+        !done)
+        return tl::unexpected(done.error());
+    return member;
+}
+
+Result<void> Coordinator::remove_member(std::uint64_t number, std::uint32_t member, bool now) {
     const auto job = running(number);
     if (!job) return tl::unexpected(job.error());
     if (member >= (*job)->members().size() || !(*job)->members()[member].in())
         return fail(Code::not_a_participant, member);
-    return record_now({.kind = RecordKind::member_gone, .node = member, .job = number});
+    const bool hands_on = !now && (*job)->push_sum();
+    return record_now(
+        {.kind = hands_on ? RecordKind::member_leaving : RecordKind::member_gone, .node = member, .job = number});
+}
+
+Result<void> Coordinator::came_from_a_copy() {
+    // More than epochs went by elsewhere, and not the same after each copy.
+    const std::uint64_t skip = (1u << 16) + settings_.random_number() % (1u << 20);
+    return record_now({.kind = RecordKind::store_copied, .sequence = state_.next_job(), .base_version = skip});
 }
 
 }  // namespace dunlin

@@ -17,6 +17,8 @@ enum class RecordKind : std::uint16_t {
     node_revoked,
     node_rotated,      ///< a new key for a node
     node_incarnation,  ///< a node joined that does not know what it sent last
+    store_copied,  ///< what came after may have come before, elsewhere; from the job `sequence` on numbers may be
+                   ///< given again, and the next epoch of every graph skips `base_version` numbers
     job_created = 20,
     job_paused,
     job_resumed,
@@ -29,6 +31,7 @@ enum class RecordKind : std::uint16_t {
     member_leaving,      ///< asks to go; what it holds is handed on
     member_gone,         ///< for good, with what it holds
     member_lost,         ///< came back without its state, or had begun nothing when the epoch ended: taken in anew
+    member_added,        ///< while the job ran, or again
     member_fenced = 50,  ///< push-sum: away for too long: what it holds counts no more, whatever it comes back with
     round_begun = 60,
     round_closed,

@@ -110,12 +110,38 @@ void Coordinator::store_time(const Job& job) {
     if (store_->add(time)) watch.stored_ms = watch.elapsed_ms;
 }
 
+/// How long the running round waits. One member that hangs must not cost every round a minute, nor must a slow one
+/// be left out: each is waited for by what it took itself. Who never delivered is waited for long once, and from
+/// then on, or while it is away, by what the slowest of the others took.
+std::int64_t Coordinator::patience_ms(const Job& job) const {
+    constexpr std::int64_t least_ms = 2000, most_ms = 60'000, times = 3;
+    if (job.plan().server.patience_ms > 0) return job.plan().server.patience_ms;
+    const Watch& watch = watches_.at(job.number());
+    std::int64_t slowest_ms = 0, longest_ms = least_ms;
+    for (const auto& [member, took_ms] : watch.took_ms) slowest_ms = std::max(slowest_ms, took_ms);
+    for (std::uint32_t member = 0; member < job.members().size(); ++member) {
+        if (!job.awaited(member)) continue;
+        const auto took = watch.took_ms.find(member);
+        const bool hopeless = watch.missed.contains(member) || !reachable(job.members()[member].node);
+        std::int64_t wait_ms = most_ms;
+        if (took != watch.took_ms.end())
+            wait_ms = times * took->second;
+        else if (hopeless && slowest_ms > 0)
+            wait_ms = times * slowest_ms;
+        longest_ms = std::max(longest_ms, std::min(wait_ms, most_ms));
+    }
+    return longest_ms;
+}
+
 void Coordinator::tend_rounds(const Job& job) {
     Watch& watch = watches_[job.number()];
     const ServerPlan& plan = job.plan().server;
     if (watch.due) return;
     if (job.server()->round_running()) {
-        if (now_ms_ - watch.round_ms < plan.patience_ms) return;
+        if (now_ms_ - watch.round_ms < patience_ms(job)) return;
+        for (std::uint32_t member = 0; member < job.members().size(); ++member) {
+            if (job.awaited(member)) watch.missed.insert(member);
+        }
         record(RecordKind::round_closed, job.number());
         watch.due = true;
         return;

@@ -20,6 +20,11 @@ void add_deployment_settings(Settings& list, Deployment& d) {
         "without a server: the others go on without a node that is away for longer, on a graph of their own; it "
         "begins anew when it is back; 0: 5 s, or 20 rounds where that is longer",
         Range{0, 4e6});
+    list.add(
+        "fleet.patience_s", d.patience_s,
+        "by rounds: most that a round waits for members that have not delivered; 0: three times what each took "
+        "before, 2 s at least, and 60 s at most, also for who never delivered",
+        Range{0, 4e6});
     list.add("fleet.audit", d.audit, "without a server: nodes keep the exact sum of their steps, to check mass by");
     list.add("fleet.encoding", d.encoding, "how updates travel to a server",
              {{"float32", Encoding::float32}, {"float16", Encoding::float16}, {"int8", Encoding::int8}});

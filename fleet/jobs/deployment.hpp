@@ -14,6 +14,7 @@ struct Deployment {
     int seconds = 0;  ///< most that a job runs; 0: as long as it takes
     int removal_s = 0;
     int regroup_s = 0;
+    int patience_s = 0;  ///< most that a round waits for a member; 0: as the members' own times suggest
     bool audit = false;
     Encoding encoding = Encoding::float32;
 };

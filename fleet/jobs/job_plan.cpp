@@ -17,6 +17,7 @@ void deploy(JobPlan& plan, const Deployment& d) {
     plan.budget.seconds = static_cast<std::uint64_t>(d.seconds);
     plan.removal_ms = static_cast<std::uint32_t>(d.removal_s) * 1000;
     plan.regroup_ms = static_cast<std::uint32_t>(d.regroup_s) * 1000;
+    plan.server.patience_ms = static_cast<std::uint32_t>(d.patience_s) * 1000;
 }
 
 /// A coordinator draws the graph again whenever its store is opened, and a file may be gone by then.
@@ -142,6 +143,19 @@ Outcome<void> fill(JobPlan& plan, Kind& s) {
 }
 
 }  // namespace
+
+std::string node_document(std::string_view experiment) {
+    std::string kept;
+    bool inside = false;
+    while (!experiment.empty()) {
+        const std::size_t end = experiment.find('\n');
+        const std::string_view line = experiment.substr(0, end == experiment.npos ? end : end + 1);
+        experiment.remove_prefix(line.size());
+        if (line.starts_with('[')) inside = line.starts_with("[fleet]");
+        if (!inside) kept += line;
+    }
+    return kept;
+}
 
 Outcome<JobPlan> plan_job(std::string_view toml, std::string_view where, std::uint32_t members) {
     if (members == 0) return problem("a job needs a node");

@@ -18,10 +18,11 @@ namespace dunlin {
 struct ServerPlan {
     std::variant<PersaflRule, FedAsyncRule, FedBuffRule, FedAvgRule> rule;
     std::uint64_t staleness_limit = ServerSettings::unbounded;
-    float component_limit = 1e6f;        ///< an update with a larger component is refused
-    float norm_limit = 1e9f;             ///< or with a larger Euclidean norm
-    float concurrency = 1.0f;            ///< share of the members that a round invites
-    std::uint32_t patience_ms = 60'000;  ///< after that a round ends without those that have not delivered
+    float component_limit = 1e6f;  ///< an update with a larger component is refused
+    float norm_limit = 1e9f;       ///< or with a larger Euclidean norm
+    float concurrency = 1.0f;      ///< share of the members that a round invites
+    /// After that a round ends without those that have not delivered; 0: after what they took before suggests.
+    std::uint32_t patience_ms = 0;
 };
 
 /// When a job is done: at the first of these that is not 0. With none it lasts until it is stopped.
@@ -61,6 +62,10 @@ struct JobPlan {
         return told;
     }
 };
+
+/// Of a job's document what its nodes need: all but the section [fleet], which is the coordinator's. So that a key
+/// that is new there keeps no older node from the job.
+std::string node_document(std::string_view experiment);
 
 /// Plans an experiment, a document as `dunlin train --config` takes it, for so many members. Errors: a kind that
 /// real nodes cannot run yet, settings that are wrong or do not fit the members, the experiment's data.

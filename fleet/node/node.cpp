@@ -17,6 +17,18 @@ std::int64_t now_ms() {
     return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
 }
 
+/// As a message may carry it.
+std::string one_line(std::string text) {
+    for (char& c : text) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    }
+    std::size_t end = std::min(text.size(), WireLimits::line_bytes);
+    // Not within a character.
+    while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+    text.resize(end);
+    return text;
+}
+
 std::string_view name_of(JobEndReason reason) {
     switch (reason) {
         case JobEndReason::finished:
@@ -239,6 +251,8 @@ void Node::begin_work(Duty duty) {
         work_.random = session_.random();
         work_.final = session_.final_report();
     }
+    if (duty == Duty::prepare)
+        job_memory_.allow(static_cast<std::int64_t>(settings_.memory_bytes) - beside_data(work_.terms));
     session_.begun(duty);
     work_thread_.begin([this] { work(); });
     // Most gradients are quick, and waiting for one is quicker than being woken.
@@ -247,6 +261,18 @@ void Node::begin_work(Duty duty) {
 
 /// On the second thread.
 void Node::work() {
+    work_.too_large = false;
+    try {
+        const Spending spending(job_memory_);
+        do_work();
+    } catch (const std::bad_alloc&) {
+        work_.too_large = true;
+    } catch (const std::exception& unforeseen) {
+        work_.task = failure(unforeseen.what());
+    }
+}
+
+void Node::do_work() {
     Work& w = work_;
     if (w.duty == Duty::prepare) {
         w.task = settings_.make_task(w.terms).map(
@@ -266,7 +292,36 @@ void Node::work() {
     }
 }
 
+/// Bytes that a job takes beside what the second thread allocates: the session's, copies of parameters, gradient
+/// and state, and a message that comes or goes.
+std::int64_t Node::beside_data(const JobTerms& terms) const {
+    const std::size_t session = NodeSession::bytes(terms, true);
+    return static_cast<std::int64_t>(3 * session + std::size_t{16} * terms.dimension);
+}
+
+/// The node goes on without the job, and says what it would take.
+void Node::too_large() {
+    work_.task = nullptr;
+    if (!session_.wanted()) return session_.refuse({Code::job_too_large});
+    const JobTerms& terms = session_.terms();
+    const std::int64_t needed = beside_data(terms) + job_memory_.wanted();
+    const auto allowed = static_cast<std::int64_t>(settings_.memory_bytes);
+    constexpr std::int64_t mb = std::int64_t{1} << 20;
+    refusal_ =
+        fmt::format("needs {} MB or more with its data, and --memory-mb allows {}", needed / mb + 1, allowed / mb);
+    log_("job_refused", fmt::format("job {}: {}", session_.job(), refusal_));
+    task_.reset();
+    session_.refuse({Code::job_too_large, needed, allowed}, refusal_);
+}
+
 void Node::end_work() {
+    if (work_.too_large) return too_large();
+    if (!work_.task) {
+        refusal_ = one_line(work_.task.error().text);
+        work_.task = nullptr;
+        log_("job_refused", fmt::format("job {}: {}", work_.job, refusal_));
+        return session_.refuse({Code::job_not_understood, 0, 0}, refusal_);
+    }
     if (work_.duty == Duty::prepare) return prepared();
     work_.duty == Duty::learn ? learned() : reported();
     work_.task = nullptr;
@@ -274,11 +329,6 @@ void Node::end_work() {
 
 void Node::prepared() {
     auto made = std::exchange(work_.task, nullptr);
-    if (!made) {
-        log_("job_refused", fmt::format("job {}: {}", work_.job, made.error().text));
-        session_.refuse({Code::job_not_understood, 0, 0});
-        return;
-    }
     if (!session_.wanted()) return session_.prepared();  // the offer is gone
     task_ = *std::move(made);
     log_("job_taken", fmt::format("takes part in job {} as member {} of {}", work_.job, work_.terms.member,

@@ -3,6 +3,7 @@
 
 #include "fleet/jobs/node_task.hpp"
 #include "fleet/node/background.hpp"
+#include "fleet/node/job_memory.hpp"
 #include "fleet/node/node_store.hpp"
 #include "transport/session/node_session.hpp"
 #include "transport/zeromq/node_link.hpp"
@@ -21,8 +22,9 @@ struct NodeSettings {
     std::string name;
     std::filesystem::path directory;
     NodeLinkSettings link;
-    std::size_t memory_bytes = std::size_t{64} << 20;  ///< most that a job may take; used as it is needed
-    std::uint32_t store_every = 1;                     ///< SessionSettings::store_every
+    /// Most that a job may take, with its data where the program counts them (JobMemory); used as it is needed.
+    std::size_t memory_bytes = std::size_t{64} << 20;
+    std::uint32_t store_every = 1;  ///< SessionSettings::store_every
     std::string software = {};
     TaskMaker make_task = make_node_task;
 };
@@ -72,6 +74,7 @@ private:
         std::vector<Metric> metrics;
         std::vector<std::string> names;  ///< of metrics
         bool final = false;
+        bool too_large = false;  ///< there was not the memory for it
         std::string personal_file;
         Result<std::filesystem::path> personal;  ///< where it is
     };
@@ -86,7 +89,10 @@ private:
     void end_store();
     void begin_work(Duty duty);
     void work();
+    void do_work();
     void end_work();
+    void too_large();
+    std::int64_t beside_data(const JobTerms& terms) const;
     void prepared();
     void learned();
     void reported();
@@ -101,6 +107,8 @@ private:
     std::shared_ptr<NodeTask> task_;
     Arrival arrival_;
     Work work_;
+    JobMemory job_memory_;
+    std::string refusal_;             ///< what the coordinator is told
     std::vector<std::string> names_;  ///< of the metrics that are reported
     std::vector<std::byte> storing_;
     Result<void> stored_;

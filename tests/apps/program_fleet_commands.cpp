@@ -54,7 +54,11 @@ TEST_CASE("a fleet is set up before anybody serves it") {
     CHECK(fleet.command({"backup", "copy"}).code == 2);
     fleet.ask({"revoke", "kitchen"});
     CHECK(fleet.ask({"nodes"})["nodes"][0]["state"] == "revoked");
-    fleet.ask({"restore", "copy"});
+    const Ended asked = fleet.command({"restore", "copy"});
+    CHECK(asked.code == 2);
+    CHECK_THAT(asked.err, Contains("kitchen was revoked since") && Contains("--yes"));
+    CHECK(fleet.ask({"nodes"})["nodes"][0]["state"] == "revoked");
+    fleet.ask({"restore", "copy", "--yes"});
     CHECK(fleet.ask({"nodes"})["nodes"][0]["state"] == "away");
     CHECK(fleet.ask({"pause"})["state"] == "paused");
     CHECK(fleet.ask({"resume"})["state"] == "running");
@@ -145,6 +149,44 @@ TEST_CASE("a fleet runs a job, is pulled from, pushed to, saved and put back whi
     fleet.server->send(SIGTERM);
     CHECK(fleet.server->wait().code == 0);
     CHECK(fleet.ask({"status"})["serving"] == false);
+}
+
+TEST_CASE("nodes are added to a job that runs, and taken out of it") {
+    LiveFleet fleet;
+    std::vector<std::string> job = small_job;
+    job.insert(job.end(), {"--set", "method.rounds=1000000", "--nodes", "alice"});
+    fleet.ask(job);
+    const auto members = [&] { return fleet.ask({"status", "--job", "1"})["member_list"]; };
+    REQUIRE(members().size() == 1);
+    CHECK(fleet.ask({"add", "bob"})["added"][0]["member"] == 1);
+    while (members()[1]["updates"] < 3) continue;
+    const Ended again = fleet.command({"add", "board", "--job", "1"});
+    CHECK(again.code == 2);
+    CHECK_THAT(again.err, Contains("members already"));
+    CHECK(fleet.ask({"remove", "bob", "--job", "1"})["removed"][0]["name"] == "bob");
+    CHECK(members()[1]["state"] == "gone");
+    CHECK(fleet.command({"remove", "bob"}).code == 2);
+    CHECK(fleet.command({"remove", "nobody"}).code == 2);
+    const auto updates = members()[1]["updates"].get<int>();
+    fleet.ask({"add", "bob"});
+    while (members()[1]["updates"] < updates + 3) continue;
+    for (const char* command : {"add", "remove"})
+        CHECK_THAT(fleet.command({command, "--help"}).out, Contains("Example:"));
+}
+
+TEST_CASE("a node declines a job whose data are too large for it, says what it would need, and lives on") {
+    const Folder elsewhere;
+    const std::string node = std::filesystem::path(DUNLIN_PROGRAM).replace_filename("dunlin-node").string();
+    const std::string small = elsewhere.file(
+        "node.sh", "test $1 = run || exec " + node + " \"$@\"\nexec " + node + " \"$@\" --memory-mb 4\n");
+    LiveFleet fleet({{"alice", "sh " + small}});
+    fleet.ask({"run", "classification", "--set", "data.clients=2", "--set", "data.rows=20000"});
+    CHECK(fleet.command({"wait", "--for=ended", "--timeout", "60"}).code == 0);
+    const json member = fleet.ask({"status", "--job", "1"})["member_list"][0];
+    CHECK(member["state"] == "declined");
+    CHECK_THAT(member["refusal"].get<std::string>(), Contains("MB") && Contains("--memory-mb allows 4"));
+    fleet.ask(small_job);
+    CHECK(fleet.command({"wait", "--for=finished", "--timeout", "60"}).code == 0);
 }
 
 TEST_CASE("a job without a server ends with a model, and a ledger that balances to the bit") {

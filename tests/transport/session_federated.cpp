@@ -3,6 +3,7 @@
 #include "transport/encoding.hpp"
 #include "transport/session/node_session.hpp"
 
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string_view>
@@ -51,6 +52,11 @@ public:
     }
 
     void end() { ended_ = true; }
+    /// The node starts again, with this state.
+    void go_on_with(std::vector<std::byte> state) {
+        stored_ = std::move(state);
+        start();
+    }
     /// The job is over when the node accepts it.
     void end_at_answer() { ends_at_answer_ = true; }
     NodeSession& session() { return *session_; }
@@ -316,6 +322,24 @@ TEST_CASE(
         REQUIRE(resumed.resume(state));
         CHECK(resumed.random().epoch() == (narrow ? 9 : (std::uint64_t{5} << 32) + 9));
     }
+}
+
+TEST_CASE("a state of before there were nonces is gone on with") {
+    Pair pair(Stream(5, 0, Purpose::tasks), 1, Encoding::float32);
+    for (int step = 0; step < 50; ++step) pair.step({});
+    const std::span<const std::byte> state = pair.session().state();
+    // As an older program wrote it: without the last number, and with a size that says so.
+    std::vector<std::byte> older(state.begin(),
+                                 state.end() - static_cast<std::ptrdiff_t>(Arena::bytes<std::uint64_t>(1)));
+    const std::uint64_t size = older.size();
+    std::memcpy(older.data() + sizeof size, &size, sizeof size);
+    pair.go_on_with(older);
+    CHECK(pair.session().job() == 9);
+    CHECK(pair.session().nonce() == 0);
+    const std::uint64_t version = pair.version();
+    for (int step = 0; step < 50; ++step) pair.step({});
+    CHECK(pair.version() > version);
+    CHECK(pair.other_refusals == 0);
 }
 
 TEST_CASE("a state that was damaged or belongs to something else is refused") {

@@ -32,7 +32,7 @@ void NodeSession::begun(Duty duty) {
 void NodeSession::prepared() {
     working_ = false;
     if (!wanted_) return;
-    if (!resumed_) answer(job(), {});
+    if (!resumed_) answer(envelope(), {});
     if (push_sum_) {
         phase_ = saved_->frozen != 0 ? Phase::frozen : Phase::learning;
         base_ms_ = now_ms_;
@@ -47,9 +47,10 @@ void NodeSession::prepared() {
     if (ended_early_) end(*std::exchange(ended_early_, std::nullopt));
 }
 
-void NodeSession::refuse(const Error& error) {
+void NodeSession::refuse(const Error& error, std::string_view reason) {
     if (std::exchange(working_, false) && !wanted_) return;
     fall_out(error);
+    answer_.reason = reason.substr(0, WireLimits::line_bytes);
 }
 
 ConstVector<float> NodeSession::parameters() {
@@ -200,7 +201,7 @@ bool NodeSession::may_learn() {
 }
 
 void NodeSession::say(MessageBody body, std::uint32_t recipient) {
-    outgoing_ = {{job(), node_, incarnation_, 0}, body};
+    outgoing_ = {envelope(), body};
     recipient_ = recipient;
 }
 
@@ -216,14 +217,15 @@ bool NodeSession::compose() {
                  .endpoint = settings_.endpoint,
                  .memory_bytes = settings_.memory.size(),
                  .epoch = keeps() ? saved_->terms.epoch : 0});
-        if (!keeps()) outgoing_.envelope.job = 0;
+        if (!keeps()) outgoing_.envelope.job = outgoing_.envelope.nonce = 0;
         return true;
     }
     if (!joined_) return false;
     const bool settled = phase_ != Phase::frozen || !stale();
     if (due_.answer && !unaccepted()) {
         say(answer_);
-        outgoing_.envelope.job = answered_job_;
+        outgoing_.envelope.job = answered_.job;
+        outgoing_.envelope.nonce = answered_.nonce;
     } else if (due_.mass && settled) {
         push_sum_->absorb();
         say(MassReport{saved_->terms.epoch, push_sum_->held_weight(), push_sum_->held(), steps_});
@@ -323,7 +325,7 @@ void NodeSession::sent() {
         retry_at_ms_ = now_ms_ + settings_.retry_ms;
         if (++final_reports_ == final_report_tries) {
             due_ = {};
-            answer(job(), {Code::not_durable, 0, 0});
+            answer(envelope(), {Code::not_durable, 0, 0});
             phase_ = Phase::over;
         }
     }

@@ -37,11 +37,17 @@ Result<void> NodeSession::receive(const Message& message, std::int64_t now_ms) {
         std::holds_alternative<Peers>(message.body)) {
         return {};  // that it came is all, for a session
     }
-    if (const auto* offer = std::get_if<JobOffer>(&message.body)) return offered(message.envelope.job, *offer);
-    if (message.envelope.job != job() || phase_ == Phase::idle) {
+    if (const auto* offer = std::get_if<JobOffer>(&message.body)) return offered(message.envelope, *offer);
+    if (!means(message.envelope)) {
         return fail(Code::unknown_job, static_cast<std::int64_t>(message.envelope.job));
     }
     return in_job(message);
+}
+
+/// Is it the job that the node is in? Where one side knows no nonces, the number decides.
+bool NodeSession::means(const Envelope& envelope) const {
+    const bool same = envelope.nonce == 0 || nonce() == 0 || envelope.nonce == nonce();
+    return phase_ != Phase::idle && envelope.job == job() && same;
 }
 
 Result<void> NodeSession::in_job(const Message& message) {
@@ -108,33 +114,33 @@ void NodeSession::retry() {
     }
 }
 
-Result<void> NodeSession::offered(std::uint64_t job_number, const JobOffer& offer) {
-    if (phase_ != Phase::idle && job_number == job()) {
+Result<void> NodeSession::offered(const Envelope& envelope, const JobOffer& offer) {
+    if (means(envelope)) {
         const bool next = offer.terms.epoch > saved_->terms.epoch;
-        if (next && push_sum_) return next_epoch(offer);
-        if (!next && phase_ != Phase::preparing && phase_ != Phase::over) answer(job_number, {});
+        if (next && push_sum_) return next_epoch(offer, envelope.nonce);
+        if (!next && phase_ != Phase::preparing && phase_ != Phase::over) answer(envelope, {});
         if (!next) return {};
         drop_job();  // it had begun nothing when the epoch that it was offered came to its end
     }
     const auto refused = [&](const Error& error) {
-        answer(job_number, error);
+        answer(envelope, error);
         return tl::unexpected<Error>(error);
     };
     if (phase_ != Phase::idle) return refused({Code::busy, 1, 1});
     if (auto fit = fits(offer.terms); !fit) return refused(fit.error());
     lay_out_work(offer.terms);
-    lay_out_state(job_number, offer.terms, false);
+    lay_out_state(envelope, offer.terms, false);
     random_ = Stream(offer.terms.seed, offer.terms.member, Purpose::samples);
     phase_ = Phase::preparing;
     return {};
 }
 
 /// Nothing of the old graph is in flight: what the node holds, and was granted, is its mass on the new one.
-Result<void> NodeSession::next_epoch(const JobOffer& offer) {
+Result<void> NodeSession::next_epoch(const JobOffer& offer, std::uint64_t told_nonce) {
     const auto refused = [&](Code code) {
         const Error error{code, offer.terms.epoch, saved_->terms.epoch};
         const bool later = code == Code::wrong_epoch || code == Code::busy;
-        later ? answer(job(), error) : fall_out(error);
+        later ? answer(envelope(), error) : fall_out(error);
         answer_.epoch = offer.terms.epoch;
         return tl::unexpected<Error>(error);
     };
@@ -163,7 +169,8 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer) {
     const std::int64_t tick = push_sum_->tick();
     const double owed = push_sum_->owed();
     const Saved before = *saved_;
-    lay_out_state(before.job, offer.terms, true);
+    const std::uint64_t named = nonce() != 0 ? nonce() : told_nonce;
+    lay_out_state({before.job, 0, 0, 0, named}, offer.terms, true);
     saved_->updates = before.updates;
     saved_->set_random_epoch(before.random_epoch());
     saved_->started = 1;
@@ -179,7 +186,7 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer) {
     unstored_ = settings_.store_every;  // before anything else is said
     storing_count_ = 0;                 // what is being stored is of the last epoch
     due_ = {};
-    answer(job(), {});
+    answer(envelope(), {});
     phase_ = Phase::learning;
     return {};
 }
@@ -338,9 +345,9 @@ void NodeSession::end(JobEndReason reason) {
 }
 
 /// Accepts a job (no code) or refuses it.
-void NodeSession::answer(std::uint64_t job, const Error& refusal) {
-    answered_job_ = job;
-    answer_ = {refusal.code == Code{}, refusal, job == this->job() && saved_ != nullptr ? saved_->terms.epoch : 0};
+void NodeSession::answer(const Envelope& job, const Error& refusal) {
+    answered_ = job;
+    answer_ = {refusal.code == Code{}, refusal, saved_ != nullptr && means(job) ? saved_->terms.epoch : 0, {}};
     due_.answer = true;
 }
 
@@ -348,7 +355,7 @@ void NodeSession::answer(std::uint64_t job, const Error& refusal) {
 void NodeSession::fall_out(const Error& error) {
     due_ = {};
     wanted_ = false;
-    answer(job(), error);
+    answer(envelope(), error);
     end_reason_ = JobEndReason::failed;
     phase_ = Phase::over;
 }

@@ -58,8 +58,9 @@ class NodeSession {
 public:
     /// Most metrics of one report that are sent.
     static constexpr std::size_t metric_limit = 8;
-    /// Of a state what stands before the neighbours, at most.
-    static constexpr std::size_t saved_bytes = Arena::bytes<std::byte>(sizeof(JobTerms) + 72);
+    /// Of a state what is neither neighbours nor machine, at most.
+    static constexpr std::size_t saved_bytes =
+        Arena::bytes<std::byte>(sizeof(JobTerms) + 72) + Arena::bytes<std::uint64_t>(1);
 
     /// Of memory, what the receipts of so many in-neighbours take.
     static constexpr std::size_t receipt_bytes(std::size_t in_neighbours) {
@@ -108,9 +109,11 @@ public:
 
     /// Of the job that the node is in, or is offered.
     const JobTerms& terms() const;
-    std::uint64_t job() const;  ///< 0: none
+    std::uint64_t job() const;    ///< 0: none
+    std::uint64_t nonce() const;  ///< of the job, as far as it is known
     void prepared();
-    void refuse(const Error& error);
+    /// `reason` is one line for people; it must live until the next job.
+    void refuse(const Error& error, std::string_view reason = {});
 
     /// Where the next gradient is to be taken; also the model that reports are about.
     ConstVector<float> parameters();
@@ -170,7 +173,7 @@ private:
     static std::size_t state_bytes(const JobTerms& terms, bool edges_close);
     Result<void> fits(const JobTerms& terms) const;
     void lay_out_work(const JobTerms& terms);
-    void lay_out_state(std::uint64_t job, const JobTerms& terms, bool keeps_steps);
+    void lay_out_state(const Envelope& job, const JobTerms& terms, bool keeps_steps);
     void find_state(const JobTerms& terms);
     ParsPushSettings push_sum_settings() const;
     ClientSettings client_settings(std::uint32_t incarnation) const;
@@ -181,8 +184,9 @@ private:
     std::span<Mass> exchange() const;
 
     Result<void> in_job(const Message& message);
-    Result<void> offered(std::uint64_t job, const JobOffer& offer);
-    Result<void> next_epoch(const JobOffer& offer);
+    bool means(const Envelope& envelope) const;
+    Result<void> offered(const Envelope& envelope, const JobOffer& offer);
+    Result<void> next_epoch(const JobOffer& offer, std::uint64_t nonce);
     Result<void> take_model(const Model& model);
     Result<void> take_acknowledgement(const Acknowledgement& acknowledgement);
     Result<void> take_share(const ShareMessage& share);
@@ -194,7 +198,8 @@ private:
     std::optional<std::uint32_t> edge_to(std::uint32_t member) const;
     void set_away(std::uint32_t edge, bool away);
     void take_over(ParsPush<>&& machine);
-    void answer(std::uint64_t job, const Error& refusal);
+    void answer(const Envelope& job, const Error& refusal);
+    Envelope envelope() const { return {job(), node_, incarnation_, 0, nonce()}; }
     void end(JobEndReason reason);
     void fall_out(const Error& error);
 
@@ -236,6 +241,7 @@ private:
     JobEndReason end_reason_ = JobEndReason::finished;
     std::span<std::byte> state_, machine_;
     Saved* saved_ = nullptr;
+    std::uint64_t* nonce_ = nullptr;  ///< behind the machine, where older states have none
     std::optional<FederatedClient> client_;
     std::optional<ParsPush<>> push_sum_;
     Stream random_;
@@ -269,7 +275,7 @@ private:
     // what is to be said
     Due due_{};
     JobAnswer answer_{};
-    std::uint64_t answered_job_ = 0;
+    Envelope answered_{};     ///< the job that answer_ is about
     EncodedValues update_{};  ///< the encoded one that waits for its acknowledgement
     std::array<Metric, metric_limit> metrics_{};
     std::size_t metric_count_ = 0;

@@ -44,6 +44,8 @@ std::size_t step_sums(const JobTerms& terms) {
     return serverless(terms) && terms.audit ? terms.dimension : 0;
 }
 
+constexpr std::size_t nonce_bytes = Arena::bytes<std::uint64_t>(1);
+
 /// Neighbours and text, which stand between Saved and what is learned.
 std::size_t list_bytes(const JobTerms& terms) {
     return Arena::bytes<std::uint32_t>(terms.in_neighbours.size()) +
@@ -53,9 +55,9 @@ std::size_t list_bytes(const JobTerms& terms) {
 }  // namespace
 
 std::size_t NodeSession::state_bytes(const JobTerms& terms, bool edges_close) {
-    static_assert(Arena::bytes<Saved>(1) <= saved_bytes);
+    static_assert(Arena::bytes<Saved>(1) + nonce_bytes <= saved_bytes);
     return Arena::bytes<Saved>(1) + list_bytes(terms) + Arena::bytes<Mass>(step_sums(terms)) +
-           machine_bytes(terms, edges_close);
+           machine_bytes(terms, edges_close) + nonce_bytes;
 }
 
 std::size_t NodeSession::bytes(const JobTerms& terms, bool edges_close) {
@@ -67,6 +69,9 @@ std::size_t NodeSession::bytes(const JobTerms& terms, bool edges_close) {
 
 std::uint64_t NodeSession::job() const {
     return saved_ != nullptr ? saved_->job : 0;
+}
+std::uint64_t NodeSession::nonce() const {
+    return saved_ != nullptr ? *nonce_ : 0;
 }
 std::uint64_t NodeSession::updates() const {
     return saved_ != nullptr ? saved_->updates : 0;
@@ -114,7 +119,7 @@ std::span<Mass> NodeSession::exchange() const {
 }
 
 /// A new state, with the sums of the steps of the one that was there, if `keeps_steps`.
-void NodeSession::lay_out_state(std::uint64_t job, const JobTerms& terms, bool keeps_steps) {
+void NodeSession::lay_out_state(const Envelope& job, const JobTerms& terms, bool keeps_steps) {
     const auto memory = settings_.memory.subspan(work_bytes(terms, settings_.edges_close));
     const std::size_t size = state_bytes(terms, settings_.edges_close);
     const std::size_t front = Arena::bytes<Saved>(1) + list_bytes(terms);
@@ -128,7 +133,7 @@ void NodeSession::lay_out_state(std::uint64_t job, const JobTerms& terms, bool k
     *reinterpret_cast<Saved*>(memory.data()) = {
         .magic = state_magic,
         .bytes = size,
-        .job = job,
+        .job = job.job,
         .updates = 0,
         .incarnation = incarnation_,
         .random_epoch_low = 0,
@@ -150,6 +155,7 @@ void NodeSession::lay_out_state(std::uint64_t job, const JobTerms& terms, bool k
     put(terms.out_neighbours);
     put(terms.experiment);
     find_state(terms);
+    *nonce_ = job.nonce;
 }
 
 /// The parts of a state that is in its place; of `terms` only sizes are asked.
@@ -171,6 +177,7 @@ void NodeSession::find_state(const JobTerms& terms) {
     saved_->terms.experiment = {text.data(), text.size()};
     steps_ = block.take<Mass>(step_sums(terms));
     machine_ = block.take<std::byte>(machine_bytes(terms, settings_.edges_close));
+    nonce_ = block.take<std::uint64_t>(1).data();
 }
 
 ParsPushSettings NodeSession::push_sum_settings() const {
@@ -251,13 +258,18 @@ Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
     front.terms.out_neighbours = list(front.out_count);
     front.terms.experiment = {reinterpret_cast<const char*>(bytes.data() + at), front.text_size};
     if (auto fit = fits(front.terms); !fit) return fit;
-    if (state_bytes(front.terms, settings_.edges_close) != bytes.size()) return mismatch();
+    // Of before there were nonces: 0.
+    const std::size_t size = state_bytes(front.terms, settings_.edges_close);
+    const bool nameless = bytes.size() + nonce_bytes == size;
+    if (bytes.size() != size && !nameless) return mismatch();
 
     std::memmove(settings_.memory.data() + work_bytes(front.terms, settings_.edges_close), bytes.data(),
                  bytes.size());
     find_state(front.terms);
     if (saved_->magic == narrow_magic) saved_->random_epoch_high = 0;
     saved_->magic = state_magic;
+    if (nameless) *nonce_ = 0;
+    saved_->bytes = size;
     lay_out_work(saved_->terms);
     const std::uint32_t current = saved_->current;
     saved_->current = settings_.store_every == 1;

@@ -111,6 +111,7 @@ void fields(V& visit, Of<V, JobAnswer> m) {
     visit.number(m.accepted);
     visit.table(m.refusal);
     visit.number(m.epoch);
+    visit.text(m.reason, WireLimits::line_bytes);
 }
 
 template <class V>

@@ -134,7 +134,7 @@ Result<Message> decode_flat(std::span<const std::byte> bytes, const DecodeScratc
     if (frame.body() == nullptr) return fail(Code::message_malformed, size);
 
     Message message;
-    message.envelope = {frame.job(), frame.sender(), frame.incarnation(), frame.sequence()};
+    message.envelope = {frame.job(), frame.sender(), frame.incarnation(), frame.sequence(), frame.nonce()};
     Result<void> result;
     read_body(tag - 1, frame.body(), scratch, message.body, result);
     if (result) result = check_limits(message);

@@ -125,6 +125,8 @@ void write(FlatWriter& writer, const Message& message) {
     writer.reference(6, body);
     writer.field(3, message.envelope.incarnation);
     writer.field(2, message.envelope.sender);
+    // Left out where there is none, so that what has none is what it always was.
+    if (message.envelope.nonce != 0) writer.field(7, message.envelope.nonce);
     writer.field(4, message.envelope.sequence);
     writer.field(1, message.envelope.job);
     writer.finish(writer.end_table(), flat_identifier);

@@ -166,9 +166,10 @@ void put(const JobAnswer& m, control::Control& c) {
     c.mutable_job_answer()->set_accepted(m.accepted);
     put(m.refusal, *c.mutable_job_answer()->mutable_refusal());
     c.mutable_job_answer()->set_epoch(m.epoch);
+    c.mutable_job_answer()->set_reason(m.reason.data(), m.reason.size());
 }
 JobAnswer get(const control::JobAnswer& p, Lists) {
-    return {p.accepted(), get(p.refusal()), p.epoch()};
+    return {p.accepted(), get(p.refusal()), p.epoch(), p.reason()};
 }
 
 void put(const ModelRequest&, control::Control& c) {
@@ -359,6 +360,7 @@ EncodedControl::EncodedControl(const Message& message) : parsed_(std::make_uniqu
     parsed_->set_sender(message.envelope.sender);
     parsed_->set_incarnation(message.envelope.incarnation);
     parsed_->set_sequence(message.envelope.sequence);
+    parsed_->set_nonce(message.envelope.nonce);
     wire::dispatch(message.body, [&]<class Body>(const Body& body) {
         if constexpr (is_data<Body>) {
             __builtin_trap();
@@ -394,7 +396,8 @@ Result<void> DecodedControl::parse(std::span<const std::byte> bytes) {
     const int tag = parsed_->body_case();
     const std::size_t kind = tag == control::Control::BODY_NOT_SET ? unset : static_cast<std::size_t>(tag) - 16;
     if (auto spoken = check_version(parsed_->version(), kind); !spoken) return spoken;
-    message_.envelope = {parsed_->job(), parsed_->sender(), parsed_->incarnation(), parsed_->sequence()};
+    message_.envelope = {parsed_->job(), parsed_->sender(), parsed_->incarnation(), parsed_->sequence(),
+                         parsed_->nonce()};
     // Protobuf drops a body that it does not know without a word of which it was.
     if (!get_body(*parsed_, message_.body, {metrics_, peers_})) return fail(Code::message_unknown);
     return check_limits(message_);

@@ -201,7 +201,7 @@ TEST_CASE("a backup is a store of its own, and a restore keeps what it replaces"
         CHECK(office.ask({{"command", "nodes"}})["nodes"].size() == 1);
         CHECK(office.ask({{"command", "logs"}})["lines"].size() == 2);
     }
-    REQUIRE(check_backup(copy));
+    REQUIRE(read_backup(copy));
     const auto before = restore_backup(copy, store);
     REQUIRE(before);
     CHECK(Office(store).ask({{"command", "nodes"}})["nodes"].size() == 1);
@@ -210,7 +210,7 @@ TEST_CASE("a backup is a store of its own, and a restore keeps what it replaces"
         if (entry.path().filename().string().starts_with("snapshot"))
             std::filesystem::resize_file(entry.path(), 40);
     }
-    CHECK(!check_backup(copy));
+    CHECK(!read_backup(copy));
 }
 
 TEST_CASE("who follows the log misses nothing, however much came meanwhile") {

@@ -33,15 +33,33 @@ World::World(const WorldSettings& settings)
         nodes_[i].key[0] = static_cast<std::byte>(i + 1);
         nodes_[i].key[31] = static_cast<std::byte>(7);
         nodes_[i].clock_ms = random_.below(100'000);
-        REQUIRE(
-            coordinator_->admit({.name = "node-" + std::to_string(i), .key = nodes_[i].key, .labels = {"all"}}));
         boot(i);
     }
+    admit_all();
+}
+
+void World::admit_all() {
+    for (std::uint32_t i = 0; i < size(); ++i) {
+        REQUIRE(
+            coordinator_->admit({.name = "node-" + std::to_string(i), .key = nodes_[i].key, .labels = {"all"}}));
+    }
+}
+
+void World::forget_everything() {
+    coordinator_.reset();
+    chronicle_ = {};
+    acknowledged.clear();
+    directory_ += "-again";
+    open();
+    admit_all();
+    REQUIRE(coordinator_->came_from_a_copy());
+    for (std::uint32_t i = 0; i < size(); ++i) cut(i);
 }
 
 void World::open() {
     for (;;) {
-        auto opened = Coordinator::open(files_, "store", settings_.store, settings_.coordinator, *this, chronicle_);
+        auto opened =
+            Coordinator::open(files_, directory_, settings_.store, settings_.coordinator, *this, chronicle_);
         if (opened) {
             coordinator_ = *std::move(opened);
             return;
@@ -76,9 +94,13 @@ void World::restart_coordinator(bool power_loss) {
 }
 
 std::uint64_t World::start_job(const JobPlan& plan, std::string token) {
+    return start_job(plan, std::move(token), size());
+}
+
+std::uint64_t World::start_job(const JobPlan& plan, std::string token, std::uint32_t nodes) {
     JobRequest request;
     request.token = std::move(token);
-    for (std::uint32_t i = 0; i < size(); ++i) request.nodes.push_back(i);
+    for (std::uint32_t i = 0; i < nodes; ++i) request.nodes.push_back(i);
     for (;;) {
         if (const auto job = coordinator_->create_job(plan, request)) return *job;
         restart_coordinator(true);
@@ -112,7 +134,9 @@ Result<void> World::send(const PublicKey& to, const Message& message) {
         const JobMember& member = job.members()[number];
         acknowledged.push_back({message.envelope.job, number, member.incarnation, said->sequence});
     }
-    carry(node->inbox, message);
+    Message told = message;
+    if (node->older) told.envelope.nonce = 0;
+    carry(node->inbox, told);
     return {};
 }
 
@@ -218,6 +242,7 @@ void World::drive(std::uint32_t number) {
                 if (session.message().body.index() != node.loses) {
                     Message said = session.message();
                     if (auto* join = std::get_if<Join>(&said.body); join && node.old) join->newest_version = 1;
+                    if (node.older) said.envelope.nonce = 0;
                     carry(node.outbox, said);
                 }
                 session.sent();

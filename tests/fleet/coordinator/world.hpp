@@ -72,6 +72,7 @@ public:
         bool slow = false;  ///< it prepares for a job for as long as this is so, and says nothing meanwhile
         std::size_t loses = std::variant_npos;  ///< a kind of its messages that never arrives
         bool off = false;                       ///< for good, or until it is switched on
+        bool older = false;                     ///< knows no nonces
         std::int64_t clock_ms = 0;              ///< what its clock is ahead
         std::uint32_t finals = 0;
         std::uint32_t discarded = 0;  ///< what nobody waited for any more when it was done
@@ -97,6 +98,8 @@ public:
 
     /// A job on all nodes; the coordinator may crash meanwhile. Its number.
     std::uint64_t start_job(const JobPlan& plan, std::string token = "test");
+    /// On the first so many nodes.
+    std::uint64_t start_job(const JobPlan& plan, std::string token, std::uint32_t nodes);
     void step(const WorldFaults& faults);
     /// Steps until it is so, or for `limit_ms`; answers whether it is.
     template <class Condition>
@@ -109,6 +112,8 @@ public:
     }
     /// Kills the coordinator and starts it again; with `power_loss`, what was not synchronised may be gone.
     void restart_coordinator(bool power_loss);
+    /// Puts a coordinator in its place that knows the same nodes and nothing else, as one from an early backup.
+    void forget_everything();
     void switch_off(std::uint32_t number);
     void switch_on(std::uint32_t number) { nodes_[number].off = false; }
     /// Has every node that is on forgotten its job?
@@ -128,6 +133,7 @@ public:
 private:
     void open();
     void boot(std::uint32_t number);
+    void admit_all();
     void cut(std::uint32_t number);
     void drive(std::uint32_t number);
     bool begin(std::uint32_t number, Duty duty);
@@ -139,6 +145,7 @@ private:
 
     WorldSettings settings_;
     WorldFaults faults_;
+    std::string directory_ = "store";
     Stream random_;
     SimulatedFiles files_;
     Chronicle chronicle_;

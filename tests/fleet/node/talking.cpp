@@ -129,6 +129,21 @@ TEST_CASE("a node talks on while it prepares, learns and measures, however long 
     }
 }
 
+TEST_CASE(
+    "a node declines a setting that it does not know by its name, and one that is the coordinator's it never "
+    "sees") {
+    RealFleet fleet(1, make_node_task);
+    JobPlan plan = federated();
+    plan.terms.members = 1;
+    plan.first.assign(plan.terms.dimension, 0.0f);
+    plan.experiment = "kind = \"classification\"\n[fleet]\nof_tomorrow = 1\n[model]\nof_tomorrow_too = 1\n";
+    const std::uint64_t number = fleet.run_planned(plan);
+    const JobMember& member = fleet.server().coordinator().state().job(number)->members()[0];
+    CHECK(member.state == MemberState::declined);
+    CHECK(member.refusal.code == Code::job_not_understood);
+    CHECK(member.reason.find("of_tomorrow_too") != std::string::npos);
+}
+
 TEST_CASE("a node that is told to stop, or that has left, does not wait for its gradient") {
     for (const bool leaves : {false, true}) {
         INFO("leaves " << leaves);
