@@ -347,14 +347,14 @@ struct Desk::Commands {
             AddedMember member{.node = node, .experiment = known.plan().experiment};
             if (!again) {
                 const auto count = static_cast<std::uint32_t>(known.members().size()) + 1;
-                auto plan = plan_job(known.plan().experiment, fmt::format("job {}", number), count);
-                if (!plan) throw Complaint{plan.error()};
-                if (plan->first.size() != known.plan().first.size())
-                    complain({Code::shape_mismatch, std::ssize(plan->first), std::ssize(known.plan().first)},
+                auto grown = plan_job(known.plan().experiment, fmt::format("job {}", number), count);
+                if (!grown) throw Complaint{grown.error()};
+                if (grown->first.size() != known.plan().first.size())
+                    complain({Code::shape_mismatch, std::ssize(grown->first), std::ssize(known.plan().first)},
                              "with one node more the model");
-                if (!plan->samples.empty()) member.samples = plan->samples.back();
-                if (known.push_sum()) member.weight_floor = plan->terms.weight_floor;
-                member.experiment = std::move(plan->experiment);
+                if (!grown->samples.empty()) member.samples = grown->samples.back();
+                if (known.push_sum()) member.weight_floor = grown->terms.weight_floor;
+                member.experiment = std::move(grown->experiment);
             }
             const std::string& name = state().roster()[node].name;
             const auto place = coordinator.add_member(number, member);
