@@ -255,8 +255,8 @@ TEST_CASE("weight that was lost comes back as a power of two, the same for all [
         for (int turn = 0; turn < 5; ++turn) {
             for (const std::uint32_t i : {1u, 2u, 3u, 4u}) world.switch_off(i);
             world.run(calm, 4500, never);
-            // Of the two together: how it lies between them changes from wake-up to wake-up.
-            CHECK(world.node(0).session->push_sum()->weight() + world.node(5).session->push_sum()->weight() > 0.5f);
+            // Of the two together, less what is on its way between them.
+            CHECK(world.node(0).session->push_sum()->weight() + world.node(5).session->push_sum()->weight() > 0.3f);
             for (const std::uint32_t i : {1u, 2u, 3u, 4u}) world.switch_on(i);
             world.run(calm, 1500, never);
         }
