@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace dunlin {
 
@@ -78,7 +79,9 @@ double worst_relative_error(std::span<const float> models, std::span<const doubl
             const double difference = models[at + k] - optimum[k];
             distance += difference * difference;
         }
-        worst = std::max(worst, std::sqrt(distance / size));
+        // No comparison is true of NaN, and a model that has left the numbers is not one without an error.
+        const double error = distance > 0.0 ? std::sqrt(distance / size) : distance;
+        if (!(error <= worst)) worst = std::isfinite(error) ? error : std::numeric_limits<double>::infinity();
     }
     return worst;
 }

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <optional>
 
@@ -278,7 +280,7 @@ private:
             outcome.own_by_agent.push_back(row.accuracy_own);
             outcome.loss_by_agent.push_back(row.loss_own);
         }
-        mean.consensus_error = fleet_ ? fleet_->consensus_error() : 0.0;
+        mean.consensus_error = fleet_ ? fleet_->consensus_error() : std::numeric_limits<double>::quiet_NaN();
         return mean;
     }
 

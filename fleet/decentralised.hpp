@@ -68,7 +68,7 @@ struct DecentralisedRow {
     double accuracy_own = 0;       ///< where labels are as frequent as in an agent's own data
     double accuracy_balanced = 0;  ///< where every label counts the same
     double loss_own = 0;
-    double consensus_error = 0;  ///< of what is shared
+    double consensus_error = 0;  ///< of what is shared; NaN for `alone`: nothing is
 };
 
 struct DecentralisedOutcome {

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -139,7 +141,7 @@ private:
             outcome.centralised.push_back({.round = trainer.iteration(),
                                            .wake_ups = 0,
                                            .environment_steps = trainer.environment_steps(),
-                                           .consensus_error = 0,
+                                           .consensus_error = std::numeric_limits<double>::quiet_NaN(),
                                            .ratios = evaluate(trainer.parameters(), epoch)});
             if (Outcome<void> kept = hooks.keep(outcome.centralised.back(), true); !kept) return kept;
         }
@@ -159,6 +161,10 @@ private:
 }  // namespace
 
 double FleetNavigationRow::worst() const {
+    // No comparison is true of NaN, so min_element would pass over a node whose policy is one.
+    for (const double ratio : ratios) {
+        if (std::isnan(ratio)) return ratio;
+    }
     return *std::min_element(ratios.begin(), ratios.end());
 }
 
@@ -201,6 +207,8 @@ GossipSettings gossip_settings(const FleetNavigationSettings& s) {
     gossip.wake_gap = s.wake_gap;
     gossip.lives.up_mean = s.crash_gap;
     gossip.lives.down_mean = s.downtime;
+    gossip.absences = s.absences;
+    gossip.absences.graph = graph_recipe(s);
     gossip.learn_until = s.rounds;
     return gossip;
 }
@@ -271,6 +279,7 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
              Range{-1, 1e9});
     list.add("network.crash_gap", s.crash_gap, "mean rounds between a node's crashes; 0: none", Range{0, 1e9});
     list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
+    add_absence_settings(list, s.absences);
 
     list.add("method.name", s.method, "how nodes agree; persafl-me has a server, the others have none",
              {{"pars-push", FleetNavigationMethod::pars_push},

@@ -58,6 +58,7 @@ struct FleetNavigationSettings {
     float loss = 0.2f;
     int crash_gap = 0;
     int downtime = 20;
+    AbsenceSettings absences;
 
     FleetNavigationMethod method = FleetNavigationMethod::pars_push;
     int rounds = 600;
@@ -95,7 +96,7 @@ struct FleetNavigationRow {
     std::int64_t round = 0;  ///< or iteration, of a centralised run
     std::int64_t wake_ups = 0;
     std::int64_t environment_steps = 0;
-    double consensus_error = 0;
+    double consensus_error = 0;  ///< NaN of a centralised run
     std::vector<double> ratios;  ///< by node
 
     double worst() const;

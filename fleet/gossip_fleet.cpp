@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/gossip_fleet.hpp"
 
+#include "fleet/gossip_absences.hpp"
 #include "fleet/gossip_simulation.hpp"
+#include "fleet/settings.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -26,6 +29,8 @@ GossipCounters& GossipCounters::operator+=(const GossipCounters& other) {
     waits += other.waits;
     gradients += other.gradients;
     crashes += other.crashes;
+    withheld += other.withheld;
+    epochs += other.epochs;
     return *this;
 }
 
@@ -39,19 +44,72 @@ std::vector<float> GossipFleet::estimates() const {
 double GossipFleet::consensus_error() const {
     const std::size_t d = dimension();
     const std::vector<float> all = estimates();
-    std::vector<double> mean(d);
-    for (std::size_t k = 0; k < all.size(); ++k) mean[k % d] += static_cast<double>(all[k]) / nodes();
-    double size = 0, worst = 0;
-    for (const double value : mean) size += value * value;
-    for (std::size_t at = 0; at < all.size(); at += d) {
-        double distance = 0;
-        for (std::size_t k = 0; k < d; ++k) {
-            const double difference = static_cast<double>(all[at + k]) - mean[k];
-            distance += difference * difference;
-        }
-        worst = std::max(worst, distance);
+    std::vector<std::size_t> there;
+    for (std::uint32_t i = 0; i < nodes(); ++i) {
+        if (present(i)) there.push_back(i * d);
     }
-    return std::sqrt(worst / size);
+    const auto squares = [&](std::size_t at, ConstVector<double> from) {
+        double sum = 0;
+        for (std::size_t k = 0; k < d; ++k) {
+            const double difference = static_cast<double>(all[at + k]) - from[k];
+            sum += difference * difference;
+        }
+        return sum;
+    };
+    std::vector<double> mean(d);
+    const std::vector<double> origin(d);
+    for (const std::size_t at : there) {
+        for (std::size_t k = 0; k < d; ++k)
+            mean[k] += static_cast<double>(all[at + k]) / static_cast<double>(there.size());
+    }
+    double size = 0, largest = 0, worst = 0;
+    for (const double value : mean) size += value * value;
+    if (!std::isfinite(size)) return std::numeric_limits<double>::infinity();
+    for (const std::size_t at : there) {
+        worst = std::max(worst, squares(at, mean));
+        largest = std::max(largest, squares(at, origin));
+    }
+    return worst > 0 ? std::sqrt(worst / (size > 0 ? size : largest)) : 0.0;
+}
+
+Result<void> AbsenceSettings::check() const {
+    const auto chance = [](float value) { return value >= 0.0f && value <= 1.0f; };
+    if (!(share >= 0.0f && share < 1.0f)) return fail(Code::bad_setting, 0);
+    if (at < 0) return fail(Code::bad_setting, 1);
+    if (before < 1) return fail(Code::bad_setting, 2);
+    if (times < 0 || times > 1'000'000) return fail(Code::bad_setting, 3);
+    if (longest < 0) return fail(Code::bad_setting, 4);
+    if (!chance(stays)) return fail(Code::bad_setting, 5);
+    if (!chance(forgets)) return fail(Code::bad_setting, 6);
+    if (noticed < 1) return fail(Code::bad_setting, 7);
+    if (removal < 1) return fail(Code::bad_setting, 8);
+    return {};
+}
+
+void add_absence_settings(Settings& list, AbsenceSettings& absences) {
+    using Range = Settings::Range;
+    AbsenceSettings& s = absences;
+    list.add("network.gone", s.share, "part of the nodes that are killed together (pars-push); 0: none",
+             Range{0, 0.999});
+    list.add("network.gone_at", s.at, "the round in which; 0: drawn from the first network.gone_before",
+             Range{0, 1e9});
+    list.add("network.gone_before", s.before, "see network.gone_at", Range{1, 1e9});
+    list.add("network.gone_times", s.times, "how often nodes are killed", Range{1, 1e6});
+    list.add("network.gone_for", s.longest, "most rounds until one returns, drawn for each; 0: none does",
+             Range{0, 1e9});
+    list.add("network.gone_stays", s.stays, "chance that one stays away all the same", Range{0, 1});
+    list.add("network.gone_forgets", s.forgets, "chance that one who returns has lost its memory", Range{0, 1});
+    list.add("network.gone_noticed", s.noticed,
+             "most rounds until another node knows that one went or returned, drawn", Range{1, 1e9});
+    list.add("network.gone_removal", s.removal,
+             "rounds after which one who is away is given up, and its loss booked", Range{1, 1e9});
+    list.add("network.gone_reclaims", s.reclaims, "take back what those who are given up never confirmed");
+}
+
+simulation::Time GossipSettings::gap(Life& life) const {
+    if (work > 0) return life.duration(work);
+    const auto bound = static_cast<std::uint32_t>(std::min<simulation::Time>(wake_gap, 0xffffffff));
+    return life.duration(1 + static_cast<simulation::Time>(life.choices.below(bound)));
 }
 
 Outcome<ChosenMixing> mixing_of(GossipMethod method, const Graph& graph, Mixing kind, double rho_over_tau) {
@@ -99,6 +157,13 @@ Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(GossipMethod method, con
         return problem(fits.error(), "method.fraction_bits, method.largest_value");
     }
     if (auto checked = simulation::check(settings.link); !checked) return problem(checked.error(), "network");
+    if (settings.absences.any()) {
+        if (method != GossipMethod::pars_push)
+            return problem("network.gone: only for method.name = \"pars-push\"; the others cannot lose a node");
+        return AbsentGossip::make(graph, settings, start, std::move(learner_of)).map([](auto&& fleet) {
+            return std::unique_ptr<GossipFleet>(std::move(fleet));
+        });
+    }
     switch (method) {
         case GossipMethod::pars_push:
             return make_fleet<ParsPush<>>(graph, settings, start, std::move(learner_of), threads);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/aggregate/push_sum_settings.hpp"
 #include "core/aggregate/step_schedule.hpp"
 #include "core/fixed_point.hpp"
 #include "fleet/learner.hpp"
 #include "fleet/lives.hpp"
 #include "fleet/problem.hpp"
+#include "transport/graph.hpp"
 #include "transport/mixing.hpp"
 #include "transport/simulation/network.hpp"
 
@@ -39,6 +41,26 @@ constexpr double spectrum_bound(GossipMethod method) {
     return method == GossipMethod::primal_dual ? primal_dual_bound : -1.0;
 }
 
+/// Nodes of PARS-Push that are killed together, while others push to them. Times are ticks.
+struct AbsenceSettings {
+    float share = 0.0f;  ///< part of the nodes that is killed at one instant, below 1; 0: none
+    int at = 0;          ///< the instant; 0: drawn from 1 ... before
+    int before = 1000;
+    int times = 1;          ///< instants
+    int longest = 0;        ///< each returns after 1 ... longest ticks, drawn; 0: none does
+    float stays = 0.0f;     ///< chance that one stays away all the same
+    float forgets = 0.0f;   ///< chance that one who returns has lost its memory
+    int noticed = 20;       ///< another node knows after 1 ... noticed ticks that one went or returned, drawn
+    int removal = 200;      ///< one who is away for so long is fenced, and its loss booked
+    bool reclaims = false;  ///< take back what fenced nodes never confirmed
+    float outstanding_limit = PushSumSettings{}.outstanding_limit;
+    GraphRecipe graph = {};  ///< of the graph, to draw another among those who are left
+
+    bool any() const { return share > 0.0f; }
+    /// Error: bad_setting.
+    Result<void> check() const;
+};
+
 struct GossipSettings {
     std::uint64_t seed = 1;
     StepSchedule theta = {};
@@ -51,6 +73,8 @@ struct GossipSettings {
     simulation::Time wake_gap = 1;  ///< Gamma_w: from one wake-up to the next 1 ... wake_gap ticks, uniformly
     simulation::Time work = 0;      ///< if not 0: every gap is this at the median pace, instead
     LifeSettings lives = {};        ///< paces stretch the gaps, sleeps put wake-ups off
+    AbsenceSettings absences = {};  ///< PARS-Push, on at most 1,000 nodes
+    float step_ratio_limit = PushSumSettings{}.step_ratio_limit;  ///< largest eta/y of one step
     /// From this tick on nodes take no steps and only agree, so that what they differ in settles.
     simulation::Time learn_until = simulation::time_limit;
     /// From this tick on links lose, delay and repeat nothing and nobody sleeps or crashes any more.
@@ -58,6 +82,9 @@ struct GossipSettings {
     bool audit = true;           ///< keep the sum of all steps, for mass_error
     bool trace_payloads = true;  ///< the trace covers what messages say
     std::size_t payload_limit_bytes = simulation::PayloadPool::usual_limit_bytes;
+
+    /// From one wake-up of a node to its next, but for sleep.
+    simulation::Time gap(Life& life) const;
 };
 
 /// What the nodes did so far.
@@ -66,6 +93,8 @@ struct GossipCounters {
     std::int64_t waits = 0;      ///< wake-ups of a node whose y was too small to share
     std::int64_t gradients = 0;  ///< task gradients taken; a Hessian-vector product counts as two
     std::int64_t crashes = 0;
+    std::int64_t withheld = 0;  ///< shares that stayed at home, because too much of a neighbour's was unconfirmed
+    std::int64_t epochs = 0;    ///< that ended, because nodes went or joined
 
     GossipCounters& operator+=(const GossipCounters& other);
 };
@@ -96,6 +125,8 @@ public:
     virtual void estimate(std::uint32_t node, Vector<float> out) const = 0;
     /// y of a node; 1 for methods without.
     virtual float weight(std::uint32_t node) const = 0;
+    /// Does it take part now? One that was killed does until it is given up.
+    virtual bool present(std::uint32_t) const { return true; }
     /// How far the total mass is from the initial one less all steps taken, in units of the fixed point, the
     /// largest of any component and of y: 0, or something is wrong (invariant 1). None for a method without mass,
     /// or without `audit`.
@@ -114,7 +145,8 @@ public:
 
     /// All z, one after the other.
     std::vector<float> estimates() const;
-    /// The largest distance of a node from the mean of all z, relative to its norm.
+    /// The largest distance of a node that is present from the mean of their z, relative to the mean's norm, or to
+    /// that of the largest z if the mean is zero. 0 if all are the same; infinite if one of them is not finite.
     double consensus_error() const;
 };
 
@@ -130,6 +162,10 @@ Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(GossipMethod method, con
 /// The weights that a method by rounds gets on this graph. Errors: not undirected; an eigenvalue out of bounds,
 /// with the figure and what to do.
 Outcome<ChosenMixing> mixing_of(GossipMethod method, const Graph& graph, Mixing kind, double rho_over_tau);
+
+class Settings;
+/// The keys network.gone*.
+void add_absence_settings(Settings& list, AbsenceSettings& absences);
 
 /// "node 3, tick 512: ..."
 Problem diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value);

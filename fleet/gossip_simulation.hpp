@@ -224,7 +224,8 @@ private:
                                            .out_degree = static_cast<std::uint32_t>(graph_.out(i).size()),
                                            .format = settings_.format,
                                            .largest_value = settings_.largest_value,
-                                           .weight_floor = settings_.weight_floor},
+                                           .weight_floor = settings_.weight_floor,
+                                           .step_ratio_limit = settings_.step_ratio_limit},
                                .theta = settings_.theta},
                               start, arena);
         } else if constexpr (synchronous) {
@@ -264,15 +265,9 @@ private:
         member.crash = member.life.crashes.at(0);
         member.wake_up_set = true;
         // The first wake-up lies within one gap, like all others.
-        if (auto set = network_->set_timer(i, gap(member) - 1, wake_up); !set) return set;
+        if (auto set = network_->set_timer(i, settings_.gap(member.life) - 1, wake_up); !set) return set;
         if (!settings_.lives.crashes()) return {};
         return network_->set_timer(i, member.crash.from, crash);
-    }
-
-    Time gap(Member& member) {
-        if (settings_.work > 0) return member.life.duration(settings_.work);
-        const auto bound = static_cast<std::uint32_t>(std::min<Time>(settings_.wake_gap, 0xffffffff));
-        return member.life.duration(1 + static_cast<Time>(member.life.choices.below(bound)));
     }
 
     void store(Member& member) const {
@@ -378,7 +373,7 @@ private:
         } else {
             member.awaits = false;
             member.wake_up_set = true;
-            const Time next = now + gap(member);
+            const Time next = now + settings_.gap(member.life);
             reply.timers.emplace_back(calm_ ? next : member.life.awake_from(next), wake_up);
         }
         // A crash before the next tick comes before the message has left: it goes out after the restart.

@@ -68,6 +68,13 @@ StepSchedule schedule(const RegressionRunSettings& s, const RegressionObjective&
     return theta;
 }
 
+GraphRecipe recipe_of(const RegressionRunSettings& s) {
+    return {.kind = s.graph,
+            .nodes = static_cast<std::uint32_t>(s.data.agents),
+            .probability = static_cast<double>(s.probability),
+            .path = s.graph_file};
+}
+
 GossipSettings fleet_settings(const RegressionRunSettings& s, const StepSchedule& theta) {
     GossipSettings fleet;
     fleet.seed = s.seed;
@@ -82,31 +89,19 @@ GossipSettings fleet_settings(const RegressionRunSettings& s, const StepSchedule
     fleet.wake_gap = s.wake_gap;
     fleet.lives.up_mean = s.crash_gap;
     fleet.lives.down_mean = s.downtime;
+    fleet.absences = s.absences;
+    fleet.absences.graph = recipe_of(s);
     return fleet;
 }
 
 Outcome<Graph> graph_of(const RegressionRunSettings& s, DataNotes& notes) {
-    GraphRecipe recipe;
-    recipe.kind = s.graph;
-    recipe.nodes = static_cast<std::uint32_t>(s.data.agents);
-    recipe.probability = static_cast<double>(s.probability);
-    recipe.path = s.graph_file;
-    return read_graph(recipe, s.seed, "network", &notes);
+    return read_graph(recipe_of(s), s.seed, "network", &notes);
 }
 
 double median(std::vector<double> values) {
     const auto middle = values.begin() + std::ssize(values) / 2;
     std::nth_element(values.begin(), middle, values.end());
     return *middle;
-}
-
-/// Relative distances of all nodes from the optimum.
-std::vector<double> distances(std::span<const float> models, std::span<const double> optimum) {
-    std::vector<double> all;
-    for (std::size_t at = 0; at < models.size(); at += optimum.size()) {
-        all.push_back(worst_relative_error(models.subspan(at, optimum.size()), optimum));
-    }
-    return all;
 }
 
 class Training final : public RegressionTraining {
@@ -152,8 +147,10 @@ public:
             const bool in_tail = round >= settings_.rounds - RegressionOutcome::tail_rounds;
             const bool shown = round % settings_.evaluate_every == 0 || round + 1 == settings_.rounds;
             if (!in_tail && !shown && outcome.failure.empty()) continue;
-            const std::vector<double> errors = distances(fleet_->estimates(), optimum_);
-            for (std::size_t i = 0; in_tail && i < errors.size(); ++i) tail[i].push_back(errors[i]);
+            const std::vector<double> errors = distances();
+            for (std::size_t i = 0; in_tail && i < errors.size(); ++i) {
+                if (fleet_->present(static_cast<std::uint32_t>(i))) tail[i].push_back(errors[i]);
+            }
             if (!shown && outcome.failure.empty()) continue;
             outcome.history.push_back(row(round, errors));
             if (Outcome<void> kept = hooks.keep(outcome.history.back()); !kept) return tl::unexpected(kept.error());
@@ -165,7 +162,30 @@ public:
     }
 
 private:
-    RegressionRow row(std::int64_t round, const std::vector<double>& errors) const {
+    /// Of every node from the minimiser for those who are present, relative; NaN for who is not.
+    std::vector<double> distances() {
+        std::vector<std::uint8_t> present;
+        for (std::uint32_t i = 0; i < fleet_->nodes(); ++i) present.push_back(fleet_->present(i));
+        if (present_ != present) {
+            present_ = present;
+            std::vector<RegressionAgent> all;
+            for (std::size_t i = 0; i < present.size(); ++i) {
+                if (present[i] != 0) all.push_back(agents_.all[i]);
+            }
+            optimum_ = objective_.minimiser(all);
+        }
+        const std::vector<float> models = fleet_->estimates();
+        std::vector<double> distances;
+        for (std::size_t i = 0; i < present.size(); ++i) {
+            const auto model = std::span(models).subspan(i * optimum_.size(), optimum_.size());
+            distances.push_back(present[i] != 0 ? worst_relative_error(model, optimum_)
+                                                : std::numeric_limits<double>::quiet_NaN());
+        }
+        return distances;
+    }
+
+    RegressionRow row(std::int64_t round, std::vector<double> errors) const {
+        std::erase_if(errors, [](double error) { return std::isnan(error); });
         const GossipCounters counters = fleet_->counters();
         return {.round = round,
                 .wake_ups = counters.wake_ups,
@@ -176,16 +196,18 @@ private:
                 .consensus_error = fleet_->consensus_error()};
     }
 
-    void finish(RegressionOutcome& outcome, const std::vector<std::vector<double>>& tail) const {
+    void finish(RegressionOutcome& outcome, const std::vector<std::vector<double>>& tail) {
         outcome.step_scale = theta_.scale;
         outcome.step_offset = theta_.offset;
         outcome.edges = edges_;
         outcome.models = fleet_->estimates();
-        outcome.node_errors = distances(outcome.models, optimum_);
+        outcome.node_errors = distances();
         for (std::size_t i = 0; i < tail.size(); ++i) {
             if (!tail[i].empty()) outcome.node_errors[i] = median(tail[i]);
         }
-        outcome.max_relative_error = *std::max_element(outcome.node_errors.begin(), outcome.node_errors.end());
+        for (const double error : outcome.node_errors) {
+            if (error > outcome.max_relative_error) outcome.max_relative_error = error;  // not of who is not there
+        }
         outcome.mass_error = fleet_->mass_error();
         outcome.consensus_error = fleet_->consensus_error();
         outcome.counters = fleet_->counters();
@@ -198,6 +220,7 @@ private:
     Agents agents_;
     RegressionObjective objective_;
     std::vector<double> optimum_;
+    std::vector<std::uint8_t> present_;  ///< whose optimum it is; empty: all
     StepSchedule theta_;
     std::uint32_t edges_;
     std::vector<std::unique_ptr<Bench>> benches_;
@@ -290,6 +313,7 @@ Settings regression_settings(RegressionRunSettings& s) {
     list.add("network.crash_gap", s.crash_gap,
              "mean rounds between a node's crashes (see method.weight_floor); 0: none", Range{0, 1e9});
     list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
+    add_absence_settings(list, s.absences);
 
     list.add("method.name", s.method, "how nodes agree",
              {{"pars-push", GossipMethod::pars_push},

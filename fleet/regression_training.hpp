@@ -39,6 +39,7 @@ struct RegressionRunSettings {
     float duplication = 0.0f;
     int crash_gap = 0;  ///< mean rounds between a node's crashes; 0: none
     int downtime = 20;  ///< mean rounds until its restart
+    AbsenceSettings absences;
 
     GossipMethod method = GossipMethod::pars_push;
     int rounds = 6000;

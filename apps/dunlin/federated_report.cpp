@@ -183,9 +183,10 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
     if (job.settings.pushes()) {
         page.key_numbers.push_back({count_text(static_cast<double>(result.counters.applied)), "wake-ups"});
         page.key_numbers.push_back(
-            {fmt::format("{:.2f} %", 100 * result.consensus_error.value_or(0)), "consensus error"});
-        page.key_numbers.push_back({fmt::format("{}", result.mass_error.value_or(0)), "units of mass lost or made",
-                                    result.mass_error.value_or(0) != 0});
+            {result.consensus_error ? fmt::format("{:.2f} %", 100 * *result.consensus_error) : "–",
+             "consensus error"});
+        page.key_numbers.push_back({result.mass_error ? fmt::format("{}", *result.mass_error) : "–",
+                                    "units of mass lost or made", result.mass_error.value_or(0) != 0});
     }
     if (has_server(job)) {
         page.key_numbers.push_back({count_text(static_cast<double>(result.counters.applied)), "updates"});

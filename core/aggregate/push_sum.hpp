@@ -42,9 +42,11 @@ enum class Exchange : std::uint8_t { running_sums, plain_shares };
 ///     (phi^y told - rho^y confirmed) + share^y <= outstanding_limit * y
 ///
 /// and else the share stays at home this time; mass is divided into more than d+ + 1 parts where one of them would
-/// exceed the limit at once (`PushSumSettings::parts`). `confirm` takes what a receiver says that it holds.
-/// Besides, `close_edge` keeps shares at home until `open_edge`. What an edge has not been given is remembered
-/// beside the one phi of all edges, so that its receiver is told phi less that (`share_to`, `OutEdges`).
+/// exceed the limit at once (`PushSumSettings::parts`). What remains would have to be at least weight_kept / (d+ +
+/// 1), or all edges get nothing: a node to whom nobody gives anything any more must not give all it has. `confirm`
+/// takes what a receiver says that it holds. Besides, `close_edge` keeps shares at home until `open_edge`. What an
+/// edge has not been given is remembered beside the one phi of all edges, so that its receiver is told phi less
+/// that (`share_to`, `OutEdges`).
 ///
 /// Where nodes come or go, a fleet that has nothing in flight starts again on a new graph, each node with the mass
 /// that it holds (`carry_over`).
@@ -176,7 +178,10 @@ public:
             closed += edges_.closed(edge);
             kept += !gives(edge);
         }
-        if (kept + spare_ > 0) weight.home = M::gather(weight.home, times(weight.share, kept + spare_));
+        const auto left = [&] { return M::gather(weight.home, times(weight.share, kept + spare_)); };
+        const bool poor = limit_units_ > 0 && left() < kept_floor_;
+        if (poor) kept = static_cast<std::uint32_t>(edges_.size());
+        if (kept + spare_ > 0) weight.home = left();
         const bool shares = weight.home >= floor_;
         const bool steps = shares && !gradient.empty();
         const float wanted = step_size + static_cast<float>(header_->owed);
@@ -190,7 +195,7 @@ public:
             if (Value next{}, share{}; !component(plan, k, next, share)) return refused(plan, k);
         }
 
-        edges_.choose(gives);
+        edges_.choose([&](std::uint32_t edge) { return !poor && gives(edge); });
         for (std::size_t k = 0; k < x_.size(); ++k) {
             Value next{}, share{};
             component(plan, k, next, share);
@@ -376,6 +381,7 @@ private:
           pending_(block.take<Value>(settings.dimension)),
           rho_(block.take<Value>(running_sums ? settings.in_neighbours.size() * settings.dimension : 0)) {
         mass_.from_float(settings.weight_floor, floor_);
+        mass_.from_float(settings.weight_kept / static_cast<float>(settings.out_degree + 1), kept_floor_);
     }
 
     static Identity identity_of(const PushSumSettings& settings) {
@@ -470,7 +476,7 @@ private:
     M mass_;
     std::uint32_t limit_units_, spare_;
     float step_ratio_limit_;
-    Value floor_{};
+    Value floor_{}, kept_floor_{};
     std::span<std::byte> state_;
     Header* header_;
     std::span<Source> sources_;

@@ -28,10 +28,13 @@ struct PushSumSettings {
     /// closed.
     float outstanding_limit = 0.25f;
     /// The largest eta/y of one step, positive; what a step has beyond it is owed to the next. `unlimited`: none.
-    float step_ratio_limit = 128.0f;
+    float step_ratio_limit = 32.0f;
     /// Where edges close: keep what each out-neighbour confirmed (d masses an edge), so that what it never took can
     /// be taken back. An edge is then given nothing before all earlier shares are confirmed.
     bool reclaims = false;
+    /// Where there is an outstanding limit: below this y times d+ + 1, at most 0.5, a node gives nothing and goes
+    /// on learning, for nobody may be there who would give it anything.
+    float weight_kept = 0.25f;
 
     /// Errors: out_of_range, mass_too_large, bad_setting, no_neighbours, bad_neighbours.
     Result<void> check() const;
@@ -68,6 +71,7 @@ inline Result<void> PushSumSettings::check() const {
     }
     if (!(step_ratio_limit > 0.0f)) return fail(Code::bad_setting, 10);
     if (reclaims && !edges_close) return fail(Code::bad_setting, 11);
+    if (!(weight_kept >= 0.0f && weight_kept <= 0.5f)) return fail(Code::bad_setting, 12);
     for (std::size_t j = 0; j < in_neighbours.size(); ++j) {
         if (!valid_neighbour(in_neighbours, j, node, nodes)) {
             return fail(Code::bad_neighbours, static_cast<std::int64_t>(j));

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "fleet/coordinator/archive.hpp"
-#include "fleet/coordinator/mass_book.hpp"
 #include "fleet/coordinator/model_server.hpp"
 #include "fleet/coordinator/record.hpp"
+#include "fleet/jobs/mass_book.hpp"
 
 #include <cstdint>
 #include <memory>

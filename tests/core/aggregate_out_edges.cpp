@@ -71,6 +71,23 @@ TEST_CASE("without the limit a neighbour that confirms nothing takes all there i
     CHECK(lone.node->weight() < 1e-3f);
 }
 
+TEST_CASE("a node to whom nobody gives anything keeps a part of its weight, and goes on learning") {
+    for (const std::uint32_t degree : {1u, 3u, 7u}) {
+        Lone lone(degree);
+        const std::array gradient{1.0f, -1.0f};
+        for (int tick = 0; tick < 200; ++tick) {
+            const auto woken = lone.node->wake(tick, 0.01f, gradient);
+            REQUIRE(woken);
+            CHECK(woken->step_size == 0.01f);
+            for (std::uint32_t edge = 0; edge < degree; ++edge)  // all of them take all they are given
+                REQUIRE(lone.node->confirm(edge, tick, lone.told_weight(edge)));
+        }
+        CHECK(lone.node->weight() >= 0.25f / static_cast<float>(degree + 1));
+        CHECK(lone.node->weight() < 0.5f);
+        CHECK(lone.node->owed() == 0.0);
+    }
+}
+
 TEST_CASE("an edge goes on as soon as its receiver confirms, and the other edges do not wait for it") {
     Lone lone(2);
     for (int tick = 0; tick < 5; ++tick) lone.wake();
@@ -273,6 +290,8 @@ TEST_CASE("wrong limits are told apart") {
         CHECK(error([&](S& s) { s.outstanding_limit = limit; }) == Error{Code::bad_setting, 9});
     for (const float limit : {0.0f, -1.0f, NAN})
         CHECK(error([&](S& s) { s.step_ratio_limit = limit; }) == Error{Code::bad_setting, 10});
+    for (const float kept : {-0.1f, 0.6f, NAN})
+        CHECK(error([&](S& s) { s.weight_kept = kept; }) == Error{Code::bad_setting, 12});
     CHECK(error([](S& s) { s.reclaims = true; }) == Error{});
     CHECK(error([](S& s) {
               s.edges_close = false;

@@ -190,4 +190,11 @@ TEST_CASE("the largest relative error is that of the worst node") {
     const std::vector<float> models{3, 4, 3, 3.5f};
     const std::vector<double> optimum{3, 4};
     CHECK(worst_relative_error(models, optimum) == Approx(0.1));
+    // A model that is no number has no small error, whichever node's it is, and neither has one beside a zero
+    // optimum.
+    CHECK(worst_relative_error(std::vector<float>{3, 4, NAN, 4}, optimum) == INFINITY);
+    CHECK(worst_relative_error(std::vector<float>{INFINITY, 4, 3, 4}, optimum) == INFINITY);
+    const std::vector<double> zero{0, 0};
+    CHECK(worst_relative_error(std::vector<float>{0, 0}, zero) == 0.0);
+    CHECK(worst_relative_error(std::vector<float>{0, 1}, zero) == INFINITY);
 }

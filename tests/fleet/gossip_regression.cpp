@@ -97,6 +97,21 @@ TEST_CASE("a regression whose nodes crash still reaches the minimiser") {
     CHECK(outcome.mass_error == 0u);
 }
 
+TEST_CASE("half of a regression's agents are killed, and all who are there at the end reach their minimiser") {
+    RegressionRunSettings settings;
+    settings.rounds = 3000;
+    settings.absences.share = 0.5f;
+    settings.absences.before = 500;
+    settings.absences.longest = GENERATE(0, 200);
+    settings.absences.forgets = 0.5f;
+    const RegressionOutcome outcome = train(settings);
+    CHECK(outcome.counters.crashes == settings.data.agents / 2);
+    CHECK(outcome.counters.epochs > 0);
+    CHECK(outcome.max_relative_error < 0.05);
+    CHECK(outcome.consensus_error < 0.05);
+    CHECK(outcome.mass_error == 0u);
+}
+
 TEST_CASE("training for five steps pays where feature scales differ") {
     CHECK(personal_ratio(1) < 0.85);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fleet/coordinator/mass_book.hpp"
+#include "fleet/jobs/mass_book.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -43,12 +43,13 @@ bool Holding::nothing() const {
     return weight == 0 && std::ranges::all_of(values, [](Mass value) { return value == 0; });
 }
 
-Result<MassBook> MassBook::make(const JobPlan& plan) {
+Result<MassBook> MassBook::make(const JobPlan& plan, std::span<const float> starts) {
     MassBook book;
     book.statements_.resize(plan.members());
     book.steps_before_.resize(plan.members());
-    const Holding one = beginning(plan.terms.format, plan.first);
-    for (std::uint32_t i = 0; i < plan.members(); ++i) book.total_.add(one);
+    const std::size_t d = plan.first.size();
+    for (std::uint32_t i = 0; i < plan.members(); ++i)
+        book.total_.add(beginning(plan.terms.format, starts.empty() ? plan.first : starts.subspan(i * d, d)));
     book.lost_.values.resize(plan.first.size());
     book.mean_ = plan.first;
     std::vector<std::uint32_t> all(plan.members());

@@ -62,8 +62,9 @@ struct LedgerEntry {
 /// The books of a push-sum job's mass: who holds what between two epochs of the graph, and the graph.
 class MassBook {
 public:
-    /// Epoch 1: all members begin at plan.first with weight 1. Errors: those of the graph.
-    static Result<MassBook> make(const JobPlan& plan);
+    /// Epoch 1: all members begin with weight 1 at plan.first or, if there are any, each at its own of `starts`
+    /// (one after the other). Errors: those of the graph.
+    static Result<MassBook> make(const JobPlan& plan, std::span<const float> starts = {});
 
     std::uint32_t epoch() const { return epoch_; }
     /// The one before it; 0: none.
