@@ -6,11 +6,24 @@
 #include "fleet/host_memory.hpp"
 #include "fleet/jobs/mass_book.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
 
 namespace dunlin {
+
+/// The largest difference of any component and of the weight, in units of the fixed point.
+inline std::uint64_t units_apart(const Holding& a, const Holding& b) {
+    const auto apart = [](Mass x, Mass y) {
+        const Mass difference = subtract_wrapped(x, y);
+        return difference < 0 ? std::uint64_t{0} - static_cast<std::uint64_t>(difference)
+                              : static_cast<std::uint64_t>(difference);
+    };
+    std::uint64_t largest = apart(a.weight, b.weight);
+    for (std::size_t k = 0; k < a.values.size(); ++k) largest = std::max(largest, apart(a.values[k], b.values[k]));
+    return largest;
+}
 
 /// PARS-Push among nodes that are killed while others push to them, return with or without their memory or stay
 /// away (`AbsenceSettings`), under the rules by which a coordinator keeps a job of real nodes going, without its

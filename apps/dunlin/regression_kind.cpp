@@ -66,6 +66,7 @@ std::vector<SideRun> variants_of(const RegressionRunSettings& s) {
     quiet.wake_gap = quiet.delay_limit = 1;
     quiet.loss = quiet.duplication = 0.0f;
     quiet.crash_gap = 0;
+    quiet.absences = {};
     RegressionRunSettings idle = quiet;
     idle.wake_gap = s.wake_gap;
     RegressionRunSettings delayed = idle;
@@ -77,6 +78,7 @@ std::vector<SideRun> variants_of(const RegressionRunSettings& s) {
         if (method == s.method || runs.size() > 3) continue;
         RegressionRunSettings rival = s, rival_delayed = delayed;
         rival.method = rival_delayed.method = method;
+        if (method != GossipMethod::pars_push) rival.absences = {};  // it cannot lose a node and go on
         runs.push_back({method_title(method) + ", idle nodes and delays", rival_delayed});
         runs.push_back({method_title(method) + ", losses too", rival});
     }
