@@ -88,10 +88,11 @@ TEST_CASE("another seed gives another fleet") {
 }
 
 TEST_CASE("D-PSGD agrees on an undirected ring where messages are lost") {
-    Scenario scenario{*ring(6), {}, std::vector<float>(6, 0.0f), 1};
-    scenario.settings.theta = {.scale = 2, .offset = 60};
-    scenario.settings.link = simulation::LinkProfile::rounds(2, 2, 0.2f);
-    scenario.settings.learn_until = 3000;
+    GossipSettings settings;
+    settings.theta = {.scale = 2, .offset = 60};
+    settings.link = simulation::LinkProfile::rounds(2, 2, 0.2f);
+    settings.learn_until = 3000;
+    const Scenario scenario{*ring(6), settings, std::vector<float>(6, 0.0f), 1};
     const auto fleet = fleet_of<Dpsgd>(scenario, true);
     REQUIRE(fleet->run(3400, {}));
     CHECK(distance(*fleet, {2.5f}) < 0.3f);
