@@ -45,7 +45,8 @@ Outcome<void> AbsentGossip::turn() {
                                {member.node->held().begin(), member.node->held().end()}};
             lost.subtract(held);
             staying.push_back(i);
-            book_->state(i, {.tick = member.node->tick(), .held = held, .steps = member.steps});
+            book_->state(i,
+                         {.tick = member.node->tick(), .held = held, .steps = member.steps, .wire = wire_version});
         } else {
             if (member.fenced) {
                 gone.push_back(i);
@@ -81,6 +82,8 @@ Outcome<void> AbsentGossip::turn() {
         } else {
             const std::vector<Mass> held(member.node->held().begin(), member.node->held().end());
             begun = begin(i, held, member.node->held_weight(), member.node->tick(), member.node->owed());
+            if (begun) begun = member.node->shift(static_cast<unsigned>(book_->shift()));
+            if (begun) store(i);
         }
         if (begun) begun = set_wake_up(i);
         if (!begun) return failed(begun.error());
