@@ -36,7 +36,8 @@ TEST_CASE("a text setting takes what was typed, whatever it looks like") {
                              "a b", "[1].map", "[x]", "#x", "-.5", "0x10", "a=b"}) {
         INFO(name);
         folder.file(name, small_map);
-        for (const std::string path : {std::string(name), "./" + std::string(name), "in/../" + std::string(name)}) {
+        for (const std::string& path :
+             std::vector<std::string>{std::string(name), "./" + std::string(name), "in/../" + std::string(name)}) {
             std::filesystem::remove_all(folder / "run");
             const Ended ended = run(folder, tiny({"--set", "environment.map=" + path}));
             INFO(path << ": " << ended.err);
