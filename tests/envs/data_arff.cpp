@@ -122,7 +122,7 @@ TEST_CASE("Unix time keeps its seconds") {
     CHECK(table->values[4] - table->values[0] == 2.0f);
 }
 
-TEST_CASE("settings choose the columns; without them names decide, and then the last nominal one") {
+TEST_CASE("settings choose the columns, without them names decide, and then the last nominal one") {
     const std::string other =
         "@relation t\n@attribute x real\n@attribute colour {red,green}\n"
         "@attribute size {s,l}\n@attribute who string\n@data\n1,red,s,a\n2,green,l,b\n";
