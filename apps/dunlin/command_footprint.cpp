@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -17,7 +18,8 @@ namespace {
 
 struct FootprintOptions {
     std::vector<int> hidden{64, 64};
-    int inputs = 2, outputs = 5;
+    std::optional<int> inputs, neighbours, cells;
+    int outputs = 5;
     bool one_hot = false;
     std::string activation = "relu", method = "adapt";
     DeviceSettings device;
@@ -33,13 +35,22 @@ void add_rows(report::Table& table, const char* where, const std::vector<Footpri
 Outcome<int> print_footprint(const FootprintOptions& options) {
     DeviceSettings device = options.device;
     device.method = options.method == "pars-push" ? DeviceMethod::pars_push : DeviceMethod::adapt;
+    if (options.neighbours && device.method == DeviceMethod::adapt)
+        return problem("--neighbours: an option of --method pars-push; a board that adapts alone has none");
+    if (options.cells && options.one_hot && options.inputs && *options.cells != *options.inputs) {
+        return problem(fmt::format("--cells {}: with --one-hot every cell is an input, and --inputs is {}",
+                                   *options.cells, *options.inputs));
+    }
+    const int inputs = options.inputs.value_or(options.one_hot && options.cells ? *options.cells : 2);
+    if (options.neighbours) device.neighbours = *options.neighbours;
+    if (options.cells) device.cells = *options.cells;
     const bool table_policy = options.one_hot && options.hidden.empty();
     const Result<MlpShape> shape = MlpShape::make(
-        options.inputs, options.hidden, options.outputs,
-        options.activation == "relu" ? Activation::relu : Activation::tanh, options.one_hot, !table_policy);
+        inputs, options.hidden, options.outputs, options.activation == "relu" ? Activation::relu : Activation::tanh,
+        options.one_hot, !table_policy);
     if (!shape) return problem(shape.error(), "--hidden, --inputs, --outputs");
     if (options.outputs != 5) return problem("--outputs: a device navigates on a grid, by five actions");
-    if (options.one_hot) device.cells = options.inputs;
+    if (options.one_hot) device.cells = inputs;
     device.shape = *shape;
     const Footprint result = footprint(device);
     if (options.json) {
@@ -63,25 +74,28 @@ void add_footprint(CLI::App& program, Command& run) {
     auto options = std::make_shared<FootprintOptions>();
     CLI::App* command = program.add_subcommand(
         "footprint", "Tell the flash and RAM that a learner takes on a microcontroller, before anyone buys one");
-    command->add_option("--hidden", options->hidden, "widths of the hidden layers; default: 64,64")
-        ->delimiter(',')
-        ->check(CLI::Range(1, 4096));
-    command->add_flag_callback(
+    CLI::Option* const hidden =
+        command->add_option("--hidden", options->hidden, "widths of the hidden layers; default: 64,64")
+            ->delimiter(',')
+            ->check(CLI::Range(1, 4096));
+    CLI::Option* const table = command->add_flag_callback(
         "--table", [options] { options->hidden.clear(); }, "no hidden layers");
+    table->excludes(hidden);
     command->add_option("--inputs", options->inputs, "of the policy: 2 coordinates, or with --one-hot the cells")
         ->check(CLI::Range(1, 65536));
     command->add_option("--outputs", options->outputs, "actions: 5")->check(CLI::Range(1, 4096));
     command->add_flag("--one-hot", options->one_hot, "the input is the number of a cell");
-    command->add_option("--activation", options->activation, "relu or tanh")
-        ->check(CLI::IsMember({"relu", "tanh"}));
+    command->add_option("--activation", options->activation, "of the hidden layers: relu or tanh")
+        ->check(CLI::IsMember({"relu", "tanh"}))
+        ->excludes(table);
     command
         ->add_option("--method", options->method,
                      "adapt (MEMRL's inner loop) or pars-push (a node of a fleet behind a "
                      "serial line); default: adapt")
         ->check(CLI::IsMember({"adapt", "pars-push"}));
-    command->add_option("--neighbours", options->device.neighbours, "that send to a node of PARS-Push; default: 3")
+    command->add_option("--neighbours", options->neighbours, "that send to a node of PARS-Push; default: 3")
         ->check(CLI::Range(1, 1000));
-    command->add_option("--cells", options->device.cells, "of the grid; default: 49, or --inputs with --one-hot")
+    command->add_option("--cells", options->cells, "of the grid; default: 49, or --inputs with --one-hot")
         ->check(CLI::Range(2, 65536));
     command->add_option("--trajectories", options->device.trajectories, "in a batch; default: 48")
         ->check(CLI::Range(2, 100000));
