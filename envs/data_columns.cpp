@@ -50,6 +50,11 @@ void ColumnScaling::measure(const float* row) {
     }
 }
 
+double ColumnScaling::factor(std::size_t k) const {
+    const Column& column = columns_[k];
+    return constant(k) ? 0.0 : 1.0 / (column.range() * std::sqrt(column.square / column.count));
+}
+
 float ColumnScaling::scaled(std::size_t k, float value) const {
     const Column& column = columns_[k];
     if (std::isnan(value) || constant(k)) return 0.0f;

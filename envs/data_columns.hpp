@@ -22,6 +22,9 @@ public:
     void measure(const float* row);  ///< second pass
 
     bool constant(std::size_t column) const { return !(columns_[column].least < columns_[column].most); }
+    double mean(std::size_t column) const { return columns_[column].count > 0.0 ? columns_[column].mean() : 0.0; }
+    /// What a difference from the mean is multiplied by; 0 for what is constant.
+    double factor(std::size_t column) const;
     /// A number of the column on its new scale; the mean, 0, for NaN and for what is constant.
     float scaled(std::size_t column, float value) const;
 

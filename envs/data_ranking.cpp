@@ -39,12 +39,14 @@ void RankingData::standardise() {
         }
     }
     for (std::size_t at = 0; at < items.size(); ++at) items[at] = scaling.scaled(at % width, items[at]);
-    origin.clear();
     std::vector<std::string> gone;
     for (std::size_t f = 0; f < width; ++f) {
+        centre.push_back(static_cast<float>(scaling.mean(f) + (origin.empty() ? 0.0 : origin[f])));
+        scale.push_back(static_cast<float>(scaling.factor(f)));
         if (scaling.constant(f))
             gone.push_back(feature_names.empty() ? "feature " + std::to_string(f) : feature_names[f]);
     }
+    origin.clear();
     if (!gone.empty())
         notes.push_back({"constant_features", std::ssize(gone),
                          sentence(gone.size(), gone.size() == 1 ? " feature is" : " features are",

@@ -35,6 +35,7 @@ struct RankingData {
     std::vector<float> items;                ///< row-major
     std::vector<double> origin;              ///< by feature, what to add to the items (to_floats); empty: nothing
     std::vector<std::string> feature_names;  ///< empty: they have none
+    std::vector<float> centre, scale;        ///< after standardise(): what each feature was less, and times
     std::vector<std::uint32_t> candidates;
     std::vector<RankingQuery> queries;
     std::vector<User> users;

@@ -24,6 +24,12 @@ void DataTable::standardise(std::span<const std::uint32_t> fit) {
         kept.push_back(f);
         if (!feature_names.empty()) kept_names.push_back(name);
     }
+    centre.clear();
+    scale.clear();
+    for (const std::size_t f : kept) {
+        centre.push_back(static_cast<float>(scaling.mean(f) + (origin.empty() ? 0.0 : origin[f])));
+        scale.push_back(static_cast<float>(scaling.factor(f)));
+    }
     std::int64_t missing = 0;
     std::vector<float> scaled;
     scaled.reserve(rows() * kept.size());

@@ -24,6 +24,7 @@ struct DataTable {
     std::vector<std::int32_t> users;       ///< whose row it is, from 0; empty where rows belong to nobody
     std::vector<std::string> class_names;  ///< empty: classes are numbers
     std::vector<std::string> user_names;
+    std::vector<float> centre, scale;        ///< after standardise(): what each kept feature was less, and times
     std::vector<std::string> feature_names;  ///< empty: they have none
     DataNotes notes;                         ///< what reading and preparing it left out or changed
     int image_height = 0, image_width = 0;   ///< 0: not images

@@ -111,6 +111,28 @@ void add_data_settings(Settings& list, DataSettings& s) {
              "every client permutes the labels' names in a way of its own");
 }
 
+void describe_classifier(const DataTable& table, TrainedModel& model) {
+    model.task = "classification";
+    model.head = ModelHead::classes;
+    model.input = table.image_width > 0
+                      ? fmt::format(
+                            "{} pixels of an image of {} rows and {} columns, row by row from the upper left, "
+                            "0 dark to 1 bright",
+                            table.features, table.image_height, table.image_width)
+                      : fmt::format(
+                            "{} features, in the order of the data's columns, in the data's units; a missing "
+                            "one is its mean",
+                            table.features);
+    model.output = "logits, one a class; probabilities are their softmax";
+    model.output_names = table.class_names;
+    for (int label = static_cast<int>(table.class_names.size()); label < table.classes; ++label)
+        model.output_names.push_back(fmt::format("class {}", label));
+    if (table.feature_names.size() == static_cast<std::size_t>(table.features))
+        model.input_names = table.feature_names;
+    model.centre = table.centre;
+    model.scale = table.scale;
+}
+
 Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
     auto table = read_or_draw(s, seed);
     if (!table) return tl::unexpected(table.error());

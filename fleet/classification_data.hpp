@@ -3,6 +3,7 @@
 
 #include "envs/data_split.hpp"
 #include "envs/data_table.hpp"
+#include "fleet/model_file.hpp"
 #include "fleet/problem.hpp"
 #include "fleet/settings.hpp"
 
@@ -32,6 +33,9 @@ struct SharedData {
     DataNotes notes;              ///< what was left out, filled in, renumbered or assumed
     DataTable test;               ///< rows that belong to nobody; empty where nodes hold rows out
 };
+
+/// What a classifier of such rows takes and gives.
+void describe_classifier(const DataTable& table, TrainedModel& model);
 
 /// Reads or draws a table and shares it out. With `test_fraction` 0 models are judged on rows of nobody's: the t10k
 /// files of an IDX folder, or a fifth as many generated digits. An ARFF file is always standardised, which fills

@@ -3,6 +3,9 @@
 
 #include "fleet/personal_layers.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 namespace dunlin {
 namespace {
 
@@ -11,6 +14,7 @@ struct ClassificationWorld {
 
     DataTable table;
     std::vector<NodeRows> parts;
+    DataTable test;  ///< rows of nobody's; empty where nodes hold rows out
     MlpShape shape;
     LayerSplit split;
     const Kernels<float>* kernels = nullptr;
@@ -19,6 +23,7 @@ struct ClassificationWorld {
     std::vector<std::uint32_t> all_rows{};   ///< that anybody trains on
     std::vector<std::uint8_t> all_labels{};  ///< by row of the table, as its owner names it
     DataNotes notes{};
+    std::vector<std::uint32_t> test_rows{};  ///< of `test`
 
     std::uint32_t nodes() const { return static_cast<std::uint32_t>(parts.size()); }
     void initialise(Vector<float> w) const {
@@ -38,8 +43,18 @@ struct ClassificationWorld {
                         : parts[node].train_view(table);
     }
     FleetScore judge(Task& task, std::uint32_t node, ConstVector<float> w) const {
-        const ClassificationScore score = task.evaluate(parts[node].test_view(table), w);
+        const std::uint8_t* names = parts[node].relabel.empty() ? nullptr : parts[node].relabel.data();
+        const LabelledRows rows = test.rows() > 0 ? test.view(test_rows, names) : parts[node].test_view(table);
+        const ClassificationScore score = task.evaluate(rows, w);
         return {score.rows, {static_cast<double>(score.correct), score.loss_sum, 0.0}};
+    }
+    void describe(TrainedModel& model) const {
+        describe_classifier(table, model);
+        model.shape = shape;
+        if (table.user_names.size() == parts.size()) model.nodes = table.user_names;
+        if (std::ranges::any_of(parts, [](const NodeRows& part) { return !part.relabel.empty(); }))
+            model.notes.push_back(
+                "Every node names the classes in a way of its own, so that names fit no node's model");
     }
     std::vector<FleetMetric> metrics(const FleetScore& score) const {
         const auto rows = static_cast<double>(score.count);
@@ -82,18 +97,28 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const Cla
     const auto split = split_of(*shape, s.personal_layers);
     if (!split) return tl::unexpected(split.error());
 
-    ClassificationWorld world{.table = std::move(data->table),
-                              .parts = std::move(data->parts),
-                              .shape = *shape,
-                              .split = *split,
-                              .kernels = *kernels,
-                              .batch = s.federated.batch,
-                              .slots = s.federated.slots(),
-                              .seed = s.seed,
-                              .all_rows = {}};
-    world.notes = std::move(data->notes);
+    return make_classification_problem(*std::move(data), *shape, *split, **kernels, s.federated, s.seed, threads);
+}
+
+Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData data, const MlpShape& shape,
+                                                                       const LayerSplit& split,
+                                                                       const Kernels<float>& kernels,
+                                                                       const FederatedSettings& settings,
+                                                                       std::uint64_t seed, int threads) {
+    ClassificationWorld world{.table = std::move(data.table),
+                              .parts = std::move(data.parts),
+                              .test = std::move(data.test),
+                              .shape = shape,
+                              .split = split,
+                              .kernels = &kernels,
+                              .batch = settings.batch,
+                              .slots = settings.slots(),
+                              .seed = seed};
+    world.notes = std::move(data.notes);
     world.all_rows = training_rows(world.parts);
     world.all_labels = world.table.labels;
+    world.test_rows.resize(world.test.rows());
+    std::iota(world.test_rows.begin(), world.test_rows.end(), 0u);
     for (const NodeRows& part : world.parts) {
         const LabelledRows own = part.train_view(world.table);
         for (const std::uint32_t row : part.train)
@@ -103,7 +128,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const Cla
     Arena arena(memory.bytes());
     const auto task = Classification<float>::make(world.shape, *world.kernels, world.batch, world.slots, arena);
     if (!task) return problem(task.error(), "federated.batch");
-    return std::make_unique<WorldProblem<ClassificationWorld>>(std::move(world), s.federated, threads);
+    return std::make_unique<WorldProblem<ClassificationWorld>>(std::move(world), settings, threads);
 }
 
 }  // namespace dunlin

@@ -35,4 +35,12 @@ Settings classification_settings(ClassificationSettings& settings);
 Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const ClassificationSettings& settings,
                                                                        int threads);
 
+/// The same of data that were read, with a network and layers of the caller's. Where they have a table of test
+/// rows, every node is judged on all of these. Error: federated.batch.
+Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData data, const MlpShape& shape,
+                                                                       const LayerSplit& split,
+                                                                       const Kernels<float>& kernels,
+                                                                       const FederatedSettings& settings,
+                                                                       std::uint64_t seed, int threads);
+
 }  // namespace dunlin

@@ -165,6 +165,16 @@ public:
 
     const DataNotes& notes() const override { return data_.notes; }
 
+    TrainedModel description() const override {
+        TrainedModel model;
+        describe_classifier(data_.table, model);
+        model.shape = shape_;
+        for (std::uint32_t i = 0; i < nodes(); ++i) model.nodes.push_back(fmt::format("agent {}", i));
+        if (std::ranges::any_of(data_.parts, [](const NodeRows& part) { return !part.relabel.empty(); }))
+            model.notes.push_back("Every agent names the classes in a way of its own");
+        return model;
+    }
+
     Outcome<DecentralisedOutcome> run(const DecentralisedHooks& hooks) override {
         DecentralisedOutcome outcome;
         const Clock::time_point begin = Clock::now();
@@ -255,15 +265,16 @@ private:
 
     DecentralisedRow judge(std::int64_t iteration, DecentralisedOutcome& outcome) {
         std::vector<DecentralisedRow> rows(nodes());
+        outcome.models.resize(nodes() * first_.size());
         workers_.run(static_cast<int>(nodes()), [&](int piece, int worker) {
             const auto i = static_cast<std::uint32_t>(piece);
-            std::vector<float> w(first_.size());
+            const std::span<float> w = std::span(outcome.models).subspan(i * first_.size(), first_.size());
             if (fleet_) {
                 std::vector<float> x(layers_.split().shared_size());
                 fleet_->estimate(i, x);
                 layers_.compose(i, x, w);
             } else {
-                w = models_[i];
+                std::ranges::copy(models_[i], w.begin());
             }
             rows[i] = judge_.judge(benches_[static_cast<std::size_t>(worker)]->task, i, w);
         });
@@ -313,17 +324,23 @@ std::string_view title_of(DecentralisedMethod method) {
     return titles[static_cast<std::size_t>(method)];
 }
 
+Outcome<MlpShape> network_of(const DecentralisedSettings& s, const DataTable& table) {
+    std::vector<int> hidden = s.hidden;
+    if (s.input_transform) hidden.insert(hidden.begin(), table.features);
+    auto shape = MlpShape::make(table.features, hidden, table.classes, s.activation);
+    if (!shape) return problem(shape.error(), "model.hidden");
+    shape->linear_input = s.input_transform;
+    return *shape;
+}
+
 Outcome<std::unique_ptr<DecentralisedTraining>> DecentralisedTraining::make(const DecentralisedSettings& s,
                                                                             int threads) {
     const auto kernels = find_kernels(s.kernels);
     if (!kernels) return problem(kernels.error(), "kernels");
     auto data = read_data(s.data, s.seed);
     if (!data) return tl::unexpected(data.error());
-    std::vector<int> hidden = s.hidden;
-    if (s.input_transform) hidden.insert(hidden.begin(), data->table.features);
-    auto shape = MlpShape::make(data->table.features, hidden, data->table.classes, s.activation);
-    if (!shape) return problem(shape.error(), "model.hidden");
-    shape->linear_input = s.input_transform;
+    const Outcome<MlpShape> shape = network_of(s, data->table);
+    if (!shape) return tl::unexpected(shape.error());
     const auto split = split_of(*shape, s.personal_layers);
     if (!split) return tl::unexpected(split.error());
     auto training = std::make_unique<Training>(s, *std::move(data), *shape, *split, **kernels, threads);

@@ -59,6 +59,9 @@ struct DecentralisedSettings {
     int limited_rows = 128;  ///< of each agent, in the figure's second half; 0: leave that out
 };
 
+/// The network for a table of data. Errors: widths that make none.
+Outcome<MlpShape> network_of(const DecentralisedSettings& settings, const DataTable& table);
+
 Settings decentralised_settings(DecentralisedSettings& settings);
 
 /// All agents' models at one moment, each with its own personal layers; means over agents.
@@ -75,6 +78,7 @@ struct DecentralisedOutcome {
     bool complete = false;
     std::string failure;  ///< what stopped it: an agent that diverged; empty else
     std::vector<DecentralisedRow> history;
+    std::vector<float> models;          ///< of all agents at the end, each with its own personal layers
     std::vector<double> own_by_agent;   ///< accuracy_own at the end
     std::vector<double> loss_by_agent;  ///< loss_own at the end
     double constant_accuracy_own = 0;   ///< of always naming an agent's most frequent label: what skew alone gives
@@ -109,6 +113,9 @@ public:
 
     /// What was left out, filled in, renumbered or assumed when data and graph were read.
     virtual const DataNotes& notes() const = 0;
+
+    /// The model that is learned, without its parameters and its settings.
+    virtual TrainedModel description() const = 0;
 
     /// From the first iteration to the last, once. Errors: what `keep` returns. An agent that diverges is an
     /// outcome with a `failure`.

@@ -7,6 +7,7 @@
 #include "fleet/federated_settings.hpp"
 #include "fleet/host_memory.hpp"
 #include "fleet/learner.hpp"
+#include "fleet/model_file.hpp"
 
 #include <algorithm>
 #include <array>
@@ -35,24 +36,17 @@ struct FleetMetric {
     double value = 0;
 };
 
-/// What a fleet learns: nodes with data of their own, and a task that they share. Every method answers for any
-/// worker thread at any time; results do not depend on the worker.
-class FederatedProblem {
+/// Nodes with data of their own that make a shared model their own and are judged by it. Every method answers for
+/// any worker thread at any time; results do not depend on the worker.
+class AdaptableProblem {
 public:
-    virtual ~FederatedProblem() = default;
+    virtual ~AdaptableProblem() = default;
     virtual std::uint32_t nodes() const = 0;
     virtual std::size_t dimension() const = 0;
     /// Which of them stay with their node.
     virtual LayerSplit split() const { return LayerSplit(dimension()); }
     /// First parameters, the same for everybody.
     virtual void initialise(Vector<float> w) const = 0;
-    /// What each node trains on: a weight.
-    virtual std::vector<float> samples() const = 0;
-
-    /// A learner that stands in for a node until the same worker asks for another; `everybody` for all nodes' data
-    /// together.
-    virtual Learner& learner(std::uint32_t node, int worker) = 0;
-    static constexpr std::uint32_t everybody = 0xffffffffu;
 
     /// Moves theta, which starts as it is, `steps` steps towards the minimum of the node's loss plus
     /// lambda/2 |theta - w|^2.
@@ -64,6 +58,22 @@ public:
     virtual DataNotes notes() const { return {}; }
     /// The first is the one that methods are judged by.
     virtual std::vector<FleetMetric> metrics(const FleetScore& score) const = 0;
+
+    /// The model that is learned, without its parameters and its settings: what goes in and comes out, and the
+    /// nodes.
+    virtual TrainedModel description() const = 0;
+};
+
+/// What a fleet learns: such nodes, and a task that they share.
+class FederatedProblem : public AdaptableProblem {
+public:
+    /// What each node trains on: a weight.
+    virtual std::vector<float> samples() const = 0;
+
+    /// A learner that stands in for a node until the same worker asks for another; `everybody` for all nodes' data
+    /// together.
+    virtual Learner& learner(std::uint32_t node, int worker) = 0;
+    static constexpr std::uint32_t everybody = 0xffffffffu;
 };
 
 /// Any task as a FederatedProblem. World gives:
@@ -74,6 +84,7 @@ public:
 ///     void assign(Task&, std::uint32_t node);        the node's training data, or everybody's
 ///     FleetScore judge(Task&, std::uint32_t node, ConstVector<float>);
 ///     std::vector<FleetMetric> metrics(const FleetScore&);
+///     void describe(TrainedModel&) const;                   all of it but the nodes' names, where they are numbers
 ///     void assign_personal(Task&, std::uint32_t node);   where personal models train on less
 ///     LayerSplit split;                              where it can have personal layers
 ///     DataNotes notes;                               where reading its data changes or leaves out any
@@ -129,6 +140,15 @@ public:
     DataNotes notes() const override {
         if constexpr (requires { world_.notes; }) return world_.notes;
         return {};
+    }
+
+    TrainedModel description() const override {
+        TrainedModel model;
+        world_.describe(model);
+        for (std::uint32_t i = std::min<std::uint32_t>(static_cast<std::uint32_t>(model.nodes.size()), nodes());
+             i < nodes(); ++i)
+            model.nodes.push_back("node " + std::to_string(i));
+        return model;
     }
 
     const World& world() const { return world_; }

@@ -129,6 +129,12 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
     return below_one("personal.rate * personal.prox_weight", personal.rate * personal.prox_weight);
 }
 
+std::string personal_sentence(const Personalisation& how) {
+    return fmt::format("{} gradient steps of size {} on the node's own rows, pulled back with weight {}{}",
+                       how.steps, how.rate, how.prox_weight,
+                       how.personal_layers_only ? ", of its personal layers alone" : "");
+}
+
 void add_federated_settings(Settings& list, FederatedSettings& s) {
     using Range = Settings::Range;
     const Range rate{0, 1e3, true};

@@ -58,6 +58,9 @@ struct Personalisation {
     bool personal_layers_only = false;  ///< as with ANIL; what a fleet with personal layers does
 };
 
+/// How a node makes a shared model its own, for people.
+std::string personal_sentence(const Personalisation& how);
+
 /// Of the methods without a server: who hears whom, and how long a step makes up for missed time.
 struct PushSettings {
     std::string graph = "exponential";

@@ -226,18 +226,23 @@ std::vector<double> values(const std::vector<FleetMetric>& metrics) {
     return list;
 }
 
+/// What a node's personalisation draws from for one row.
+Stream judging_stream(std::uint64_t seed, std::uint32_t node, std::size_t row) {
+    Stream random(seed, node, Purpose::evaluate);
+    constexpr std::uint64_t epochs = 1u << 20;  // more than the steps of any personalisation
+    random.seek_epoch(row * epochs);
+    return random;
+}
+
 /// Judges the shared and all personal models, in parallel, and appends the row.
 void judge(FederatedProblem& problem, Course& course, std::uint64_t seed, Workers& workers,
            FederatedResult& result) {
     std::vector<FleetScore> shared(problem.nodes()), personal(problem.nodes());
     std::vector<std::vector<float>> theta(static_cast<std::size_t>(workers.count()),
                                           std::vector<float>(problem.dimension()));
-    const std::uint64_t number = result.history.size();
-    constexpr std::uint64_t epochs = 1u << 20;  // more than the steps of any personalisation
     workers.run(static_cast<int>(problem.nodes()), [&](int piece, int worker) {
         const auto node = static_cast<std::uint32_t>(piece);
-        Stream random(seed, node, Purpose::evaluate);
-        random.seek_epoch(number * epochs);
+        Stream random = judging_stream(seed, node, result.history.size());
         const Vector<float> own(theta[static_cast<std::size_t>(worker)]);
         course.shared(node, own);
         shared[node] = problem.judge(node, own, worker);
@@ -256,6 +261,23 @@ void judge(FederatedProblem& problem, Course& course, std::uint64_t seed, Worker
     row.shared = values(problem.metrics(shared_sum));
     row.personal = values(problem.metrics(personal_sum));
     result.history.push_back(std::move(row));
+}
+
+/// The models as the last row judged them.
+void keep_models(FederatedProblem& problem, Course& course, std::uint64_t seed, FederatedResult& result) {
+    const std::size_t d = problem.dimension();
+    std::vector<double> sum(d);
+    std::vector<float> w(d);
+    const bool kept = d * problem.nodes() <= FederatedResult::personal_limit;
+    for (std::uint32_t node = 0; node < problem.nodes(); ++node) {
+        course.shared(node, w);
+        for (std::size_t k = 0; k < d; ++k) sum[k] += static_cast<double>(w[k]) / problem.nodes();
+        if (!kept) continue;
+        Stream random = judging_stream(seed, node, result.history.size() - 1);
+        course.personal(node, random, w, 0);
+        result.personal_models.insert(result.personal_models.end(), w.begin(), w.end());
+    }
+    result.shared_model.assign(sum.begin(), sum.end());
 }
 
 }  // namespace
@@ -304,6 +326,7 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
         result.complete = k == settings.evaluations;
         if (auto kept = keep(result); !kept) return kept;
     }
+    keep_models(problem, *course, seed, result);
     return {};
 }
 

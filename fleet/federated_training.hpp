@@ -32,7 +32,11 @@ struct FederatedResult {
     FleetCounters counters;                   ///< without a server `applied` counts wake-ups
     std::optional<double> consensus_error;    ///< without a server: of the shared parameters
     std::optional<std::uint64_t> mass_error;  ///< and of the total mass: 0 (invariant 1)
-    double seconds = 0;                       ///< of real time, evaluation included
+    std::vector<float> shared_model;          ///< at the end: what nodes were given, their mean
+    std::vector<float>
+        personal_models;  ///< and made of it, node by node; empty: more than `personal_limit` numbers
+    static constexpr std::size_t personal_limit = TrainedModel::personal_limit;
+    double seconds = 0;  ///< of real time, evaluation included
     std::uint64_t trace = 0;
 };
 

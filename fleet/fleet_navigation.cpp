@@ -49,6 +49,7 @@ public:
     }
 
     const DataNotes& notes() const override { return notes_; }
+    const MlpShape& shape() const override { return nodes_->policy().network.shape; }
 
     Outcome<FleetNavigationOutcome> run(const FleetNavigationHooks& hooks) override {
         FleetNavigationOutcome outcome;
@@ -72,6 +73,9 @@ public:
         outcome.counters = fleet_->counters();
         outcome.messages = fleet_->messages();
         outcome.trace = fleet_->trace();
+        outcome.models = fleet_->estimates();
+        // A server's fleet gives its one model for every node.
+        if (settings_.method == FleetNavigationMethod::persafl_me) outcome.models.resize(fleet_->dimension());
         if (outcome.complete && settings_.centralised) {
             if (Outcome<void> done = run_centralised(outcome, hooks); !done) return tl::unexpected(done.error());
         }
@@ -234,6 +238,16 @@ Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavig
     return run;
 }
 
+std::span<const std::pair<std::string_view, std::string_view>> newer_fleet_navigation_settings() {
+    static constexpr std::pair<std::string_view, std::string_view> newer[] = {
+        {"environment.rows", "[]"},
+        {"environment.start", "[]"},
+        {"environment.slip_limit", "0.0"},
+        {"policy.input", "\"one-hot\""},
+        {"adaptation.baseline", "\"leave-one-out\""}};
+    return newer;
+}
+
 Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     using Range = Settings::Range;
     Settings list;
@@ -246,16 +260,21 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("environment.nodes", s.nodes, "nodes, each with a task of its own", Range{1, grid_task_limit});
     list.add_path("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file",
                   is_built_in_map);
+    list.add("environment.rows", s.rows, "a map of its own: '.' is free, '#' a wall; instead of map");
+    list.add("environment.start", s.start, "[row, column]; [] for a random start", Range{0, 65535});
     list.add("environment.reward", s.reward, "sparse: 1 at the goal, which ends; dense: 1 - distance, no end",
              {{"sparse", Reward::sparse}, {"dense", Reward::dense}});
     list.add("environment.permute_actions", s.permute_actions, "each task permutes the five actions");
     list.add("environment.wind_limit", s.wind_limit, "tasks have wind up to this probability", Range{0, 1});
+    list.add("environment.slip_limit", s.slip_limit, "tasks slip up to this probability", Range{0, 1});
     list.add("environment.horizon", s.horizon, "steps of a trajectory H", Range{1, 10000});
     list.add("environment.discount", s.discount, "gamma", Range{0, 1, true});
 
     list.add("policy.hidden", s.hidden, "widths of the hidden layers; [] is a table", Range{1, 4096});
     list.add("policy.activation", s.activation, "of the hidden layers",
              {{"tanh", Activation::tanh}, {"relu", Activation::relu}});
+    list.add("policy.input", s.input, "what a policy sees",
+             {{"one-hot", PolicyInput::one_hot}, {"coordinates", PolicyInput::coordinates}});
     list.add("policy.output_gain", s.output_gain, "scale of the last layer at the start", Range{0, 10});
 
     list.add("adaptation.prox_weight", s.inner.prox_weight, "lambda: pull towards the node's parameters",
@@ -267,6 +286,8 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("adaptation.step_clip", s.inner.step_clip, "longest inner step, as a norm; 0: no limit",
              Range{0, 1e6});
     list.add("adaptation.trajectories", s.rollout.trajectories, "trajectories in a batch D", Range{2, 100000});
+    list.add("adaptation.baseline", s.rollout.baseline, "what rewards to go are centred by",
+             {{"none", Baseline::none}, {"leave-one-out", Baseline::leave_one_out}, {"linear", Baseline::linear}});
 
     list.add("network.graph", s.graph,
              "ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, or file");

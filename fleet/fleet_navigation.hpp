@@ -12,7 +12,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace dunlin {
@@ -31,14 +34,18 @@ struct FleetNavigationSettings {
 
     int nodes = 8;
     std::string map = "empty-7x7";
+    std::vector<std::string> rows;  ///< or the map itself
+    std::vector<int> start;         ///< row, column; empty: random
     Reward reward = Reward::sparse;
     bool permute_actions = true;
     float wind_limit = 0.1f;
+    float slip_limit = 0.0f;
     int horizon = 30;
     float discount = 0.95f;
 
     std::vector<int> hidden{64, 64};
     Activation activation = Activation::tanh;
+    PolicyInput input = PolicyInput::one_hot;
     float output_gain = 0.01f;
 
     MoreauEnvelope inner{.prox_weight = 0.01f,  // lambda
@@ -81,6 +88,9 @@ struct FleetNavigationSettings {
 
 /// The list of these settings, for files, --set and help.
 Settings fleet_navigation_settings(FleetNavigationSettings& settings);
+/// Settings that nodes of older Dunlins do not know, each with the value that they go by: while it has that, a
+/// job's text leaves it out.
+std::span<const std::pair<std::string_view, std::string_view>> newer_fleet_navigation_settings();
 
 struct FederatedSettings;
 /// Of the methods without a server.
@@ -114,6 +124,7 @@ struct FleetNavigationOutcome {
     std::optional<std::uint64_t> mass_error;
     GossipCounters counters;
     simulation::Counters messages;
+    std::vector<float> models;  ///< policies of all nodes at the end, or the server's
     std::uint64_t trace = 0;
     double seconds = 0;
 };
@@ -137,6 +148,7 @@ public:
 
     /// From the first round to the last, once. Errors: what `keep` returns. A node that diverges is an outcome with
     /// a `failure`.
+    virtual const MlpShape& shape() const = 0;
     virtual Outcome<FleetNavigationOutcome> run(const FleetNavigationHooks& hooks) = 0;
 };
 

@@ -15,15 +15,15 @@ std::string place_of(const NavigationSettings& s) {
     return s.rows.empty() ? "environment.map: " + s.map : "environment.rows";
 }
 
-Outcome<StoredMap> load(const NavigationSettings& s) {
-    if (!s.rows.empty()) {
-        const std::vector<std::string_view> rows(s.rows.begin(), s.rows.end());
-        return parse_rows(rows).map_error([](const Error& e) { return describe(e, "environment.rows"); });
-    }
-    return read_map(s.map);
-}
-
 }  // namespace
+
+Outcome<StoredMap> map_of(const std::string& name, const std::vector<std::string>& rows) {
+    if (!rows.empty()) {
+        const std::vector<std::string_view> lines(rows.begin(), rows.end());
+        return parse_rows(lines).map_error([](const Error& e) { return describe(e, "environment.rows"); });
+    }
+    return read_map(name);
+}
 
 Outcome<StoredMap> read_map(const std::string& name_or_path) {
     return find_map(name_or_path).map_error([&](const Error& e) {
@@ -45,7 +45,7 @@ Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
         if (s.start.size() != 2) return problem("environment.start: expected [row, column]");
         world.common_.start = GridCell{s.start[0], s.start[1]};
     }
-    Outcome<StoredMap> map = load(s);
+    Outcome<StoredMap> map = map_of(s.map, s.rows);
     if (!map) return tl::unexpected(map.error());
     world.map_ = *std::move(map);
 

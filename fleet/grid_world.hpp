@@ -17,6 +17,9 @@ namespace dunlin {
 /// A map by a built-in name or from a file. Errors name the setting, the line, what stands there and what is
 /// expected.
 Outcome<StoredMap> read_map(const std::string& name_or_path);
+/// The map that the settings environment.map and environment.rows name: the rows, where there are any. Errors name
+/// the setting.
+Outcome<StoredMap> map_of(const std::string& name, const std::vector<std::string>& rows);
 
 /// A map with tasks on it, as navigation training sees them. A trained task is judged exactly, by dynamic
 /// programming.

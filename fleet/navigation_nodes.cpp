@@ -2,7 +2,6 @@
 #include "fleet/navigation_nodes.hpp"
 
 #include "core/heads.hpp"
-#include "envs/map_file.hpp"
 #include "fleet/grid_evaluation.hpp"
 #include "fleet/grid_world.hpp"
 
@@ -20,13 +19,26 @@ Outcome<std::vector<GridTask>> tasks_of(const FleetNavigationSettings& s, const 
     distribution.common.reward = s.reward == Reward::sparse ? GridReward::sparse : GridReward::dense;
     distribution.permute_actions = s.permute_actions;
     distribution.wind_limit = s.wind_limit;
+    distribution.slip_limit = s.slip_limit;
+    if (!s.start.empty()) {
+        if (s.start.size() != 2) return problem("environment.start: expected [row, column]");
+        distribution.common.start = GridCell{s.start[0], s.start[1]};
+    }
     Stream random(s.seed, 1, Purpose::tasks);
     Result<GridTaskSplit> split = sample_tasks(map, distribution, s.nodes, 0, random);
-    if (!split) return problem(split.error(), "environment.map: " + s.map);
+    if (!split) return problem(split.error(), s.rows.empty() ? "environment.map: " + s.map : "environment.rows");
     return std::move(split->training);
 }
 
 }  // namespace
+
+Outcome<MlpShape> policy_shape(const FleetNavigationSettings& s, int cells) {
+    const bool one_hot = s.input == PolicyInput::one_hot;
+    Result<MlpShape> shape = MlpShape::make(one_hot ? cells : 2, s.hidden, move_count, s.activation, one_hot,
+                                            !one_hot || !s.hidden.empty());
+    if (!shape) return problem(shape.error(), "policy.hidden");
+    return *shape;
+}
 
 NavigationNodes::NavigationNodes(const FleetNavigationSettings& settings, std::vector<GridTask> tasks,
                                  const Policy& policy, int threads)
@@ -52,9 +64,9 @@ Outcome<std::unique_ptr<NavigationNodes>> NavigationNodes::make(const FleetNavig
                         "1, or the inner loop overshoots",
                         s.inner.inner_rate, s.inner.prox_weight));
     }
-    const Outcome<StoredMap> map = read_map(s.map);
+    const Outcome<StoredMap> map = map_of(s.map, s.rows);
     if (!map) return tl::unexpected(map.error());
-    if (map->rows * map->columns > MlpShape::width_limit) {
+    if (s.input == PolicyInput::one_hot && map->rows * map->columns > MlpShape::width_limit) {
         return problem(
             fmt::format("environment.map: {}: {} x {} = {} cells, and a policy with one-hot input has at most {} "
                         "inputs; use a smaller map",
@@ -62,9 +74,8 @@ Outcome<std::unique_ptr<NavigationNodes>> NavigationNodes::make(const FleetNavig
     }
     Outcome<std::vector<GridTask>> tasks = tasks_of(s, *map);
     if (!tasks) return tl::unexpected(tasks.error());
-    const Result<MlpShape> shape =
-        MlpShape::make(map->rows * map->columns, s.hidden, move_count, s.activation, true, !s.hidden.empty());
-    if (!shape) return problem(shape.error(), "policy.hidden");
+    const Outcome<MlpShape> shape = policy_shape(s, map->rows * map->columns);
+    if (!shape) return tl::unexpected(shape.error());
     return std::unique_ptr<NavigationNodes>(
         new NavigationNodes(s, *std::move(tasks), Policy{Mlp<float>{*shape, *kernels}}, threads));
 }

@@ -16,6 +16,9 @@ namespace dunlin {
 
 extern template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
 
+/// The network of a fleet's policy on a map of so many cells. Error: widths that make none.
+Outcome<MlpShape> policy_shape(const FleetNavigationSettings& settings, int cells);
+
 /// Navigation tasks, one for each node of a fleet, and what the nodes learn them with: the same tasks whether the
 /// nodes are simulated in one process or real and each looks at its own.
 class NavigationNodes {

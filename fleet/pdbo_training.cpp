@@ -62,7 +62,7 @@ class Training final : public PdboTraining {
 public:
     Training(const PdboSettings& settings, PdboData data, const MlpShape& shape, const Kernels<float>& kernels,
              int threads)
-        : settings_(settings), data_(std::move(data)), workers_(threads) {
+        : settings_(settings), data_(std::move(data)), shape_(shape), workers_(threads) {
         for (int worker = 0; worker < workers_.count(); ++worker) {
             benches_.push_back(std::make_unique<Bench>(shape, kernels, settings.mixture));
         }
@@ -96,6 +96,7 @@ public:
     }
 
     const PdboData& data() const override { return data_; }
+    const MlpShape& shape() const override { return shape_; }
 
     Outcome<PdboOutcome> run(const PdboHooks& hooks) override {
         const auto begin = Clock::now();
@@ -201,6 +202,9 @@ private:
         if (stage > 0 && !(outcome.history.back().validation_accuracy > outcome.best().validation_accuracy)) return;
         outcome.selected = outcome.history.size() - 1;
         outcome.accuracy_by_agent = test;
+        outcome.models.resize(agents() * start_.size());
+        for (std::uint32_t i = 0; i < agents(); ++i)
+            fleet_->estimate(i, std::span(outcome.models).subspan(i * start_.size(), start_.size()));
         outcome.weights = lambda_;
         for (std::size_t first = 0; first < lambda_.size(); first += predictors()) {
             const std::span<float> own = std::span(outcome.weights).subspan(first, predictors());
@@ -213,6 +217,7 @@ private:
 
     PdboSettings settings_;
     PdboData data_;
+    MlpShape shape_;
     Workers workers_;
     std::vector<std::unique_ptr<Bench>> benches_;
     std::vector<float> start_, lambda_, hyper_gradient_, mean_, square_;

@@ -28,6 +28,7 @@ struct PdboOutcome {
     std::vector<PdboRow> history;
     std::size_t selected = 0;               ///< the row with the best validation accuracy, the first of equals
     std::vector<double> accuracy_by_agent;  ///< on its test rows, at the selected stage
+    std::vector<float> models;              ///< predictors' parameters, agent by agent, at the selected stage
     std::vector<float> weights;             ///< sigma(lambda), agent by agent, at the selected stage
     int inner_steps_per_stage = 0;
     std::size_t parameters = 0;
@@ -59,6 +60,7 @@ public:
     virtual ~PdboTraining() = default;
 
     virtual const PdboData& data() const = 0;
+    virtual const MlpShape& shape() const = 0;  ///< of one predictor
     /// Once. Errors: what `keep` returns. An agent that diverges is an outcome with a `failure`.
     virtual Outcome<PdboOutcome> run(const PdboHooks& hooks) = 0;
 };

@@ -43,6 +43,29 @@ struct RankingWorld {
         const RankingScore score = target.evaluate(test[node], w);
         return {score.queries, {score.reciprocal_sum, score.first_sum, score.random_sum}};
     }
+    void describe(TrainedModel& model) const {
+        model.task = "ranking";
+        model.head = ModelHead::score;
+        model.shape = shape;
+        const int features = data.features, contexts = data.contexts;
+        model.input = fmt::format(
+            "one suggestion: {} features of the item, in the order of items.csv and its units, then {} contexts of "
+            "the query, of which one is 1 and the others 0",
+            features, contexts);
+        model.output = "a score; of a query's suggestions the one with the largest ranks first";
+        model.output_names = {"score"};
+        if (data.feature_names.size() == static_cast<std::size_t>(features)) {
+            model.input_names = data.feature_names;
+            for (int k = 0; k < contexts; ++k) model.input_names.push_back(fmt::format("context {}", k));
+        }
+        model.centre = data.centre;
+        model.scale = data.scale;
+        if (!data.centre.empty()) {
+            model.centre.resize(static_cast<std::size_t>(features + contexts), 0.0f);
+            model.scale.resize(static_cast<std::size_t>(features + contexts), 1.0f);
+        }
+        for (const RankingData::User& user : data.users) model.nodes.push_back(fmt::format("user {}", user.name));
+    }
     std::vector<FleetMetric> metrics(const FleetScore& score) const {
         const RankingScore sums{score.count, score.sums[1], score.sums[0], score.sums[2]};
         return {{"mrr", "MRR", sums.mrr()},

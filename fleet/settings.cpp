@@ -352,9 +352,12 @@ void Settings::insert(Entry entry) {
     entries_.insert(last == entries_.rend() && !own.empty() ? entries_.end() : last.base(), std::move(entry));
 }
 
-std::string Settings::write(Paths paths) const {
+std::string Settings::write(Paths paths,
+                            std::span<const std::pair<std::string_view, std::string_view>> unless) const {
     std::string out, section;
     for (const Entry& entry : entries_) {
+        const auto known = std::ranges::find(unless, entry.key, [](const auto& pair) { return pair.first; });
+        if (known != unless.end() && known->second == text(entry)) continue;
         const std::string own = section_of(entry.key);
         if (own != section) out += fmt::format("\n[{}]\n", own);
         section = own;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <initializer_list>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -65,8 +66,10 @@ public:
 
     enum class Paths : std::uint8_t { absolute, as_given };
     /// All settings as a TOML document with the help as comments; reading it gives the same settings, with absolute
-    /// paths from any folder.
-    std::string write(Paths paths = Paths::absolute) const;
+    /// paths from any folder. Keys of `unless` are left out while they have the value (as TOML) that stands beside
+    /// them there.
+    std::string write(Paths paths = Paths::absolute,
+                      std::span<const std::pair<std::string_view, std::string_view>> unless = {}) const;
     /// One line a setting: key, value, help, range or choices.
     std::string help() const;
     /// The value of one setting as TOML; empty when there is no such key.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/adapt_supervised.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/directory_lock.hpp"
-#include "apps/dunlin/navigation_run.hpp"
 #include "apps/dunlin/progress.hpp"
+#include "apps/dunlin/saved_model.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/svg_plot.hpp"
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -22,10 +24,10 @@ namespace {
 
 struct AdaptOptions {
     std::string directory;
-    std::vector<std::string> tasks;
-    int steps = -1;       ///< -1: as many as the run's report.adaptation_steps
-    std::string kernels;  ///< empty: as in training
-    int threads = 1;
+    std::vector<std::string> tasks, nodes;
+    std::optional<int> steps;  ///< none: as many as the run's report.adaptation_steps
+    std::string kernels;       ///< empty: as in training
+    std::optional<int> threads;
     bool json = false;
     bool no_plot = false;
     bool quiet = false;
@@ -166,16 +168,35 @@ std::string json_text(const Adaptation& adaptation, const NavigationSettings& se
 }
 
 Outcome<int> adapt(const AdaptOptions& options) {
+    const Outcome<SavedModel> saved = open_model(options.directory);
+    if (!saved) return tl::unexpected(saved.error());
+    if (!saved->model.navigates()) {
+        const struct {
+            const char* option;
+            bool given;
+        } others[] = {{"--task", !options.tasks.empty()},
+                      {"--kernels", !options.kernels.empty()},
+                      {"--threads", options.threads.has_value()}};
+        for (const auto& other : others) {
+            if (other.given)
+                return problem(fmt::format("{}: an option for navigation; this is a model of {}", other.option,
+                                           saved->model.task.empty() ? "another task" : saved->model.task));
+        }
+        return adapt_supervised(*saved, {options.nodes, options.steps, options.json, options.quiet});
+    }
+    if (!options.nodes.empty())
+        return problem(
+            "--node: navigation adapts to tasks; name them with --task, or leave it out for all of the run");
     const Outcome<std::unique_ptr<NavigationTraining>> training =
-        open_run(options.directory, options.threads, options.kernels);
+        open_navigation(*saved, options.threads.value_or(1), options.kernels);
     if (!training) return tl::unexpected(training.error());
     const NavigationSettings& settings = (*training)->settings();
-    const int steps = options.steps >= 0 ? options.steps : settings.adaptation_steps;
+    const int steps = options.steps.value_or(settings.adaptation_steps);
     const Outcome<Adaptation> adaptation = measure(**training, options, steps);
     if (!adaptation) return tl::unexpected(adaptation.error());
 
     if (!options.no_plot) {
-        const Outcome<DirectoryLock> lock = DirectoryLock::wait_for(folder_of_run(options.directory));
+        const Outcome<DirectoryLock> lock = DirectoryLock::wait_for(saved->folder);
         if (!lock) return problem(lock.error().text + ", or use --no-plot");
         const std::filesystem::path path = lock->path() / "adapt.svg";
         if (Result<void> written = report::write_file(path, plot(*adaptation)); !written)
@@ -200,10 +221,10 @@ Outcome<int> adapt(const AdaptOptions& options) {
 void add_adapt(CLI::App& program, Command& run) {
     auto options = std::make_shared<AdaptOptions>();
     CLI::App* command = program.add_subcommand(
-        "adapt", "Take a run's meta-policy to tasks and show the return after each inner step");
+        "adapt", "Take a run's model to tasks or to nodes' own rows, and show what that gives");
     command
         ->add_option("run", options->directory,
-                     "directory that `dunlin train` wrote, or policy.dunlin of `dunlin fleet pull`")
+                     "directory that `dunlin train` wrote, or a file of `dunlin fleet pull`")
         ->required();
     command
         ->add_option("--task", options->tasks,
@@ -211,7 +232,16 @@ void add_adapt(CLI::App& program, Command& run) {
                      "moves=0,1,2,3,4. May be given many times; default: the run's held-out or training tasks")
         ->allow_extra_args(false)
         ->take_all();
-    command->add_option("--steps", options->steps, "inner steps; default: report.adaptation_steps of the run")
+    command
+        ->add_option(
+            "--node", options->nodes,
+            "of other runs than navigation: a node, by name or number, that makes the model its own on its "
+            "rows. May be given many times; default: all")
+        ->allow_extra_args(false)
+        ->take_all();
+    command
+        ->add_option("--steps", options->steps,
+                     "steps; default: report.adaptation_steps of the run, or what its nodes take")
         ->check(CLI::Range(0, 1000));
     command->add_option(
         "--kernels", options->kernels,
@@ -219,9 +249,12 @@ void add_adapt(CLI::App& program, Command& run) {
     command->add_option("--threads", options->threads, "threads; the numbers do not depend on it")
         ->check(CLI::Range(1, 1024));
     command->add_flag("--json", options->json, "print JSON on stdout instead of a table");
-    command->add_flag("--no-plot", options->no_plot, "do not write adapt.svg into the run directory");
+    command->add_flag("--no-plot", options->no_plot,
+                      "of navigation: do not write adapt.svg into the run directory");
     command->add_flag("--quiet", options->quiet, "print the result and errors only");
-    command->footer("Example:\n  dunlin adapt runs/navigation --task 'goal=3,4' --task 'goal=5,5;wind=0.1'\n");
+    command->footer(
+        "Example:\n  dunlin adapt runs/navigation --task 'goal=3,4' --task 'goal=5,5;wind=0.1'\n  "
+        "dunlin adapt runs/activity --node 3\n");
     command->callback([options, &run] { run = [options] { return adapt(*options); }; });
 }
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/directory_lock.hpp"
-#include "apps/dunlin/navigation_run.hpp"
+#include "apps/dunlin/saved_model.hpp"
+#include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
 #include "envs/navigation_tasks.hpp"
-#include "fleet/policy_export.hpp"
+#include "fleet/model_export.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <memory>
 #include <optional>
 
@@ -23,10 +26,13 @@ struct ExportOptions {
     std::string out;
     bool trajectories = false;
     std::string format;
+    bool named = false;
+    std::string name;  ///< of what is exported; empty: names as of old
     std::string task;
     bool quiet = false;
     std::optional<int> count;
     std::optional<int> steps;  ///< none: as many as in training, or for a board as report.adaptation_steps says
+    std::string node;          ///< whose own model; empty: the shared one
 };
 
 using Files = std::vector<std::pair<std::string, std::string>>;
@@ -113,8 +119,8 @@ Result<Files> trajectories_npy(const std::vector<TaskRecord>& records, bool grid
     return files;
 }
 
-Outcome<int> export_trajectories(const ExportOptions& options) {
-    const Outcome<std::unique_ptr<NavigationTraining>> training = open_run(options.directory, 1);
+Outcome<int> export_trajectories(const ExportOptions& options, const SavedModel& saved) {
+    const Outcome<std::unique_ptr<NavigationTraining>> training = open_navigation(saved, 1);
     if (!training) return tl::unexpected(training.error());
     const int steps = options.steps.value_or((*training)->training_steps());
     const int count = options.count.value_or(10);
@@ -125,7 +131,7 @@ Outcome<int> export_trajectories(const ExportOptions& options) {
     }
     const bool grid = (*training)->settings().world == World::grid;
     std::filesystem::path out = options.out;
-    if (out.empty()) out = folder_of_run(options.directory) / "trajectories";
+    if (out.empty()) out = saved.folder / "trajectories";
     Result<Files> files = trajectories_npy(records, grid);
     if (!files) return problem(files.error(), options.directory);
     files->emplace_back("trajectories.csv", trajectories_csv(records, grid));
@@ -154,32 +160,120 @@ Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions&
                      .epoch = NavigationTraining::fresh_epoch};
 }
 
-Outcome<Files> policy_files(const ExportOptions& options) {
-    const Outcome<PolicyFile> policy = read_policy(options.directory);
-    if (!policy) return tl::unexpected(policy.error());
-    if (options.format == "c")
-        return Files{{"policy.h", policy_c_header(*policy)}, {"policy.c", policy_c_source(*policy)}};
-    if (options.format == "onnx") return Files{{"policy.onnx", policy_onnx(*policy)}};
-    const Outcome<std::unique_ptr<NavigationTraining>> training = open_run(options.directory, 1);
+/// The model as arrays: weights and biases layer by layer, and how inputs are scaled.
+struct ModelArray {
+    std::string name;
+    std::vector<std::size_t> shape;
+    std::span<const float> numbers;
+};
+std::vector<ModelArray> arrays_of(const TrainedModel& model) {
+    const MlpShape& shape = model.shape;
+    const std::span<const float> all(model.parameters);
+    std::vector<ModelArray> arrays;
+    for (int n = 0; n < model.networks; ++n) {
+        const std::span<const float> own = all.subspan(static_cast<std::size_t>(n) * shape.parameters());
+        const std::string of = model.networks == 1 ? "" : fmt::format("network_{}_", n);
+        for (int l = 0; l < shape.layers; ++l) {
+            const auto inputs = static_cast<std::size_t>(shape.fan_in(l)),
+                       width = static_cast<std::size_t>(shape.width(l));
+            arrays.push_back({fmt::format("{}weights_{}", of, l),
+                              {inputs, width},
+                              own.subspan(shape.weights_at(l), inputs * width)});
+            if (shape.bias)
+                arrays.push_back({fmt::format("{}bias_{}", of, l), {width}, own.subspan(shape.bias_at(l), width)});
+        }
+    }
+    const auto outputs = static_cast<std::size_t>(shape.outputs());
+    if (model.gaussian()) arrays.push_back({"log_sigma", {outputs}, all.subspan(shape.parameters(), outputs)});
+    for (const auto& [name, numbers] : {std::pair("centre", &model.centre), std::pair("scale", &model.scale),
+                                        std::pair("mixture_weights", &model.weights)}) {
+        if (!numbers->empty()) arrays.push_back({name, {numbers->size()}, *numbers});
+    }
+    return arrays;
+}
+
+Outcome<Files> array_files(const TrainedModel& model, bool npy) {
+    Files files;
+    std::string csv = "array,row,column,value\n";
+    for (const ModelArray& array : arrays_of(model)) {
+        if (npy) {
+            const Result<std::string> bytes = report::npy_bytes(array.numbers, array.shape);
+            if (!bytes) return problem(bytes.error(), array.name);
+            files.emplace_back(array.name + ".npy", *bytes);
+            continue;
+        }
+        const std::size_t columns = array.shape.back();
+        for (std::size_t k = 0; k < array.numbers.size(); ++k)
+            csv += fmt::format("{},{},{},{}\n", array.name, k / columns, k % columns, array.numbers[k]);
+    }
+    if (!npy) files.emplace_back("model.csv", csv);
+    return files;
+}
+
+Outcome<Files> model_files(const ExportOptions& options, const SavedModel& saved, const TrainedModel& model) {
+    const std::string file = !options.name.empty() ? options.name : model.navigates() ? "policy" : "model";
+    const std::string prefix = options.name.empty() ? "dunlin_" + file : options.name;
+    if (options.format == "npy" || options.format == "csv") return array_files(model, options.format == "npy");
+    if (options.format == "c") {
+        return Files{{file + ".h", model_c_header(model, prefix)},
+                     {file + ".c", model_c_source(model, prefix, file + ".h")}};
+    }
+    if (options.format == "onnx") return Files{{file + ".onnx", model_onnx(model, options.name)}};
+    if (model.head != ModelHead::actions) {
+        return problem(
+            fmt::format("--format header: a board adapts policies of grid navigation, and this is a model of {}; "
+                        "export it as c",
+                        model.task));
+    }
+    const Outcome<std::unique_ptr<NavigationTraining>> training = open_navigation(saved, 1);
     if (!training) return tl::unexpected(training.error());
     const Outcome<BoardTask> task = board_task(**training, options);
     if (!task) return tl::unexpected(task.error());
-    Outcome<std::string> header = policy_header(*policy, *task);
+    Outcome<std::string> header = model_header(model, *task, options.name);
     if (!header) return tl::unexpected(header.error());
-    return Files{{"policy.hpp", *std::move(header)}};
+    return Files{{file + ".hpp", *std::move(header)}};
 }
 
-Outcome<int> export_policy(const ExportOptions& options) {
-    const Outcome<Files> files = policy_files(options);
+/// The shared model, or the own one of the node that --node names.
+Outcome<TrainedModel> chosen(const ExportOptions& options, const SavedModel& saved) {
+    if (options.node.empty()) return saved.model;
+    const auto number = node_of(saved.model, options.node);
+    if (!number) return tl::unexpected(number.error());
+    std::optional<TrainedModel> own = saved.model.of_node(*number);
+    if (own) return *std::move(own);
+    return problem(
+        fmt::format("--node {}: no node's own model is in {}{}", options.node, saved.file.string(),
+                    saved.model.personal_is.empty() ? "" : "; one is made so: " + saved.model.personal_is));
+}
+
+Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved) {
+    if (!saved.model.described()) {
+        return problem(
+            fmt::format("{}: written by an older Dunlin, it holds the numbers alone and says nothing of its "
+                        "network; pull or train "
+                        "it again",
+                        saved.file.string()));
+    }
+    const Outcome<TrainedModel> model = chosen(options, saved);
+    if (!model) return tl::unexpected(model.error());
+    const Outcome<Files> files = model_files(options, saved, *model);
     if (!files) return tl::unexpected(files.error());
-    const std::filesystem::path out =
-        options.out.empty() ? folder_of_run(options.directory) : std::filesystem::path(options.out);
-    return write_files(out, *files, options.quiet);
+    const bool folder = options.format == "npy";
+    const std::filesystem::path out = !options.out.empty() ? std::filesystem::path(options.out)
+                                      : folder             ? saved.folder / "model"
+                                                           : saved.folder;
+    const Outcome<int> written = write_files(out, *files, options.quiet);
+    if (!written) return written;
+    if (model->format < TrainedModel::newest_format)
+        note("{}: written by an older Dunlin; what its inputs and actions mean is not in it\n",
+             saved.file.string());
+    return 0;
 }
 
 /// Nothing, or an option that what is exported has no use for: it would do nothing, without a word.
 Outcome<void> check_options(const ExportOptions& options) {
-    const bool header = options.format == "header";
+    const bool header = options.format == "header",
+               coded = header || options.format == "c" || options.format == "onnx";
     const struct {
         const char* option;
         bool given, used;
@@ -187,21 +281,25 @@ Outcome<void> check_options(const ExportOptions& options) {
     } uses[] = {{"--task", !options.task.empty(), header, "--format header, whose board has a task"},
                 {"--steps", options.steps.has_value(), header || options.trajectories,
                  "--trajectories and --format header, which adapt"},
-                {"--count", options.count.has_value(), options.trajectories, "--trajectories"}};
+                {"--count", options.count.has_value(), options.trajectories, "--trajectories"},
+                {"--name", options.named, coded, "--format header, c and onnx"},
+                {"--node", !options.node.empty(), !options.trajectories, "--format"}};
     const std::string what = options.trajectories ? "--trajectories" : "--format " + options.format;
     for (const auto& use : uses) {
         if (use.given && !use.used)
             return problem(
                 fmt::format("{}: {} has no use for it; it is an option of {}", use.option, what, use.of));
     }
-    return {};
+    return !options.named ? Outcome<void>() : check_export_name(options.name);
 }
 
 Outcome<int> export_run(const ExportOptions& options) {
     if (options.trajectories == !options.format.empty())
-        return problem("export: say what to export: --trajectories, or --format header, c or onnx");
+        return problem("export: say what to export: --trajectories, or --format header, c, onnx, npy or csv");
     if (auto fit = check_options(options); !fit) return tl::unexpected(fit.error());
-    return options.trajectories ? export_trajectories(options) : export_policy(options);
+    const Outcome<SavedModel> saved = open_model(options.directory);
+    if (!saved) return tl::unexpected(saved.error());
+    return options.trajectories ? export_trajectories(options, *saved) : export_model(options, *saved);
 }
 
 }  // namespace
@@ -214,27 +312,40 @@ void add_export(CLI::App& program, Command& run) {
                      "directory that `dunlin train` wrote, or policy.dunlin of `dunlin fleet pull`")
         ->required();
     command->add_flag("--trajectories", options->trajectories,
-                      "trajectories of the adapted policies on every task, as CSV and NumPy files");
+                      "of navigation: trajectories of the adapted policies on every task, as CSV and NumPy files");
     command
         ->add_option(
             "--format", options->format,
-            "the policy: header (policy.hpp: C++ for a board that adapts it), c (policy.h and policy.c: C99 "
-            "that evaluates it) or onnx (policy.onnx, opset 13)")
-        ->check(CLI::IsMember({"header", "c", "onnx"}));
+            "the model: header (policy.hpp: C++ for a board that adapts it), c (policy.h and policy.c: C99 that "
+            "evaluates it), onnx (policy.onnx, opset 13), npy or csv (its numbers, layer by layer); of other runs "
+            "than navigation the files are called model")
+        ->check(CLI::IsMember({"header", "c", "onnx", "npy", "csv"}));
+    command->add_option_function<std::string>(
+        "--name",
+        [options](const std::string& name) {
+            options->name = name;
+            options->named = true;
+        },
+        "for header, c and onnx: what files, functions and the namespace are called, so that a program can hold "
+        "several models; an identifier of C");
+    command->add_option("--node", options->node, "with --format: the own model of this node, by name or number");
     command->add_option("--task", options->task,
-                        "the board's task, as for `dunlin adapt`; default: the first that the run held out");
-    command->add_option("--count", options->count, "trajectories of each task; default: 10")
+                        "of --format header: the board's task, as for `dunlin adapt`; default: the first that the "
+                        "run held out");
+    command->add_option("--count", options->count, "of --trajectories: how many of each task; default: 10")
         ->check(CLI::Range(1, 100000));
     command
-        ->add_option("--steps", options->steps,
-                     "inner steps before them; default: as in training; of a board: report.adaptation_steps")
+        ->add_option(
+            "--steps", options->steps,
+            "of --trajectories: inner steps before them, default: as in training; of --format header: inner "
+            "steps of the board, default: report.adaptation_steps")
         ->check(CLI::Range(0, 1000));
     command->add_option("--out", options->out,
-                        "directory for the files; default: RUN/trajectories, or RUN for a policy");
+                        "directory for the files; default: RUN/trajectories, RUN/model for npy, or RUN");
     command->add_flag("--quiet", options->quiet, "do not list the files");
     command->footer(
         "Example:\n  dunlin export runs/navigation --trajectories --count 100\n"
-        "  dunlin export runs/navigation --format c --out firmware\n");
+        "  dunlin export runs/navigation --format c --name kitchen --out firmware\n");
     command->callback([options, &run] { run = [options] { return export_run(*options); }; });
 }
 

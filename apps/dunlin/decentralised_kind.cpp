@@ -5,6 +5,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/adaptable.hpp"
 #include "fleet/shell_text.hpp"
 
 #include <fmt/format.h>
@@ -92,7 +93,19 @@ Outcome<void> train(const TrainRequest& request, Job& job, DecentralisedResult& 
     return {};
 }
 
+TrainedModel model_of(const Job& job, const DecentralisedOutcome& outcome) {
+    const DecentralisedSettings& s = job.settings;
+    TrainedModel model = job.training->description();
+    model.experiment = s.experiment;
+    model.config = job.config;
+    model.shared_is = fmt::format("the mean of the agents' models by {}, seed {}", title_of(s.method), s.seed);
+    model.personal_is = personal_sentence(personalisation_of(s));
+    model.take_nodes(outcome.models);
+    return model;
+}
+
 Outcome<void> write_results(const TrainRequest& request, const Job& job, const DecentralisedResult& result) {
+    if (auto written = write_model(request, model_of(job, result.outcome)); !written) return written;
     for (const auto& [name, svg] : decentralised_plots(result)) {
         if (auto written = write_run_file(request, name, svg); !written) return written;
     }

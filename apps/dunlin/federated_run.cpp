@@ -41,7 +41,28 @@ std::string progress_line(const FederatedJob& job, const FederatedResult& result
                        row.shared.front(), duration_text(done > 0 ? result.seconds / done * (1 - done) : 0));
 }
 
+TrainedModel model_of(const FederatedJob& job, const FederatedResult& result) {
+    TrainedModel model = job.problem->description();
+    Personalisation how = job.settings.personal;
+    how.personal_layers_only = job.problem->split().has_personal();
+    const bool alone = job.settings.method == FederatedMethod::local;
+    model.experiment = job.experiment;
+    model.config = job.config;
+    model.parameters = result.shared_model;
+    model.personal = result.personal_models;
+    model.shared_is = alone
+                          ? "the first parameters, untrained, for every node learned alone"
+                          : fmt::format("shared model of {}, seed {}; where nodes hold different ones, their mean",
+                                        name_of(job.settings.method), job.seed);
+    model.personal_is = personal_sentence(how);
+    if (model.personal.empty()) model.notes.push_back("The nodes' own models are too many for this file");
+    return model;
+}
+
 Outcome<void> write_results(const TrainRequest& request, const FederatedJob& job, const FederatedResult& result) {
+    if (!result.shared_model.empty()) {
+        if (auto written = write_model(request, model_of(job, result)); !written) return written;
+    }
     for (const auto& [name, svg] : federated_plots(job, result)) {
         if (auto written = write_run_file(request, name, svg); !written) return written;
     }

@@ -4,13 +4,14 @@
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/dunlin/saved_model.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
 #include "fleet/coordinator/control_socket.hpp"
 #include "fleet/jobs/experiments.hpp"
+#include "fleet/navigation_model.hpp"
 #include "fleet/navigation_nodes.hpp"
-#include "fleet/policy_file.hpp"
 #include "fleet/shell_text.hpp"
 
 #include <memory>
@@ -40,16 +41,11 @@ Outcome<std::string> experiment_text(const std::string& name) {
     return problem(name + ": no ready-made experiment (`dunlin list` shows them), and no file");
 }
 
-/// Starts what `toml` says as a job; `numbers` are those of a policy that is pushed.
-Outcome<int> start(const RunOptions& options, std::string_view toml, Json request,
+/// Starts a job; `numbers` are those of a policy that is pushed.
+Outcome<int> start(const RunOptions& options, DeployedSettings& settings, Json request,
                    const std::vector<float>& numbers) {
-    auto settings = read_deployed(toml, options.experiment);
-    if (!settings) return tl::unexpected(settings.error());
-    std::vector<std::string> assignments = options.assignments;
-    if (options.seed) assignments.push_back(fmt::format("seed={}", *options.seed));
-    if (auto changed = change_deployed(*settings, assignments); !changed) return tl::unexpected(changed.error());
     request["command"] = "run";
-    request["experiment"] = write_deployed(*settings);
+    request["experiment"] = write_deployed(settings);
     request["where"] = options.experiment;
     request["nodes"] = options.nodes;
     request["token"] = options.token;
@@ -70,30 +66,83 @@ Outcome<int> start(const RunOptions& options, std::string_view toml, Json reques
     return succeeded;
 }
 
+/// An experiment's settings, with what the options change.
+Outcome<DeployedSettings> changed(std::string_view toml, const RunOptions& options) {
+    auto settings = read_deployed(toml, options.experiment);
+    if (!settings) return settings;
+    std::vector<std::string> assignments = options.assignments;
+    if (options.seed) assignments.push_back(fmt::format("seed={}", *options.seed));
+    if (auto done = change_deployed(*settings, assignments); !done) return tl::unexpected(done.error());
+    return settings;
+}
+
 Outcome<int> start_experiment(const RunOptions& options) {
     const auto toml = experiment_text(options.experiment);
     if (!toml) return tl::unexpected(toml.error());
-    return start(options, *toml, Json::object(), {});
+    auto settings = changed(*toml, options);
+    if (!settings) return tl::unexpected(settings.error());
+    return start(options, *settings, Json::object(), {});
+}
+
+/// A fleet's navigation with this policy's network instead of its own.
+void take_network(FleetNavigationSettings& settings, const TrainedModel& policy) {
+    const MlpShape& shape = policy.shape;
+    settings.hidden.assign(shape.widths.begin(), shape.widths.begin() + shape.layers - 1);
+    if (shape.layers > 1) settings.activation = shape.hidden;
+    settings.input = shape.one_hot ? PolicyInput::one_hot : PolicyInput::coordinates;
+}
+
+/// What the nodes are to run: what the policy says of itself, or else `options.experiment` with its network.
+Outcome<DeployedSettings> pushed_settings(RunOptions& options, const SavedModel& saved) {
+    const TrainedModel& policy = saved.model;
+    if (options.experiment.empty() && saved.kind != nullptr && saved.kind->name == "navigation") {
+        const auto own = navigation_settings_of(saved);
+        if (!own) return tl::unexpected(own.error());
+        FleetNavigationSettings served;
+        served.method = FleetNavigationMethod::persafl_me;
+        auto fleet = on_a_fleet(*own, served);
+        if (!fleet) return tl::unexpected(fleet.error());
+        options.experiment = options.policy;
+        return DeployedSettings(*std::move(fleet));
+    }
+    if (options.experiment.empty() && saved.kind != nullptr) {
+        options.experiment = options.policy;
+        return read_deployed(saved.config, options.policy);
+    }
+    const bool assumed = options.experiment.empty();
+    if (assumed) options.experiment = "fleet-navigation-server";
+    const auto text = experiment_text(options.experiment);
+    if (!text) return tl::unexpected(text.error());
+    auto settings = read_deployed(*text, options.experiment);
+    if (!settings) return settings;
+    if (auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) take_network(*navigation, policy);
+    if (assumed) {
+        note(
+            "dunlin: {}: written by an older Dunlin, it says nothing of its map, horizon and inner loop; taken "
+            "from {}; name another with --experiment\n",
+            options.policy, options.experiment);
+    }
+    return settings;
 }
 
 Outcome<int> push(RunOptions options) {
-    const auto policy = PolicyFile::read(options.policy);
-    if (!policy) return problem(policy.error(), options.policy);
-    std::string toml = policy->config;
-    if (!options.experiment.empty() || toml.empty()) {
-        // A policy that was trained elsewhere fits the fleet's navigation, with layers of its own.
-        if (options.experiment.empty()) options.experiment = "fleet-navigation-server";
-        const auto text = experiment_text(options.experiment);
-        if (!text) return tl::unexpected(text.error());
-        toml = *text;
-        const auto widths =
-            std::span(policy->shape.widths).first(static_cast<std::size_t>(policy->shape.layers - 1));
-        const std::string hidden = fmt::format("policy.hidden=[{}]", fmt::join(widths, ","));
-        options.assignments.insert(options.assignments.begin(), hidden);
-    } else {
-        options.experiment = options.policy;
+    const auto saved = open_model(options.policy);
+    if (!saved) return tl::unexpected(saved.error());
+    const TrainedModel& policy = saved->model;
+    if (policy.gaussian())
+        return problem(
+            fmt::format("{}: a policy of the point world, and real nodes navigate on a grid", options.policy));
+    auto settings = pushed_settings(options, *saved);
+    if (!settings) return tl::unexpected(settings.error());
+    if (auto done = change_deployed(*settings, options.assignments); !done) return tl::unexpected(done.error());
+    // The settings again from their text: what a node reads must be in range there too.
+    settings = read_deployed(write_deployed(*settings), options.experiment);
+    if (!settings) return tl::unexpected(settings.error());
+    if (const auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) {
+        if (auto fits = check_network(*navigation, policy); !fits)
+            return problem(fmt::format("{}: {}", options.policy, fits.error().text));
     }
-    return start(options, toml, {{"push", true}}, policy->parameters);
+    return start(options, *settings, {{"push", true}}, policy.parameters);
 }
 
 struct JobOptions {
@@ -157,23 +206,16 @@ Outcome<int> change_members(const JobOptions& options, const std::string& comman
     return succeeded;
 }
 
-/// The model as a file: a policy where the experiment is about one.
-Outcome<std::string> model_file(const Reply& reply) {
+/// The model as a file, with all that is needed to run it.
+Outcome<TrainedModel> pulled_model(const Reply& reply) {
     const std::string experiment = reply.json["experiment"];
     auto settings = read_deployed(experiment, "the job's experiment");
     if (!settings) return tl::unexpected(settings.error());
-    if (const auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) {
-        const auto nodes = NavigationNodes::make(*navigation, 1);
-        if (!nodes) return tl::unexpected(nodes.error());
-        return PolicyFile{navigation->experiment, (*nodes)->policy().network.shape, false, reply.numbers,
-                          experiment}
-            .bytes();
-    }
-    ArrayFile file{"model", {}, {}};
-    file.fields = {{"experiment", reply.json["name"].get<std::string>()},
-                   {"version", reply.json["version"].dump()}};
-    file.arrays = {{"parameters", reply.numbers}};
-    return file.bytes();
+    Outcome<TrainedModel> model = deployed_model(*settings, reply.numbers);
+    if (!model) return model;
+    model->updates = reply.json["version"].get<std::int64_t>();
+    model->shared_is = fmt::format("model of job {} after {} updates", reply.json["job"].dump(), model->updates);
+    return model;
 }
 
 Outcome<int> pull(JobOptions options) {
@@ -181,13 +223,14 @@ Outcome<int> pull(JobOptions options) {
     if (std::filesystem::is_directory(options.out, ignored)) options.out += "/policy.dunlin";
     const auto reply = ask_fleet(options.fleet.store, {{"command", "pull"}, {"job", options.job}});
     if (!reply) return tl::unexpected(reply.error());
-    const Outcome<std::string> bytes = model_file(*reply);
-    if (!bytes) return tl::unexpected(bytes.error());
-    if (auto written = report::write_file(options.out, *bytes); !written)
+    const Outcome<TrainedModel> model = pulled_model(*reply);
+    if (!model) return tl::unexpected(model.error());
+    if (auto written = report::write_file(options.out, model->bytes()); !written)
         return problem(written.error(), options.out);
     if (options.fleet.json) {
         say("{}\n", Json{{"job", reply->json["job"]},
                          {"version", reply->json["version"]},
+                         {"learned", reply->json.value("learned", true)},
                          {"parameters", reply->numbers.size()},
                          {"file", options.out},
                          {"warnings", reply->json.value("warnings", Json::array())}}
@@ -197,6 +240,12 @@ Outcome<int> pull(JobOptions options) {
     }
     for (const Json& warning : reply->json.value("warnings", Json::array()))
         fmt::print(stderr, "warning: {}\n", warning.get<std::string>());
+    if (!reply->json.value("learned", true)) {
+        note(
+            "dunlin: job {} has not learned: no node's update is in this model; it is what the job began "
+            "with{}\n",
+            reply->json["job"].dump(), reply->json["push"].get<bool>() ? ", the model that was pushed" : "");
+    }
     hint(options.fleet,
          fmt::format("version {} of job {}\nnext: dunlin fleet push {}", reply->json["version"].dump(),
                      reply->json["job"].dump(), shell_path(options.out)));
@@ -229,7 +278,10 @@ void add_fleet_jobs(CLI::App& fleet, Command& run) {
     command =
         fleet.add_subcommand("push", "Hand a policy out: every node makes it its own and says how good it is");
     add_fleet_options(*command, pushed->fleet);
-    command->add_option("policy", pushed->policy, "policy.dunlin")->required();
+    command
+        ->add_option("policy", pushed->policy,
+                     "policy.dunlin or model.dunlin, or the run directory that it lies in")
+        ->required();
     command->add_option("--experiment", pushed->experiment, "what it is for; default: what it was trained on");
     command->add_option("--nodes", pushed->nodes, "names or labels; default: all on the roster");
     command->add_option("--set", pushed->assignments, "KEY=VALUE over the experiment")

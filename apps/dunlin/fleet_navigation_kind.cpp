@@ -5,6 +5,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/navigation_model.hpp"
 #include "fleet/shell_text.hpp"
 
 #include <fmt/format.h>
@@ -65,7 +66,23 @@ Outcome<void> train(const TrainRequest& request, Job& job, FleetNavigationResult
     return {};
 }
 
+TrainedModel model_of(const Job& job, const FleetNavigationOutcome& outcome) {
+    TrainedModel model = navigation_model(job.settings, job.training->shape(), {});
+    const bool served = job.settings.method == FleetNavigationMethod::persafl_me;
+    model.shared_is =
+        fmt::format("{} of a fleet, seed {}", served ? "the server's policy" : "the mean of the nodes' policies",
+                    job.settings.seed);
+    if (served) {
+        model.parameters = outcome.models;
+    } else {
+        model.nodes = outcome.task_names;
+        model.take_nodes(outcome.models);
+    }
+    return model;
+}
+
 Outcome<void> write_results(const TrainRequest& request, const Job& job, const FleetNavigationResult& result) {
+    if (auto written = write_model(request, model_of(job, result.outcome)); !written) return written;
     for (const auto& [name, svg] : fleet_navigation_plots(result)) {
         if (auto written = write_run_file(request, name, svg); !written) return written;
     }

@@ -8,8 +8,8 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
-#include "fleet/jobs/experiments.hpp"
-#include "fleet/policy_file.hpp"
+#include "fleet/checkpoint_file.hpp"
+#include "fleet/navigation_model.hpp"
 
 #include <charconv>
 #include <chrono>
@@ -315,8 +315,8 @@ Outcome<void> NavigationRun::write_results() {
         return drawn;
     }
     const ConstVector<float> parameters = training_->parameters();
-    const PolicyFile policy{
-        settings.experiment, training_->shape(), training_->continuous(), {parameters.begin(), parameters.end()}};
+    const TrainedModel policy =
+        navigation_model(settings, training_->shape(), {parameters.begin(), parameters.end()});
     const Outcome<std::string> start = read_text(directory / "navigation-start.svg"),
                                end = read_text(directory / "navigation-end.svg");
     NavigationSettings resolved = settings;
@@ -370,85 +370,6 @@ Outcome<NavigationSettings> read_run_settings(const std::filesystem::path& direc
     if (Outcome<void> read = navigation_settings(settings).read(*text, path.string()); !read)
         return tl::unexpected(read.error());
     return settings;
-}
-
-namespace {
-
-/// The tasks of a fleet's nodes and its inner loop, as one process sees them.
-NavigationSettings in_one_process(const FleetNavigationSettings& fleet) {
-    NavigationSettings s;
-    s.experiment = fleet.experiment;
-    s.kernels = fleet.kernels;
-    s.seed = fleet.seed;
-    s.map = fleet.map;
-    s.tasks = TaskSource::sampled;
-    s.training_tasks = fleet.nodes;
-    s.held_out_tasks = 0;
-    s.reward = fleet.reward;
-    s.permute_actions = fleet.permute_actions;
-    s.wind_limit = fleet.wind_limit;
-    s.hidden = fleet.hidden;
-    s.activation = fleet.activation;
-    s.output_gain = fleet.output_gain;
-    s.horizon = fleet.horizon;
-    s.discount = fleet.discount;
-    s.meta.inner = fleet.inner;
-    s.meta.task_batch = 1;
-    s.rollout = fleet.rollout;
-    s.adaptation_steps = fleet.inner.step_limit;
-    return s;
-}
-
-/// RUN/policy.dunlin; or RUN itself where it is a file.
-std::filesystem::path policy_path(const std::filesystem::path& run) {
-    return folder_of_run(run) == run ? run / "policy.dunlin" : run;
-}
-
-/// The settings that a policy carries along.
-Outcome<NavigationSettings> read_policy_settings(const PolicyFile& policy, const std::string& where) {
-    if (policy.config.empty())
-        return problem(where + ": says nothing of its experiment; name the run directory that it lies in");
-    const auto settings = read_deployed(policy.config, where);
-    if (!settings) return tl::unexpected(settings.error());
-    if (const auto* fleet = std::get_if<FleetNavigationSettings>(&*settings)) return in_one_process(*fleet);
-    return problem(where + ": not of a navigation experiment");
-}
-
-}  // namespace
-
-std::filesystem::path folder_of_run(const std::filesystem::path& run) {
-    std::error_code ignored;
-    if (!std::filesystem::is_regular_file(run, ignored)) return run;
-    return run.has_parent_path() ? run.parent_path() : ".";
-}
-
-Outcome<PolicyFile> read_policy(const std::filesystem::path& run) {
-    std::error_code ignored;
-    if (!std::filesystem::exists(run, ignored))
-        return problem(run.string() + ": there is no such run directory, and no such policy file");
-    const std::filesystem::path path = policy_path(run);
-    if (path != run) {
-        if (const auto settings = read_run_settings(run); !settings) return tl::unexpected(settings.error());
-    }
-    return PolicyFile::read(path).map_error([&](const Error& error) { return describe(error, path.string()); });
-}
-
-Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& run, int threads,
-                                                      const std::string& kernels) {
-    const Outcome<PolicyFile> policy = read_policy(run);
-    if (!policy) return tl::unexpected(policy.error());
-    const std::filesystem::path path = policy_path(run);
-    Outcome<NavigationSettings> settings =
-        path == run ? read_policy_settings(*policy, run.string()) : read_run_settings(run);
-    if (!settings) return tl::unexpected(settings.error());
-    if (!kernels.empty()) settings->kernels = kernels;
-    auto training = NavigationTraining::make(*settings, threads);
-    if (!training) return training;
-    if (policy->shape != (*training)->shape() || policy->gaussian != (*training)->continuous())
-        return problem(fmt::format("{}: a policy of another shape than its settings say", path.string()));
-    if (Result<void> loaded = (*training)->load(policy->parameters); !loaded)
-        return problem(loaded.error(), path.string());
-    return training;
 }
 
 }  // namespace dunlin::app

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "fleet/navigation.hpp"
-#include "fleet/policy_file.hpp"
 
 #include <filesystem>
 #include <functional>
@@ -95,15 +94,6 @@ private:
     NavigationResult result_;
 };
 
-/// RUN/policy.dunlin of a navigation run; or RUN itself where it is a file.
-Outcome<PolicyFile> read_policy(const std::filesystem::path& run);
-/// Where to put what is made of a run: RUN, or the folder that the file lies in.
-std::filesystem::path folder_of_run(const std::filesystem::path& run);
-
-/// Reads a run directory's settings and policy, or a policy that `dunlin fleet pull` wrote, into a training that is
-/// ready to adapt; with other kernels than the run's, if they are named.
-Outcome<std::unique_ptr<NavigationTraining>> open_run(const std::filesystem::path& run, int threads,
-                                                      const std::string& kernels = "");
 /// Reads config.toml of a run directory.
 Outcome<NavigationSettings> read_run_settings(const std::filesystem::path& directory);
 

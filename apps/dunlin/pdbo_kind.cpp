@@ -5,6 +5,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/adaptable.hpp"
 #include "fleet/shell_text.hpp"
 
 #include <atomic>
@@ -114,7 +115,22 @@ Outcome<void> train(const TrainRequest& request, Job& job, PdboResult& result) {
     return {};
 }
 
+TrainedModel model_of(const Job& job, const PdboOutcome& outcome) {
+    const PdboSettings& s = job.settings;
+    TrainedModel model = describe_pdbo(s, job.training->data(), job.training->shape());
+    model.config = job.config;
+    model.shared_is = fmt::format("the mean of the agents' predictors by {}, seed {}, with equal weights",
+                                  name_of(s.method), s.seed);
+    model.node_weights = outcome.weights;
+    model.take_nodes(outcome.models);
+    if (model.personal.empty()) model.node_weights.clear();
+    return model;
+}
+
 Outcome<void> write_results(const TrainRequest& request, const Job& job, const PdboResult& result) {
+    if (!result.outcome.models.empty()) {
+        if (auto written = write_model(request, model_of(job, result.outcome)); !written) return written;
+    }
     for (const auto& [name, svg] : pdbo_plots(result)) {
         if (auto written = write_run_file(request, name, svg); !written) return written;
     }

@@ -5,6 +5,7 @@
 #include "apps/dunlin/regression_report.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/adaptable.hpp"
 #include "fleet/shell_text.hpp"
 #include "fleet/workers.hpp"
 
@@ -166,7 +167,16 @@ Outcome<void> train(const TrainRequest& request, Job& job, RegressionResult& res
     return {};
 }
 
+TrainedModel model_of(const Job& job, const RegressionOutcome& outcome) {
+    TrainedModel model = describe_regression(job.settings);
+    model.config = job.config;
+    model.shared_is = fmt::format("the mean of the agents' coefficients, seed {}", job.settings.seed);
+    model.take_nodes(outcome.models);
+    return model;
+}
+
 Outcome<void> write_results(const TrainRequest& request, const Job& job, const RegressionResult& result) {
+    if (auto written = write_model(request, model_of(job, result.outcome)); !written) return written;
     for (const auto& [name, svg] : regression_plots(result)) {
         if (auto written = write_run_file(request, name, svg); !written) return written;
     }

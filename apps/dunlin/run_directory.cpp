@@ -30,6 +30,10 @@ Outcome<void> prepare_run(const TrainRequest& request, std::string_view config) 
     return write_run_file(request, "config.toml", config);
 }
 
+Outcome<void> write_model(const TrainRequest& request, const TrainedModel& model) {
+    return write_run_file(request, model.navigates() ? "policy.dunlin" : "model.dunlin", model.bytes());
+}
+
 Outcome<void> write_run_file(const TrainRequest& request, const std::string& name, std::string_view text) {
     const std::filesystem::path path = request.directory / name;
     return report::write_file(path, text).map_error([&](const Error& error) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "apps/dunlin/kinds.hpp"
+#include "fleet/model_file.hpp"
 
 #include <filesystem>
 #include <string>
@@ -24,5 +25,8 @@ Outcome<void> prepare_run(const TrainRequest& request, std::string_view config);
 
 /// Writes a whole file of the run or nothing.
 Outcome<void> write_run_file(const TrainRequest& request, const std::string& name, std::string_view text);
+
+/// The run's model: policy.dunlin of navigation, model.dunlin of other runs.
+Outcome<void> write_model(const TrainRequest& request, const TrainedModel& model);
 
 }  // namespace dunlin::app

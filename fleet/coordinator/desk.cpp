@@ -395,6 +395,7 @@ struct Desk::Commands {
         numbers.assign(model.begin(), model.end());
         Json told = brief(known);
         told["experiment"] = known.plan().experiment;
+        told["learned"] = !std::ranges::equal(model, known.plan().first);
         return told;
     }
 

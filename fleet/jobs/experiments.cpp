@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/jobs/experiments.hpp"
 
+#include "fleet/navigation_model.hpp"
+#include "fleet/navigation_nodes.hpp"
+
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace dunlin {
@@ -14,6 +19,21 @@ Settings settings_of(ClassificationSettings& settings) {
 }
 Settings settings_of(RankingSettings& settings) {
     return ranking_settings(settings);
+}
+
+Outcome<TrainedModel> model_of(const FleetNavigationSettings& settings) {
+    const auto nodes = NavigationNodes::make(settings, 1);
+    if (!nodes) return tl::unexpected(nodes.error());
+    return navigation_model(settings, (*nodes)->policy().network.shape, {});
+}
+template <class Kind>
+Outcome<TrainedModel> model_of(const Kind& settings) {
+    const auto data = make_problem(settings);
+    if (!data) return tl::unexpected(data.error());
+    TrainedModel model = (*data)->description();
+    model.experiment = settings.experiment;
+    model.personal_is = personal_sentence(settings.federated.personal);
+    return model;
 }
 
 template <class Kind>
@@ -50,8 +70,10 @@ Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std:
 }
 
 std::string write_deployed(DeployedSettings& settings) {
-    return std::visit([](auto& of_kind) { return settings_of(of_kind).write(Settings::Paths::as_given); },
-                      settings);
+    constexpr Settings::Paths paths = Settings::Paths::as_given;
+    if (auto* navigation = std::get_if<FleetNavigationSettings>(&settings))
+        return settings_of(*navigation).write(paths, newer_fleet_navigation_settings());
+    return std::visit([](auto& of_kind) { return settings_of(of_kind).write(paths); }, settings);
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ClassificationSettings& settings) {
@@ -65,6 +87,17 @@ Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ClassificationSett
 }
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const RankingSettings& settings) {
     return make_ranking_problem(settings, 1);
+}
+
+Outcome<TrainedModel> deployed_model(DeployedSettings& settings, std::vector<float> numbers) {
+    Outcome<TrainedModel> model = std::visit([](const auto& of_kind) { return model_of(of_kind); }, settings);
+    if (!model) return model;
+    if (numbers.size() != model->count())
+        return problem(Error{Code::shape_mismatch, std::ssize(numbers), static_cast<std::int64_t>(model->count())},
+                       "the job's model");
+    model->parameters = std::move(numbers);
+    if (model->config.empty()) model->config = write_deployed(settings);
+    return model;
 }
 
 }  // namespace dunlin

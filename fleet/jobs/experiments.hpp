@@ -3,6 +3,7 @@
 
 #include "fleet/classification_fleet.hpp"
 #include "fleet/fleet_navigation.hpp"
+#include "fleet/model_file.hpp"
 #include "fleet/ranking_fleet.hpp"
 
 #include <string>
@@ -31,5 +32,9 @@ std::string write_deployed(DeployedSettings& settings);
 /// With a server: what the nodes learn, for one caller at a time.
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ClassificationSettings& settings);
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const RankingSettings& settings);
+
+/// A job's model with what it is for; `numbers` are its parameters. Errors: the settings', numbers of another
+/// model.
+Outcome<TrainedModel> deployed_model(DeployedSettings& settings, std::vector<float> numbers);
 
 }  // namespace dunlin

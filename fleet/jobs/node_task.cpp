@@ -2,8 +2,9 @@
 #include "fleet/jobs/node_task.hpp"
 
 #include "fleet/jobs/experiments.hpp"
+#include "fleet/model_file.hpp"
+#include "fleet/navigation_model.hpp"
 #include "fleet/navigation_nodes.hpp"
-#include "fleet/policy_file.hpp"
 
 #include <array>
 
@@ -14,12 +15,9 @@ namespace {
 
 class NavigationTask final : public NodeTask {
 public:
-    NavigationTask(std::unique_ptr<NavigationNodes> nodes, std::string name, const JobTerms& terms)
-        : nodes_(std::move(nodes)),
-          name_(std::move(name)),
-          experiment_(terms.experiment),
-          node_(terms.member),
-          optimum_(nodes_->optimum(node_)) {}
+    NavigationTask(std::unique_ptr<NavigationNodes> nodes, const FleetNavigationSettings& settings,
+                   const JobTerms& terms)
+        : nodes_(std::move(nodes)), settings_(settings), node_(terms.member), optimum_(nodes_->optimum(node_)) {}
 
     Learner& learner() override { return nodes_->learner(node_, 0); }
     std::span<const Metric> measure(ConstVector<float> w) override {
@@ -30,13 +28,15 @@ public:
     }
     std::string personal_file() const override {
         const ConstVector<float> theta = nodes_->personal(0);
-        return PolicyFile{name_, nodes_->policy().network.shape, false, {theta.begin(), theta.end()}, experiment_}
-            .bytes();
+        TrainedModel own =
+            navigation_model(settings_, nodes_->policy().network.shape, {theta.begin(), theta.end()});
+        own.shared_is = "what " + nodes_->name(node_) + " made its own of a job's model";
+        return own.bytes();
     }
 
 private:
     std::unique_ptr<NavigationNodes> nodes_;
-    std::string name_, experiment_;
+    FleetNavigationSettings settings_;
     std::uint32_t node_;
     double optimum_;
     std::uint64_t measured_ = 0;
@@ -46,12 +46,13 @@ private:
 class ProblemTask final : public NodeTask {
 public:
     template <class Kind>
-    ProblemTask(std::unique_ptr<FederatedProblem> data, const Kind& settings, std::uint32_t node)
+    ProblemTask(std::unique_ptr<FederatedProblem> data, const Kind& settings, const JobTerms& terms)
         : data_(std::move(data)),
           name_(settings.experiment),
+          experiment_(terms.experiment),
           personal_(settings.federated.personal),
-          node_(node),
-          random_(settings.seed, node, Purpose::evaluate) {}
+          node_(terms.member),
+          random_(settings.seed, terms.member, Purpose::evaluate) {}
 
     Learner& learner() override { return data_->learner(node_, 0); }
     std::span<const Metric> measure(ConstVector<float> w) override {
@@ -63,15 +64,19 @@ public:
         return metrics_;
     }
     std::string personal_file() const override {
-        ArrayFile file{"model", {}, {}};
-        file.fields = {{"experiment", name_}, {"member", std::to_string(node_)}};
-        file.arrays = {{"parameters", theta_}};
-        return file.bytes();
+        TrainedModel own = data_->description();
+        own.experiment = name_;
+        own.shared_is = "a job's model, made its own by " + own.nodes[node_];
+        own.personal_is = personal_sentence(personal_);
+        own.nodes.clear();
+        own.parameters = theta_;
+        own.config = experiment_;
+        return own.bytes();
     }
 
 private:
     std::unique_ptr<FederatedProblem> data_;
-    std::string name_;
+    std::string name_, experiment_;
     Personalisation personal_;
     std::uint32_t node_;
     Stream random_;
@@ -92,7 +97,7 @@ Made make(const FleetNavigationSettings& settings, const JobTerms& terms) {
     if ((*nodes)->dimension() != terms.dimension) return wrong_shape((*nodes)->dimension(), terms);
     if (terms.member >= (*nodes)->nodes())
         return problem("the experiment has fewer tasks than the job has members");
-    return std::make_unique<NavigationTask>(*std::move(nodes), settings.experiment, terms);
+    return std::make_unique<NavigationTask>(*std::move(nodes), settings, terms);
 }
 
 template <class Kind>
@@ -101,7 +106,7 @@ Made make(const Kind& settings, const JobTerms& terms) {
     if (!data) return tl::unexpected(data.error());
     if ((*data)->dimension() != terms.dimension) return wrong_shape((*data)->dimension(), terms);
     if (terms.member >= (*data)->nodes()) return problem("the data are of fewer nodes than the job has members");
-    return std::make_unique<ProblemTask>(*std::move(data), settings, terms.member);
+    return std::make_unique<ProblemTask>(*std::move(data), settings, terms);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/mlp.hpp"
-#include "fleet/policy_file.hpp"
+#include "fleet/model_file.hpp"
 #include "program.hpp"
 #include "source_dir.hpp"
 
@@ -47,7 +47,7 @@ std::vector<float> answers_of_c(const Folder& folder, const std::string& body) {
 const std::string print = "    for (k = 0; k < DUNLIN_POLICY_OUTPUTS; ++k) printf(\"%a\\n\", (double)out[k]);\n";
 
 /// The output layer for one input, by the reference kernels.
-std::vector<float> forward(const PolicyFile& policy, Inputs<float> inputs) {
+std::vector<float> forward(const TrainedModel& policy, Inputs<float> inputs) {
     std::vector<float> tape(static_cast<std::size_t>(policy.shape.units()));
     const Mlp<float> network{policy.shape};
     network.forward(policy.parameters.data(), inputs, {tape.data(), 1}, 1);
@@ -64,7 +64,7 @@ TEST_CASE("a policy exported to C has the bits of the reference kernels, without
         train(here, {std::string("--set=policy.activation=") + activation, "--set=policy.input=coordinates",
                      "--set=policy.hidden=[9,7]"});
         REQUIRE(run(here, {"export", "run", "--format", "c", "--out", "."}).code == 0);
-        const PolicyFile policy = *PolicyFile::read(here / "run/policy.dunlin");
+        const TrainedModel policy = *TrainedModel::read(here / "run/policy.dunlin");
         const std::vector<float> answers = answers_of_c(
             here, "    const float input[2] = {0.25f, -0.75f};\n    dunlin_policy_forward(input, out);\n" + print);
         const std::array<float, 2> input = {0.25f, -0.75f};
@@ -76,7 +76,7 @@ TEST_CASE("a one-hot policy exported to C answers for every state, and its proba
     const Folder folder;
     train(folder, {"--set=policy.hidden=[6]"});
     REQUIRE(run(folder, {"export", "run", "--format", "c", "--out", "."}).code == 0);
-    const PolicyFile policy = *PolicyFile::read(folder / "run/policy.dunlin");
+    const TrainedModel policy = *TrainedModel::read(folder / "run/policy.dunlin");
     const std::vector<float> answers =
         answers_of_c(folder,
                      "    int s;\n    for (s = 0; s < DUNLIN_POLICY_INPUTS; ++s) {\n"
@@ -143,6 +143,34 @@ TEST_CASE("a header of more numbers than a constant expression may go through co
     }
 }
 
+TEST_CASE("two exported models live in one program under names of their own") {
+    const Folder folder;
+    train(folder, {"--set=policy.hidden=[4]"});
+    for (const char* name : {"left_arm", "right_arm"}) {
+        for (const char* format : {"header", "c", "onnx"})
+            REQUIRE(run(folder, {"export", "run", "--format", format, "--name", name, "--out", "."}).code == 0);
+    }
+    folder.file("main.c",
+                "#include \"left_arm.h\"\n#include \"right_arm.h\"\n"
+                "int main(void) {\n    float a[LEFT_ARM_OUTPUTS], b[RIGHT_ARM_OUTPUTS];\n"
+                "    left_arm_forward(3, a);\n    right_arm_forward(3, b);\n"
+                "    return left_arm_best(a) == right_arm_best(b) ? 0 : 1;\n}\n");
+    REQUIRE(shell(folder,
+                  "cc -std=c99 -pedantic -Wall -Wextra -Werror main.c left_arm.c right_arm.c -lm -o both") == 0);
+    CHECK(shell(folder, "./both") == 0);
+    folder.file("main.cpp",
+                "#include \"left_arm.hpp\"\n#include \"right_arm.hpp\"\n"
+                "static_assert(dunlin::exported::left_arm::Policy::checksum == "
+                "dunlin::exported::right_arm::Policy::checksum);\n");
+    CHECK(shell(folder, "c++ -std=c++20 -fsyntax-only -I. -I" DUNLIN_SOURCE_DIR " main.cpp") == 0);
+    for (const char* wrong : {"", "1st", "left-arm", "int", "class", "_x", "a__b", "math", "a b", "caf\xc3\xa9"}) {
+        CAPTURE(wrong);
+        const Ended refused = run(folder, {"export", "run", "--format", "c", "--name", wrong});
+        CHECK(refused.code == 2);
+        CHECK(refused.err.find("--name") != std::string::npos);
+    }
+}
+
 TEST_CASE("no input of the C export has undefined behaviour: what is not a number gives none") {
     for (const char* settings : {"--set=policy.activation=tanh", "--set=policy.activation=relu"}) {
         const Folder folder;
@@ -154,7 +182,7 @@ TEST_CASE("no input of the C export has undefined behaviour: what is not a numbe
                     "    for (i = 0; i < 5; ++i) {\n"
                     "        float in[2], out[DUNLIN_POLICY_OUTPUTS];\n        in[0] = bad[i]; in[1] = 0.5f;\n"
                     "        dunlin_policy_forward(in, out);\n"
-                    "\n"
+                    "        if (i < 2 && dunlin_policy_best(out) != -1) return 1;\n"
                     "        dunlin_policy_softmax(out);\n"
                     "        for (k = 0; i < 2 && k < DUNLIN_POLICY_OUTPUTS; ++k) if (!isnan(out[k])) return 2;\n"
                     "    }\n    return 0;\n}\n");
@@ -167,11 +195,12 @@ TEST_CASE("no input of the C export has undefined behaviour: what is not a numbe
     const Folder folder;
     train(folder, {"--set=policy.hidden=[]"});
     REQUIRE(run(folder, {"export", "run", "--format", "c", "--out", "."}).code == 0);
-    folder.file("main.c",
-                "#include \"policy.h\"\nint main(void) {\n    float out[DUNLIN_POLICY_OUTPUTS];\n"
-                "    dunlin_policy_forward(-1, out);\n    if (out[0] == out[0]) return 1;\n"
-                "    dunlin_policy_forward(DUNLIN_POLICY_INPUTS, out);\n    return out[0] != out[0] ? 0 : "
-                "1;\n}\n");
+    folder.file(
+        "main.c",
+        "#include \"policy.h\"\nint main(void) {\n    float out[DUNLIN_POLICY_OUTPUTS];\n"
+        "    dunlin_policy_forward(-1, out);\n    if (dunlin_policy_best(out) != -1) return 1;\n"
+        "    dunlin_policy_forward(DUNLIN_POLICY_INPUTS, out);\n    return dunlin_policy_best(out) == -1 ? 0 : "
+        "1;\n}\n");
     REQUIRE(shell(folder, "cc -std=c99 -fsanitize=undefined,address main.c policy.c -lm -o c") == 0);
     CHECK(shell(folder, "./c") == 0);
 }
@@ -179,14 +208,17 @@ TEST_CASE("no input of the C export has undefined behaviour: what is not a numbe
 TEST_CASE("what an export would ignore is refused by name") {
     const Folder folder;
     train(folder, {"--set=policy.hidden=[]"});
-    const std::vector<std::string> options[] = {{"--task", "goal=1,2"}, {"--steps", "3"}, {"--count", "3"}};
+    const std::vector<std::string> options[] = {
+        {"--task", "goal=1,2"}, {"--steps", "3"}, {"--count", "3"}, {"--name", "a"}, {"--node", "0"}};
     const struct {
         std::vector<std::string> what;
         std::vector<std::string> used;
     } exports[] = {{{"--trajectories"}, {"--steps", "--count"}},
-                   {{"--format", "header"}, {"--task", "--steps"}},
-                   {{"--format", "c"}, {}},
-                   {{"--format", "onnx"}, {}}};
+                   {{"--format", "header"}, {"--task", "--steps", "--name", "--node"}},
+                   {{"--format", "c"}, {"--name", "--node"}},
+                   {{"--format", "onnx"}, {"--name", "--node"}},
+                   {{"--format", "npy"}, {"--node"}},
+                   {{"--format", "csv"}, {"--node"}}};
     for (const auto& kind : exports) {
         for (const auto& option : options) {
             if (std::find(kind.used.begin(), kind.used.end(), option[0]) != kind.used.end()) continue;
@@ -198,6 +230,16 @@ TEST_CASE("what an export would ignore is refused by name") {
             CHECK(refused.code == 2);
             CHECK(refused.err.find(option[0]) != std::string::npos);
         }
+    }
+    CHECK(run(folder, {"adapt", "run", "--node", "1", "--no-plot"}).code == 2);
+    for (const std::vector<std::string>& wrong :
+         std::vector<std::vector<std::string>>{{"--neighbours", "2"},
+                                               {"--table", "--hidden", "8"},
+                                               {"--table", "--activation", "tanh"},
+                                               {"--one-hot", "--inputs", "9", "--cells", "10"}}) {
+        std::vector<std::string> arguments{"footprint"};
+        arguments.insert(arguments.end(), wrong.begin(), wrong.end());
+        CHECK(run(folder, arguments).code == 2);
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/array_file.hpp"
-#include "fleet/policy_file.hpp"
+#include "fleet/model_file.hpp"
 #include "live_fleet.hpp"
 
 #include <algorithm>
@@ -115,7 +115,7 @@ TEST_CASE("a fleet runs a job, is pulled from, pushed to, saved and put back whi
     CHECK_THAT(fleet.command({"watch"}).out, Contains("alice") && Contains("return_ratio"));
 
     fleet.ask({"pull", "--out", "policy.dunlin"});
-    const auto policy = dunlin::PolicyFile::read(fleet.folder / "policy.dunlin");
+    const auto policy = dunlin::TrainedModel::read(fleet.folder / "policy.dunlin");
     REQUIRE(policy);
     CHECK(policy->experiment == "fleet-navigation-server");
     const Ended adapted = run(fleet.folder, {"adapt", "policy.dunlin", "--task", "goal=3,4", "--json"});
@@ -127,7 +127,7 @@ TEST_CASE("a fleet runs a job, is pulled from, pushed to, saved and put back whi
     std::vector<std::vector<float>> all{policy->parameters};
     for (const char* name : {"alice", "bob"}) {
         const std::string path = std::string(name) + "/personal-1.dunlin";
-        const auto personal = dunlin::PolicyFile::read(fleet.folder / path);
+        const auto personal = dunlin::TrainedModel::read(fleet.folder / path);
         REQUIRE(personal);
         CHECK(std::ranges::count(all, personal->parameters) == 0);
         all.push_back(personal->parameters);
@@ -205,6 +205,35 @@ TEST_CASE("a job without a server ends with a model, and a ledger that balances 
     CHECK(epochs[0]["weight_lost"] == 0);
     CHECK(epochs[0]["values_lost_norm"] == 0.0);
     CHECK(fleet.ask({"pull"})["parameters"] > 50);
+}
+
+TEST_CASE("nodes run exactly the policy that is pushed, or the push is refused by key") {
+    LiveFleet fleet;
+    const std::vector<std::string> own{"policy.activation=relu",     "policy.input=coordinates",
+                                       "policy.hidden=[7]",          "environment.map=empty-5x4",
+                                       "environment.slip_limit=0.1", "rl.horizon=13"};
+    std::vector<std::string> arguments{"train", "navigation", "--quiet", "--out", "run", "--set=rl.iterations=1"};
+    for (const std::string& setting : own) arguments.push_back("--set=" + setting);
+    REQUIRE(run(fleet.folder, arguments).code == 0);
+    const auto policy = dunlin::TrainedModel::read(fleet.folder / "run/policy.dunlin");
+    REQUIRE(policy);
+    for (const char* other : {"policy.activation=tanh", "policy.input=one-hot", "policy.hidden=[8]"}) {
+        const Ended refused = fleet.command({"push", "run/policy.dunlin", "--set", other});
+        CHECK(refused.code == 2);
+        CHECK_THAT(refused.err, Contains(std::string(other).substr(0, std::string(other).find('='))));
+    }
+    fleet.ask({"push", "run/policy.dunlin"});
+    REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "120"}).code == 0);
+    const auto personal = dunlin::TrainedModel::read(fleet.folder / "alice/personal-1.dunlin");
+    REQUIRE(personal);
+    CHECK(personal->shape == policy->shape);
+    for (const char* said : {"horizon = 13", "map = \"empty-5x4\"", "slip_limit = 0.1"})
+        CHECK_THAT(personal->config, Contains(said));
+    const Ended pulled = fleet.command({"pull", "--out", "back.dunlin"});
+    CHECK(pulled.code == 0);
+    CHECK_THAT(pulled.err, Contains("has not learned"));
+    CHECK(fleet.ask({"pull", "--out", "back.dunlin"})["learned"] == false);
+    CHECK(dunlin::TrainedModel::read(fleet.folder / "back.dunlin")->parameters == policy->parameters);
 }
 
 TEST_CASE("nodes that classify keep their own models, and the shared one can be pulled") {

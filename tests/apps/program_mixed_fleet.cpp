@@ -2,7 +2,7 @@
 // Nodes that are built for other processors, in one fleet with those of this machine. scripts/cross.sh fleet runs
 // it and says how the others are started: DUNLIN_NODE_PROGRAMS holds their commands, with ':' between them.
 #include "fleet/array_file.hpp"
-#include "fleet/policy_file.hpp"
+#include "fleet/model_file.hpp"
 #include "live_fleet.hpp"
 
 #include <algorithm>
@@ -41,7 +41,7 @@ struct MixedFleet : LiveFleet {
     /// The newest job's model.
     std::vector<float> model(const std::string& kind) const {
         ask({"pull", "--out", "model"});
-        if (kind == "policy") return dunlin::PolicyFile::read(folder / "model")->parameters;
+        if (kind == "policy") return dunlin::TrainedModel::read(folder / "model")->parameters;
         return *dunlin::ArrayFile::read(folder / "model", kind)->floats("parameters");
     }
 };

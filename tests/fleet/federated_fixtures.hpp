@@ -51,6 +51,7 @@ struct BowlWorld {
     std::vector<float> samples() const { return std::vector<float>(centres.size(), 1.0f); }
     std::size_t bytes() const { return 64; }
     Task make_task(Arena&) const { return {centres[0].data(), centres[0].size(), noise}; }
+    void describe(TrainedModel& model) const { model.task = "bowls"; }
     void assign(Task& task, std::uint32_t node) const { task.centre = centres[node % centres.size()].data(); }
     FleetScore judge(Task& task, std::uint32_t node, ConstVector<float> w) const {
         assign(task, node);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/checksum.hpp"
-#include "fleet/policy_export.hpp"
+#include "fleet/model_export.hpp"
 
 #include <optional>
 #include <string_view>
@@ -29,6 +29,20 @@ std::string_view name_of(Move move) {
     return names[static_cast<std::size_t>(move)];
 }
 
+/// A text as a literal of C++.
+std::string text_literal(std::string_view text) {
+    std::string out = "\"";
+    for (const char letter : text) {
+        const auto code = static_cast<unsigned char>(letter);
+        if (letter == '"' || letter == '\\')
+            out += fmt::format("\\{}", letter);
+        else
+            out += code < 0x20 || code == 0x7f || letter == '?' ? fmt::format("\\{:03o}", code)
+                                                                : std::string(1, letter);
+    }
+    return out + "\"";
+}
+
 /// A float as a literal of C++ with the same bits.
 std::string literal(float value) {
     return fmt::format("{:a}f", value);
@@ -43,8 +57,8 @@ std::string rows_of_numbers(const std::vector<float>& numbers) {
     return text;
 }
 
-Outcome<void> check(const PolicyFile& policy, const BoardTask& task) {
-    if (policy.gaussian) return problem("a device navigates on a grid; this policy's actions are numbers");
+Outcome<void> check(const TrainedModel& policy, const BoardTask& task) {
+    if (policy.gaussian()) return problem("a device navigates on a grid; this policy's actions are numbers");
     if (task.rollout.baseline == Baseline::linear) {
         return problem(
             "rl.baseline = \"linear\": a device does not have it; train with --set rl.baseline=leave-one-out");
@@ -54,7 +68,7 @@ Outcome<void> check(const PolicyFile& policy, const BoardTask& task) {
 
 }  // namespace
 
-Outcome<std::string> policy_header(const PolicyFile& policy, const BoardTask& task) {
+Outcome<std::string> model_header(const TrainedModel& policy, const BoardTask& task, const std::string& name) {
     if (const Outcome<void> fits = check(policy, task); !fits) return tl::unexpected(fits.error());
     const MlpShape& shape = policy.shape;
     const GridTaskSettings& grid = task.settings;
@@ -69,6 +83,11 @@ Outcome<std::string> policy_header(const PolicyFile& policy, const BoardTask& ta
     };
     std::string text = R"(// SPDX-License-Identifier: Apache-2.0
 // Written by `dunlin export --format header`; do not edit. For firmware-targets/device/grid_learner.hpp.
+//
+)";
+    for (const std::string& line : about(policy)) text += "// " + line + "\n";
+    text +=
+        R"(// The task of this file is a board's: its goal, wind, slip and `moves`, Move{moves[a]} being what action a does.
 #pragma once
 
 #include "core/adapt/moreau_envelope.hpp"
@@ -83,11 +102,11 @@ Outcome<std::string> policy_header(const PolicyFile& policy, const BoardTask& ta
 #include <span>
 #include <string_view>
 
-namespace dunlin::exported {
-
-struct Policy {
 )";
-    text += fmt::format("    static constexpr std::string_view experiment = \"{}\";\n", policy.experiment);
+    const std::string space = name.empty() ? "dunlin::exported" : "dunlin::exported::" + name;
+    text += fmt::format("namespace {} {{\n\nstruct Policy {{\n", space);
+    text +=
+        fmt::format("    static constexpr std::string_view experiment = {};\n", text_literal(policy.experiment));
     text += fmt::format(
         "    static constexpr MlpShape shape{{\n"
         "        .inputs = {}, .layers = {}, .widths = {{{}}}, .hidden = Activation::{}, .one_hot = {}, .bias = "
@@ -95,8 +114,10 @@ struct Policy {
         shape.inputs, shape.layers,
         fmt::join(shape.widths.begin(), shape.widths.begin() + static_cast<std::ptrdiff_t>(shape.layers), ", "),
         name_of(shape.hidden), shape.one_hot, shape.bias);
-    text += fmt::format("    static constexpr std::uint32_t checksum = 0x{:08x};  // CRC-32 of the parameters\n",
-                        crc32(std::span<const float>(policy.parameters)));
+    text += fmt::format(
+        "    static constexpr std::uint32_t checksum = 0x{:08x};  // CRC-32 of the parameters; a learner compares "
+        "it when it starts\n",
+        crc32(std::span<const float>(policy.parameters)));
     text += fmt::format("    static constexpr std::array<float, {}> parameters = {{{}\n    }};\n",
                         policy.parameters.size(), rows_of_numbers(policy.parameters));
     text += fmt::format(
@@ -126,14 +147,16 @@ struct Policy {
         grid.reward == GridReward::sparse ? "sparse" : "dense", grid.horizon, literal(grid.discount), task.seed,
         task.number, task.epoch);
     // No constant expression goes through all parameters: compilers limit how long one may take.
-    text += R"(
+    text += fmt::format(R"(
     /// Are the parameters those that were exported? Takes a pass over them.
-    static bool intact() { return crc32(std::span<const float>(parameters)) == checksum; }
-};
-static_assert(Policy::parameters.size() == Policy::shape.parameters(), "not as many parameters as the shape has");
+    static bool intact() {{ return crc32(std::span<const float>(parameters)) == checksum; }}
+}};
+static_assert(Policy::parameters.size() == Policy::shape.parameters(), "there are not as many parameters as the shape has");
+static_assert(Policy::map.size() == static_cast<std::size_t>(Policy::rows * Policy::columns), "the map is of another size");
 
-}  // namespace dunlin::exported
-)";
+}}  // namespace {}
+)",
+                        space);
     return text;
 }
 
