@@ -220,8 +220,8 @@ DataNotes split_notes(const DataTable& table, const SplitSettings& s, std::span<
     const bool fewer_wanted = s.kind == Split::users && s.largest_users > 0 && s.largest_users == std::ssize(nodes);
     if (s.kind == Split::users) {
         const std::int64_t users = 1 + *std::max_element(table.users.begin(), table.users.end());
-        note("unused_users", std::max(users, std::ssize(table.user_names)) - std::ssize(nodes), "user", "users",
-             " left out: too few rows to train on and to hold out");
+        note("unused_users", std::max(users, std::int64_t{std::ssize(table.user_names)}) - std::ssize(nodes),
+             "user", "users", " left out: too few rows to train on and to hold out");
         if (fewer_wanted && !notes.empty()) notes.back().text.clear();
     }
     note("unused_rows", std::ssize(table.labels) - used, "row", "rows", " of ", table.rows(), " given to nobody");
