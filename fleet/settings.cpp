@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/settings.hpp"
 
+#include "fleet/plain_text.hpp"
 #include "fleet/text_values.hpp"
 #include "transport/wire/limits.hpp"
 
@@ -48,6 +49,11 @@ std::string written_path(const std::string& path, Settings::Paths paths) {
     return lost ? path : absolute.lexically_normal().string();
 }
 
+/// What is refused may be anything: a message about it stays one line, and does nothing to a terminal.
+tl::unexpected<Problem> refusal(std::string_view text) {
+    return problem(shown(text, false));
+}
+
 std::string section_of(std::string_view key) {
     const std::size_t dot = key.rfind('.');
     return dot == std::string_view::npos ? std::string() : std::string(key.substr(0, dot));
@@ -67,7 +73,7 @@ struct Settings::Reader {
     tl::unexpected<Problem> wrong(const Entry& entry, const toml::node& node, std::string_view wanted) const {
         std::ostringstream value;
         node.visit([&value](const auto& concrete) { value << concrete; });
-        return problem(fmt::format("{}: {} = {}: expected {}", place(node), entry.key, value.str(), wanted));
+        return refusal(fmt::format("{}: {} = {}: expected {}", place(node), entry.key, value.str(), wanted));
     }
 
     Outcome<void> table(const toml::table& table, const std::string& prefix) const {
@@ -78,14 +84,14 @@ struct Settings::Reader {
                 const bool known = std::ranges::any_of(
                     settings.entries_, [&](const Entry& entry) { return entry.key.starts_with(key + "."); });
                 if (!known)
-                    return problem(fmt::format("{}: unknown section [{}]; see `dunlin train EXPERIMENT --help`",
+                    return refusal(fmt::format("{}: unknown section [{}]; see `dunlin train EXPERIMENT --help`",
                                                place(node), key));
                 if (auto done = this->table(*inner, key); !done) return done;
                 continue;
             }
             const Entry* entry = settings.find(key);
             if (entry == nullptr) {
-                return problem(
+                return refusal(
                     fmt::format("{}: unknown key {}; did you mean {}?", place(node), key, settings.nearest(key)));
             }
             if (auto done = store(*entry, node); !done) return done;
@@ -254,7 +260,7 @@ void Settings::add(std::string key, std::vector<std::string>& place, std::string
 Outcome<void> Settings::read(std::string_view document, std::string_view where) {
     const toml::parse_result parsed = toml::parse(document);
     if (!parsed) {
-        return problem(
+        return refusal(
             fmt::format("{}:{}: {}", where, parsed.error().source().begin.line, parsed.error().description()));
     }
     return Reader{*this, where}.table(parsed.table(), "");
@@ -263,20 +269,20 @@ Outcome<void> Settings::read(std::string_view document, std::string_view where) 
 Outcome<void> Settings::set(std::string_view assignment) {
     const std::size_t equals = assignment.find('=');
     if (equals == std::string_view::npos || equals == 0) {
-        return problem(fmt::format("--set {}: expected KEY=VALUE, for example --set rl.horizon=30", assignment));
+        return refusal(fmt::format("--set {}: expected KEY=VALUE, for example --set rl.horizon=30", assignment));
     }
     if (!is_text(assignment, true))
-        return problem(fmt::format("--set {}: not UTF-8, or with control characters", assignment));
+        return refusal(fmt::format("--set {}: not UTF-8, or with control characters", assignment));
     const std::string key(assignment.substr(0, equals));
     const std::string_view value = assignment.substr(equals + 1);
     const Entry* entry = find(key);
     if (entry == nullptr)
-        return problem(fmt::format("--set {}: unknown key {}; did you mean {}?", assignment, key, nearest(key)));
+        return refusal(fmt::format("--set {}: unknown key {}; did you mean {}?", assignment, key, nearest(key)));
     const auto expected = [&] {
         const bool text =
             std::holds_alternative<std::string*>(entry->place) || std::holds_alternative<Path>(entry->place);
         const std::string_view empty = text && value.empty() ? "; an empty one is \"\", quotes and all" : "";
-        return problem(fmt::format("--set {}: expected {}{}", assignment, constraint(*entry), empty));
+        return refusal(fmt::format("--set {}: expected {}{}", assignment, constraint(*entry), empty));
     };
     toml::array holder;  // of the one value
     if (!Reader::put(*entry, value, holder)) return expected();

@@ -62,6 +62,12 @@ TEST_CASE("options and settings read numbers as decimal, or refuse them by name"
     CHECK(seed_of({"--threads", "010"}) == 1);
     CHECK(read_json(folder / "run/summary.json")["threads"] == 10);
 
+    // What is refused is shown in one line, wherever it came from.
+    folder.file("value.toml", "experiment = \"a\\nb\"\n");
+    folder.file("choice.toml", "rl.method = \"me\\nmrl\"\n");
+    folder.file("key.toml", "\"no\\nkey\" = 1\n");
+    folder.file("section.toml", "[\"no\\nsection\"]\nkey = 1\n");
+    folder.file("two\nlines.toml", "experiment =\n");
     const std::vector<std::vector<std::string>> wrong{
         {"train", "navigation", "--seed", ""},
         {"train", "navigation", "--seed", "-1"},
@@ -84,6 +90,16 @@ TEST_CASE("options and settings read numbers as decimal, or refuse them by name"
         {"train", "navigation", "--set", "environment.map="},
         {"train", "navigation", "--set", "environment.permute_actions=1"},
         {"train", "navigation", "--set", "experiment=a\nb"},
+        {"train", "navigation", "--set", "no equals\nsign"},
+        {"train", "navigation", "--set", "no.such\nkey=1"},
+        {"train", "navigation", "--set", "rl.horizon=1\n2"},
+        {"train", "navigation", "--set", "rl.method=me\nmrl"},
+        {"train", "navigation", "--set", "environment.goals=[\"a\nb\"]"},
+        {"train", "navigation", "--config", "value.toml"},
+        {"train", "navigation", "--config", "choice.toml"},
+        {"train", "navigation", "--config", "key.toml"},
+        {"train", "navigation", "--config", "section.toml"},
+        {"train", "navigation", "--config", "two\nlines.toml"},
         {"train", "navigation", "--set", "environment.map=\xff"},
         {"train", "navigation", "--set", "policy.hidden=[8,0x8]"},
         {"train", "navigation", "--set", "policy.hidden=[8,,8]"},
