@@ -149,7 +149,7 @@ TEST_CASE("a seed that runs into NaN is shown and does not stop the others") {
                                         "--set", "environment.world=point", "--set", "rl.step_clip=0", "--set",
                                         "rl.prox_weight=0", "--set", "rl.iterations=50"}));
     INFO(ended.err);
-    REQUIRE(ended.code == 0);
+    REQUIRE(ended.code == 1);
     CHECK(ended.err.find("failed: inner_rate=1000 seed 1: ") != std::string::npos);
     CHECK(ended.err.find("NaN") != std::string::npos);
     CHECK(ended.out.find("2 failed") != std::string::npos);
@@ -231,7 +231,7 @@ TEST_CASE("a sweep that would show one run under two labels is refused") {
     refused({"--grid=seed=1,2"}, {"seed", "--seeds"});
     refused({"--grid=rl.prox_weight=0.01", "--grid=rl.prox_weight=0.02"}, {"rl.prox_weight", "twice"});
     refused({"--grid=rl.prox_weight=0.1,0.10"}, {"0.1", "0.10", "same run"});
-    refused({"--grid=rl.horizon=5,05,7"}, {"horizon=5", "horizon=05", "same run"});
+    refused({"--grid=rl.task_batch=1,01,2"}, {"task_batch=1\"", "task_batch=01\"", "same run"});
     refused({"--grid=rl.horizon=5,6"}, {"--set rl.horizon", "--grid rl.horizon"});
     refused({"--grid=rl.prox_weight=0.1,0.2", "--set=seed=3"}, {"--seed"});
     const Ended methods = run(folder, small_run("compare", {"--methods=memrl,maml,memrl"}));
@@ -250,7 +250,10 @@ TEST_CASE("axes that end alike are told apart, and seeds begin with the configur
                                         "--grid=maml.inner_rate=0.3"}));
     INFO(ended.err);
     REQUIRE(ended.code == 0);
-    CHECK(ended.out.find("rl.inner_rate=0.1, maml.inner_rate=0.3") != std::string::npos);
+    CHECK(lines(ended.out)[0].starts_with("rl.inner_rate  maml.inner_rate  "));
+    const std::string page = read(folder / "s/report.html");
+    for (const char* label : {"rl.inner_rate=0.1, maml.inner_rate=0.3", "rl.inner_rate=0.2, maml.inner_rate=0.3"})
+        CHECK(page.find(label) != std::string::npos);
     CHECK(std::filesystem::exists(folder / "s/trials/0001-seed-42.json"));
 }
 

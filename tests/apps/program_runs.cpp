@@ -239,7 +239,7 @@ TEST_CASE("quiet commands print their result and nothing else") {
     };
     is_quiet(small_run("train", {"--quiet", "--out=run"}), true);
     is_quiet(small_run("compare", {"--quiet", "--methods=memrl", "--seeds=1"}), true);
-    is_quiet(small_run("sweep", {"--quiet", "--grid=rl.horizon=5,6", "--seeds=1"}), true);
+    is_quiet(small_run("sweep", {"--quiet", "--grid=rl.task_batch=1,2", "--seeds=1"}), true);
     is_quiet({"adapt", "run", "--quiet"}, true);
     is_quiet({"export", "run", "--format=c", "--quiet"}, false);
     is_quiet({"train", "regression", "--quiet", "--set=method.rounds=200", "--set=report.robustness=false",
