@@ -51,7 +51,9 @@ std::uint64_t said_bytes(int descriptor) {
 Descriptors Descriptors::now() {
     Descriptors found;
     rlimit limit{};
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) found.allowed = limit.rlim_cur;
+    // "No limit" is the largest number, of 64 bits where pointers have 32.
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        found.allowed = static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, 1u << 30));
     std::error_code error;
     for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end;
          at.increment(error))
