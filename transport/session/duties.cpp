@@ -39,7 +39,8 @@ void NodeSession::prepared() {
         base_tick_ = push_sum_->tick() + 1;
         next_wake_ = base_tick_;
     } else {
-        phase_ = client_ ? Phase::delivering : Phase::starting;
+        // A state may be of the middle of the local steps, which has no update yet.
+        phase_ = !client_ ? Phase::starting : client_->done() ? Phase::delivering : Phase::learning;
         // Its mass is counted on from the moment that it accepts.
         if (serverless(saved_->terms) && !resumed_) unstored_ = settings_.store_every;
     }
