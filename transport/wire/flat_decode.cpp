@@ -21,12 +21,13 @@ public:
 
     template <class T>
     void number(T& value) {
-        if constexpr (std::is_enum_v<T>) {
-            value = static_cast<T>(get<std::underlying_type_t<T>>());
-        } else if constexpr (std::is_same_v<T, bool>) {
-            value = get<std::uint8_t>() != 0;
+        if constexpr (std::is_same_v<T, bool>) {
+            std::uint8_t byte = 0;
+            get(&byte, sizeof byte);
+            value = byte != 0;
         } else {
-            value = get<T>();
+            static_assert(std::is_arithmetic_v<T> || std::is_enum_v<T>);
+            get(&value, sizeof value);
         }
     }
     template <class E>
@@ -57,19 +58,26 @@ public:
     void tables(std::span<const PeerAddress>& peers, std::size_t most) { entries(peers, scratch_.peers, most); }
 
 private:
-    template <class T>
-    T get() {
-        const auto place = next();
-        return table_ ? table_->GetField<T>(place, T{}) : T{};
+    /// The next field's `size` bytes, or zeros. Once for all fields: a small processor has no room for more.
+    [[gnu::noinline]] void get(void* number, std::size_t size) {
+        if (const std::uint8_t* found = next()) {
+            std::memcpy(number, found, size);
+        } else {
+            std::memset(number, 0, size);
+        }
     }
     template <class T>
     const T* pointer() {
-        const auto place = next();
-        return table_ ? table_->GetPointer<const T*>(place) : nullptr;
+        return reinterpret_cast<const T*>(target());
     }
-    flatbuffers::voffset_t next() {
+    [[gnu::noinline]] const std::uint8_t* target() {
+        const std::uint8_t* found = next();
+        return found ? found + flatbuffers::ReadScalar<flatbuffers::uoffset_t>(found) : nullptr;
+    }
+    /// Where the next field is; null if it was not written.
+    const std::uint8_t* next() {
         place_ = static_cast<flatbuffers::voffset_t>(place_ + 2);
-        return place_;
+        return table_ ? table_->GetAddressOf(place_) : nullptr;
     }
     template <class T>
     void entries(std::span<const T>& view, std::span<T> room, std::size_t most) {

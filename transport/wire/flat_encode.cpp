@@ -13,108 +13,85 @@ using Place = FlatWriter::Place;
 template <class T>
 Place write_table(FlatWriter& writer, const T& m);
 
-/// First what a table refers to: it lies behind the table.
-class Targets {
+/// Goes through the fields of a table once: what a field refers to is written at once, for it lies behind the table;
+/// of a number it is noted where it is. The table is then written by one function for all messages, because a small
+/// processor has no room for one of each.
+class Table {
 public:
     template <class T>
     using Reference = const T&;
 
-    explicit Targets(FlatWriter& writer) : writer_(writer) {}
-
-    template <class T>
-    void number(const T&) {}
-    template <class E>
-    void choice(const E&, E) {}
-    void text(std::string_view text, std::size_t) { add(writer_.text(text)); }
-    void lines(std::string_view text, std::size_t) { add(writer_.text(text)); }
-    template <class T>
-    void list(std::span<const T> values, std::size_t) {
-        add(writer_.vector(values.data(), values.size_bytes(), values.size(), sizeof(T)));
-    }
-    void bytes(std::span<const std::byte> values, std::size_t) {
-        add(writer_.vector(values.data(), values.size(), values.size(), 8));
-    }
-    template <class T>
-    void table(const T& sub) {
-        add(write_table(writer_, sub));
-    }
-    template <class T>
-    void tables(std::span<const T> entries, std::size_t) {
-        for (const T& entry : entries) writer_.keep(write_table(writer_, entry));
-        add(writer_.listed(entries.size()));
-    }
-
-    const Place* places() const { return places_.data(); }
-
-private:
-    void add(Place place) { places_[count_++] = place; }
-
-    FlatWriter& writer_;
-    std::array<Place, 8> places_{};
-    std::size_t count_ = 0;
-};
-
-/// Then the fields of one size: from 8 bytes to 1, they need no padding between them.
-class Fields {
-public:
-    template <class T>
-    using Reference = const T&;
-
-    Fields(FlatWriter& writer, const Place* places, std::size_t size)
-        : writer_(writer), places_(places), size_(size) {}
+    explicit Table(FlatWriter& writer) : writer_(writer) {}
 
     template <class T>
     void number(const T& value) {
-        if constexpr (std::is_enum_v<T>) {
-            number(static_cast<std::underlying_type_t<T>>(value));
-        } else if constexpr (std::is_same_v<T, bool>) {
-            number(static_cast<std::uint8_t>(value));
-        } else {
-            if (sizeof(T) == size_) writer_.field(index_, value);
-            ++index_;
-        }
+        static_assert(std::is_arithmetic_v<T> || std::is_enum_v<T>);
+        note(&value, sizeof value);
     }
     template <class E>
     void choice(const E& value, E) {
         number(value);
     }
-    void text(std::string_view, std::size_t) { refer(); }
-    void lines(std::string_view, std::size_t) { refer(); }
+    void text(std::string_view text, std::size_t) { refer(writer_.text(text)); }
+    void lines(std::string_view text, std::size_t) { refer(writer_.text(text)); }
     template <class T>
-    void list(std::span<const T>, std::size_t) {
-        refer();
+    void list(std::span<const T> values, std::size_t) {
+        refer(writer_.vector(values.data(), values.size_bytes(), values.size(), sizeof(T)));
     }
-    void bytes(std::span<const std::byte>, std::size_t) { refer(); }
-    template <class T>
-    void table(const T&) {
-        refer();
+    void bytes(std::span<const std::byte> values, std::size_t) {
+        refer(writer_.vector(values.data(), values.size(), values.size(), 8));
     }
     template <class T>
-    void tables(std::span<const T>, std::size_t) {
-        refer();
+    void table(const T& sub) {
+        refer(write_table(writer_, sub));
+    }
+    template <class T>
+    void tables(std::span<const T> entries, std::size_t) {
+        for (const T& entry : entries) writer_.keep(write_table(writer_, entry));
+        refer(writer_.listed(entries.size()));
+    }
+
+    /// The fields of one size after the other: from 8 bytes to 1, they need no padding between them.
+    Place write() {
+        writer_.start_table();
+        for (const std::size_t size : {1, 2, 4, 8}) {
+            for (std::size_t index = 0; index < count_; ++index) {
+                const Field& field = fields_[index];
+                if (field.size == size) writer_.field(index, field.number, size);
+                if (field.size == 0 && size == sizeof(Place)) writer_.reference(index, field.target);
+            }
+        }
+        return writer_.end_table();
     }
 
 private:
-    void refer() {
-        if (size_ == sizeof(Place)) writer_.reference(index_, *places_++);
-        ++index_;
+    struct Field {
+        union {
+            const void* number;
+            Place target;
+        };
+        std::size_t size;  ///< of a number; 0 for what is referred to
+    };
+
+    [[gnu::noinline]] void note(const void* number, std::size_t size) {
+        fields_[count_].number = number;
+        fields_[count_++].size = size;
+    }
+    [[gnu::noinline]] void refer(Place target) {
+        fields_[count_].target = target;
+        fields_[count_++].size = 0;
     }
 
     FlatWriter& writer_;
-    const Place* places_;
-    std::size_t size_, index_ = 0;
+    std::array<Field, FlatWriter::most_fields> fields_;
+    std::size_t count_ = 0;
 };
 
 template <class T>
 Place write_table(FlatWriter& writer, const T& m) {
-    Targets targets(writer);
-    wire::fields<Targets>(targets, m);
-    writer.start_table();
-    for (const std::size_t size : {1, 2, 4, 8}) {
-        Fields visit(writer, targets.places(), size);
-        wire::fields<Fields>(visit, m);
-    }
-    return writer.end_table();
+    Table table(writer);
+    wire::fields<Table>(table, m);
+    return table.write();
 }
 
 void write(FlatWriter& writer, const Message& message) {

@@ -60,6 +60,11 @@ void FlatWriter::start_table() {
     table_end_ = size_;
 }
 
+void FlatWriter::field(std::size_t index, const void* number, std::size_t size) {
+    put(number, size);
+    note(index);
+}
+
 void FlatWriter::reference(std::size_t index, Place target) {
     pad(4, 4);
     refer(target);

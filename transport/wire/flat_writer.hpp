@@ -48,9 +48,10 @@ public:
     template <class T>
     void field(std::size_t index, T value) {
         static_assert(std::is_arithmetic_v<T>);
-        put(&value, sizeof value);
-        note(index);
+        field(index, &value, sizeof value);
     }
+    /// A number of `size` bytes.
+    void field(std::size_t index, const void* number, std::size_t size);
     void reference(std::size_t index, Place target);
     Place end_table();
 
