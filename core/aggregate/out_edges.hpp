@@ -3,6 +3,7 @@
 
 #include "core/aggregate/gossip.hpp"
 #include "core/aggregate/mass.hpp"
+#include "core/aggregate/push_sum_settings.hpp"
 #include "core/aggregate/state_block.hpp"
 #include "core/arena.hpp"
 
@@ -50,11 +51,11 @@ public:
 
     /// For a state that is zero.
     void begin() {
-        for (Edge& edge : edges_) edge.confirmed_kappa = -1;
+        for (Edge& edge : edges()) edge.confirmed_kappa = -1;
     }
 
-    bool empty() const { return edges_.empty(); }
-    std::size_t size() const { return edges_.size(); }
+    bool empty() const { return size() == 0; }
+    std::size_t size() const { return edges_can_close ? edges_.size() : 0; }
     bool closed(std::uint32_t number) const { return edges_[number].closed != 0 || edges_[number].over != 0; }
     void close(std::uint32_t number, bool closed) { edges_[number].closed = closed ? 1 : 0; }
 
@@ -80,21 +81,21 @@ public:
     /// Marks which edges are not given the coming share.
     template <class Gives>
     void choose(Gives&& gives) {
-        for (std::uint32_t number = 0; number < edges_.size(); ++number) {
+        for (std::uint32_t number = 0; number < size(); ++number) {
             const bool given = gives(number);
             edges_[number].keeps = given ? 0 : 1;
             if (!given) edges_[number].differs = 1;
         }
     }
     void withhold(std::size_t k, Value share) {
-        for (std::size_t number = 0; number < edges_.size(); ++number) {
+        for (std::size_t number = 0; number < size(); ++number) {
             if (edges_[number].keeps == 0) continue;
             Value& withheld = withheld_[number * dimension_ + k];
             withheld = M::gather(withheld, share);
         }
     }
     void withhold_weight(Value share) {
-        for (Edge& edge : edges_) {
+        for (Edge& edge : edges()) {
             if (edge.keeps != 0) edge.withheld_y = M::gather(edge.withheld_y, share);
         }
     }
@@ -103,7 +104,7 @@ public:
         return mass;
     }
     Value less_withheld_weight(Value mass) const {
-        for (const Edge& edge : edges_) mass = M::difference(mass, edge.withheld_y);
+        for (const Edge& edge : edges()) mass = M::difference(mass, edge.withheld_y);
         return mass;
     }
 
@@ -151,6 +152,8 @@ private:
         std::int64_t confirmed_kappa;
         Value confirmed_y, withheld_y;
     };
+
+    std::span<Edge> edges() const { return edges_.first(size()); }
 
     std::size_t dimension_ = 0;
     std::span<Edge> edges_;

@@ -169,24 +169,26 @@ public:
         if (tick <= header_->kappa) return fail(Code::tick_not_newer, tick, header_->kappa);
         if (!gradient.empty() && gradient.size() != x_.size()) return wrong_size(gradient.size(), x_.size());
         auto weight = mass_.split(header_->y);
-        const Value allowance = mass_.part(header_->y, limit_units_);
+        // Constants where edges cannot close.
+        const std::uint32_t limit = edges_can_close ? limit_units_ : 0, spare = edges_can_close ? spare_ : 0;
+        const Value allowance = mass_.part(header_->y, limit);
         const auto gives = [&](std::uint32_t edge) {
-            return edges_.gives(edge, header_->phi_y, weight.share, limit_units_ > 0, allowance);
+            return edges_.gives(edge, header_->phi_y, weight.share, limit > 0, allowance);
         };
         std::uint32_t closed = 0, kept = 0;
         for (std::uint32_t edge = 0; edge < edges_.size(); ++edge) {
             closed += edges_.closed(edge);
             kept += !gives(edge);
         }
-        const auto left = [&] { return M::gather(weight.home, times(weight.share, kept + spare_)); };
-        const bool poor = limit_units_ > 0 && left() < kept_floor_;
+        const auto left = [&] { return M::gather(weight.home, times(weight.share, kept + spare)); };
+        const bool poor = limit > 0 && left() < kept_floor_;
         if (poor) kept = static_cast<std::uint32_t>(edges_.size());
-        if (kept + spare_ > 0) weight.home = left();
+        if (kept + spare > 0) weight.home = left();
         const bool shares = weight.home >= floor_;
         const bool steps = shares && !gradient.empty();
         const float wanted = step_size + static_cast<float>(header_->owed);
         const float taken = steps ? std::min(wanted, step_ratio_limit_ * this->weight()) : 0.0f;
-        const Plan plan{taken, steps ? gradient.data() : nullptr, shares, kept + spare_};
+        const Plan plan{taken, steps ? gradient.data() : nullptr, shares, kept + spare};
 
         Value y{};
         if (!M::add(shares ? weight.home : header_->y, header_->pending_y, y)) return fail(Code::mass_overflow, -1);
@@ -424,7 +426,7 @@ private:
             const auto split = mass_.split(mass);
             share = split.share;
             mass = split.home;
-            if (plan.kept > 0) mass = M::gather(mass, times(share, plan.kept));
+            if (edges_can_close && plan.kept > 0) mass = M::gather(mass, times(share, plan.kept));
         }
         return M::add(mass, pending_[k], next);
     }

@@ -194,7 +194,7 @@ bool NodeSession::may_learn() {
     if (client_) return !client_->done();
     if (!push_sum_ || tick_now() < next_wake_ || unstored_ >= settings_.store_every) return false;
     // Where edges cannot close, waking up for nobody would give all mass away.
-    if (!connected_ && !settings_.edges_close) return false;
+    if (!connected_ && !edges_close()) return false;
     const std::int64_t until = saved_->terms.learn_until;
     if (until < 0 || tick_now() < until) return true;
     if (auto woken = wake({}); !woken) fall_out(woken.error());

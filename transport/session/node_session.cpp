@@ -154,17 +154,14 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer, std::uint64_t told_n
     Mass weight = push_sum_->held_weight();
     if (!offer.grant) std::uninitialized_fill(held.begin(), held.end(), Mass{0});
     // Exactly: the coordinator saw to it that it fits, and what does not is no longer the fleet's.
-    const std::uint32_t bits = offer.shift;
-    const auto fits_shifted = [bits](Mass value) {
-        return bits < 63 && static_cast<Mass>(static_cast<std::uint64_t>(value) << bits) >> bits == value;
-    };
-    if (!fits_shifted(weight) || !std::ranges::all_of(push_sum_->held(), fits_shifted))
-        return refused(Code::mass_overflow);
-    const auto shifted = [bits](Mass value) {
-        return static_cast<Mass>(static_cast<std::uint64_t>(value) << bits);
-    };
-    weight = shifted(weight);
-    for (std::size_t k = 0; k < held.size(); ++k) held[k] = add_wrapped(held[k], shifted(push_sum_->held()[k]));
+    Mass scaled{};
+    bool fits_shifted = ExactMass::shift(weight, offer.shift, weight);
+    for (const Mass mass : push_sum_->held()) fits_shifted &= ExactMass::shift(mass, offer.shift, scaled);
+    if (!fits_shifted) return refused(Code::mass_overflow);
+    for (std::size_t k = 0; k < held.size(); ++k) {
+        ExactMass::shift(push_sum_->held()[k], offer.shift, scaled);
+        held[k] = add_wrapped(held[k], scaled);
+    }
     if (offer.grant) weight = add_wrapped(weight, grant_weight_);
     const std::int64_t tick = push_sum_->tick();
     const double owed = push_sum_->owed();
@@ -295,14 +292,14 @@ Result<void> NodeSession::take_receipt(const ShareReceipt& receipt) {
     if (receipt.epoch != saved_->terms.epoch) return fail(Code::wrong_epoch, receipt.epoch, saved_->terms.epoch);
     const auto edge = edge_to(receipt.to);
     if (receipt.from != saved_->terms.member || !edge || !push_sum_)
-        return settings_.edges_close ? fail(Code::unknown_sender, receipt.to) : Result<void>();
+        return edges_close() ? fail(Code::unknown_sender, receipt.to) : Result<void>();
     return push_sum_->confirm(*edge, receipt.tick, receipt.weight);
 }
 
 /// A neighbour from before there were receipts would be given nothing for want of one: what it was told counts as
 /// received, as it always did.
 void NodeSession::confirm_for_the_mute() {
-    for (std::uint32_t edge = 0; edge < mute_.size(); ++edge) {
+    for (std::uint32_t edge = 0; edges_close() && edge < mute_.size(); ++edge) {
         if (mute_[edge] == 0) continue;
         (void)push_sum_->confirm(edge, push_sum_->tick(), push_sum_->share_to(edge, told_).weight);
     }
@@ -310,7 +307,7 @@ void NodeSession::confirm_for_the_mute() {
 
 /// Out-edges that can close only.
 std::optional<std::uint32_t> NodeSession::edge_to(std::uint32_t member) const {
-    if (!settings_.edges_close || saved_ == nullptr) return std::nullopt;
+    if (!edges_close() || saved_ == nullptr) return std::nullopt;
     const auto& out = saved_->terms.out_neighbours;
     const auto found = std::lower_bound(out.begin(), out.end(), member);
     if (found == out.end() || *found != member) return std::nullopt;
@@ -323,6 +320,7 @@ void NodeSession::set_reachable(std::uint32_t member, bool reachable) {
 
 /// Also before there is anything to send.
 void NodeSession::set_away(std::uint32_t edge, bool away) {
+    if (!edges_close()) return;
     away_[edge] = away;
     if (!push_sum_) return;
     away ? push_sum_->close_edge(edge) : push_sum_->open_edge(edge);

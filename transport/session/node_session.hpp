@@ -224,6 +224,7 @@ private:
         const bool without_room = phase_ == Phase::over && answer_.refusal.code == Code::not_durable;
         return saved_ != nullptr && !unheard && !without_room && !unaccepted();
     }
+    bool edges_close() const { return edges_can_close && settings_.edges_close; }
     bool stale() const { return unstored_ > 0 || dirty_ || storing_; }
 
     SessionSettings settings_;

@@ -87,14 +87,13 @@ Result<void> NodeSession::fits(const JobTerms& terms) const {
         return fail(Code::message_too_long, terms.dimension, WireLimits::values);
     }
     // In 64 bits, because it may be more than a small processor can count.
-    const std::uint64_t neighbours =
-        terms.in_neighbours.size() + (settings_.edges_close ? terms.out_neighbours.size() : 0);
+    const std::uint64_t neighbours = terms.in_neighbours.size() + (edges_close() ? terms.out_neighbours.size() : 0);
     const std::uint64_t least = serverless(terms) ? neighbours * terms.dimension * sizeof(Mass) : 0;
     if (least > settings_.memory.size()) {
         return fail(Code::job_too_large, static_cast<std::int64_t>(least),
                     static_cast<std::int64_t>(settings_.memory.size()));
     }
-    const std::size_t needed = bytes(terms, settings_.edges_close);
+    const std::size_t needed = bytes(terms, edges_close());
     if (needed > settings_.memory.size()) {
         return fail(Code::job_too_large, static_cast<std::int64_t>(needed),
                     static_cast<std::int64_t>(settings_.memory.size()));
@@ -107,7 +106,7 @@ void NodeSession::lay_out_work(const JobTerms& terms) {
     Arena arena(settings_.memory);
     gradient_ = arena.take<float>(terms.dimension);
     estimate_ = arena.take<float>(terms.dimension);
-    told_ = arena.take<Mass>(told(terms, settings_.edges_close));
+    told_ = arena.take<Mass>(told(terms, edges_close()));
     encoded_ = arena.take<std::byte>(encoded_bytes(terms.encoding, rounded(terms)));
     residual_ = arena.take<float>(rounded(terms));
     grant_epoch_ = 0;
@@ -120,8 +119,8 @@ std::span<Mass> NodeSession::exchange() const {
 
 /// A new state, with the sums of the steps of the one that was there, if `keeps_steps`.
 void NodeSession::lay_out_state(const Envelope& job, const JobTerms& terms, bool keeps_steps) {
-    const auto memory = settings_.memory.subspan(work_bytes(terms, settings_.edges_close));
-    const std::size_t size = state_bytes(terms, settings_.edges_close);
+    const auto memory = settings_.memory.subspan(work_bytes(terms, edges_close()));
+    const std::size_t size = state_bytes(terms, edges_close());
     const std::size_t front = Arena::bytes<Saved>(1) + list_bytes(terms);
     std::size_t kept = 0;
     if (keeps_steps && steps_.size() == step_sums(terms)) {
@@ -160,10 +159,10 @@ void NodeSession::lay_out_state(const Envelope& job, const JobTerms& terms, bool
 
 /// The parts of a state that is in its place; of `terms` only sizes are asked.
 void NodeSession::find_state(const JobTerms& terms) {
-    StateView memory(settings_.memory.subspan(work_bytes(terms, settings_.edges_close)));
-    state_ = memory.take<std::byte>(state_bytes(terms, settings_.edges_close));
+    StateView memory(settings_.memory.subspan(work_bytes(terms, edges_close())));
+    state_ = memory.take<std::byte>(state_bytes(terms, edges_close()));
     heard_ = memory.take<std::int64_t>(terms.in_neighbours.size());
-    away_ = memory.take<std::uint8_t>(settings_.edges_close ? terms.out_neighbours.size() : 0);
+    away_ = memory.take<std::uint8_t>(edges_close() ? terms.out_neighbours.size() : 0);
     std::ranges::fill(away_, std::uint8_t{1});
     mute_ = memory.take<std::uint8_t>(away_.size());
     std::ranges::fill(mute_, std::uint8_t{0});
@@ -176,7 +175,7 @@ void NodeSession::find_state(const JobTerms& terms) {
     const auto text = block.take<char>(terms.experiment.size());
     saved_->terms.experiment = {text.data(), text.size()};
     steps_ = block.take<Mass>(step_sums(terms));
-    machine_ = block.take<std::byte>(machine_bytes(terms, settings_.edges_close));
+    machine_ = block.take<std::byte>(machine_bytes(terms, edges_close()));
     nonce_ = block.take<std::uint64_t>(1).data();
 }
 
@@ -261,12 +260,11 @@ Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
     front.terms.experiment = {reinterpret_cast<const char*>(bytes.data() + at), front.text_size};
     if (auto fit = fits(front.terms); !fit) return fit;
     // Of before there were nonces: 0.
-    const std::size_t size = state_bytes(front.terms, settings_.edges_close);
+    const std::size_t size = state_bytes(front.terms, edges_close());
     const bool nameless = bytes.size() + nonce_bytes == size;
     if (bytes.size() != size && !nameless) return mismatch();
 
-    std::memmove(settings_.memory.data() + work_bytes(front.terms, settings_.edges_close), bytes.data(),
-                 bytes.size());
+    std::memmove(settings_.memory.data() + work_bytes(front.terms, edges_close()), bytes.data(), bytes.size());
     find_state(front.terms);
     if (saved_->magic == narrow_magic) saved_->random_epoch_high = 0;
     saved_->magic = state_magic;
