@@ -20,7 +20,7 @@ namespace {
 // double precision and the C library's parts; and a node's: session, messages, line, PARS-Push and PersA-FL. The
 // stack of adapt at its deepest, and a node's room for it. What a node is beyond the parts that follow from its
 // job.
-constexpr std::size_t learner_code = 21'200, node_code = 42'000;
+constexpr std::size_t learner_code = 21'200, node_code = 38'800;
 constexpr std::size_t deepest_stack = 1'100, node_stack = 3'072, node_objects = 2'300, node_outbox = 384;
 
 std::size_t sum(const std::vector<FootprintPart>& parts) {
