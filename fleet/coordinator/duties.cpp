@@ -316,7 +316,9 @@ void Coordinator::tell_neighbours(const PublicKey& key, const Membership& at, Me
     const Graph& graph = job.book()->graph();
     const auto out = graph.out(at.member);
     session.closed.resize(out.size(), 2);  // neither
+    // A node may greet before time has passed here, and members may have been added since it last did.
     const std::vector<std::uint32_t>& components = watches_[job.number()].components;
+    if (components.size() != job.members().size()) find_components(job);
     for (std::size_t k = 0; k < out.size(); ++k) {
         // What is sent to someone who has not begun would be lost, and what comes back from nowhere runs out.
         // At an epoch's end nobody gives anything, and everybody is to hear everybody's last word.

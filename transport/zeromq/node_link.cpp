@@ -142,6 +142,10 @@ bool NodeLink::Implementation::receive_from_coordinator(Arrival& arrival) {
     const auto change = coordinator.step(now_ms());
     if (!change) return false;
     announced = change->up;
+    // What was under way on the connection before may never be reported as arrived: nobody waits for it.
+    for (auto& [member, peer] : peers) {
+        if (peer.flight) peer.flight = std::make_shared<Flight>(wake);
+    }
     arrival = {change->up ? Arrival::Kind::up : Arrival::Kind::down, {}, change->reason};
     return true;
 }
@@ -187,8 +191,7 @@ bool NodeLink::Implementation::receive_receipts(Arrival& arrival) {
 void NodeLink::Implementation::step_peers() {
     const std::int64_t now = now_ms();
     for (auto& [member, peer] : peers) {
-        while (peer.dialler && peer.dialler->step(now)) {
-        }
+        while (peer.dialler && peer.dialler->step(now)) peer.flight = std::make_shared<Flight>(wake);
         flush(peer);
     }
 }

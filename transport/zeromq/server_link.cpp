@@ -202,6 +202,8 @@ bool ServerLink::Implementation::accept(const PublicKey& key, Part& id, Part& bo
         if (node.reachable) connection.cut();
     }
     connection = {std::string(id.text()), descriptor, zeromq::peer_of(descriptor)};
+    // What was under way on the connection before may never be reported as arrived: nobody waits for it.
+    for (auto& [members, relay] : node.relays) relay.flight = std::make_shared<Flight>(wake);
     node.heard = node.reachable = first = true;
     if (!door->know(descriptor, connection.peer, key)) ended.push_back(key);
     return true;

@@ -151,7 +151,7 @@ private:
     Chronicle chronicle_;
     std::vector<Node> nodes_;
     std::unique_ptr<Coordinator> coordinator_;
-    std::int64_t now_ms_ = 0;
+    std::int64_t now_ms_ = 0, tick_from_ms_ = 0;
     std::uint64_t connections_ = 0;
 };
 
