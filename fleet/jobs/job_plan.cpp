@@ -144,19 +144,6 @@ Outcome<void> fill(JobPlan& plan, Kind& s) {
 
 }  // namespace
 
-std::string node_document(std::string_view experiment) {
-    std::string kept;
-    bool inside = false;
-    while (!experiment.empty()) {
-        const std::size_t end = experiment.find('\n');
-        const std::string_view line = experiment.substr(0, end == experiment.npos ? end : end + 1);
-        experiment.remove_prefix(line.size());
-        if (line.starts_with('[')) inside = line.starts_with("[fleet]");
-        if (!inside) kept += line;
-    }
-    return kept;
-}
-
 Outcome<JobPlan> plan_job(std::string_view toml, std::string_view where, std::uint32_t members) {
     if (members == 0) return problem("a job needs a node");
     auto settings = read_deployed(toml, where);
