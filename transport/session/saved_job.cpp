@@ -190,9 +190,7 @@ ParsPushSettings NodeSession::push_sum_settings() const {
                     .format = t.format,
                     .largest_value = t.largest_value,
                     .weight_floor = t.weight_floor,
-                    .edges_close = settings_.edges_close,
-                    .outstanding_limit =
-                        PushSumSettings::unlimited},  // with 1/4 short rounds wait for receipts and learn slowly
+                    .edges_close = settings_.edges_close},
         .theta = t.theta};
 }
 
