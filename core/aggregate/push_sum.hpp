@@ -239,6 +239,19 @@ public:
     void open_edge(std::uint32_t edge) { edges_.close(edge, false); }
     bool edge_closed(std::uint32_t edge) const { return !edges_.empty() && edges_.closed(edge); }
 
+    /// Is every edge that is open kept from the next share, for want of word that earlier ones arrived?
+    bool all_wait() const {
+        if (!edges_can_close || limit_units_ == 0) return false;
+        const Value share = mass_.split(header_->y).share, allowance = mass_.part(header_->y, limit_units_);
+        bool any = false;
+        for (std::uint32_t edge = 0; edge < edges_.size(); ++edge) {
+            if (edges_.closed(edge)) continue;
+            if (edges_.gives(edge, header_->phi_y, share, true, allowance)) return false;
+            any = true;
+        }
+        return any;
+    }
+
     /// The out-neighbour on this edge says that it took this node's message of counter `kappa`, with which it holds
     /// this rho^y, and that a restart would not undo it. Only a newer counter counts. Only with `edges_close`.
     /// Error: never_sent, for a counter beyond this node's last or a weight that is not between the one confirmed

@@ -150,8 +150,7 @@ TEST_CASE("a node that leaves hands its mass over, to the bit [invariant 1]") {
 
 TEST_CASE(
     "neighbours that vanish without a word take no more than a quarter of what a node holds with them each "
-    "[invariant 2]",
-    "") {
+    "[invariant 2]") {
     for (std::uint32_t seed = 0; seed < 40; ++seed) {
         Stream random(16, seed, Purpose::user);
         // Everybody gives to everybody, and nobody is told that half of them are gone.

@@ -10,6 +10,7 @@ namespace dunlin {
 namespace {
 
 constexpr std::int64_t link_retry_ms = 50;  ///< after the link would not take a message
+constexpr std::int64_t word_patience = 3;   ///< rounds that a node waits at most for word of what it gave before
 /// A coordinator that never acknowledges the final report keeps nobody from the next job: after so many tries, 20
 /// minutes with the default `retry_ms`, the node says that it has nothing left, so that a job which still runs may
 /// be offered to it again.
@@ -121,8 +122,9 @@ void NodeSession::stored() {
     storing_ = false;
     unstored_ -= storing_count_;
     if (!push_sum_) return;
+    if (stored_tick_ != storing_tick_) share_cursor_ = 0;
     stored_tick_ = storing_tick_;
-    share_cursor_ = receipt_cursor_ = 0;
+    receipt_cursor_ = 0;
     for (ReceiptDue& due : receipts_) {
         due.tick = due.storing_tick;
         due.weight = due.storing_weight;
@@ -157,9 +159,17 @@ std::int64_t NodeSession::tick_now() const {
     return base_tick_ + (now_ms_ - base_ms_) / std::max<std::uint32_t>(1, saved_->terms.tick_ms);
 }
 
+/// When the next wake-up is, or the one so many later.
+std::int64_t NodeSession::due_ms(std::int64_t later) const {
+    const std::int64_t tick = next_wake_ + later * std::max<std::uint32_t>(1, saved_->terms.wake_ticks);
+    return base_ms_ + (tick - base_tick_) * std::max<std::uint32_t>(1, saved_->terms.tick_ms);
+}
+
 bool NodeSession::store_wanted() const {
     if (now_ms_ < store_again_ms_ || phase_ == Phase::idle || storing_) return false;
     if (unstored_ >= settings_.store_every) return true;
+    // Its neighbours give a node no more until they know that what they gave is safe.
+    if (phase_ == Phase::learning && dirty_ && paces()) return true;
     return phase_ == Phase::frozen && stale() && (due_.frozen || due_.mass);
 }
 
@@ -181,11 +191,22 @@ Duty NodeSession::next(std::int64_t now_ms) {
     if (joined_) by(last_beat_ms_ + heartbeat_ms_);
     if (blocked_until_ms_ > now_ms_) by(blocked_until_ms_);
     if (store_again_ms_ > now_ms_) by(store_again_ms_);
-    if (phase_ == Phase::learning && push_sum_ && !paused_ && !working_) {
-        by(base_ms_ + (next_wake_ - base_tick_) * std::max<std::uint32_t>(1, saved_->terms.tick_ms));
-    }
+    if (phase_ == Phase::learning && push_sum_ && !paused_ && !working_)
+        by(waits_for_word() ? due_ms(word_patience) : due_ms());
     wake_at_ms_ = std::max(wake_at_ms_, now_ms_ + 1);
     return Duty::wait;
+}
+
+/// Does it store whatever it is given at once, and count on others to do so? Who stores seldom, to spare an SD card,
+/// shares as seldom and learns alone meanwhile.
+bool NodeSession::paces() const {
+    return push_sum_ && edges_close() && settings_.store_every == 1;
+}
+
+/// Rounds that are shorter than a round trip wait for it: a step that is shared with nobody takes the node away from
+/// the others. But only for so long: a word may be lost, and somebody may have hung.
+bool NodeSession::waits_for_word() const {
+    return paces() && now_ms_ < due_ms(word_patience) && push_sum_->all_wait();
 }
 
 /// Is a gradient wanted now? Past the end of learning a node wakes up without one.
@@ -195,6 +216,7 @@ bool NodeSession::may_learn() {
     if (!push_sum_ || tick_now() < next_wake_ || unstored_ >= settings_.store_every) return false;
     // Where edges cannot close, waking up for nobody would give all mass away.
     if (!connected_ && !edges_close()) return false;
+    if (waits_for_word()) return false;
     const std::int64_t until = saved_->terms.learn_until;
     if (until < 0 || tick_now() < until) return true;
     if (auto woken = wake({}); !woken) fall_out(woken.error());

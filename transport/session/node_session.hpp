@@ -205,6 +205,9 @@ private:
 
     void retry();
     bool may_learn();
+    std::int64_t due_ms(std::int64_t later = 0) const;
+    bool paces() const;
+    bool waits_for_word() const;
     void deliver();
     Result<void> wake(ConstVector<float> gradient);
     bool report_due() const;

@@ -2,7 +2,8 @@
 #include "fleet/jobs/job_plan.hpp"
 #include "real_fleet.hpp"
 
-#include <numeric>
+#include <array>
+#include <utility>
 
 #include <catch2/catch.hpp>
 
@@ -14,29 +15,41 @@ TEST_CASE("nodes learn to classify without a server, by every objective, and no 
     fleet.set_turn_limit(1'000'000);  // every share is one
     Coordinator& coordinator = fleet.server().coordinator();
     std::uint64_t number = 0;
-    // Not for a time, in which a busy machine takes few steps, but until all have taken enough.
+    // Not for a time, in which a busy machine takes few steps, but until all have taken enough. What one model knows
+    // of four tastes swings from report to report, so their mean over the second half counts.
+    std::array<double, 4> seen{};
+    double sum = 0;
+    int reports = 0;
     fleet.each_turn([&] {
         const Job* job = coordinator.state().job(number);
         if (job == nullptr || job->ended() || job->ending()) return;
+        bool enough = true;
         for (std::size_t member = 0; member < 4; ++member) {
-            if (fleet.results()[member] < 0 || fleet.metric(member, "updates") < 150) return;
+            const double updates = fleet.results()[member] < 0 ? 0 : fleet.metric(member, "updates");
+            enough = enough && updates >= 300;
+            if (updates < 150 || std::exchange(seen[member], updates) == updates) continue;
+            sum += fleet.results()[member];
+            ++reports;
         }
-        REQUIRE(coordinator.stop(number, false));
+        if (enough) REQUIRE(coordinator.stop(number, false));
     });
     for (const char* method : {"pars-push", "pars-push-maml", "pars-push-me"}) {
         INFO(method);
         auto plan =
-            plan_job("kind = \"classification\"\n[data]\nclients = 4\n[federated]\nlocal_rate = 0.05\nmethod = \"" +
+            plan_job("kind = \"classification\"\n[data]\nclients = 4\n[federated]\nlocal_rate = 0.02\nmethod = \"" +
                          std::string(method) +
                          "\"\n[push]\nlongest_gap = 1\n[fleet]\nreport_every = 15\ntick_ms = 12\naudit = true\n",
                      "test", 4);
         REQUIRE(plan);
         plan->budget = {};
         ++number;
+        seen = {};
+        sum = reports = 0;
         REQUIRE(fleet.run_planned(*plan) == number);
         CHECK(coordinator.state().job(number)->ended() == JobEndReason::stopped);
-        const auto& accuracies = fleet.results();
-        CHECK(std::accumulate(accuracies.begin(), accuracies.end(), 0.0) / 4 > 0.85);
+        REQUIRE(reports >= 20);
+        CAPTURE(sum / reports);
+        CHECK(sum / reports > 0.8);
         REQUIRE_FALSE(fleet.ledger().empty());
         CHECK(fleet.ledger().back().lost.nothing());
         CHECK(fleet.ledger().back().after.values.size() == plan->terms.dimension);
