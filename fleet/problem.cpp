@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/problem.hpp"
 
+#include "fleet/plain_text.hpp"
+
 #include <cerrno>
 #include <cstring>
 
@@ -272,7 +274,8 @@ bool is_failure(const Error& error) {
 
 }  // namespace
 
-Problem describe(const Error& error, std::string_view where) {
+Problem describe(const Error& error, std::string_view place) {
+    const std::string where = shown(place, false);
     const bool system =
         error.code == Code::file_unwritable || error.code == Code::not_durable || error.code == Code::link_failed;
     // Of codes that stand for several causes the number tells which.

@@ -3,6 +3,7 @@
 #include "apps/dunlin-node/commands.hpp"
 #include "apps/option_values.hpp"
 #include "apps/output.hpp"
+#include "fleet/plain_text.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -61,6 +62,9 @@ int run_program(int count, char** arguments) {
     leave->add_flag("--json", json, "one JSON object on stdout");
 
     dunlin::read_options_as_settings(app);
+    app.failure_message([](const CLI::App*, const CLI::Error& wrong) {
+        return dunlin::shown(wrong.what(), false) + "\nRun with --help for more information.\n";
+    });
     try {
         app.parse(count, arguments);
     } catch (const CLI::ParseError& error) {

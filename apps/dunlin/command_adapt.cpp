@@ -205,7 +205,7 @@ Outcome<int> adapt(const AdaptOptions& options) {
     }
     for (std::size_t k = 0; k < options.tasks.size(); ++k) {
         if (adaptation->trained_on[k])
-            fmt::print(stderr, "note: {} is a task that the policy was trained on\n", options.tasks[k]);
+            note("note: {} is a task that the policy was trained on\n", options.tasks[k]);
     }
     constexpr std::size_t long_limit = 4;
     if (options.json)

@@ -45,7 +45,7 @@ Outcome<int> write_files(const std::filesystem::path& out, const Files& files, b
     for (const auto& [name, bytes] : files) {
         if (Result<void> written = report::write_file(out / name, bytes); !written)
             return problem(written.error(), (out / name).string());
-        if (!quiet) fmt::print("{}\n", (out / name).string());
+        if (!quiet) say("{}\n", (out / name).string());
     }
     return 0;
 }

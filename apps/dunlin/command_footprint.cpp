@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/commands.hpp"
+#include "apps/output.hpp"
 #include "apps/report/table.hpp"
 #include "envs/grid_navigation.hpp"
 #include "fleet/footprint.hpp"
@@ -58,13 +59,13 @@ Outcome<int> print_footprint(const FootprintOptions& options) {
         for (const auto& [name, parts] : {std::pair("flash", &result.flash), std::pair("ram", &result.ram)}) {
             for (const FootprintPart& part : *parts) json[name][part.what] = part.bytes;
         }
-        fmt::print("{}\n", json.dump(2));
+        say("{}\n", json.dump(2));
         return 0;
     }
     report::Table table{{"where", "what", "bytes"}, {}, ""};
     add_rows(table, "flash", result.flash, result.flash_bytes());
     add_rows(table, "RAM", result.ram, result.ram_bytes());
-    fmt::print("{}", report::text_table(table));
+    say("{}", report::text_table(table));
     return 0;
 }
 

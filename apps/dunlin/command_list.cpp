@@ -2,6 +2,7 @@
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/experiments.hpp"
 #include "apps/dunlin/kinds.hpp"
+#include "apps/output.hpp"
 #include "apps/report/table.hpp"
 #include "core/kernels.hpp"
 #include "envs/map_file.hpp"
@@ -17,19 +18,17 @@ void list() {
     report::Table table{{"experiment", "what it shows"}, {}, ""};
     for (const Experiment& experiment : experiments())
         table.rows.push_back({std::string(experiment.name), std::string(experiment.summary())});
-    fmt::print("{}\n", report::text_table(table));
+    say("{}\n", report::text_table(table));
     report::Table methods{{"kind", "methods that compare runs by default"}, {}, ""};
     for (const Kind& kind : kinds()) methods.rows.push_back({std::string(kind.name), std::string(kind.methods)});
-    fmt::print("{}\n", report::text_table(methods));
-    fmt::print("maps:    empty-RxC");
-    for (std::string_view map : built_in_maps()) fmt::print(", {}", map);
-    fmt::print(", or the path of a .map file\n");
-    fmt::print(
-        "graphs:  ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, file\n");
-    fmt::print("kernels:");
-    for (const Kernels<float>* const* set = available_kernels(); *set != nullptr; ++set)
-        fmt::print(" {}", (*set)->name);
-    fmt::print(" (on this processor, fastest first)\n");
+    say("{}\n", report::text_table(methods));
+    say("maps:    empty-RxC");
+    for (std::string_view map : built_in_maps()) say(", {}", map);
+    say(", or the path of a .map file\n");
+    say("graphs:  ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, file\n");
+    say("kernels:");
+    for (const Kernels<float>* const* set = available_kernels(); *set != nullptr; ++set) say(" {}", (*set)->name);
+    say(" (on this processor, fastest first)\n");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "apps/dunlin/experiments.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "fleet/plain_text.hpp"
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -46,7 +47,9 @@ std::string settings_help(const std::string& command, const std::string& experim
         std::string text =
             fmt::format("Settings: `dunlin {} EXPERIMENT --help` shows an experiment's. Experiments:\n", command);
         for (const Experiment& one : experiments()) text += fmt::format("  {:<28} {}\n", one.name, one.summary());
-        return experiment.empty() ? text : fmt::format("There is no experiment \"{}\".\n{}", experiment, text);
+        return experiment.empty()
+                   ? text
+                   : fmt::format("There is no experiment \"{}\".\n{}", shown(experiment, false), text);
     }
     const Outcome<const Kind*> kind = kind_of(known->toml, experiment);
     if (!kind) return kind.error().text + "\n";

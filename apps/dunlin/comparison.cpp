@@ -4,6 +4,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "fleet/settings.hpp"
 #include "fleet/shell_text.hpp"
@@ -243,10 +244,10 @@ void print(const Comparison& comparison) {
     const std::filesystem::path& directory = comparison.plan.base.directory;
     const bool quiet = comparison.plan.base.quiet;
     if (comparison.plan.base.json)
-        fmt::print("{}", comparison_json(comparison));
+        say("{}", comparison_json(comparison));
     else
-        fmt::print("{}", report::text_table(comparison_table(comparison)));
-    for (const std::string& failure : comparison_failures(comparison)) fmt::print(stderr, "failed: {}\n", failure);
+        say("{}", report::text_table(comparison_table(comparison)));
+    for (const std::string& failure : comparison_failures(comparison)) note("failed: {}\n", failure);
     if (comparison.complete)
         tell(quiet, fmt::format("report: {}/report.html", directory.string()));
     else
@@ -347,7 +348,7 @@ Outcome<int> run_comparison(ComparisonPlan plan) {
     Outcome<void> done = trials.run();
     if (done) done = write_report(comparison, config);
     if (!done) {
-        fmt::print(stderr, "dunlin: {}\n", done.error().text);
+        note("dunlin: {}\n", done.error().text);
         return failed;
     }
     print(comparison);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/data_report.hpp"
 
+#include "apps/output.hpp"
+
 #include <mutex>
 #include <set>
 
@@ -33,8 +35,7 @@ void say_notes(const DataNotes& notes) {
     static std::set<std::string> said;
     const std::lock_guard lock(mutex);
     for (const DataNote& note : notes) {
-        if (!note.text.empty() && said.insert(note.text).second)
-            fmt::print(stderr, "dunlin: data: {}\n", note.text);
+        if (!note.text.empty() && said.insert(note.text).second) app::note("dunlin: data: {}\n", note.text);
     }
 }
 

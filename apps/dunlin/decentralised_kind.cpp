@@ -4,6 +4,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "fleet/adaptable.hpp"
 #include "fleet/shell_text.hpp"
@@ -132,26 +133,24 @@ Outcome<int> train_decentralised_kind(const TrainRequest& request) {
     Outcome<void> done = train(request, *job, result);
     if (done) done = write_results(request, *job, result);
     if (!done) {
-        fmt::print(stderr, "dunlin: {}\n", done.error().text);
+        note("dunlin: {}\n", done.error().text);
         return failed;
     }
     const DecentralisedOutcome& outcome = result.outcome;
     if (request.json) {
-        fmt::print("{}", decentralised_summary(result));
+        say("{}", decentralised_summary(result));
     } else {
         const DecentralisedRow& last = outcome.history.back();
-        fmt::print(
-            "{}training loss {:.4f}; accuracy: own distribution {:.4f}, balanced {:.4f}; {:.0f} bytes per "
+        say("{}training loss {:.4f}; accuracy: own distribution {:.4f}, balanced {:.4f}; {:.0f} bytes per "
             "agent and iteration\n",
             report::text_table(decentralised_table(result)), last.train_loss, last.accuracy_own,
             last.accuracy_balanced, outcome.bytes_per_iteration);
     }
     for (const DecentralisedVariant& one : result.figure) {
-        if (!one.outcome.failure.empty())
-            fmt::print(stderr, "failed: {}: {}\n", title_of(one), one.outcome.failure);
+        if (!one.outcome.failure.empty()) note("failed: {}: {}\n", title_of(one), one.outcome.failure);
     }
     if (!outcome.failure.empty()) {
-        fmt::print(stderr, "dunlin: {}; try a smaller method.step\n", outcome.failure);
+        note("dunlin: {}; try a smaller method.step\n", outcome.failure);
         return failed;
     }
     if (!outcome.complete || interrupted()) {

@@ -6,6 +6,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "fleet/shell_text.hpp"
 
@@ -109,17 +110,17 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
     catch_interrupts();
     FederatedResult result;
     if (auto trained = train(request, job, result); !trained) {
-        fmt::print(stderr, "dunlin: {}\n", trained.error().text);
+        note("dunlin: {}\n", trained.error().text);
         return failed;
     }
     if (auto written = write_results(request, job, result); !written) return tl::unexpected(written.error());
     if (request.json) {
-        fmt::print("{}", federated_summary(job, result, request.threads));
+        say("{}", federated_summary(job, result, request.threads));
     } else {
-        fmt::print("{}", report::text_table(federated_table(job, result)));
+        say("{}", report::text_table(federated_table(job, result)));
     }
     if (const std::string warning = worse_than_at_first(job, result); !warning.empty())
-        fmt::print(stderr, "dunlin: {}\n", warning);
+        note("dunlin: {}\n", warning);
     if (!result.complete) {
         tell(request.quiet,
              fmt::format("stopped at {:.0f} simulated seconds; again from the start: dunlin train --resume {}",

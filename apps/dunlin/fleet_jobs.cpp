@@ -12,6 +12,7 @@
 #include "fleet/jobs/experiments.hpp"
 #include "fleet/navigation_model.hpp"
 #include "fleet/navigation_nodes.hpp"
+#include "fleet/plain_text.hpp"
 #include "fleet/shell_text.hpp"
 
 #include <memory>
@@ -38,7 +39,7 @@ Outcome<std::string> experiment_text(const std::string& name) {
     if (const Experiment* known = find_experiment(name)) return std::string(known->toml);
     std::error_code ignored;
     if (std::filesystem::exists(name, ignored)) return read_text(name);
-    return problem(name + ": no ready-made experiment (`dunlin list` shows them), and no file");
+    return problem(shown(name, false) + ": no ready-made experiment (`dunlin list` shows them), and no file");
 }
 
 /// Starts a job; `numbers` are those of a policy that is pushed.
@@ -197,7 +198,7 @@ Outcome<int> change_members(const JobOptions& options, const std::string& comman
                   {{"command", command}, {"job", options.job}, {"nodes", options.nodes}, {"now", options.now}});
     if (!reply) return tl::unexpected(reply.error());
     const std::string list = command == "add" ? "added" : "removed", job = reply->json["job"].dump();
-    if (options.fleet.json) fmt::print("{}\n", reply->json.dump());
+    if (options.fleet.json) say("{}\n", reply->json.dump());
     for (const Json& node : reply->json[list]) {
         const std::string name = node["name"];
         hint(options.fleet, fmt::format("job {}: {} is {}, member {}", job, name, list, node["member"].dump()));
@@ -239,7 +240,7 @@ Outcome<int> pull(JobOptions options) {
         say("{}\n", options.out);
     }
     for (const Json& warning : reply->json.value("warnings", Json::array()))
-        fmt::print(stderr, "warning: {}\n", warning.get<std::string>());
+        note("warning: {}\n", warning.get<std::string>());
     if (!reply->json.value("learned", true)) {
         note(
             "dunlin: job {} has not learned: no node's update is in this model; it is what the job began "

@@ -4,6 +4,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "fleet/navigation_model.hpp"
 #include "fleet/shell_text.hpp"
@@ -104,21 +105,18 @@ Outcome<int> train_fleet_navigation_kind(const TrainRequest& request) {
     Outcome<void> done = train(request, *job, result);
     if (done) done = write_results(request, *job, result);
     if (!done) {
-        fmt::print(stderr, "dunlin: {}\n", done.error().text);
+        note("dunlin: {}\n", done.error().text);
         return failed;
     }
     const FleetNavigationOutcome& outcome = result.outcome;
-    fmt::print(
-        "{}", request.json ? fleet_navigation_summary(result) : report::text_table(fleet_navigation_table(result)));
+    say("{}", request.json ? fleet_navigation_summary(result) : report::text_table(fleet_navigation_table(result)));
     if (!request.json) {
-        fmt::print("consensus error {:.3f} %; mass error {}; {} environment steps\n",
-                   100 * outcome.last.consensus_error,
-                   outcome.mass_error ? fmt::format("{}", *outcome.mass_error) : "not defined",
-                   outcome.last.environment_steps);
+        say("consensus error {:.3f} %; mass error {}; {} environment steps\n", 100 * outcome.last.consensus_error,
+            outcome.mass_error ? fmt::format("{}", *outcome.mass_error) : "not defined",
+            outcome.last.environment_steps);
     }
     if (!outcome.failure.empty()) {
-        fmt::print(stderr, "dunlin: {}; try a smaller method.interpolation or a larger method.weight_floor\n",
-                   outcome.failure);
+        note("dunlin: {}; try a smaller method.interpolation or a larger method.weight_floor\n", outcome.failure);
         return failed;
     }
     if (!outcome.complete) {

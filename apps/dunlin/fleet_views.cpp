@@ -42,9 +42,10 @@ std::string members_table(const Json& job) {
                 metrics += fmt::format("{}{} {}", metrics.empty() ? "" : "  ", name, metric_text(value));
         }
         const bool here = member["here"];
+        const Json& figure = member[serverless ? "tick" : "updates"];
         table.rows.push_back({member["member"].dump(), member["name"],
                               member["state"].get<std::string>() + (here ? "" : ", away"),
-                              member[serverless ? "tick" : "updates"].dump(), metrics});
+                              figure.is_null() ? "unknown" : figure.dump(), metrics});
     }
     return report::text_table(table);
 }
@@ -259,7 +260,7 @@ Outcome<int> wait(const WaitOptions& options) {
             if (options.fleet.json) say("{}\n", reply->json.dump());
             // On the standard error, whatever is wanted there: a script that waits must not take half a fleet for
             // one.
-            fmt::print(stderr, "{}", warning_lines(reply->json));
+            note("{}", warning_lines(reply->json));
             if (so && *so) {
                 hint(options.fleet, next_step(options.condition, reply->json));
                 return succeeded;

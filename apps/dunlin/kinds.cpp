@@ -7,6 +7,7 @@
 #include "fleet/jobs/experiments.hpp"
 #include "fleet/navigation.hpp"
 #include "fleet/pdbo_settings.hpp"
+#include "fleet/plain_text.hpp"
 #include "fleet/regression_training.hpp"
 #include "fleet/shell_text.hpp"
 
@@ -96,7 +97,8 @@ Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_ke
     if (ready_made == nullptr && !experiment.empty()) {
         std::vector<std::string_view> names;
         for (const Experiment& known : experiments()) names.push_back(known.name);
-        return problem(fmt::format("no experiment \"{}\"; choose one of {}", experiment, fmt::join(names, ", ")));
+        return problem(fmt::format("no experiment \"{}\"; choose one of {}", shown(experiment, false),
+                                   fmt::join(names, ", ")));
     }
     if (ready_made != nullptr) {
         if (Outcome<void> read = settings.read(ready_made->toml, "experiment " + experiment); !read) return read;

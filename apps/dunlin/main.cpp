@@ -4,6 +4,7 @@
 #include "apps/option_values.hpp"
 #include "apps/output.hpp"
 #include "core/kernels.hpp"
+#include "fleet/plain_text.hpp"
 #include "transport/zeromq/link.hpp"
 
 #include <cstdio>
@@ -55,11 +56,12 @@ int run_program(int argc, char** argv) {
     } catch (const CLI::CallForVersion& version) {
         return program.exit(version);
     } catch (const CLI::ExtrasError&) {
-        note("dunlin: unexpected: {}; see `dunlin{} --help`\n", fmt::join(program.remaining(true), " "),
+        note("dunlin: unexpected: {}; see `dunlin{} --help`\n",
+             dunlin::shown(fmt::format("{}", fmt::join(program.remaining(true), " ")), false),
              command_name(program));
         return wrong_input;
     } catch (const CLI::ParseError& error) {
-        note("dunlin: {}; see `dunlin{} --help`\n", error.what(), command_name(program));
+        note("dunlin: {}; see `dunlin{} --help`\n", dunlin::shown(error.what(), false), command_name(program));
         return wrong_input;
     }
     if (!run) {

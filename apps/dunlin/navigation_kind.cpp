@@ -4,6 +4,7 @@
 #include "apps/dunlin/navigation_report.hpp"
 #include "apps/dunlin/navigation_run.hpp"
 #include "apps/dunlin/progress.hpp"
+#include "apps/output.hpp"
 #include "fleet/shell_text.hpp"
 
 #include <fmt/format.h>
@@ -21,25 +22,25 @@ Outcome<int> train_navigation_kind(const TrainRequest& request) {
         return NavigationRun::create(settings, options);
     }();
     if (!run) return tl::unexpected(run.error());
-    if (!request.quiet) fmt::print(stderr, "{}\n", run->description());
+    if (!request.quiet) note("{}\n", run->description());
     catch_interrupts();
     const Outcome<int> code = run->train();
     if (!code) {
-        fmt::print(stderr, "dunlin: {}\n", code.error().text);
+        note("dunlin: {}\n", code.error().text);
         return failed;
     }
     const NavigationResult& result = run->result();
     if (request.json) {
-        fmt::print("{}", run->summary_json());
+        say("{}", run->summary_json());
     } else {
-        fmt::print("{}", report::text_table(worst_tasks(result)));
-        fmt::print("{} environment steps in {:.2f} s ({:.2f} million a second, {} kernels)\n",
-                   result.environment_steps, result.seconds, result.steps_per_second() / 1e6, result.kernels);
+        say("{}", report::text_table(worst_tasks(result)));
+        say("{} environment steps in {:.2f} s ({:.2f} million a second, {} kernels)\n", result.environment_steps,
+            result.seconds, result.steps_per_second() / 1e6, result.kernels);
     }
     if (*code == stopped) {
         if (result.evaluated_iteration < result.iteration) {
-            fmt::print(stderr, "the tasks' numbers are those of iteration {}: there was no time for others\n",
-                       result.evaluated_iteration);
+            note("the tasks' numbers are those of iteration {}: there was no time for others\n",
+                 result.evaluated_iteration);
         }
         tell(request.quiet, fmt::format("stopped after iteration {}; go on with: dunlin train --resume {}",
                                         result.iteration, shell_path(request.directory)));

@@ -4,6 +4,7 @@
 #include "apps/dunlin/pdbo_report.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "fleet/adaptable.hpp"
 #include "fleet/shell_text.hpp"
@@ -155,16 +156,15 @@ Outcome<int> train_pdbo_kind(const TrainRequest& request) {
     Outcome<void> done = train(request, *job, result);
     if (done) done = write_results(request, *job, result);
     if (!done) {
-        fmt::print(stderr, "dunlin: {}\n", done.error().text);
+        note("dunlin: {}\n", done.error().text);
         return failed;
     }
-    fmt::print("{}", request.json ? pdbo_summary(result) : report::text_table(pdbo_table(result)));
+    say("{}", request.json ? pdbo_summary(result) : report::text_table(pdbo_table(result)));
     for (const PdboPeer& peer : result.peers) {
-        if (!peer.outcome.failure.empty())
-            fmt::print(stderr, "failed: {}: {}\n", title_of(peer), peer.outcome.failure);
+        if (!peer.outcome.failure.empty()) note("failed: {}: {}\n", title_of(peer), peer.outcome.failure);
     }
     if (!result.outcome.failure.empty()) {
-        fmt::print(stderr, "dunlin: {}\n", result.outcome.failure);
+        note("dunlin: {}\n", result.outcome.failure);
         return failed;
     }
     if (!result.outcome.complete) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/progress.hpp"
 
+#include "apps/output.hpp"
+#include "fleet/plain_text.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -11,9 +14,9 @@
 namespace dunlin::app {
 namespace {
 
-/// Where it cannot be written, nobody sees it, and the work goes on: fmt::print would throw.
-void write(const std::string& text) {
-    std::fputs(text.c_str(), stderr);
+/// As `write_note`, for a line that is written over.
+void write_over(std::string_view line, std::size_t width) {
+    std::fputs(fmt::format("\r{:<{}}", shown(line, false), width).c_str(), stderr);
 }
 
 }  // namespace
@@ -28,20 +31,20 @@ void Progress::show(std::string_view line) {
     if (quiet_) return;
     next_ = Clock::now() + (terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(5000));
     if (terminal_) {
-        write(fmt::format("\r{:<{}}", line, shown_));
+        write_over(line, shown_);
         shown_ = std::max(shown_, line.size());
     } else {
-        write(fmt::format("{}\n", line));
+        note("{}\n", line);
     }
 }
 
 void Progress::finish() {
-    if (shown_ > 0) write("\n");
+    if (shown_ > 0) note("\n");
     shown_ = 0;
 }
 
 void tell(bool quiet, std::string_view line) {
-    if (!quiet) write(fmt::format("{}\n", line));
+    if (!quiet) note("{}\n", line);
 }
 
 std::string duration_text(double seconds) {

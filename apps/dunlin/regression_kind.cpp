@@ -4,6 +4,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/regression_report.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "fleet/adaptable.hpp"
 #include "fleet/shell_text.hpp"
@@ -198,19 +199,18 @@ Outcome<int> train_regression_kind(const TrainRequest& request) {
     Outcome<void> done = train(request, *job, result);
     if (done) done = write_results(request, *job, result);
     if (!done) {
-        fmt::print(stderr, "dunlin: {}\n", done.error().text);
+        note("dunlin: {}\n", done.error().text);
         return failed;
     }
-    fmt::print("{}", request.json ? regression_summary(result) : report::text_table(regression_table(result)));
+    say("{}", request.json ? regression_summary(result) : report::text_table(regression_table(result)));
     const RegressionOutcome& outcome = result.outcome;
     if (!request.json) {
-        fmt::print("worst node {:.2f} % from the closed form; mass error {}\n", 100 * outcome.max_relative_error,
-                   outcome.mass_error ? fmt::format("{}", *outcome.mass_error) : "not defined");
+        say("worst node {:.2f} % from the closed form; mass error {}\n", 100 * outcome.max_relative_error,
+            outcome.mass_error ? fmt::format("{}", *outcome.mass_error) : "not defined");
     }
-    for (const FailedRun& run : result.failed) fmt::print(stderr, "failed: {}: {}\n", run.name, run.failure);
+    for (const FailedRun& run : result.failed) note("failed: {}: {}\n", run.name, run.failure);
     if (!outcome.failure.empty()) {
-        fmt::print(stderr, "dunlin: {}; try a smaller method.step_scale or a larger method.step_offset\n",
-                   outcome.failure);
+        note("dunlin: {}; try a smaller method.step_scale or a larger method.step_offset\n", outcome.failure);
         return failed;
     }
     if (!outcome.complete) {

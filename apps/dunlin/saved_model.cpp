@@ -3,6 +3,7 @@
 
 #include "apps/dunlin/run_directory.hpp"
 #include "fleet/navigation_model.hpp"
+#include "fleet/plain_text.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -15,7 +16,8 @@ Outcome<SavedModel> open_model(const std::filesystem::path& run) {
     std::error_code ignored;
     SavedModel saved{.file = run, .folder = run, .model = {}};
     if (!std::filesystem::exists(run, ignored))
-        return problem(run.string() + ": there is no such run directory, and no such policy file or model file");
+        return problem(shown(run.string(), false) +
+                       ": there is no such run directory, and no such policy file or model file");
     const bool directory = std::filesystem::is_directory(run, ignored);
     if (directory) {
         const Outcome<std::string> text = read_text(run / "config.toml");

@@ -289,7 +289,7 @@ void Coordinator::acknowledge(const PublicKey& key, std::uint64_t job, std::uint
 
 /// With its final report a node is done with the job, and free for others.
 void Coordinator::report_is_kept(const Membership& at) {
-    session_of(at) = {.ended = true};
+    session_of(at) = {.ended = true, .tick = session_of(at).tick};
     const auto key = keys_.find(at.job->members()[at.member].node);
     if (key == keys_.end()) return;
     acknowledge(key->second, at.job->number(), 0, {.outcome = Reception::applied});

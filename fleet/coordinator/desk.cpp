@@ -175,7 +175,8 @@ struct Desk::Commands {
                      {"here", connection != nullptr && connection->welcome && !connection->suspect},
                      {"updates", at.updates},
                      {"reported", at.reported}};
-            if (known.push_sum()) row["tick"] = session != nullptr ? session->tick : -1;
+            if (known.push_sum())
+                row["tick"] = session != nullptr && session->tick >= 0 ? Json(session->tick) : Json();
             if (at.state == MemberState::declined) row["refusal"] = refusal_text(at, "declined");
             members.push_back(row);
         }

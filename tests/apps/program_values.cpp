@@ -161,3 +161,38 @@ TEST_CASE("a tilde stands for the home folder in options and in settings of path
     CHECK(ended.code == 0);
     CHECK(std::filesystem::exists(folder / "there/summary.json"));
 }
+
+TEST_CASE("what is typed breaks no line of a message, and no escape sequence gets through") {
+    const Folder folder;
+    const std::string bad = "a\nb\x1b[31m";
+    folder.file("file", "");
+    const std::vector<std::vector<std::string>> all{{bad},
+                                                    {"--" + bad},
+                                                    {"train", bad},
+                                                    {"train", "navigation", bad},
+                                                    {"train", "navigation", "--seed", bad},
+                                                    {"train", "navigation", "--set", bad + "=3"},
+                                                    {"train", "navigation", "--set", "environment.map=" + bad},
+                                                    {"train", "navigation", "--out", "file/" + bad},
+                                                    {"train", "--config", bad},
+                                                    {"compare", "navigation", "--seeds", bad},
+                                                    {"sweep", "navigation", "--param", bad + "=1,2"},
+                                                    {"adapt", bad},
+                                                    {"inspect", bad},
+                                                    {"export", bad, "--format", "c"},
+                                                    {"footprint", bad},
+                                                    {"list", bad},
+                                                    {"fleet", "status", bad},
+                                                    {"fleet", "run", bad}};
+    for (const auto& arguments : all) {
+        const Ended ended = run(folder, arguments);
+        INFO(arguments.front() << " " << arguments.back() << ": " << ended.err);
+        CHECK(ended.code != 0);
+        CHECK(ended.err.find('\x1b') == std::string::npos);
+        CHECK(ended.err.find("a\nb") == std::string::npos);
+    }
+    // A directory may be called so, and is then shown as it must be.
+    const Ended ended = run(folder, {"train", "navigation-goals", "--set=rl.iterations=1", "--out", "run" + bad});
+    CHECK(ended.code == 0);
+    CHECK((ended.out + ended.err).find('\x1b') == std::string::npos);
+}

@@ -181,17 +181,16 @@ void NodeSession::find_state(const JobTerms& terms) {
 
 ParsPushSettings NodeSession::push_sum_settings() const {
     const JobTerms& t = saved_->terms;
-    return {
-        .network = {.node = t.member,
-                    .nodes = t.members,
-                    .dimension = t.dimension,
-                    .in_neighbours = t.in_neighbours,
-                    .out_degree = static_cast<std::uint32_t>(t.out_neighbours.size()),
-                    .format = t.format,
-                    .largest_value = t.largest_value,
-                    .weight_floor = t.weight_floor,
-                    .edges_close = settings_.edges_close},
-        .theta = t.theta};
+    return {.network = {.node = t.member,
+                        .nodes = t.members,
+                        .dimension = t.dimension,
+                        .in_neighbours = t.in_neighbours,
+                        .out_degree = static_cast<std::uint32_t>(t.out_neighbours.size()),
+                        .format = t.format,
+                        .largest_value = t.largest_value,
+                        .weight_floor = t.weight_floor,
+                        .edges_close = settings_.edges_close},
+            .theta = t.theta};
 }
 
 ClientSettings NodeSession::client_settings(std::uint32_t incarnation) const {
