@@ -43,6 +43,33 @@ TEST_CASE("a coordinator that is killed goes on where it was, and its nodes come
     for (const json& member : members) CHECK(member["updates"] > 0);
 }
 
+TEST_CASE("half of a fleet without a server dies and comes back, and all learn as if nothing had been", "[.slow]") {
+    LiveFleet fleet({{"a"}, {"b"}, {"c"}, {"d"}});
+    fleet.ask({"run", "fleet-navigation"});
+    const auto members = [&] { return fleet.ask({"status", "--job", "1"})["member_list"]; };
+    const auto reaches = [&](std::size_t member, double tick) {
+        for (;;) {
+            const json row = members()[member];
+            if (row["tick"].is_number() && row["tick"] >= tick) return;
+            REQUIRE(fleet.nodes[member]->anyone_left());
+        }
+    };
+    reaches(3, 150);
+    for (const std::size_t k : {0u, 1u}) {
+        fleet.nodes[k]->send(SIGKILL);
+        fleet.nodes[k]->wait();
+    }
+    reaches(3, 280);  // less than the 5 s after which they would be fenced
+    for (const std::size_t k : {0u, 1u}) fleet.nodes[k] = fleet.start_node(k == 0 ? "a" : "b", fleet.server_key);
+    REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "120"}).code == 0);
+    CHECK(fleet.ask({"status", "--job", "1"})["weight_lost"] == 0.0);
+    for (const json& row : members()) {
+        INFO(row);
+        CHECK(row["metrics"]["return_ratio"] > 0.9);
+        CHECK(row["tick"] > 700);
+    }
+}
+
 TEST_CASE("a node whose log has no room learns on") {
     const Folder elsewhere;
     const std::string node = std::filesystem::path(DUNLIN_PROGRAM).replace_filename("dunlin-node").string();
