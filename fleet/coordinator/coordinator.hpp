@@ -215,6 +215,7 @@ private:
     void tend_push_sum(const Job& job);
     void fence(const Job& job);
     void find_components(const Job& job);
+    void count_snapshot(const Result<void>& done);
     bool exchanges(const Job& job, std::uint32_t member) const;
     void count_time(const Job& job);
     void store_time(const Job& job);

@@ -74,15 +74,23 @@ Result<void> Coordinator::commit(std::int64_t now_ms) {
         for (const std::uint64_t job : std::exchange(dirty_jobs_, {})) tell_all(*state_.job(job));
     }
     for (const std::uint64_t job : std::exchange(dirty_jobs_, {})) tell_all(*state_.job(job));
-    if (result && !store_->gathered() && store_->snapshot_due() && now_ms_ >= snapshot_after_ms_) (void)snapshot();
+    if (result && !store_->gathered() && store_->snapshot_due() && now_ms_ >= snapshot_after_ms_) {
+        const auto begun = store_->begin_snapshot(state_, [this] { return journal_.keep(); });
+        if (!begun) count_snapshot(begun);
+    }
+    if (const auto done = store_->finish_snapshot()) count_snapshot(*done);
     return result;
 }
 
 Result<void> Coordinator::snapshot() {
     auto done = store_->snapshot(state_, [this] { return journal_.keep(); });
+    count_snapshot(done);
+    return done;
+}
+
+void Coordinator::count_snapshot(const Result<void>& done) {
     ++(done ? counters_.snapshots : counters_.snapshot_failures);
     if (!done) snapshot_after_ms_ = now_ms_ + settings_.snapshot_retry_ms;
-    return done;
 }
 
 Result<void> Coordinator::record_now(const Record& record) {

@@ -35,8 +35,10 @@ std::int64_t now_ms() {
 
 Outcome<std::unique_ptr<FleetServer>> FleetServer::open(const FleetServerSettings& settings, Journal& journal) {
     std::unique_ptr<FleetServer> server(new FleetServer(settings.link.message_bytes));
-    auto opened = Coordinator::open(posix_file_system(), settings.directory, settings.store, settings.coordinator,
-                                    *server, journal);
+    StoreSettings store = settings.store;
+    if (!store.aside) store.aside = std::make_shared<Background>([] {});
+    auto opened =
+        Coordinator::open(posix_file_system(), settings.directory, store, settings.coordinator, *server, journal);
     if (!opened) return problem(opened.error(), settings.directory.string());
     server->coordinator_ = *std::move(opened);
     if (auto noticed = notice_copy(*server->coordinator_); !noticed)

@@ -114,13 +114,15 @@ Result<void> Log::commit(std::span<const std::byte> batch, std::uint64_t count) 
     return {};
 }
 
-Result<void> Log::cut() {
+Result<void> Log::rotate() {
     if (broken_) return fail(Code::not_durable);
-    if (segments_.back().first <= newest_) {
-        if (auto begun = begin_segment(); !begun) return begun;
-    }
-    // The last file has no record yet. If one of the others stays, it does no harm.
-    while (segments_.size() > 1) {
+    return segments_.back().first <= newest_ ? begin_segment() : Result<void>();
+}
+
+Result<void> Log::cut(std::uint64_t up_to) {
+    if (broken_) return fail(Code::not_durable);
+    // If one of them stays, it does no harm.
+    while (segments_.size() > 1 && segments_[1].first <= up_to + 1) {
         if (auto removed = files_.remove(path(segments_.front().first)); !removed) return removed;
         segments_.erase(segments_.begin());
     }

@@ -36,9 +36,11 @@ public:
     /// An error that left unknown what is in the file: all there is to do is to open the log again.
     bool broken() const { return broken_; }
 
-    /// Begins a new file and removes those whose records all lie before it. To be called when a snapshot with the
-    /// newest record is durable.
-    Result<void> cut();
+    /// Begins a new file, so that all records up to now lie in others.
+    Result<void> rotate();
+    /// Removes the files whose records are all `up_to` or older. To be called when a snapshot with them is durable. An
+    /// error leaves the log as usable as it was.
+    Result<void> cut(std::uint64_t up_to);
 
 private:
     struct Segment {

@@ -130,24 +130,48 @@ Result<void> Store::commit(const std::function<void(const Record&)>& done) {
 }
 
 bool Store::snapshot_due() const {
-    return log_->bytes() > std::max(settings_.log_bytes, 4 * snapshot_bytes_);
+    return !draft_ && log_->bytes() > std::max(settings_.log_bytes, 4 * snapshot_bytes_);
 }
 
-Result<void> Store::snapshot(const Replayed& state, const std::function<Result<void>()>& before) {
+Result<void> Store::begin_snapshot(const Replayed& state, const std::function<Result<void>()>& before) {
     if (log_->broken()) return fail(Code::not_durable);
-    const std::uint64_t number = log_->newest();
-    const std::vector<std::byte> bytes = snapshot_bytes(state.save(), number);
     if (auto done = before(); !done) return done;
-    if (auto done = replace_file(files_, directory_ / numbered_name("snapshot", number), bytes); !done) return done;
-    snapshot_bytes_ = bytes.size();
-    if (auto done = log_->cut(); !done) return done;
+    if (auto done = log_->rotate(); !done) return done;
+    draft_ = std::make_shared<Draft>(Draft{.number = log_->newest()});
+    draft_->bytes = snapshot_bytes(state.save(), draft_->number);
+    auto write = [draft = draft_, &files = files_, directory = directory_] {
+        draft->written = replace_file(files, directory / numbered_name("snapshot", draft->number), draft->bytes);
+    };
+    settings_.aside ? settings_.aside->begin(std::move(write)) : write();
+    return {};
+}
+
+std::optional<Result<void>> Store::finish_snapshot() {
+    if (!draft_ || (settings_.aside && !settings_.aside->collect({}))) return std::nullopt;
+    return drop_what_is_in(*std::exchange(draft_, nullptr));
+}
+
+Result<void> Store::drop_what_is_in(const Draft& draft) {
+    if (!draft.written) return draft.written;
+    snapshot_bytes_ = draft.bytes.size();
+    if (auto done = log_->cut(draft.number); !done) return done;
     const auto numbers = numbered_files(files_, directory_, "snapshot");
     if (!numbers) return tl::unexpected(numbers.error());
     for (const std::uint64_t old : *numbers) {
-        if (old >= number) continue;
+        if (old >= draft.number) continue;
         if (auto done = files_.remove(directory_ / numbered_name("snapshot", old)); !done) return done;
     }
     return {};
+}
+
+Result<void> Store::snapshot(const Replayed& state, const std::function<Result<void>()>& before) {
+    constexpr std::chrono::milliseconds long_enough = std::chrono::hours(1);
+    const auto wait = [&] { return !settings_.aside || settings_.aside->collect(long_enough); };
+    if (draft_ && !wait()) return fail(Code::not_durable);
+    draft_ = nullptr;  // another one follows at once
+    if (auto begun = begin_snapshot(state, before); !begun) return begun;
+    if (!wait()) return fail(Code::not_durable);
+    return drop_what_is_in(*std::exchange(draft_, nullptr));
 }
 
 }  // namespace dunlin

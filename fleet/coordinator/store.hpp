@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "fleet/background.hpp"
 #include "fleet/coordinator/log.hpp"
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -28,6 +30,8 @@ struct StoreSettings {
     std::function<std::int64_t()> unix_ms = [] { return 0; };
     /// DIRECTORY/lock, held by whoever opens other files of the directory too; empty: the store takes it itself.
     std::shared_ptr<void> lock = nullptr;
+    /// Where snapshots are written meanwhile, with a file system that several threads may use; null: at once.
+    std::shared_ptr<Aside> aside = nullptr;
 };
 
 /// A coordinator's durable state: a directory with a lock, a hashed snapshot and the log behind it. One process at
@@ -58,10 +62,14 @@ public:
 
     /// Has the log grown so much that a snapshot is worth its writing?
     bool snapshot_due() const;
-    /// Writes the state as of the newest record and drops the log before it. Nothing must be gathered. `before` is
-    /// called when all but dropping is done: what depends on the log makes itself durable there. An error leaves
-    /// everything as usable as it was.
+    /// Writes the state as of the newest record and drops the log before it, and answers when that is done. Nothing must
+    /// be gathered. `before` is called first: what depends on the log, from which nobody will see these records again,
+    /// makes itself durable there. An error leaves everything as usable as it was.
     Result<void> snapshot(const Replayed& state, const std::function<Result<void>()>& before);
+    /// The same aside: only the copy of the state is made now, and records may be added and committed meanwhile.
+    Result<void> begin_snapshot(const Replayed& state, const std::function<Result<void>()>& before);
+    /// Has one that was begun been written? Then drops the log before it and answers how that went; else nothing.
+    std::optional<Result<void>> finish_snapshot();
 
     const FileSystem::Path& directory() const { return directory_; }
 
@@ -76,6 +84,15 @@ private:
     std::vector<std::byte> batch_, writing_;
     std::uint64_t count_ = 0;
     std::uint64_t snapshot_bytes_ = 0;
+
+    /// Of the state as of record `number`; the thread aside has it while it is written.
+    struct Draft {
+        std::uint64_t number = 0;
+        std::vector<std::byte> bytes = {};
+        Result<void> written = {};
+    };
+    Result<void> drop_what_is_in(const Draft& draft);
+    std::shared_ptr<Draft> draft_ = nullptr;
 };
 
 /// A snapshot's file: what is written for `state` as of record `newest`, and read again. Errors: store_damaged,

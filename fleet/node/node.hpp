@@ -2,7 +2,7 @@
 #pragma once
 
 #include "fleet/jobs/node_task.hpp"
-#include "fleet/node/background.hpp"
+#include "fleet/background.hpp"
 #include "fleet/node/job_memory.hpp"
 #include "fleet/node/node_store.hpp"
 #include "transport/session/node_session.hpp"

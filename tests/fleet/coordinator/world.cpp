@@ -4,6 +4,30 @@
 #include <cstring>
 
 namespace dunlin::testing {
+namespace {
+
+/// What is put aside is done so many milliseconds later.
+class Later final : public Aside {
+public:
+    Later(const std::int64_t& now_ms, std::uint64_t delay_ms)
+        : now_ms_(now_ms), delay_ms_(static_cast<std::int64_t>(delay_ms)) {}
+    void begin(std::function<void()> work) override {
+        work_ = std::move(work);
+        due_ms_ = now_ms_ + delay_ms_;
+    }
+    bool collect(std::chrono::milliseconds wait) override {
+        if (!work_ || (now_ms_ < due_ms_ && wait.count() == 0)) return false;
+        std::exchange(work_, nullptr)();
+        return true;
+    }
+
+private:
+    const std::int64_t& now_ms_;
+    std::int64_t delay_ms_, due_ms_ = 0;
+    std::function<void()> work_;
+};
+
+}  // namespace
 
 void Chronicle::applied(const FleetState& state, const Record& record, const JobChange* change) {
     if (!state.jobs().empty()) {
@@ -57,6 +81,9 @@ void World::forget_everything() {
 }
 
 void World::open() {
+    // Every other fleet writes its snapshots while it goes on; what a crash finds half done is never gone on with.
+    if (settings_.seed % 2 == 1)
+        settings_.store.aside = std::make_shared<Later>(now_ms_, 5 * (coordinator_crashes % 9));
     for (;;) {
         auto opened =
             Coordinator::open(files_, directory_, settings_.store, settings_.coordinator, *this, chronicle_);

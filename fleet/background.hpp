@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -8,14 +9,24 @@
 
 namespace dunlin {
 
+/// Does one thing at a time for somebody who goes on meanwhile: a thread, or a test that says when.
+class Aside {
+public:
+    virtual ~Aside() = default;
+    /// Not before the last thing was collected.
+    virtual void begin(std::function<void()> work) = 0;
+    /// Is it done, within so long? True once for each thing; from then on its results are the caller's.
+    virtual bool collect(std::chrono::milliseconds wait) = 0;
+};
+
 /// A thread that does one thing at a time for another one, which goes on meanwhile and asks whether it is done.
-class Background {
+class Background final : public Aside {
 public:
     /// `done` is called on the thread after each thing.
     explicit Background(std::function<void()> done) : done_(std::move(done)), thread_([this] { live(); }) {}
     Background(const Background&) = delete;
     /// Waits for what is under way.
-    ~Background() {
+    ~Background() override {
         {
             const std::lock_guard lock(mutex_);
             ends_ = true;
@@ -24,8 +35,7 @@ public:
         thread_.join();
     }
 
-    /// Not before the last thing was collected.
-    void begin(std::function<void()> work) {
+    void begin(std::function<void()> work) override {
         const std::lock_guard lock(mutex_);
         state_ = State::begun;
         work_ = std::move(work);
@@ -36,8 +46,7 @@ public:
         const std::lock_guard lock(mutex_);
         return state_ != State::idle;
     }
-    /// Is it done, within so long? True once for each thing; from then on its results are the caller's.
-    bool collect(std::chrono::milliseconds wait = {}) {
+    bool collect(std::chrono::milliseconds wait = {}) override {
         std::unique_lock lock(mutex_);
         if (state_ == State::begun) changed_.wait_for(lock, wait, [this] { return state_ != State::begun; });
         if (state_ != State::done) return false;
