@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/jobs/node_task.hpp"
 #include "fleet/background.hpp"
+#include "fleet/jobs/node_task.hpp"
 #include "fleet/node/job_memory.hpp"
 #include "fleet/node/node_store.hpp"
 #include "transport/session/node_session.hpp"
