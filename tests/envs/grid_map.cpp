@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <unistd.h>
+
 using namespace dunlin;
 
 namespace {
@@ -38,8 +40,11 @@ bool connected(const StoredMap& map) {
 
 /// A file that disappears with the test.
 struct TemporaryFile {
-    std::string path = (std::filesystem::temp_directory_path() / "dunlin-grid-map-test.map").string();
-    explicit TemporaryFile(const std::string& contents) { std::ofstream(path, std::ios::binary) << contents; }
+    std::string path = (std::filesystem::temp_directory_path() / "dunlin-map-XXXXXX").string();
+    explicit TemporaryFile(const std::string& contents) {
+        close(mkstemp(path.data()));
+        std::ofstream(path, std::ios::binary) << contents;
+    }
     ~TemporaryFile() { std::filesystem::remove(path); }
 };
 

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include <catch2/catch.hpp>
+#include <unistd.h>
 
 using namespace dunlin;
 using namespace dunlin::test;
@@ -56,7 +57,8 @@ RankingSettings small_ranking() {
 
 /// A file that is gone when the test is.
 struct ScratchFolder {
-    std::filesystem::path path = std::filesystem::temp_directory_path() / "dunlin-federated-test";
+    std::filesystem::path path =
+        std::filesystem::temp_directory_path() / ("dunlin-federated-" + std::to_string(::getpid()));
     ScratchFolder() { std::filesystem::create_directories(path); }
     ~ScratchFolder() { std::filesystem::remove_all(path); }
     void write(const char* name, const std::string& text) const { std::ofstream(path / name) << text; }
