@@ -324,7 +324,6 @@ TEST_CASE(
     }
 }
 
-// Hidden: the update that follows is not read by the server of this file, and why is not known yet.
 TEST_CASE("a state of before there were nonces is gone on with") {
     Pair pair(Stream(5, 0, Purpose::tasks), 1, Encoding::float32);
     for (int step = 0; step < 50; ++step) pair.step({});

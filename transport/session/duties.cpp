@@ -90,6 +90,7 @@ Result<void> NodeSession::wake(ConstVector<float> gradient) {
     const std::int64_t tick = std::max(tick_now(), push_sum_->tick() + 1);
     const auto woken = push_sum_->wake(tick, gradient);
     if (!woken) return tl::unexpected(woken.error());
+    confirm_for_the_mute();  // nobody waits for word from them
     if (woken->step_size != 0.0f) {
         for (std::size_t k = 0; k < steps_.size(); ++k) {
             Mass step{};
