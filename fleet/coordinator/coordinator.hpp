@@ -112,7 +112,7 @@ public:
     /// To be called several times a second, and before commit.
     void tick(std::int64_t now_ms);
     /// Is anything gathered, or to be told, that waits for `commit`?
-    bool commit_due() const { return store_->gathered() || !dirty_jobs_.empty(); }
+    bool commit_due() const { return store_->gathered() || !dirty_jobs_.empty() || store_->drafting(); }
     /// Makes what was gathered durable and answers for it. Error: not_durable; what was gathered was refused then.
     /// When the store is `broken()` only opening it again helps.
     Result<void> commit(std::int64_t now_ms);

@@ -68,6 +68,8 @@ public:
     Result<void> snapshot(const Replayed& state, const std::function<Result<void>()>& before);
     /// The same aside: only the copy of the state is made now, and records may be added and committed meanwhile.
     Result<void> begin_snapshot(const Replayed& state, const std::function<Result<void>()>& before);
+    /// Was one begun that nobody has finished?
+    bool drafting() const { return draft_ != nullptr; }
     /// Has one that was begun been written? Then drops the log before it and answers how that went; else nothing.
     std::optional<Result<void>> finish_snapshot();
 
