@@ -7,11 +7,13 @@
 #include <chrono>
 #include <filesystem>
 
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace dunlin {
 
@@ -31,7 +33,7 @@ constexpr int watched = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACC
                         ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
 /// ZMTP's greeting and CURVE's Hello have 266 bytes; who completes its handshake says twice as much.
 constexpr std::uint64_t handshake_bytes = 300;
-constexpr std::int64_t patience_ms = 1000, look_ms = 50, window_ms = 100;
+constexpr std::int64_t patience_ms = 1000, look_ms = 50, window_ms = 100, rest_ms = 300;
 
 std::int64_t steady_ms() {
     using namespace std::chrono;
@@ -72,6 +74,7 @@ std::string peer_of(int descriptor) {
 
 Door::Door(LinkContext& context, Socket& router, const Limits& limits, std::shared_ptr<Wake> raised)
     : limits_(limits), monitor_(zeromq::watch(context, router, watched)), raised_(std::move(raised)) {
+    keep_descriptors();
     if (monitor_) thread_ = quiet_thread([this] { watch_all(); });
 }
 
@@ -79,6 +82,7 @@ Door::~Door() {
     ends_ = true;
     stop_.raise();
     if (thread_.joinable()) thread_.join();
+    let_go();
 }
 
 bool Door::know(int descriptor, const std::string& peer, const PublicKey& key) {
@@ -117,8 +121,11 @@ void Door::watch_all() {
             looked_ms_ = now_ms;
             look_at_strangers(now_ms);
         }
+        const std::size_t staying = connections_.size() - cut_;
+        if (staying > limits_.connections) cut_newest(staying - limits_.connections);
+        keep_descriptors();
         hold_back(full() || now_ms < rest_until_ms_);
-        busy = strangers_ > 0 || holding_;
+        busy = strangers_ > 0 || holding_.value_or(false);
     }
 }
 
@@ -132,49 +139,61 @@ void Door::take(const MonitorEvent& event, std::int64_t now_ms) {
     switch (event.what) {
         case ZMQ_EVENT_LISTENING:
             listener_ = descriptor;
-            holding_ = true;  // a filter may be on it from before
+            holding_.reset();  // a filter may be on it from before, or none
             break;
         case ZMQ_EVENT_ACCEPTED: {
-            const auto [at, made] = connections_.insert_or_assign(
-                descriptor, Connection{.peer = peer_of(descriptor), .since_ms = now_ms});
-            strangers_ += made ? 1 : 0;
+            forget(descriptor);
+            Connection& connection = connections_[descriptor];
+            connection.peer = peer_of(descriptor);
+            connection.since_ms = now_ms;
+            ++strangers_;
             ++taken_;
             // Where the system cannot hold others back they are turned away.
-            if (!can_hold_ && full()) cut(descriptor, at->second);
+            if (!can_hold_ && full()) cut(descriptor, connection);
             hold_back(full());
             break;
         }
         case ZMQ_EVENT_ACCEPT_FAILED:
             rest_until_ms_ = now_ms + 200;
             hold_back(true);
+            let_go();
             break;
         case ZMQ_EVENT_DISCONNECTED:
             ++counters_.ended;
-            if (const auto found = connections_.find(descriptor); found != connections_.end()) {
-                if (found->second.known) {
-                    ended_.push_back({found->second.key, descriptor, found->second.peer});
-                    raised_->raise();
-                } else {
-                    --strangers_;
-                }
-                connections_.erase(found);
-            }
+            forget(descriptor);
             break;
         default:
             ++counters_.handshakes_failed;
     }
 }
 
+/// A connection that is over.
+void Door::forget(int descriptor) {
+    const auto found = connections_.find(descriptor);
+    if (found == connections_.end()) return;
+    const Connection& over = found->second;
+    if (over.known) {
+        ended_.push_back({over.key, descriptor, over.peer});
+        raised_->raise();
+    }
+    strangers_ -= over.known ? 0 : 1;
+    cut_ -= over.cut ? 1 : 0;
+    connections_.erase(found);
+}
+
 void Door::look_at_strangers(std::int64_t now_ms) {
     std::uint64_t all = 0;
     std::vector<std::pair<std::uint64_t, int>> said;
-    for (const auto& [descriptor, connection] : connections_) {
-        if (connection.known) continue;
+    for (auto& [descriptor, connection] : connections_) {
+        if (connection.known || connection.cut) continue;
         const std::uint64_t bytes = said_bytes(descriptor);
         all += bytes;
         said.emplace_back(bytes, descriptor);
         const bool silent = bytes < handshake_bytes && now_ms - connection.since_ms >= patience_ms;
-        if (silent && holding_) cut(descriptor, connection);
+        if (!silent || !holding_.value_or(false)) continue;
+        cut(descriptor, connection);
+        // They dial again at once. Held back for a while yet, they wait like everybody else who does.
+        rest_until_ms_ = now_ms + rest_ms;
     }
     std::ranges::sort(said, std::greater());
     for (auto most = said.begin(); all > limits_.stranger_bytes && most != said.end(); ++most) {
@@ -183,15 +202,39 @@ void Door::look_at_strangers(std::int64_t now_ms) {
     }
 }
 
+void Door::cut_newest(std::size_t many) {
+    std::vector<std::pair<std::int64_t, int>> strangers;
+    for (const auto& [descriptor, connection] : connections_)
+        if (!connection.known && !connection.cut) strangers.emplace_back(connection.since_ms, descriptor);
+    std::ranges::sort(strangers, std::greater());
+    strangers.resize(std::min(strangers.size(), many));
+    for (const auto& [since_ms, descriptor] : strangers) cut(descriptor, connections_[descriptor]);
+}
+
 /// Libzmq has no call that ends one connection of many; the system does.
-void Door::cut(int descriptor, const Connection& connection) {
-    if (connection.peer.empty() || peer_of(descriptor) != connection.peer) return;
+void Door::cut(int descriptor, Connection& connection) {
+    if (connection.cut || connection.peer.empty() || peer_of(descriptor) != connection.peer) return;
     ++counters_.strangers_cut;
+    ++cut_;
+    connection.cut = true;
     shutdown(descriptor, SHUT_RDWR);
 }
 
+/// As many as are to be held back, where they can be had and nobody in the door has taken one of them.
+void Door::keep_descriptors() {
+    while (kept_.size() < limits_.held_back && connections_.size() <= limits_.connections) {
+        const int one = fcntl(stop_.descriptor(), F_DUPFD_CLOEXEC, 0);
+        if (one < 0) return;
+        kept_.push_back(one);
+    }
+}
+
+void Door::let_go() {
+    for (const int descriptor : std::exchange(kept_, {})) close(descriptor);
+}
+
 void Door::hold_back(bool hold) {
-    if (hold == holding_ || listener_ < 0) return;
+    if (holding_ == hold || listener_ < 0) return;
     holding_ = hold;
     if (hold) {
         ++counters_.pauses;

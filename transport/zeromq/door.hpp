@@ -5,6 +5,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,6 +29,10 @@ std::string peer_of(int descriptor);
 /// fast, the system holds further ones back (a filter on the listening socket drops what opens a connection; who
 /// dials repeats it). Strangers in a full door that have not said a handshake's length after a second are cut, and
 /// so is whoever has said most while all of them together have said more than `stranger_bytes`.
+///
+/// A burst may be taken in before this thread runs, and take the last descriptor. Therefore the door holds some back:
+/// it lets go of them then, so that libzmq can take in those that the system has accepted already instead of
+/// spinning, cuts the newest strangers beyond `connections`, and holds descriptors back again.
 class Door {
 public:
     struct Limits {
@@ -35,6 +40,7 @@ public:
         std::size_t strangers = 0;       ///< of them
         std::size_t stranger_bytes = 0;  ///< that strangers may have said, all together
         std::size_t per_second = 1000;   ///< connections taken in
+        std::size_t held_back = 0;       ///< descriptors; more than the system accepts by itself
     };
     /// A connection of a known key that ended.
     struct Ended {
@@ -66,15 +72,19 @@ private:
     struct Connection {
         std::string peer;
         Milliseconds since_ms = 0;
-        bool known = false;
+        bool known = false, cut = false;
         PublicKey key{};
     };
 
     void watch_all();
     void take(const MonitorEvent& event, Milliseconds now_ms);
+    void forget(int descriptor);
     void look_at_strangers(Milliseconds now_ms);
+    void cut_newest(std::size_t many);
     void hold_back(bool hold);
-    void cut(int descriptor, const Connection& connection);
+    void keep_descriptors();
+    void let_go();
+    void cut(int descriptor, Connection& connection);
     bool full() const;
 
     Limits limits_;
@@ -85,11 +95,13 @@ private:
     mutable std::mutex mutex_;
     // guarded by mutex_
     std::map<int, Connection> connections_;  ///< by descriptor
-    std::size_t strangers_ = 0;
+    std::size_t strangers_ = 0, cut_ = 0;    ///< of `connections_`
     std::vector<Ended> ended_;
     Counters counters_;
     // of the thread alone
-    bool holding_ = false, can_hold_ = true;
+    std::vector<int> kept_;                ///< descriptors that are held back
+    std::optional<bool> holding_ = false;  ///< none: not known
+    bool can_hold_ = true;
     std::size_t taken_ = 0;  ///< since `window_ms_`
     Milliseconds window_ms_ = 0, looked_ms_ = 0, rest_until_ms_ = 0;
     std::atomic<bool> ends_{false};

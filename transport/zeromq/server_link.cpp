@@ -122,12 +122,13 @@ Result<void> ServerLink::Implementation::open() {
 
 /// On a socket that listens already, which it takes over, or on a new one.
 Result<void> ServerLink::Implementation::listen(int descriptor) {
-    // Enough for a log, a snapshot and whatever else is opened now and then, and for those whom the system has let
-    // in before they are looked at.
+    // Enough for a log, a snapshot and whatever else is opened now and then, and for those whom the system has
+    // accepted before they are looked at.
     const std::size_t left = zeromq::Descriptors::now().left();
     const int backlog = std::clamp(static_cast<int>(left / 8), 4, settings.backlog);
-    const std::size_t reserve = std::max<std::size_t>(left / 8, 16) + static_cast<std::size_t>(backlog);
     Door::Limits limits;
+    limits.held_back = static_cast<std::size_t>(backlog) + 4;
+    const std::size_t reserve = std::max<std::size_t>(left / 8, 16) + limits.held_back;
     limits.connections = std::max<std::size_t>(left - std::min(left, reserve), 4);
     limits.strangers = std::clamp<std::size_t>(limits.connections / 2, 4, 512);
     limits.stranger_bytes = std::max(std::size_t{64} << 20, 2 * settings.message_bytes);
@@ -258,7 +259,7 @@ ServerLink& ServerLink::operator=(ServerLink&&) noexcept = default;
 ServerLink::~ServerLink() = default;
 
 Result<ServerLink> ServerLink::open(ServerLinkSettings settings) {
-    constexpr std::size_t own_descriptors = 32;  // libzmq ends the process where it needs one and there is none
+    constexpr std::size_t own_descriptors = 40;  // libzmq ends the process where it needs one and there is none
     if (zeromq::Descriptors::now().left() < own_descriptors) return fail(Code::link_failed, EMFILE);
     auto implementation = std::make_unique<Implementation>(std::move(settings));
     if (auto opened = implementation->open(); !opened) return tl::unexpected(opened.error());
