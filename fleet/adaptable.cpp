@@ -89,7 +89,7 @@ Adaptable make_adaptable(const DecentralisedSettings& s) {
     const auto split = split_of(*shape, s.personal_layers);
     if (!split) return tl::unexpected(split.error());
     FederatedSettings settings;
-    settings.method = FederatedMethod::fedavg;
+    settings.method = preset::fedavg;
     settings.batch = s.batch;
     return as_adaptable(
         make_classification_problem(*std::move(data), *shape, *split, **kernels, settings, s.seed, 1));
@@ -100,7 +100,7 @@ Adaptable make_adaptable(const RegressionRunSettings& s) {
     if (!kernels) return problem(kernels.error(), "kernels");
     if (Result<void> checked = check(s.data); !checked) return problem(checked.error(), "environment");
     FederatedSettings settings;
-    settings.method = FederatedMethod::fedavg;
+    settings.method = preset::fedavg;
     return std::make_unique<WorldProblem<RegressionWorld>>(world_of(s, *kernels), settings, 1);
 }
 

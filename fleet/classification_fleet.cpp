@@ -94,7 +94,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const Cla
     const auto shape = MlpShape::make(data->table.features, s.hidden, data->table.classes, s.activation);
     if (!shape) return problem(shape.error(), "model.hidden");
 
-    const auto split = split_of(*shape, s.personal_layers);
+    const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), data->notes);
     if (!split) return tl::unexpected(split.error());
 
     return make_classification_problem(*std::move(data), *shape, *split, **kernels, s.federated, s.seed, threads);

@@ -67,11 +67,11 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
     if (s.staleness_limit > 0) server.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
     const auto made = [&]() -> Result<std::unique_ptr<AnyServer>> {
         if (s.rounds()) return make_server<AnyServer>(server, FedAvgRule{s.round_rate}, first, fleet->memory_);
-        switch (s.method) {
-            case FederatedMethod::fedasync:
+        switch (s.method.aggregation) {
+            case AggregationName::fedasync:
                 return make_server<AnyServer>(server, FedAsyncRule{s.mixing, s.staleness_exponent}, first,
                                               fleet->memory_);
-            case FederatedMethod::fedbuff:
+            case AggregationName::fedbuff:
                 return make_server<AnyServer>(
                     server,
                     FedBuffRule{s.round_rate, static_cast<std::uint32_t>(s.buffer_size), s.staleness_exponent},
@@ -92,9 +92,9 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
              .dimension = first.size(),
              .local_steps = static_cast<std::uint32_t>(s.local_steps),
              .local_rate = s.rate(),
-             .prox_weight = s.method == FederatedMethod::fedprox ? s.fedprox_weight : 0.0f,
+             .prox_weight = s.method.aggregation == AggregationName::fedprox ? s.fedprox_weight : 0.0f,
              .samples = s.weigh_by_samples ? samples[i] : 1.0f,
-             .payload = s.method == FederatedMethod::fedasync ? Payload::model : Payload::difference},
+             .payload = s.method.aggregation == AggregationName::fedasync ? Payload::model : Payload::difference},
             arena);
         if (!client) return problem(client.error(), fmt::format("client {}", i));
         Stream speed(seed, i, Purpose::lives);

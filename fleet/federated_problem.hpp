@@ -74,6 +74,11 @@ public:
     /// together.
     virtual Learner& learner(std::uint32_t node, int worker) = 0;
     static constexpr std::uint32_t everybody = 0xffffffffu;
+
+    /// The bilevel objective's gradient: moves the personal part of a node's whole model w and writes a gradient
+    /// whose shared part is that of the rest. Returns the task gradients that it cost.
+    virtual int bilevel_gradient(std::uint32_t node, int worker, Vector<float> w, Stream& random,
+                                 Vector<float> out) = 0;
 };
 
 /// Any task as a FederatedProblem. World gives:
@@ -93,7 +98,8 @@ class WorldProblem final : public FederatedProblem {
 public:
     using Task = typename World::Task;
 
-    WorldProblem(World world, FederatedSettings settings, int threads) : world_(std::move(world)) {
+    WorldProblem(World world, FederatedSettings settings, int threads)
+        : world_(std::move(world)), bilevel_(settings.bilevel) {
         if constexpr (requires { world_.split; }) {
             if (world_.split.has_personal()) settings.maml.personal = &world_.split;
         }
@@ -117,6 +123,14 @@ public:
         world_.assign(bench.task, node);
         return *bench.learner;
     }
+    int bilevel_gradient(std::uint32_t node, int worker, Vector<float> w, Stream& random,
+                         Vector<float> out) override {
+        Bench& bench = at(worker);
+        world_.assign(bench.task, node);
+        bench.scratch.resize(std::max(bench.scratch.size(), bilevel_.scratch(w.size())));
+        return bilevel_.template gradient<float>(bench.task, split(), w, random, out,
+                                                 Vector<float>(bench.scratch).first(bilevel_.scratch(w.size())));
+    }
     void personalise(std::uint32_t node, ConstVector<float> w, const Personalisation& how, Stream& random,
                      Vector<float> theta, int worker) override {
         Bench& bench = at(worker);
@@ -128,7 +142,7 @@ public:
         const MoreauEnvelope inner{.prox_weight = how.prox_weight, .inner_rate = how.rate, .accuracy = 0.0f};
         for (int k = 0; k < how.steps; ++k) {
             bench.task.draw(0, ConstVector<float>(theta), random);
-            inner.step<float>(bench.task, w, theta, Vector<float>(bench.scratch));
+            inner.step<float>(bench.task, w, theta, Vector<float>(bench.scratch).first(theta.size()));
             if (how.personal_layers_only) keep_shared(w, theta);
         }
     }
@@ -191,6 +205,7 @@ private:
     Bench& at(int worker) { return *benches_[static_cast<std::size_t>(worker)]; }
 
     World world_;
+    Bilevel bilevel_;
     std::vector<std::unique_ptr<Bench>> benches_;
 };
 

@@ -3,42 +3,19 @@
 
 #include "fleet/reading.hpp"
 
-#include <algorithm>
-#include <iterator>
-
 #include <fmt/format.h>
 
 namespace dunlin {
-namespace {
-
-const std::initializer_list<std::pair<std::string_view, FederatedMethod>> method_names{
-    {"persafl", FederatedMethod::persafl},
-    {"persafl-maml", FederatedMethod::persafl_maml},
-    {"persafl-me", FederatedMethod::persafl_me},
-    {"fedavg", FederatedMethod::fedavg},
-    {"per-fedavg", FederatedMethod::per_fedavg},
-    {"pfedme", FederatedMethod::pfedme},
-    {"fedprox", FederatedMethod::fedprox},
-    {"fedasync", FederatedMethod::fedasync},
-    {"fedbuff", FederatedMethod::fedbuff},
-    {"pars-push", FederatedMethod::pars_push},
-    {"pars-push-maml", FederatedMethod::pars_push_maml},
-    {"pars-push-me", FederatedMethod::pars_push_me},
-    {"local", FederatedMethod::local},
-    {"global", FederatedMethod::global}};
-
-}  // namespace
-
-std::string_view name_of(FederatedMethod method) {
-    return std::ranges::find(method_names, method, &std::pair<std::string_view, FederatedMethod>::second)->first;
-}
-
 GraphRecipe PushSettings::recipe(std::uint32_t nodes) const {
     return {.kind = graph, .nodes = nodes, .probability = static_cast<double>(probability), .path = graph_file};
 }
 
-Outcome<Graph> PushSettings::draw(std::uint32_t nodes, std::uint64_t seed, DataNotes* notes) const {
-    return read_graph(recipe(nodes), seed, "push", notes);
+Outcome<Graph> PushSettings::draw(std::uint32_t nodes, std::uint64_t seed, AggregationName by,
+                                  DataNotes* notes) const {
+    auto drawn = read_graph(recipe(nodes), seed, "push", notes);
+    const auto method = gossip_of(by);
+    if (!drawn || !method || !wants_both_ways(*method)) return drawn;
+    return take_both_ways(*std::move(drawn), "push.graph = \"" + graph + "\"", name_of(by), notes);
 }
 
 Outcome<float> PushSettings::floor_for(std::size_t out_degree) const {
@@ -52,24 +29,16 @@ Outcome<float> PushSettings::floor_for(std::size_t out_degree) const {
     return weight_floor > 0.0f ? weight_floor : highest / 2;
 }
 
-Objective FederatedSettings::objective() const {
-    switch (method) {
-        case FederatedMethod::persafl_maml:
-        case FederatedMethod::per_fedavg:
-        case FederatedMethod::pars_push_maml:
-            return Objective::maml;
-        case FederatedMethod::persafl_me:
-        case FederatedMethod::pfedme:
-        case FederatedMethod::pars_push_me:
-            return Objective::moreau;
-        default:
-            return Objective::plain;
-    }
+int FederatedSettings::slots() const {
+    if (objective() == Objective::bilevel) return Bilevel::slots();
+    return objective() == Objective::maml ? maml.slots() : 1;
 }
 
-bool FederatedSettings::rounds() const {
-    return method == FederatedMethod::fedavg || method == FederatedMethod::per_fedavg ||
-           method == FederatedMethod::pfedme || method == FederatedMethod::fedprox;
+Personalisation FederatedSettings::personalisation(bool personal_layers) const {
+    Personalisation how = personal;
+    how.personal_layers_only = personal_layers;
+    if (objective() == Objective::bilevel) how.steps = 0;
+    return how;
 }
 
 float FederatedSettings::rate() const {
@@ -101,13 +70,18 @@ int FederatedSettings::least_gradients() const {
             return maml.steps + 1 + (maml.first_order ? 0 : 2 * maml.steps);
         case Objective::moreau:
             return moreau.accuracy > 0.0f ? 1 : moreau.step_limit;
+        case Objective::bilevel:
+            return bilevel.gradients();
         default:
             return 1;
     }
 }
 
 Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
-    if (method == FederatedMethod::fedbuff && static_cast<std::uint32_t>(buffer_size) > clients)
+    if (const std::string refusal = refusal_of(method); !refusal.empty())
+        return problem(fmt::format("objective.name = {}, aggregation.name = {}: {}", name_of(method.objective),
+                                   name_of(method.aggregation), refusal));
+    if (method.aggregation == AggregationName::fedbuff && static_cast<std::uint32_t>(buffer_size) > clients)
         return problem(Error{Code::buffer_exceeds_fleet, buffer_size, clients}, "federated.buffer_size");
     const auto below_one = [](std::string_view what, float product) -> Outcome<void> {
         if (product < 1.0f) return {};
@@ -121,8 +95,8 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
             !fit)
             return fit;
     }
-    if (method == FederatedMethod::fedprox) {
-        if (auto fit = below_one("federated.local_rate * federated.fedprox_weight", local_rate * fedprox_weight);
+    if (method.aggregation == AggregationName::fedprox) {
+        if (auto fit = below_one(fmt::format("{} * federated.fedprox_weight", rate_key()), rate() * fedprox_weight);
             !fit)
             return fit;
     }
@@ -130,6 +104,8 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
 }
 
 std::string personal_sentence(const Personalisation& how) {
+    if (how.steps == 0)
+        return how.personal_layers_only ? "the shared model with the node's own layers" : "the shared model";
     return fmt::format("{} gradient steps of size {} on the node's own rows, pulled back with weight {}{}",
                        how.steps, how.rate, how.prox_weight,
                        how.personal_layers_only ? ", of its personal layers alone" : "");
@@ -138,9 +114,12 @@ std::string personal_sentence(const Personalisation& how) {
 void add_federated_settings(Settings& list, FederatedSettings& s) {
     using Range = Settings::Range;
     const Range rate{0, 1e3, true};
-    list.add("federated.method", s.method,
-             "how the fleet learns: with a server, by pars-push* without; local and global are for comparison",
-             method_names);
+    std::vector<std::pair<std::string_view, Method>> names;
+    for (const Preset& preset : presets()) names.emplace_back(preset.name, preset.method);
+    list.add_preset("federated.method", s.method,
+                    "a paper's method, which is an objective.name and an aggregation.name; write these instead for "
+                    "any other pair",
+                    std::move(names), {"objective.name", "aggregation.name"});
     list.add("federated.local_steps", s.local_steps, "Q: local steps of an update", Range{1, 1e6});
     list.add("federated.batch", s.batch, "samples (or queries) in a batch", Range{1, 16384});
     list.add("federated.local_rate", s.local_rate, "eta: step size of plain local steps", rate);
@@ -156,6 +135,8 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
     list.add("federated.weigh_by_samples", s.weigh_by_samples,
              "rounds: clients count by their samples, not equally");
 
+    add_axes(list, s.method);
+
     list.add("maml.steps", s.maml.steps, "u: inner steps", Range{1, Maml::step_limit});
     list.add("maml.inner_rate", s.maml.inner_rate, "alpha: step size of the inner steps", rate);
     list.add("maml.local_rate", s.maml_local_rate, "eta of persafl-maml and per-fedavg", rate);
@@ -168,6 +149,14 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
              "nu: the inner loop stops at this gradient norm; 0: at its limit", Range{0, 1e6});
     list.add("moreau.local_rate", s.moreau_local_rate, "eta of persafl-me and pfedme; times prox_weight below 1",
              rate);
+
+    list.add("bilevel.personal_rate", s.bilevel.personal_rate, "beta: step size of the personal layers", rate);
+    list.add("bilevel.ridge", s.bilevel.ridge, "weight of |y|^2/2 at the lower level", Range{0, 1e3});
+    list.add("bilevel.hyper_gradient", s.bilevel.hyper_gradient,
+             "cheap: as if personal layers did not react; neumann: with the implicit term",
+             {{"cheap", HyperGradient::cheap}, {"neumann", HyperGradient::neumann}});
+    list.add("bilevel.neumann_terms", s.bilevel.neumann_terms, "M: length of the Neumann series", Range{0, 1000});
+    list.add("bilevel.neumann_rate", s.bilevel.neumann_rate, "eta: below 2 / the lower level's curvature", rate);
 
     list.add("push.graph", s.push.graph,
              "who hears whom without a server: directed-ring, exponential, complete, ring, star, erdos-renyi, "
@@ -210,6 +199,14 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
              Range{1, 10000});
 
     add_deployment_settings(list, s.deployment);
+}
+
+std::span<const std::pair<std::string_view, std::string_view>> newer_federated_settings() {
+    static constexpr std::pair<std::string_view, std::string_view> newer[] = {
+        {"model.personal_layers", "[]"}, {"bilevel.personal_rate", "0.02"},
+        {"bilevel.ridge", "0.0"},        {"bilevel.hyper_gradient", "\"cheap\""},
+        {"bilevel.neumann_terms", "10"}, {"bilevel.neumann_rate", "0.02"}};
+    return newer;
 }
 
 }  // namespace dunlin

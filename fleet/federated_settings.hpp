@@ -1,40 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/adapt/bilevel.hpp"
 #include "core/adapt/maml.hpp"
 #include "core/adapt/moreau_envelope.hpp"
-#include "core/adapt/objective.hpp"
 #include "envs/data_notes.hpp"
+#include "fleet/axes.hpp"
 #include "fleet/jobs/deployment.hpp"
 #include "fleet/problem.hpp"
 #include "fleet/settings.hpp"
 #include "transport/graph.hpp"
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace dunlin {
-
-/// How a fleet learns: with a server, by push-sum without one, or, to measure these against, not together.
-enum class FederatedMethod : std::uint8_t {
-    persafl,       ///< PersA-FL, option A: plain gradients
-    persafl_maml,  ///< option B
-    persafl_me,    ///< option C: the Moreau envelope
-    fedavg,
-    per_fedavg,  ///< FedAvg with MAML gradients
-    pfedme,      ///< FedAvg with those of the Moreau envelope
-    fedprox,
-    fedasync,
-    fedbuff,
-    pars_push,       ///< PARS-Push on a directed graph, plain gradients
-    pars_push_maml,  ///< as in its paper
-    pars_push_me,    ///< with the Moreau envelope
-    local,           ///< each node alone, from the same first parameters
-    global           ///< one model, trained in one place on everybody's data
-};
-
-/// The method's name on the command line.
-std::string_view name_of(FederatedMethod method);
 
 /// Simulated time of a fleet: what everything costs.
 struct FleetClock {
@@ -72,18 +55,19 @@ struct PushSettings {
     int longest_gap = 4;  ///< Gamma_w, in times that the median node needs for a gradient of its objective
 
     GraphRecipe recipe(std::uint32_t nodes) const;
-    /// The graph among so many nodes, with what its file says that is not used in `notes`. Errors: build_graph's,
-    /// by the setting.
-    Outcome<Graph> draw(std::uint32_t nodes, std::uint64_t seed, DataNotes* notes = nullptr) const;
+    /// The graph among so many nodes. `notes` are given what its file says that is not used, and how many edges
+    /// were added where the method wants every edge in both directions. Errors: build_graph's, by the setting.
+    Outcome<Graph> draw(std::uint32_t nodes, std::uint64_t seed, AggregationName by,
+                        DataNotes* notes = nullptr) const;
     /// The floor where no node has more out-neighbours than these. Error: `weight_floor` is too high for them.
     Outcome<float> floor_for(std::size_t out_degree) const;
 };
 
 struct FederatedSettings {
-    FederatedMethod method = FederatedMethod::persafl_me;
+    Method method = preset::persafl_me;
 
     int local_steps = 10;      ///< Q
-    float local_rate = 0.1f;   ///< eta with plain gradients
+    float local_rate = 0.1f;   ///< eta with plain gradients, and with bilevel ones
     float server_rate = 0.1f;  ///< beta of PersA-FL
     float round_rate = 1.0f;   ///< beta of the methods that average rounds or buffers
     float mixing = 0.6f;       ///< alpha of FedAsync
@@ -98,6 +82,8 @@ struct FederatedSettings {
     MoreauEnvelope moreau{.prox_weight = 1.5f, .inner_rate = 0.2f, .accuracy = 0.0f, .step_limit = 5};
     float moreau_local_rate = 0.3f;  ///< eta with the envelope's; eta * lambda < 1
 
+    Bilevel bilevel;
+
     int baseline_steps = 1000;   ///< of `local`, per node, and of `global`
     float baseline_rate = 0.1f;  ///< their step size
 
@@ -110,17 +96,19 @@ struct FederatedSettings {
 
     Deployment deployment;
 
-    Objective objective() const;
-    /// Synchronous rounds?
-    bool rounds() const;
-    /// By push-sum, without a server?
-    bool pushes() const { return method >= FederatedMethod::pars_push && method <= FederatedMethod::pars_push_me; }
+    Objective objective() const { return method.objective; }
+    /// Synchronous rounds of a server?
+    bool rounds() const { return in_rounds(method.aggregation); }
+    /// With neighbours, without a server?
+    bool gossips() const { return gossip_of(method.aggregation).has_value(); }
     /// Without a fleet?
-    bool baseline() const { return method == FederatedMethod::local || method == FederatedMethod::global; }
+    bool baseline() const { return !gossips() && !has_server(method.aggregation); }
+    /// How a node makes a shared model its own: with the bilevel objective its own layers are that already.
+    Personalisation personalisation(bool personal_layers) const;
     float rate() const;                 ///< eta of this method
     std::string_view rate_key() const;  ///< the setting that holds it, or the step size of a method without a fleet
     /// Batches that a task keeps at once for this method.
-    int slots() const { return objective() == Objective::maml ? maml.slots() : 1; }
+    int slots() const;
     /// Task gradients that one local step costs at least; with plain gradients and MAML exactly.
     int least_gradients() const;
 
@@ -128,7 +116,11 @@ struct FederatedSettings {
     Outcome<void> check(std::uint32_t clients) const;
 };
 
-/// Adds the sections [federated], [maml], [moreau], [push], [clock], [personal], [baseline] and [report].
+/// Adds the sections [federated], [objective], [aggregation], [maml], [moreau], [bilevel], [push], [clock],
+/// [personal], [baseline] and [report].
 void add_federated_settings(Settings& list, FederatedSettings& settings);
+/// Settings that nodes of older Dunlins do not know, each with the value that they go by: while it has that, a
+/// job's text leaves it out.
+std::span<const std::pair<std::string_view, std::string_view>> newer_federated_settings();
 
 }  // namespace dunlin

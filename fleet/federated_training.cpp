@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -41,7 +42,7 @@ public:
 protected:
     SharingCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers)
         : settings_(settings), layers_(layers), problem_(problem) {
-        settings_.personal.personal_layers_only = layers.split().has_personal();
+        settings_.personal = settings.personalisation(layers.split().has_personal());
     }
 
     FederatedSettings settings_;
@@ -87,15 +88,17 @@ private:
     double before_s_ = 0, now_s_ = 0;
 };
 
-/// PARS-Push among the nodes: every node takes one gradient of its objective after the other, each at its own pace,
-/// and says its share after each. What the median node takes for one is `median_ticks` ticks; a step makes up for
-/// the ticks since the last one, so that of the median node is eta.
+/// Nodes among themselves: every node takes one gradient of its objective after the other, each at its own pace, and
+/// says what it has after each. What the median node takes for one is `median_ticks` ticks. Where nobody waits, a
+/// step makes up for the ticks since the last one, so that of the median node is eta; a round's step is eta.
 class GossipCourse final : public SharingCourse {
 public:
     static Outcome<std::unique_ptr<GossipCourse>> make(FederatedProblem& problem, const FederatedSettings& settings,
                                                        const PersonalLayers& layers, std::span<const float> first,
                                                        std::uint64_t seed, LearnerOf learner, int threads) {
-        const Outcome<Graph> graph = settings.push.draw(problem.nodes(), seed);
+        const AggregationName by = settings.method.aggregation;
+        const GossipMethod method = *gossip_of(by);
+        const Outcome<Graph> graph = settings.push.draw(problem.nodes(), seed, by);
         if (!graph) return tl::unexpected(graph.error());
         const Outcome<float> floor = settings.push.floor_for(graph->largest_out_degree());
         if (!floor) return tl::unexpected(floor.error());
@@ -105,8 +108,11 @@ public:
         const double tick_s = static_cast<double>(clock.gradient_s) * gradients / median_ticks;
         GossipSettings fleet;
         fleet.seed = seed;
-        fleet.theta = {.scale = static_cast<double>(settings.rate()) / median_ticks,
-                       .longest_gap = std::int64_t{settings.push.longest_gap} * median_ticks};
+        const auto rate = static_cast<double>(settings.rate());
+        fleet.theta = {.scale = rate};
+        if (!by_rounds(method))
+            fleet.theta = {.scale = rate / median_ticks,
+                           .longest_gap = std::int64_t{settings.push.longest_gap} * median_ticks};
         fleet.weight_floor = *floor;
         fleet.format.fraction_bits = 38;  // tens of thousands of nodes fit then
         fleet.work = median_ticks;
@@ -118,7 +124,7 @@ public:
         fleet.lives.pace_sigma = clock.speed_spread;
         std::vector<float> start;
         for (std::uint32_t i = 0; i < problem.nodes(); ++i) start.insert(start.end(), first.begin(), first.end());
-        auto made = make_gossip_fleet(GossipMethod::pars_push, *graph, fleet, start, std::move(learner), threads);
+        auto made = make_gossip_fleet(method, *graph, fleet, start, std::move(learner), threads);
         if (!made) return tl::unexpected(made.error());
         return std::unique_ptr<GossipCourse>(new GossipCourse(problem, settings, layers, *std::move(made), tick_s));
     }
@@ -170,6 +176,61 @@ private:
     simulation::Time tick_ = 0;
 };
 
+/// The same with another objective than the plain one: what is learned is a model to be made one's own.
+class AloneCourse final : public SharingCourse {
+public:
+    AloneCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers,
+                ConstVector<float> first, std::uint64_t seed, LearnerOf learner, Workers& workers)
+        : SharingCourse(problem, settings, layers),
+          learner_(std::move(learner)),
+          workers_(workers),
+          models_(settings.method.aggregation == AggregationName::local ? problem.nodes() : 1,
+                  std::vector<float>(first.begin(), first.end())),
+          costs_(models_.size()) {
+        for (std::uint32_t k = 0; k < models_.size(); ++k) streams_.emplace_back(seed, k, Purpose::samples);
+    }
+
+    Outcome<void> advance(double share, const std::function<bool()>& stop) override {
+        const int target = static_cast<int>(share * settings_.baseline_steps);
+        constexpr int stride = 50;  // steps between two looks at `stop`
+        while (steps_ < target && !stop()) {
+            const int steps = std::min(stride, target - steps_);
+            workers_.run(static_cast<int>(models_.size()), [&](int piece, int worker) {
+                const auto k = static_cast<std::size_t>(piece);
+                const auto node = is_local() ? static_cast<std::uint32_t>(piece) : FederatedProblem::everybody;
+                std::vector<float>& w = models_[k];
+                std::vector<float> gradient(w.size());
+                for (int step = 0; step < steps; ++step) {
+                    costs_[k] += learner_(node, worker).gradient(w, streams_[k], gradient);
+                    for (std::size_t j = 0; j < w.size(); ++j) w[j] -= settings_.baseline_rate * gradient[j];
+                }
+            });
+            steps_ += steps;
+        }
+        return {};
+    }
+    void describe(FederatedRow& row) const override {
+        row.gradients = std::accumulate(costs_.begin(), costs_.end(), std::int64_t{0});
+        row.time_s = static_cast<double>(settings_.clock.gradient_s) * static_cast<double>(row.gradients) /
+                     static_cast<double>(models_.size());
+        row.active = 1.0;
+    }
+    void shared(std::uint32_t node, Vector<float> w) const override {
+        if (!is_local()) return (void)std::ranges::copy(models_[0], w.begin());
+        layers_.compose(node, models_[node], w);
+    }
+
+private:
+    bool is_local() const { return settings_.method.aggregation == AggregationName::local; }
+
+    LearnerOf learner_;
+    Workers& workers_;
+    std::vector<std::vector<float>> models_;  ///< what the layers do not keep
+    std::vector<std::int64_t> costs_;
+    std::vector<Stream> streams_;
+    int steps_ = 0;
+};
+
 /// Each node alone, or one model on everybody's data: plain steps, all at median speed.
 class BaselineCourse final : public Course {
 public:
@@ -177,7 +238,7 @@ public:
                    Workers& workers)
         : problem_(problem), settings_(settings), workers_(workers), first_(problem.dimension()) {
         problem.initialise(first_);
-        const bool local = settings.method == FederatedMethod::local;
+        const bool local = settings.method.aggregation == AggregationName::local;
         models_.assign(local ? problem.nodes() : 1, first_);
         for (std::uint32_t k = 0; k < models_.size(); ++k) streams_.emplace_back(seed, k, Purpose::samples);
     }
@@ -189,9 +250,7 @@ public:
             const Personalisation how{std::min(stride, target - steps_), settings_.baseline_rate, 0.0f};
             workers_.run(static_cast<int>(models_.size()), [&](int piece, int worker) {
                 const auto k = static_cast<std::size_t>(piece);
-                const auto node = models_.size() == 1 && settings_.method == FederatedMethod::global
-                                      ? FederatedProblem::everybody
-                                      : static_cast<std::uint32_t>(piece);
+                const auto node = is_local() ? static_cast<std::uint32_t>(piece) : FederatedProblem::everybody;
                 problem_.personalise(node, first_, how, streams_[k], models_[k], worker);
             });
             steps_ += how.steps;
@@ -204,13 +263,15 @@ public:
         row.active = 1.0;
     }
     void shared(std::uint32_t, Vector<float> w) const override {
-        std::ranges::copy(settings_.method == FederatedMethod::local ? first_ : models_[0], w.begin());
+        std::ranges::copy(is_local() ? first_ : models_[0], w.begin());
     }
     void personal(std::uint32_t node, Stream&, Vector<float> theta, int) override {
-        std::ranges::copy(models_[settings_.method == FederatedMethod::local ? node : 0], theta.begin());
+        std::ranges::copy(models_[is_local() ? node : 0], theta.begin());
     }
 
 private:
+    bool is_local() const { return settings_.method.aggregation == AggregationName::local; }
+
     FederatedProblem& problem_;
     FederatedSettings settings_;
     Workers& workers_;
@@ -280,6 +341,47 @@ void keep_models(FederatedProblem& problem, Course& course, std::uint64_t seed, 
     result.shared_model.assign(sum.begin(), sum.end());
 }
 
+/// What the nodes learn with: the objective of the whole model, or of what its layers leave to be shared.
+LearnerOf learner_of(FederatedProblem& problem, const FederatedSettings& settings, PersonalLayers& layers,
+                     int threads) {
+    LearnerOf whole = [&problem](std::uint32_t node, int worker) -> Learner& {
+        return problem.learner(node, worker);
+    };
+    if (settings.objective() == Objective::bilevel) {
+        return shared_learners(
+            layers,
+            [&problem](std::uint32_t node, int worker, Vector<float> w, Stream& random, Vector<float> out) {
+                return problem.bilevel_gradient(node, worker, w, random, out);
+            },
+            threads);
+    }
+    // One model for all is whole: it belongs to no node.
+    if (!layers.split().has_personal() || settings.method.aggregation == AggregationName::global) return whole;
+    return shared_learners(layers, descend_together(std::move(whole), layers.split(), settings.rate()), threads);
+}
+
+/// `first` is a whole model.
+Outcome<std::unique_ptr<Course>> make_course(FederatedProblem& problem, const FederatedSettings& settings,
+                                             std::uint64_t seed, const std::vector<float>& first,
+                                             PersonalLayers& layers, Workers& workers) {
+    if (settings.baseline() && settings.objective() == Objective::plain)
+        return std::make_unique<BaselineCourse>(problem, settings, seed, workers);
+    LearnerOf learner = learner_of(problem, settings, layers, workers.count());
+    if (settings.baseline()) {
+        const bool local = settings.method.aggregation == AggregationName::local;
+        return std::make_unique<AloneCourse>(problem, settings, layers, local ? layers.shared_of(first) : first,
+                                             seed, std::move(learner), workers);
+    }
+    if (settings.gossips()) {
+        return GossipCourse::make(problem, settings, layers, layers.shared_of(first), seed, std::move(learner),
+                                  workers.count());
+    }
+    auto fleet = FederatedFleet::make(settings, seed, layers.shared_of(first), problem.samples(),
+                                      std::move(learner), workers);
+    if (!fleet) return tl::unexpected(fleet.error());
+    return std::make_unique<FleetCourse>(problem, settings, layers, *std::move(fleet));
+}
+
 }  // namespace
 
 Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings& settings, std::uint64_t seed,
@@ -289,44 +391,23 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
     std::vector<float> first(problem.dimension());
     problem.initialise(first);
     PersonalLayers layers(problem.split(), problem.nodes(), first);
-    std::unique_ptr<Course> course;
-    if (settings.baseline()) {
-        if (auto fit = settings.check(problem.nodes()); !fit) return fit;
-        course = std::make_unique<BaselineCourse>(problem, settings, seed, workers);
-    } else {
-        LearnerOf learner = [&problem](std::uint32_t node, int worker) -> Learner& {
-            return problem.learner(node, worker);
-        };
-        if (layers.split().has_personal())
-            learner = shared_learners(layers, descend_together(learner, layers.split(), settings.rate()),
-                                      workers.count());
-        if (settings.pushes()) {
-            if (auto fit = settings.check(problem.nodes()); !fit) return fit;
-            auto made = GossipCourse::make(problem, settings, layers, layers.shared_of(first), seed, learner,
-                                           workers.count());
-            if (!made) return tl::unexpected(made.error());
-            course = *std::move(made);
-        } else {
-            auto made =
-                FederatedFleet::make(settings, seed, layers.shared_of(first), problem.samples(), learner, workers);
-            if (!made) return tl::unexpected(made.error());
-            course = std::make_unique<FleetCourse>(problem, settings, layers, *std::move(made));
-        }
-    }
+    if (auto fit = settings.check(problem.nodes()); !fit) return fit;
+    auto course = make_course(problem, settings, seed, first, layers, workers);
+    if (!course) return tl::unexpected(course.error());
     for (const FleetMetric& metric : problem.metrics({.count = 1, .sums = {}})) {
         result.metric_keys.push_back(metric.key);
         result.metric_titles.push_back(metric.title);
     }
     for (int k = 0; k <= settings.evaluations; ++k) {
-        if (auto done = course->advance(static_cast<double>(k) / settings.evaluations, stop); !done) return done;
+        if (auto done = (*course)->advance(static_cast<double>(k) / settings.evaluations, stop); !done) return done;
         if (stop() && k > 0) break;
-        judge(problem, *course, seed, workers, result);
-        course->report(result);
+        judge(problem, **course, seed, workers, result);
+        (*course)->report(result);
         result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         result.complete = k == settings.evaluations;
         if (auto kept = keep(result); !kept) return kept;
     }
-    keep_models(problem, *course, seed, result);
+    keep_models(problem, **course, seed, result);
     return {};
 }
 

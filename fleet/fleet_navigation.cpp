@@ -2,11 +2,9 @@
 #include "fleet/fleet_navigation.hpp"
 
 #include "envs/map_file.hpp"
-#include "fleet/federated_fleet.hpp"
+#include "fleet/any_fleet.hpp"
 #include "fleet/meta_trainer.hpp"
 #include "fleet/navigation_nodes.hpp"
-#include "fleet/reading.hpp"
-#include "fleet/served_fleet.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -29,22 +27,18 @@ public:
         for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) optima_.push_back(nodes_->optimum(i));
     }
 
-    Outcome<void> connect(int threads) {
-        const std::vector<float> first = nodes_->first_parameters();
+    Outcome<void> connect() {
         const LearnerOf learner_of = [this](std::uint32_t node, int worker) -> Learner& {
             return nodes_->learner(node, worker);
         };
-        if (settings_.method == FleetNavigationMethod::persafl_me) {
-            return connect_to_server(first, learner_of);
-        }
-        const Outcome<Graph> graph = read_graph(graph_recipe(settings_), settings_.seed, "network", &notes_);
-        if (!graph) return tl::unexpected(graph.error());
-        std::vector<float> start;
-        for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) start.insert(start.end(), first.begin(), first.end());
-        auto fleet = make_gossip_fleet(gossip_method(settings_.method), *graph, gossip_settings(settings_), start,
-                                       learner_of, threads);
-        if (!fleet) return tl::unexpected(fleet.error());
-        fleet_ = *std::move(fleet);
+        const FleetRecipe recipe{.by = settings_.method.aggregation,
+                                 .graph = graph_recipe(settings_),
+                                 .gossip = gossip_settings(settings_),
+                                 .federated = federated_settings(settings_)};
+        auto made =
+            make_any_fleet(recipe, nodes_->first_parameters(), nodes_->nodes(), learner_of, workers_, &notes_);
+        if (!made) return tl::unexpected(made.error());
+        fleet_ = *std::move(made);
         return {};
     }
 
@@ -56,8 +50,8 @@ public:
         for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) outcome.task_names.push_back(nodes_->name(i));
         outcome.optimal_returns = optima_;
         const Clock::time_point begin = Clock::now();
-        const bool served = settings_.method == FleetNavigationMethod::persafl_me;  // nothing to settle
-        const std::int64_t rounds = std::int64_t{settings_.rounds} + (served ? 0 : settings_.settling_rounds);
+        const bool settles = gossip_of(settings_.method.aggregation).has_value();
+        const std::int64_t rounds = std::int64_t{settings_.rounds} + (settles ? settings_.settling_rounds : 0);
         std::int64_t round = 0;
         for (; round < rounds && outcome.failure.empty() && !hooks.stop(); ++round) {
             if (Outcome<void> lived = fleet_->run(round); !lived) outcome.failure = lived.error().text;
@@ -74,8 +68,8 @@ public:
         outcome.messages = fleet_->messages();
         outcome.trace = fleet_->trace();
         outcome.models = fleet_->estimates();
-        // A server's fleet gives its one model for every node.
-        if (settings_.method == FleetNavigationMethod::persafl_me) outcome.models.resize(fleet_->dimension());
+        // There it is one model for every node.
+        if (has_one_model(settings_.method.aggregation)) outcome.models.resize(fleet_->dimension());
         if (outcome.complete && settings_.centralised) {
             if (Outcome<void> done = run_centralised(outcome, hooks); !done) return tl::unexpected(done.error());
         }
@@ -95,14 +89,6 @@ private:
                                .ratios = evaluate(fleet_->estimates(), evaluation_epoch(round))};
         evaluation_steps_ += environment_steps() - trained;
         return row;
-    }
-
-    Outcome<void> connect_to_server(ConstVector<float> first, const LearnerOf& learner_of) {
-        auto fleet = make_served_fleet(federated_settings(settings_), settings_.seed, first, nodes_->nodes(),
-                                       learner_of, workers_);
-        if (!fleet) return tl::unexpected(fleet.error());
-        fleet_ = *std::move(fleet);
-        return {};
     }
 
     /// Sampled for training so far.
@@ -185,21 +171,23 @@ GraphRecipe graph_recipe(const FleetNavigationSettings& s) {
     return recipe;
 }
 
-GossipMethod gossip_method(FleetNavigationMethod method) {
-    switch (method) {
-        case FleetNavigationMethod::stochastic_gradient_push:
-            return GossipMethod::stochastic_gradient_push;
-        case FleetNavigationMethod::dpsgd:
-            return GossipMethod::dpsgd;
-        default:
-            return GossipMethod::pars_push;
-    }
+Maml maml_of(const FleetNavigationSettings& s) {
+    Maml maml;
+    maml.steps = s.inner.step_limit;
+    maml.inner_rate = s.inner.inner_rate;
+    maml.first_order = s.first_order;
+    maml.score_term = !s.first_order;  // what is sampled depends on the parameters
+    maml.step_clip = s.inner.step_clip;
+    return maml;
 }
 
 GossipSettings gossip_settings(const FleetNavigationSettings& s) {
     GossipSettings gossip;
     gossip.seed = s.seed;
-    const double largest = static_cast<double>(s.interpolation) / static_cast<double>(s.inner.prox_weight);
+    const bool envelope = s.method.objective == Objective::moreau;
+    const double largest = envelope
+                               ? static_cast<double>(s.interpolation) / static_cast<double>(s.inner.prox_weight)
+                               : static_cast<double>(s.rate);
     const auto offset = static_cast<double>(s.step_offset);
     gossip.theta = {offset > 0.0 ? largest * offset : largest, offset, s.wake_gap};
     gossip.format.fraction_bits = s.fraction_bits;
@@ -219,9 +207,13 @@ GossipSettings gossip_settings(const FleetNavigationSettings& s) {
 
 FederatedSettings federated_settings(const FleetNavigationSettings& s) {
     FederatedSettings federated;
-    federated.method = FederatedMethod::persafl_me;
+    federated.method = s.method;
     federated.moreau = s.inner;
+    if (s.method.objective == Objective::maml) federated.maml = maml_of(s);
+    federated.local_rate = federated.maml_local_rate = s.rate;
+    federated.buffer_size = std::min(federated.buffer_size, s.nodes);
     federated.moreau_local_rate = s.local_interpolation / s.inner.prox_weight;
+    federated.fedprox_weight = s.inner.prox_weight;
     federated.local_steps = s.local_steps;
     federated.server_rate = s.server_rate;
     federated.clock.loss = s.loss;
@@ -234,7 +226,7 @@ Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavig
     auto nodes = NavigationNodes::make(s, threads);
     if (!nodes) return tl::unexpected(nodes.error());
     auto run = std::make_unique<Run>(s, *std::move(nodes), threads);
-    if (Outcome<void> connected = run->connect(threads); !connected) return tl::unexpected(connected.error());
+    if (Outcome<void> connected = run->connect(); !connected) return tl::unexpected(connected.error());
     return run;
 }
 
@@ -244,7 +236,9 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_fleet_navig
         {"environment.start", "[]"},
         {"environment.slip_limit", "0.0"},
         {"policy.input", "\"one-hot\""},
-        {"adaptation.baseline", "\"leave-one-out\""}};
+        {"adaptation.baseline", "\"leave-one-out\""},
+        {"adaptation.first_order", "true"},
+        {"method.rate", "0.1"}};
     return newer;
 }
 
@@ -283,6 +277,8 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("adaptation.steps", s.inner.step_limit, "most steps of the inner loop", Range{1, 1000});
     list.add("adaptation.accuracy", s.inner.accuracy,
              "nu: the inner loop stops at this gradient norm; 0: at its step limit", Range{0, 1e6});
+    list.add("adaptation.first_order", s.first_order,
+             "with MAML: leave Hessians and scores out; with them it takes far smaller steps");
     list.add("adaptation.step_clip", s.inner.step_clip, "longest inner step, as a norm; 0: no limit",
              Range{0, 1e6});
     list.add("adaptation.trajectories", s.rollout.trajectories, "trajectories in a batch D", Range{2, 100000});
@@ -302,20 +298,31 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
     add_absence_settings(list, s.absences);
 
-    list.add("method.name", s.method, "how nodes agree; persafl-me has a server, the others have none",
-             {{"pars-push", FleetNavigationMethod::pars_push},
-              {"sgp", FleetNavigationMethod::stochastic_gradient_push},
-              {"dpsgd", FleetNavigationMethod::dpsgd},
-              {"persafl-me", FleetNavigationMethod::persafl_me}});
+    list.add_preset("method.name", s.method,
+                    "a method with the Moreau envelope, which is an objective.name and an aggregation.name; write "
+                    "these instead for any other pair",
+                    {{"pars-push", preset::pars_push_me},
+                     {"sgp", {Objective::moreau, AggregationName::sgp}},
+                     {"dpsgd", {Objective::moreau, AggregationName::dpsgd}},
+                     {"dsgd", {Objective::moreau, AggregationName::dsgd}},
+                     {"d2", {Objective::moreau, AggregationName::spd}},
+                     {"gnsd", {Objective::moreau, AggregationName::gnsd}},
+                     {"persafl-me", preset::persafl_me},
+                     {"pfedme", preset::pfedme},
+                     {"local", {Objective::moreau, AggregationName::local}},
+                     {"global", {Objective::moreau, AggregationName::global}}},
+                    {"objective.name", "aggregation.name"});
+    add_axes(list, s.method);
     list.add("method.rounds", s.rounds,
-             "rounds in which nodes learn; persafl-me: as many updates a node, on average", Range{1, 1e6});
+             "rounds in which nodes learn; with a server: as many updates a node, on average", Range{1, 1e6});
     list.add("method.settling_rounds", s.settling_rounds, "rounds after them in which they only agree",
              Range{0, 1e6});
     list.add("method.interpolation", s.interpolation, "eta lambda of one round, at the start", Range{0, 1, true});
+    list.add("method.rate", s.rate, "eta of one round with another objective than moreau", Range{0, 1e3, true});
     list.add("method.step_offset", s.step_offset, "t0: round t steps t0 / (t + t0) of that; 0: constant",
              Range{0, 1e9});
-    list.add("method.local_steps", s.local_steps, "Q: local steps of an update of persafl-me", Range{1, 1000});
-    list.add("method.local_interpolation", s.local_interpolation, "eta lambda of a local step of persafl-me",
+    list.add("method.local_steps", s.local_steps, "with a server: Q, local steps of an update", Range{1, 1000});
+    list.add("method.local_interpolation", s.local_interpolation, "with a server: eta lambda of a local step",
              Range{0, 0.999, true});
     list.add("method.server_rate", s.server_rate, "beta of persafl-me: between 1/n and 5/n", Range{0, 10, true});
     list.add("method.fraction_bits", s.fraction_bits, "of the fixed point in which mass is kept", Range{8, 60});

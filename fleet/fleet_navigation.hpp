@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/adapt/maml.hpp"
 #include "envs/data_notes.hpp"
+#include "fleet/axes.hpp"
 #include "fleet/gossip_fleet.hpp"
 #include "fleet/jobs/deployment.hpp"
 #include "fleet/navigation.hpp"
@@ -20,11 +22,8 @@
 
 namespace dunlin {
 
-/// How the nodes of a navigation fleet agree.
-enum class FleetNavigationMethod : std::uint8_t { pars_push, stochastic_gradient_push, dpsgd, persafl_me };
-
-/// Meta-reinforcement learning on a fleet: every node owns one navigation task, MEMRL's inner loop is its
-/// adaptation, and the fleet agrees without a server, by PARS-Push or a peer, or with one, by PersA-FL option C.
+/// Meta-reinforcement learning on a fleet: every node owns one navigation task and adapts to it by an inner loop;
+/// what it optimises (as a rule MEMRL's Moreau envelope) and how the fleet agrees is the method's affair.
 /// Defaults are those of experiments/fleet-navigation.toml.
 struct FleetNavigationSettings {
     std::string kind = "fleet-navigation";
@@ -54,6 +53,7 @@ struct FleetNavigationSettings {
                          .step_limit = 10,
                          .step_clip = 0.5f,
                          .fresh_batches = true};
+    bool first_order = true;  ///< with MAML: leave the Hessians and scores out
     RolloutSettings rollout{.trajectories = 40};
 
     std::string graph = "directed-ring";
@@ -67,11 +67,12 @@ struct FleetNavigationSettings {
     int downtime = 20;
     AbsenceSettings absences;
 
-    FleetNavigationMethod method = FleetNavigationMethod::pars_push;
+    Method method = preset::pars_push_me;
     int rounds = 600;
     int settling_rounds = 300;          ///< after them, in which nodes learn no more and only agree
     float interpolation = 0.05f;        ///< eta lambda of one round at the start
     float step_offset = 0.0f;           ///< t0: the step of round t is t0 / (t + t0) of that; 0: constant
+    float rate = 0.1f;                  ///< eta of one round with another objective than the Moreau envelope
     int local_steps = 1;                ///< Q, with a server
     float local_interpolation = 0.15f;  ///< eta lambda of a local step
     float server_rate = 0.2f;           ///< beta
@@ -93,11 +94,11 @@ Settings fleet_navigation_settings(FleetNavigationSettings& settings);
 std::span<const std::pair<std::string_view, std::string_view>> newer_fleet_navigation_settings();
 
 struct FederatedSettings;
-/// Of the methods without a server.
-GossipMethod gossip_method(FleetNavigationMethod method);
 GraphRecipe graph_recipe(const FleetNavigationSettings& settings);
 GossipSettings gossip_settings(const FleetNavigationSettings& settings);
-/// With a server: PersA-FL option C.
+/// The inner loop as MAML has it.
+Maml maml_of(const FleetNavigationSettings& settings);
+/// Of the methods with a server.
 FederatedSettings federated_settings(const FleetNavigationSettings& settings);
 
 /// How well every task is adapted to at some moment: exact return over optimal return, of the node's own

@@ -36,6 +36,10 @@ enum class GossipMethod : std::uint8_t {
 constexpr bool by_rounds(GossipMethod method) {
     return method >= GossipMethod::descent;
 }
+/// Does this method want every edge in both directions?
+constexpr bool wants_both_ways(GossipMethod method) {
+    return method >= GossipMethod::dpsgd;
+}
 /// Above this must lie all eigenvalues of a mixing matrix, or the method diverges.
 constexpr double spectrum_bound(GossipMethod method) {
     return method == GossipMethod::primal_dual ? primal_dual_bound : -1.0;
@@ -121,6 +125,8 @@ public:
 
     virtual std::uint32_t nodes() const = 0;
     virtual std::size_t dimension() const = 0;
+    /// Of the graph; 0 where there is none.
+    virtual std::uint32_t edges() const { return 0; }
     /// z of a node; `out` holds dimension() floats.
     virtual void estimate(std::uint32_t node, Vector<float> out) const = 0;
     /// y of a node; 1 for methods without.

@@ -64,6 +64,7 @@ public:
     }
 
     std::uint32_t nodes() const override { return graph_.nodes(); }
+    std::uint32_t edges() const override { return graph_.edges(); }
     std::size_t dimension() const override { return dimension_; }
     void estimate(std::uint32_t node, Vector<float> out) const override { members_[node].node.estimate(out); }
     float weight(std::uint32_t node) const override {

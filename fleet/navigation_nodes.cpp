@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/navigation_nodes.hpp"
 
+#include "core/adapt/plain.hpp"
 #include "core/heads.hpp"
 #include "fleet/grid_evaluation.hpp"
 #include "fleet/grid_world.hpp"
@@ -50,14 +51,34 @@ NavigationNodes::NavigationNodes(const FleetNavigationSettings& settings, std::v
         limits.observations = task.environment().observation_size();
         limits.states = std::max(limits.states, task.environment().state_count());
     }
-    for (int worker = 0; worker < threads; ++worker) {
-        benches_.push_back(std::make_unique<Bench>(policy_, settings.rollout, limits, settings.inner));
+    RolloutSettings rollout = settings.rollout;
+    if (settings.method.objective == Objective::maml) rollout.slots = maml_of(settings).slots();
+    for (int worker = 0; worker < threads; ++worker)
+        benches_.push_back(std::make_unique<Bench>(policy_, rollout, limits, settings));
+    // Without a pull there is none when a node makes parameters its own either.
+    if (settings.method.objective != Objective::moreau) settings_.inner.prox_weight = 0.0f;
+}
+
+std::unique_ptr<Learner> NavigationNodes::Bench::make_learner(Learning& task,
+                                                              const FleetNavigationSettings& settings) {
+    switch (settings.method.objective) {
+        case Objective::maml:
+            return std::make_unique<TaskLearner<Learning, Maml>>(task, maml_of(settings));
+        case Objective::moreau:
+            return std::make_unique<TaskLearner<Learning, MoreauEnvelope>>(task, settings.inner);
+        default:
+            return std::make_unique<TaskLearner<Learning, Plain>>(task, Plain{});
     }
 }
 
 Outcome<std::unique_ptr<NavigationNodes>> NavigationNodes::make(const FleetNavigationSettings& s, int threads) {
     const Result<const Kernels<float>*> kernels = find_kernels(s.kernels);
     if (!kernels) return problem(kernels.error(), "kernels = \"" + s.kernels + "\"");
+    if (s.method.objective == Objective::bilevel)
+        return problem("objective.name = bilevel: a policy has no personal layers yet; take plain, maml or moreau");
+    if (s.method.objective == Objective::maml && s.inner.step_limit > Maml::step_limit)
+        return problem(
+            fmt::format("adaptation.steps = {}: MAML takes at most {}", s.inner.step_limit, Maml::step_limit));
     if (s.inner.inner_rate * s.inner.prox_weight >= 1.0f) {
         return problem(
             fmt::format("adaptation.inner_rate = {}: times adaptation.prox_weight = {} it must stay below "
@@ -95,7 +116,7 @@ std::vector<float> NavigationNodes::first_parameters() const {
 Learner& NavigationNodes::learner(std::uint32_t node, int worker) {
     Bench& bench = *benches_[static_cast<std::size_t>(worker)];
     bench.task.set_environment(environments_[node]);
-    return bench.learner;
+    return *bench.learner;
 }
 
 double NavigationNodes::ratio(std::uint32_t node, ConstVector<float> w, std::uint64_t epoch, double optimum,

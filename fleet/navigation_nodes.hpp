@@ -39,7 +39,7 @@ public:
 
     /// The first parameters, the same for all nodes.
     std::vector<float> first_parameters() const;
-    /// MEMRL on the node's task, until the same worker asks for another.
+    /// The objective on the node's task, until the same worker asks for another.
     Learner& learner(std::uint32_t node, int worker);
     /// Exact return over the optimal one after the inner loop from w, the mean of settings.adaptations times.
     double ratio(std::uint32_t node, ConstVector<float> w, std::uint64_t epoch, double optimum, int worker);
@@ -56,17 +56,19 @@ private:
         HostMemory memory;
         Arena arena;
         Learning task;
-        TaskLearner<Learning, MoreauEnvelope> learner;
+        std::unique_ptr<Learner> learner;
         std::vector<float> personal, scratch;
 
         Bench(const Policy& policy, const RolloutSettings& rollout, const RolloutLimits& limits,
-              const MoreauEnvelope& inner)
+              const FleetNavigationSettings& settings)
             : memory(Learning::bytes(policy, rollout, limits)),
               arena(memory.bytes()),
               task(policy, rollout, limits, arena),
-              learner(task, inner),
+              learner(make_learner(task, settings)),
               personal(policy.parameters()),
               scratch(policy.parameters()) {}
+
+        static std::unique_ptr<Learner> make_learner(Learning& task, const FleetNavigationSettings& settings);
     };
 
     NavigationNodes(const FleetNavigationSettings& settings, std::vector<GridTask> tasks, const Policy& policy,

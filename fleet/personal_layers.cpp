@@ -60,6 +60,16 @@ Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::strin
     return *split;
 }
 
+Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::string>& personal, Objective objective,
+                              DataNotes& notes) {
+    if (objective != Objective::bilevel || !personal.empty()) return split_of(shape, personal);
+    if (shape.layers < 2)
+        return problem(
+            "objective.name = bilevel: one layer alone cannot be both shared and personal; set model.hidden");
+    notes.push_back({"", 0, "model.personal_layers: none is named, so the bilevel objective keeps the last one"});
+    return split_of(shape, {"last"});
+}
+
 PersonalLayers::PersonalLayers(const LayerSplit& split, std::uint32_t nodes, ConstVector<float> first)
     : split_(split), all_(nodes, std::vector<float>(split.personal_size())) {
     for (std::vector<float>& y : all_) split.take_personal<float>(first, y);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/ranking_fleet.hpp"
 
+#include "fleet/personal_layers.hpp"
 #include "fleet/reading.hpp"
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@ struct RankingWorld {
 
     RankingData data;
     MlpShape shape;
+    LayerSplit split;
     const Kernels<float>* kernels = nullptr;
     Ranking<float>::Settings task{};
     std::uint64_t seed = 1;
@@ -111,6 +113,8 @@ Settings ranking_settings(RankingSettings& s) {
     list.add("model.hidden", s.hidden, "widths of the scorer's hidden layers", Range{1, 4096});
     list.add("model.activation", s.activation, "of the hidden layers",
              {{"tanh", Activation::tanh}, {"relu", Activation::relu}});
+    list.add("model.personal_layers", s.personal_layers,
+             "layers that never leave their user: first, last, numbers from 0; empty: none");
     list.add("model.loss", s.loss, "what the scorer learns from",
              {{"binary-cross-entropy", RankingLoss::binary_cross_entropy},
               {"squared-error", RankingLoss::squared_error},
@@ -134,7 +138,11 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
     const auto shape = MlpShape::make(data->view().inputs(), s.hidden, 1, s.activation);
     if (!shape) return problem(shape.error(), "model.hidden");
 
-    RankingWorld world{.data = *std::move(data), .shape = *shape, .kernels = *kernels, .seed = s.seed};
+    DataNotes layer_notes;
+    const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), layer_notes);
+    if (!split) return tl::unexpected(split.error());
+    RankingWorld world{
+        .data = *std::move(data), .shape = *shape, .split = *split, .kernels = *kernels, .seed = s.seed};
     world.task = {.loss = s.loss,
                   .batch = s.federated.batch,
                   .slots = s.federated.slots(),
@@ -161,6 +169,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
                    {"features", world.data.features, ""},
                    {"queries", std::ssize(world.data.queries), ""}};
     world.notes.insert(world.notes.end(), world.data.notes.begin(), world.data.notes.end());
+    world.notes.insert(world.notes.end(), layer_notes.begin(), layer_notes.end());
     if (unjudged > 0)
         world.notes.push_back(
             {"users_without_test", unjudged,

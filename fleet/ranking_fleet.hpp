@@ -27,6 +27,7 @@ struct RankingSettings {
 
     std::vector<int> hidden{32, 16};
     Activation activation = Activation::relu;
+    std::vector<std::string> personal_layers;  ///< see split_of
     RankingLoss loss = RankingLoss::binary_cross_entropy;
     int samples = 8;  ///< rankings drawn per query, for RankingLoss::reward
 

@@ -40,4 +40,16 @@ Outcome<Graph> read_graph(const GraphRecipe& recipe, std::uint64_t seed, std::st
     return *std::move(graph);
 }
 
+Outcome<Graph> take_both_ways(Graph graph, std::string_view where, std::string_view method, DataNotes* notes) {
+    if (undirected(graph)) return graph;
+    Result<Graph> both = both_ways(graph);
+    if (!both) return problem(both.error(), std::string(where));
+    const std::int64_t added = std::int64_t{both->edges()} - std::int64_t{graph.edges()};
+    if (notes != nullptr)
+        notes->push_back({"graph_edges_added", added,
+                          fmt::format("{}: {} wants every edge in both directions; {} edges were added to {}",
+                                      where, method, added, graph.edges())});
+    return *std::move(both);
+}
+
 }  // namespace dunlin

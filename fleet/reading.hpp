@@ -19,4 +19,9 @@ tl::unexpected<Problem> problem(const FileProblem& error);
 Outcome<Graph> read_graph(const GraphRecipe& recipe, std::uint64_t seed, std::string_view section,
                           DataNotes* notes = nullptr);
 
+/// The graph with the reverse of every edge, for a method that wants both. `where` is the setting that it comes
+/// from, `method` who wants it; `notes`, where given, are told how many edges were added.
+Outcome<Graph> take_both_ways(Graph graph, std::string_view where, std::string_view method,
+                              DataNotes* notes = nullptr);
+
 }  // namespace dunlin

@@ -3,8 +3,8 @@
 
 #include "core/adapt/maml.hpp"
 #include "envs/regression_optimum.hpp"
+#include "fleet/any_fleet.hpp"
 #include "fleet/host_memory.hpp"
-#include "fleet/reading.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -94,8 +94,18 @@ GossipSettings fleet_settings(const RegressionRunSettings& s, const StepSchedule
     return fleet;
 }
 
-Outcome<Graph> graph_of(const RegressionRunSettings& s, DataNotes& notes) {
-    return read_graph(recipe_of(s), s.seed, "network", &notes);
+/// With a server steps do not shrink: they are as large as the first one of a round.
+FederatedSettings federated_settings(const RegressionRunSettings& s, const StepSchedule& theta) {
+    FederatedSettings federated;
+    federated.method = s.method;
+    federated.local_rate = federated.maml_local_rate = static_cast<float>(theta.at(0));
+    federated.local_steps = s.local_steps;
+    federated.server_rate = s.server_rate;
+    federated.buffer_size = std::min(federated.buffer_size, s.data.agents);
+    federated.clock.loss = s.loss;
+    federated.clock.duplication = s.duplication;
+    federated.clock.patience_s = 100.0f;
+    return federated;
 }
 
 double median(std::vector<double> values) {
@@ -106,30 +116,32 @@ double median(std::vector<double> values) {
 
 class Training final : public RegressionTraining {
 public:
-    Training(const RegressionRunSettings& settings, const Graph& graph, DataNotes notes,
-             const Kernels<float>* kernels, int threads)
+    Training(const RegressionRunSettings& settings, const Kernels<float>* kernels, int threads)
         : settings_(settings),
-          notes_(std::move(notes)),
           agents_(settings),
           objective_{settings.steps, static_cast<double>(settings.inner_rate), settings.data.batch},
           optimum_(objective_.minimiser(agents_.all)),
           theta_(schedule(settings, objective_, agents_)),
-          edges_(graph.edges()) {
+          workers_(threads) {
         const Maml maml{.steps = settings.steps, .inner_rate = settings.inner_rate};
         for (int worker = 0; worker < threads; ++worker) {
             benches_.push_back(std::make_unique<Bench>(settings, maml, kernels));
         }
     }
 
-    Outcome<void> connect(const Graph& graph, int threads) {
+    Outcome<void> connect() {
         const auto learner_of = [this](std::uint32_t node, int worker) -> Learner& {
             Bench& bench = *benches_[static_cast<std::size_t>(worker)];
             bench.task.agent = agents_.all[node];
             return bench.learner;
         };
-        const std::vector<float> start(agents_.beta.size());
-        auto fleet = make_gossip_fleet(settings_.method, graph, fleet_settings(settings_, theta_), start,
-                                       learner_of, threads);
+        const FleetRecipe recipe{.by = settings_.method.aggregation,
+                                 .graph = recipe_of(settings_),
+                                 .gossip = fleet_settings(settings_, theta_),
+                                 .federated = federated_settings(settings_, theta_)};
+        const auto nodes = static_cast<std::uint32_t>(agents_.all.size());
+        const std::vector<float> first(agents_.all.front().beta.size());
+        auto fleet = make_any_fleet(recipe, first, nodes, learner_of, workers_, &notes_);
         if (!fleet) return tl::unexpected(fleet.error());
         fleet_ = *std::move(fleet);
         return {};
@@ -199,7 +211,7 @@ private:
     void finish(RegressionOutcome& outcome, const std::vector<std::vector<double>>& tail) {
         outcome.step_scale = theta_.scale;
         outcome.step_offset = theta_.offset;
-        outcome.edges = edges_;
+        outcome.edges = fleet_->edges();
         outcome.models = fleet_->estimates();
         outcome.node_errors = distances();
         for (std::size_t i = 0; i < tail.size(); ++i) {
@@ -222,7 +234,7 @@ private:
     std::vector<double> optimum_;
     std::vector<std::uint8_t> present_;  ///< whose optimum it is; empty: all
     StepSchedule theta_;
-    std::uint32_t edges_;
+    Workers workers_;
     std::vector<std::unique_ptr<Bench>> benches_;
     std::unique_ptr<GossipFleet> fleet_;
 };
@@ -234,13 +246,16 @@ Outcome<std::unique_ptr<RegressionTraining>> RegressionTraining::make(const Regr
     const Result<const Kernels<float>*> kernels = find_kernels(settings.kernels);
     if (!kernels) return problem(kernels.error(), "kernels = \"" + settings.kernels + "\"");
     if (Result<void> checked = check(settings.data); !checked) return problem(checked.error(), "environment");
-    DataNotes notes;
-    const Outcome<Graph> graph = graph_of(settings, notes);
-    if (!graph) return tl::unexpected(graph.error());
-    auto training = std::make_unique<Training>(settings, *graph, std::move(notes), *kernels, threads);
-    if (Outcome<void> connected = training->connect(*graph, threads); !connected) {
-        return tl::unexpected(connected.error());
-    }
+    const Objective objective = settings.method.objective;
+    if (objective != Objective::plain && objective != Objective::maml)
+        return problem(
+            fmt::format("objective.name = {}: regression knows the exact minimiser, by which it judges, of "
+                        "plain and maml alone",
+                        name_of(objective)));
+    RegressionRunSettings run = settings;
+    if (objective == Objective::plain) run.steps = 0;
+    auto training = std::make_unique<Training>(run, *kernels, threads);
+    if (Outcome<void> connected = training->connect(); !connected) return tl::unexpected(connected.error());
     return training;
 }
 
@@ -315,14 +330,26 @@ Settings regression_settings(RegressionRunSettings& s) {
     list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
     add_absence_settings(list, s.absences);
 
-    list.add("method.name", s.method, "how nodes agree",
-             {{"pars-push", GossipMethod::pars_push},
-              {"sgp", GossipMethod::stochastic_gradient_push},
-              {"dpsgd", GossipMethod::dpsgd},
-              {"dsgd", GossipMethod::descent},
-              {"spd", GossipMethod::primal_dual},
-              {"gnsd", GossipMethod::gradient_tracking}});
-    list.add("method.rounds", s.rounds, "T", Range{1, 1e9});
+    const auto maml = [](AggregationName by) { return Method{Objective::maml, by}; };
+    list.add_preset(
+        "method.name", s.method,
+        "a method with MAML, which is an objective.name and an aggregation.name; write these instead for "
+        "any other pair",
+        {{"pars-push", maml(AggregationName::pars_push)},
+         {"sgp", maml(AggregationName::sgp)},
+         {"dpsgd", maml(AggregationName::dpsgd)},
+         {"dsgd", maml(AggregationName::dsgd)},
+         {"spd", maml(AggregationName::spd)},
+         {"gnsd", maml(AggregationName::gnsd)},
+         {"persafl-maml", preset::persafl_maml},
+         {"per-fedavg", preset::per_fedavg},
+         {"local", maml(AggregationName::local)},
+         {"global", maml(AggregationName::global)}},
+        {"objective.name", "aggregation.name"});
+    add_axes(list, s.method);
+    list.add("method.rounds", s.rounds, "T; with a server: as many updates a node, on average", Range{1, 1e9});
+    list.add("method.local_steps", s.local_steps, "with a server: Q, local steps of an update", Range{1, 1000});
+    list.add("method.server_rate", s.server_rate, "beta of persafl: between 1/n and 5/n", Range{0, 10, true});
     list.add("method.step_scale", s.step_scale, "c of theta(t) = c / (t + t0); 0: 2 / mean curvature",
              Range{0, 1e6});
     list.add("method.step_offset", s.step_offset, "t0; 0: 20 c times the largest curvature", Range{0, 1e9});

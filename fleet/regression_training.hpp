@@ -3,6 +3,7 @@
 
 #include "envs/data_notes.hpp"
 #include "envs/regression.hpp"
+#include "fleet/axes.hpp"
 #include "fleet/gossip_fleet.hpp"
 #include "fleet/problem.hpp"
 #include "fleet/settings.hpp"
@@ -41,8 +42,10 @@ struct RegressionRunSettings {
     int downtime = 20;  ///< mean rounds until its restart
     AbsenceSettings absences;
 
-    GossipMethod method = GossipMethod::pars_push;
+    Method method{Objective::maml, AggregationName::pars_push};
     int rounds = 6000;
+    int local_steps = 1;       ///< Q, with a server
+    float server_rate = 0.1f;  ///< beta of PersA-FL
     float step_scale = 0.0f;   ///< c of theta(t) = c / (t + t0); 0: 2 / mean curvature of F^(u)
     float step_offset = 0.0f;  ///< t0; 0: 20 c times the largest curvature
     int fraction_bits = 48;

@@ -65,6 +65,7 @@ std::string section_of(std::string_view key) {
 struct Settings::Reader {
     Settings& settings;
     std::string_view where;
+    bool presets = false;  ///< stores these, or everything else
 
     std::string place(const toml::node& node) const {
         return node.source().begin ? fmt::format("{}:{}", where, node.source().begin.line) : std::string(where);
@@ -94,6 +95,7 @@ struct Settings::Reader {
                 return refusal(
                     fmt::format("{}: unknown key {}; did you mean {}?", place(node), key, settings.nearest(key)));
             }
+            if (entry->is_preset() != presets) continue;
             if (auto done = store(*entry, node); !done) return done;
         }
         return {};
@@ -230,31 +232,31 @@ struct Settings::Reader {
 };
 
 void Settings::add(std::string key, bool& place, std::string help) {
-    insert({std::move(key), std::move(help), &place, {}});
+    insert({std::move(key), std::move(help), &place, {}, nullptr, {}});
 }
 void Settings::add(std::string key, int& place, std::string help, Range range) {
     range.low = std::max(range.low, static_cast<double>(std::numeric_limits<int>::min()));
     range.high = std::min(range.high, static_cast<double>(std::numeric_limits<int>::max()));
-    insert({std::move(key), std::move(help), &place, range});
+    insert({std::move(key), std::move(help), &place, range, nullptr, {}});
 }
 void Settings::add(std::string key, std::uint64_t& place, std::string help) {
-    insert({std::move(key), std::move(help), &place, {}});
+    insert({std::move(key), std::move(help), &place, {}, nullptr, {}});
 }
 void Settings::add(std::string key, float& place, std::string help, Range range) {
-    insert({std::move(key), std::move(help), &place, range});
+    insert({std::move(key), std::move(help), &place, range, nullptr, {}});
 }
 void Settings::add(std::string key, std::string& place, std::string help) {
-    insert({std::move(key), std::move(help), &place, {}});
+    insert({std::move(key), std::move(help), &place, {}, nullptr, {}});
 }
 void Settings::add_path(std::string key, std::string& place, std::string help, bool (*is_name)(std::string_view)) {
-    insert({std::move(key), std::move(help), Path{&place, is_name}, {}});
+    insert({std::move(key), std::move(help), Path{&place, is_name}, {}, nullptr, {}});
 }
 void Settings::add(std::string key, std::vector<int>& place, std::string help, Range range) {
-    insert({std::move(key), std::move(help), &place, range});
+    insert({std::move(key), std::move(help), &place, range, nullptr, {}});
 }
 void Settings::add(std::string key, std::vector<std::string>& place, std::string help,
                    bool (*is_path)(std::string_view)) {
-    insert({std::move(key), std::move(help), &place, {}, is_path});
+    insert({std::move(key), std::move(help), &place, {}, is_path, {}});
 }
 
 Outcome<void> Settings::read(std::string_view document, std::string_view where) {
@@ -263,7 +265,9 @@ Outcome<void> Settings::read(std::string_view document, std::string_view where) 
         return refusal(
             fmt::format("{}:{}: {}", where, parsed.error().source().begin.line, parsed.error().description()));
     }
-    return Reader{*this, where}.table(parsed.table(), "");
+    return Reader{*this, where, true}.table(parsed.table(), "").and_then([&] {
+        return Reader{*this, where}.table(parsed.table(), "");
+    });
 }
 
 Outcome<void> Settings::set(std::string_view assignment) {
@@ -296,6 +300,7 @@ std::string Settings::text(const Entry& entry, Paths paths) {
             using Place = std::decay_t<decltype(place)>;
             if constexpr (std::is_same_v<Place, Choice>) {
                 const auto found = std::ranges::find(place.values, place.get());
+                if (found == place.values.end()) return "by its parts";
                 return toml_string(place.names[static_cast<std::size_t>(found - place.values.begin())]);
             } else if constexpr (std::is_same_v<Place, std::string*>) {
                 return toml_string(*place);
@@ -351,6 +356,17 @@ std::string Settings::constraint(const Entry& entry) {
         entry.place);
 }
 
+bool Settings::Entry::has_name() const {
+    return std::get<Choice>(place).get() != unnamed;
+}
+
+bool Settings::said_otherwise(const Entry& entry) const {
+    if (entry.is_preset()) return !entry.has_name();
+    return std::ranges::any_of(entries_, [&](const Entry& other) {
+        return other.is_preset() && other.has_name() && std::ranges::count(other.stands_for, entry.key) > 0;
+    });
+}
+
 void Settings::insert(Entry entry) {
     const std::string own = section_of(entry.key);
     const auto last = std::find_if(entries_.rbegin(), entries_.rend(),
@@ -364,6 +380,7 @@ std::string Settings::write(Paths paths,
     for (const Entry& entry : entries_) {
         const auto known = std::ranges::find(unless, entry.key, [](const auto& pair) { return pair.first; });
         if (known != unless.end() && known->second == text(entry)) continue;
+        if (said_otherwise(entry)) continue;
         const std::string own = section_of(entry.key);
         if (own != section) out += fmt::format("\n[{}]\n", own);
         section = own;

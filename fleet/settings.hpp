@@ -3,6 +3,7 @@
 
 #include "fleet/problem.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -53,7 +54,7 @@ public:
         }
         choice.get = [&place] { return static_cast<int>(place); };
         choice.set = [&place](int value) { place = static_cast<Enum>(value); };
-        insert({std::move(key), std::move(help), std::move(choice), {}});
+        insert({std::move(key), std::move(help), std::move(choice), {}, nullptr, {}});
     }
 
     /// Reads a document over what the structs hold; `where` names it in errors. Every key must be known and every
@@ -63,6 +64,25 @@ public:
     /// text is taken as it stands (in quotes as in TOML), lists are in brackets as in TOML, where text needs no
     /// quotes. Errors: an unknown key, an empty value, a value of another type or out of range.
     Outcome<void> set(std::string_view assignment);
+
+    /// A name for what several settings say together: `place` is what they all point into, `stands_for` are their
+    /// keys. It is read before everything else of a document, so that the settings themselves may change it, and
+    /// written in their stead while `place` has a name.
+    template <class Value>
+    void add_preset(std::string key, Value& place, std::string help,
+                    std::vector<std::pair<std::string_view, Value>> names, std::vector<std::string> stands_for) {
+        Choice choice;
+        for (std::size_t k = 0; k < names.size(); ++k) {
+            choice.names.emplace_back(names[k].first);
+            choice.values.push_back(static_cast<int>(k));
+        }
+        choice.get = [&place, names] {
+            const auto found = std::ranges::find(names, place, &std::pair<std::string_view, Value>::second);
+            return found == names.end() ? unnamed : static_cast<int>(found - names.begin());
+        };
+        choice.set = [&place, names](int value) { place = names[static_cast<std::size_t>(value)].second; };
+        insert({std::move(key), std::move(help), std::move(choice), {}, nullptr, std::move(stands_for)});
+    }
 
     enum class Paths : std::uint8_t { absolute, as_given };
     /// All settings as a TOML document with the help as comments; reading it gives the same settings, with absolute
@@ -82,6 +102,7 @@ private:
         std::function<int()> get;
         std::function<void(int)> set;
     };
+    static constexpr int unnamed = -1;  ///< what a preset's choice is while its place has no name
     struct Path {
         std::string* place;
         bool (*is_name)(std::string_view);
@@ -94,12 +115,19 @@ private:
             place;
         Range range;
         bool (*is_path)(std::string_view) = nullptr;  ///< of a list's elements
+        std::vector<std::string> stands_for;          ///< of a preset
+
+        bool is_preset() const { return !stands_for.empty(); }
+        bool has_name() const;  ///< of a preset
     };
 
     const Entry* find(std::string_view key) const;
     std::string nearest(std::string_view key) const;
     static std::string text(const Entry& entry, Paths paths = Paths::as_given);
     static std::string constraint(const Entry& entry);
+
+    /// Is it left to a preset to say this, or the other way round?
+    bool said_otherwise(const Entry& entry) const;
 
     struct Reader;
     /// Behind the others of its section, since a TOML file may open a section once only.

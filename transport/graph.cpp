@@ -153,6 +153,16 @@ Result<void> undirected(const Graph& graph) {
     return {};
 }
 
+Result<Graph> both_ways(const Graph& graph) {
+    std::vector<Edge> edges;
+    for (std::uint32_t k = 0; k < graph.edges(); ++k) {
+        const Edge edge{graph.source(k), graph.target(k)};
+        edges.push_back(edge);
+        if (!graph.find(edge.to, edge.from)) edges.push_back({edge.to, edge.from});
+    }
+    return Graph::from_edges(graph.nodes(), std::move(edges));
+}
+
 Result<MixingWeights> metropolis_weights(const Graph& graph) {
     if (const auto checked = undirected(graph); !checked) return tl::unexpected(checked.error());
     MixingWeights weights{std::vector<double>(graph.edges()), std::vector<double>(graph.nodes(), 1.0)};

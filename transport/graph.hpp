@@ -80,6 +80,9 @@ std::vector<std::uint32_t> strong_components(const Graph& graph, std::span<const
 /// Nothing when every edge has its reverse. Else graph_not_undirected with an edge that has none.
 Result<void> undirected(const Graph& graph);
 
+/// The graph with the reverse of every edge. Error: graph_too_dense.
+Result<Graph> both_ways(const Graph& graph);
+
 /// Symmetric and doubly stochastic: W_ij = 1 / (1 + max(degree_i, degree_j)), W_ii = 1 - sum of the others.
 struct MixingWeights {
     std::vector<double> edge;  ///< by the number of the edge

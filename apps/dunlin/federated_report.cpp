@@ -16,7 +16,7 @@ namespace dunlin::app {
 namespace {
 
 bool has_server(const FederatedJob& job) {
-    return !job.settings.baseline() && !job.settings.pushes();
+    return has_server(job.settings.method.aggregation);
 }
 
 double mean_staleness(const FederatedResult& result) {
@@ -77,46 +77,15 @@ std::string by_node_svg(const FederatedJob& job, const FederatedResult& result) 
 
 }  // namespace
 
-std::string method_title(FederatedMethod method) {
-    switch (method) {
-        case FederatedMethod::persafl:
-            return "PersA-FL, option A (plain)";
-        case FederatedMethod::persafl_maml:
-            return "PersA-FL, option B (MAML)";
-        case FederatedMethod::persafl_me:
-            return "PersA-FL, option C (Moreau envelope)";
-        case FederatedMethod::fedavg:
-            return "FedAvg";
-        case FederatedMethod::per_fedavg:
-            return "Per-FedAvg";
-        case FederatedMethod::pfedme:
-            return "pFedMe";
-        case FederatedMethod::fedprox:
-            return "FedProx";
-        case FederatedMethod::fedasync:
-            return "FedAsync";
-        case FederatedMethod::fedbuff:
-            return "FedBuff";
-        case FederatedMethod::pars_push:
-            return "PARS-Push (plain)";
-        case FederatedMethod::pars_push_maml:
-            return "PARS-Push (MAML)";
-        case FederatedMethod::pars_push_me:
-            return "PARS-Push (Moreau envelope)";
-        case FederatedMethod::local:
-            return "each alone";
-        default:
-            return "one model for all";
-    }
-}
-
 std::string personalisation_text(const FederatedSettings& settings) {
-    if (settings.method == FederatedMethod::local)
+    if (settings.method == preset::local)
         return fmt::format("Each learns alone: {} plain steps of size {} from the first parameters.",
                            settings.baseline_steps, settings.baseline_rate);
-    if (settings.method == FederatedMethod::global)
+    if (settings.method == preset::global)
         return fmt::format("One model for all, without personal steps: {} plain steps of size {} on all data.",
                            settings.baseline_steps, settings.baseline_rate);
+    if (settings.objective() == Objective::bilevel)
+        return "A personal model is the shared one with the node's own layers, which follow it.";
     const Personalisation& how = settings.personal;
     return fmt::format(
         "A personal model is the shared one after {} steps of size {} on fresh batches of the "
@@ -127,8 +96,9 @@ std::string personalisation_text(const FederatedSettings& settings) {
 
 DataNotes notes_of(const FederatedJob& job) {
     DataNotes notes = job.problem->notes();
-    if (job.settings.pushes() && job.settings.push.graph == "file")
-        (void)job.settings.push.draw(job.problem->nodes(), job.seed, &notes);  // an error ends the run anyway
+    if (job.settings.gossips())
+        (void)job.settings.push.draw(job.problem->nodes(), job.seed, job.settings.method.aggregation,
+                                     &notes);  // an error ends the run anyway
     return notes;
 }
 
@@ -153,8 +123,7 @@ report::Table federated_table(const FederatedJob& job, const FederatedResult& re
         table.rows[0].push_back(fmt::format("{:.4f}", last.personal[metric]));
         table.rows[1].push_back(fmt::format("{:.4f}", last.shared[metric]));
     }
-    table.caption =
-        fmt::format("{}, after {:.0f} simulated seconds", method_title(job.settings.method), last.time_s);
+    table.caption = fmt::format("{}, after {:.0f} simulated seconds", title_of(job.settings.method), last.time_s);
     return table;
 }
 
@@ -175,12 +144,12 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
     const FederatedRow& last = result.history.back();
     report::HtmlReport page;
     page.title = job.experiment;
-    page.subtitle = fmt::format("{}, seed {}, {} {}, {:.0f} simulated seconds", method_title(job.settings.method),
+    page.subtitle = fmt::format("{}, seed {}, {} {}, {:.0f} simulated seconds", title_of(job.settings.method),
                                 job.seed, job.problem->nodes(), job.nodes_are, last.time_s);
     page.key_numbers = {
         {fmt::format("{:.3f}", last.personal.front()), result.metric_titles.front() + ", personal models"},
         {fmt::format("{:.3f}", last.shared.front()), result.metric_titles.front() + ", shared model"}};
-    if (job.settings.pushes()) {
+    if (job.settings.gossips()) {
         page.key_numbers.push_back({count_text(static_cast<double>(result.counters.applied)), "wake-ups"});
         page.key_numbers.push_back(
             {result.consensus_error ? fmt::format("{:.2f} %", 100 * *result.consensus_error) : "–",
@@ -214,7 +183,7 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
             figure(key + ".svg", "Mean over all held-out data of all " + job.nodes_are + "."));
     held_out.figures.push_back(figure(job.nodes_are + ".svg", "At the end."));
     page.sections.push_back(std::move(held_out));
-    if (job.settings.pushes()) {
+    if (job.settings.gossips()) {
         page.sections.push_back(
             {.heading = "The fleet",
              .paragraphs = {fmt::format(

@@ -10,8 +10,6 @@
 
 namespace dunlin::app {
 
-/// "PersA-FL (Moreau envelope)".
-std::string method_title(FederatedMethod method);
 /// How the method makes a personal model of the shared one, in words.
 std::string personalisation_text(const FederatedSettings& settings);
 

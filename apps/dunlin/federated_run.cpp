@@ -44,9 +44,8 @@ std::string progress_line(const FederatedJob& job, const FederatedResult& result
 
 TrainedModel model_of(const FederatedJob& job, const FederatedResult& result) {
     TrainedModel model = job.problem->description();
-    Personalisation how = job.settings.personal;
-    how.personal_layers_only = job.problem->split().has_personal();
-    const bool alone = job.settings.method == FederatedMethod::local;
+    const Personalisation how = job.settings.personalisation(job.problem->split().has_personal());
+    const bool alone = job.settings.method == preset::local;
     model.experiment = job.experiment;
     model.config = job.config;
     model.parameters = result.shared_model;

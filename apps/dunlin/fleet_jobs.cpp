@@ -100,7 +100,7 @@ Outcome<DeployedSettings> pushed_settings(RunOptions& options, const SavedModel&
         const auto own = navigation_settings_of(saved);
         if (!own) return tl::unexpected(own.error());
         FleetNavigationSettings served;
-        served.method = FleetNavigationMethod::persafl_me;
+        served.method = preset::persafl_me;
         auto fleet = on_a_fleet(*own, served);
         if (!fleet) return tl::unexpected(fleet.error());
         options.experiment = options.policy;

@@ -69,11 +69,13 @@ Outcome<void> train(const TrainRequest& request, Job& job, FleetNavigationResult
 
 TrainedModel model_of(const Job& job, const FleetNavigationOutcome& outcome) {
     TrainedModel model = navigation_model(job.settings, job.training->shape(), {});
-    const bool served = job.settings.method == FleetNavigationMethod::persafl_me;
-    model.shared_is =
-        fmt::format("{} of a fleet, seed {}", served ? "the server's policy" : "the mean of the nodes' policies",
-                    job.settings.seed);
-    if (served) {
+    const AggregationName by = job.settings.method.aggregation;
+    model.shared_is = fmt::format("{} of a fleet, seed {}",
+                                  has_server(by)      ? "the server's policy"
+                                  : has_one_model(by) ? "one policy for all tasks"
+                                                      : "the mean of the nodes' policies",
+                                  job.settings.seed);
+    if (has_one_model(by)) {
         model.parameters = outcome.models;
     } else {
         model.nodes = outcome.task_names;

@@ -83,12 +83,22 @@ std::string consensus_svg(const FleetNavigationResult& result) {
                                .reference_name = "1 %"});
 }
 
-bool served(const FleetNavigationSettings& settings) {
-    return settings.method == FleetNavigationMethod::persafl_me;
+bool gossips(const FleetNavigationSettings& settings) {
+    return gossip_of(settings.method.aggregation).has_value();
 }
 
 std::string method_of(const FleetNavigationSettings& settings) {
-    return served(settings) ? "PersA-FL" : method_title(gossip_method(settings.method));
+    const Method method = settings.method;
+    if (method.objective != Objective::moreau) return title_of(method);
+    return std::string(title_of(method.aggregation));
+}
+
+/// What the nodes do together, for a subtitle.
+std::string subject_of(const FleetNavigationSettings& settings) {
+    const Method method = settings.method;
+    const std::string_view by = title_of(method.aggregation);
+    if (method.objective == Objective::moreau) return fmt::format("MEMRL over {}", by);
+    return fmt::format("{} over {}", title_of(method.objective), by);
 }
 
 }  // namespace
@@ -110,7 +120,7 @@ report::Table fleet_navigation_table(const FleetNavigationResult& result) {
 std::vector<std::pair<std::string, std::string>> fleet_navigation_plots(const FleetNavigationResult& result) {
     std::vector<std::pair<std::string, std::string>> plots{{"returns.svg", returns_svg(result)},
                                                            {"nodes.svg", nodes_svg(result)}};
-    if (!served(result.settings)) plots.emplace_back("consensus.svg", consensus_svg(result));
+    if (gossips(result.settings)) plots.emplace_back("consensus.svg", consensus_svg(result));
     return plots;
 }
 
@@ -121,9 +131,11 @@ std::string fleet_navigation_html(const FleetNavigationResult& result, const std
     const double worst = outcome.last.worst(), consensus = outcome.last.consensus_error;
     report::HtmlReport page;
     page.title = s.experiment;
-    page.subtitle =
-        fmt::format("MEMRL over {}, {} nodes on a {}, {:.0f} % loss, seed {}", method_of(s), s.nodes,
-                    served(s) ? "server" : s.graph + " graph", 100 * static_cast<double>(s.loss), s.seed);
+    page.subtitle = fmt::format("{}, {} nodes{}, {:.0f} % loss, seed {}", subject_of(s), s.nodes,
+                                gossips(s)                         ? " on a " + s.graph + " graph"
+                                : has_server(s.method.aggregation) ? " on a server"
+                                                                   : "",
+                                100 * static_cast<double>(s.loss), s.seed);
     page.key_numbers = {{fmt::format("{:.3f}", worst), "of the optimum, worst node", worst < target},
                         {fmt::format("{:.2f} %", 100 * consensus), "consensus error", !(consensus < 0.01)},
                         {outcome.mass_error ? fmt::format("{}", *outcome.mass_error) : "–",
@@ -143,7 +155,7 @@ std::string fleet_navigation_html(const FleetNavigationResult& result, const std
              s.inner.step_limit)},
          .figures = {{returns_svg(result), "While the fleet learns."}, {nodes_svg(result), "At the end."}},
          .tables = {fleet_navigation_table(result)}}};
-    if (!served(s)) {
+    if (gossips(s)) {
         page.sections.push_back({.heading = "Agreement",
                                  .paragraphs = {fmt::format(
                                      "Nodes learn for {} rounds and only agree for {} more. {} of {} messages were "

@@ -73,16 +73,16 @@ std::vector<SideRun> variants_of(const RegressionRunSettings& s) {
     idle.wake_gap = s.wake_gap;
     RegressionRunSettings delayed = idle;
     delayed.delay_limit = s.delay_limit;
-    const std::string own = method_title(s.method);
+    const std::string own(title_of(s.method.aggregation));
     std::vector<SideRun> runs{
         {own + ", no faults", quiet}, {own + ", idle nodes", idle}, {own + ", idle nodes and delays", delayed}};
-    for (const GossipMethod method : {GossipMethod::stochastic_gradient_push, GossipMethod::pars_push}) {
-        if (method == s.method || runs.size() > 3) continue;
+    for (const AggregationName by : {AggregationName::sgp, AggregationName::pars_push}) {
+        if (by == s.method.aggregation || runs.size() > 3) continue;
         RegressionRunSettings rival = s, rival_delayed = delayed;
-        rival.method = rival_delayed.method = method;
-        if (method != GossipMethod::pars_push) rival.absences = {};  // it cannot lose a node and go on
-        runs.push_back({method_title(method) + ", idle nodes and delays", rival_delayed});
-        runs.push_back({method_title(method) + ", losses too", rival});
+        rival.method.aggregation = rival_delayed.method.aggregation = by;
+        if (by != AggregationName::pars_push) rival.absences = {};  // it cannot lose a node and go on
+        runs.push_back({fmt::format("{}, idle nodes and delays", title_of(by)), rival_delayed});
+        runs.push_back({fmt::format("{}, losses too", title_of(by)), rival});
     }
     return runs;
 }
@@ -162,7 +162,7 @@ Outcome<void> train(const TrainRequest& request, Job& job, RegressionResult& res
     add_budgets(result, budgets);
     for (SideRun& run : variants) result.variants.push_back({run.name, std::move(run.outcome)});
     if (!variants.empty()) {
-        const std::string own = method_title(s.method) + ", losses too (this run)";
+        const std::string own = std::string(title_of(s.method.aggregation)) + ", losses too (this run)";
         result.variants.insert(result.variants.begin() + 3, {own, result.outcome});
     }
     return {};

@@ -73,7 +73,8 @@ std::vector<BudgetResult> by_steps(std::vector<BudgetResult> budgets) {
 }
 
 std::string personalisation_svg(const RegressionResult& result) {
-    report::Series own{.name = method_title(result.settings.method) + " for the budget u", .x = {}, .y = {}};
+    report::Series own{
+        .name = std::string(title_of(result.settings.method.aggregation)) + " for the budget u", .x = {}, .y = {}};
     report::Series plain{.name = "plain, followed by u steps", .x = {}, .y = {}};
     for (const BudgetResult& budget : by_steps(result.budgets)) {
         for (auto [series, value] : {std::pair{&own, budget.trained_for_it}, std::pair{&plain, budget.plain}}) {
@@ -115,24 +116,6 @@ report::Table variant_table(const RegressionResult& result) {
 
 }  // namespace
 
-std::string method_title(GossipMethod method) {
-    switch (method) {
-        case GossipMethod::pars_push:
-            return "PARS-Push";
-        case GossipMethod::stochastic_gradient_push:
-            return "stochastic gradient push";
-        case GossipMethod::dpsgd:
-            return "D-PSGD";
-        case GossipMethod::descent:
-            return "DSGD";
-        case GossipMethod::primal_dual:
-            return "SPD";
-        case GossipMethod::gradient_tracking:
-            return "GNSD";
-    }
-    return {};
-}
-
 report::Table regression_table(const RegressionResult& result) {
     report::Table table{{"node", "relative error, median of the last rounds"}, {}, {}};
     for (std::size_t i = 0; i < result.outcome.node_errors.size() && i < 20; ++i) {
@@ -153,8 +136,8 @@ std::string regression_html(const RegressionResult& result, const std::string& c
     const RegressionOutcome& outcome = result.outcome;
     report::HtmlReport page;
     page.title = s.experiment;
-    page.subtitle = fmt::format("{}, personalisation budget u = {}, {} agents, seed {}", method_title(s.method),
-                                s.steps, s.data.agents, s.seed);
+    page.subtitle = fmt::format("{}, personalisation budget u = {}, {} agents, seed {}",
+                                title_of(s.method.aggregation), s.steps, s.data.agents, s.seed);
     page.key_numbers = {
         {percent(outcome.max_relative_error), "from the closed-form minimiser, worst node",
          !(outcome.max_relative_error < 0.02)},
@@ -200,7 +183,7 @@ std::string regression_summary(const RegressionResult& result) {
     const RegressionRunSettings& s = result.settings;
     const RegressionOutcome& outcome = result.outcome;
     nlohmann::ordered_json json{{"experiment", s.experiment},
-                                {"method", method_title(s.method)},
+                                {"method", title_of(s.method.aggregation)},
                                 {"seed", s.seed},
                                 {"complete", outcome.complete},
                                 {"steps", s.steps},

@@ -41,7 +41,6 @@ struct RegressionResult {
     std::vector<FailedRun> failed = {};  ///< of the budgets and the variants
 };
 
-std::string method_title(GossipMethod method);
 report::Table regression_table(const RegressionResult& result);
 /// Names and contents of the plots.
 std::vector<std::pair<std::string, std::string>> regression_plots(const RegressionResult& result);

@@ -40,6 +40,10 @@ struct Bilevel {
         return hyper_gradient == HyperGradient::neumann ? 3 * dimension : 0;
     }
     static constexpr int slots() { return 2; }
+    /// Task gradients that one gradient costs.
+    constexpr int gradients() const {
+        return hyper_gradient == HyperGradient::neumann ? 2 + 2 * (neumann_terms + 1) : 2;
+    }
 
     /// Moves y inside w = (x, y) and writes h_f to the shared part of `out`, which holds w.size() scalars; the rest
     /// of it is d_y f. `scratch` holds scratch(w.size()) scalars. Returns the number of task gradients taken; a
@@ -71,7 +75,7 @@ struct Bilevel {
             for (std::size_t k = range.first; k < range.first + range.count; ++k)
                 out[k] -= S(neumann_rate) * product[k];
         }
-        return 2 + 2 * (neumann_terms + 1);
+        return gradients();
     }
 };
 

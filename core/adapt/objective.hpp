@@ -5,7 +5,8 @@
 
 namespace dunlin {
 
-/// Which of the adaptations makes a task into what a node optimises: none, MAML or the Moreau envelope.
-enum class Objective : std::uint8_t { plain, maml, moreau };
+/// Which of the adaptations makes a task into what a node optimises: none, MAML, the Moreau envelope, or personal
+/// layers that follow the shared ones.
+enum class Objective : std::uint8_t { plain, maml, moreau, bilevel };
 
 }  // namespace dunlin

@@ -43,6 +43,19 @@ Outcome<DeployedSettings> read(std::string_view toml, std::string_view where) {
     return settings;
 }
 
+/// A real node has no place yet where personal layers would survive a restart.
+template <class Kind>
+Outcome<void> all_shared(const Kind& settings) {
+    if (!settings.personal_layers.empty())
+        return problem("model.personal_layers: real nodes keep none yet; `dunlin train` runs them here");
+    if (settings.federated.objective() == Objective::bilevel)
+        return problem(
+            "objective.name = bilevel: it has personal layers, and real nodes keep none yet; `dunlin train` runs "
+            "it "
+            "here");
+    return {};
+}
+
 }  // namespace
 
 std::string experiment_kind(std::string_view toml) {
@@ -73,19 +86,16 @@ std::string write_deployed(DeployedSettings& settings) {
     constexpr Settings::Paths paths = Settings::Paths::as_given;
     if (auto* navigation = std::get_if<FleetNavigationSettings>(&settings))
         return settings_of(*navigation).write(paths, newer_fleet_navigation_settings());
-    return std::visit([](auto& of_kind) { return settings_of(of_kind).write(paths); }, settings);
+    return std::visit([](auto& of_kind) { return settings_of(of_kind).write(paths, newer_federated_settings()); },
+                      settings);
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ClassificationSettings& settings) {
-    if (!settings.personal_layers.empty()) {
-        return problem(
-            "model.personal_layers: a real node has no place yet where they would survive a restart; `dunlin "
-            "train` "
-            "runs them here");
-    }
+    if (auto whole = all_shared(settings); !whole) return tl::unexpected(whole.error());
     return make_classification_problem(settings, 1);
 }
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const RankingSettings& settings) {
+    if (auto whole = all_shared(settings); !whole) return tl::unexpected(whole.error());
     return make_ranking_problem(settings, 1);
 }
 

@@ -34,12 +34,23 @@ void adapt(JobTerms& terms, const FederatedSettings& s) {
     terms.maml = s.maml;
 }
 
+Outcome<void> check_gossip(AggregationName name) {
+    if (name == AggregationName::pars_push) return {};
+    if (!gossip_of(name))
+        return problem(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it", name_of(name)));
+    return problem(
+        fmt::format("aggregation.name = {}: real nodes without a server run pars-push; `dunlin train` runs "
+                    "the others here",
+                    name_of(name)));
+}
+
 /// Without a server: a round is a step, and there are as many of them as a server's updates would have.
 Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
     JobTerms& terms = plan.terms;
+    if (auto known = check_gossip(s.method.aggregation); !known) return known;
     if (auto fit = s.check(terms.members); !fit) return fit;
     if (auto drawn = check_graph("push.graph", s.push.graph); !drawn) return drawn;
-    const Outcome<Graph> graph = s.push.draw(terms.members, terms.seed);
+    const Outcome<Graph> graph = s.push.draw(terms.members, terms.seed, s.method.aggregation);
     if (!graph) return tl::unexpected(graph.error());
     // A later epoch draws another random graph.
     const bool random = s.push.graph.starts_with("erdos-renyi");
@@ -59,8 +70,8 @@ Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
 /// The server's side of a federated method, and the clients' settings that go with it.
 Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     if (s.baseline()) {
-        return problem(
-            fmt::format("federated.method = \"{}\" has no fleet; `dunlin train` runs it", name_of(s.method)));
+        return problem(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it",
+                                   name_of(s.method.aggregation)));
     }
     if (auto fit = s.check(plan.terms.members); !fit) return fit;
     JobTerms& terms = plan.terms;
@@ -68,15 +79,15 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     adapt(terms, s);
     terms.local_steps = static_cast<std::uint32_t>(s.local_steps);
     terms.local_rate = s.rate();
-    terms.fedprox_weight = s.method == FederatedMethod::fedprox ? s.fedprox_weight : 0.0f;
-    terms.payload = s.method == FederatedMethod::fedasync ? Payload::model : Payload::difference;
+    terms.fedprox_weight = s.method.aggregation == AggregationName::fedprox ? s.fedprox_weight : 0.0f;
+    terms.payload = s.method.aggregation == AggregationName::fedasync ? Payload::model : Payload::difference;
     if (s.staleness_limit > 0) plan.server.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
     plan.server.concurrency = s.clock.concurrency;
     if (s.rounds()) {
         plan.server.rule = FedAvgRule{s.round_rate};
-    } else if (s.method == FederatedMethod::fedasync) {
+    } else if (s.method.aggregation == AggregationName::fedasync) {
         plan.server.rule = FedAsyncRule{s.mixing, s.staleness_exponent};
-    } else if (s.method == FederatedMethod::fedbuff) {
+    } else if (s.method.aggregation == AggregationName::fedbuff) {
         plan.server.rule =
             FedBuffRule{s.round_rate, static_cast<std::uint32_t>(s.buffer_size), s.staleness_exponent};
     } else {
@@ -86,9 +97,9 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
 }
 
 Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
-    if (s.method == FleetNavigationMethod::stochastic_gradient_push || s.method == FleetNavigationMethod::dpsgd) {
-        return problem(
-            "method.name: real nodes run pars-push and persafl-me; the others need links that lose nothing");
+    const AggregationName by = s.method.aggregation;
+    if (!has_server(by)) {
+        if (auto known = check_gossip(by); !known) return known;
     }
     if (s.deployment.updates != Deployment{}.updates)
         return problem(fmt::format("fleet.updates = {}: navigation goes on for method.rounds; set that instead",
@@ -101,15 +112,16 @@ Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
     plan.terms.seed = s.seed;
     plan.first = (*nodes)->first_parameters();
     deploy(plan, s.deployment);
-    if (s.method == FleetNavigationMethod::persafl_me) {
+    if (has_server(by)) {
         plan.budget.updates = static_cast<std::uint64_t>(s.rounds) * plan.terms.members;
         return serve(plan, federated_settings(s));
     }
     const GossipSettings gossip = gossip_settings(s);
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::push_sum;
-    terms.objective = Objective::moreau;
+    terms.objective = s.method.objective;
     terms.moreau = s.inner;
+    if (s.method.objective == Objective::maml) terms.maml = maml_of(s);
     terms.theta = gossip.theta;
     terms.format = gossip.format;
     terms.largest_value = gossip.largest_value;
@@ -134,7 +146,7 @@ Outcome<void> fill(JobPlan& plan, Kind& s) {
     plan.first.resize(data.dimension());
     data.initialise(plan.first);
     deploy(plan, s.federated.deployment);
-    if (s.federated.pushes()) return push(plan, s.federated);
+    if (s.federated.gossips()) return push(plan, s.federated);
     plan.samples = data.samples();
     plan.samples.resize(plan.terms.members);
     if (!s.federated.weigh_by_samples) plan.samples.assign(plan.terms.members, 1.0f);

@@ -10,12 +10,11 @@ using namespace dunlin::test;
 
 namespace {
 
-constexpr FederatedMethod methods[] = {
-    FederatedMethod::persafl, FederatedMethod::persafl_maml, FederatedMethod::persafl_me,
-    FederatedMethod::fedavg,  FederatedMethod::per_fedavg,   FederatedMethod::pfedme,
-    FederatedMethod::fedprox, FederatedMethod::fedasync,     FederatedMethod::fedbuff};
+constexpr Method methods[] = {preset::persafl, preset::persafl_maml, preset::persafl_me,
+                              preset::fedavg,  preset::per_fedavg,   preset::pfedme,
+                              preset::fedprox, preset::fedasync,     preset::fedbuff};
 
-FederatedSettings settings_of(FederatedMethod method) {
+FederatedSettings settings_of(Method method) {
     FederatedSettings settings;
     settings.method = method;
     settings.local_steps = 3;
@@ -35,7 +34,7 @@ std::vector<float> model_after(const FederatedSettings& settings, double until_s
 }  // namespace
 
 TEST_CASE("every federated method brings the shared model near the mean of the centres") {
-    for (const FederatedMethod method : methods) {
+    for (const Method method : methods) {
         INFO(name_of(method));
         BowlFleet fleet(settings_of(method), spread_centres(8), 3);
         REQUIRE(fleet.made);
@@ -51,7 +50,7 @@ TEST_CASE("every federated method brings the shared model near the mean of the c
 }
 
 TEST_CASE("synchronous FedAvg of identical clients is plain gradient descent") {
-    FederatedSettings settings = settings_of(FederatedMethod::fedavg);
+    FederatedSettings settings = settings_of(preset::fedavg);
     settings.local_rate = 0.25f;
     BowlFleet fleet(settings, {{1.0f, 2.0f}, {1.0f, 2.0f}, {1.0f, 2.0f}}, 2);
     REQUIRE(fleet.made);
@@ -66,7 +65,7 @@ TEST_CASE("synchronous FedAvg of identical clients is plain gradient descent") {
 
 TEST_CASE("the clock charges download, every gradient and upload") {
     // One client, 3 local steps: down 1 s, 3 gradients of 2 s, up 4.4 s make 11.4 s a turn.
-    FederatedSettings settings = settings_of(FederatedMethod::persafl);
+    FederatedSettings settings = settings_of(preset::persafl);
     settings.clock.speed_spread = 0.0f;
     settings.clock.gradient_s = 2.0f;
     const auto updates = [&](double until_s) {
@@ -80,16 +79,16 @@ TEST_CASE("the clock charges download, every gradient and upload") {
     CHECK(updates(22.79) == 1);
     CHECK(updates(22.81) == 2);
 
-    settings.method = FederatedMethod::persafl_maml;  // four gradients a step: 1 + 24 + 4.4
+    settings.method = preset::persafl_maml;  // four gradients a step: 1 + 24 + 4.4
     CHECK(updates(29.39) == 0);
     CHECK(updates(29.41) == 1);
-    settings.method = FederatedMethod::persafl_me;  // as many as its inner steps: 1 + 30 + 4.4
+    settings.method = preset::persafl_me;  // as many as its inner steps: 1 + 30 + 4.4
     CHECK(updates(35.39) == 0);
     CHECK(updates(35.41) == 1);
 }
 
 TEST_CASE("a round waits for its slowest client, and an asynchronous server for none") {
-    FederatedSettings settings = settings_of(FederatedMethod::fedavg);
+    FederatedSettings settings = settings_of(preset::fedavg);
     BowlFleet rounds(settings, spread_centres(6), 4);
     REQUIRE(rounds.made);
     const double slowest = *std::ranges::max_element(rounds->gradient_s());
@@ -101,7 +100,7 @@ TEST_CASE("a round waits for its slowest client, and an asynchronous server for 
     REQUIRE(rounds.advance(round_s + 0.01));
     CHECK(rounds->version() == 1);
 
-    settings.method = FederatedMethod::persafl;
+    settings.method = preset::persafl;
     BowlFleet free(settings, spread_centres(6), 4);
     REQUIRE(free.made);
     REQUIRE(free.advance(1.0 + 3.0 * fastest + 4.4 + 0.01));
@@ -113,7 +112,7 @@ TEST_CASE("a round waits for its slowest client, and an asynchronous server for 
 }
 
 TEST_CASE("concurrency bounds how many clients work at a time") {
-    FederatedSettings settings = settings_of(FederatedMethod::persafl);
+    FederatedSettings settings = settings_of(preset::persafl);
     settings.clock.concurrency = 0.5f;
     BowlFleet fleet(settings, spread_centres(8), 6);
     REQUIRE(fleet.made);
@@ -123,7 +122,7 @@ TEST_CASE("concurrency bounds how many clients work at a time") {
 }
 
 TEST_CASE("the numbers of a fleet do not depend on threads, and the seed gives the trace again [invariant 11]") {
-    for (const FederatedMethod method : methods) {
+    for (const Method method : methods) {
         INFO(name_of(method));
         FederatedSettings settings = settings_of(method);
         settings.moreau.accuracy = 0.05f;  // then the cost of a step is not known beforehand
@@ -138,7 +137,7 @@ TEST_CASE("the numbers of a fleet do not depend on threads, and the seed gives t
 }
 
 TEST_CASE("looking at a fleet on the way changes nothing") {
-    const FederatedSettings settings = settings_of(FederatedMethod::persafl_me);
+    const FederatedSettings settings = settings_of(preset::persafl_me);
     BowlFleet looked_at(settings, spread_centres(5), 8, 1, 0.5f),
         left_alone(settings, spread_centres(5), 8, 1, 0.5f);
     for (int k = 1; k <= 30; ++k) REQUIRE(looked_at.advance(10.0 * k));
@@ -148,7 +147,7 @@ TEST_CASE("looking at a fleet on the way changes nothing") {
 }
 
 TEST_CASE("links that lose and repeat messages stop nobody, and no update counts twice [invariant 7]") {
-    for (const FederatedMethod method : methods) {
+    for (const Method method : methods) {
         INFO(name_of(method));
         FederatedSettings settings = settings_of(method);
         settings.clock.loss = 0.3f;
@@ -171,7 +170,7 @@ TEST_CASE("links that lose and repeat messages stop nobody, and no update counts
 }
 
 TEST_CASE("updates that are too stale are refused with a reason, and the fleet goes on [invariant 9]") {
-    FederatedSettings settings = settings_of(FederatedMethod::persafl);
+    FederatedSettings settings = settings_of(preset::persafl);
     settings.staleness_limit = 2;
     BowlFleet fleet(settings, spread_centres(8), 3);
     REQUIRE(fleet.made);
@@ -183,7 +182,7 @@ TEST_CASE("updates that are too stale are refused with a reason, and the fleet g
 }
 
 TEST_CASE("steps that diverge end a fleet with the client's name, before the model is touched [invariant 9]") {
-    FederatedSettings settings = settings_of(FederatedMethod::persafl);
+    FederatedSettings settings = settings_of(preset::persafl);
     settings.local_rate = 900.0f;
     settings.local_steps = 40;
     BowlFleet fleet(settings, spread_centres(3));
@@ -199,18 +198,18 @@ TEST_CASE("settings that do not fit a fleet are refused by name") {
         BowlFleet fleet(settings, spread_centres(4));
         return fleet.made ? std::string() : fleet.made.error().text;
     };
-    FederatedSettings settings = settings_of(FederatedMethod::fedbuff);
+    FederatedSettings settings = settings_of(preset::fedbuff);
     settings.buffer_size = 5;
     CHECK(text(settings).find("federated.buffer_size") != std::string::npos);
     settings.buffer_size = 4;
     CHECK(text(settings).empty());
-    settings.method = FederatedMethod::pfedme;
+    settings.method = preset::pfedme;
     settings.moreau_local_rate = 2.0f;
     CHECK(text(settings).find("moreau.local_rate") != std::string::npos);
     settings.moreau_local_rate = 0.1f;
     settings.moreau.inner_rate = 1.0f;
     CHECK(text(settings).find("moreau.inner_rate") != std::string::npos);
-    settings.method = FederatedMethod::fedprox;
+    settings.method = preset::fedprox;
     settings.fedprox_weight = 10.0f;
     CHECK(text(settings).find("fedprox_weight") != std::string::npos);
 }

@@ -14,12 +14,10 @@ using namespace dunlin::test;
 
 namespace {
 
-constexpr FederatedMethod all_methods[] = {
-    FederatedMethod::persafl,   FederatedMethod::persafl_maml,   FederatedMethod::persafl_me,
-    FederatedMethod::fedavg,    FederatedMethod::per_fedavg,     FederatedMethod::pfedme,
-    FederatedMethod::fedprox,   FederatedMethod::fedasync,       FederatedMethod::fedbuff,
-    FederatedMethod::pars_push, FederatedMethod::pars_push_maml, FederatedMethod::pars_push_me,
-    FederatedMethod::local,     FederatedMethod::global};
+constexpr Method all_methods[] = {
+    preset::persafl,        preset::persafl_maml, preset::persafl_me, preset::fedavg,  preset::per_fedavg,
+    preset::pfedme,         preset::fedprox,      preset::fedasync,   preset::fedbuff, preset::pars_push,
+    preset::pars_push_maml, preset::pars_push_me, preset::local,      preset::global};
 
 FederatedResult run(FederatedProblem& problem, const FederatedSettings& settings, int threads = 1) {
     Workers workers(threads);
@@ -72,7 +70,7 @@ std::string refusal(const Made& made) {
 }  // namespace
 
 TEST_CASE("every method learns digits that are skewed by label, and personal models gain") {
-    for (const FederatedMethod method : all_methods) {
+    for (const Method method : all_methods) {
         INFO(name_of(method));
         ClassificationSettings settings = small_digits();
         settings.federated.method = method;
@@ -89,7 +87,7 @@ TEST_CASE("every method learns digits that are skewed by label, and personal mod
 }
 
 TEST_CASE("every method learns to rank, and beats chance by far") {
-    for (const FederatedMethod method : all_methods) {
+    for (const Method method : all_methods) {
         INFO(name_of(method));
         RankingSettings settings = small_ranking();
         settings.federated.method = method;
@@ -104,8 +102,7 @@ TEST_CASE("every method learns to rank, and beats chance by far") {
 
 TEST_CASE("a training's numbers do not depend on the number of threads") {
     ClassificationSettings settings = small_digits();
-    for (const FederatedMethod method :
-         {FederatedMethod::persafl_me, FederatedMethod::per_fedavg, FederatedMethod::local}) {
+    for (const Method method : {preset::persafl_me, preset::per_fedavg, preset::local}) {
         settings.federated.method = method;
         const auto one = make_classification_problem(settings, 1), three = make_classification_problem(settings, 3);
         REQUIRE((one && three));
@@ -121,7 +118,7 @@ TEST_CASE("a training's numbers do not depend on the number of threads") {
 
 TEST_CASE("without a server the mass is exact, what nodes share draws together, and layers can stay at home") {
     ClassificationSettings settings = small_digits();
-    settings.federated.method = FederatedMethod::pars_push_me;
+    settings.federated.method = preset::pars_push_me;
     settings.federated.clock.loss = 0.2f;
     settings.personal_layers = {"last"};
     const auto problem = make_classification_problem(settings, 1);
@@ -164,11 +161,11 @@ TEST_CASE("conflicting labels defeat one model for all, but not personal ones") 
     settings.data.split.kind = Split::uniform;
     settings.data.split.conflicting = true;
     settings.data.rows = 1200;
-    settings.federated.method = FederatedMethod::local;
+    settings.federated.method = preset::local;
     const auto problem = make_classification_problem(settings, 1);
     REQUIRE(problem);
     const double local = run(**problem, settings.federated).history.back().personal[0];
-    settings.federated.method = FederatedMethod::global;
+    settings.federated.method = preset::global;
     const double global = run(**problem, settings.federated).history.back().personal[0];
     CHECK(local > 0.6);
     CHECK(global < 0.4);
@@ -248,7 +245,7 @@ TEST_CASE("data that cannot be used is refused with the file, the line or the no
 
 TEST_CASE("a buffer that is larger than the fleet is refused before anything is written") {
     FederatedSettings settings;
-    settings.method = FederatedMethod::fedbuff;
+    settings.method = preset::fedbuff;
     settings.buffer_size = 7;
     CHECK(settings.check(7));
     CHECK(refusal(settings.check(6)).find("federated.buffer_size") == 0);

@@ -74,14 +74,14 @@ TEST_CASE("with losses plain stochastic gradient push misses the minimiser") {
     RegressionRunSettings settings;
     settings.steps = 0;
     settings.rounds = 2000;
-    settings.method = GossipMethod::stochastic_gradient_push;
+    settings.method.aggregation = AggregationName::sgp;
     settings.loss = 0.0f;
     CHECK(train(settings).max_relative_error < 0.05);  // fine where nothing is lost
     settings.loss = 0.3f;
     const RegressionOutcome lossy = train(settings);
     CHECK((!lossy.failure.empty() || lossy.max_relative_error > 0.2));
     CHECK(lossy.mass_error > 0u);
-    settings.method = GossipMethod::pars_push;
+    settings.method.aggregation = AggregationName::pars_push;
     CHECK(train(settings).max_relative_error < 0.05);
 }
 
@@ -154,7 +154,7 @@ TEST_CASE("a regression with settings that do not fit is refused, by key") {
     CHECK_THAT(refusal(settings), Catch::Contains("method.fraction_bits"));
     settings = {};
     settings.graph = "directed-ring";
-    settings.method = GossipMethod::dpsgd;
+    settings.method.aggregation = AggregationName::dpsgd;
     CHECK_THAT(refusal(settings), Catch::StartsWith("network.graph"));
     settings = {};
     settings.kernels = "abacus";

@@ -114,7 +114,7 @@ void gossip(Parts& parts, GossipMethod method) {
     REQUIRE((*fleet)->run(20));
 }
 
-void federate(Parts& parts, FederatedMethod method, ClassificationSettings settings) {
+void federate(Parts& parts, Method method, ClassificationSettings settings) {
     settings.federated.method = method;
     Workers workers(1);
     auto fleet = FederatedFleet::make(settings.federated, 1, parts.sent.shared_of(parts.first),
@@ -186,17 +186,16 @@ TEST_CASE("no message of a gossip fleet holds a personal parameter, and a plante
 
 TEST_CASE(
     "no message of a federated fleet holds a personal parameter, and a planted leak is found [invariant 10]") {
-    for (const FederatedMethod method :
-         {FederatedMethod::persafl, FederatedMethod::persafl_maml, FederatedMethod::fedavg,
-          FederatedMethod::fedasync, FederatedMethod::fedbuff}) {
-        INFO(static_cast<int>(method));
+    for (const Method method :
+         {preset::persafl, preset::persafl_maml, preset::fedavg, preset::fedasync, preset::fedbuff}) {
+        INFO(name_of(method));
         Parts parts(small_digits(), false);
         federate(parts, method, small_digits());
         CHECK(parts.tap.messages >= 8);
         CHECK(parts.tap.leaks == 0);
     }
     Parts parts(small_digits(), true);
-    federate(parts, FederatedMethod::fedasync, small_digits());
+    federate(parts, preset::fedasync, small_digits());
     CHECK(parts.tap.leaks > 0);
 }
 
@@ -224,7 +223,7 @@ TEST_CASE("personal layers are named by first, last or number, and others are re
 }
 
 TEST_CASE("clients that name the labels in ways of their own learn together when the last layer is personal") {
-    const auto accuracy = [](std::vector<std::string> personal, FederatedMethod method) {
+    const auto accuracy = [](std::vector<std::string> personal, Method method) {
         ClassificationSettings settings = small_digits();
         settings.data.digits.side = 8;
         settings.data.rows = 1200;
@@ -244,7 +243,7 @@ TEST_CASE("clients that name the labels in ways of their own learn together when
             [](const FederatedResult&) -> Outcome<void> { return {}; }, result));
         return result.history.back().personal.front();
     };
-    CHECK(accuracy({}, FederatedMethod::persafl) < 0.4);
-    CHECK(accuracy({"last"}, FederatedMethod::persafl) > 0.6);
-    CHECK(accuracy({"last"}, FederatedMethod::persafl_maml) > 0.6);  // the inner steps move the last layer alone
+    CHECK(accuracy({}, preset::persafl) < 0.4);
+    CHECK(accuracy({"last"}, preset::persafl) > 0.6);
+    CHECK(accuracy({"last"}, preset::persafl_maml) > 0.6);  // the inner steps move the last layer alone
 }

@@ -126,7 +126,7 @@ TEST_CASE("strangers take no descriptor that is needed, nor the processor, and k
             REQUIRE(spare_descriptor());
         }
         CHECK(processor_seconds() - before < 0.25);  // of .5 s, most of it the pumping and the sanitizers' share
-        few.reset();  // what the node needs is not the coordinator's to keep
+        few.reset();                                 // what the node needs is not the coordinator's to keep
         NodeLinkSettings joining = node_settings(server.link.endpoint(), server_keys.public_key(), keys);
         joining.timing.handshake_ms = 5000;
         TestNode node(joining);

@@ -1,31 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/simulation/network.hpp"
 
+#include "transport/simulation/fingerprint.hpp"
+
 #include <algorithm>
-#include <cstring>
 
 namespace dunlin::simulation {
 namespace {
 
 constexpr std::uint32_t no_group = 0xffffffffu;
 constexpr std::size_t cut_limit = std::size_t{1} << 24;
-
-std::uint64_t mix(std::uint64_t hash, std::uint64_t word) {
-    hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
-    return hash ^ hash >> 32;
-}
-
-std::uint64_t fingerprint(std::span<const std::byte> bytes) {
-    std::uint64_t hash = bytes.size();
-    while (!bytes.empty()) {
-        std::uint64_t word = 0;
-        const std::size_t taken = std::min(bytes.size(), sizeof word);
-        std::memcpy(&word, bytes.data(), taken);
-        hash = mix(hash, word);
-        bytes = bytes.subspan(taken);
-    }
-    return hash;
-}
 
 /// How long a message occupies its link.
 Time serialisation(const LinkProfile& profile, std::size_t bytes) {

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "envs/data_notes.hpp"
+#include "fleet/federated_settings.hpp"
+#include "fleet/gossip_fleet.hpp"
+#include "fleet/workers.hpp"
+
+namespace dunlin {
+
+/// How a simulated fleet is to be made, whatever its aggregation is; what belongs to others is not looked at.
+struct FleetRecipe {
+    AggregationName by = AggregationName::pars_push;
+    std::string_view section = "network";  ///< of the settings that `graph` comes from
+    GraphRecipe graph = {};
+    GossipSettings gossip = {};        ///< with neighbours, and for nodes alone
+    FederatedSettings federated = {};  ///< with a server
+};
+
+/// A fleet of `nodes` that all start at `first`, by rounds: without a server a round is a tick, with one it is as many
+/// updates as there are nodes. The graph is taken both ways where the method wants that. `notes`, where given, are
+/// told what its file says that is not used, and what was added. `workers` belongs to the caller. Errors: those of
+/// read_graph and of the fleets.
+Outcome<std::unique_ptr<GossipFleet>> make_any_fleet(const FleetRecipe& recipe, ConstVector<float> first,
+                                                     std::uint32_t nodes, LearnerOf learner_of, Workers& workers,
+                                                     DataNotes* notes = nullptr);
+
+}  // namespace dunlin
