@@ -220,7 +220,8 @@ std::string_view sentence(Code code) {
         case Code::job_over:
             return "job {0} is over";
         case Code::store_damaged:
-            return "record {0} at byte {1} is damaged; restore a backup with `dunlin fleet restore`";
+            return "record {0} at byte {1} is damaged, or of a newer Dunlin; restore a backup with "
+                   "`dunlin fleet restore`, or update Dunlin";
         case Code::store_in_use:
             return "another process uses this store";
         case Code::store_version:

@@ -101,7 +101,7 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
     switch (record.kind) {
         case RecordKind::node_admitted:
             say("node-admitted", "is on the roster");
-            event.node = read_node(record).name;
+            event.node = read_node(record).value_or(RosterNode{}).name;
             break;
         case RecordKind::node_revoked:
             say("node-revoked", "is off the roster");

@@ -5,9 +5,21 @@
 #include "transport/encoding.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 namespace dunlin {
+namespace {
+
+Result<std::vector<KeptMetric>> load_report(const Record& record) {
+    std::vector<KeptMetric> kept;
+    Loader loader(record.payload);
+    loader(kept);
+    if (!loader.done()) return unreadable(record);
+    return kept;
+}
+
+}  // namespace
 
 Result<Job> Job::make(std::uint64_t number, JobPlan plan, JobRequest request) {
     const auto count = static_cast<std::uint32_t>(request.nodes.size());
@@ -66,17 +78,17 @@ Result<ConstVector<float>> Job::decode_update(const EncodedValues& values, std::
     return ConstVector<float>(scratch);
 }
 
-JobChange Job::apply(const Record& record) {
+Result<JobChange> Job::apply(const Record& record) {
     const bool before = ended_.has_value();
-    JobChange change = apply_any(record);
-    change.ended = ended_ && !before;
+    Result<JobChange> change = apply_any(record);
+    if (change) change->ended = ended_ && !before;
     return change;
 }
 
-JobChange Job::apply_any(const Record& record) {
+Result<JobChange> Job::apply_any(const Record& record) {
     if (ended_ && record.kind != RecordKind::report && record.kind != RecordKind::job_time) return {};
     const bool ends = record.kind == RecordKind::job_ending || record.kind == RecordKind::job_ended;
-    if (ends && record.detail > static_cast<std::uint16_t>(JobEndReason::failed)) return {};
+    if (ends && record.detail > static_cast<std::uint16_t>(JobEndReason::failed)) return unreadable(record);
     switch (record.kind) {
         case RecordKind::job_paused:
         case RecordKind::job_resumed:
@@ -95,8 +107,10 @@ JobChange Job::apply_any(const Record& record) {
             return {};
         case RecordKind::round_begun: {
             std::vector<std::uint32_t> participants(record.payload.size() / sizeof(std::uint32_t));
-            if (participants.empty() || !server_) return {};
-            std::memcpy(participants.data(), record.payload.data(), participants.size() * sizeof(std::uint32_t));
+            if (participants.empty() || record.payload.size() % sizeof(std::uint32_t) != 0 || !server_)
+                return unreadable(record);
+            std::memcpy(participants.data(), record.payload.data(), record.payload.size());
+            if (std::ranges::max(participants) >= members_.size()) return unreadable(record);
             if (!server_->begin_round(participants)) return {};
             awaited_.assign(members_.size(), 0);
             for (const std::uint32_t member : participants) awaited_[member] = 1;
@@ -123,15 +137,15 @@ JobChange Job::apply_any(const Record& record) {
         case RecordKind::member_added:
             return apply_added(record);
         default:
-            return {};
+            return unreadable(record);
     }
 }
 
-JobChange Job::apply_update(const Record& record) {
-    if (!server_ || record.node >= members_.size()) return {};
+Result<JobChange> Job::apply_update(const Record& record) {
+    if (!server_ || record.node >= members_.size()) return unreadable(record);
     const EncodedValues values{static_cast<Encoding>(record.detail), plan_.terms.dimension, record.payload};
     const auto numbers = decode_update(values, scratch_);
-    if (!numbers) return {.verdict = Verdict{Reception::refused, numbers.error(), 0}};
+    if (!numbers) return unreadable(record);
     const Verdict verdict = server_->receive(
         {record.node, record.incarnation, record.sequence, record.base_version, record.samples, *numbers});
     if (verdict.outcome != Reception::refused) {
@@ -145,7 +159,7 @@ JobChange Job::apply_update(const Record& record) {
         close_if_all_came();
         end_by_budget();
     }
-    return {.verdict = verdict};
+    return JobChange{.verdict = verdict};
 }
 
 /// A round does not wait for members that are out of the job.
@@ -155,23 +169,26 @@ void Job::close_if_all_came() {
     awaited_.clear();
 }
 
-JobChange Job::apply_added(const Record& record) {
+Result<JobChange> Job::apply_added(const Record& record) {
     AddedMember added;
     Loader loader(record.payload);
     loader(added);
     const std::uint32_t number = record.node;
-    if (!loader.done() || ended_ || ending_ || number > members_.size() || number >= member_limit) return {};
+    if (!loader.done() || number > members_.size() || number >= member_limit) return unreadable(record);
+    if (ended_ || ending_) return {};
     if (number == members_.size()) {
         const std::uint32_t count = number + 1;
         if (server_) {
             auto larger = ModelServer::make(plan_.server, count, plan_.first);
-            if (!larger) return {};
+            if (!larger) return tl::unexpected(larger.error());
             (*larger)->continue_from(*server_);
             server_ = *std::move(larger);
             plan_.samples.resize(number, 1.0f);
             plan_.samples.push_back(added.samples);
         }
-        if (book_) (void)book_->add_member();
+        if (book_) {
+            if (auto added_to = book_->add_member(); !added_to) return tl::unexpected(added_to.error());
+        }
         plan_.terms.members = count;
         plan_.experiment = std::move(added.experiment);
         if (added.weight_floor > 0)
@@ -191,10 +208,11 @@ JobChange Job::apply_added(const Record& record) {
     return settle();
 }
 
-JobChange Job::apply_member(const Record& record) {
-    if (record.node >= members_.size()) return {};
+Result<JobChange> Job::apply_member(const Record& record) {
+    if (record.node >= members_.size()) return unreadable(record);
     JobMember& member = members_[record.node];
     if (record.kind == RecordKind::report) {
+        if (!load_report(record)) return unreadable(record);
         if (record.detail == 0) return {};
         member.reported = true;
         if (request_.push && !ended_ &&
@@ -232,9 +250,11 @@ JobChange Job::apply_member(const Record& record) {
         default: {  // declined or gone
             member.state = record.kind == RecordKind::member_gone ? MemberState::gone : MemberState::declined;
             if (push_sum() && !fenced) departed_.push_back(record.node);
+            if (record.kind == RecordKind::member_gone && record.payload.empty()) break;
             Loader loader(record.payload);
             loader(member.refusal.code, member.refusal.first, member.refusal.second);
             if (!loader.done()) loader(member.reason);
+            if (!loader.done()) return unreadable(record);
         }
     }
     if (!member.in() && !awaited_.empty()) {
@@ -248,15 +268,17 @@ JobChange Job::apply_member(const Record& record) {
     return settle();
 }
 
-JobChange Job::apply_statement(const Record& record) {
-    if (!closing() || record.node >= members_.size() || record.incarnation != book_->epoch()) return {};
+Result<JobChange> Job::apply_statement(const Record& record) {
+    if (!book_ || record.node >= members_.size()) return unreadable(record);
+    if (!closing() || record.incarnation != book_->epoch()) return {};
     if (!members_[record.node].holds() || book_->statement(record.node).given()) return {};
     MassStatement statement;
     Loader loader(record.payload);
     loader(statement);
     const std::size_t dimension = plan_.terms.dimension;
     const std::size_t steps = plan_.terms.audit ? dimension : 0;
-    if (!loader.done() || statement.held.values.size() != dimension || statement.steps.size() != steps) return {};
+    if (!loader.done() || statement.held.values.size() != dimension || statement.steps.size() != steps)
+        return unreadable(record);
     statement.tick = static_cast<std::int64_t>(record.sequence);
     statement.wire = record.detail;
     book_->state(record.node, std::move(statement));
@@ -407,10 +429,9 @@ std::vector<std::byte> report_payload(std::span<const Metric> metrics) {
 }
 
 std::vector<KeptMetric> read_report(const Record& record) {
-    std::vector<KeptMetric> kept;
-    Loader loader(record.payload);
-    loader(kept);
-    return kept;
+    auto kept = load_report(record);
+    assert(kept);
+    return *std::move(kept);
 }
 
 std::vector<std::byte> refusal_payload(const Error& refusal, std::string_view reason) {

@@ -19,7 +19,10 @@ struct Diary final : Replayed {
     std::vector<std::vector<std::byte>> pages;
 
     void write(const Record& record) { pages.emplace_back(record.payload.begin(), record.payload.end()); }
-    void replay(const Record& record) override { write(record); }
+    Result<void> replay(const Record& record) override {
+        write(record);
+        return {};
+    }
     std::vector<std::byte> save() const override {
         Saver saver;
         saver(pages);
