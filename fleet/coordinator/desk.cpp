@@ -39,26 +39,38 @@ T need(Result<T> result, std::string_view where) {
     if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
-std::string text_of(const Json& request, const char* name) {
+/// What a request says under a name; null where it says nothing. Another type than the command takes is refused: a
+/// job "3" must not become the newest one.
+template <class Fits>
+const Json* said(const Json& request, const char* name, const char* expected, const Fits& fits) {
     const auto found = request.find(name);
-    return found != request.end() && found->is_string() ? found->get<std::string>() : std::string();
+    if (found == request.end()) return nullptr;
+    if (!fits(*found))
+        complain(fmt::format("\"{}\": expected {}; there stands {}", name, expected, shown(found->dump(), false)));
+    return &*found;
+}
+
+bool is_text(const Json& value) {
+    return value.is_string();
+}
+std::string text_of(const Json& request, const char* name) {
+    const Json* text = said(request, name, "a text", is_text);
+    return text == nullptr ? "" : text->get<std::string>();
 }
 std::vector<std::string> texts_of(const Json& request, const char* name) {
-    std::vector<std::string> texts;
-    const auto found = request.find(name);
-    if (found == request.end() || !found->is_array()) return texts;
-    for (const Json& text : *found) {
-        if (text.is_string()) texts.push_back(text.get<std::string>());
-    }
-    return texts;
+    const Json* texts = said(request, name, "a list of texts", [](const Json& value) {
+        return value.is_array() && std::ranges::all_of(value, is_text);
+    });
+    return texts == nullptr ? std::vector<std::string>{} : texts->get<std::vector<std::string>>();
 }
 std::uint64_t number_of(const Json& request, const char* name) {
-    const auto found = request.find(name);
-    return found != request.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+    const Json* number =
+        said(request, name, "a whole number", [](const Json& value) { return value.is_number_unsigned(); });
+    return number == nullptr ? 0 : number->get<std::uint64_t>();
 }
 bool flag_of(const Json& request, const char* name) {
-    const auto found = request.find(name);
-    return found != request.end() && found->is_boolean() && found->get<bool>();
+    const Json* flag = said(request, name, "true or false", [](const Json& value) { return value.is_boolean(); });
+    return flag != nullptr && flag->get<bool>();
 }
 
 /// What travels, and what people read.

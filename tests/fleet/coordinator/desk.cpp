@@ -182,6 +182,24 @@ TEST_CASE("wrong requests are refused in words") {
     CHECK_THAT(office.ask(push, {1.0f, 2.0f})["error"]["text"].get<std::string>(), Contains("2 numbers"));
 }
 
+TEST_CASE("a request with a value of another type does not do something else") {
+    const Directory directory;
+    Office office(directory.path);
+    office.ask(admit("a", 1));
+    REQUIRE(office.ask(small_job)["job"] == 1);
+    for (const json& wrong :
+         {json{{"command", "stop"}, {"job", "1"}}, json{{"command", "stop"}, {"job", -1}},
+          json{{"command", "stop"}, {"job", 1}, {"now", 1}}, json{{"command", "stop"}, {"job", nullptr}},
+          json{{"command", "add"}, {"job", 1}, {"nodes", "a"}},
+          json{{"command", "remove"}, {"job", 1}, {"nodes", {"a", 1}}}, json{{"command", 3}}}) {
+        const json answer = office.ask(wrong);
+        INFO(wrong.dump() << " -> " << answer.dump());
+        REQUIRE(answer["ok"] == false);
+        CHECK_THAT(answer["error"]["text"].get<std::string>(), Contains("expected"));
+    }
+    CHECK(office.ask({{"command", "job"}})["ended"] == false);
+}
+
 TEST_CASE("a backup is a store of its own, and a restore keeps what it replaces") {
     const Directory directory;
     const auto store = directory.path / "store", copy = directory.path / "copy";
