@@ -87,6 +87,11 @@ std::string shared_key_text(std::string_view node) {
         node);
 }
 
+std::string snapshot_problem_text(const Error& error) {
+    return describe(error, "the store's snapshot").text +
+           "; nothing is lost, but the log grows until one is written; it is tried again";
+}
+
 Event describe_record(const FleetState& state, const Record& record, const JobChange* change) {
     Event event{record.index, record.time_ms, record.job, {}, {}, {}};
     const auto say = [&event](std::string kind, std::string text) {

@@ -200,6 +200,22 @@ TEST_CASE("a request with a value of another type does not do something else") {
     CHECK(office.ask({{"command", "job"}})["ended"] == false);
 }
 
+TEST_CASE("status says that a snapshot cannot be written, and why, until one is") {
+    const Directory directory;
+    Office office(directory.path);
+    office.ask(admit("a", 1));
+    CHECK(office.ask({{"command", "status"}})["warnings"].empty());
+    const auto in_the_way = directory.path / "snapshot-0000000000000001.new";
+    std::filesystem::create_directory(in_the_way);
+    REQUIRE(!office.coordinator->snapshot());
+    const json warnings = office.ask({{"command", "status"}})["warnings"];
+    REQUIRE(warnings.size() == 1);
+    CHECK_THAT(warnings[0].get<std::string>(), Contains("snapshot: cannot be written (Is a directory)"));
+    std::filesystem::remove(in_the_way);
+    REQUIRE(office.coordinator->snapshot());
+    CHECK(office.ask({{"command", "status"}})["warnings"].empty());
+}
+
 TEST_CASE("a backup is a store of its own, and a restore keeps what it replaces") {
     const Directory directory;
     const auto store = directory.path / "store", copy = directory.path / "copy";
