@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/job.hpp"
 
-#include "fleet/coordinator/plan_fields.hpp"
 #include "transport/encoding.hpp"
 
 #include <algorithm>
-#include <cassert>
 #include <cstring>
 
 namespace dunlin {
-namespace {
-
-Result<std::vector<KeptMetric>> load_report(const Record& record) {
-    std::vector<KeptMetric> kept;
-    Loader loader(record.payload);
-    loader(kept);
-    if (!loader.done()) return unreadable(record);
-    return kept;
-}
-
-}  // namespace
 
 Result<Job> Job::make(std::uint64_t number, JobPlan plan, JobRequest request) {
     const auto count = static_cast<std::uint32_t>(request.nodes.size());
@@ -333,112 +320,6 @@ void Job::end_by_budget() {
         (budget.rounds > 0 && version() >= budget.rounds)) {
         end(JobEndReason::finished);
     }
-}
-
-template <class Archive>
-void Job::all_fields(Archive& archive) {
-    plan_fields(archive, plan_);
-    archive(number_, request_, members_, paused_, elapsed_ms_, updates_, ending_, ended_, awaited_, book_,
-            departed_, final_model_, final_version_, loaded_);
-}
-
-Job::Identity Job::identity() const {
-    Identity identity{nonce(), epoch_before(), book_ ? book_->skip() : 0};
-    for (const JobMember& member : members_) identity.reasons.push_back(member.reason);
-    return identity;
-}
-
-void Job::set_identity(Identity identity) {
-    request_.nonce = identity.nonce;
-    if (book_) book_->set_epochs(identity.epoch_before, identity.skip);
-    identity.reasons.resize(members_.size());
-    for (std::size_t i = 0; i < members_.size(); ++i) members_[i].reason = std::move(identity.reasons[i]);
-}
-
-void Job::fields(Saver& archive) {
-    loaded_.clear();
-    if (server_) loaded_.assign(server_->state().begin(), server_->state().end());
-    all_fields(archive);
-    loaded_ = {};
-}
-
-void Job::fields(Loader& archive) {
-    all_fields(archive);
-}
-
-/// A right checksum says that a state was written whole, not that Dunlin wrote it: a backup may come from anywhere.
-bool Job::fits_together() const {
-    const std::size_t count = members_.size(), dimension = plan_.terms.dimension;
-    const auto known = [](const std::optional<JobEndReason>& reason) {
-        return !reason || *reason <= JobEndReason::failed;
-    };
-    return count > 0 && count <= member_limit && plan_.members() == count && request_.nodes.size() == count &&
-           plan_.first.size() == dimension && final_model_.size() == (ended_ ? dimension : 0) && known(ended_) &&
-           known(ending_) && plan_.terms.aggregation <= Aggregation::push_sum && push_sum() == book_.has_value() &&
-           (!book_ || book_->fits(count, dimension)) && (awaited_.empty() || awaited_.size() == count) &&
-           std::ranges::all_of(departed_, [count](std::uint32_t member) { return member < count; }) &&
-           std::ranges::all_of(members_, [](const JobMember& m) { return m.state <= MemberState::fenced; });
-}
-
-Result<void> Job::restore() {
-    const std::vector<std::byte> saved = std::exchange(loaded_, {});
-    if (!fits_together()) return fail(Code::store_damaged, static_cast<std::int64_t>(number_));
-    if (book_) return book_->link();
-    if (ended_) return {};
-    auto server = ModelServer::make(plan_.server, static_cast<std::uint32_t>(members_.size()), plan_.first);
-    if (!server) return tl::unexpected(server.error());
-    server_ = *std::move(server);
-    return server_->restore(saved);
-}
-
-std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& request) {
-    Saver saver;
-    plan_fields(saver, const_cast<JobPlan&>(plan));
-    saver(request, plan.regroup_ms, request.nonce);
-    return saver.take();
-}
-
-Result<Job> read_job(const Record& record) {
-    JobPlan plan;
-    JobRequest request;
-    Loader loader(record.payload);
-    plan_fields(loader, plan);
-    loader(request);
-    if (!loader.done()) loader(plan.regroup_ms);  // a store of version 1 ends before it
-    if (!loader.done()) loader(request.nonce);
-    if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(record.index));
-    return Job::make(record.job, std::move(plan), std::move(request));
-}
-
-std::vector<std::byte> statement_payload(const MassReport& report) {
-    MassStatement statement;
-    statement.held.weight = report.weight;
-    statement.held.values.assign(report.values.begin(), report.values.end());
-    statement.steps.assign(report.steps.begin(), report.steps.end());
-    Saver saver;
-    saver(statement);
-    return saver.take();
-}
-
-std::vector<std::byte> report_payload(std::span<const Metric> metrics) {
-    std::vector<KeptMetric> kept;
-    for (const Metric& metric : metrics) kept.push_back({std::string(metric.name), metric.value});
-    Saver saver;
-    saver(kept);
-    return saver.take();
-}
-
-std::vector<KeptMetric> read_report(const Record& record) {
-    auto kept = load_report(record);
-    assert(kept);
-    return *std::move(kept);
-}
-
-std::vector<std::byte> refusal_payload(const Error& refusal, std::string_view reason) {
-    Saver saver;
-    saver(refusal.code, refusal.first, refusal.second);
-    if (!reason.empty()) saver(std::string(reason));
-    return saver.take();
 }
 
 }  // namespace dunlin

@@ -217,7 +217,9 @@ std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& reques
 Result<Job> read_job(const Record& record);
 std::vector<std::byte> statement_payload(const MassReport& report);
 std::vector<std::byte> report_payload(std::span<const Metric> metrics);
-/// Of a report that was applied.
+/// Error: store_damaged (first: the record).
+Result<std::vector<KeptMetric>> load_report(const Record& record);
+/// Of a report that was applied: it can be read.
 std::vector<KeptMetric> read_report(const Record& record);
 std::vector<std::byte> refusal_payload(const Error& refusal, std::string_view reason);
 
