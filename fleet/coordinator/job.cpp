@@ -167,15 +167,13 @@ Result<JobChange> Job::apply_added(const Record& record) {
         const std::uint32_t count = number + 1;
         if (server_) {
             auto larger = ModelServer::make(plan_.server, count, plan_.first);
-            if (!larger) return tl::unexpected(larger.error());
+            if (!larger) return unreadable(record);
             (*larger)->continue_from(*server_);
             server_ = *std::move(larger);
             plan_.samples.resize(number, 1.0f);
             plan_.samples.push_back(added.samples);
         }
-        if (book_) {
-            if (auto added_to = book_->add_member(); !added_to) return tl::unexpected(added_to.error());
-        }
+        if (book_ && !book_->add_member()) return unreadable(record);
         plan_.terms.members = count;
         plan_.experiment = std::move(added.experiment);
         if (added.weight_floor > 0)
