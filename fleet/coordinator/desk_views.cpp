@@ -6,6 +6,11 @@
 #include <algorithm>
 
 namespace dunlin {
+namespace {
+
+constexpr std::string_view index_name = "store.db";
+
+}  // namespace
 
 Json Desk::Commands::node(std::uint32_t number) const {
     const RosterNode& known = state().roster()[number];
@@ -136,12 +141,12 @@ Json Desk::Commands::logs(const Json& asked) const {
     Json lines = Json::array();
     const std::uint64_t wanted = number_of(asked, "lines");
     const auto most = static_cast<std::size_t>(wanted == 0 ? 50 : std::min<std::uint64_t>(wanted, 10'000));
-    const std::uint64_t newest = index.newest_event();
+    const std::uint64_t newest = need(index.newest_event(), index_name);
     std::optional<std::uint64_t> after;
     // A store that was restored counts from less than was seen.
     if (asked.contains("after")) after = std::min(number_of(asked, "after"), newest);
     std::uint64_t last = after ? *after : newest;
-    const std::vector<Event> events = index.events(number_of(asked, "job"), after, most);
+    const std::vector<Event> events = need(index.events(number_of(asked, "job"), after, most), index_name);
     if (after && events.size() < most) last = newest;
     for (const Event& event : events) {
         if (after && events.size() == most) last = event.id;
@@ -157,7 +162,8 @@ Json Desk::Commands::logs(const Json& asked) const {
 
 Json Desk::Commands::ledger(const Json& asked) const {
     Json rows = Json::array();
-    for (const LedgerRow& row : index.ledger(number_of(asked, "job"))) {
+    const std::vector<LedgerRow> ledger = need(index.ledger(number_of(asked, "job")), index_name);
+    for (const LedgerRow& row : ledger) {
         const FixedPoint format{row.fraction_bits};
         Json told{{"job", row.job},
                   {"epoch", row.epoch},

@@ -2,6 +2,7 @@
 #include "fleet/coordinator/desk.hpp"
 
 #include "fleet/coordinator/backup.hpp"
+#include "fleet/coordinator/sqlite.hpp"
 #include "office.hpp"
 
 #include <cmath>
@@ -91,6 +92,22 @@ TEST_CASE("an index that is damaged is kept aside and begun anew") {
     std::ofstream(directory.path / "store.db") << std::string(8192, 'x');
     CHECK(Office(directory.path).ask({{"command", "logs"}})["lines"].size() == 1);
     CHECK(std::filesystem::exists(directory.path / "store.db.damaged"));
+}
+
+TEST_CASE("an index that cannot be read is said, not shown as empty") {
+    const Directory directory;
+    Office office(directory.path);
+    office.ask(admit("a", 1));
+    CHECK(office.ask({{"command", "logs"}})["lines"].size() == 1);
+    auto elsewhere = Database::open(directory.path / "store.db");
+    REQUIRE(elsewhere);
+    REQUIRE(elsewhere->run("DROP TABLE event; DROP TABLE ledger"));
+    for (const char* command : {"logs", "ledger"}) {
+        const json answer = office.ask({{"command", command}});
+        INFO(answer.dump());
+        CHECK(answer["ok"] == false);
+        CHECK_THAT(answer["error"]["text"].get<std::string>(), Contains("store.db"));
+    }
 }
 
 TEST_CASE("wrong requests are refused in words") {
