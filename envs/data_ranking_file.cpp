@@ -198,6 +198,10 @@ private:
             const auto at = items_.index.find(*item);
             if (at == items_.index.end())
                 return refuse(Code::unknown_item, *item, candidates, "items of items.csv, which lacks ", *item);
+            const auto first = data_.candidates.begin() + query.first_candidate;
+            if (std::find(first, data_.candidates.end(), at->second) != data_.candidates.end())
+                return refuse(Code::repeated_item, *item, candidates, "each item once, and ", *item,
+                              " stands there again");
             data_.candidates.push_back(at->second);
         }
 

@@ -134,13 +134,19 @@ FileSystem& posix_file_system() {
 Result<void> replace_file(FileSystem& files, const std::filesystem::path& path, std::span<const std::byte> bytes) {
     std::filesystem::path draft = path;
     draft += ".new";
-    auto file = files.open(draft);
-    if (!file) return tl::unexpected(file.error());
-    // A crash may have left a longer one.
-    if (auto done = (*file)->truncate(0); !done) return done;
-    if (auto done = (*file)->append(bytes); !done) return done;
-    if (auto done = (*file)->sync(); !done) return done;
-    if (auto done = files.rename(draft, path); !done) return done;
+    const auto write = [&]() -> Result<void> {
+        auto file = files.open(draft);
+        if (!file) return tl::unexpected(file.error());
+        // A crash may have left a longer one.
+        if (auto done = (*file)->truncate(0); !done) return done;
+        if (auto done = (*file)->append(bytes); !done) return done;
+        if (auto done = (*file)->sync(); !done) return done;
+        return files.rename(draft, path);
+    };
+    if (auto done = write(); !done) {
+        (void)files.remove(draft);  // the first error is what is told
+        return done;
+    }
     return files.sync_directory(path.parent_path());
 }
 

@@ -49,7 +49,8 @@ public:
 /// The real one.
 FileSystem& posix_file_system();
 
-/// Writes a whole file such that after a crash at any instant there is the old one or the new one.
+/// Writes a whole file such that after a crash at any instant there is the old one or the new one. It is written as
+/// PATH.new first, which an error leaves only where it cannot be removed either.
 Result<void> replace_file(FileSystem& files, const std::filesystem::path& path, std::span<const std::byte> bytes);
 
 }  // namespace dunlin

@@ -15,6 +15,45 @@ std::string place_of(const NavigationSettings& s) {
     return s.rows.empty() ? "environment.map: " + s.map : "environment.rows";
 }
 
+/// Fewest steps from a task's own start to its goal, where neither wind nor slips help.
+int fewest_steps(const GridTask& task) {
+    const GridNavigation& grid = task.environment();
+    std::vector<int> steps(static_cast<std::size_t>(grid.state_count()), -1);
+    std::vector<GridNavigation::State> queue{grid.starts().front()};
+    steps[static_cast<std::size_t>(queue.front())] = 0;
+    for (std::size_t done = 0; queue[done] != grid.goal(); ++done) {  // the task was made: a way leads there
+        const int passed = steps[static_cast<std::size_t>(queue[done])];
+        for (int action = 0; action < move_count; ++action) {
+            const GridNavigation::State next = grid.after_action(queue[done], action);
+            if (steps[static_cast<std::size_t>(next)] >= 0) continue;
+            steps[static_cast<std::size_t>(next)] = passed + 1;
+            queue.push_back(next);
+        }
+    }
+    return steps[static_cast<std::size_t>(grid.goal())];
+}
+
+/// Scenarios whose ways are longer than a trajectory may be.
+struct FarScenarios {
+    int count = 0, most_steps = 0, line = 0;
+
+    void see(const GridTask& task, const Scenario& scenario) {
+        const int steps = fewest_steps(task);
+        if (steps <= task.environment().horizon()) return;
+        ++count;
+        if (steps > most_steps) line = scenario.line;
+        most_steps = std::max(most_steps, steps);
+    }
+    std::string refusal(const std::string& path, std::size_t used, int horizon) const {
+        const std::string longer =
+            most_steps <= grid_horizon_limit ? fmt::format("set rl.horizon = {} or more, or ", most_steps) : "";
+        return fmt::format(
+            "environment.goals: {}: {} of the {} scenarios that are used {} more steps to the goal than rl.horizon "
+            "= {} allows, line {} the most with {}; {}take scenarios of shorter ways",
+            path, count, used, count == 1 ? "needs" : "need", horizon, line, most_steps, longer);
+    }
+};
+
 }  // namespace
 
 Outcome<StoredMap> map_of(const std::string& name, const std::vector<std::string>& rows) {
@@ -131,6 +170,7 @@ Outcome<void> GridWorld::add_scenarios(const NavigationSettings& s) {
     const Outcome<std::vector<Scenario>> scenarios = read_scenarios(path, map_.rows, map_.columns);
     if (!scenarios) return problem("environment.goals: " + scenarios.error().text);
     if (Outcome<void> fits = check_memory(s.training_tasks + s.held_out_tasks); !fits) return fits;
+    FarScenarios far;
     for (const Scenario& scenario : *scenarios) {
         std::vector<GridTask>& side = std::ssize(training_) < s.training_tasks ? training_ : held_out_;
         if (&side == &held_out_ && std::ssize(held_out_) >= s.held_out_tasks) break;
@@ -141,9 +181,11 @@ Outcome<void> GridWorld::add_scenarios(const NavigationSettings& s) {
         Result<GridTask> task = GridTask::make(map_, settings);
         if (!task) return problem(task.error(), fmt::format("environment.goals: {}: line {}", path, scenario.line));
         if (contains(training_, *task) || contains(held_out_, *task)) continue;
+        far.see(*task, scenario);
         side.push_back(*std::move(task));
     }
     if (training_.empty()) return problem("environment.goals: " + path + ": every start is its goal");
+    if (far.count > 0) return problem(far.refusal(path, training_.size() + held_out_.size(), s.horizon));
     return {};
 }
 

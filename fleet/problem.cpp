@@ -142,7 +142,7 @@ std::string_view sentence(Code code) {
         case Code::label_out_of_range:
             return "row or line {0}: label {1} is out of range";
         case Code::candidate_count:
-            return "line {0}: {1} candidates; expected 2 to 25, as many as the line says";
+            return "line {0}: {1} candidates; expected 2 to 64, as many as the line says";
         case Code::chosen_outside:
             return "line {0}: the choice {1} is none of the candidates";
         case Code::unknown_item:
@@ -220,7 +220,8 @@ std::string_view sentence(Code code) {
         case Code::job_over:
             return "job {0} is over";
         case Code::store_damaged:
-            return "record {0} at byte {1} is damaged; restore a backup with `dunlin fleet restore`";
+            return "record {0} at byte {1} is damaged, or of a newer Dunlin; restore a backup with "
+                   "`dunlin fleet restore`, or update Dunlin";
         case Code::store_in_use:
             return "another process uses this store";
         case Code::store_version:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/comparison.hpp"
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
@@ -53,6 +54,17 @@ const TrialResult* example(const Comparison& comparison) {
         }
     }
     return nullptr;
+}
+
+/// What each run with numbers says of its data.
+std::vector<DataNotes> notes_of_runs(const Comparison& comparison) {
+    std::vector<DataNotes> all;
+    for (const auto& seeds : comparison.results) {
+        for (const auto& result : seeds) {
+            if (result && result->failure.empty()) all.push_back(result->notes);
+        }
+    }
+    return all;
 }
 
 Spread spread(const Comparison& comparison, std::size_t combination, std::size_t measure) {
@@ -345,6 +357,7 @@ std::string comparison_json(const Comparison& comparison) {
         json["results"].push_back(
             {{"settings", settings}, {"runs", runs}, {"failures", failures}, {"measures", measures}});
     }
+    json["data"] = data_json(notes_of_runs(comparison));
     return json.dump(2) + "\n";
 }
 
@@ -376,7 +389,10 @@ std::string comparison_html(const Comparison& comparison, const std::string& con
     if (!comparison.complete)
         page.warnings.push_back("Not all runs have ended; the numbers are of those that have.");
     for (const std::string& failure : comparison_failures(comparison)) page.warnings.push_back(failure);
-    page.sections.push_back({.heading = "Results", .tables = {comparison_table(comparison)}});
+    report::Section results{.heading = "Results", .tables = {comparison_table(comparison)}};
+    if (const std::string notes = notes_text(notes_of_runs(comparison)); !notes.empty())
+        results.paragraphs.push_back(notes);
+    page.sections.push_back(std::move(results));
     report::Section pictures{.heading = "Pictures"};
     for (const auto& [name, svg] : comparison_pictures(comparison)) pictures.figures.push_back({svg});
     if (!pictures.figures.empty()) page.sections.push_back(std::move(pictures));

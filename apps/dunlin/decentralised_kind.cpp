@@ -180,6 +180,7 @@ Outcome<TrialResult> try_decentralised(const TrainRequest& request, const std::f
     TrialResult trial;
     trial.complete = outcome->complete || !outcome->failure.empty();
     trial.failure = outcome->failure;
+    trial.notes = job->training->notes();
     trial.measures = {{"train_loss", "training loss", last.train_loss, Show::mean, true},
                       {"test_accuracy_own", "accuracy, own", last.accuracy_own, Show::mean, true,
                        "accuracy on each agent's own distribution"},

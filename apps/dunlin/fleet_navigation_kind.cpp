@@ -146,6 +146,7 @@ Outcome<TrialResult> try_fleet_navigation(const TrainRequest& request, const std
     TrialResult trial;
     trial.complete = outcome->complete || !outcome->failure.empty();
     trial.failure = outcome->failure;
+    trial.notes = job->training->notes();
     trial.measures = {
         {"worst_ratio", "of the optimum, worst node", outcome->last.worst(), Show::mean, true},
         {"mean_ratio", "of the optimum, mean of nodes", outcome->last.mean(), Show::mean, true},

@@ -90,6 +90,7 @@ public:
 private:
     Outcome<void> open_metrics();
     void look_at_nodes();
+    void look_at_snapshots();
     void every_second();
 
     const ServeOptions& options_;
@@ -107,6 +108,7 @@ private:
     std::set<std::uint32_t> shared_;            ///< nodes with a key that two use, as was said
     std::map<std::uint32_t, bool> seen_;        ///< nodes that are connected, and whether they are suspect
     std::uint64_t failures_ = 0, commits_ = 0;  ///< as of the last look
+    bool snapshot_failed_ = false;              ///< as was said
     bool failing_ = false, index_failed_ = false, no_metrics_said_ = false, door_said_ = false;
     std::uint64_t seconds_without_metrics_ = 0, pauses_ = 0;
     std::int64_t second_ms_ = 0;
@@ -221,15 +223,27 @@ void Service::look_at_nodes() {
     seen_ = std::move(now);
 }
 
+void Service::look_at_snapshots() {
+    const std::optional<Error>& error = server_->coordinator().snapshot_problem();
+    if (error.has_value() == snapshot_failed_) return;
+    snapshot_failed_ = error.has_value();
+    Event event{.time_ms = unix_now_ms(),
+                .kind = error ? "snapshot-failed" : "snapshot-written",
+                .text = error ? snapshot_problem_text(*error) : "the store's snapshot is written again"};
+    log_.say(error ? Level::warning : Level::info, event);
+    index_->note(std::move(event));
+}
+
 void Service::every_second() {
     look_at_nodes();
+    look_at_snapshots();
     const auto written = index_->flush();
     if (!written && !index_failed_) {
         log_.say(Level::error, "index-failed", describe(written.error(), "store.db").text);
     }
     index_failed_ = !written;
     const CoordinatorCounters& counters = server_->coordinator().counters();
-    const std::uint64_t failures = counters.commit_failures + counters.snapshot_failures;
+    const std::uint64_t failures = counters.commit_failures;
     const bool failing = failures > failures_;
     if (failing && !failing_)
         log_.say(Level::error, "not-durable",
@@ -268,8 +282,12 @@ Outcome<std::optional<std::filesystem::path>> Service::run() {
         second_ms_ = now;
         every_second();
     }
-    if (!desk_->restore_wanted()) (void)server_->coordinator().snapshot();
-    (void)index_->flush();
+    if (!desk_->restore_wanted()) {
+        if (auto written = server_->coordinator().snapshot(); !written)
+            log_.say(Level::warning, "snapshot-failed",
+                     describe(written.error(), "the store's snapshot").text + "; all is in the log");
+    }
+    (void)index_->flush();  // what it lacks is written after the next opening, from the log
     return desk_->restore_wanted();
 }
 

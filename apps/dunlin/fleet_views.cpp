@@ -4,11 +4,10 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
+#include "fleet/text_values.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <cmath>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -242,18 +241,26 @@ std::string next_step(const std::string& condition, const Json& told) {
                                    : fmt::format("next: dunlin fleet status {0}, or dunlin fleet pull {0}", job);
 }
 
+/// N of "nodes=N"; nothing for other conditions.
+std::optional<std::int64_t> nodes_wanted(std::string_view condition) {
+    constexpr std::string_view before = "nodes=";
+    if (!condition.starts_with(before)) return std::nullopt;
+    const auto number = whole_number(condition.substr(before.size()));
+    return number && *number >= 0 ? number : std::nullopt;
+}
+
 Outcome<int> wait(const WaitOptions& options) {
     catch_interrupts();
     const std::int64_t begin = steady_now_ms();
-    const bool by_nodes = options.condition.starts_with("nodes=");
-    const std::uint64_t wanted = by_nodes ? std::strtoull(options.condition.c_str() + 6, nullptr, 10) : 0;
+    const std::optional<std::int64_t> wanted = nodes_wanted(options.condition);
+    const bool by_nodes = wanted.has_value();
     for (;;) {
         const auto reply =
             ask_fleet(options.fleet.store, {{"command", by_nodes ? "status" : "job"}, {"job", options.job}});
         if (interrupted()) return stopped;
         if (!reply) return tl::unexpected(reply.error());
         const std::optional<bool> so =
-            by_nodes ? reply->json["here"].get<std::uint64_t>() >= wanted : holds(options.condition, reply->json);
+            by_nodes ? reply->json["here"].get<std::int64_t>() >= *wanted : holds(options.condition, reply->json);
         const bool late =
             options.timeout_s > 0 && static_cast<double>(steady_now_ms() - begin) >= options.timeout_s * 1000.0;
         if (!so || *so || late) {
@@ -316,16 +323,12 @@ void add_fleet_views(CLI::App& fleet, Command& run) {
             for (const char* known : {"ended", "finished", "accepted", "reported"}) {
                 if (text == known) return "";
             }
-            const bool number = text.size() > 6 && text.find_first_not_of("0123456789", 6) == std::string::npos;
-            if (text.starts_with("nodes=") && number) return "";
+            if (nodes_wanted(text)) return "";
             return "expected ended, finished, accepted, reported or nodes=N";
         });
     command->add_option("--timeout", waited->timeout_s, "seconds; default: for ever")
         ->check([](const std::string& text) -> std::string {
-            double seconds = 0.0;
-            const auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
-            const bool whole = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
-            return whole && std::isfinite(seconds) && seconds > 0.0 ? "" : "expected a number of seconds above 0";
+            return real_number(text).value_or(0.0) > 0.0 ? "" : "expected a number of seconds above 0";
         });
     command->footer(
         "Exit codes: 0 it is so, 1 it can never be, 2 wrong input, 3 not in time, 130 Ctrl-C.\n"

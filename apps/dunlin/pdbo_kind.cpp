@@ -194,6 +194,7 @@ Outcome<TrialResult> try_pdbo(const TrainRequest& request, const std::function<b
     TrialResult trial;
     trial.complete = outcome->complete || !outcome->failure.empty();
     trial.failure = outcome->failure;
+    trial.notes = job->training->data().notes;
     trial.measures = {
         {"test_accuracy", "test accuracy, average", best.test_accuracy, Show::mean, true},
         {"test_accuracy_bottom_decile", "bottom decile", best.bottom_decile, Show::mean, true},

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/federated_report.hpp"
 #include "apps/dunlin/federated_run.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "fleet/ranking_fleet.hpp"
@@ -43,7 +44,10 @@ Outcome<std::string> resolve_ranking(const TrainRequest& request) {
 Outcome<TrialResult> try_ranking(const TrainRequest& request, const std::function<bool()>& stop) {
     auto job = ranking_job(request, 1);
     if (!job) return tl::unexpected(job.error());
-    return try_federated(*job, stop);
+    return try_federated(*job, stop).map([&](TrialResult trial) {
+        trial.notes = notes_of(*job);
+        return trial;
+    });
 }
 
 }  // namespace dunlin::app

@@ -239,6 +239,7 @@ Outcome<TrialResult> try_regression(const TrainRequest& request, const std::func
     TrialResult trial;
     trial.complete = outcome->complete || !outcome->failure.empty();
     trial.failure = outcome->failure;
+    trial.notes = job->training->notes();
     trial.measures = {
         {"max_relative_error", "worst node's relative error", outcome->max_relative_error, Show::mean, true},
         {"personalised_error", "test error after personalisation", personal, Show::mean, true},

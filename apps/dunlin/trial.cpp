@@ -54,6 +54,9 @@ std::string TrialResult::json(std::string_view settings) const {
                                  {"x", numbers(curve.x)},
                                  {"y", numbers(curve.y)}});
     }
+    out["notes"] = Json::array();
+    for (const DataNote& note : notes)
+        out["notes"].push_back({{"key", note.key}, {"count", note.count}, {"text", note.text}});
     return out.dump(1) + "\n";
 }
 
@@ -76,6 +79,10 @@ Outcome<TrialResult> TrialResult::parse(std::string_view text, std::string_view 
             result.curves.push_back({curve.at("key").get<std::string>(), curve.at("title").get<std::string>(),
                                      curve.at("x_title").get<std::string>(), curve.at("y_title").get<std::string>(),
                                      numbers_of(curve.at("x")), numbers_of(curve.at("y"))});
+        }
+        for (const Json& note : json.value("notes", Json::array())) {  // a run of an older Dunlin has none
+            result.notes.push_back({note.at("key").get<std::string>(), note.at("count").get<std::int64_t>(),
+                                    note.at("text").get<std::string>()});
         }
         return result;
     } catch (const Json::exception& error) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "envs/data_notes.hpp"
 #include "fleet/problem.hpp"
 
 #include <cstdint>
@@ -43,6 +44,7 @@ struct TrialResult {
     std::string failure{};  ///< why there are no numbers; empty when there are
     std::vector<Measure> measures{};
     std::vector<Curve> curves{};
+    DataNotes notes{};  ///< about data that was left out or changed
 
     /// As it is kept in a file (docs/files.md), with the settings that gave it.
     std::string json(std::string_view settings) const;

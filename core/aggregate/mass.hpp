@@ -11,7 +11,7 @@ namespace dunlin {
 /// How push-sum represents mass, and by what rule it divides it: a policy, so that a test can break the rule and a
 /// benchmark can show how floating-point sums drift. `ExactMass` is the one to use.
 ///
-/// add and subtract answer false where the result does not fit; gather and difference are for running sums.
+/// add and subtract answer false where the result does not fit; gather, difference and times are for running sums.
 struct ExactMass {
     using Value = Mass;
 
@@ -40,6 +40,9 @@ struct ExactMass {
     }
     static Value gather(Value a, Value b) { return add_wrapped(a, b); }
     static Value difference(Value a, Value b) { return subtract_wrapped(a, b); }
+    static Value times(Value mass, std::uint64_t count) {
+        return static_cast<Value>(static_cast<std::uint64_t>(mass) * count);
+    }
     ShareDivision::Split split(Value mass) const { return division(mass); }
     /// mass * units / 2^16, cut; for mass >= 0 and units <= 2^16.
     static Mass part(Mass mass, std::uint32_t units) {
@@ -76,6 +79,7 @@ struct FloatMass {
     static bool subtract(Value a, Value b, Value& difference) { return finite(difference = a - b); }
     static Value gather(Value a, Value b) { return a + b; }
     static Value difference(Value a, Value b) { return a - b; }
+    static Value times(Value mass, std::uint64_t count) { return mass * static_cast<Value>(count); }
     Split split(Value mass) const { return {mass / parts, mass / parts}; }
     static float part(float mass, std::uint32_t units) { return mass * static_cast<float>(units) * 0x1p-16f; }
     static bool shift(float mass, unsigned bits, float& shifted) {

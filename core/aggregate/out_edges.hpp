@@ -123,24 +123,33 @@ public:
         edge.confirmed_y = weight;
         return {};
     }
-    std::int64_t confirmed_kappa(std::uint32_t number) const { return edges_[number].confirmed_kappa; }
-    Value confirmed_weight(std::uint32_t number) const { return edges_[number].confirmed_y; }
-
-    bool reclaims() const { return !confirmed_.empty(); }
-    /// Component k of what is outstanding.
-    Value outstanding(std::uint32_t number, std::size_t k, Value phi) const {
-        const std::size_t at = number * dimension_ + k;
-        return M::difference(M::difference(phi, withheld_[at]), confirmed_[at]);
+    /// The same of a receiver's last word: nothing beyond it is confirmed. Errors also: bad_setting (nothing can be
+    /// reclaimed).
+    Result<void> confirm_last(std::uint32_t number, const FinalCounter<Value>& last, std::span<const Value> phi,
+                              Value phi_y, std::int64_t newest) {
+        if (confirmed_.empty()) return fail(Code::bad_setting, 11);
+        if (auto known = confirm(number, last.kappa, last.weight, phi, phi_y, newest); !known) return known;
+        const Edge& edge = edges_[number];
+        if (last.kappa != edge.confirmed_kappa || last.weight != edge.confirmed_y)
+            return fail(Code::never_sent, number, last.kappa);
+        return {};
     }
-    /// What was outstanding counts as withheld, and the edge stays closed.
-    void end(std::uint32_t number, std::span<const Value> phi, Value phi_y) {
-        Edge& edge = edges_[number];
-        edge.withheld_y = M::difference(phi_y, edge.confirmed_y);
-        for (std::size_t k = 0; k < dimension_; ++k) {
-            const std::size_t at = number * dimension_ + k;
-            withheld_[at] = M::difference(phi[k], confirmed_[at]);
+
+    /// PushSum::reclaim: adds what is outstanding to x and y. It counts as withheld then, and the edge stays closed.
+    Result<Value> take_back(std::uint32_t number, std::span<const Value> phi, Value phi_y, std::span<Value> x,
+                            Value& y) {
+        if (confirmed_.empty()) return fail(Code::bad_setting, 11);
+        const Value back = outstanding(number, phi_y);
+        Value sum_y{}, sum{};
+        if (!M::add(y, back, sum_y)) return fail(Code::mass_overflow, -1);
+        for (std::size_t k = 0; k < x.size(); ++k) {
+            if (!M::add(x[k], outstanding(number, k, phi[k]), sum))
+                return fail(Code::mass_overflow, static_cast<std::int64_t>(k));
         }
-        edge.differs = edge.over = 1;
+        for (std::size_t k = 0; k < x.size(); ++k) x[k] = M::gather(x[k], outstanding(number, k, phi[k]));
+        y = sum_y;
+        end(number, phi, phi_y);
+        return back;
     }
 
 private:
@@ -154,6 +163,21 @@ private:
     };
 
     std::span<Edge> edges() const { return edges_.first(size()); }
+
+    /// Component k of what is outstanding.
+    Value outstanding(std::uint32_t number, std::size_t k, Value phi) const {
+        const std::size_t at = number * dimension_ + k;
+        return M::difference(M::difference(phi, withheld_[at]), confirmed_[at]);
+    }
+    void end(std::uint32_t number, std::span<const Value> phi, Value phi_y) {
+        Edge& edge = edges_[number];
+        edge.withheld_y = M::difference(phi_y, edge.confirmed_y);
+        for (std::size_t k = 0; k < dimension_; ++k) {
+            const std::size_t at = number * dimension_ + k;
+            withheld_[at] = M::difference(phi[k], confirmed_[at]);
+        }
+        edge.differs = edge.over = 1;
+    }
 
     std::size_t dimension_ = 0;
     std::span<Edge> edges_;

@@ -5,15 +5,11 @@
 #include "core/aggregate/mass.hpp"
 #include "core/aggregate/out_edges.hpp"
 #include "core/aggregate/push_sum_settings.hpp"
+#include "core/aggregate/push_sum_state.hpp"
 #include "core/aggregate/state_block.hpp"
 #include "core/arena.hpp"
 
 namespace dunlin {
-
-/// What push-sum sends. With running sums a message carries all that a node ever gave to an out-neighbour, so the
-/// next message that arrives makes up for every one that was lost. With plain shares it carries this wake-up's
-/// share alone, and what is lost is lost.
-enum class Exchange : std::uint8_t { running_sums, plain_shares };
 
 /// Push-sum over a directed graph on which messages are lost, delayed, reordered and repeated: the node's part of
 /// PARS-Push, Algorithm 1, lines 11-24 (Toghani, Lee and Uribe 2023), which is robust push-sum by running sums
@@ -110,7 +106,7 @@ public:
     static Result<PushSum> resume(const PushSumSettings& settings, std::span<std::byte> block) {
         if (auto checked = settings.check(); !checked) return tl::unexpected(checked.error());
         const std::size_t size = memory_of(settings);
-        const Identity identity = identity_of(settings);
+        const auto identity = Header::identity_of(settings, exchange);
         if (block.size() >= sizeof identity[0]) {  // of another kind of machine the size says nothing
             if (auto same = check_identity(block, std::span(identity).first(1)); !same)
                 return tl::unexpected(same.error());
@@ -142,12 +138,12 @@ public:
         Source* source = find_source(sources_, message.sender);
         if (source == nullptr) return fail(Code::unknown_sender, message.sender);
         if (message.values.size() != x_.size()) return wrong_size(message.values.size(), x_.size());
-        if (!is_new(*source, message.kappa)) return Receipt::stale;
+        if (!source->is_new(message.kappa)) return Receipt::stale;
         const Value weight = M::difference(message.weight, source->weight);
         if (!mass_.plausible_weight(weight, header_->nodes())) {
             return fail(Code::impossible_weight, message.sender);
         }
-        mark(*source, message.kappa);
+        source->mark(message.kappa);
         header_->pending_y = M::gather(header_->pending_y, weight);
         if constexpr (running_sums) {
             source->weight = message.weight;
@@ -180,7 +176,7 @@ public:
             closed += edges_.closed(edge);
             kept += !gives(edge);
         }
-        const auto left = [&] { return M::gather(weight.home, times(weight.share, kept + spare)); };
+        const auto left = [&] { return M::gather(weight.home, M::times(weight.share, kept + spare)); };
         const bool poor = limit > 0 && left() < kept_floor_;
         if (poor) kept = static_cast<std::uint32_t>(edges_.size());
         if (kept + spare > 0) weight.home = left();
@@ -267,14 +263,13 @@ public:
     /// after all, so the caller states why that cannot be: the receiver is fenced, or this counter is its last.
     /// Answers the y that came back. Errors: bad_setting (without `reclaims`), never_sent (as `confirm`, or a last
     /// counter older than one confirmed), mass_overflow; nothing has changed then.
-    Result<Value> reclaim(std::uint32_t edge, Fenced) { return take_back(edge); }
+    Result<Value> reclaim(std::uint32_t edge, Fenced) {
+        return edges_.take_back(edge, phi_, header_->phi_y, x_, header_->y);
+    }
     Result<Value> reclaim(std::uint32_t edge, const FinalCounter<Value>& last) {
-        if (!edges_.reclaims()) return fail(Code::bad_setting, 11);
-        if (auto known = confirm(edge, last.kappa, last.weight); !known) return tl::unexpected(known.error());
-        if (last.kappa != edges_.confirmed_kappa(edge) || last.weight != edges_.confirmed_weight(edge)) {
-            return fail(Code::never_sent, edge, last.kappa);
-        }
-        return take_back(edge);
+        if (auto known = edges_.confirm_last(edge, last, phi_, header_->phi_y, header_->kappa); !known)
+            return tl::unexpected(known.error());
+        return reclaim(edge, Fenced{});
     }
 
     /// Multiplies x and y by 2^bits, exactly, and leaves z as it is: for all nodes of a fleet that has lost weight,
@@ -325,12 +320,12 @@ public:
     void add_mass(std::span<Value> total_x, Value& total_y) const {
         const std::uint64_t degree = header_->out_degree();
         for (std::size_t k = 0; k < x_.size(); ++k) {
-            Value mass = M::gather(M::gather(x_[k], pending_[k]), times(phi_[k], degree));
+            Value mass = M::gather(M::gather(x_[k], pending_[k]), M::times(phi_[k], degree));
             mass = edges_.less_withheld(k, mass);
             for (std::size_t at = k; at < rho_.size(); at += x_.size()) mass = M::difference(mass, rho_[at]);
             total_x[k] = M::gather(total_x[k], mass);
         }
-        Value mass = M::gather(M::gather(header_->y, header_->pending_y), times(header_->phi_y, degree));
+        Value mass = M::gather(M::gather(header_->y, header_->pending_y), M::times(header_->phi_y, degree));
         mass = edges_.less_withheld_weight(mass);
         for (const Source& source : sources_) mass = M::difference(mass, source.weight);
         total_y = M::gather(total_y, mass);
@@ -342,30 +337,13 @@ public:
 
     /// Takes a state that the same node of the same job stored. `saved` need not be aligned. Errors: state_size,
     /// state_mismatch; the node is then unchanged.
-    Result<void> restore(std::span<const std::byte> saved) { return restore_block(state_, saved, identity_words); }
+    Result<void> restore(std::span<const std::byte> saved) {
+        return restore_block(state_, saved, Header::identity_words);
+    }
 
 private:
-    static constexpr std::size_t identity_words = 6;
-
-    struct Header {
-        std::uint64_t identity[identity_words];  ///< kind; node, nodes; dimension; in-degree; out-degree; format
-        std::int64_t kappa;
-        double owed;             ///< step sizes wanted and not taken
-        std::uint64_t reserved;  ///< 0
-        Value y, phi_y, pending_y;
-
-        std::uint32_t node() const { return static_cast<std::uint32_t>(identity[1] >> 32); }
-        std::uint32_t nodes() const { return static_cast<std::uint32_t>(identity[1]); }
-        std::uint32_t out_degree() const { return static_cast<std::uint32_t>(identity[4]); }
-    };
-
-    /// An in-neighbour: its newest counter, rho^y, and (plain shares) which of the 64 counters up to it were seen.
-    struct Source {
-        std::uint64_t node;
-        std::int64_t kappa;
-        std::uint64_t seen;
-        Value weight;
-    };
+    using Header = PushSumHeader<Value>;
+    using Source = PushSumSource<Value, exchange>;
 
     struct Plan {
         float step_size;
@@ -373,8 +351,6 @@ private:
         bool shares;
         std::uint32_t kept;  ///< shares that stay at home, beside the node's own
     };
-
-    using Identity = std::array<std::uint64_t, identity_words>;
 
     static std::size_t memory_of(const PushSumSettings& settings) {
         return memory(settings.dimension, settings.in_neighbours.size(), settings.closable(), settings.reclaims);
@@ -399,22 +375,10 @@ private:
         mass_.from_float(settings.weight_kept / static_cast<float>(settings.out_degree + 1), kept_floor_);
     }
 
-    static Identity identity_of(const PushSumSettings& settings) {
-        const std::uint64_t kind = 0x50530001u + (running_sums ? 0 : 0x100) +
-                                   (std::is_integral_v<Value> ? 0 : 0x200) + (settings.edges_close ? 1 : 0);
-        return {kind,
-                std::uint64_t{settings.node} << 32 | settings.nodes,
-                settings.dimension,
-                settings.in_neighbours.size(),
-                std::uint64_t{settings.edges_close} << 32 | std::uint64_t{settings.reclaims} << 33 |
-                    settings.out_degree,
-                static_cast<std::uint64_t>(settings.format.fraction_bits)};
-    }
-
     /// A node that holds nothing but a y of 1.
     static PushSum begin(const PushSumSettings& settings, Arena& arena) {
         PushSum node(settings, arena.take<std::byte>(memory_of(settings)));
-        const Identity identity = identity_of(settings);
+        const auto identity = Header::identity_of(settings, exchange);
         std::copy(identity.begin(), identity.end(), node.header_->identity);
         node.header_->kappa = -1;
         node.mass_.from_float(1.0f, node.header_->y);
@@ -439,53 +403,14 @@ private:
             const auto split = mass_.split(mass);
             share = split.share;
             mass = split.home;
-            if (edges_can_close && plan.kept > 0) mass = M::gather(mass, times(share, plan.kept));
+            if (edges_can_close && plan.kept > 0) mass = M::gather(mass, M::times(share, plan.kept));
         }
         return M::add(mass, pending_[k], next);
-    }
-
-    static Value times(Value value, std::uint64_t count) {
-        if constexpr (std::is_integral_v<Value>) {
-            return static_cast<Value>(static_cast<std::uint64_t>(value) * count);
-        } else {
-            return value * static_cast<Value>(count);
-        }
-    }
-
-    Result<Value> take_back(std::uint32_t edge) {
-        if (!edges_.reclaims()) return fail(Code::bad_setting, 11);
-        const Value back = edges_.outstanding(edge, header_->phi_y);
-        Value y{}, x{};
-        if (!M::add(header_->y, back, y)) return fail(Code::mass_overflow, -1);
-        for (std::size_t k = 0; k < x_.size(); ++k) {
-            if (!M::add(x_[k], edges_.outstanding(edge, k, phi_[k]), x))
-                return fail(Code::mass_overflow, static_cast<std::int64_t>(k));
-        }
-        for (std::size_t k = 0; k < x_.size(); ++k) x_[k] = M::gather(x_[k], edges_.outstanding(edge, k, phi_[k]));
-        header_->y = y;
-        edges_.end(edge, phi_, header_->phi_y);
-        return back;
     }
 
     static tl::unexpected<Error> refused(const Plan& plan, std::size_t k) {
         const float step = plan.gradient == nullptr ? 0.0f : plan.step_size * plan.gradient[k];
         return fail(step - step == 0.0f ? Code::mass_overflow : Code::not_finite, static_cast<std::int64_t>(k));
-    }
-
-    /// Running sums: only a newer counter. Plain shares: any counter once, as long as it is no older than the
-    /// window; a share that was overtaken is mass all the same.
-    static bool is_new(const Source& source, std::int64_t kappa) {
-        if (kappa > source.kappa) return true;
-        if (running_sums || kappa < 0 || source.kappa - kappa >= 64) return false;
-        return (source.seen >> (source.kappa - kappa) & 1) == 0;
-    }
-    static void mark(Source& source, std::int64_t kappa) {
-        if (kappa > source.kappa) {
-            const std::int64_t ahead = kappa - source.kappa;
-            source.seen = ahead < 64 ? source.seen << ahead : 0;
-            source.kappa = kappa;
-        }
-        source.seen |= std::uint64_t{1} << (source.kappa - kappa);
     }
 
     M mass_;

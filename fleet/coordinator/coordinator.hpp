@@ -149,6 +149,8 @@ public:
     const FleetState& state() const { return state_; }
     Store& store() { return *store_; }
     const CoordinatorCounters& counters() const { return counters_; }
+    /// Why the newest snapshot could not be written; nothing where it could, or none was due yet.
+    const std::optional<Error>& snapshot_problem() const { return snapshot_problem_; }
     const std::unordered_map<PublicKey, Connection, PublicKeyHash>& connections() const { return connections_; }
     const Connection* connection(std::uint32_t node) const;
     /// Time that a job ran so far; what is stored of it follows by a few seconds.
@@ -170,11 +172,13 @@ private:
     Coordinator(const CoordinatorSettings& settings, Outbox& outbox, Journal& journal)
         : settings_(settings), outbox_(outbox), journal_(journal), state_(journal) {}
 
-    // messages (coordinator.cpp)
+    // a node joins (joining.cpp)
     void joins(const PublicKey& key, const Message& message);
     Result<std::uint32_t> recognise(const PublicKey& key, const Join& join) const;
     void resume_memberships(Connection& connection, std::uint64_t job, std::uint32_t epoch);
     void greet(const PublicKey& key, Connection& connection);
+
+    // messages (coordinator.cpp)
     void takes(const PublicKey& key, Connection& connection, const Message& message);
     Result<void> answered(Connection& connection, const Membership& at, const JobAnswer& answer);
     Result<void> asked(const Membership& at);
@@ -184,15 +188,17 @@ private:
                               const ModelUpdate& update, Record& record);
     Result<void> reported(Connection& connection, const Membership& at, const Report& report);
     Result<void> left(Connection& connection, const Membership& at);
-    Result<void> froze(const Membership& at, const Frozen& frozen);
-    Result<void> stated(const Connection& connection, const Membership& at, const MassReport& report);
-    Result<void> shared(const Membership& at, const Message& message, const ShareMessage& share);
-    Result<void> receipted(const Membership& at, const ShareReceipt& receipt);
     Result<Membership> membership(const Connection& connection, const Envelope& said) const;
     void refuse(const PublicKey& key, const Message& message, const Error& error);
     void acknowledge(const PublicKey& key, std::uint64_t job, std::uint64_t sequence, const Verdict& verdict);
     void report_is_kept(const Membership& at);
     Result<void> gather(const Connection& connection, const Record& record);
+
+    // messages of jobs without a server (exchange.cpp)
+    Result<void> froze(const Membership& at, const Frozen& frozen);
+    Result<void> stated(const Connection& connection, const Membership& at, const MassReport& report);
+    Result<void> shared(const Membership& at, const Message& message, const ShareMessage& share);
+    Result<void> receipted(const Membership& at, const ShareReceipt& receipt);
 
     // what follows from the state (duties.cpp)
     void applied(const Record& record, const JobChange& change);
@@ -235,6 +241,7 @@ private:
     FleetState state_;
     std::unique_ptr<Store> store_;
     CoordinatorCounters counters_;
+    std::optional<Error> snapshot_problem_;
     std::int64_t now_ms_ = 0, told_ms_ = 0, snapshot_after_ms_ = 0;
     std::int64_t opened_ms_ = MemberSession::never;  ///< when time first passed
     std::unordered_map<PublicKey, Connection, PublicKeyHash> connections_;

@@ -52,7 +52,13 @@ Result<void> Coordinator::commit(std::int64_t now_ms) {
         gathered_.clear();
         for (auto& [number, watch] : watches_) watch.due = false;
         const std::uint64_t before = store_->newest();
-        result = store_->commit([this](const Record& record) { applied(record, state_.apply(record)); });
+        result = store_->commit([this](const Record& record) {
+            const Result<JobChange> change = state_.apply(record);
+            if (change)
+                applied(record, *change);
+            else  // what is gathered was looked at before
+                ++counters_.refused[change.error().code];
+        });
         ++counters_.commits;
         counters_.records += store_->newest() - before;
         for (const auto& [at, sequence] : waiting) {
@@ -90,6 +96,7 @@ Result<void> Coordinator::snapshot() {
 
 void Coordinator::count_snapshot(const Result<void>& done) {
     ++(done ? counters_.snapshots : counters_.snapshot_failures);
+    snapshot_problem_ = done ? std::nullopt : std::optional(done.error());
     if (!done) snapshot_after_ms_ = now_ms_ + settings_.snapshot_retry_ms;
 }
 

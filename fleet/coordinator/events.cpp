@@ -87,6 +87,11 @@ std::string shared_key_text(std::string_view node) {
         node);
 }
 
+std::string snapshot_problem_text(const Error& error) {
+    return describe(error, "the store's snapshot").text +
+           "; nothing is lost, but the log grows until one is written; it is tried again";
+}
+
 Event describe_record(const FleetState& state, const Record& record, const JobChange* change) {
     Event event{record.index, record.time_ms, record.job, {}, {}, {}};
     const auto say = [&event](std::string kind, std::string text) {
@@ -101,7 +106,7 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
     switch (record.kind) {
         case RecordKind::node_admitted:
             say("node-admitted", "is on the roster");
-            event.node = read_node(record).name;
+            event.node = read_node(record).value_or(RosterNode{}).name;
             break;
         case RecordKind::node_revoked:
             say("node-revoked", "is off the roster");

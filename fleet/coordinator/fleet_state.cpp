@@ -23,43 +23,62 @@ bool FleetState::knows_members(const Job& job) const {
                                [this](const JobMember& member) { return member.node < roster_.nodes().size(); });
 }
 
-JobChange FleetState::apply(const Record& record) {
+Result<JobChange> FleetState::apply(const Record& record) {
     newest_ = record.index;
-    JobChange change;
     const bool of_job = record.kind >= RecordKind::job_created;
-    if (!of_job) {
-        apply_to_fleet(record);
-    } else if (record.kind == RecordKind::job_created) {
-        if (auto job = read_job(record); job && knows_members(*job)) jobs_.emplace(record.job, *std::move(job));
-    } else if (const auto found = jobs_.find(record.job); found != jobs_.end()) {
-        change = found->second.apply(record);
-    }
-    journal_.applied(*this, record, of_job ? &change : nullptr);
+    Result<JobChange> change;
+    if (of_job)
+        change = apply_to_job(record);
+    else if (auto done = apply_to_fleet(record); !done)
+        change = tl::unexpected(done.error());
+    if (change) journal_.applied(*this, record, of_job ? &*change : nullptr);
     return change;
 }
 
-void FleetState::apply_to_fleet(const Record& record) {
+Result<JobChange> FleetState::apply_to_job(const Record& record) {
+    if (record.kind == RecordKind::job_created) {
+        auto job = read_job(record);
+        if (!job || !knows_members(*job) || !jobs_.emplace(record.job, *std::move(job)).second)
+            return unreadable(record);
+        return {};
+    }
+    const auto found = jobs_.find(record.job);
+    if (found == jobs_.end()) return unreadable(record);
+    auto change = found->second.apply(record);
+    if (change && record.kind == RecordKind::member_added && !knows_members(found->second))
+        return unreadable(record);
+    return change;
+}
+
+Result<void> FleetState::apply_to_fleet(const Record& record) {
+    const bool known = record.node < roster_.nodes().size();
     switch (record.kind) {
-        case RecordKind::node_admitted:
-            if (const RosterNode node = read_node(record); !node.name.empty())
-                roster_.admit(node.name, node.key, node.labels);
-            break;
+        case RecordKind::node_admitted: {
+            const auto node = read_node(record);
+            if (!node) return tl::unexpected(node.error());
+            roster_.admit(node->name, node->key, node->labels);
+            return {};
+        }
         case RecordKind::node_revoked:
+            if (!known) return unreadable(record);
             roster_.revoke(record.node);
-            break;
-        case RecordKind::node_rotated:
-            if (const RosterNode node = read_node(record); !node.name.empty())
-                roster_.rotate(record.node, node.key);
-            break;
+            return {};
+        case RecordKind::node_rotated: {
+            const auto node = read_node(record);
+            if (!node || !known) return unreadable(record);
+            roster_.rotate(record.node, node->key);
+            return {};
+        }
         case RecordKind::node_incarnation:
+            if (!known) return unreadable(record);
             roster_.set_incarnation(record.node, record.incarnation);
-            break;
+            return {};
         case RecordKind::store_copied:
             given_again_from_ = std::min(given_again_from_, record.sequence);
             for (auto& [number, job] : jobs_) job.skip_epochs(static_cast<std::uint32_t>(record.base_version));
-            break;
+            return {};
         default:
-            break;
+            return unreadable(record);
     }
 }
 
@@ -115,11 +134,12 @@ std::vector<std::byte> node_payload(const RosterNode& node) {
     return saver.take();
 }
 
-RosterNode read_node(const Record& record) {
+Result<RosterNode> read_node(const Record& record) {
     RosterNode node;
     Loader loader(record.payload);
     loader(node);
-    return loader.done() ? node : RosterNode{};
+    if (!loader.done() || node.name.empty()) return unreadable(record);
+    return node;
 }
 
 }  // namespace dunlin

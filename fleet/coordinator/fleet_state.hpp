@@ -42,14 +42,18 @@ public:
     /// The number that a next job gets.
     std::uint64_t next_job() const { return jobs_.empty() ? 1 : jobs_.rbegin()->first + 1; }
 
-    JobChange apply(const Record& record);
+    /// Error: store_damaged (first: the record), for one that cannot be read. The state is of no use then.
+    Result<JobChange> apply(const Record& record);
 
     Result<void> load(std::span<const std::byte> state) override;
     std::vector<std::byte> save() const override;
-    void replay(const Record& record) override { apply(record); }
+    Result<void> replay(const Record& record) override {
+        return apply(record).map([](const JobChange&) {});
+    }
 
 private:
-    void apply_to_fleet(const Record& record);
+    Result<void> apply_to_fleet(const Record& record);
+    Result<JobChange> apply_to_job(const Record& record);
     bool knows_members(const Job& job) const;
 
     Journal& journal_;
@@ -60,7 +64,7 @@ private:
 };
 
 std::vector<std::byte> node_payload(const RosterNode& node);
-/// Who a record admits, or whose key it changes; without a name where it is damaged.
-RosterNode read_node(const Record& record);
+/// Who a record admits, or whose key it changes. Error: store_damaged.
+Result<RosterNode> read_node(const Record& record);
 
 }  // namespace dunlin

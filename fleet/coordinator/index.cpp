@@ -71,7 +71,8 @@ struct Index::Storage {
     Result<std::int64_t> meta(const char* name) {
         Statement found(database, "SELECT value FROM meta WHERE name = ?");
         found.bind(std::string_view(name));
-        return found.next() ? found.integer(0) : 0;
+        const std::int64_t value = found.next() ? found.integer(0) : 0;
+        return found.ended().map([value] { return value; });
     }
     Result<void> set_meta(const char* name, std::int64_t value) {
         return Statement(database, "INSERT OR REPLACE INTO meta VALUES (?, ?)")
@@ -97,13 +98,14 @@ Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& path) {
     auto storage = std::make_unique<Storage>();
     storage->database = *std::move(database);
     if (auto made = storage->database.run(tables); !made) return tl::unexpected(made.error());
-    const std::int64_t version = *storage->meta("version");
-    if (version > index_version) return fail(Code::store_version, version, index_version);
-    if (version == 0) {
+    const auto version = storage->meta("version"), position = storage->meta("position");
+    if (!version || !position) return tl::unexpected((version ? position : version).error());
+    if (*version > index_version) return fail(Code::store_version, *version, index_version);
+    if (*version == 0) {
         if (auto set = storage->set_meta("version", index_version); !set) return tl::unexpected(set.error());
     }
     std::unique_ptr<Index> index(new Index(std::move(storage)));
-    index->position_ = static_cast<std::uint64_t>(*index->storage_->meta("position"));
+    index->position_ = static_cast<std::uint64_t>(*position);
     return index;
 }
 
@@ -250,7 +252,7 @@ Result<void> Index::copy_to(const std::filesystem::path& path) {
     return copy.bind(path.string()).run();
 }
 
-std::vector<Event> Index::events(std::uint64_t job, std::optional<std::uint64_t> after, std::size_t most) {
+Result<std::vector<Event>> Index::events(std::uint64_t job, std::optional<std::uint64_t> after, std::size_t most) {
     (void)flush();
     // Each by an index: what a look costs must not grow with what is kept.
     const std::string sql = fmt::format(
@@ -265,14 +267,16 @@ std::vector<Event> Index::events(std::uint64_t job, std::optional<std::uint64_t>
                          static_cast<std::uint64_t>(rows.integer(2)), rows.text(3), rows.text(4), rows.text(5),
                          static_cast<std::uint64_t>(rows.integer(6))});
     }
+    if (auto all = rows.ended(); !all) return tl::unexpected(all.error());
     if (!after) std::ranges::reverse(found);
     return found;
 }
 
-std::uint64_t Index::newest_event() {
+Result<std::uint64_t> Index::newest_event() {
     (void)flush();
     Statement newest(storage_->database, "SELECT max(id) FROM event");
-    return newest.next() ? static_cast<std::uint64_t>(newest.integer(0)) : 0;
+    const std::uint64_t id = newest.next() ? static_cast<std::uint64_t>(newest.integer(0)) : 0;
+    return newest.ended().map([id] { return id; });
 }
 
 void Index::note(Event event) {
@@ -281,7 +285,7 @@ void Index::note(Event event) {
     while (events_.size() > waiting_limit) events_.pop_front();
 }
 
-std::vector<LedgerRow> Index::ledger(std::uint64_t job) {
+Result<std::vector<LedgerRow>> Index::ledger(std::uint64_t job) {
     (void)flush();
     Statement rows(
         storage_->database,
@@ -296,6 +300,7 @@ std::vector<LedgerRow> Index::ledger(std::uint64_t job) {
                          list_of(rows.text(5)), rows.integer(6), rows.integer(7), rows.integer(8), rows.real(9),
                          static_cast<int>(rows.integer(10)), static_cast<int>(rows.integer(11))});
     }
+    if (auto all = rows.ended(); !all) return tl::unexpected(all.error());
     return found;
 }
 

@@ -29,6 +29,8 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
 
 /// That two programs use one node's key.
 std::string shared_key_text(std::string_view node);
+/// That the newest snapshot could not be written, and why.
+std::string snapshot_problem_text(const Error& error);
 
 /// A number that a node reported.
 struct MetricRow {
@@ -76,13 +78,15 @@ public:
     void loaded(const FleetState& state, std::uint64_t newest) override;
     void applied(const FleetState& state, const Record& record, const JobChange* change) override;
 
+    // What is looked at. Errors: file_magic, file_unwritable, for what cannot be read.
+
     /// The newest, or those next after the one with the id `after`; the newest last. Job 0: all.
-    std::vector<Event> events(std::uint64_t job, std::optional<std::uint64_t> after, std::size_t most);
+    Result<std::vector<Event>> events(std::uint64_t job, std::optional<std::uint64_t> after, std::size_t most);
     /// The id of the newest; 0: none.
-    std::uint64_t newest_event();
+    Result<std::uint64_t> newest_event();
     /// Keeps a line about what no record says.
     void note(Event event);
-    std::vector<LedgerRow> ledger(std::uint64_t job);
+    Result<std::vector<LedgerRow>> ledger(std::uint64_t job);
     /// The newest of each name and member of a job.
     std::vector<MetricRow> newest_metrics(std::uint64_t job);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/job.hpp"
 
-#include "fleet/coordinator/plan_fields.hpp"
 #include "transport/encoding.hpp"
 
 #include <algorithm>
@@ -66,17 +65,17 @@ Result<ConstVector<float>> Job::decode_update(const EncodedValues& values, std::
     return ConstVector<float>(scratch);
 }
 
-JobChange Job::apply(const Record& record) {
+Result<JobChange> Job::apply(const Record& record) {
     const bool before = ended_.has_value();
-    JobChange change = apply_any(record);
-    change.ended = ended_ && !before;
+    Result<JobChange> change = apply_any(record);
+    if (change) change->ended = ended_ && !before;
     return change;
 }
 
-JobChange Job::apply_any(const Record& record) {
+Result<JobChange> Job::apply_any(const Record& record) {
     if (ended_ && record.kind != RecordKind::report && record.kind != RecordKind::job_time) return {};
     const bool ends = record.kind == RecordKind::job_ending || record.kind == RecordKind::job_ended;
-    if (ends && record.detail > static_cast<std::uint16_t>(JobEndReason::failed)) return {};
+    if (ends && record.detail > static_cast<std::uint16_t>(JobEndReason::failed)) return unreadable(record);
     switch (record.kind) {
         case RecordKind::job_paused:
         case RecordKind::job_resumed:
@@ -95,8 +94,10 @@ JobChange Job::apply_any(const Record& record) {
             return {};
         case RecordKind::round_begun: {
             std::vector<std::uint32_t> participants(record.payload.size() / sizeof(std::uint32_t));
-            if (participants.empty() || !server_) return {};
-            std::memcpy(participants.data(), record.payload.data(), participants.size() * sizeof(std::uint32_t));
+            if (participants.empty() || record.payload.size() % sizeof(std::uint32_t) != 0 || !server_)
+                return unreadable(record);
+            std::memcpy(participants.data(), record.payload.data(), record.payload.size());
+            if (std::ranges::max(participants) >= members_.size()) return unreadable(record);
             if (!server_->begin_round(participants)) return {};
             awaited_.assign(members_.size(), 0);
             for (const std::uint32_t member : participants) awaited_[member] = 1;
@@ -123,15 +124,15 @@ JobChange Job::apply_any(const Record& record) {
         case RecordKind::member_added:
             return apply_added(record);
         default:
-            return {};
+            return unreadable(record);
     }
 }
 
-JobChange Job::apply_update(const Record& record) {
-    if (!server_ || record.node >= members_.size()) return {};
+Result<JobChange> Job::apply_update(const Record& record) {
+    if (!server_ || record.node >= members_.size()) return unreadable(record);
     const EncodedValues values{static_cast<Encoding>(record.detail), plan_.terms.dimension, record.payload};
     const auto numbers = decode_update(values, scratch_);
-    if (!numbers) return {.verdict = Verdict{Reception::refused, numbers.error(), 0}};
+    if (!numbers) return unreadable(record);
     const Verdict verdict = server_->receive(
         {record.node, record.incarnation, record.sequence, record.base_version, record.samples, *numbers});
     if (verdict.outcome != Reception::refused) {
@@ -145,7 +146,7 @@ JobChange Job::apply_update(const Record& record) {
         close_if_all_came();
         end_by_budget();
     }
-    return {.verdict = verdict};
+    return JobChange{.verdict = verdict};
 }
 
 /// A round does not wait for members that are out of the job.
@@ -155,23 +156,24 @@ void Job::close_if_all_came() {
     awaited_.clear();
 }
 
-JobChange Job::apply_added(const Record& record) {
+Result<JobChange> Job::apply_added(const Record& record) {
     AddedMember added;
     Loader loader(record.payload);
     loader(added);
     const std::uint32_t number = record.node;
-    if (!loader.done() || ended_ || ending_ || number > members_.size() || number >= member_limit) return {};
+    if (!loader.done() || number > members_.size() || number >= member_limit) return unreadable(record);
+    if (ended_ || ending_) return {};
     if (number == members_.size()) {
         const std::uint32_t count = number + 1;
         if (server_) {
             auto larger = ModelServer::make(plan_.server, count, plan_.first);
-            if (!larger) return {};
+            if (!larger) return unreadable(record);
             (*larger)->continue_from(*server_);
             server_ = *std::move(larger);
             plan_.samples.resize(number, 1.0f);
             plan_.samples.push_back(added.samples);
         }
-        if (book_) (void)book_->add_member();
+        if (book_ && !book_->add_member()) return unreadable(record);
         plan_.terms.members = count;
         plan_.experiment = std::move(added.experiment);
         if (added.weight_floor > 0)
@@ -191,10 +193,11 @@ JobChange Job::apply_added(const Record& record) {
     return settle();
 }
 
-JobChange Job::apply_member(const Record& record) {
-    if (record.node >= members_.size()) return {};
+Result<JobChange> Job::apply_member(const Record& record) {
+    if (record.node >= members_.size()) return unreadable(record);
     JobMember& member = members_[record.node];
     if (record.kind == RecordKind::report) {
+        if (!load_report(record)) return unreadable(record);
         if (record.detail == 0) return {};
         member.reported = true;
         if (request_.push && !ended_ &&
@@ -232,9 +235,11 @@ JobChange Job::apply_member(const Record& record) {
         default: {  // declined or gone
             member.state = record.kind == RecordKind::member_gone ? MemberState::gone : MemberState::declined;
             if (push_sum() && !fenced) departed_.push_back(record.node);
+            if (record.kind == RecordKind::member_gone && record.payload.empty()) break;
             Loader loader(record.payload);
             loader(member.refusal.code, member.refusal.first, member.refusal.second);
             if (!loader.done()) loader(member.reason);
+            if (!loader.done()) return unreadable(record);
         }
     }
     if (!member.in() && !awaited_.empty()) {
@@ -248,15 +253,17 @@ JobChange Job::apply_member(const Record& record) {
     return settle();
 }
 
-JobChange Job::apply_statement(const Record& record) {
-    if (!closing() || record.node >= members_.size() || record.incarnation != book_->epoch()) return {};
+Result<JobChange> Job::apply_statement(const Record& record) {
+    if (!book_ || record.node >= members_.size()) return unreadable(record);
+    if (!closing() || record.incarnation != book_->epoch()) return {};
     if (!members_[record.node].holds() || book_->statement(record.node).given()) return {};
     MassStatement statement;
     Loader loader(record.payload);
     loader(statement);
     const std::size_t dimension = plan_.terms.dimension;
     const std::size_t steps = plan_.terms.audit ? dimension : 0;
-    if (!loader.done() || statement.held.values.size() != dimension || statement.steps.size() != steps) return {};
+    if (!loader.done() || statement.held.values.size() != dimension || statement.steps.size() != steps)
+        return unreadable(record);
     statement.tick = static_cast<std::int64_t>(record.sequence);
     statement.wire = record.detail;
     book_->state(record.node, std::move(statement));
@@ -311,113 +318,6 @@ void Job::end_by_budget() {
         (budget.rounds > 0 && version() >= budget.rounds)) {
         end(JobEndReason::finished);
     }
-}
-
-template <class Archive>
-void Job::all_fields(Archive& archive) {
-    plan_fields(archive, plan_);
-    archive(number_, request_, members_, paused_, elapsed_ms_, updates_, ending_, ended_, awaited_, book_,
-            departed_, final_model_, final_version_, loaded_);
-}
-
-Job::Identity Job::identity() const {
-    Identity identity{nonce(), epoch_before(), book_ ? book_->skip() : 0};
-    for (const JobMember& member : members_) identity.reasons.push_back(member.reason);
-    return identity;
-}
-
-void Job::set_identity(Identity identity) {
-    request_.nonce = identity.nonce;
-    if (book_) book_->set_epochs(identity.epoch_before, identity.skip);
-    identity.reasons.resize(members_.size());
-    for (std::size_t i = 0; i < members_.size(); ++i) members_[i].reason = std::move(identity.reasons[i]);
-}
-
-void Job::fields(Saver& archive) {
-    loaded_.clear();
-    if (server_) loaded_.assign(server_->state().begin(), server_->state().end());
-    all_fields(archive);
-    loaded_ = {};
-}
-
-void Job::fields(Loader& archive) {
-    all_fields(archive);
-}
-
-/// A right checksum says that a state was written whole, not that Dunlin wrote it: a backup may come from anywhere.
-bool Job::fits_together() const {
-    const std::size_t count = members_.size(), dimension = plan_.terms.dimension;
-    const auto known = [](const std::optional<JobEndReason>& reason) {
-        return !reason || *reason <= JobEndReason::failed;
-    };
-    return count > 0 && count <= member_limit && plan_.members() == count && request_.nodes.size() == count &&
-           plan_.first.size() == dimension && final_model_.size() == (ended_ ? dimension : 0) && known(ended_) &&
-           known(ending_) && plan_.terms.aggregation <= Aggregation::push_sum && push_sum() == book_.has_value() &&
-           (!book_ || book_->fits(count, dimension)) && (awaited_.empty() || awaited_.size() == count) &&
-           std::ranges::all_of(departed_, [count](std::uint32_t member) { return member < count; }) &&
-           std::ranges::all_of(members_, [](const JobMember& m) { return m.state <= MemberState::fenced; });
-}
-
-Result<void> Job::restore() {
-    const std::vector<std::byte> saved = std::exchange(loaded_, {});
-    if (!fits_together()) return fail(Code::store_damaged, static_cast<std::int64_t>(number_));
-    if (book_) return book_->link();
-    if (ended_) return {};
-    auto server = ModelServer::make(plan_.server, static_cast<std::uint32_t>(members_.size()), plan_.first);
-    if (!server) return tl::unexpected(server.error());
-    server_ = *std::move(server);
-    return server_->restore(saved);
-}
-
-std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& request) {
-    Saver saver;
-    plan_fields(saver, const_cast<JobPlan&>(plan));
-    saver(request, plan.regroup_ms, request.nonce);
-    return saver.take();
-}
-
-Result<Job> read_job(const Record& record) {
-    JobPlan plan;
-    JobRequest request;
-    Loader loader(record.payload);
-    plan_fields(loader, plan);
-    loader(request);
-    if (!loader.done()) loader(plan.regroup_ms);  // a store of version 1 ends before it
-    if (!loader.done()) loader(request.nonce);
-    if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(record.index));
-    return Job::make(record.job, std::move(plan), std::move(request));
-}
-
-std::vector<std::byte> statement_payload(const MassReport& report) {
-    MassStatement statement;
-    statement.held.weight = report.weight;
-    statement.held.values.assign(report.values.begin(), report.values.end());
-    statement.steps.assign(report.steps.begin(), report.steps.end());
-    Saver saver;
-    saver(statement);
-    return saver.take();
-}
-
-std::vector<std::byte> report_payload(std::span<const Metric> metrics) {
-    std::vector<KeptMetric> kept;
-    for (const Metric& metric : metrics) kept.push_back({std::string(metric.name), metric.value});
-    Saver saver;
-    saver(kept);
-    return saver.take();
-}
-
-std::vector<KeptMetric> read_report(const Record& record) {
-    std::vector<KeptMetric> kept;
-    Loader loader(record.payload);
-    loader(kept);
-    return kept;
-}
-
-std::vector<std::byte> refusal_payload(const Error& refusal, std::string_view reason) {
-    Saver saver;
-    saver(refusal.code, refusal.first, refusal.second);
-    if (!reason.empty()) saver(std::string(reason));
-    return saver.take();
 }
 
 }  // namespace dunlin

@@ -124,7 +124,8 @@ public:
     /// `scratch` or of the bytes. Errors: message_malformed, shape_mismatch.
     Result<ConstVector<float>> decode_update(const EncodedValues& values, std::vector<float>& scratch) const;
 
-    JobChange apply(const Record& record);
+    /// Error: store_damaged (first: the record), for one that cannot be read: not for one that comes too late.
+    Result<JobChange> apply(const Record& record);
     /// This may be a copy of a state that somebody went on with: so many numbers of epochs are not given again.
     void skip_epochs(std::uint32_t count) {
         if (book_) book_->set_epochs(book_->epoch_before(), book_->skip() + count);
@@ -159,12 +160,12 @@ private:
     template <class Archive>
     void all_fields(Archive& archive);
     bool fits_together() const;
-    JobChange apply_any(const Record& record);
-    JobChange apply_update(const Record& record);
-    JobChange apply_member(const Record& record);
-    JobChange apply_added(const Record& record);
+    Result<JobChange> apply_any(const Record& record);
+    Result<JobChange> apply_update(const Record& record);
+    Result<JobChange> apply_member(const Record& record);
+    Result<JobChange> apply_added(const Record& record);
     void close_if_all_came();
-    JobChange apply_statement(const Record& record);
+    Result<JobChange> apply_statement(const Record& record);
     /// Push-sum: turns to the next epoch if all is stated.
     JobChange settle();
     void end(JobEndReason reason);
@@ -216,6 +217,9 @@ std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& reques
 Result<Job> read_job(const Record& record);
 std::vector<std::byte> statement_payload(const MassReport& report);
 std::vector<std::byte> report_payload(std::span<const Metric> metrics);
+/// Error: store_damaged (first: the record).
+Result<std::vector<KeptMetric>> load_report(const Record& record);
+/// Of a report that was applied: it can be read.
 std::vector<KeptMetric> read_report(const Record& record);
 std::vector<std::byte> refusal_payload(const Error& refusal, std::string_view reason);
 

@@ -58,7 +58,12 @@ Result<std::unique_ptr<Log>> Log::open(FileSystem& files, const FileSystem::Path
             const Result<ReadRecord> read = read_record(rest);
             if (!read || read->record.index != wanted) break;
             if (wanted > log->newest_) {
-                if (auto done = replay(read->record); !done) return tl::unexpected(done.error());
+                if (auto done = replay(read->record); !done) {
+                    Error error = done.error();
+                    const auto place = static_cast<std::int64_t>(bytes->size() - rest.size());
+                    if (error.code == Code::store_damaged) error.second = place;
+                    return tl::unexpected(error);
+                }
                 log->newest_ = wanted;
             }
             rest = rest.subspan(read->bytes);

@@ -20,7 +20,8 @@ namespace dunlin {
 class Log {
 public:
     /// Reads the records after number `after` and hands each to `replay`, a view for the time of the call. Errors:
-    /// store_damaged (first: the record; second: its place in its file); the file system's; what `replay` answers.
+    /// store_damaged (first: the record; second: its place in its file), also where `replay` answers it; the file
+    /// system's; what else `replay` answers.
     static Result<std::unique_ptr<Log>> open(FileSystem& files, const FileSystem::Path& directory,
                                              std::uint64_t after,
                                              const std::function<Result<void>(const Record&)>& replay);

@@ -94,6 +94,11 @@ enum class Verify : bool { no, yes };
 /// The record at the start of `bytes`, a view of them. Error: store_damaged, for one that is cut off too.
 Result<ReadRecord> read_record(std::span<const std::byte> bytes, Verify verify = Verify::yes);
 
+/// What is said of a record that was written whole, but holds what its kind cannot: that of a newer program, say.
+inline tl::unexpected<Error> unreadable(const Record& record) {
+    return fail(Code::store_damaged, static_cast<std::int64_t>(record.index));
+}
+
 /// XXH3.
 std::uint64_t checksum_of(std::span<const std::byte> bytes);
 

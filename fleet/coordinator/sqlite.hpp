@@ -103,8 +103,14 @@ public:
         bound_ = 0;
         return *this;
     }
-    /// To the next row, if there is one.
-    bool next() { return status_ == SQLITE_OK && sqlite3_step(handle_) == SQLITE_ROW; }
+    /// To the next row, if there is one; `ended` says whether there were no more, or they could not be read.
+    bool next() {
+        if (status_ != SQLITE_OK) return false;
+        const int status = sqlite3_step(handle_);
+        if (status != SQLITE_ROW && status != SQLITE_DONE) status_ = status;
+        return status == SQLITE_ROW;
+    }
+    Result<void> ended() const { return Database::check(status_); }
     std::int64_t integer(int column) const { return sqlite3_column_int64(handle_, column); }
     /// SQLite keeps NaN as NULL.
     double real(int column) const {

@@ -91,10 +91,7 @@ Result<std::unique_ptr<Store>> Store::open(FileSystem& files, const FileSystem::
         store->snapshot_bytes_ = bytes->size();
         *bytes = {};
     }
-    auto log = Log::open(files, directory, newest, [&state](const Record& record) -> Result<void> {
-        state.replay(record);
-        return {};
-    });
+    auto log = Log::open(files, directory, newest, [&state](const Record& record) { return state.replay(record); });
     if (!log) return tl::unexpected(log.error());
     store->log_ = *std::move(log);
     return store;

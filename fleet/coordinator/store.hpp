@@ -20,8 +20,8 @@ public:
     /// The state as of some record, as `save` gave it. Error: store_damaged, store_version.
     virtual Result<void> load(std::span<const std::byte> state) = 0;
     virtual std::vector<std::byte> save() const = 0;
-    /// A record after that, while a store is opened.
-    virtual void replay(const Record& record) = 0;
+    /// A record after that, while a store is opened. Error: store_damaged, for one that cannot be read.
+    virtual Result<void> replay(const Record& record) = 0;
 };
 
 struct StoreSettings {

@@ -2,6 +2,8 @@
 // A person's own data through the real program (docs/data.md): what is read, what is said, what is refused.
 #include "program.hpp"
 
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -55,6 +57,25 @@ TEST_CASE("a table of one's own is learned from however far its numbers are from
         for (const auto& note : data["notes"]) CHECK(ended.err.find(note.get<std::string>()) != std::string::npos);
         CHECK(read(folder / "run/report.html").find("1 row without a label left out") != std::string::npos);
         std::filesystem::remove_all(folder / "run");
+    }
+}
+
+TEST_CASE("a comparison says what was changed in its data, as each of its runs does") {
+    const Folder folder;
+    folder.file("phones.arff", phones(0));
+    std::vector<std::string> words =
+        train({"--set", "data.path=phones.arff", "--methods", "persafl-me,fedavg", "--seeds", "2"});
+    words[0] = "compare";
+    for (const bool again : {false, true}) {
+        const Ended ended = again ? run(folder, {"compare", "--resume", "run", "--quiet"}) : run(folder, words);
+        INFO(ended.err);
+        REQUIRE(ended.code == 0);
+        const auto data = nlohmann::json::parse(read(folder / "run/summary.json"))["data"];
+        CHECK(data["rows"] == 79);
+        CHECK(data["rows_without_label"] == 1);
+        CHECK(data["missing_values"] == 1);
+        CHECK(std::ranges::count(data["notes"], "1 row without a label left out") == 1);
+        CHECK(read(folder / "run/report.html").find("1 row without a label left out") != std::string::npos);
     }
 }
 

@@ -61,6 +61,9 @@ TEST_CASE("options and settings read numbers as decimal, or refuse them by name"
     CHECK(seed_of({"--set", "seed=010"}) == 10);
     CHECK(seed_of({"--threads", "010"}) == 1);
     CHECK(read_json(folder / "run/summary.json")["threads"] == 10);
+    REQUIRE(run(folder, {"export", "run", "--trajectories", "--count", "010", "--steps", "00"}).code == 0);
+    CHECK(read(folder / "run/trajectories/trajectories.csv").find(",9,0,") != std::string::npos);
+    CHECK(read(folder / "run/trajectories/trajectories.csv").find(",10,0,") == std::string::npos);
 
     // What is refused is shown in one line, wherever it came from.
     folder.file("value.toml", "experiment = \"a\\nb\"\n");
@@ -108,7 +111,20 @@ TEST_CASE("options and settings read numbers as decimal, or refuse them by name"
         {"sweep", "navigation", "--grid", "rl.horizon=5,0x6"},
         {"adapt", "run", "--steps", "0x1"},
         {"export", "run", "--format", "c", "--count", "1e1"},
+        {"export", "run", "--trajectories", "--count", ""},
+        {"export", "run", "--trajectories", "--count", "0xa"},
+        {"export", "run", "--format", "header", "--steps", ""},
+        {"export", "run", "--format", "header", "--steps", "0x1"},
+        {"adapt", "run", "--steps", ""},
+        {"adapt", "run", "--threads", ""},
         {"footprint", "--hidden", "8,0x8"},
+        {"footprint", "--inputs", "0x2"},
+        {"footprint", "--cells", ""},
+        {"fleet", "stop", ""},
+        {"fleet", "stop", "--job", "0x1"},
+        {"fleet", "wait", "--for", "nodes="},
+        {"fleet", "wait", "--for", "nodes=0x1"},
+        {"fleet", "wait", "--for", "nodes=99999999999999999999"},
         {"fleet", "demo", "--rounds", "0x10"},
         {"fleet", "logs", "--lines", "1e1"},
         {"fleet", "wait", "--for", "ended", "--timeout", "nan"},

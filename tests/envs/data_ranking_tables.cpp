@@ -90,6 +90,7 @@ TEST_CASE("a damaged ranking table is refused with the file and the line") {
     CHECK(bad_line("5,3,train,2,-1,10 7,War") == Error{Code::chosen_outside, 7, -1});
     CHECK(bad_line("5,3,train,2,1,10 8,War") == Error{Code::unknown_item, 7, 8});
     CHECK(bad_line("5,3,train,2,1,10 b,War") == Error{Code::bad_number, 7, 6});
+    CHECK(bad_line("5,3,train,3,1,10 7 10,War") == Error{Code::repeated_item, 7, 10});
     CHECK(bad_line("5,3,train,2,1,10 7,Peace") == Error{Code::unknown_context, 7, 0});
     CHECK(refused(items, header + "77,3,test,2,1,10 7,War\n") == Error{Code::no_queries, 77, 0});
     CHECK(refused(items, header).code == Code::file_truncated);
@@ -139,6 +140,8 @@ TEST_CASE("ranking tables are CSV as spreadsheets and pandas write it [RFC 4180]
         {queries + "5,3,\"train\"s,2,1,10 7,War\n", "line 7: 's' stands behind the field 'train'"},
         {titled + "5,3,train,2,1,10 8,War,a\n", "line 11: '10 8' stands in field 6 ('candidates')"},
         {queries + "5,3,train,2,1,10 7,\x1b[31mWar\n", "line 7: '\\x1b[31mWar' stands in field 7 ('query_genre')"},
+        {queries + "5,3,train,3,1,7 10 7,War\n",
+         "line 7: '7 10 7' stands in field 6 ('candidates'); expected each item once, and 7 stands there again"},
         {replaced(queries, ",", ";"), "has no column user_id"}};
     for (const auto& [query_text, expected] : wrong) {
         const auto data = folder.load(items, query_text);

@@ -3,13 +3,17 @@
 
 #include "envs/map_file.hpp"
 #include "envs/navigation_tasks.hpp"
+#include "fleet/grid_world.hpp"
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <queue>
 #include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <unistd.h>
 
 using namespace dunlin;
 
@@ -97,4 +101,29 @@ TEST_CASE("scenarios that are none are refused with the line, what stands there 
           std::string::npos);
     CHECK(refusal("version 1\n0 m 5 7 0 0 1 1 1\n").find("a map of 5 x 7 (width x height)") != std::string::npos);
     CHECK(refusal("version 1\n").find("no scenarios") != std::string::npos);
+}
+
+TEST_CASE("scenarios that the horizon is too short for are refused with how many, the farthest and what it needs") {
+    const auto path =
+        std::filesystem::temp_directory_path() / ("dunlin-scenarios-" + std::to_string(::getpid()) + ".scen");
+    std::ofstream(path) << "version 1\n0 m 5 3 0 0 0 1 1\n0 m 5 3 0 0 4 2 9\n0 m 5 3 0 0 2 2 5\n";
+    NavigationSettings settings;
+    settings.rows = {".....", "@@@@.", "....."};
+    settings.rows[1][0] = '.';
+    settings.goals = {path.string()};
+    settings.training_tasks = 1;
+    settings.held_out_tasks = 2;
+    settings.horizon = 3;
+    const auto refused = GridWorld::make(settings);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().text ==
+          "environment.goals: " + path.string() +
+              ": 2 of the 3 scenarios that are used need more steps to the goal than rl.horizon = 3 allows, line 3 "
+              "the most with 6; set rl.horizon = 6 or more, or take scenarios of shorter ways");
+    settings.horizon = 6;
+    CHECK(GridWorld::make(settings));
+    settings.horizon = 3;
+    settings.held_out_tasks = 0;  // those that are not used do not matter
+    CHECK(GridWorld::make(settings));
+    std::filesystem::remove(path);
 }

@@ -2,84 +2,18 @@
 #include "fleet/coordinator/desk.hpp"
 
 #include "fleet/coordinator/backup.hpp"
-#include "fleet/coordinator/control_socket.hpp"
-#include "fleet/coordinator/metrics.hpp"
+#include "fleet/coordinator/sqlite.hpp"
+#include "office.hpp"
 
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <thread>
 
-#include <arpa/inet.h>
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <nlohmann/json.hpp>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 using namespace dunlin;
+using namespace dunlin::testing;
 using Catch::Matchers::Contains;
-using nlohmann::json;
-
-namespace {
-
-/// A directory that is gone with its test.
-struct Directory {
-    std::filesystem::path path;
-    Directory() {
-        std::string name = (std::filesystem::temp_directory_path() / "dunlin-desk-XXXXXX").string();
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        path = name;
-    }
-    ~Directory() { std::filesystem::remove_all(path); }
-};
-
-struct Nobody final : Outbox {
-    Result<void> send(const PublicKey&, const Message&) override { return fail(Code::not_connected); }
-};
-
-/// A coordinator without a network, as a command opens it.
-struct Office {
-    explicit Office(const std::filesystem::path& store, bool with_index = true) {
-        if (!with_index) std::filesystem::remove(store / "store.db");
-        index = *Index::open(store / "store.db");
-        StoreSettings settings;
-        settings.unix_ms = [] { return std::int64_t{1'700'000'000'000}; };
-        auto opened = Coordinator::open(posix_file_system(), store, settings, {}, nobody, *index);
-        REQUIRE(opened);
-        coordinator = *std::move(opened);
-        desk = std::make_unique<Desk>(*coordinator, *index, Desk::Place{});
-    }
-    json ask(const json& request, const std::vector<float>& numbers = {}) {
-        const Letter answer = desk->answer({request.dump(), numbers}, 1000);
-        pulled = answer.numbers;
-        return json::parse(answer.json);
-    }
-
-    Nobody nobody;
-    std::unique_ptr<Index> index;
-    std::unique_ptr<Coordinator> coordinator;
-    std::unique_ptr<Desk> desk;
-    std::vector<float> pulled;
-};
-
-json admit(const std::string& name, int key) {
-    return {{"command", "admit"},
-            {"name", name},
-            {"key", std::string(62, '0') + std::to_string(10 + key)},
-            {"labels", {"all"}}};
-}
-
-const json small_job{
-    {"command", "run"},
-    {"experiment", "kind = \"fleet-navigation\"\n[policy]\nhidden = [8]\n[method]\nname = \"persafl-me\"\n"},
-    {"where", "test"},
-    {"token", "once"}};
-
-}  // namespace
 
 TEST_CASE("what the operator did is there again when the store is opened, with or without its index") {
     const Directory directory;
@@ -160,6 +94,22 @@ TEST_CASE("an index that is damaged is kept aside and begun anew") {
     CHECK(std::filesystem::exists(directory.path / "store.db.damaged"));
 }
 
+TEST_CASE("an index that cannot be read is said, not shown as empty") {
+    const Directory directory;
+    Office office(directory.path);
+    office.ask(admit("a", 1));
+    CHECK(office.ask({{"command", "logs"}})["lines"].size() == 1);
+    auto elsewhere = Database::open(directory.path / "store.db");
+    REQUIRE(elsewhere);
+    REQUIRE(elsewhere->run("DROP TABLE event; DROP TABLE ledger"));
+    for (const char* command : {"logs", "ledger"}) {
+        const json answer = office.ask({{"command", command}});
+        INFO(answer.dump());
+        CHECK(answer["ok"] == false);
+        CHECK_THAT(answer["error"]["text"].get<std::string>(), Contains("store.db"));
+    }
+}
+
 TEST_CASE("wrong requests are refused in words") {
     const Directory directory;
     Office office(directory.path);
@@ -180,6 +130,40 @@ TEST_CASE("wrong requests are refused in words") {
     json push = small_job;
     push["push"] = true;
     CHECK_THAT(office.ask(push, {1.0f, 2.0f})["error"]["text"].get<std::string>(), Contains("2 numbers"));
+}
+
+TEST_CASE("a request with a value of another type does not do something else") {
+    const Directory directory;
+    Office office(directory.path);
+    office.ask(admit("a", 1));
+    REQUIRE(office.ask(small_job)["job"] == 1);
+    for (const json& wrong :
+         {json{{"command", "stop"}, {"job", "1"}}, json{{"command", "stop"}, {"job", -1}},
+          json{{"command", "stop"}, {"job", 1}, {"now", 1}}, json{{"command", "stop"}, {"job", nullptr}},
+          json{{"command", "add"}, {"job", 1}, {"nodes", "a"}},
+          json{{"command", "remove"}, {"job", 1}, {"nodes", {"a", 1}}}, json{{"command", 3}}}) {
+        const json answer = office.ask(wrong);
+        INFO(wrong.dump() << " -> " << answer.dump());
+        REQUIRE(answer["ok"] == false);
+        CHECK_THAT(answer["error"]["text"].get<std::string>(), Contains("expected"));
+    }
+    CHECK(office.ask({{"command", "job"}})["ended"] == false);
+}
+
+TEST_CASE("status says that a snapshot cannot be written, and why, until one is") {
+    const Directory directory;
+    Office office(directory.path);
+    office.ask(admit("a", 1));
+    CHECK(office.ask({{"command", "status"}})["warnings"].empty());
+    const auto in_the_way = directory.path / "snapshot-0000000000000001.new";
+    std::filesystem::create_directory(in_the_way);
+    REQUIRE(!office.coordinator->snapshot());
+    const json warnings = office.ask({{"command", "status"}})["warnings"];
+    REQUIRE(warnings.size() == 1);
+    CHECK_THAT(warnings[0].get<std::string>(), Contains("snapshot: cannot be written (Is a directory)"));
+    std::filesystem::remove(in_the_way);
+    REQUIRE(office.coordinator->snapshot());
+    CHECK(office.ask({{"command", "status"}})["warnings"].empty());
 }
 
 TEST_CASE("a backup is a store of its own, and a restore keeps what it replaces") {
@@ -337,112 +321,4 @@ TEST_CASE("while a job is planned others are answered, and it is there before it
     done.reset();
     while (!done) done = office.desk->finished(1000);
     CHECK_THAT(done->second.json, Contains("nonsense"));
-}
-
-TEST_CASE("the operator is heard where no descriptor is left, and idle askers keep nobody waiting") {
-    const Directory directory;
-    auto socket = ControlSocket::open(directory.path);
-    REQUIRE(socket);
-    const auto echo = [&](std::uint64_t number, const Letter& letter) { socket->answer(number, letter); };
-    socket->serve(echo);
-    std::vector<int> held;
-    // Who asks is connected before this process runs out; in truth it is another one.
-    const int asker = ::socket(AF_UNIX, SOCK_STREAM, 0);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    control_path(directory.path).string().copy(address.sun_path, sizeof address.sun_path - 1);
-    REQUIRE(::connect(asker, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-    rlimit limit{};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    const rlimit low{static_cast<rlim_t>(asker + 8), limit.rlim_max};
-    setrlimit(RLIMIT_NOFILE, &low);
-    for (int copy; (copy = ::dup(0)) >= 0;) held.push_back(copy);
-    const std::string head("DNL1\x02\0\0\0\0\0\0\0\0\0\0\0{}", 18);
-    // Nothing is asserted before there are descriptors again: a sanitizer that checks an assertion needs one, too.
-    const ssize_t sent = ::send(asker, head.data(), head.size(), 0);
-    char back[32];
-    ssize_t got = -1;
-    for (int k = 0; k < 1000 && got <= 0; ++k) {
-        socket->serve(echo);
-        got = ::recv(asker, back, sizeof back, MSG_DONTWAIT);
-    }
-    for (const int copy : held) ::close(copy);
-    setrlimit(RLIMIT_NOFILE, &limit);
-    CHECK(sent == 18);
-    CHECK(got == 18);
-    ::close(asker);
-}
-
-TEST_CASE("the operator's letters go through a socket in the store, numbers and all") {
-    const Directory directory;
-    auto socket = ControlSocket::open(directory.path);
-    REQUIRE(socket);
-    Result<Letter> answer;
-    std::thread asker([&] { answer = ask_server(directory.path, {"{\"a\":1}", {1.0f, 2.0f, 3.0f}}, 10'000); });
-    bool served = false;
-    while (!served) {
-        socket->serve([&](std::uint64_t number, const Letter& letter) {
-            served = true;
-            socket->answer(number, {letter.json + "!", {letter.numbers.rbegin(), letter.numbers.rend()}});
-        });
-    }
-    asker.join();
-    REQUIRE(answer);
-    CHECK(answer->json == "{\"a\":1}!");
-    CHECK(answer->numbers == std::vector<float>{3.0f, 2.0f, 1.0f});
-    CHECK(ask_server(directory.path / "nobody", {"{}", {}}, 50).error().code == Code::not_connected);
-}
-
-TEST_CASE("metrics are served on loopback to who asks for them properly") {
-    CHECK(MetricsEndpoint::open("0.0.0.0:0", false).error().code == Code::not_loopback);
-    CHECK(MetricsEndpoint::open("nonsense", false).error().code == Code::bad_endpoint);
-    auto endpoint = MetricsEndpoint::open("127.0.0.1:0", false);
-    REQUIRE(endpoint);
-    endpoint->publish("dunlin_nodes 3\n");
-    const auto ask = [&](const std::string& request) {
-        const int connection = ::socket(AF_INET, SOCK_STREAM, 0);
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        address.sin_port = htons(
-            static_cast<std::uint16_t>(std::stoi(endpoint->address().substr(endpoint->address().find(':') + 1))));
-        REQUIRE(::connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-        (void)::send(connection, request.data(), request.size(), MSG_NOSIGNAL);
-        std::string answer;
-        char block[4096];
-        for (ssize_t got; (got = ::recv(connection, block, sizeof block, 0)) > 0;)
-            answer.append(block, static_cast<std::size_t>(got));
-        ::close(connection);
-        return answer;
-    };
-    CHECK_THAT(ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), Contains("200") && Contains("dunlin_nodes 3"));
-    for (const char* target : {"/metrics?node=1", "/metrics#x", "http://127.0.0.1:9464/metrics",
-                               "HTTP://x/metrics?a", "https://[::1]:1/metrics"}) {
-        INFO(target);
-        const std::string answer = ask(fmt::format("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", target));
-        CHECK_THAT(answer, Contains("HTTP/1.1 200"));
-    }
-    CHECK_THAT(ask("HEAD /metrics HTTP/1.0\r\n\r\n"), Contains("200") && !Contains("dunlin_nodes"));
-    for (const char* target : {"/", "/metrics/", "/metricsx", "http://127.0.0.1:9464", "http://x/?/metrics"}) {
-        INFO(target);
-        CHECK_THAT(ask(fmt::format("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", target)),
-                   Contains("404") && Contains("/metrics"));
-    }
-    for (const char* body : {"Content-Length: 0\r\n\r\n", "Content-Length: 3\r\n\r\na=1",
-                             "Content-Length: 99999999999\r\n\r\na", "Transfer-Encoding: chunked\r\n\r\n1\r\na"}) {
-        INFO(body);
-        CHECK_THAT(ask(fmt::format("POST /metrics HTTP/1.1\r\nHost: x\r\n{}", body)),
-                   Contains("405") && Contains("Allow: GET, HEAD"));
-    }
-    for (const std::size_t bytes : {9'000u, 100'000u}) {
-        std::string large = "GET /metrics HTTP/1.1\r\nX: ";
-        large.resize(bytes, 'x');
-        CHECK_THAT(ask(large + "\r\n\r\n"), Contains("431"));
-    }
-    for (const std::string& nonsense :
-         {std::string(1000, '\0'), std::string("GET\r\n\r\n"), std::string("GET /metrics SMTP/1.1\r\n\r\n"),
-          std::string("GET /metrics HTTP/1.1\r\nno colon\r\n\r\n")}) {
-        INFO(nonsense);
-        CHECK_THAT(ask(nonsense), Contains("HTTP/1.1 400") || Contains("HTTP/1.1 505"));
-    }
 }

@@ -19,7 +19,10 @@ struct Diary final : Replayed {
     std::vector<std::vector<std::byte>> pages;
 
     void write(const Record& record) { pages.emplace_back(record.payload.begin(), record.payload.end()); }
-    void replay(const Record& record) override { write(record); }
+    Result<void> replay(const Record& record) override {
+        write(record);
+        return {};
+    }
     std::vector<std::byte> save() const override {
         Saver saver;
         saver(pages);
@@ -159,6 +162,30 @@ TEST_CASE("a damaged snapshot is refused, not misread") {
         files.corrupt(path, place);
     }
     CHECK(Store::open(files, "store", small_log, diary));
+}
+
+TEST_CASE("a snapshot that could not be written leaves no half one behind, whatever failed") {
+    for (std::uint64_t operation = 1;; ++operation) {
+        INFO("operation " << operation);
+        SimulatedFiles files(1);
+        Diary diary;
+        auto store = open_at_last(files, diary);
+        REQUIRE(store->add({.kind = RecordKind::report, .payload = std::vector<std::byte>(40, std::byte{1})}));
+        REQUIRE(store->commit([&](const Record& record) { diary.write(record); }));
+        files.fail_at(operation);
+        const auto begun = store->begin_snapshot(diary, [] { return Result<void>{}; });
+        const auto written = begun ? store->finish_snapshot() : begun;
+        REQUIRE(written);
+        const auto names = files.list("store");
+        if (*written && operation > 1) {
+            CHECK(operation > 8);
+            break;  // nothing is left that could fail
+        }
+        CHECK(!*written);
+        CHECK(!store->drafting());
+        REQUIRE(names);
+        for (const std::string& name : *names) CHECK(!name.ends_with(".new"));
+    }
 }
 
 TEST_CASE("a store belongs to one process at a time, on real files too") {

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// For .cpp files only.
+
+#include "fleet/coordinator/desk.hpp"
+#include "fleet/coordinator/desk_request.hpp"
+
+namespace dunlin {
+
+/// What can be asked of a desk, while one request is answered.
+struct Desk::Commands {
+    Coordinator& coordinator;
+    Index& index;
+    Desk& desk;
+    const Letter& request;
+    std::int64_t now_ms;
+    Outcome<JobPlan>* plan;  ///< for `planned` members; null: none was made
+    std::uint32_t planned;
+    std::optional<Plan> awaited = {};  ///< what the answer waits for
+    std::vector<float> numbers = {};
+
+    const FleetState& state() const { return coordinator.state(); }
+
+    PublicKey key(const Json& asked) const;
+    const Job& job(const Json& asked) const;
+
+    // what there is
+
+    Json node(std::uint32_t number) const;
+    Json nodes() const;
+    Json brief(const Job& known) const;
+    Json whole(const Job& known) const;
+    Json jobs() const;
+    /// Of the fleet, for people.
+    Json warnings() const;
+    Json status() const;
+    /// The newest lines; with "after" those that come next to that "last", the oldest first.
+    Json logs(const Json& asked) const;
+    Json ledger(const Json& asked) const;
+
+    // what is done
+
+    /// Those that have one of the names or labels; without any, all that are on the roster.
+    std::vector<std::uint32_t> chosen(const std::vector<std::string>& wanted) const;
+    Json run(const Json& asked);
+    /// Where a node is in a job, if it is.
+    static std::optional<std::uint32_t> member_of(const Job& known, std::uint32_t node);
+    Json add(const Json& asked);
+    Json remove(const Json& asked);
+    Json pull(const Json& asked);
+    Json answer(const Json& asked);
+};
+
+}  // namespace dunlin
