@@ -153,9 +153,8 @@ TEST_CASE("a regression with settings that do not fit is refused, by key") {
     settings.largest_value = 1e6f;
     CHECK_THAT(refusal(settings), Catch::Contains("method.fraction_bits"));
     settings = {};
-    settings.graph = "directed-ring";
-    settings.method.aggregation = AggregationName::dpsgd;
-    CHECK_THAT(refusal(settings), Catch::StartsWith("network.graph"));
+    settings.method.objective = Objective::moreau;
+    CHECK_THAT(refusal(settings), Catch::StartsWith("objective.name = moreau"));
     settings = {};
     settings.kernels = "abacus";
     CHECK_THAT(refusal(settings), Catch::StartsWith("kernels"));

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every combination of the axes that `dunlin list --combinations` names: what is allowed runs, the rest is refused.
+#include "apps/dunlin/kinds.hpp"
+#include "fleet/combinations.hpp"
+#include "program.hpp"
+
+#include <cmath>
+#include <map>
+#include <set>
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+
+namespace {
+
+/// Settings that make a run of an experiment a matter of milliseconds.
+std::vector<std::string> small(std::string_view experiment) {
+    static const std::map<std::string_view, std::vector<std::string>> all{
+        {"fleet-navigation",
+         {"environment.nodes=4", "environment.map=empty-5x5", "environment.horizon=8", "policy.hidden=[6]",
+          "adaptation.steps=2", "adaptation.trajectories=4", "method.rounds=4", "method.settling_rounds=2",
+          "report.centralised=false", "report.adaptations=1"}},
+        {"classification",
+         {"data.clients=4", "data.rows=240", "model.hidden=[6]", "federated.local_steps=2", "federated.batch=5",
+          "federated.local_rate=0.01", "federated.buffer_size=2", "moreau.inner_steps=2", "clock.budget_s=60",
+          "baseline.steps=3", "report.evaluations=1"}},
+        {"ranking",
+         {"data.users=4", "model.hidden=[6]", "federated.local_steps=2", "federated.batch=3",
+          "federated.buffer_size=2", "moreau.inner_steps=2", "clock.budget_s=60", "baseline.steps=3",
+          "report.evaluations=1"}},
+        {"regression",
+         {"environment.agents=5", "environment.dimension=3", "method.rounds=6", "network.probability=0.6",
+          "report.personalisation=false", "report.robustness=false"}},
+        {"point-navigation",
+         {"rl.iterations=1", "rl.task_batch=2", "rl.trajectories=4", "environment.training_tasks=2",
+          "environment.held_out_tasks=1", "policy.hidden=[6]"}},
+        {"pdbo",
+         {"data.agents=4", "data.rows=200", "method.inner_steps=4", "method.outer_steps=1", "report.peers=false"}},
+        {"pdbo-characters",
+         {"data.agents=4", "data.characters=200", "method.inner_steps=4", "method.outer_steps=1",
+          "report.peers=false"}}};
+    return all.at(experiment);
+}
+
+bool by_axes(const Combination& one) {
+    return one.task->in_a_fleet && !one.task->mixed_only && one.aggregation != "hgp";
+}
+
+app::TrainRequest request_of(const Combination& one) {
+    app::TrainRequest request;
+    const bool mixed = one.aggregation == "hgp";
+    request.experiment = mixed ? one.task->mixed_experiment : one.task->experiment;
+    request.assignments = small(request.experiment);
+    if (!one.task->settings.empty()) request.assignments.emplace_back(one.task->settings);
+    if (by_axes(one)) {
+        request.assignments.push_back("objective.name=" + std::string(name_of(one.objective)));
+        request.assignments.push_back("aggregation.name=" + std::string(one.aggregation));
+    } else if (!one.task->in_a_fleet) {
+        request.method = one.objective == Objective::maml ? "maml" : "memrl";
+    } else {
+        request.method = mixed ? "pdbo-mtl" : one.aggregation;
+    }
+    return request;
+}
+
+/// Runs all of a task that are allowed in one process, and checks that the others are refused.
+void try_all(std::string_view task) {
+    int ran = 0;
+    for (const Combination& one : all_combinations()) {
+        if (one.task->name != task || one.link != LinkName::simulated) continue;
+        if (!one.allowed() && !by_axes(one)) continue;  // there is no way to ask for it
+        INFO(task << ", " << name_of(one.objective) << ", " << one.aggregation);
+        const app::TrainRequest request = request_of(one);
+        const auto kind = app::kind_of(request);
+        REQUIRE(kind);
+        const Outcome<app::TrialResult> result = (*kind)->trial(request, [] { return false; });
+        if (!one.allowed()) {
+            REQUIRE_FALSE(result);
+            CHECK_THAT(result.error().text,
+                       Catch::Contains("objective.name = " + std::string(name_of(one.objective))));
+            continue;
+        }
+        if (!result) FAIL(result.error().text);
+        CHECK(result->complete);
+        CHECK(result->failure == "");
+        REQUIRE_FALSE(result->measures.empty());
+        CHECK(std::isfinite(result->measures.front().value));
+        ++ran;
+    }
+    CHECK(ran > 0);
+}
+
+}  // namespace
+
+TEST_CASE("every combination with grid navigation runs or is refused") {
+    try_all("grid-navigation");
+}
+TEST_CASE("every combination with grid navigation by coordinates runs or is refused") {
+    try_all("grid-navigation-coordinates");
+}
+TEST_CASE("every combination with point navigation runs or is refused") {
+    try_all("point-navigation");
+}
+TEST_CASE("every combination with classification runs or is refused") {
+    try_all("classification");
+}
+TEST_CASE("every combination with ranking runs or is refused") {
+    try_all("ranking");
+}
+TEST_CASE("every combination with ranking by reward runs or is refused") {
+    try_all("ranking-reward");
+}
+TEST_CASE("every combination with regression runs or is refused") {
+    try_all("regression");
+}
+TEST_CASE("every combination with characters runs or is refused") {
+    try_all("characters");
+}
+
+TEST_CASE("list --combinations prints every pair of axes on every link, with why it is refused") {
+    const program::Folder folder;
+    const program::Ended ended = program::run(folder, {"list", "--combinations", "--json"});
+    REQUIRE(ended.code == 0);
+    const auto list = nlohmann::json::parse(ended.out);
+    std::set<std::string> tasks, aggregations;
+    for (const auto& one : list) {
+        tasks.insert(one["task"]);
+        aggregations.insert(one["aggregation"]);
+        CHECK(one["allowed"] == (one["kind"] == ""));
+        CHECK(one["allowed"] == (one["reason"] == ""));
+    }
+    CHECK(aggregations.size() == 14);
+    CHECK(list.size() == tasks.size() * aggregations.size() * 4 * 4);
+    CHECK_THAT(program::run(folder, {"list", "--combinations"}).out, Catch::Contains("mathematics: "));
+}
