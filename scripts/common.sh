@@ -11,7 +11,7 @@ host_packages=(
     cppzmq-dev libboost1.81-dev libsqlite3-dev libxxhash-dev
     catch2 libbenchmark-dev
 )
-check_packages=(clang-format-14 python3-onnx dpkg-dev)
+check_packages=(clang-format-14 python3-onnx dpkg-dev libopenmpi-dev openmpi-bin)
 cross_packages=(qemu-user) # and g++-TARGET
 firmware_packages=(gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib qemu-system-arm)
 fuzz_packages=(clang-14 libclang-rt-14-dev)

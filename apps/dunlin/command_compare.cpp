@@ -30,11 +30,13 @@ CLI::App* add_comparison(CLI::App& program, const std::shared_ptr<Options>& opti
                          const char* what) {
     ComparisonPlan& plan = options->plan;
     plan.command = name;
-    plan.threads = all_cores();
+    plan.threads = 0;
     CLI::App* command = program.add_subcommand(name, what);
     add_request_options(*command, plan.base);
     command->add_option("--seeds", plan.seeds, "runs of each combination, by seed")->check(CLI::Range(1, 100000));
-    command->add_option("--threads", plan.threads, "runs at a time; default: all cores")
+    command
+        ->add_option("--threads", plan.threads,
+                     "runs at a time; default: all cores, or with mpirun one on each rank")
         ->check(CLI::Range(1, 1024));
     command->add_option("--out", options->out,
                         fmt::format("directory of the results; default: the next free runs/{}-EXPERIMENT", name));
@@ -48,15 +50,19 @@ CLI::App* add_comparison(CLI::App& program, const std::shared_ptr<Options>& opti
 
 Outcome<int> start(const Options& options, std::vector<VariedSetting> axes) {
     ComparisonPlan plan = options.plan;
+    Outcome<Ranks> ranks = Ranks::join();
+    if (!ranks) return tl::unexpected(ranks.error());
+    if (plan.threads == 0) plan.threads = ranks->count() > 1 ? 1 : all_cores();
+    if (ranks->rank() > 0) return serve_comparison(plan, *ranks);
     if (!options.resume.empty()) {
         plan.base.resume = true;
         plan.base.directory = options.resume;
         std::error_code ignored;
         if (!std::filesystem::exists(plan.base.directory / "plan.json", ignored))
-            return run_comparison(std::move(plan));
+            return run_comparison(std::move(plan), *ranks);
         const Outcome<DirectoryLock> lock = run_directory(plan.base, options.resume);
         if (!lock) return tl::unexpected(lock.error());
-        return run_comparison(std::move(plan));
+        return run_comparison(std::move(plan), *ranks);
     }
     if (plan.base.experiment.empty() && plan.base.config.empty()) {
         return problem(
@@ -67,7 +73,7 @@ Outcome<int> start(const Options& options, std::vector<VariedSetting> axes) {
     if (!lock) return tl::unexpected(lock.error());
     plan.axes = std::move(axes);
     plan.base.directory = lock->path();
-    return run_comparison(std::move(plan));
+    return run_comparison(std::move(plan), *ranks);
 }
 
 Outcome<int> compare(const Options& options) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/command_options.hpp"
 #include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/ranks.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "fleet/shell_text.hpp"
 
@@ -21,6 +22,11 @@ struct TrainOptions {
 
 Outcome<int> train(const TrainOptions& options) {
     TrainRequest request = options.request;
+    if (const int processes = started_together(); processes > 1)
+        return problem(
+            fmt::format("train: started as one of {} processes, but a run is made by one; `dunlin compare` "
+                        "and `dunlin sweep` spread many runs over them",
+                        processes));
     if (!options.resume.empty()) {
         request.resume = true;
         request.directory = options.resume;

@@ -114,6 +114,15 @@ Outcome<void> check_axes(const ComparisonPlan& plan) {
             return problem(
                 "--grid seed: every combination is run for several seeds; say how many by --seeds, and the first "
                 "by --seed");
+        if (plan.command == "compare") {
+            for (const char* axis : {"objective.name", "aggregation.name"}) {
+                if (is_set(axis))
+                    return problem(
+                        fmt::format("--methods and --set {}: a method says it; compare such settings by "
+                                    "`dunlin sweep --grid {}=FIRST,SECOND`",
+                                    axis, axis));
+            }
+        }
         if (is_set(key))
             return problem(fmt::format("{} and --set {}: a setting is varied or set, not both", option, key));
         for (std::size_t j = 0; j < k; ++j) {
@@ -142,11 +151,38 @@ Outcome<void> prepare(const ComparisonPlan& plan, const std::string& config) {
     return write(directory / "plan.json", plan_json(plan));
 }
 
+/// A run as one rank asks another for it.
+std::string question_of(const TrainRequest& request) {
+    return Json{{"experiment", request.experiment},
+                {"config", request.config},
+                {"assignments", request.assignments},
+                {"seed", *request.seed}}
+        .dump();
+}
+
+/// What came of it; empty when it was interrupted.
+std::string answer_to(const std::string& question) {
+    const Json json = Json::parse(question);
+    TrainRequest request;
+    request.experiment = json.at("experiment");
+    request.config = json.at("config");
+    request.assignments = json.at("assignments").get<std::vector<std::string>>();
+    request.seed = json.at("seed").get<std::uint64_t>();
+    Outcome<TrialResult> result =
+        kind_of(request).and_then([&](const Kind* kind) { return kind->trial(request, interrupted); });
+    if (!result) result = TrialResult{.failure = result.error().text};
+    return result->complete ? result->json("") : std::string();
+}
+
 /// Runs a plan's combinations and seeds, several at a time.
 class Trials {
 public:
-    Trials(Comparison& comparison, const Kind& kind, const std::vector<std::string>& settings)
-        : comparison_(comparison), kind_(kind), settings_(settings), progress_(comparison.plan.base.quiet) {}
+    Trials(Comparison& comparison, const Kind& kind, const std::vector<std::string>& settings, Ranks& ranks)
+        : comparison_(comparison),
+          kind_(kind),
+          settings_(settings),
+          ranks_(ranks),
+          progress_(comparison.plan.base.quiet) {}
 
     /// Takes over what an earlier program kept; what cannot be read is run again.
     void load() {
@@ -171,10 +207,12 @@ public:
         }
         start_ = Clock::now();
         total_ = missing.size();
-        Workers workers(std::max(1, std::min(plan().threads, static_cast<int>(missing.size()))));
-        workers.run(static_cast<int>(missing.size()), [&](int piece, int) {
+        // A worker for each run that can be made at a time, here or by another rank.
+        const int places = plan().threads * ranks_.count();
+        Workers workers(std::max(1, std::min(places, static_cast<int>(missing.size()))));
+        workers.run(static_cast<int>(missing.size()), [&](int piece, int worker) {
             const auto [c, k] = missing[static_cast<std::size_t>(piece)];
-            if (!interrupted() && !has_problem()) run_one(c, k);
+            if (!interrupted() && !has_problem()) run_one(c, k, worker);
         });
         progress_.finish();
         comparison_.complete = done_ == total_;
@@ -194,8 +232,17 @@ private:
         return problem_.has_value();
     }
 
-    void run_one(std::size_t c, std::size_t k) {
-        Outcome<TrialResult> result = kind_.trial(plan().request(c, seed(k)), interrupted);
+    /// What becomes of a run, here or on the rank that the worker stands for.
+    Outcome<TrialResult> try_one(const TrainRequest& request, int worker) {
+        const int rank = worker / plan().threads, slot = worker % plan().threads;
+        if (rank == 0) return kind_.trial(request, interrupted);
+        const std::string answer = ranks_.ask(rank, slot, question_of(request));
+        if (answer.empty()) return TrialResult{.complete = false};
+        return TrialResult::parse(answer, "");
+    }
+
+    void run_one(std::size_t c, std::size_t k, int worker) {
+        Outcome<TrialResult> result = try_one(plan().request(c, seed(k)), worker);
         if (!result) result = TrialResult{.failure = result.error().text};
         if (!result->complete) return;
         result->seed = seed(k);
@@ -220,6 +267,7 @@ private:
     Comparison& comparison_;
     const Kind& kind_;
     const std::vector<std::string>& settings_;
+    Ranks& ranks_;
     Progress progress_;
     Clock::time_point start_;
     std::size_t total_ = 0;
@@ -305,7 +353,13 @@ std::string ComparisonPlan::command_line() const {
     return base.seed ? text + fmt::format(" --seed {}", *base.seed) : text;
 }
 
-Outcome<int> run_comparison(ComparisonPlan plan) {
+Outcome<int> serve_comparison(const ComparisonPlan& plan, Ranks& ranks) {
+    catch_interrupts();
+    ranks.answer(plan.threads, answer_to);
+    return succeeded;
+}
+
+Outcome<int> run_comparison(ComparisonPlan plan, Ranks& ranks) {
     const bool resume = plan.base.resume;
     plan.base.resume = false;  // each run is a whole one
     if (resume) {
@@ -343,7 +397,7 @@ Outcome<int> run_comparison(ComparisonPlan plan) {
     Comparison comparison{plan, {}, false};
     comparison.results.assign(plan.combinations(),
                               std::vector<std::optional<TrialResult>>(static_cast<std::size_t>(plan.seeds)));
-    Trials trials(comparison, **kind, *settings);
+    Trials trials(comparison, **kind, *settings, ranks);
     if (resume) trials.load();
     Outcome<void> done = trials.run();
     if (done) done = write_report(comparison, config);

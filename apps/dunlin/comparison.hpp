@@ -2,6 +2,7 @@
 #pragma once
 
 #include "apps/dunlin/kinds.hpp"
+#include "apps/dunlin/ranks.hpp"
 #include "apps/report/table.hpp"
 
 #include <cstdint>
@@ -25,7 +26,7 @@ struct ComparisonPlan {
     TrainRequest base;    ///< the experiment, without the axes; the directory; the first seed
     std::vector<VariedSetting> axes;
     int seeds = 1;
-    int threads = 1;  ///< runs at a time
+    int threads = 1;  ///< runs at a time, on each rank
 
     std::uint64_t first_seed() const { return base.seed.value_or(1); }
     /// Combinations of the axes' values; the last axis varies fastest.
@@ -48,7 +49,9 @@ struct Comparison {
 /// Runs what is missing in the plan's directory, keeps every run in a file of its own there, writes the report and
 /// prints the table. With plan.base.resume the rest of the plan is read from the directory. Returns an exit code;
 /// errors are wrong input, and then nothing was written.
-Outcome<int> run_comparison(ComparisonPlan plan);
+Outcome<int> run_comparison(ComparisonPlan plan, Ranks& ranks);
+/// What the other ranks do meanwhile: runs that rank 0 asks for.
+Outcome<int> serve_comparison(const ComparisonPlan& plan, Ranks& ranks);
 
 // The results as people and programs read them (comparison_report.cpp).
 report::Table comparison_table(const Comparison& comparison);

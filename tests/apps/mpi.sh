@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs of a sweep and of a comparison that are spread over ranks give what one process gives.
+# usage: mpi.sh DUNLIN MPIRUN
+set -euo pipefail
+dunlin=$1 mpirun=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+# Inside a container every user is root, and there are fewer processors than ranks.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+# What MPI itself never gives back is not Dunlin's.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
+ranks=("$mpirun" --oversubscribe -n 4 "$dunlin")
+fail() {
+    echo "mpi.sh: $*" >&2
+    exit 1
+}
+
+small=(--set method.rounds=120 --set environment.agents=6 --set network.probability=0.6
+    --set report.personalisation=false --set report.robustness=false --quiet)
+for command in "sweep regression --grid adaptation.steps=1,2 --seeds 3" "compare regression --methods dpsgd,gnsd --seeds 2"; do
+    rm -rf one four
+    # shellcheck disable=SC2086 # the words are arguments
+    "$dunlin" $command "${small[@]}" --out one >one.txt
+    # shellcheck disable=SC2086
+    "${ranks[@]}" $command "${small[@]}" --out four >four.txt
+    cmp one.txt four.txt || fail "$command prints something else on four ranks"
+    cmp one/comparison.csv four/comparison.csv || fail "$command: other numbers on four ranks"
+done
+
+status=0
+"${ranks[@]}" sweep regression --grid adaptation.steps=99 --out wrong >/dev/null 2>wrong.txt || status=$?
+[[ $status == 2 ]] || fail "wrong input ends with $status"
+[[ $(grep -c '^dunlin: ' wrong.txt) == 1 ]] || fail "wrong input is said by several ranks"
+status=0
+"${ranks[@]}" train regression --out train >/dev/null 2>train.txt || status=$?
+[[ $status == 2 ]] || fail "train on four ranks ends with $status"
+grep -q 'dunlin sweep' train.txt || fail "train on four ranks does not say what can be done"
+[[ ! -e train ]] || fail "train on four ranks made a directory"
