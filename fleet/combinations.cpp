@@ -97,8 +97,8 @@ Answer on_real_nodes(const TaskTraits& task, Objective objective, std::optional<
     if (objective == Objective::bilevel)
         return refuse(K::not_built, "a real node has no place yet where personal layers survive a restart");
     if (!by || *by == A::local) return refuse(K::not_built, "no job of real nodes does this; `dunlin train` does");
-    if (!has_server(*by) && *by != A::pars_push)
-        return refuse(K::not_built, "real nodes without a server run pars-push");
+    if (!has_server(*by) && *by != A::pars_push && *by != A::dpsgd)
+        return refuse(K::not_built, "real nodes without a server run pars-push and dpsgd");
     return {};
 }
 

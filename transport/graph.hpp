@@ -140,6 +140,7 @@ struct GraphRecipe {
     double probability = 0.15;
     int attempt_limit = ErdosRenyi::most_attempts;
     std::string path;
+    bool both_ways = false;  ///< with the reverse of every edge
 };
 
 /// The graph, checked for strong connectivity. Errors also: unknown_graph, graph_not_connected, and graph_mismatch

@@ -147,7 +147,7 @@ Result<Graph> build_graph(const GraphRecipe& recipe, std::uint64_t seed, GraphRe
     if (recipe.nodes != 0 && graph->nodes() != recipe.nodes)
         return fail(Code::graph_mismatch, graph->nodes(), recipe.nodes);
     if (const auto checked = strongly_connected(*graph); !checked) return tl::unexpected(checked.error());
-    return graph;
+    return recipe.both_ways ? both_ways(*graph) : graph;
 }
 
 }  // namespace dunlin

@@ -82,6 +82,7 @@ struct JobTerms {
     std::uint32_t dimension = 0;  ///< d
     Aggregation aggregation = Aggregation::federated;
     Objective objective = Objective::moreau;
+    std::uint16_t least_parts = 0;  ///< push-sum: see PushSumSettings
     MoreauEnvelope moreau = {};
     Maml maml = {};
     std::string_view experiment = {};  ///< a resolved config.toml

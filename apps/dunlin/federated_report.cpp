@@ -214,6 +214,8 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
     const FederatedRow& last = result.history.back();
     nlohmann::ordered_json json{{"experiment", job.experiment},
                                 {"method", name_of(job.settings.method)},
+                                {"objective", name_of(job.settings.method.objective)},
+                                {"aggregation", name_of(job.settings.method.aggregation)},
                                 {"seed", job.seed},
                                 {"complete", result.complete},
                                 {job.nodes_are, job.problem->nodes()}};

@@ -174,6 +174,8 @@ std::string fleet_navigation_summary(const FleetNavigationResult& result) {
     const FleetNavigationOutcome& outcome = result.outcome;
     nlohmann::ordered_json json{{"experiment", s.experiment},
                                 {"method", method_of(s)},
+                                {"objective", name_of(s.method.objective)},
+                                {"aggregation", name_of(s.method.aggregation)},
                                 {"seed", s.seed},
                                 {"complete", outcome.complete},
                                 {"rounds", outcome.last.round},

@@ -184,6 +184,8 @@ std::string regression_summary(const RegressionResult& result) {
     const RegressionOutcome& outcome = result.outcome;
     nlohmann::ordered_json json{{"experiment", s.experiment},
                                 {"method", title_of(s.method.aggregation)},
+                                {"objective", name_of(s.method.objective)},
+                                {"aggregation", name_of(s.method.aggregation)},
                                 {"seed", s.seed},
                                 {"complete", outcome.complete},
                                 {"steps", s.steps},

@@ -27,10 +27,15 @@ struct PushSumSettings {
     std::size_t dimension = 0;                          ///< d
     std::span<const std::uint32_t> in_neighbours = {};  ///< N^-, ascending, without this node
     std::uint32_t out_degree = 0;                       ///< d^+, without this node
-    FixedPoint format = {};                             ///< the same on every node
-    float largest_value = 1.0f;                         ///< largest |z| expected: n times it must fit the format
-    float weight_floor = 0x1p-12f;                      ///< y that a node never gives away
-    bool edges_close = false;                           ///< may out-edges be closed? (running sums only)
+    /// Mass is divided into so many parts at least. Where all nodes of an undirected graph take the same number, one
+    /// more than the largest degree, each edge has the same weight both ways: what the nodes do is then D-PSGD with
+    /// W = I - L / parts, and y stays 1 unless messages are late or lost. Not looked at in a build where no edge can
+    /// close: such a node goes by its degree, which is as exact.
+    std::uint32_t least_parts = 0;
+    FixedPoint format = {};         ///< the same on every node
+    float largest_value = 1.0f;     ///< largest |z| expected: n times it must fit the format
+    float weight_floor = 0x1p-12f;  ///< y that a node never gives away
+    bool edges_close = false;       ///< may out-edges be closed? (running sums only)
     /// Where edges close: the part of y, in [1/1024, 1], that may be under way to one out-neighbour without its
     /// word that it came. `unlimited`: all of it, so a neighbour that is gone drains the node until its edge is
     /// closed.
@@ -55,10 +60,11 @@ struct PushSumSettings {
         return bounded() ? static_cast<std::uint32_t>(outstanding_limit * 65536.0f + 0.5f) : 0;
     }
     /// Into how many parts mass is divided: one for every out-neighbour and one that stays, and so many more to
-    /// keep that a single share is within the limit.
+    /// keep that a single share is within the limit and that there are `least_parts`.
     std::uint32_t parts() const {
         const std::uint32_t units = limit_units();
-        return std::max(out_degree + 1, units > 0 ? (65535u + units) / units : 0);
+        const std::uint32_t least = std::max(out_degree + 1, edges_can_close ? least_parts : 0);
+        return std::max(least, units > 0 ? (65535u + units) / units : 0);
     }
 };
 
@@ -70,6 +76,8 @@ inline Result<void> PushSumSettings::check() const {
     if (out_degree >= ShareDivision::most_parts || out_degree >= nodes) {
         return fail(Code::out_of_range, out_degree, std::min(nodes, ShareDivision::most_parts) - 1);
     }
+    if (least_parts >= ShareDivision::most_parts)
+        return fail(Code::out_of_range, least_parts, ShareDivision::most_parts - 1);
     // A node of mean weight must always be able to share, or nobody might.
     if (!(weight_floor >= 0.0f && weight_floor * static_cast<float>(out_degree + 1) <= 0.5f)) {
         return fail(Code::bad_setting, 7);

@@ -282,6 +282,9 @@ void Coordinator::offer(Connection& connection, const PublicKey& key, const Memb
     if (const MassBook* book = job.book()) {
         const Graph& graph = book->graph();
         said.terms = job.plan().member_terms(at.member, book->epoch(), graph.in(at.member), graph.out(at.member));
+        if (job.plan().equal_shares)
+            said.terms.least_parts =
+                static_cast<std::uint16_t>(std::min<std::size_t>(graph.largest_out_degree() + 1, 0xffff));
         said.grant = book->grantee() == at.member;
         // Who begins with this epoch holds nothing yet.
         if (member.sequence != book->epoch()) said.shift = static_cast<std::uint32_t>(book->shift());

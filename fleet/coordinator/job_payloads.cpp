@@ -10,7 +10,7 @@ namespace dunlin {
 std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& request) {
     Saver saver;
     plan_fields(saver, const_cast<JobPlan&>(plan));
-    saver(request, plan.regroup_ms, request.nonce);
+    saver(request, plan.regroup_ms, request.nonce, plan.equal_shares);
     return saver.take();
 }
 
@@ -22,6 +22,7 @@ Result<Job> read_job(const Record& record) {
     loader(request);
     if (!loader.done()) loader(plan.regroup_ms);  // a store of version 1 ends before it
     if (!loader.done()) loader(request.nonce);
+    if (!loader.done()) loader(plan.equal_shares);  // one of version 2 before it
     if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(record.index));
     return Job::make(record.job, std::move(plan), std::move(request));
 }

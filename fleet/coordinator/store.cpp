@@ -11,7 +11,7 @@ namespace dunlin {
 namespace {
 
 constexpr std::uint64_t snapshot_mark = 0x31544f4853444e4c;  // "LNDSHOT1"
-constexpr std::uint32_t store_version = 2;
+constexpr std::uint32_t store_version = 3;
 
 struct SnapshotHead {
     std::uint64_t magic = snapshot_mark;

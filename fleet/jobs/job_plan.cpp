@@ -35,13 +35,13 @@ void adapt(JobTerms& terms, const FederatedSettings& s) {
 }
 
 Outcome<void> check_gossip(AggregationName name) {
-    if (name == AggregationName::pars_push) return {};
+    if (name == AggregationName::pars_push || name == AggregationName::dpsgd) return {};
     if (!gossip_of(name))
         return problem(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it", name_of(name)));
-    return problem(
-        fmt::format("aggregation.name = {}: real nodes without a server run pars-push; `dunlin train` runs "
-                    "the others here",
-                    name_of(name)));
+    return problem(fmt::format(
+        "aggregation.name = {}: real nodes without a server run pars-push and dpsgd; `dunlin train` runs "
+        "the others here",
+        name_of(name)));
 }
 
 /// Without a server: a round is a step, and there are as many of them as a server's updates would have.
@@ -57,6 +57,7 @@ Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
     const Outcome<float> floor = s.push.floor_for(random ? terms.members - 1 : graph->largest_out_degree());
     if (!floor) return tl::unexpected(floor.error());
     terms.aggregation = Aggregation::push_sum;
+    plan.equal_shares = s.method.aggregation == AggregationName::dpsgd;
     adapt(terms, s);
     terms.theta = {.scale = static_cast<double>(s.rate()), .longest_gap = s.push.longest_gap};
     terms.format.fraction_bits = 38;  // tens of thousands of nodes fit then
@@ -119,6 +120,7 @@ Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
     const GossipSettings gossip = gossip_settings(s);
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::push_sum;
+    plan.equal_shares = by == AggregationName::dpsgd;
     terms.objective = s.method.objective;
     terms.moreau = s.inner;
     if (s.method.objective == Objective::maml) terms.maml = maml_of(s);

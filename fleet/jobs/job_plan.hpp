@@ -41,6 +41,8 @@ struct JobPlan {
     std::vector<float> first;    ///< the parameters that all start from; d of them
     ServerPlan server;           ///< federated
     GraphRecipe graph;           ///< push-sum; `nodes` is set to those who take part
+    /// Push-sum: all edges of the graph, taken both ways, weigh the same (D-PSGD; JobTerms::least_parts).
+    bool equal_shares = false;
     JobBudget budget;
     std::uint32_t removal_ms = 0;  ///< push-sum: a member that is away for longer is gone for good; 0: never
     std::uint32_t regroup_ms =

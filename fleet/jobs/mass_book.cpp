@@ -63,8 +63,9 @@ Result<void> MassBook::draw_graph(const JobPlan& plan, std::span<const std::uint
     const auto count = static_cast<std::uint32_t>(members.size());
     GraphRecipe recipe = plan.graph;
     recipe.nodes = count;
+    recipe.both_ways = plan.equal_shares;
     auto drawn = build_graph(recipe, plan.terms.seed + epoch_ - 1);
-    if (!drawn && epoch_ > 1) drawn = directed_ring(count);
+    if (!drawn && epoch_ > 1) drawn = plan.equal_shares ? ring(count) : directed_ring(count);
     if (!drawn) return tl::unexpected(drawn.error());
     from_.clear();
     to_.clear();

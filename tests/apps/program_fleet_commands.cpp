@@ -207,6 +207,35 @@ TEST_CASE("a job without a server ends with a model, and a ledger that balances 
     CHECK(fleet.ask({"pull"})["parameters"] > 50);
 }
 
+TEST_CASE("real nodes learn with every objective by D-PSGD and by servers of every kind") {
+    LiveFleet fleet;
+    int number = 0;
+    for (const auto& [objective, aggregation] :
+         {std::pair{"plain", "dpsgd"}, std::pair{"maml", "dpsgd"}, std::pair{"moreau", "dpsgd"},
+          std::pair{"plain", "pars-push"}, std::pair{"moreau", "fedbuff"}, std::pair{"maml", "fedavg"},
+          std::pair{"plain", "fedasync"}, std::pair{"plain", "fedprox"}, std::pair{"maml", "persafl"}}) {
+        INFO(objective << " " << aggregation);
+        fleet.ask({"run",   "classification",
+                   "--set", "data.clients=2",
+                   "--set", "data.rows=200",
+                   "--set", "model.hidden=[8]",
+                   "--set", "federated.buffer_size=2",
+                   "--set", "federated.local_steps=4",
+                   "--set", "fleet.updates=2",
+                   "--set", "fleet.audit=true",
+                   "--set", std::string("objective.name=") + objective,
+                   "--set", std::string("aggregation.name=") + aggregation});
+        ++number;
+        REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);
+        const json status = fleet.ask({"status", "--job", std::to_string(number)});
+        CHECK(status["state"] == "finished");
+        if (status["aggregation"] == "push-sum") CHECK(status["weight_lost"] == 0);
+    }
+    const Ended refused = fleet.command({"run", "classification", "--set", "aggregation.name=spd"});
+    CHECK(refused.code == 2);
+    CHECK_THAT(refused.err, Contains("pars-push and dpsgd"));
+}
+
 TEST_CASE("nodes run exactly the policy that is pushed, or the push is refused by key") {
     LiveFleet fleet;
     const std::vector<std::string> own{"policy.activation=relu",     "policy.input=coordinates",

@@ -98,6 +98,50 @@ TEST_CASE("mass is conserved to the bit after every event, whatever the network 
 }
 
 TEST_CASE(
+    "with equally many parts on an undirected graph all nodes weigh the same, and learn as D-PSGD [invariant 1]") {
+    // A star: by their degrees its middle would hold six times what the others do.
+    Graph star{std::vector<std::vector<std::uint32_t>>(7)};
+    for (std::uint32_t leaf = 1; leaf < 7; ++leaf) {
+        star.in[0].push_back(leaf);
+        star.in[leaf] = {0};
+    }
+    const std::vector<std::vector<float>> start(7, std::vector<float>{0.0f});
+    const auto own_goal = [](std::uint32_t node, const std::vector<float>& z, std::vector<float>& out) {
+        out[0] = z[0] - static_cast<float>(node);
+    };
+    const auto spread = [&](std::uint32_t least_parts, bool edges_close) {
+        ParsPushSettings settings = settings_for();
+        settings.network.least_parts = least_parts;
+        settings.network.edges_close = edges_close;
+        Network<ParsPush<>> network(star, start, settings, Stream(1, 1, Purpose::links));
+        for (int tick = 0; tick < 400; ++tick) network.tick({}, own_goal, no_audit);
+        CHECK(network.conserved());
+        float least = network.node(0).weight(), most = least;
+        for (std::uint32_t i = 1; i < 7; ++i) {
+            least = std::min(least, network.node(i).weight());
+            most = std::max(most, network.node(i).weight());
+        }
+        CHECK(network.estimate(1)[0] == Approx(3.0f).margin(1.0));  // their goals' mean, up to the step
+        return most / least;
+    };
+    CHECK(spread(7, false) == Approx(1.0f).margin(1e-4));
+    CHECK(spread(0, false) > 3.0f);
+    Faults faults;
+    faults.loss = 0.4f;
+    faults.longest_delay = 3;
+    ParsPushSettings settings = settings_for();
+    settings.network.least_parts = 7;
+    settings.network.edges_close = true;
+    Network<ParsPush<>> network(star, start, settings, Stream(1, 2, Purpose::links));
+    bool conserved = true;
+    const auto audit = [&](const auto& fleet) { conserved = conserved && fleet.conserved(); };
+    for (int tick = 0; tick < 200; ++tick) network.tick(faults, own_goal, audit);
+    CHECK(conserved);
+    settings.network.least_parts = ShareDivision::most_parts;
+    CHECK_FALSE(settings.network.check());
+}
+
+TEST_CASE(
     "edges that close and open conserve mass, and a fleet with dead neighbours keeps its weight [invariant 1]") {
     std::uint32_t failed = 0;
     for (std::uint32_t seed = 0; seed < 300; ++seed) {

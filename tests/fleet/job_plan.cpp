@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/jobs/job_plan.hpp"
 
+#include "fleet/jobs/mass_book.hpp"
 #include "fleet/jobs/node_task.hpp"
 
 #include <catch2/catch.hpp>
@@ -39,6 +40,24 @@ TEST_CASE("push-sum jobs carry graph, schedule and the end of learning") {
     CHECK(plan->budget.rounds == 900);
     CHECK(plan->graph.kind == "directed-ring");
     CHECK(plan->terms.theta.longest_gap == 2);
+}
+
+TEST_CASE("D-PSGD on real nodes takes the graph both ways, and divides mass into equally many parts") {
+    auto plan = plan_job(
+        "kind = \"fleet-navigation\"\n[aggregation]\nname = \"dpsgd\"\n[network]\ngraph = \"star\"\n", "a.toml", 5);
+    REQUIRE(plan);
+    CHECK(plan->terms.aggregation == Aggregation::push_sum);
+    CHECK(plan->terms.objective == Objective::moreau);
+    CHECK(plan->equal_shares);
+    plan->graph.kind = "directed-ring";
+    auto book = MassBook::make(*plan, {});
+    REQUIRE(book);
+    CHECK(undirected(book->graph()));
+    CHECK(book->graph().edges() == 10);
+    plan->equal_shares = false;
+    CHECK(MassBook::make(*plan, {})->graph().edges() == 5);
+    CHECK_FALSE(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"pars-push\"\n", "b.toml", 3)->equal_shares);
+    CHECK(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"dpsgd\"\n", "b.toml", 3)->equal_shares);
 }
 
 TEST_CASE("classification runs on real nodes, with samples as weights where asked") {

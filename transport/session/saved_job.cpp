@@ -10,7 +10,9 @@
 namespace dunlin {
 namespace {
 
-constexpr std::uint64_t state_magic = 0x32454444'4e4c5544;  // "DULNDDE2"
+constexpr std::uint64_t state_magic = 0x33454444'4e4c5544;  // "DULNDDE3"
+/// As "DULNDDE3", but that nothing stands where least_parts does.
+constexpr std::uint64_t uneven_magic = 0x32454444'4e4c5544;
 /// As "DULNDDE2", but that nothing stands where random_epoch_high does.
 constexpr std::uint64_t narrow_magic = 0x31454444'4e4c5544;
 
@@ -186,6 +188,7 @@ ParsPushSettings NodeSession::push_sum_settings() const {
                         .dimension = t.dimension,
                         .in_neighbours = t.in_neighbours,
                         .out_degree = static_cast<std::uint32_t>(t.out_neighbours.size()),
+                        .least_parts = t.least_parts,
                         .format = t.format,
                         .largest_value = t.largest_value,
                         .weight_floor = t.weight_floor,
@@ -233,7 +236,8 @@ Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
         return fail(Code::state_size, static_cast<std::int64_t>(bytes.size()), sizeof front);
     }
     std::memcpy(&front, bytes.data(), sizeof front);
-    if (front.magic != state_magic && front.magic != narrow_magic) return fail(Code::state_mismatch, 0);
+    if (front.magic != state_magic && front.magic != uneven_magic && front.magic != narrow_magic)
+        return fail(Code::state_mismatch, 0);
     const auto mismatch = [&] {
         return fail(Code::state_size, static_cast<std::int64_t>(bytes.size()),
                     static_cast<std::int64_t>(front.bytes));
@@ -264,6 +268,7 @@ Result<void> NodeSession::resume(std::span<const std::byte> bytes) {
     std::memmove(settings_.memory.data() + work_bytes(front.terms, edges_close()), bytes.data(), bytes.size());
     find_state(front.terms);
     if (saved_->magic == narrow_magic) saved_->random_epoch_high = 0;
+    if (saved_->magic != state_magic) saved_->terms.least_parts = 0;
     saved_->magic = state_magic;
     if (nameless) *nonce_ = 0;
     saved_->bytes = size;

@@ -73,6 +73,7 @@ void fields(V& visit, Of<V, JobTerms> m) {
     visit.number(m.learn_until);
     visit.number(m.audit);
     visit.number(m.report_every);
+    visit.number(m.least_parts);
 }
 
 template <class V>

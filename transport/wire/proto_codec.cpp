@@ -109,6 +109,7 @@ void put(const JobTerms& m, control::JobTerms& p) {
     p.set_learn_until(m.learn_until);
     p.set_audit(m.audit);
     p.set_report_every(m.report_every);
+    p.set_least_parts(m.least_parts);
 }
 JobTerms get(const control::JobTerms& p) {
     JobTerms m;
@@ -139,6 +140,7 @@ JobTerms get(const control::JobTerms& p) {
     m.learn_until = p.learn_until();
     m.audit = p.audit();
     m.report_every = p.report_every();
+    m.least_parts = static_cast<std::uint16_t>(std::min(p.least_parts(), 0xffffu));
     return m;
 }
 
