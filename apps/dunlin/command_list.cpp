@@ -84,7 +84,7 @@ void list_combinations() {
 
 void add_list(CLI::App& program, Command& run) {
     CLI::App* command = program.add_subcommand("list", "List experiments, maps, methods and kernels");
-    command->footer("Examples:\n  dunlin list\n  dunlin list --combinations --json\n");
+    command->footer("Example:\n  dunlin list\n  dunlin list --combinations --json\n");
     const auto combinations = std::make_shared<bool>(false);
     const auto json = std::make_shared<bool>(false);
     CLI::Option* const which = command->add_flag(

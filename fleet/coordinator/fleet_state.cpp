@@ -92,6 +92,7 @@ std::vector<std::byte> FleetState::save() const {
     // From here on what older programs did not keep.
     saver(given_again_from_);
     for (const auto& [number, job] : jobs_) saver(job.identity());
+    for (const auto& [number, job] : jobs_) saver(job.plan().equal_shares);
     return saver.take();
 }
 
@@ -119,6 +120,11 @@ Result<void> FleetState::load(std::span<const std::byte> state) {
             Job::Identity identity;
             loader(identity);
             job.set_identity(std::move(identity));
+        }
+        for (auto& [number, job] : jobs_) {
+            bool equal_shares = false;
+            if (loader.ok() && !loader.done()) loader(equal_shares);
+            job.set_equal_shares(equal_shares);
         }
     } else {
         for (auto& [number, job] : jobs_) job.set_identity({.epoch_before = job.epoch() - 1});

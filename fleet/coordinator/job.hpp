@@ -144,6 +144,7 @@ public:
     };
     Identity identity() const;
     void set_identity(Identity identity);
+    void set_equal_shares(bool equal) { plan_.equal_shares = equal; }
 
     void fields(Saver& archive);
     void fields(Loader& archive);

@@ -106,6 +106,19 @@ TEST_CASE("every message has the bytes that it had") {
     }
 }
 
+TEST_CASE("an offer from before a job said into how many parts mass is divided says none") {
+    Samples samples;
+    const auto decoded = decode_copy(read_golden("job_offer_without_parts.frame"));
+    REQUIRE(decoded);
+    const auto& old = std::get<JobOffer>(decoded->message().body);
+    Message offer = samples.plain(body_index<JobOffer>);
+    auto& same = std::get<JobOffer>(offer.body);
+    same.terms.least_parts = 0;
+    same.grant = old.grant;  // numbers that count up, of fields behind it
+    same.shift = old.shift;
+    CHECK(described(decoded->message()) == described(offer));
+}
+
 TEST_CASE("truncated frames and flipped bits are refused or read, and nothing else happens") {
     Samples samples;
     Stream random(23, 0, Purpose::user);

@@ -275,7 +275,7 @@ TEST_CASE("a store of version 1 opens, and what it did not know has its default"
     Saver later;
     Job same = std::move(*Job::make(1, job_of(world).plan(), job_of(world).request()));
     same.later_fields(later);
-    later(std::uint64_t{0}, job_of(world).identity());
+    later(std::uint64_t{0}, job_of(world).identity(), false);
     std::vector<std::byte> old = world.coordinator().state().save();
     old.resize(old.size() - later.bytes().size());
     Chronicle chronicle;
@@ -290,8 +290,26 @@ TEST_CASE("a store of version 1 opens, and what it did not know has its default"
 
     // And the record of a job.
     std::vector<std::byte> payload = job_payload(job_of(world).plan(), job_of(world).request());
-    payload.resize(payload.size() - sizeof(std::uint32_t) - sizeof(std::uint64_t));  // regroup_ms and the nonce
+    // regroup_ms, the nonce and whether shares are equal
+    payload.resize(payload.size() - sizeof(std::uint32_t) - sizeof(std::uint64_t) - sizeof(bool));
     const auto read = read_job({.kind = RecordKind::job_created, .job = 1, .payload = payload});
     REQUIRE(read);
     CHECK(read->regroup_ms() == 5000);
+}
+
+TEST_CASE("that a job is of D-PSGD outlives a restart, from the record and from a snapshot") {
+    JobPlan plan = plan_of(4, "exponential");
+    plan.equal_shares = true;
+    World world({.seed = 1, .nodes = 4});
+    world.start_job(plan);
+    world.run(calm, 500, never);
+    CHECK(undirected(job_of(world).book()->graph()));
+    Chronicle chronicle;
+    FleetState state(chronicle);
+    REQUIRE(state.load(world.coordinator().state().save()));
+    CHECK(state.job(1)->plan().equal_shares);
+    const std::vector<std::byte> payload = job_payload(plan, job_of(world).request());
+    const auto read = read_job({.kind = RecordKind::job_created, .job = 1, .payload = payload});
+    REQUIRE(read);
+    CHECK(read->plan().equal_shares);
 }

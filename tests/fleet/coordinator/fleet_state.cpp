@@ -62,7 +62,7 @@ TEST_CASE("a record that was written whole and cannot be read is refused by its 
         {{.kind = RecordKind::node_rotated, .node = 2}, node_named("c")},
         {{.kind = RecordKind::node_incarnation, .node = 2, .incarnation = 1}, {}},
         {{.kind = static_cast<RecordKind>(19)}, {}},
-        {{.kind = RecordKind::job_created, .job = 3}, shorter(job_of_two(Aggregation::federated))},
+        {{.kind = RecordKind::job_created, .job = 3}, shorter(shorter(job_of_two(Aggregation::federated)))},
         {{.kind = RecordKind::job_created, .job = 3}, job_of_two(Aggregation::federated, 2)},
         {{.kind = RecordKind::job_created, .job = 1}, job_of_two(Aggregation::federated)},
         {{.kind = RecordKind::job_paused, .job = 3}, {}},
