@@ -53,7 +53,7 @@ FileResult<NetworkTrace> parse_idx(std::string_view bytes, double unit_ms) {
     if (from != to || from < 2 || from > std::int64_t{NetworkTrace::node_limit})
         return refuse_text({Code::graph_size, from, NetworkTrace::node_limit}, "a matrix of ", from, " x ", to,
                            " numbers; ", limits_text(NetworkTrace::node_limit), " nodes, from each to each");
-    const std::int64_t cells_limit = data_cell_limit;
+    const std::int64_t cells_limit = NetworkTrace::cell_limit;
     if (slices < 1 || slices > cells_limit / (from * to))
         return refuse_text({Code::file_too_large, slices, cells_limit}, slices, " slices; expected 1 to ",
                            cells_limit / (from * to));
@@ -133,11 +133,6 @@ FileResult<NetworkTrace> parse_matrix(std::string_view text, double unit_ms) {
     return trace;
 }
 
-struct Burst {
-    std::size_t from, to;
-    float delivered;
-};
-
 /// `column` by name, wherever it stands.
 FileResult<std::size_t> place_of(const std::vector<std::string_view>& header, std::string_view name,
                                  std::int64_t line) {
@@ -148,28 +143,35 @@ FileResult<std::size_t> place_of(const std::vector<std::string_view>& header, st
                        "; expected src, dst and pdr for radio links, or cpu_float_score or speed for speeds");
 }
 
-NetworkTrace trace_of(const std::vector<Burst>& bursts, std::uint32_t nodes) {
-    NetworkTrace trace{.kind = Kind::radio, .nodes = nodes};
-    const std::size_t pairs = std::size_t{nodes} * nodes;
-    std::vector<double> sums(pairs);
-    std::vector<std::uint32_t> rows(pairs);
-    for (const Burst& burst : bursts) {
-        const std::size_t pair = burst.from * nodes + burst.to;
-        sums[pair] += static_cast<double>(burst.delivered);
-        ++rows[pair];
+/// What was heard of every pair: sums over rows, and rows. 12 MB, however long the file is.
+struct Heard {
+    static constexpr std::size_t limit = NetworkTrace::node_limit;
+    std::vector<double> sums = std::vector<double>(limit * limit);
+    std::vector<std::uint32_t> rows = std::vector<std::uint32_t>(limit * limit);
+    std::size_t nodes = 0;
+
+    void add(std::size_t from, std::size_t to, double delivered) {
+        sums[from * limit + to] += delivered;
+        ++rows[from * limit + to];
+        nodes = std::max({nodes, from + 1, to + 1});
     }
-    const double most = *std::ranges::max_element(rows);
-    for (const double sum : sums) trace.delivery.push_back(static_cast<float>(sum / most));
-    return trace;
-}
+    NetworkTrace trace() const {
+        NetworkTrace trace{.kind = Kind::radio, .nodes = static_cast<std::uint32_t>(nodes)};
+        const double most = *std::ranges::max_element(rows);
+        for (std::size_t from = 0; from < nodes; ++from) {
+            for (std::size_t to = 0; to < nodes; ++to)
+                trace.delivery.push_back(static_cast<float>(sums[from * limit + to] / most));
+        }
+        return trace;
+    }
+};
 
 FileResult<NetworkTrace> parse_radio(Lines lines, const std::vector<std::string_view>& header, std::size_t column) {
     const auto src = place_of(header, "src", lines.number()), dst = place_of(header, "dst", lines.number());
     if (!src) return tl::unexpected(src.error());
     if (!dst) return tl::unexpected(dst.error());
-    std::vector<Burst> bursts;
+    Heard heard;
     std::vector<std::string_view> fields;
-    std::size_t nodes = 0;
     while (lines.next()) {
         if (is_blank(lines.line())) continue;
         split_fields(lines.line(), fields);
@@ -195,15 +197,11 @@ FileResult<NetworkTrace> parse_radio(Lines lines, const std::vector<std::string_
             return refuse_line(Code::bad_number, lines.number(), static_cast<std::int64_t>(column) + 1,
                                Quoted(fields[column]), " stands under ", Quoted(header[column]),
                                "; expected the share of packets that arrived, 0 to 1");
-        if (bursts.size() == data_cell_limit)
-            return refuse_line(Code::file_too_large, lines.number(), data_cell_limit, "more than ", data_cell_limit,
-                               " rows");
-        bursts.push_back({*from, *to, static_cast<float>(*delivered)});
-        nodes = std::max({nodes, *from + 1, *to + 1});
+        heard.add(*from, *to, *delivered);
     }
-    if (bursts.empty())
+    if (heard.nodes == 0)
         return refuse_text({Code::file_truncated, 0, 1}, "no rows; expected one radio link at least");
-    return trace_of(bursts, static_cast<std::uint32_t>(nodes));
+    return heard.trace();
 }
 
 FileResult<NetworkTrace> parse_speeds(std::string_view text) {

@@ -23,7 +23,8 @@ namespace dunlin {
 struct NetworkTrace {
     enum class Kind : std::uint8_t { latency, radio, speeds };
 
-    static constexpr std::size_t node_limit = 1024;  ///< of round trips and of radio links
+    static constexpr std::size_t node_limit = 1024;     ///< of round trips and of radio links
+    static constexpr std::size_t cell_limit = 1 << 25;  ///< of round trips in all slices
     static constexpr std::size_t speed_limit = 1 << 20;
     static constexpr double longest_ms = 3.6e6;  ///< of a round trip
 
@@ -40,7 +41,7 @@ struct NetworkTrace {
 };
 
 /// Reads a trace; `name` is the file's, where units are looked for. Errors: file_magic (none of the three kinds, or
-/// no unit); file_truncated, file_rest; column_count, column_missing, bad_number, graph_size, with the line.
+/// no unit); file_truncated, file_rest, file_too_large; column_count, column_missing, bad_number, graph_size, with the line.
 FileResult<NetworkTrace> parse_network_trace(std::string_view bytes, std::string_view name);
 /// The same of a file, which may be packed by gzip. Errors also: those of read_data_file.
 FileResult<NetworkTrace> load_network_trace(const std::string& path);
