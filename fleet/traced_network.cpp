@@ -190,6 +190,7 @@ simulation::LinkProfile TracedNetwork::profile(std::uint32_t from, std::uint32_t
 }
 
 Result<void> TracedNetwork::shape(simulation::Network& network, const simulation::LinkProfile& usual) const {
+    if (!has_latency() && !has_losses()) return {};
     const Graph& graph = network.graph();
     for (std::uint32_t i = 0; i < graph.nodes(); ++i) {
         for (const std::uint32_t j : graph.out(i)) {
