@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/federated_fleet.hpp"
 
+#include "fleet/traced_network.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -98,8 +100,10 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
             arena);
         if (!client) return problem(client.error(), fmt::format("client {}", i));
         Stream speed(seed, i, Purpose::lives);
-        fleet->gradient_s_.push_back(static_cast<double>(s.clock.gradient_s) *
-                                     std::exp(static_cast<double>(s.clock.speed_spread * speed.normal())));
+        const bool traced = s.traced != nullptr && !s.traced->paces().empty();
+        const double pace = traced ? static_cast<double>(s.traced->paces()[i])
+                                   : std::exp(static_cast<double>(s.clock.speed_spread * speed.normal()));
+        fleet->gradient_s_.push_back(static_cast<double>(s.clock.gradient_s) * pace);
         fleet->clients_.push_back({.machine = std::move(*client), .random = Stream(seed, i, Purpose::samples)});
     }
     fleet->gradients_.assign(static_cast<std::size_t>(workers.count()), std::vector<float>(first.size()));
@@ -110,6 +114,8 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
     auto graph = star(clients + 1);
     if (!graph) return problem(graph.error(), "the fleet");
     fleet->graph_ = std::make_unique<Graph>(*std::move(graph));
+    if (s.traced != nullptr)
+        fleet->settings_.clock.loss = std::max(fleet->settings_.clock.loss, s.traced->largest_loss());
     const auto link = [&](float seconds) {
         simulation::LinkProfile profile;
         profile.latency = simulation::Latency::constant(std::max<Time>(1, simulation::seconds(seconds)));
@@ -122,11 +128,15 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
                                                {.seed = seed, .trace_payloads = true});
     if (!network) return problem(network.error(), "clock");
     fleet->network_ = std::make_unique<simulation::Network>(*std::move(network));
-    for (std::uint32_t i = 0; i < clients; ++i) {
-        if (auto set =
-                fleet->network_->set_profile(*fleet->graph_->find(i + 1, server_node), link(s.clock.upload_s));
-            !set)
-            return problem(set.error(), "clock.upload_s");
+    const auto set = [&](std::uint32_t from, std::uint32_t to, simulation::LinkProfile profile) {
+        if (s.traced != nullptr) profile = s.traced->profile(from, to, profile);
+        return fleet->network_->set_profile(*fleet->graph_->find(from, to), profile);
+    };
+    for (std::uint32_t i = 1; i <= clients; ++i) {
+        if (auto done = set(i, server_node, link(s.clock.upload_s)); !done)
+            return problem(done.error(), "clock.upload_s");
+        if (auto done = set(server_node, i, link(s.clock.download_s)); !done)
+            return problem(done.error(), "clock.download_s");
     }
     return fleet;
 }

@@ -2,6 +2,7 @@
 #include "fleet/federated_settings.hpp"
 
 #include "fleet/reading.hpp"
+#include "fleet/traced_network.hpp"
 
 #include <fmt/format.h>
 
@@ -195,6 +196,8 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
              Range{1, 1e7});
     list.add("baseline.rate", s.baseline_rate, "their size", rate);
 
+    add_trace_setting(list, s.trace);
+
     list.add("report.evaluations", s.evaluations, "how often the models are judged, over the clock",
              Range{1, 10000});
 
@@ -205,7 +208,8 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
     static constexpr std::pair<std::string_view, std::string_view> newer[] = {
         {"model.personal_layers", "[]"}, {"bilevel.personal_rate", "0.02"},
         {"bilevel.ridge", "0.0"},        {"bilevel.hyper_gradient", "\"cheap\""},
-        {"bilevel.neumann_terms", "10"}, {"bilevel.neumann_rate", "0.02"}};
+        {"bilevel.neumann_terms", "10"}, {"bilevel.neumann_rate", "0.02"},
+        {"network.trace", "\"\""}};
     return newer;
 }
 

@@ -12,6 +12,7 @@
 #include "transport/graph.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,6 +64,8 @@ struct PushSettings {
     Outcome<float> floor_for(std::size_t out_degree) const;
 };
 
+class TracedNetwork;
+
 struct FederatedSettings {
     Method method = preset::persafl_me;
 
@@ -94,6 +97,9 @@ struct FederatedSettings {
     int batch = 20;
     int evaluations = 40;  ///< over the clock
 
+    std::string trace;                                 ///< a file of NetworkTrace; empty: none
+    std::shared_ptr<const TracedNetwork> traced = {};  ///< what it was read into (follow_trace); null: not yet
+
     Deployment deployment;
 
     Objective objective() const { return method.objective; }
@@ -117,7 +123,7 @@ struct FederatedSettings {
 };
 
 /// Adds the sections [federated], [objective], [aggregation], [maml], [moreau], [bilevel], [push], [clock],
-/// [personal], [baseline] and [report].
+/// [personal], [baseline], [network] and [report].
 void add_federated_settings(Settings& list, FederatedSettings& settings);
 /// Settings that nodes of older Dunlins do not know, each with the value that they go by: while it has that, a
 /// job's text leaves it out.

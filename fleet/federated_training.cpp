@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/federated_training.hpp"
 
-#include "fleet/gossip_fleet.hpp"
+#include "fleet/federated_clock.hpp"
 #include "fleet/personal_layers.hpp"
 
 #include <algorithm>
@@ -89,8 +89,7 @@ private:
 };
 
 /// Nodes among themselves: every node takes one gradient of its objective after the other, each at its own pace, and
-/// says what it has after each. What the median node takes for one is `median_ticks` ticks. Where nobody waits, a
-/// step makes up for the ticks since the last one, so that of the median node is eta; a round's step is eta.
+/// says what it has after each.
 class GossipCourse final : public SharingCourse {
 public:
     static Outcome<std::unique_ptr<GossipCourse>> make(FederatedProblem& problem, const FederatedSettings& settings,
@@ -102,37 +101,19 @@ public:
         if (!graph) return tl::unexpected(graph.error());
         const Outcome<float> floor = settings.push.floor_for(graph->largest_out_degree());
         if (!floor) return tl::unexpected(floor.error());
-        const FleetClock& clock = settings.clock;
-        const bool envelope = settings.objective() == Objective::moreau;
-        const int gradients = envelope ? settings.moreau.step_limit : settings.least_gradients();
-        const double tick_s = static_cast<double>(clock.gradient_s) * gradients / median_ticks;
-        GossipSettings fleet;
-        fleet.seed = seed;
-        const auto rate = static_cast<double>(settings.rate());
-        fleet.theta = {.scale = rate};
-        if (!by_rounds(method))
-            fleet.theta = {.scale = rate / median_ticks,
-                           .longest_gap = std::int64_t{settings.push.longest_gap} * median_ticks};
-        fleet.weight_floor = *floor;
-        fleet.format.fraction_bits = 38;  // tens of thousands of nodes fit then
-        fleet.work = median_ticks;
-        fleet.link.latency = simulation::Latency::constant(
-            std::clamp<simulation::Time>(ticks(static_cast<double>(clock.upload_s), tick_s), 1, longest_way));
-        fleet.link.delay_limit = longest_way;
-        fleet.link.loss = clock.loss;
-        fleet.link.duplication = clock.duplication;
-        fleet.lives.pace_sigma = clock.speed_spread;
+        const GossipClock clock(settings);
+        const GossipSettings fleet = clock.settings_of(settings, seed, *floor);
         std::vector<float> start;
         for (std::uint32_t i = 0; i < problem.nodes(); ++i) start.insert(start.end(), first.begin(), first.end());
         auto made = make_gossip_fleet(method, *graph, fleet, start, std::move(learner), threads);
         if (!made) return tl::unexpected(made.error());
-        return std::unique_ptr<GossipCourse>(new GossipCourse(problem, settings, layers, *std::move(made), tick_s));
+        return std::unique_ptr<GossipCourse>(new GossipCourse(problem, settings, layers, *std::move(made), clock));
     }
 
     Outcome<void> advance(double share, const std::function<bool()>& stop) override {
         now_s_ = share * static_cast<double>(settings_.clock.budget_s);
-        const simulation::Time until = ticks(now_s_, tick_s_);
-        constexpr simulation::Time stride = 20 * median_ticks;  // between two looks at `stop`
+        const simulation::Time until = clock_.ticks(now_s_);
+        constexpr simulation::Time stride = 20 * GossipClock::median_ticks;  // between two looks at `stop`
         while (tick_ < until && !stop()) {
             tick_ = std::min(tick_ + stride, until);
             if (auto lived = fleet_->run(tick_); !lived) return lived;
@@ -160,18 +141,11 @@ public:
 
 private:
     GossipCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers,
-                 std::unique_ptr<GossipFleet> fleet, double tick_s)
-        : SharingCourse(problem, settings, layers), fleet_(std::move(fleet)), tick_s_(tick_s) {}
-    static constexpr int median_ticks = 16;
-    static constexpr simulation::Time longest_way = simulation::Time{1} << 20;
-
-    /// How many ticks begin within so many seconds.
-    static simulation::Time ticks(double seconds, double tick_s) {
-        return static_cast<simulation::Time>(std::min(std::ceil(seconds / tick_s), 1e12));
-    }
+                 std::unique_ptr<GossipFleet> fleet, const GossipClock& clock)
+        : SharingCourse(problem, settings, layers), fleet_(std::move(fleet)), clock_(clock) {}
 
     std::unique_ptr<GossipFleet> fleet_;
-    double tick_s_;
+    GossipClock clock_;
     double now_s_ = 0;
     simulation::Time tick_ = 0;
 };
@@ -392,7 +366,9 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
     problem.initialise(first);
     PersonalLayers layers(problem.split(), problem.nodes(), first);
     if (auto fit = settings.check(problem.nodes()); !fit) return fit;
-    auto course = make_course(problem, settings, seed, first, layers, workers);
+    FederatedSettings traced = settings;
+    if (auto followed = follow_trace(traced, problem.nodes()); !followed) return followed;
+    auto course = make_course(problem, traced, seed, first, layers, workers);
     if (!course) return tl::unexpected(course.error());
     for (const FleetMetric& metric : problem.metrics({.count = 1, .sums = {}})) {
         result.metric_keys.push_back(metric.key);

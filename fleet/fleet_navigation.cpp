@@ -34,7 +34,9 @@ public:
         const FleetRecipe recipe{.by = settings_.method.aggregation,
                                  .graph = graph_recipe(settings_),
                                  .gossip = gossip_settings(settings_),
-                                 .federated = federated_settings(settings_)};
+                                 .federated = federated_settings(settings_),
+                                 .trace = settings_.trace,
+                                 .tick_ms = settings_.tick_ms};
         auto made =
             make_any_fleet(recipe, nodes_->first_parameters(), nodes_->nodes(), learner_of, workers_, &notes_);
         if (!made) return tl::unexpected(made.error());
@@ -238,7 +240,9 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_fleet_navig
         {"policy.input", "\"one-hot\""},
         {"adaptation.baseline", "\"leave-one-out\""},
         {"adaptation.first_order", "true"},
-        {"method.rate", "0.1"}};
+        {"method.rate", "0.1"},
+        {"network.trace", "\"\""},
+        {"network.tick_ms", "50.0"}};
     return newer;
 }
 
@@ -297,6 +301,7 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("network.crash_gap", s.crash_gap, "mean rounds between a node's crashes; 0: none", Range{0, 1e9});
     list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
     add_absence_settings(list, s.absences);
+    add_trace_settings(list, s.trace, s.tick_ms);
 
     list.add_preset("method.name", s.method,
                     "a method with the Moreau envelope, which is an objective.name and an aggregation.name; write "

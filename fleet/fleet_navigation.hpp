@@ -66,6 +66,8 @@ struct FleetNavigationSettings {
     int crash_gap = 0;
     int downtime = 20;
     AbsenceSettings absences;
+    std::string trace;      ///< a file of NetworkTrace; empty: none
+    float tick_ms = 50.0f;  ///< that a round lasts, as a trace of round trips counts it
 
     Method method = preset::pars_push_me;
     int rounds = 600;

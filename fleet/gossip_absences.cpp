@@ -49,6 +49,7 @@ Outcome<void> AbsentGossip::set_up(std::span<const float> start) {
                                                 .trace_payloads = settings_.trace_payloads});
     if (!network) return problem(network.error(), "network");
     network_ = std::make_unique<simulation::Network>(*std::move(network));
+    if (auto shaped = settings_.shape(*network_); !shaped) return problem(shaped.error(), "network.trace");
     draws_ = Stream(settings_.seed, n, Purpose::lives);
     z_.resize(d);
     gradient_.resize(d);

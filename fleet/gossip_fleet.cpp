@@ -4,6 +4,7 @@
 #include "fleet/gossip_absences.hpp"
 #include "fleet/gossip_simulation.hpp"
 #include "fleet/settings.hpp"
+#include "fleet/traced_network.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -110,6 +111,11 @@ simulation::Time GossipSettings::gap(Life& life) const {
     if (work > 0) return life.duration(work);
     const auto bound = static_cast<std::uint32_t>(std::min<simulation::Time>(wake_gap, 0xffffffff));
     return life.duration(1 + static_cast<simulation::Time>(life.choices.below(bound)));
+}
+
+Result<void> GossipSettings::shape(simulation::Network& network) const {
+    if (trace == nullptr) return {};
+    return trace->shape(network, link);
 }
 
 Outcome<ChosenMixing> mixing_of(GossipMethod method, const Graph& graph, Mixing kind, double rho_over_tau) {

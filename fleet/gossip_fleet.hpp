@@ -65,6 +65,8 @@ struct AbsenceSettings {
     Result<void> check() const;
 };
 
+class TracedNetwork;
+
 struct GossipSettings {
     std::uint64_t seed = 1;
     StepSchedule theta = {};
@@ -77,7 +79,8 @@ struct GossipSettings {
     simulation::Time wake_gap = 1;  ///< Gamma_w: from one wake-up to the next 1 ... wake_gap ticks, uniformly
     simulation::Time work = 0;      ///< if not 0: every gap is this at the median pace, instead
     LifeSettings lives = {};        ///< paces stretch the gaps, sleeps put wake-ups off
-    AbsenceSettings absences = {};  ///< PARS-Push, on at most 1,000 nodes
+    std::shared_ptr<const TracedNetwork> trace = {};  ///< says more of each link than `link` does; null: nothing
+    AbsenceSettings absences = {};                    ///< PARS-Push, on at most 1,000 nodes
     float step_ratio_limit = PushSumSettings{}.step_ratio_limit;  ///< largest eta/y of one step
     /// From this tick on nodes take no steps and only agree, so that what they differ in settles.
     simulation::Time learn_until = simulation::time_limit;
@@ -89,6 +92,8 @@ struct GossipSettings {
 
     /// From one wake-up of a node to its next, but for sleep.
     simulation::Time gap(Life& life) const;
+    /// Gives the links what `trace` says of them.
+    Result<void> shape(simulation::Network& network) const;
 };
 
 /// What the nodes did so far.

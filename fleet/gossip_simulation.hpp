@@ -47,6 +47,7 @@ public:
                                                     .trace_payloads = settings.trace_payloads});
         if (!network) return tl::unexpected(network.error());
         fleet->network_ = std::make_unique<simulation::Network>(*std::move(network));
+        if (auto shaped = settings.shape(*fleet->network_); !shaped) return tl::unexpected(shaped.error());
         for (std::uint32_t i = 0; i < graph.nodes(); ++i) {
             if (auto added = fleet->add(i, start.subspan(i * d, d)); !added) return tl::unexpected(added.error());
         }

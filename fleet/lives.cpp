@@ -4,6 +4,7 @@
 #include "core/math.hpp"
 
 #include <algorithm>
+#include <cassert>
 
 namespace dunlin {
 
@@ -16,6 +17,9 @@ Result<void> LifeSettings::check() const {
     const Time means[] = {awake_mean, asleep_mean, up_mean, down_mean};
     for (std::int64_t k = 0; k < 4; ++k) {
         if (means[k] < 0 || means[k] > longest) return fail(Code::bad_setting, 1 + k);
+    }
+    for (const float pace : paces) {
+        if (!(pace > 0.0f && pace <= 1e15f)) return fail(Code::bad_setting, 5);
     }
     return {};
 }
@@ -44,6 +48,10 @@ Life::Life(const LifeSettings& settings, std::uint64_t seed, std::uint32_t node)
     const Stream own(seed, node, Purpose::lives);
     Stream first = own.lane(0);
     if (settings.pace_sigma > 0.0f) pace = portable::exp(settings.pace_sigma * first.normal());
+    if (!settings.paces.empty()) {
+        assert(node < settings.paces.size());
+        pace *= settings.paces[node];
+    }
     sleeps = Windows(settings.awake_mean, settings.asleep_mean, own.lane(1));
     crashes = Windows(settings.up_mean, settings.down_mean, own.lane(2));
     choices = own.lane(3);

@@ -6,6 +6,7 @@
 #include "transport/simulation/time.hpp"
 
 #include <cstdint>
+#include <vector>
 
 namespace dunlin {
 
@@ -13,6 +14,7 @@ namespace dunlin {
 /// is its driver's affair. Times are exponentially distributed, at least one tick.
 struct LifeSettings {
     float pace_sigma = 0.0f;          ///< for its work a node takes exp(sigma N(0, 1)) times the median time
+    std::vector<float> paces = {};    ///< of every node, times what it is drawn; empty: 1
     simulation::Time awake_mean = 0;  ///< between two sleeps; 0: it never sleeps
     simulation::Time asleep_mean = 0;
     simulation::Time up_mean = 0;  ///< between two crashes; 0: it never crashes

@@ -138,7 +138,9 @@ public:
         const FleetRecipe recipe{.by = settings_.method.aggregation,
                                  .graph = recipe_of(settings_),
                                  .gossip = fleet_settings(settings_, theta_),
-                                 .federated = federated_settings(settings_, theta_)};
+                                 .federated = federated_settings(settings_, theta_),
+                                 .trace = settings_.trace,
+                                 .tick_ms = settings_.tick_ms};
         const auto nodes = static_cast<std::uint32_t>(agents_.all.size());
         const std::vector<float> first(agents_.all.front().beta.size());
         auto fleet = make_any_fleet(recipe, first, nodes, learner_of, workers_, &notes_);
@@ -329,6 +331,7 @@ Settings regression_settings(RegressionRunSettings& s) {
              "mean rounds between a node's crashes (see method.weight_floor); 0: none", Range{0, 1e9});
     list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
     add_absence_settings(list, s.absences);
+    add_trace_settings(list, s.trace, s.tick_ms);
 
     const auto maml = [](AggregationName by) { return Method{Objective::maml, by}; };
     list.add_preset(

@@ -41,6 +41,8 @@ struct RegressionRunSettings {
     int crash_gap = 0;  ///< mean rounds between a node's crashes; 0: none
     int downtime = 20;  ///< mean rounds until its restart
     AbsenceSettings absences;
+    std::string trace;      ///< a file of NetworkTrace; empty: none
+    float tick_ms = 50.0f;  ///< that a round lasts, as a trace of round trips counts it
 
     Method method{Objective::maml, AggregationName::pars_push};
     int rounds = 6000;

@@ -5,6 +5,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
+#include "fleet/federated_clock.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -99,6 +100,8 @@ DataNotes notes_of(const FederatedJob& job) {
     if (job.settings.gossips())
         (void)job.settings.push.draw(job.problem->nodes(), job.seed, job.settings.method.aggregation,
                                      &notes);  // an error ends the run anyway
+    FederatedSettings traced = job.settings;
+    (void)follow_trace(traced, job.problem->nodes(), &notes);
     return notes;
 }
 

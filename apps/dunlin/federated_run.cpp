@@ -8,6 +8,7 @@
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
+#include "fleet/federated_clock.hpp"
 #include "fleet/shell_text.hpp"
 
 #include <optional>
@@ -95,15 +96,22 @@ Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedRes
     return trained;
 }
 
+/// What is wrong with the settings, before anything is run.
+Outcome<void> check(const FederatedJob& job) {
+    FederatedSettings traced = job.settings;
+    if (auto fit = job.settings.check(job.problem->nodes()); !fit) return fit;
+    return follow_trace(traced, job.problem->nodes());
+}
+
 }  // namespace
 
 Outcome<std::string> resolved_config(const FederatedJob& job) {
     say_notes(notes_of(job));
-    return job.settings.check(job.problem->nodes()).map([&] { return job.config; });
+    return check(job).map([&] { return job.config; });
 }
 
 Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
-    if (auto fit = job.settings.check(job.problem->nodes()); !fit) return tl::unexpected(fit.error());
+    if (auto fit = check(job); !fit) return tl::unexpected(fit.error());
     if (auto ready = prepare_run(request, job.config); !ready) return tl::unexpected(ready.error());
     say_notes(notes_of(job));
     catch_interrupts();

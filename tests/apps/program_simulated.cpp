@@ -125,3 +125,27 @@ TEST_CASE("a rival that failed is named with why, and has no numbers") {
     CHECK(failures > 0);
     CHECK(summary["failed"].size() == failures);
 }
+
+TEST_CASE("network.trace is followed by every kind that has it, and a bad one is wrong input, by its line") {
+    const Folder folder;
+    const std::string speeds = folder.file("phones.csv", "model,speed\nnew,30\nold,10\n");
+    const std::string wrong = folder.file("links.csv", "src,dst,pdr\n0,1,0.5\n0,1,2\n");
+    const std::map<std::string, std::string> shortest{{"fleet-navigation", "method.rounds=2"},
+                                                      {"regression", "method.rounds=20"},
+                                                      {"classification", "clock.budget_s=20"},
+                                                      {"ranking", "clock.budget_s=20"}};
+    for (const auto& [kind, key] : shortest) {
+        INFO(kind);
+        const Ended good =
+            run(folder, {"train", kind, "--set", key, "--set", "network.trace=" + speeds, "--out", kind});
+        INFO(good.err);
+        CHECK(good.code == 0);
+        CHECK(good.err.find("speeds of 2 devices") != std::string::npos);
+        CHECK(read_json(folder / (kind + "/summary.json")).dump().find("trace_repeated_nodes") !=
+              std::string::npos);
+        const Ended bad = run(folder, {"train", kind, "--set", "network.trace=" + wrong, "--out", "bad"});
+        CHECK(bad.code == 2);
+        CHECK(bad.err.find("line 3: '2' stands under 'pdr'") != std::string::npos);
+        CHECK_FALSE(std::filesystem::exists(folder / "bad"));
+    }
+}

@@ -32,6 +32,8 @@ Time Latency::draw(Stream& random) const {
         case Shape::log_normal:
             ticks = static_cast<double>(portable::exp(sigma * random.normal())) * span;
             break;
+        case Shape::listed:
+            return minimum + times[random.below(static_cast<std::uint32_t>(times.size()))];
     }
     return minimum + static_cast<Time>(std::min(ticks + 0.5, static_cast<double>(longest_delay)));
 }
@@ -41,6 +43,9 @@ Result<void> check(const LinkProfile& profile) {
     const Latency& latency = profile.latency;
     if (!is_delay(latency.minimum) || !is_delay(latency.scale) ||
         !(latency.sigma >= 0.0f && latency.sigma <= 10.0f))
+        return bad(LinkField::latency);
+    if (latency.shape == Latency::Shape::listed &&
+        (latency.times.empty() || !std::ranges::all_of(latency.times, is_delay)))
         return bad(LinkField::latency);
     if (!is_delay(profile.delay_limit) || profile.delay_limit < latency.minimum) return bad(LinkField::delay_limit);
     if (!is_probability(profile.loss)) return bad(LinkField::loss);

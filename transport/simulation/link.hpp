@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <span>
 
 namespace dunlin::simulation {
 
@@ -17,22 +18,30 @@ struct Latency {
         constant,     ///< nothing on top
         uniform,      ///< an integer from 0 to `scale`
         exponential,  ///< with mean `scale`; drawn from 2^24 steps, so below 16.7 means
-        log_normal    ///< scale * exp(sigma * N(0, 1)): median `scale`
+        log_normal,   ///< scale * exp(sigma * N(0, 1)): median `scale`
+        listed        ///< one of `times`, each as likely as the others
     };
 
     Shape shape = Shape::constant;
     Time minimum = 1;
     Time scale = 0;
     float sigma = 0.0f;
+    std::span<const Time> times = {};  ///< belong to the caller and outlive all links that draw from them
 
-    static constexpr Latency constant(Time ticks) { return {Shape::constant, ticks, 0, 0.0f}; }
+    static constexpr Latency constant(Time ticks) { return {Shape::constant, ticks, 0, 0.0f, {}}; }
     /// Every integer from `least` to `most`.
-    static constexpr Latency uniform(Time least, Time most) { return {Shape::uniform, least, most - least, 0.0f}; }
+    static constexpr Latency uniform(Time least, Time most) {
+        return {Shape::uniform, least, most - least, 0.0f, {}};
+    }
     static constexpr Latency exponential(Time minimum, Time mean) {
-        return {Shape::exponential, minimum, mean, 0.0f};
+        return {Shape::exponential, minimum, mean, 0.0f, {}};
     }
     static constexpr Latency log_normal(Time minimum, Time median, float sigma) {
-        return {Shape::log_normal, minimum, median, sigma};
+        return {Shape::log_normal, minimum, median, sigma, {}};
+    }
+
+    static constexpr Latency listed(Time minimum, std::span<const Time> times) {
+        return {Shape::listed, minimum, 0, 0.0f, times};
     }
 
     /// `random` advances by at most one block.
