@@ -69,6 +69,7 @@ std::vector<SideRun> variants_of(const RegressionRunSettings& s) {
     quiet.loss = quiet.duplication = 0.0f;
     quiet.crash_gap = 0;
     quiet.absences = {};
+    quiet.trace.clear();
     RegressionRunSettings idle = quiet;
     idle.wake_gap = s.wake_gap;
     RegressionRunSettings delayed = idle;
