@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/adaptable.hpp"
 
+#include "fleet/classification_fleet.hpp"
 #include "fleet/personal_layers.hpp"
 
 #include <algorithm>
@@ -71,13 +72,6 @@ RegressionWorld world_of(const RegressionRunSettings& s, const Kernels<float>* k
 }
 
 }  // namespace
-
-Adaptable make_adaptable(const ClassificationSettings& s) {
-    return as_adaptable(make_classification_problem(s, 1));
-}
-Adaptable make_adaptable(const RankingSettings& s) {
-    return as_adaptable(make_ranking_problem(s, 1));
-}
 
 Adaptable make_adaptable(const DecentralisedSettings& s) {
     const auto kernels = find_kernels(s.kernels);

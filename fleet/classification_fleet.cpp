@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include <fmt/format.h>
+
 namespace dunlin {
 namespace {
 
@@ -66,13 +68,7 @@ struct ClassificationWorld {
 
 Settings classification_settings(ClassificationSettings& s) {
     using Range = Settings::Range;
-    Settings list;
-    list.add("kind", s.kind, "what kind of experiment this is");
-    list.add("experiment", s.experiment, "name, for reports");
-    list.add("kernels", s.kernels,
-             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
-    list.add("seed", s.seed, "all randomness comes from it");
-
+    Settings list = problem_settings(s);
     add_data_settings(list, s.data);
     list.add("model.hidden", s.hidden, "widths of the hidden layers", Range{1, 4096});
     list.add("model.activation", s.activation, "of the hidden layers",
@@ -129,6 +125,22 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedDat
     const auto task = Classification<float>::make(world.shape, *world.kernels, world.batch, world.slots, arena);
     if (!task) return problem(task.error(), "federated.batch");
     return std::make_unique<WorldProblem<ClassificationWorld>>(std::move(world), settings, threads);
+}
+
+ProblemKind<ClassificationSettings> classification_kind() {
+    return {.name = "classification",
+            .nodes_are = "clients",
+            .settings = classification_settings,
+            .make = [](const ClassificationSettings& s,
+                       int threads) { return make_classification_problem(s, threads); },
+            .about =
+                [](const ClassificationSettings& s, const FederatedProblem& made) {
+                    return fmt::format(
+                        "Classification: {}. {} clients, {} of each one's rows held out{}.",
+                        s.data.path.empty() ? "generated digits" : s.data.path, made.nodes(),
+                        s.data.split.test_fraction,
+                        s.data.split.conflicting ? "; every client names the labels in a way of its own" : "");
+                }};
 }
 
 }  // namespace dunlin

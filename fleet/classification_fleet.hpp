@@ -2,8 +2,7 @@
 #pragma once
 
 #include "fleet/classification_data.hpp"
-#include "fleet/federated_problem.hpp"
-#include "fleet/federated_settings.hpp"
+#include "fleet/problem_kinds.hpp"
 
 #include <memory>
 #include <string>
@@ -12,19 +11,12 @@
 namespace dunlin {
 
 /// Classification on a fleet whose clients hold different parts of a table.
-struct ClassificationSettings {
-    std::string kind = "classification";
-    std::string experiment = "classification";
-    std::string kernels = "fast";
-    std::uint64_t seed = 1;
-
+struct ClassificationSettings : ProblemSettings {
     DataSettings data;
 
     std::vector<int> hidden{32};
     Activation activation = Activation::relu;
     std::vector<std::string> personal_layers;  ///< see split_of
-
-    FederatedSettings federated;
 };
 
 Settings classification_settings(ClassificationSettings& settings);
@@ -34,6 +26,8 @@ Settings classification_settings(ClassificationSettings& settings);
 /// loss. Errors: of the files, of the settings.
 Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const ClassificationSettings& settings,
                                                                        int threads);
+
+ProblemKind<ClassificationSettings> classification_kind();
 
 /// The same of data that were read, with a network and layers of the caller's. Where they have a table of test
 /// rows, every node is judged on all of these. Error: federated.batch.

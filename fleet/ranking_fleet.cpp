@@ -91,13 +91,7 @@ Outcome<RankingData> read_or_draw(const RankingSettings& s) {
 
 Settings ranking_settings(RankingSettings& s) {
     using Range = Settings::Range;
-    Settings list;
-    list.add("kind", s.kind, "what kind of experiment this is");
-    list.add("experiment", s.experiment, "name, for reports");
-    list.add("kernels", s.kernels,
-             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
-    list.add("seed", s.seed, "all randomness comes from it");
-
+    Settings list = problem_settings(s);
     list.add_path("data.path", s.path, "folder with items.csv and queries.csv (may be .gz); empty: generated data");
     list.add("data.latest_queries", s.latest_queries, "train on each user's latest queries only; 0: on all",
              Range{0, 1e6});
@@ -180,6 +174,20 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
     const auto task = Ranking<float>::make(world.shape, *world.kernels, world.data.view(), world.task, arena);
     if (!task) return problem(task.error(), "model");
     return std::make_unique<WorldProblem<RankingWorld>>(std::move(world), s.federated, threads);
+}
+
+ProblemKind<RankingSettings> ranking_kind() {
+    return {.name = "ranking",
+            .nodes_are = "users",
+            .settings = ranking_settings,
+            .make = make_ranking_problem,
+            .about = [](const RankingSettings& s, const FederatedProblem& made) {
+                return fmt::format("Search ranking: {}, {}. {} users.",
+                                   s.path.empty() ? "generated queries" : s.path,
+                                   s.validate ? "judged on the last fifth of each user's training queries"
+                                              : "judged on the test split",
+                                   made.nodes());
+            }};
 }
 
 }  // namespace dunlin

@@ -2,8 +2,7 @@
 #pragma once
 
 #include "envs/data_ranking.hpp"
-#include "fleet/federated_problem.hpp"
-#include "fleet/federated_settings.hpp"
+#include "fleet/problem_kinds.hpp"
 
 #include <memory>
 #include <string>
@@ -12,12 +11,7 @@
 namespace dunlin {
 
 /// Personalised search ranking on a fleet: every user is a node.
-struct RankingSettings {
-    std::string kind = "ranking";
-    std::string experiment = "ranking";
-    std::string kernels = "fast";
-    std::uint64_t seed = 1;
-
+struct RankingSettings : ProblemSettings {
     std::string path;         ///< a folder with items.csv and queries.csv; empty: generated data
     int latest_queries = 0;   ///< train on each user's latest ones only; 0: on all
     int personal_latest = 0;  ///< personal models train on the latest of these only; 0: on all
@@ -30,13 +24,13 @@ struct RankingSettings {
     std::vector<std::string> personal_layers;  ///< see split_of
     RankingLoss loss = RankingLoss::binary_cross_entropy;
     int samples = 8;  ///< rankings drawn per query, for RankingLoss::reward
-
-    FederatedSettings federated;
 };
 
 Settings ranking_settings(RankingSettings& settings);
 
 /// Reads or draws the data. Metrics: mrr, accuracy_at_1, normalised_mrr. Errors: of the files, of the settings.
 Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSettings& settings, int threads);
+
+ProblemKind<RankingSettings> ranking_kind();
 
 }  // namespace dunlin

@@ -101,6 +101,10 @@ step_install() {
         quietly cmake -S "examples/$name" -B "$work/$name" -G Ninja -DCMAKE_BUILD_TYPE=Release \
             -DCMAKE_PREFIX_PATH="$work/prefix"
         cmake --build "$work/$name"
+        if [[ -x examples/$name/try.sh ]]; then
+            "examples/$name/try.sh" "$work/$name"
+            continue
+        fi
         programs=$(find "$work/$name" -maxdepth 1 -type f -executable)
         [[ -n $programs ]] || die "examples/$name builds no program in the top of its build folder"
         for program in $programs; do

@@ -8,7 +8,6 @@
 #include "fleet/plain_text.hpp"
 #include "fleet/shell_text.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -77,14 +76,6 @@ std::string default_directory() {
     }
     const char* home = std::getenv("HOME");
     return std::string(home != nullptr ? home : ".") + "/.local/state/dunlin-node";
-}
-
-std::size_t default_memory_mb() {
-    const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    constexpr std::size_t most = 1024;
-    if (pages <= 0 || page_bytes <= 0) return most;
-    const double mb = static_cast<double>(pages) * static_cast<double>(page_bytes) / 2 / (1 << 20);
-    return std::clamp<std::size_t>(static_cast<std::size_t>(mb), 1, most);
 }
 
 int make_keys(const std::string& directory, bool json) {

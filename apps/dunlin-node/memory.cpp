@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program's heap, which counts what a job takes: --memory-mb bounds that, and a job that wants more is declined
 // with std::bad_alloc, before the system has to end the program.
+#include "apps/dunlin-node/commands.hpp"
 #include "fleet/node/job_memory.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
 
 #include <malloc.h>
+#include <unistd.h>
 
 namespace {
 
@@ -45,6 +48,15 @@ void release(void* memory) noexcept {
 }
 
 }  // namespace
+
+// Here because the program calls it: a linker takes the file out of its library for that, with this heap.
+std::size_t dunlin::node_app::default_memory_mb() {
+    const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    constexpr std::size_t most = 1024;
+    if (pages <= 0 || page_bytes <= 0) return most;
+    const double mb = static_cast<double>(pages) * static_cast<double>(page_bytes) / 2 / (1 << 20);
+    return std::clamp<std::size_t>(static_cast<std::size_t>(mb), 1, most);
+}
 
 void* operator new(std::size_t size) {
     return need(size, 0);

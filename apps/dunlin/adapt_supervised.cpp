@@ -4,6 +4,7 @@
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
 #include "fleet/adaptable.hpp"
+#include "fleet/problem_kinds.hpp"
 
 #include <array>
 #include <cmath>
@@ -22,16 +23,26 @@ struct Opened {
     std::uint64_t seed = 1;
 };
 
+Outcome<Opened> opened(Adaptable nodes, const Personalisation& how, std::uint64_t seed) {
+    if (!nodes) return tl::unexpected(nodes.error());
+    Opened open{*std::move(nodes), how, seed};
+    open.how.personal_layers_only = open.how.personal_layers_only || open.nodes->split().has_personal();
+    return open;
+}
+
 template <class S>
 Outcome<Opened> opened(const SavedModel& saved, Settings (*list_of)(S&)) {
     S settings;
     if (auto read = list_of(settings).read(saved.config, saved.file.string()); !read)
         return tl::unexpected(read.error());
-    auto nodes = make_adaptable(settings);
-    if (!nodes) return tl::unexpected(nodes.error());
-    Opened open{*std::move(nodes), personalisation_of(settings), settings.seed};
-    open.how.personal_layers_only = open.how.personal_layers_only || open.nodes->split().has_personal();
-    return open;
+    return opened(make_adaptable(settings), personalisation_of(settings), settings.seed);
+}
+
+Outcome<Opened> opened(const SavedModel& saved, const RegisteredProblem& kind) {
+    ProblemExperiment experiment(kind);
+    if (auto read = experiment.list().read(saved.config, saved.file.string()); !read)
+        return tl::unexpected(read.error());
+    return opened(experiment.make(1), experiment.settings().federated.personal, experiment.settings().seed);
 }
 
 Outcome<Opened> open_nodes(const SavedModel& saved) {
@@ -39,8 +50,7 @@ Outcome<Opened> open_nodes(const SavedModel& saved) {
         return problem(saved.file.string() +
                        ": says nothing of its experiment; name the run directory that it lies in");
     const std::string_view kind = saved.kind->name;
-    if (kind == "classification") return opened<ClassificationSettings>(saved, classification_settings);
-    if (kind == "ranking") return opened<RankingSettings>(saved, ranking_settings);
+    if (const RegisteredProblem* registered = find_problem(kind)) return opened(saved, *registered);
     if (kind == "decentralised") return opened<DecentralisedSettings>(saved, decentralised_settings);
     if (kind == "pdbo") return opened<PdboSettings>(saved, pdbo_settings);
     if (kind == "regression") return opened<RegressionRunSettings>(saved, regression_settings);

@@ -107,7 +107,7 @@ void add_compare(CLI::App& program, Command& run) {
         "--methods", options->methods, "methods, by comma; default: all of the experiment's kind (`dunlin list`)");
     command->get_option("--resume")->excludes(methods);
     command->footer([options] {
-        return settings_help("compare", options->plan.base.experiment) +
+        return settings_help("compare", options->plan.base.experiment, options->plan.base.config) +
                "Example:\n  dunlin compare navigation --methods memrl,maml,fomaml,reptile,scratch --seeds 10\n";
     });
     command->callback([options, &run] { run = [options] { return compare(*options); }; });
@@ -126,7 +126,7 @@ void add_sweep(CLI::App& program, Command& run) {
                             ->take_all();
     command->get_option("--resume")->excludes(grid);
     command->footer([options] {
-        return settings_help("sweep", options->plan.base.experiment) +
+        return settings_help("sweep", options->plan.base.experiment, options->plan.base.config) +
                "Example:\n  dunlin sweep navigation --grid rl.prox_weight=0.01,0.03,0.1 --grid rl.inner_steps=5,10 "
                "--seeds 5\n";
     });

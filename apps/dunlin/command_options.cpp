@@ -41,20 +41,24 @@ Outcome<DirectoryLock> run_directory(const TrainRequest& request, const std::str
     return DirectoryLock::make_next("runs", prefix + name);
 }
 
-std::string settings_help(const std::string& command, const std::string& experiment) {
-    const Experiment* known = find_experiment(experiment);
-    if (known == nullptr) {
+std::string settings_help(const std::string& command, const std::string& experiment, const std::string& file) {
+    std::string name = experiment, toml;
+    if (const Experiment* known = find_experiment(experiment)) {
+        toml = known->toml;
+    } else if (experiment.empty() || experiment == file) {
+        if (auto text = read_text(file)) toml = *std::move(text);
+        name = file;
+    }
+    if (toml.empty()) {
         std::string text =
             fmt::format("Settings: `dunlin {} EXPERIMENT --help` shows an experiment's. Experiments:\n", command);
         for (const Experiment& one : experiments()) text += fmt::format("  {:<28} {}\n", one.name, one.summary());
-        return experiment.empty()
-                   ? text
-                   : fmt::format("There is no experiment \"{}\".\n{}", shown(experiment, false), text);
+        return name.empty() ? text : fmt::format("There is no experiment \"{}\".\n{}", shown(name, false), text);
     }
-    const Outcome<const Kind*> kind = kind_of(known->toml, experiment);
+    const Outcome<const Kind*> kind = kind_of(toml, name);
     if (!kind) return kind.error().text + "\n";
-    return fmt::format("Settings of {}, a {} experiment (--set KEY=VALUE):\n{}", experiment, (*kind)->name,
-                       (*kind)->help(known->toml));
+    return fmt::format("Settings of {}, a {} experiment (--set KEY=VALUE):\n{}", shown(name, false), (*kind)->name,
+                       (*kind)->help(toml));
 }
 
 }  // namespace dunlin::app

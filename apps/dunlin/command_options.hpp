@@ -16,7 +16,8 @@ void add_request_options(CLI::App& command, TrainRequest& request);
 Outcome<DirectoryLock> run_directory(const TrainRequest& request, const std::string& directory,
                                      const std::string& prefix = "");
 
-/// For the foot of a command's help: the settings of the experiment that is named, or else how to see them.
-std::string settings_help(const std::string& command, const std::string& experiment);
+/// For the foot of a command's help: the settings of the experiment that is named, or of the file where no other is,
+/// or else how to see them.
+std::string settings_help(const std::string& command, const std::string& experiment, const std::string& file);
 
 }  // namespace dunlin::app

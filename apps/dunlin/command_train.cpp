@@ -76,7 +76,7 @@ void add_train(CLI::App& program, Command& run) {
     for (const char* fixed : {"experiment", "--config", "--set", "--seed", "--method", "--out"})
         resume->excludes(command->get_option(fixed));
     command->footer([options] {
-        return settings_help("train", options->request.experiment) +
+        return settings_help("train", options->request.experiment, options->request.config) +
                "Example:\n  dunlin train navigation --seed 3 --set rl.prox_weight=0.03 --out runs/third\n";
     });
     command->callback([options, &run] { run = [options] { return train(*options); }; });

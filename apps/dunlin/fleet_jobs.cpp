@@ -269,7 +269,7 @@ void add_fleet_jobs(CLI::App& fleet, Command& run) {
         "--seed", [started](std::uint64_t seed) { started->seed = seed; }, "all randomness comes from it");
     command->add_option("--token", started->token, "a word for this job: given again, it is the same job");
     command->footer([started] {
-        return settings_help("fleet run", started->experiment) +
+        return settings_help("fleet run", started->experiment, started->experiment) +
                "Prints the job's number.\nExample:\n  dunlin fleet run fleet-navigation --nodes arm --token "
                "monday\n";
     });

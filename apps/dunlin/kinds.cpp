@@ -19,9 +19,6 @@
 namespace dunlin::app {
 namespace {
 
-constexpr std::string_view federated_methods =
-    "persafl-me,persafl-maml,persafl,pfedme,per-fedavg,fedavg,fedprox,fedasync,fedbuff,pars-push,pars-push-maml,"
-    "pars-push-me,local,global";
 constexpr std::string_view gossip_methods = "pars-push,sgp";  // dpsgd wants undirected graphs
 
 template <class Values, Settings (*list_of)(Values&)>
@@ -32,13 +29,9 @@ std::string help(std::string_view toml) {
     return read ? list.help() : read.error().text + "\n";
 }
 
-constexpr Kind all[] = {
+const Kind built_in[] = {
     {"navigation", train_navigation_kind, help<NavigationSettings, navigation_settings>, "rl.method",
      resolve_navigation, try_navigation, "memrl,maml,fomaml,reptile,scratch"},
-    {"classification", train_classification_kind, help<ClassificationSettings, classification_settings>,
-     "federated.method", resolve_classification, try_classification, federated_methods},
-    {"ranking", train_ranking_kind, help<RankingSettings, ranking_settings>, "federated.method", resolve_ranking,
-     try_ranking, federated_methods},
     {"regression", train_regression_kind, help<RegressionRunSettings, regression_settings>, "method.name",
      resolve_regression, try_regression, gossip_methods},
     {"decentralised", train_decentralised_kind, help<DecentralisedSettings, decentralised_settings>, "method.name",
@@ -51,14 +44,18 @@ constexpr Kind all[] = {
 
 }  // namespace
 
-std::span<const Kind> kinds() {
+const std::deque<Kind>& kinds() {
+    static std::deque<Kind> all(std::begin(built_in), std::end(built_in));
+    const auto& problems = registered_problems();
+    for (std::size_t known = all.size() - std::size(built_in); known < problems.size(); ++known)
+        all.push_back(problem_kind(problems[known]));
     return all;
 }
 
 Outcome<const Kind*> kind_of(std::string_view toml, std::string_view where) {
     const std::string name = experiment_kind(toml);
     std::vector<std::string_view> names;
-    for (const Kind& kind : all) {
+    for (const Kind& kind : kinds()) {
         if (kind.name == name) return &kind;
         names.push_back(kind.name);
     }

@@ -3,13 +3,14 @@
 
 #include "apps/dunlin/trial.hpp"
 #include "fleet/problem.hpp"
+#include "fleet/problem_kinds.hpp"
 #include "fleet/settings.hpp"
 
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,42 +39,39 @@ struct TrainRequest {
     Outcome<void> apply(Settings& settings, std::string_view method_key) const;
 };
 
-/// A kind of experiment: what a file in experiments/ names by its first key, `kind`. A new kind is one row in
-/// kinds.cpp.
+/// A kind of experiment: what a file in experiments/ names by its first key, `kind`. A problem that is registered
+/// (fleet/problem_kinds.hpp) is one; any other is one row in kinds.cpp.
 struct Kind {
     std::string_view name;
     /// Trains; returns the exit code, or wrong input.
-    Outcome<int> (*train)(const TrainRequest& request);
+    std::function<Outcome<int>(const TrainRequest& request)> train;
     /// The settings as this experiment's document has them, for --help.
-    std::string (*help)(std::string_view toml);
+    std::function<std::string(std::string_view toml)> help;
 
     // For `dunlin compare` and `dunlin sweep`; a kind without them cannot be compared.
     std::string_view method_key{};  ///< the setting that --methods varies
     /// The resolved config.toml, after checking that a run of it could start.
-    Outcome<std::string> (*resolve)(const TrainRequest& request) = nullptr;
+    std::function<Outcome<std::string>(const TrainRequest& request)> resolve{};
     /// One run in one thread, without files. Errors: what stopped it. When `stop` says so, it returns early and
     /// incomplete.
-    Outcome<TrialResult> (*trial)(const TrainRequest& request, const std::function<bool()>& stop) = nullptr;
+    std::function<Outcome<TrialResult>(const TrainRequest& request, const std::function<bool()>& stop)> trial{};
     std::string_view methods{};  ///< by comma: what `dunlin compare` compares when nothing else is asked for
 };
 
-std::span<const Kind> kinds();
+/// All kinds, with the problems that are registered by now. They stay where they are. For one thread at a time.
+const std::deque<Kind>& kinds();
+
 /// The kind that a TOML text names; without the key it is "navigation". Error: no such kind.
 Outcome<const Kind*> kind_of(std::string_view toml, std::string_view where);
 /// The kind of the experiment that is asked for, or else of the file.
 Outcome<const Kind*> kind_of(const TrainRequest& request);
 
+/// A registered problem, trained on a simulated fleet.
+Kind problem_kind(const RegisteredProblem& problem);
+
 Outcome<int> train_navigation_kind(const TrainRequest& request);
 Outcome<std::string> resolve_navigation(const TrainRequest& request);
 Outcome<TrialResult> try_navigation(const TrainRequest& request, const std::function<bool()>& stop);
-
-Outcome<int> train_classification_kind(const TrainRequest& request);
-Outcome<std::string> resolve_classification(const TrainRequest& request);
-Outcome<TrialResult> try_classification(const TrainRequest& request, const std::function<bool()>& stop);
-
-Outcome<int> train_ranking_kind(const TrainRequest& request);
-Outcome<std::string> resolve_ranking(const TrainRequest& request);
-Outcome<TrialResult> try_ranking(const TrainRequest& request, const std::function<bool()>& stop);
 
 Outcome<int> train_regression_kind(const TrainRequest& request);
 Outcome<std::string> resolve_regression(const TrainRequest& request);

@@ -3,6 +3,7 @@
 
 #include "fleet/navigation_model.hpp"
 #include "fleet/navigation_nodes.hpp"
+#include "fleet/plain_text.hpp"
 
 #include <algorithm>
 
@@ -14,11 +15,8 @@ namespace {
 Settings settings_of(FleetNavigationSettings& settings) {
     return fleet_navigation_settings(settings);
 }
-Settings settings_of(ClassificationSettings& settings) {
-    return classification_settings(settings);
-}
-Settings settings_of(RankingSettings& settings) {
-    return ranking_settings(settings);
+Settings settings_of(ProblemExperiment& experiment) {
+    return experiment.list();
 }
 
 Outcome<TrainedModel> model_of(const FleetNavigationSettings& settings) {
@@ -26,34 +24,19 @@ Outcome<TrainedModel> model_of(const FleetNavigationSettings& settings) {
     if (!nodes) return tl::unexpected(nodes.error());
     return navigation_model(settings, (*nodes)->policy().network.shape, {});
 }
-template <class Kind>
-Outcome<TrainedModel> model_of(const Kind& settings) {
-    const auto data = make_problem(settings);
+Outcome<TrainedModel> model_of(const ProblemExperiment& experiment) {
+    const auto data = make_problem(experiment);
     if (!data) return tl::unexpected(data.error());
     TrainedModel model = (*data)->description();
-    model.experiment = settings.experiment;
-    model.personal_is = personal_sentence(settings.federated.personal);
+    model.experiment = experiment.settings().experiment;
+    model.personal_is = personal_sentence(experiment.settings().federated.personal);
     return model;
 }
 
-template <class Kind>
-Outcome<DeployedSettings> read(std::string_view toml, std::string_view where) {
-    Kind settings;
-    if (auto done = settings_of(settings).read(toml, where); !done) return tl::unexpected(done.error());
+Outcome<DeployedSettings> read(DeployedSettings settings, std::string_view toml, std::string_view where) {
+    Settings list = std::visit([](auto& of_kind) { return settings_of(of_kind); }, settings);
+    if (auto done = list.read(toml, where); !done) return tl::unexpected(done.error());
     return settings;
-}
-
-/// A real node has no place yet where personal layers would survive a restart.
-template <class Kind>
-Outcome<void> all_shared(const Kind& settings) {
-    if (!settings.personal_layers.empty())
-        return problem("model.personal_layers: real nodes keep none yet; `dunlin train` runs them here");
-    if (settings.federated.objective() == Objective::bilevel)
-        return problem(
-            "objective.name = bilevel: it has personal layers, and real nodes keep none yet; `dunlin train` runs "
-            "it "
-            "here");
-    return {};
 }
 
 }  // namespace
@@ -65,13 +48,15 @@ std::string experiment_kind(std::string_view toml) {
 
 Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view where) {
     const std::string kind = experiment_kind(toml);
-    if (kind == "fleet-navigation") return read<FleetNavigationSettings>(toml, where);
-    if (kind == "classification") return read<ClassificationSettings>(toml, where);
-    if (kind == "ranking") return read<RankingSettings>(toml, where);
-    return problem(
-        fmt::format("{}: kind = \"{}\": real nodes run fleet-navigation, classification and ranking; "
-                    "`dunlin train` runs the others here",
-                    where, kind));
+    if (kind == "fleet-navigation") return read(FleetNavigationSettings(), toml, where);
+    if (const RegisteredProblem* found = find_problem(kind)) return read(ProblemExperiment(*found), toml, where);
+    std::string known = "fleet-navigation";
+    for (const RegisteredProblem& one : registered_problems()) known += ", " + one.name;
+    if (is_built_in(kind))
+        return problem(fmt::format("{}: kind = \"{}\": real nodes run {}; `dunlin train` runs the others here",
+                                   where, kind, known));
+    return problem(fmt::format("{}: kind = \"{}\" is not registered in this program, which runs {} on real nodes",
+                               where, shown(kind, false), known));
 }
 
 Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std::string>& assignments) {
@@ -90,13 +75,15 @@ std::string write_deployed(DeployedSettings& settings) {
                       settings);
 }
 
-Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ClassificationSettings& settings) {
-    if (auto whole = all_shared(settings); !whole) return tl::unexpected(whole.error());
-    return make_classification_problem(settings, 1);
-}
-Outcome<std::unique_ptr<FederatedProblem>> make_problem(const RankingSettings& settings) {
-    if (auto whole = all_shared(settings); !whole) return tl::unexpected(whole.error());
-    return make_ranking_problem(settings, 1);
+Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment) {
+    if (experiment.settings().federated.objective() == Objective::bilevel)
+        return problem(
+            "objective.name = bilevel: it has personal layers, and real nodes keep none yet; `dunlin train` runs "
+            "it here");
+    auto made = experiment.make(1);
+    if (made && (*made)->split().has_personal())
+        return problem("model.personal_layers: real nodes keep none yet; `dunlin train` runs them here");
+    return made;
 }
 
 Outcome<TrainedModel> deployed_model(DeployedSettings& settings, std::vector<float> numbers) {

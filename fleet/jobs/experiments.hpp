@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/classification_fleet.hpp"
 #include "fleet/fleet_navigation.hpp"
 #include "fleet/model_file.hpp"
-#include "fleet/ranking_fleet.hpp"
+#include "fleet/problem_kinds.hpp"
 
 #include <string>
 #include <string_view>
@@ -18,9 +17,9 @@ namespace dunlin {
 std::string experiment_kind(std::string_view toml);
 
 /// The experiments that real nodes can run.
-using DeployedSettings = std::variant<FleetNavigationSettings, ClassificationSettings, RankingSettings>;
+using DeployedSettings = std::variant<FleetNavigationSettings, ProblemExperiment>;
 
-/// Reads a document over the defaults of its kind. Errors: another kind; the settings'. `where` names it in errors.
+/// Reads a document over the defaults of its kind. Errors: a kind that is not registered here; the settings'. `where` names it in errors.
 Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view where);
 
 /// Settings as "KEY=VALUE", one after the other. Errors: no such key, or not such a value.
@@ -29,9 +28,9 @@ Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std:
 /// The document that says all settings. Paths stay as they were given: each machine reads its own files.
 std::string write_deployed(DeployedSettings& settings);
 
-/// With a server: what the nodes learn, for one caller at a time.
-Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ClassificationSettings& settings);
-Outcome<std::unique_ptr<FederatedProblem>> make_problem(const RankingSettings& settings);
+/// What the nodes learn, for one caller at a time. Errors: the problem's; personal layers, for a real node has no
+/// place yet where they would survive a restart.
+Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment);
 
 /// A job's model with what it is for; `numbers` are its parameters. Errors: the settings', numbers of another
 /// model.

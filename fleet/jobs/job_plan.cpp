@@ -134,15 +134,15 @@ Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
     return {};
 }
 
-template <class Kind>
-Outcome<void> fill(JobPlan& plan, Kind& s) {
-    auto made = make_problem(s);
+Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
+    auto made = make_problem(experiment);
     if (!made) return tl::unexpected(made.error());
     const FederatedProblem& data = **made;
     if (plan.terms.members > data.nodes()) {
         return problem(
             fmt::format("{} nodes for an experiment that has data for {}", plan.terms.members, data.nodes()));
     }
+    const ProblemSettings& s = experiment.settings();
     plan.name = s.experiment;
     plan.terms.seed = s.seed;
     plan.first.resize(data.dimension());

@@ -45,8 +45,7 @@ private:
 
 class ProblemTask final : public NodeTask {
 public:
-    template <class Kind>
-    ProblemTask(std::unique_ptr<FederatedProblem> data, const Kind& settings, const JobTerms& terms)
+    ProblemTask(std::unique_ptr<FederatedProblem> data, const ProblemSettings& settings, const JobTerms& terms)
         : data_(std::move(data)),
           name_(settings.experiment),
           experiment_(terms.experiment),
@@ -100,13 +99,12 @@ Made make(const FleetNavigationSettings& settings, const JobTerms& terms) {
     return std::make_unique<NavigationTask>(*std::move(nodes), settings, terms);
 }
 
-template <class Kind>
-Made make(const Kind& settings, const JobTerms& terms) {
-    auto data = make_problem(settings);
+Made make(const ProblemExperiment& experiment, const JobTerms& terms) {
+    auto data = make_problem(experiment);
     if (!data) return tl::unexpected(data.error());
     if ((*data)->dimension() != terms.dimension) return wrong_shape((*data)->dimension(), terms);
     if (terms.member >= (*data)->nodes()) return problem("the data are of fewer nodes than the job has members");
-    return std::make_unique<ProblemTask>(*std::move(data), settings, terms);
+    return std::make_unique<ProblemTask>(*std::move(data), experiment.settings(), terms);
 }
 
 }  // namespace

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/checks.hpp"
+#include "apps/dunlin-node/commands.hpp"
+#include "apps/option_values.hpp"
+#include "apps/output.hpp"
+#include "apps/programs.hpp"
+#include "fleet/plain_text.hpp"
+
+#include <CLI/CLI.hpp>
+
+namespace dunlin::node_app {
+namespace {
+
+int run_program(int count, char** arguments) {
+    raise_descriptor_limit();
+    CLI::App app{
+        "dunlin-node: a node of a Dunlin fleet\n\n"
+        "First time, on this machine:   dunlin-node init\n"
+        "then, on the coordinator's:    dunlin fleet admit NAME PUBLIC_KEY\n"
+        "and here again:                dunlin-node run --join tcp://HOST:7700 --server-key KEY\n\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong input."};
+    app.set_version_flag("--version", DUNLIN_VERSION);
+    app.require_subcommand(1);
+    app.fallthrough();
+    std::string directory = default_directory();
+    app.add_option("--dir", directory, "where keys and state live")->capture_default_str();
+
+    bool json = false;
+    CLI::App* init = app.add_subcommand("init", "make this node's key pair and print the public key");
+    init->add_flag("--json", json, "one JSON object on stdout");
+
+    RunOptions options;
+    CLI::App* run = app.add_subcommand("run", "join a fleet and learn until told to stop (SIGTERM, Ctrl-C)");
+    run->add_option("--join", options.endpoint, "the coordinator, tcp://HOST:PORT")
+        ->required()
+        ->check(dunlin::app::check_join);
+    run->add_option("--server-key", options.server_key,
+                    "the coordinator's public key, as `dunlin fleet init` shows it");
+    run->add_option("--name", options.name, "this node's name on the roster")->capture_default_str();
+    run->add_option("--listen", options.listen,
+                    "let other nodes reach this one without the coordinator, for example tcp://*:7701")
+        ->check(dunlin::app::check_listen);
+    run->add_flag("--insecure", options.insecure, "without encryption; on loopback only");
+    run->add_option(
+           "--store-every", options.store_every,
+           "updates (push-sum: wake-ups) between two writes to disk; more spare an SD card and cost, in a power "
+           "cut, as many updates of learning; with push-sum news travel that much slower")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    run->add_option(
+           "--memory-mb", options.memory_mb,
+           "most that a job may take, its data included; one that needs more is declined. Default: half of this "
+           "machine's memory, at most 1024")
+        ->check(CLI::Range(std::size_t{1}, std::min(std::size_t{1} << 20, SIZE_MAX >> 20)))
+        ->capture_default_str();
+    run->add_option("--log-format", options.log_format, "text or json, on stderr")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
+    run->add_flag("--with-parent", options.with_parent, "end when the process that started this one ends");
+
+    CLI::App* leave =
+        app.add_subcommand("leave", "tell the node that runs in --dir to hand over what it holds and to end");
+    leave->add_flag("--json", json, "one JSON object on stdout");
+
+    dunlin::read_options_as_settings(app);
+    app.failure_message([](const CLI::App*, const CLI::Error& wrong) {
+        return dunlin::shown(wrong.what(), false) + "\nRun with --help for more information.\n";
+    });
+    try {
+        app.parse(count, arguments);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    if (init->parsed()) return make_keys(directory, json);
+    if (run->parsed()) return run_node(directory, options);
+    return leave_fleet(directory, json);
+}
+
+}  // namespace
+}  // namespace dunlin::node_app
+
+int dunlin::app::run_dunlin_node(int argc, char** argv) {
+    return end_output("dunlin-node", node_app::run_program(argc, argv));
+}
