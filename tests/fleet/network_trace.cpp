@@ -173,7 +173,7 @@ TEST_CASE("an IDX trace that is cut, too long, of another type or without a unit
     CHECK(load_network_trace("/nonexistent/rtt-us.gz").error().error.code == Code::file_missing);
 }
 
-TEST_CASE("a message takes half a round trip, rounded up to ticks; pairs that were not measured are filled in") {
+TEST_CASE("a message takes half a round trip, rounded up to ticks, and pairs that were not measured are filled in") {
     const NetworkTrace trace = parsed(idx({2, 3, 3},
                                           {0, 100, 0, 200, 0, 0, 30, 0, 0,  //
                                            0, 150, 0, 200, 0, 0, 0, 0, 0},
@@ -217,7 +217,7 @@ TEST_CASE("between nodes that do not hear each other a message is relayed along 
     CHECK_THAT(apart.error().text, Catch::Contains("nothing that node 0 says ever reaches node 2"));
 }
 
-TEST_CASE("a fleet larger than a trace of links is refused with both numbers; devices are taken again") {
+TEST_CASE("a fleet larger than a trace of links is refused with both numbers, and devices are taken again") {
     const NetworkTrace trace = parsed("0 1\n1 0\n");
     const auto alone = TracedNetwork::lay(trace, {.nodes = 3}, nullptr);
     REQUIRE_FALSE(alone);
