@@ -49,6 +49,17 @@ Outcome<std::unique_ptr<GossipFleet>> make_any_fleet(const FleetRecipe& recipe, 
         return make_any_fleet(traced, first, nodes, std::move(learner_of), workers, notes);
     }
     const std::uint64_t seed = recipe.gossip.seed;
+    if (!gossip_of(recipe.by)) {
+        if (recipe.gossip.absences.any())
+            return problem(
+                fmt::format("network.gone: only for aggregation.name = pars-push; with {} no node is killed",
+                            name_of(recipe.by)));
+        if (recipe.gossip.lives.crashes())
+            return problem(
+                fmt::format("network.crash_gap: nodes crash where they agree with neighbours; with "
+                            "aggregation.name = {} none does, so set 0",
+                            name_of(recipe.by)));
+    }
     if (has_server(recipe.by))
         return make_served_fleet(recipe.federated, seed, first, nodes, std::move(learner_of), workers);
     const bool together = has_one_model(recipe.by);

@@ -331,7 +331,8 @@ LearnerOf learner_of(FederatedProblem& problem, const FederatedSettings& setting
     }
     // One model for all is whole: it belongs to no node.
     if (!layers.split().has_personal() || settings.method.aggregation == AggregationName::global) return whole;
-    return shared_learners(layers, descend_together(std::move(whole), layers.split(), settings.rate()), threads);
+    const float rate = settings.baseline() ? settings.baseline_rate : settings.rate();
+    return shared_learners(layers, descend_together(std::move(whole), layers.split(), rate), threads);
 }
 
 /// `first` is a whole model.

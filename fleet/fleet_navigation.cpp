@@ -72,7 +72,8 @@ public:
         outcome.models = fleet_->estimates();
         // There it is one model for every node.
         if (has_one_model(settings_.method.aggregation)) outcome.models.resize(fleet_->dimension());
-        if (outcome.complete && settings_.centralised) {
+        // MEMRL, so there is nothing to compare another objective with.
+        if (outcome.complete && settings_.centralised && settings_.method.objective == Objective::moreau) {
             if (Outcome<void> done = run_centralised(outcome, hooks); !done) return tl::unexpected(done.error());
         }
         outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
@@ -225,6 +226,15 @@ FederatedSettings federated_settings(const FleetNavigationSettings& s) {
 
 Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavigationSettings& s, int threads) {
     if (s.nodes < 2) return problem("environment.nodes: a node alone agrees with nobody; simulate at least 2");
+    const FederatedSettings federated = federated_settings(s);
+    if (s.method.aggregation == AggregationName::fedprox && federated.rate() * federated.fedprox_weight >= 1.0f)
+        return problem(
+            fmt::format("{} with aggregation.name = fedprox, which pulls with adaptation.prox_weight = {}: "
+                        "their product must stay below 1, or steps overshoot",
+                        s.method.objective == Objective::moreau
+                            ? fmt::format("method.local_interpolation = {}", s.local_interpolation)
+                            : fmt::format("method.rate = {}", s.rate),
+                        s.inner.prox_weight));
     auto nodes = NavigationNodes::make(s, threads);
     if (!nodes) return tl::unexpected(nodes.error());
     auto run = std::make_unique<Run>(s, *std::move(nodes), threads);
@@ -340,7 +350,8 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("report.evaluate_every", s.evaluate_every, "rounds between evaluations", Range{1, 1e6});
     list.add("report.adaptations", s.adaptations, "adaptations that an evaluation takes the mean of",
              Range{1, 100});
-    list.add("report.centralised", s.centralised, "train in one process too, for as many environment steps");
+    list.add("report.centralised", s.centralised,
+             "moreau: train in one process too, for as many environment steps");
     add_deployment_settings(list, s.deployment);
     return list;
 }

@@ -98,6 +98,7 @@ GossipSettings fleet_settings(const RegressionRunSettings& s, const StepSchedule
 FederatedSettings federated_settings(const RegressionRunSettings& s, const StepSchedule& theta) {
     FederatedSettings federated;
     federated.method = s.method;
+    federated.maml = {.steps = s.steps, .inner_rate = s.inner_rate};
     federated.local_rate = federated.maml_local_rate = static_cast<float>(theta.at(0));
     federated.local_steps = s.local_steps;
     federated.server_rate = s.server_rate;

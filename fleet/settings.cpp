@@ -175,6 +175,17 @@ std::string Settings::constraint(const Entry& entry) {
         entry.place);
 }
 
+Outcome<void> Settings::set(std::span<const std::string> assignments) {
+    for (const bool presets : {true, false}) {
+        for (const std::string& assignment : assignments) {
+            const Entry* entry = find(std::string_view(assignment).substr(0, assignment.find('=')));
+            if ((entry != nullptr && entry->is_preset()) != presets) continue;
+            if (Outcome<void> done = set(std::string_view(assignment)); !done) return done;
+        }
+    }
+    return {};
+}
+
 bool Settings::Entry::has_name() const {
     return std::get<Choice>(place).get() != unnamed;
 }

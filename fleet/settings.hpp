@@ -84,6 +84,9 @@ public:
         insert({std::move(key), std::move(help), std::move(choice), {}, nullptr, std::move(stands_for)});
     }
 
+    /// All of them, presets first, wherever they stand, since the settings that they stand for say more.
+    Outcome<void> set(std::span<const std::string> assignments);
+
     enum class Paths : std::uint8_t { absolute, as_given };
     /// All settings as a TOML document with the help as comments; reading it gives the same settings, with absolute
     /// paths from any folder. Keys of `unless` are left out while they have the value (as TOML) that stands beside

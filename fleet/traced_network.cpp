@@ -126,7 +126,8 @@ void TracedNetwork::take_latency(const NetworkTrace& trace, double tick_s, DataN
 }
 
 Outcome<void> TracedNetwork::take_losses(const NetworkTrace& trace, DataNotes& notes) {
-    std::int64_t relayed = 0;
+    constexpr float least_delivered = 1e-3f;
+    std::int64_t relayed = 0, faint = 0;
     for (std::size_t i = 0; i < nodes_; ++i) {
         const std::vector<float> best = best_ways(trace, i);
         for (std::size_t j = 0; j < nodes_; ++j) {
@@ -140,7 +141,9 @@ Outcome<void> TracedNetwork::take_losses(const NetworkTrace& trace, DataNotes& n
                 delivered = best[j];
                 ++relayed;
             }
-            loss_.push_back(1.0f - delivered);
+            // One that delivers next to nothing would make who waits for it wait for ever.
+            faint += delivered < least_delivered ? 1 : 0;
+            loss_.push_back(1.0f - std::max(delivered, least_delivered));
             largest_loss_ = std::max(largest_loss_, loss_.back());
         }
     }
@@ -153,6 +156,12 @@ Outcome<void> TracedNetwork::take_losses(const NetworkTrace& trace, DataNotes& n
              fmt::format("{} of the fleet's {} pairs have no link; what they say goes over other nodes, "
                          "along the way that most arrives on",
                          relayed, std::int64_t{nodes_} * (nodes_ - 1))});
+    if (faint > 0)
+        notes.push_back(
+            {"trace_faint_pairs", faint,
+             fmt::format("{} pairs deliver less than one message in a thousand; they are taken to deliver "
+                         "that",
+                         faint)});
     return {};
 }
 

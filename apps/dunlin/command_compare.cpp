@@ -4,6 +4,7 @@
 #include "apps/dunlin/comparison.hpp"
 #include "fleet/text_values.hpp"
 
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -48,12 +49,16 @@ CLI::App* add_comparison(CLI::App& program, const std::shared_ptr<Options>& opti
     return command;
 }
 
-Outcome<int> start(const Options& options, std::vector<VariedSetting> axes) {
+/// `axes_of` says what is varied, or what is wrong with it: of rank 0, who alone says so.
+Outcome<int> start(const Options& options,
+                   const std::function<Outcome<std::vector<VariedSetting>>(const Options&)>& axes_of) {
     ComparisonPlan plan = options.plan;
     Outcome<Ranks> ranks = Ranks::join();
     if (!ranks) return tl::unexpected(ranks.error());
     if (plan.threads == 0) plan.threads = ranks->count() > 1 ? 1 : all_cores();
     if (ranks->rank() > 0) return serve_comparison(plan, *ranks);
+    Outcome<std::vector<VariedSetting>> axes = axes_of(options);
+    if (!axes) return tl::unexpected(axes.error());
     if (!options.resume.empty()) {
         plan.base.resume = true;
         plan.base.directory = options.resume;
@@ -71,17 +76,17 @@ Outcome<int> start(const Options& options, std::vector<VariedSetting> axes) {
     }
     const Outcome<DirectoryLock> lock = run_directory(plan.base, options.out, plan.command + "-");
     if (!lock) return tl::unexpected(lock.error());
-    plan.axes = std::move(axes);
+    plan.axes = *std::move(axes);
     plan.base.directory = lock->path();
     return run_comparison(std::move(plan), *ranks);
 }
 
-Outcome<int> compare(const Options& options) {
-    return start(options,
-                 {{"", options.methods.empty() ? std::vector<std::string>{} : split_list(options.methods)}});
+Outcome<std::vector<VariedSetting>> methods_of(const Options& options) {
+    return std::vector<VariedSetting>{
+        {"", options.methods.empty() ? std::vector<std::string>{} : split_list(options.methods)}};
 }
 
-Outcome<int> sweep(const Options& options) {
+Outcome<std::vector<VariedSetting>> grid_of(const Options& options) {
     std::vector<VariedSetting> axes;
     for (const std::string& text : options.grid) {
         const std::size_t equals = text.find('=');
@@ -93,7 +98,7 @@ Outcome<int> sweep(const Options& options) {
     }
     if (axes.empty() && options.resume.empty())
         return problem("sweep: say what to vary, for example --grid rl.prox_weight=0.01,0.03");
-    return start(options, std::move(axes));
+    return axes;
 }
 
 }  // namespace
@@ -110,7 +115,7 @@ void add_compare(CLI::App& program, Command& run) {
         return settings_help("compare", options->plan.base.experiment, options->plan.base.config) +
                "Example:\n  dunlin compare navigation --methods memrl,maml,fomaml,reptile,scratch --seeds 10\n";
     });
-    command->callback([options, &run] { run = [options] { return compare(*options); }; });
+    command->callback([options, &run] { run = [options] { return start(*options, methods_of); }; });
 }
 
 void add_sweep(CLI::App& program, Command& run) {
@@ -130,7 +135,7 @@ void add_sweep(CLI::App& program, Command& run) {
                "Example:\n  dunlin sweep navigation --grid rl.prox_weight=0.01,0.03,0.1 --grid rl.inner_steps=5,10 "
                "--seeds 5\n";
     });
-    command->callback([options, &run] { run = [options] { return sweep(*options); }; });
+    command->callback([options, &run] { run = [options] { return start(*options, grid_of); }; });
 }
 
 }  // namespace dunlin::app

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <map>
 #include <mutex>
 
@@ -151,13 +152,23 @@ Outcome<void> prepare(const ComparisonPlan& plan, const std::string& config) {
     return write(directory / "plan.json", plan_json(plan));
 }
 
+/// A run, in a thread that nothing may be thrown out of.
+Outcome<TrialResult> tried(const Kind& kind, const TrainRequest& request) {
+    try {
+        return kind.trial(request, interrupted);
+    } catch (const std::exception& unforeseen) {  // out of memory, say
+        return TrialResult{.failure = unforeseen.what()};
+    }
+}
+
 /// A run as one rank asks another for it.
 std::string question_of(const TrainRequest& request) {
-    return Json{{"experiment", request.experiment},
-                {"config", request.config},
-                {"assignments", request.assignments},
-                {"seed", *request.seed}}
-        .dump();
+    Json json{{"experiment", request.experiment},
+              {"config", request.config},
+              {"assignments", request.assignments},
+              {"seed", *request.seed}};
+    if (request.config_text) json["text"] = *request.config_text;
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);  // a path may be any bytes
 }
 
 /// What came of it; empty when it was interrupted.
@@ -168,8 +179,9 @@ std::string answer_to(const std::string& question) {
     request.config = json.at("config");
     request.assignments = json.at("assignments").get<std::vector<std::string>>();
     request.seed = json.at("seed").get<std::uint64_t>();
+    if (json.contains("text")) request.config_text = json.at("text").get<std::string>();
     Outcome<TrialResult> result =
-        kind_of(request).and_then([&](const Kind* kind) { return kind->trial(request, interrupted); });
+        kind_of(request).and_then([&](const Kind* kind) { return tried(*kind, request); });
     if (!result) result = TrialResult{.failure = result.error().text};
     return result->complete ? result->json("") : std::string();
 }
@@ -235,7 +247,7 @@ private:
     /// What becomes of a run, here or on the rank that the worker stands for.
     Outcome<TrialResult> try_one(const TrainRequest& request, int worker) {
         const int rank = worker / plan().threads, slot = worker % plan().threads;
-        if (rank == 0) return kind_.trial(request, interrupted);
+        if (rank == 0) return tried(kind_, request);
         const std::string answer = ranks_.ask(rank, slot, question_of(request));
         if (answer.empty()) return TrialResult{.complete = false};
         return TrialResult::parse(answer, "");
@@ -355,6 +367,7 @@ std::string ComparisonPlan::command_line() const {
 
 Outcome<int> serve_comparison(const ComparisonPlan& plan, Ranks& ranks) {
     catch_interrupts();
+    (void)kinds();  // made before several threads ask for it
     ranks.answer(plan.threads, answer_to);
     return succeeded;
 }
@@ -364,6 +377,11 @@ Outcome<int> run_comparison(ComparisonPlan plan, Ranks& ranks) {
     plan.base.resume = false;  // each run is a whole one
     if (resume) {
         if (Outcome<void> read = read_plan(plan); !read) return tl::unexpected(read.error());
+    }
+    if (!plan.base.config.empty()) {  // once, for all ranks
+        Outcome<std::string> text = read_text(plan.base.config);
+        if (!text) return tl::unexpected(text.error());
+        plan.base.config_text = *std::move(text);
     }
     const Outcome<const Kind*> kind = kind_of(plan.base);
     if (!kind) return tl::unexpected(kind.error());

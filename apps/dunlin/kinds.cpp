@@ -19,7 +19,7 @@
 namespace dunlin::app {
 namespace {
 
-constexpr std::string_view gossip_methods = "pars-push,sgp";  // dpsgd wants undirected graphs
+constexpr std::string_view gossip_methods = "pars-push,sgp";
 
 template <class Values, Settings (*list_of)(Values&)>
 std::string help(std::string_view toml) {
@@ -64,13 +64,17 @@ Outcome<const Kind*> kind_of(std::string_view toml, std::string_view where) {
 
 Outcome<const Kind*> kind_of(const TrainRequest& request) {
     if (request.experiment.empty()) {
-        const Outcome<std::string> text = read_text(request.config);
+        const Outcome<std::string> text = request.document();
         if (!text) return tl::unexpected(text.error());
         return kind_of(*text, request.config);
     }
     // An unknown name is navigation's to refuse.
     const Experiment* experiment = find_experiment(request.experiment);
     return kind_of(experiment == nullptr ? "" : experiment->toml, request.experiment);
+}
+
+Outcome<std::string> TrainRequest::document() const {
+    return config_text ? Outcome<std::string>(*config_text) : read_text(config);
 }
 
 std::string TrainRequest::arguments() const {
@@ -101,7 +105,7 @@ Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_ke
         if (Outcome<void> read = settings.read(ready_made->toml, "experiment " + experiment); !read) return read;
     }
     if (!config.empty()) {
-        const Outcome<std::string> text = read_text(config);
+        const Outcome<std::string> text = document();
         if (!text) return tl::unexpected(text.error());
         if (Outcome<void> read = settings.read(*text, config); !read) return read;
     }
@@ -116,8 +120,8 @@ Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_ke
             if (given && key == own)
                 return problem(fmt::format("--set {}: {} says it too; give one of them", assignment, option));
         }
-        if (Outcome<void> set = settings.set(assignment); !set) return set;
     }
+    if (Outcome<void> set = settings.set(assignments); !set) return set;
     if (seed) return settings.set(fmt::format("seed={}", *seed));
     return {};
 }

@@ -19,10 +19,11 @@ namespace dunlin::app {
 
 /// What a person asked for: an experiment, and what to change in it.
 struct TrainRequest {
-    std::string experiment;                ///< name of a ready-made one; empty: `config` says all
-    std::string config;                    ///< TOML file over it; may be empty
-    std::vector<std::string> assignments;  ///< KEY=VALUE over both
-    std::string method;                    ///< shorthand for the kind's method setting; may be empty
+    std::string experiment;                  ///< name of a ready-made one; empty: `config` says all
+    std::string config;                      ///< TOML file over it; may be empty
+    std::optional<std::string> config_text;  ///< what is in `config`, where somebody read it already
+    std::vector<std::string> assignments;    ///< KEY=VALUE over both
+    std::string method;                      ///< shorthand for the kind's method setting; may be empty
     std::optional<std::uint64_t> seed;
     std::filesystem::path directory;  ///< where the run is written, or goes on
     bool resume = false;
@@ -34,6 +35,8 @@ struct TrainRequest {
     std::string command() const;
     /// What follows the command's name in it: the experiment, --config and --set.
     std::string arguments() const;
+    /// What is in `config`.
+    Outcome<std::string> document() const;
     /// Reads the ready-made experiment, then the file, then --method (as `method_key`), the assignments and the
     /// seed into a list of settings that has "seed".
     Outcome<void> apply(Settings& settings, std::string_view method_key) const;

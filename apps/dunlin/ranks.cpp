@@ -42,9 +42,21 @@ struct Ranks::Implementation {
     bool over = false;  ///< rank 0 is done
     std::mutex mutex;   // of MPI, which is asked for one call at a time
 
+    /// Lets others talk meanwhile: a long text leaves only when it is listened to.
     void say(int to, int slot, const std::string& text) {
-        const std::lock_guard lock(mutex);
-        MPI_Send(text.data(), static_cast<int>(text.size()), MPI_CHAR, to, slot, MPI_COMM_WORLD);
+        MPI_Request request;
+        {
+            const std::lock_guard lock(mutex);
+            MPI_Isend(text.data(), static_cast<int>(text.size()), MPI_CHAR, to, slot, MPI_COMM_WORLD, &request);
+        }
+        for (int gone = 0;;) {
+            {
+                const std::lock_guard lock(mutex);
+                MPI_Test(&request, &gone, MPI_STATUS_IGNORE);
+            }
+            if (gone != 0) return;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
     }
 
     /// Nothing once rank 0 said its last word. Looks a thousand times a second: MPI's own waiting takes a whole

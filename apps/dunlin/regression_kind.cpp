@@ -30,6 +30,7 @@ Outcome<Job> job_of(const TrainRequest& request) {
     Job job;
     Settings list = regression_settings(job.settings);
     if (Outcome<void> read = read_settings(request, method_key, list); !read) return tl::unexpected(read.error());
+    if (job.settings.method.objective == Objective::plain) job.settings.steps = 0;  // u of what is run
     job.config = list.write();
     auto training = RegressionTraining::make(job.settings, request.threads);
     if (!training) return tl::unexpected(training.error());
@@ -57,13 +58,14 @@ std::vector<SideRun> budgets_of(const RegressionRunSettings& s) {
         if (steps == s.steps || (steps > 0 && !s.personalisation)) continue;
         runs.push_back({fmt::format("u = {}", steps), s});
         runs.back().settings.steps = steps;
+        runs.back().settings.method.objective = steps > 0 ? Objective::maml : Objective::plain;
     }
     return runs;
 }
 
 /// Figure 2: faults one after the other, and who has no running sums.
 std::vector<SideRun> variants_of(const RegressionRunSettings& s) {
-    if (!s.robustness) return {};
+    if (!s.robustness || !gossip_of(s.method.aggregation)) return {};  // nobody else looks at these faults
     RegressionRunSettings quiet = s;
     quiet.wake_gap = quiet.delay_limit = 1;
     quiet.loss = quiet.duplication = 0.0f;

@@ -85,7 +85,8 @@ Json Desk::Commands::whole(const Job& known) const {
         if (at.state == MemberState::declined) row["refusal"] = refusal_text(at, "declined");
         members.push_back(row);
     }
-    for (const MetricRow& metric : index.newest_metrics(known.number())) {
+    const std::vector<MetricRow> metrics = need(index.newest_metrics(known.number()), index_name);
+    for (const MetricRow& metric : metrics) {
         if (metric.member >= members.size()) continue;
         members[metric.member]["metrics"][metric.name] = metric.value;  // null where JSON has no word for it
     }

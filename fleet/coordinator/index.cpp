@@ -306,12 +306,12 @@ Result<std::vector<LedgerRow>> Index::ledger(std::uint64_t job) {
 
 /// From the database where the job was not asked for lately. However many rows there are, it steps from one member
 /// and name to the next by the index.
-Index::Reported& Index::reported(std::uint64_t job) {
-    if (const auto known = reported_.find(job); known != reported_.end()) return known->second;
+Result<Index::Reported*> Index::reported(std::uint64_t job) {
+    if (const auto known = reported_.find(job); known != reported_.end()) return &known->second;
     (void)flush();
     constexpr std::size_t jobs_at_hand = 32;
     if (reported_.size() >= jobs_at_hand) reported_.erase(reported_.begin());
-    Reported& found = reported_[job];
+    Reported found;
     Statement next(storage_->database,
                    "SELECT member, name FROM metric WHERE job = ?1 AND (member, name) > (?2, ?3)"
                    " ORDER BY member, name LIMIT 1");
@@ -322,7 +322,7 @@ Index::Reported& Index::reported(std::uint64_t job) {
     std::int64_t member = -1;
     std::string name;
     for (std::size_t of_member = 0;;) {
-        if (!next.again().bind(static_cast<std::int64_t>(job)).bind(member).bind(name).next()) return found;
+        if (!next.again().bind(static_cast<std::int64_t>(job)).bind(member).bind(name).next()) break;
         of_member = next.integer(0) == member ? of_member + 1 : 0;
         member = next.integer(0);
         name = next.text(1);
@@ -335,7 +335,10 @@ Index::Reported& Index::reported(std::uint64_t job) {
         if (!found.names.contains(name) && found.names.size() >= metric_names) continue;
         found.names.insert(name);
         newest.again().bind(static_cast<std::int64_t>(job)).bind(member).bind(name);
-        if (!newest.next()) continue;
+        if (!newest.next()) {
+            if (auto all = newest.ended(); !all) return tl::unexpected(all.error());
+            continue;
+        }
         const auto of = static_cast<std::uint32_t>(member);
         found.newest[{of, name}] = {static_cast<std::uint64_t>(newest.integer(0)),
                                     newest.integer(1),
@@ -346,19 +349,24 @@ Index::Reported& Index::reported(std::uint64_t job) {
                                     name,
                                     newest.real(4)};
     }
+    if (auto all = next.ended(); !all) return tl::unexpected(all.error());
+    return &(reported_[job] = std::move(found));
 }
 
 bool Index::takes(std::uint64_t job, std::string_view metric) {
-    Reported& known = reported(job);
-    if (known.names.contains(metric)) return true;
-    if (known.names.size() >= metric_names) return false;
-    known.names.emplace(metric);
+    const Result<Reported*> known = reported(job);
+    if (!known) return false;  // how many there are cannot be told
+    if ((*known)->names.contains(metric)) return true;
+    if ((*known)->names.size() >= metric_names) return false;
+    (*known)->names.emplace(metric);
     return true;
 }
 
-std::vector<MetricRow> Index::newest_metrics(std::uint64_t job) {
+Result<std::vector<MetricRow>> Index::newest_metrics(std::uint64_t job) {
+    const Result<Reported*> known = reported(job);
+    if (!known) return tl::unexpected(known.error());
     std::vector<MetricRow> found;
-    for (const auto& [of, row] : reported(job).newest) found.push_back(row);
+    for (const auto& [of, row] : (*known)->newest) found.push_back(row);
     return found;
 }
 

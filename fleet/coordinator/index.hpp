@@ -88,7 +88,7 @@ public:
     void note(Event event);
     Result<std::vector<LedgerRow>> ledger(std::uint64_t job);
     /// The newest of each name and member of a job.
-    std::vector<MetricRow> newest_metrics(std::uint64_t job);
+    Result<std::vector<MetricRow>> newest_metrics(std::uint64_t job);
 
 private:
     struct Storage;
@@ -99,7 +99,7 @@ private:
         std::map<std::pair<std::uint32_t, std::string>, MetricRow> newest;
         std::set<std::string, std::less<>> names;
     };
-    Reported& reported(std::uint64_t job);
+    Result<Reported*> reported(std::uint64_t job);
 
     std::unique_ptr<Storage> storage_;
     const FleetState* state_ = nullptr;

@@ -61,10 +61,7 @@ Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view 
 
 Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std::string>& assignments) {
     Settings list = std::visit([](auto& of_kind) { return settings_of(of_kind); }, settings);
-    for (const std::string& assignment : assignments) {
-        if (auto set = list.set(assignment); !set) return set;
-    }
-    return {};
+    return list.set(assignments);
 }
 
 std::string write_deployed(DeployedSettings& settings) {

@@ -52,9 +52,9 @@ Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
     if (auto drawn = check_graph("push.graph", s.push.graph); !drawn) return drawn;
     const Outcome<Graph> graph = s.push.draw(terms.members, terms.seed, s.method.aggregation);
     if (!graph) return tl::unexpected(graph.error());
-    // A later epoch draws another random graph.
-    const bool random = s.push.graph.starts_with("erdos-renyi");
-    const Outcome<float> floor = s.push.floor_for(random ? terms.members - 1 : graph->largest_out_degree());
+    // A later epoch draws another random graph; and fewer nodes may have more neighbours, both ways.
+    const bool changes = s.push.graph.starts_with("erdos-renyi") || s.method.aggregation == AggregationName::dpsgd;
+    const Outcome<float> floor = s.push.floor_for(changes ? terms.members - 1 : graph->largest_out_degree());
     if (!floor) return tl::unexpected(floor.error());
     terms.aggregation = Aggregation::push_sum;
     plan.equal_shares = s.method.aggregation == AggregationName::dpsgd;

@@ -29,6 +29,17 @@ for command in "sweep regression --grid adaptation.steps=1,2 --seeds 3" "compare
     cmp one/comparison.csv four/comparison.csv || fail "$command: other numbers on four ranks"
 done
 
+# Several runs at a time on each rank, whose questions are longer than what MPI sends without being listened to.
+long=$(printf 'x%.0s' {1..6000})
+timeout 60 "${ranks[@]}" sweep regression --grid adaptation.steps=1,2,3 --seeds 4 --threads 2 \
+    --set network.file="$long" "${small[@]}" --out long >/dev/null || fail "long questions on two threads a rank"
+# Ranks in other folders are told what the configuration says, not where it is.
+mkdir -p here there
+(cd here && "$dunlin" sweep regression --grid adaptation.steps=1,2 --seeds 1 "${small[@]}" --out run >/dev/null)
+rm here/run/trials/*
+"$mpirun" --oversubscribe -n 1 -wdir "$work/here" "$dunlin" sweep --resume run --quiet : \
+    -n 1 -wdir "$work/there" "$dunlin" sweep --resume run --quiet >/dev/null || fail "a resumed sweep in two folders"
+
 status=0
 "${ranks[@]}" sweep regression --grid adaptation.steps=99 --out wrong >/dev/null 2>wrong.txt || status=$?
 [[ $status == 2 ]] || fail "wrong input ends with $status"

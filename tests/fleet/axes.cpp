@@ -116,6 +116,11 @@ TEST_CASE("a preset says two settings at once, and these may be written instead"
     // [aggregation] stands before [run] in the document, and in the alphabet: it changes the preset all the same.
     REQUIRE(again.settings().read("[aggregation]\nname = \"dpsgd\"\n[run]\nmethod = \"pfedme\"\n", "x.toml"));
     CHECK(again.method == Method{Objective::moreau, AggregationName::dpsgd});
+    // And before an axis that stands before it on a command line.
+    const std::vector<std::string> assignments{"objective.name=maml", "count=7", "run.method=fedprox"};
+    REQUIRE(again.settings().set(assignments));
+    CHECK(again.method == Method{Objective::maml, AggregationName::fedprox});
+    CHECK(again.count == 7);
     CHECK_THAT(again.settings().read("[run]\nmethod = \"fedball\"\n", "x.toml").error().text,
                Catch::Contains("x.toml:2") && Catch::Contains("fedball") && Catch::Contains("pars-push-me"));
     CHECK_THAT(again.settings().set("aggregation.name=fedball").error().text,

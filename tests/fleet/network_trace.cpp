@@ -173,7 +173,8 @@ TEST_CASE("an IDX trace that is cut, too long, of another type or without a unit
     CHECK(load_network_trace("/nonexistent/rtt-us.gz").error().error.code == Code::file_missing);
 }
 
-TEST_CASE("a message takes half a round trip, rounded up to ticks, and pairs that were not measured are filled in") {
+TEST_CASE(
+    "a message takes half a round trip, rounded up to ticks, and pairs that were not measured are filled in") {
     const NetworkTrace trace = parsed(idx({2, 3, 3},
                                           {0, 100, 0, 200, 0, 0, 30, 0, 0,  //
                                            0, 150, 0, 200, 0, 0, 0, 0, 0},

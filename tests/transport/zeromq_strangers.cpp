@@ -114,7 +114,6 @@ TEST_CASE("strangers take no descriptor that is needed, nor the processor, and k
         TestServer server(settings);
         server.link.admit(keys.public_key());
         const Flood flood(server.link.endpoint(), 400, word);
-        // A burst is taken in before anybody can look, and may take the last descriptor for a moment.
         // A burst is taken in before anybody can look, and may take the last descriptor for a moment; or the system
         // takes in few of it at a time, so that nobody need be held back.
         const auto since = std::chrono::steady_clock::now();
@@ -134,6 +133,16 @@ TEST_CASE("strangers take no descriptor that is needed, nor the processor, and k
         REQUIRE(node.link.send(heartbeat(1)));
         CHECK(until([&] { return server.count(keys.public_key()) == 1; }, node, server));
     }
+}
+
+TEST_CASE("a door that is full of strangers holds further ones back, and opens again when they are cut") {
+    const KeyPair server_keys = KeyPair::make().value();
+    const FewFiles few(64);
+    TestServer server(server_settings(server_keys));
+    const Flood flood(server.link.endpoint(), 40, "");
+    REQUIRE(until([&] { return server.link.counters().pauses > 0; }, server));
+    CHECK(until([&] { return server.link.counters().strangers_cut > 0; }, server));
+    CHECK(until([&] { return server.link.counters().pauses > 1; }, server));
 }
 
 TEST_CASE("too few descriptors are an error at once, of a coordinator's link and of a node's") {

@@ -123,7 +123,7 @@ void Door::watch_all() {
         }
         const std::size_t staying = connections_.size() - cut_;
         if (staying > limits_.connections) cut_newest(staying - limits_.connections);
-        keep_descriptors();
+        if (now_ms >= rest_until_ms_) keep_descriptors();  // not before those that were accepted are in
         hold_back(full() || now_ms < rest_until_ms_);
         busy = strangers_ > 0 || holding_.value_or(false);
     }

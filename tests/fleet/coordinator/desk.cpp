@@ -251,15 +251,15 @@ TEST_CASE("what nodes report is bounded in names, kept with its record, and told
         CHECK(members[0]["metrics"]["loss"].is_null());
         CHECK(members[0]["metrics"]["ratio"] == 0.5);
         CHECK(members[1]["metrics"]["ratio"] == 0.75);
-        for (const MetricRow& row : office.index->newest_metrics(1))
-            CHECK(row.record == before + (row.member == 0 ? 1 : 3));
+        const std::vector<MetricRow> newest = *office.index->newest_metrics(1);
+        for (const MetricRow& row : newest) CHECK(row.record == before + (row.member == 0 ? 1 : 3));
         for (int k = 0; k < 100; ++k) (void)office.index->takes(1, "name" + std::to_string(k));
         CHECK(office.index->takes(1, "ratio"));
         CHECK_FALSE(office.index->takes(1, "one-too-many"));
         CHECK(office.index->takes(2, "of-another-job"));
     }
     const auto again = *Index::open(directory.path / "store.db");
-    const auto rows = again->newest_metrics(1);
+    const auto rows = *again->newest_metrics(1);
     REQUIRE(rows.size() == 4);
     CHECK(std::isnan(rows[0].value));
     CHECK(std::isinf(rows[1].value));
