@@ -168,7 +168,8 @@ Outcome<void> TracedNetwork::take_losses(const NetworkTrace& trace, DataNotes& n
 void TracedNetwork::take_paces(const NetworkTrace& trace, const TracedFleet& fleet, DataNotes& notes) {
     const std::uint64_t n = fleet.nodes, m = trace.nodes;
     std::vector<float> speeds;
-    for (std::uint64_t i = 0; i < n; ++i) speeds.push_back(trace.speed[n < m ? i * m / n : i % m]);
+    for (std::uint64_t i = 0; i < n; ++i)
+        speeds.push_back(trace.speed[static_cast<std::size_t>(n < m ? i * m / n : i % m)]);
     const float one = fleet.fastest_is_one ? *std::ranges::max_element(speeds) : median_of(trace.speed);
     for (const float speed : speeds) paces_.push_back(one / speed);
     notes.push_back(
