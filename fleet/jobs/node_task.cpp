@@ -51,12 +51,14 @@ public:
           experiment_(terms.experiment),
           personal_(settings.federated.personal),
           node_(terms.member),
-          random_(settings.seed, terms.member, Purpose::evaluate) {}
+          draws_(settings.seed, terms.member, Purpose::evaluate) {}
 
     Learner& learner() override { return data_->learner(node_, 0); }
     std::span<const Metric> measure(ConstVector<float> w) override {
         theta_.assign(w.begin(), w.end());
-        data_->personalise(node_, w, personal_, random_, theta_, 0);
+        // The same draws every time: how often a model was measured before says nothing about it.
+        Stream random = draws_;
+        data_->personalise(node_, w, personal_, random, theta_, 0);
         judged_ = data_->metrics(data_->judge(node_, theta_, 0));
         metrics_.clear();
         for (const FleetMetric& metric : judged_) metrics_.push_back({metric.key, metric.value});
@@ -78,7 +80,7 @@ private:
     std::string name_, experiment_;
     Personalisation personal_;
     std::uint32_t node_;
-    Stream random_;
+    Stream draws_;
     std::vector<float> theta_;
     std::vector<FleetMetric> judged_;
     std::vector<Metric> metrics_;
