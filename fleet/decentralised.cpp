@@ -2,6 +2,7 @@
 #include "fleet/decentralised.hpp"
 
 #include "core/adapt/plain.hpp"
+#include "fleet/bilevel_settings.hpp"
 #include "fleet/personal_layers.hpp"
 #include "fleet/reading.hpp"
 #include "fleet/workers.hpp"
@@ -389,13 +390,7 @@ Settings decentralised_settings(DecentralisedSettings& s) {
               {"lazy-metropolis", Mixing::lazy_metropolis}});
     list.add("method.rho_over_tau", s.rho_over_tau, "rho/tau of I - (rho/tau) A'A, for mixing = laplacian",
              Range{0, 1, true});
-    list.add("method.personal_rate", s.bilevel.personal_rate, "beta: step size of the personal layers", rate);
-    list.add("method.ridge", s.bilevel.ridge, "weight of |y|^2/2 at the lower level", Range{0, 1e3});
-    list.add("method.hyper_gradient", s.bilevel.hyper_gradient,
-             "cheap: as if personal layers did not react; neumann: with the implicit term",
-             {{"cheap", HyperGradient::cheap}, {"neumann", HyperGradient::neumann}});
-    list.add("method.neumann_terms", s.bilevel.neumann_terms, "M: length of the Neumann series", Range{0, 1000});
-    list.add("method.neumann_rate", s.bilevel.neumann_rate, "eta: below 2 / the lower level's curvature", rate);
+    add_bilevel_settings(list, "method", s.bilevel);
     list.add("method.personal_for_all", s.personal_for_all,
              "d2, gnsd and dsgd keep the personal layers at home too, unlike their authors' versions");
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/federated_settings.hpp"
 
+#include "fleet/bilevel_settings.hpp"
 #include "fleet/reading.hpp"
 #include "fleet/traced_network.hpp"
 
@@ -151,13 +152,7 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
     list.add("moreau.local_rate", s.moreau_local_rate, "eta of persafl-me and pfedme; times prox_weight below 1",
              rate);
 
-    list.add("bilevel.personal_rate", s.bilevel.personal_rate, "beta: step size of the personal layers", rate);
-    list.add("bilevel.ridge", s.bilevel.ridge, "weight of |y|^2/2 at the lower level", Range{0, 1e3});
-    list.add("bilevel.hyper_gradient", s.bilevel.hyper_gradient,
-             "cheap: as if personal layers did not react; neumann: with the implicit term",
-             {{"cheap", HyperGradient::cheap}, {"neumann", HyperGradient::neumann}});
-    list.add("bilevel.neumann_terms", s.bilevel.neumann_terms, "M: length of the Neumann series", Range{0, 1000});
-    list.add("bilevel.neumann_rate", s.bilevel.neumann_rate, "eta: below 2 / the lower level's curvature", rate);
+    add_bilevel_settings(list, "bilevel", s.bilevel);
 
     list.add("push.graph", s.push.graph,
              "who hears whom without a server: directed-ring, exponential, complete, ring, star, erdos-renyi, "

@@ -2,6 +2,7 @@
 #include "fleet/network_trace.hpp"
 
 #include "fleet/traced_network.hpp"
+#include "measured_file.hpp"
 #include "source_dir.hpp"
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <catch2/catch.hpp>
 
 using namespace dunlin;
+using dunlin::test::measured_file;
 using simulation::Time;
 using Kind = NetworkTrace::Kind;
 
@@ -63,14 +65,6 @@ std::vector<Time> times(const TracedNetwork& network, std::uint32_t from, std::u
 std::int64_t counted(const DataNotes& notes, std::string_view key) {
     const auto found = std::ranges::find(notes, key, &DataNote::key);
     return found == notes.end() ? -1 : found->count;
-}
-
-/// A file of the measured data beside the source; empty, with a warning, where there is none.
-std::string measured_file(const char* name) {
-    const auto path = std::filesystem::path(DUNLIN_SOURCE_DIR) / "../shared/data" / name;
-    if (std::filesystem::exists(path)) return path.string();
-    WARN("no measured data beside the source: skipped");
-    return {};
 }
 
 }  // namespace

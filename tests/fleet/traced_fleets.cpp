@@ -8,6 +8,7 @@
 #include "fleet/regression_training.hpp"
 #include "fleet/traced_network.hpp"
 #include "gossip_scenario.hpp"
+#include "measured_file.hpp"
 #include "source_dir.hpp"
 
 #include <filesystem>
@@ -95,14 +96,6 @@ std::shared_ptr<const TracedNetwork> read(const std::string& path, const TracedF
     auto trace = read_trace(path, fleet);
     if (!trace) FAIL(trace.error().text);
     return *trace;
-}
-
-/// The measured data beside the source; empty, with a warning, where there are none.
-std::string measured_file(const char* name) {
-    const auto path = std::filesystem::path(DUNLIN_SOURCE_DIR) / "../shared/data" / name;
-    if (std::filesystem::exists(path)) return path.string();
-    WARN("no measured data beside the source: skipped");
-    return {};
 }
 
 }  // namespace
