@@ -27,15 +27,14 @@ void Hostile::hear(const Message& message) {
     if (const auto* welcome = std::get_if<Welcome>(&message.body)) incarnation_ = welcome->incarnation;
     if (const auto* offer = std::get_if<JobOffer>(&message.body)) {
         job_ = message.envelope.job;
+        over_ = false;
         member_ = offer->terms.member;
         (void)link_.send({{job_, 0, incarnation_, 0}, JobAnswer{true, {}}});
     }
     const auto* answer = std::get_if<Acknowledgement>(&message.body);
     if (answer != nullptr && answer->sequence > 0) ++(answer->applied ? applied_ : refused_);
-    if (std::holds_alternative<JobEnd>(message.body)) {
-        (void)link_.send({{job_, 0, incarnation_, 0}, Report{0, true, {}}});
-        job_ = 0;
-    }
+    if (std::holds_alternative<JobEnd>(message.body) && message.envelope.job == job_) over_ = true;
+    if (answer != nullptr && answer->sequence == 0 && over_ && message.envelope.job == job_) job_ = 0;
 }
 
 void Hostile::step(std::int64_t now_ms) {
@@ -46,9 +45,14 @@ void Hostile::step(std::int64_t now_ms) {
             (void)link_.send({{job_, 0, 0, 0}, Join{.name = hostile_name, .software = "not Dunlin's"}});
     }
     if (now_ms < next_ms_) return;
-    next_ms_ = now_ms + 50;
+    next_ms_ = now_ms + (over_ ? 500 : 50);
     if (job_ == 0) {
         (void)link_.send({{}, Heartbeat{}});
+        return;
+    }
+    // As often as it takes: the next job waits for it, and a report dies with a coordinator that is killed.
+    if (over_) {
+        (void)link_.send({{job_, 0, incarnation_, 0}, Report{0, true, {}}});
         return;
     }
     constexpr float nan = std::numeric_limits<float>::quiet_NaN();

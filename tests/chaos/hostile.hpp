@@ -26,6 +26,7 @@ private:
     NodeLink link_;
     Arrival arrival_;
     std::uint64_t job_ = 0, sequence_ = 0;
+    bool over_ = false;  ///< the job has ended, and its final report is not acknowledged yet
     std::uint32_t incarnation_ = 0, member_ = 0;
     std::int64_t next_ms_ = 0;
     std::uint64_t refused_ = 0, applied_ = 0;
