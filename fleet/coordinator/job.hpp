@@ -4,7 +4,7 @@
 #include "fleet/coordinator/archive.hpp"
 #include "fleet/coordinator/model_server.hpp"
 #include "fleet/coordinator/record.hpp"
-#include "fleet/jobs/mass_book.hpp"
+#include "training/plans/mass_book.hpp"
 
 #include <cstdint>
 #include <memory>
