@@ -29,8 +29,10 @@ public:
     explicit constexpr LayerSplit(std::size_t dimension = 0) { shared_.add({0, dimension}); }
 
     /// `personal` lists affine layers from 0; -1 is the last one, -2 the one before. Errors: no_such_layer;
-    /// nothing_shared, where no layer is left over.
-    static constexpr Result<LayerSplit> make(const MlpShape& shape, std::span<const int> personal) {
+    /// nothing_shared, where no layer is left over. `behind` numbers that follow the network's are shared: the
+    /// deviations of a Gaussian policy.
+    static constexpr Result<LayerSplit> make(const MlpShape& shape, std::span<const int> personal,
+                                             std::size_t behind = 0) {
         std::array<bool, MlpShape::layer_limit> own{};
         for (const int layer : personal) {
             const int from_front = layer < 0 ? layer + shape.layers : layer;
@@ -44,6 +46,7 @@ public:
             (own[static_cast<std::size_t>(layer)] ? split.personal_ : split.shared_).add(range);
         }
         if (split.shared_.size == 0) return fail(Code::nothing_shared, shape.layers);
+        if (behind > 0) split.shared_.add({shape.parameters(), behind});
         return split;
     }
 
@@ -90,7 +93,7 @@ public:
 
 private:
     struct Part {
-        std::array<Range, MlpShape::layer_limit> ranges{};
+        std::array<Range, MlpShape::layer_limit + 1> ranges{};
         int used = 0;
         std::size_t size = 0;
 

@@ -62,6 +62,12 @@ struct PointNavigation {
         return {reward == PointReward::distance ? -__builtin_sqrtf(squared) : -squared, false};
     }
 
+    /// Is it within 0.1 of the goal?
+    bool arrived(const State& state) const {
+        const float dx = state.x - goal_x, dy = state.y - goal_y;
+        return dx * dx + dy * dy < 0.01f;
+    }
+
     int observation_size() const { return 2; }
     /// The position: out[0] and out[stride].
     void observe(const State& state, float* out, std::ptrdiff_t stride) const {

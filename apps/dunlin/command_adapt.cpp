@@ -8,6 +8,7 @@
 #include "apps/report/run_files.hpp"
 #include "apps/report/svg_plot.hpp"
 #include "apps/report/table.hpp"
+#include "training/problems/problem_kinds.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -170,7 +171,8 @@ std::string json_text(const Adaptation& adaptation, const NavigationSettings& se
 Outcome<int> adapt(const AdaptOptions& options) {
     const Outcome<SavedModel> saved = open_model(options.directory);
     if (!saved) return tl::unexpected(saved.error());
-    if (!saved->model.navigates()) {
+    // A policy of a registered problem adapts as its other models do.
+    if (!saved->model.navigates() || (saved->kind != nullptr && find_problem(saved->kind->name) != nullptr)) {
         const struct {
             const char* option;
             bool given;

@@ -115,7 +115,9 @@ std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& 
 }
 
 bool diverged(const FederatedResult& result) {
-    return !(result.history.back().personal.front() >= result.history.front().personal.front() / 2);
+    // Returns may be negative: half of what there was is lost below that, too.
+    const double first = result.history.front().personal.front();
+    return !(result.history.back().personal.front() >= first - std::abs(first) / 2);
 }
 
 report::Table federated_table(const FederatedJob& job, const FederatedResult& result) {

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # try.sh BUILD_FOLDER: trains, compares two methods, and runs a fleet of two real nodes on this machine to its end.
 set -euo pipefail
-experiment=$(cd "$(dirname "$0")" && pwd)/my-sensors.toml
-PATH=$(cd "$1" && pwd):$PATH
+here=$(cd "$(dirname "$0")" && pwd)
+experiment=$here/my-sensors.toml
+build=$(cd "$1" && pwd)
+PATH=$build:$PATH
 work=$(mktemp -d)
-started=()
-trap '((${#started[@]} == 0)) || { kill "${started[@]}" || true; wait; }; rm -rf "$work"' EXIT
+trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 my-dunlin list | grep -w my-sensors
@@ -14,25 +15,4 @@ my-dunlin train --config "$experiment" --out trained --quiet
 my-dunlin adapt trained --quiet
 my-dunlin compare --config "$experiment" --methods persafl-me,pars-push --seeds 2 --out compared --quiet
 my-dunlin sweep --config "$experiment" --grid data.offset=0,2 --out swept --quiet
-
-export DUNLIN_FLEET=$work/store
-field() { sed -E "s/.*\"$1\":\"([^\"]*)\".*/\1/"; }
-server_key=$(my-dunlin fleet init --listen tcp://127.0.0.1:0 --metrics off --json | field server_key)
-for name in left right; do
-    my-dunlin fleet admit "$name" "$(my-dunlin-node init --dir "$name")"
-done
-my-dunlin fleet serve &
-started+=($!)
-until endpoint=$(my-dunlin fleet status --json | field endpoint) && [[ $endpoint == tcp://*:[1-9]* ]]; do
-    kill -0 "${started[0]}"
-    sleep 0.1
-done
-for name in left right; do
-    my-dunlin-node run --dir "$name" --name "$name" --join "$endpoint" --server-key "$server_key" &
-    started+=($!)
-done
-my-dunlin fleet wait --for=nodes=2 --timeout 30
-my-dunlin fleet run "$experiment"
-my-dunlin fleet wait --for=finished --job 1 --timeout 60
-my-dunlin fleet pull --job 1 --out pulled.dunlin
-my-dunlin inspect pulled.dunlin
+"$here/../fleet-of-two.sh" "$build" "$experiment"

@@ -40,6 +40,10 @@ struct Member {
 
 /// A coordinator and two boards, or those that are named.
 struct LiveFleet : Fleet {
+    static constexpr struct NotYet {
+    } not_yet{};
+    /// Nobody yet: the folder is the caller's to fill before `serve`.
+    explicit LiveFleet(NotYet) {}
     explicit LiveFleet(const std::vector<Member>& members = {{"alice"}, {"bob"}}) {
         server_key = init()["server_key"];
         for (const Member& member : members) {

@@ -32,9 +32,10 @@ std::vector<std::string> small(std::string_view experiment) {
         {"regression",
          {"environment.agents=5", "environment.dimension=3", "method.rounds=6", "network.probability=0.6",
           "report.personalisation=false", "report.robustness=false"}},
-        {"point-navigation",
-         {"rl.iterations=1", "rl.task_batch=2", "rl.trajectories=4", "environment.training_tasks=2",
-          "environment.held_out_tasks=1", "policy.hidden=[6]"}},
+        {"fleet-point-navigation",
+         {"environment.nodes=4", "environment.horizon=5", "model.hidden=[6]", "federated.local_steps=2",
+          "federated.batch=4", "federated.buffer_size=2", "moreau.inner_steps=2", "clock.budget_s=60",
+          "baseline.steps=3", "report.evaluations=1", "report.trajectories=4"}},
         {"pdbo",
          {"data.agents=4", "data.rows=200", "method.inner_steps=4", "method.outer_steps=1", "report.peers=false"}},
         {"pdbo-characters",
@@ -44,7 +45,7 @@ std::vector<std::string> small(std::string_view experiment) {
 }
 
 bool by_axes(const Combination& one) {
-    return one.task->in_a_fleet && !one.task->mixed_only && one.aggregation != "hgp";
+    return !one.task->mixed_only && one.aggregation != "hgp";
 }
 
 app::TrainRequest request_of(const Combination& one) {
@@ -56,8 +57,6 @@ app::TrainRequest request_of(const Combination& one) {
     if (by_axes(one)) {
         request.assignments.push_back("objective.name=" + std::string(name_of(one.objective)));
         request.assignments.push_back("aggregation.name=" + std::string(one.aggregation));
-    } else if (!one.task->in_a_fleet) {
-        request.method = one.objective == Objective::maml ? "maml" : "memrl";
     } else {
         request.method = mixed ? "pdbo-mtl" : one.aggregation;
     }

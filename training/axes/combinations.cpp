@@ -19,7 +19,7 @@ constexpr TaskTraits tasks[] = {
      .settings = "policy.input=coordinates",
      .on_real_nodes = true,
      .on_boards = true},
-    {.name = "point-navigation", .experiment = "point-navigation", .in_a_fleet = false},
+    {.name = "point-navigation", .experiment = "fleet-point-navigation", .has_layers = true, .on_real_nodes = true},
     {.name = "classification",
      .experiment = "classification",
      .has_layers = true,
@@ -71,11 +71,6 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
         if (method == preset::local || method == Method{Objective::plain, A::sgp}) return {};
         return refuse(K::not_built, "this data is in the experiments of hyper-gradient push alone");
     }
-    if (!task.in_a_fleet) {
-        if (*by != A::global) return refuse(K::not_built, "this world is not in a fleet; take grid-navigation");
-        if (objective == Objective::maml || objective == Objective::moreau) return {};
-        return refuse(K::not_built, "one learner of all tasks goes by maml or moreau");
-    }
     if (task.linear) {
         if (objective == Objective::bilevel)
             return refuse(K::mathematics, "a linear model has one layer, which cannot be both shared and personal");
@@ -85,7 +80,8 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
         return {};
     }
     if (objective == Objective::bilevel && !task.has_layers)
-        return refuse(K::not_built, "a policy has no personal layers yet; take moreau");
+        return refuse(K::not_built,
+                      "a policy on a grid has no personal layers yet; take moreau, or point-navigation");
     return {};
 }
 

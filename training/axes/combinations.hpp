@@ -29,7 +29,6 @@ struct TaskTraits {
     std::string_view experiment;  ///< that runs it
     std::string_view settings =
         {};                   ///< KEY=VALUE that make the experiment this task; "" where it is that as it stands
-    bool in_a_fleet = true;   ///< else one learner has all tasks, and an objective is a method of meta-learning
     bool has_layers = false;  ///< that a node can keep
     bool linear = false;      ///< one layer, whose minimiser is known for plain and maml
     bool on_real_nodes = false;

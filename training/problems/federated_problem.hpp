@@ -93,16 +93,21 @@ public:
 ///     void assign_personal(Task&, std::uint32_t node);   where personal models train on less
 ///     LayerSplit split;                              where it can have personal layers
 ///     DataNotes notes;                               where reading its data changes or leaves out any
+///     static constexpr bool one_node_at_a_time;      there is no everybody's data: its learner draws a node for
+///                                                    each gradient, and `assign` is called with nodes alone
+///     static constexpr bool draws_by_parameters;     a ScoredTask, of which exact MAML needs the sum of scores
 template <class World>
 class WorldProblem final : public FederatedProblem {
 public:
     using Task = typename World::Task;
 
     WorldProblem(World world, FederatedSettings settings, int threads)
-        : world_(std::move(world)), bilevel_(settings.bilevel) {
+        : world_(std::move(world)), bilevel_(settings.bilevel), step_clip_(settings.moreau.step_clip) {
         if constexpr (requires { world_.split; }) {
             if (world_.split.has_personal()) settings.maml.personal = &world_.split;
         }
+        if constexpr (requires { World::draws_by_parameters; })
+            settings.maml.score_term = !settings.maml.first_order;
         for (int worker = 0; worker < threads; ++worker)
             benches_.push_back(std::make_unique<Bench>(world_, settings));
     }
@@ -120,6 +125,10 @@ public:
 
     Learner& learner(std::uint32_t node, int worker) override {
         Bench& bench = at(worker);
+        if (has_to_draw(node)) {
+            if (!bench.anybody) bench.anybody = std::make_unique<Anybody>(world_, bench);
+            return *bench.anybody;
+        }
         world_.assign(bench.task, node);
         return *bench.learner;
     }
@@ -136,11 +145,13 @@ public:
         Bench& bench = at(worker);
         if constexpr (requires { world_.assign_personal(bench.task, node); }) {
             world_.assign_personal(bench.task, node);
-        } else {
+        } else if (!has_to_draw(node)) {
             world_.assign(bench.task, node);
         }
-        const MoreauEnvelope inner{.prox_weight = how.prox_weight, .inner_rate = how.rate, .accuracy = 0.0f};
+        const MoreauEnvelope inner{
+            .prox_weight = how.prox_weight, .inner_rate = how.rate, .accuracy = 0.0f, .step_clip = step_clip_};
         for (int k = 0; k < how.steps; ++k) {
+            if (has_to_draw(node)) world_.assign(bench.task, random.below(world_.nodes()));
             bench.task.draw(0, ConstVector<float>(theta), random);
             inner.step<float>(bench.task, w, theta, Vector<float>(bench.scratch).first(theta.size()));
             if (how.personal_layers_only) keep_shared(w, theta);
@@ -193,7 +204,28 @@ private:
         Task task;
         std::unique_ptr<Learner> learner;
         std::vector<float> scratch;
+        std::unique_ptr<Learner> anybody{};  ///< made when it is asked for
     };
+
+    /// Stands in for all nodes where a task has one's data at a time: of the mean of their objectives a gradient of
+    /// one of them is a stochastic gradient.
+    struct Anybody final : Learner {
+        Anybody(const World& among, Bench& with) : world(among), bench(with) {}
+
+        std::size_t dimension() const override { return bench.learner->dimension(); }
+        int gradient(ConstVector<float> w, Stream& random, Vector<float> out) override {
+            world.assign(bench.task, random.below(world.nodes()));
+            return bench.learner->gradient(w, random, out);
+        }
+
+        const World& world;
+        Bench& bench;
+    };
+
+    static bool has_to_draw([[maybe_unused]] std::uint32_t node) {
+        if constexpr (requires { World::one_node_at_a_time; }) return node == everybody;
+        return false;
+    }
 
     void keep_shared(ConstVector<float> w, Vector<float> theta) const {
         const LayerSplit layers = split();
@@ -206,6 +238,7 @@ private:
 
     World world_;
     Bilevel bilevel_;
+    float step_clip_;
     std::vector<std::unique_ptr<Bench>> benches_;
 };
 

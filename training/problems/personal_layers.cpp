@@ -39,7 +39,7 @@ private:
 
 }  // namespace
 
-Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal) {
+Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal, std::size_t behind) {
     std::vector<int> layers;
     for (const std::string& name : personal) {
         int layer = name == "last" ? -1 : 0;
@@ -54,20 +54,20 @@ Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::strin
         }
         layers.push_back(layer);
     }
-    const auto split = LayerSplit::make(shape, layers);
+    const auto split = LayerSplit::make(shape, layers, behind);
     if (!split)
         return problem(split.error(), fmt::format("model.personal_layers = [{}]", fmt::join(personal, ", ")));
     return *split;
 }
 
 Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::string>& personal, Objective objective,
-                              DataNotes& notes) {
-    if (objective != Objective::bilevel || !personal.empty()) return split_of(shape, personal);
+                              DataNotes& notes, std::size_t behind) {
+    if (objective != Objective::bilevel || !personal.empty()) return split_of(shape, personal, behind);
     if (shape.layers < 2)
         return problem(
             "objective.name = bilevel: one layer alone cannot be both shared and personal; set model.hidden");
     notes.push_back({"", 0, "model.personal_layers: none is named, so the bilevel objective keeps the last one"});
-    return split_of(shape, {"last"});
+    return split_of(shape, {"last"}, behind);
 }
 
 PersonalLayers::PersonalLayers(const LayerSplit& split, std::uint32_t nodes, ConstVector<float> first)

@@ -15,13 +15,14 @@
 namespace dunlin {
 
 /// The split that a setting names: "first", "last", or layers by number from 0. Errors name model.personal_layers:
-/// no such layer, nothing left to share.
-Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal);
+/// no such layer, nothing left to share. `behind` as LayerSplit::make has it.
+Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal,
+                             std::size_t behind = 0);
 
 /// The same for a method: with the bilevel objective, and nothing named, the last layer, which `notes` say. Errors
 /// also: where the bilevel objective has no layer to share.
 Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::string>& personal, Objective objective,
-                              DataNotes& notes);
+                              DataNotes& notes, std::size_t behind = 0);
 
 /// What the nodes of a fleet keep to themselves: the personal part y_i of every node's model. Methods and messages
 /// see the shared part alone, through the learners that shared_learners makes (invariant 10).

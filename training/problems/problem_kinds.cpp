@@ -3,6 +3,7 @@
 
 #include "training/host/plain_text.hpp"
 #include "training/problems/classification_fleet.hpp"
+#include "training/problems/point_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
 
 #include <algorithm>
@@ -13,7 +14,8 @@ namespace dunlin {
 namespace {
 
 std::deque<RegisteredProblem>& table() {
-    static std::deque<RegisteredProblem> problems{registered(classification_kind()), registered(ranking_kind())};
+    static std::deque<RegisteredProblem> problems{registered(classification_kind()), registered(ranking_kind()),
+                                                  registered(point_fleet_kind())};
     return problems;
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "fleet/jobs/experiments.hpp"
 #include "fleet/jobs/node_task.hpp"
 #include "fleet/jobs/plan_job.hpp"
-
-#include "fleet/jobs/experiments.hpp"
 #include "training/plans/mass_book.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# fleet-of-two.sh BUILD_FOLDER EXPERIMENT: runs an experiment on two real nodes on this machine to its end, with the
+# programs my-dunlin and my-dunlin-node of the folder.
+set -euo pipefail
+experiment=$(realpath "$2")
+PATH=$(cd "$1" && pwd):$PATH
+work=$(mktemp -d)
+started=()
+trap '((${#started[@]} == 0)) || { kill "${started[@]}" || true; wait; }; rm -rf "$work"' EXIT
+cd "$work"
+
+export DUNLIN_FLEET=$work/store
+field() { sed -E "s/.*\"$1\":\"([^\"]*)\".*/\1/"; }
+server_key=$(my-dunlin fleet init --listen tcp://127.0.0.1:0 --metrics off --json | field server_key)
+for name in left right; do
+    my-dunlin fleet admit "$name" "$(my-dunlin-node init --dir "$name")"
+done
+my-dunlin fleet serve &
+started+=($!)
+until endpoint=$(my-dunlin fleet status --json | field endpoint) && [[ $endpoint == tcp://*:[1-9]* ]]; do
+    kill -0 "${started[0]}"
+    sleep 0.1
+done
+for name in left right; do
+    my-dunlin-node run --dir "$name" --name "$name" --join "$endpoint" --server-key "$server_key" &
+    started+=($!)
+done
+my-dunlin fleet wait --for=nodes=2 --timeout 30
+my-dunlin fleet run "$experiment"
+my-dunlin fleet wait --for=finished --job 1 --timeout 60
+my-dunlin fleet pull --job 1 --out pulled.dunlin
+my-dunlin inspect pulled.dunlin
