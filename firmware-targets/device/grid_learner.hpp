@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/adapt/maml.hpp"
 #include "core/adapt/objective.hpp"
 #include "core/arena.hpp"
 #include "core/checksum.hpp"
@@ -80,21 +81,30 @@ public:
         return mean;
     }
 
-    /// Can a job ask for this? A batch that serves several steps wants an export whose rollout is not `as_drawn`.
-    static constexpr bool understands(Objective objective, const MoreauEnvelope& inner) {
-        return objective == Objective::plain ||
+    /// Can a job ask for this? A batch that serves several steps wants an export whose rollout is not `as_drawn`;
+    /// exact MAML wants a batch of each inner step at once, which is more memory than a device has.
+    static constexpr bool understands(Objective objective, const MoreauEnvelope& inner, const Maml& maml) {
+        return objective == Objective::plain || (objective == Objective::maml && maml.first_order) ||
                (objective == Objective::moreau &&
                 (inner.fresh_batches || inner.step_limit == 1 || lean || !rollout.as_drawn));
     }
 
-    /// A gradient at w as a node of a fleet takes it: of the task itself (PersA-FL's option A), or of its Moreau
-    /// envelope (option C, MEMRL), whose inner minimiser stays here. `pause` is called now and then.
+    /// A gradient at w as a node of a fleet takes it: of the task itself (PersA-FL's option A), of first-order MAML
+    /// (option B), or of the task's Moreau envelope (option C, MEMRL). What the inner loop ends at stays here.
+    /// `pause` is called now and then.
     template <class Pause>
-    void gradient(Objective objective, const MoreauEnvelope& inner, ConstVector<float> w, Stream& random,
-                  Vector<float> out, Pause&& pause) {
+    void gradient(Objective objective, const MoreauEnvelope& inner, const Maml& maml, ConstVector<float> w,
+                  Stream& random, Vector<float> out, Pause&& pause) {
         if (objective == Objective::plain) {
             task_->draw(0, w, random);
             task_->gradient(0, w, out);
+            return;
+        }
+        if (objective == Objective::maml) {
+            personalise(inner_loop_of(maml), w, random, out, pause);
+            const ConstVector<float> last(stored_.personal);
+            task_->draw(0, last, random);
+            task_->gradient(0, last, out);
             return;
         }
         personalise(inner, w, random, out, pause);
@@ -158,6 +168,16 @@ public:
         lean ? std::max(GridPolicyTask<lean>::workspace_bytes(policy, rollout, limits()), judging_bytes) : 0;
 
 private:
+    /// MAML's inner steps: those of an envelope without a pull.
+    static constexpr MoreauEnvelope inner_loop_of(const Maml& maml) {
+        return {.prox_weight = 0.0f,
+                .inner_rate = maml.inner_rate,
+                .accuracy = 0.0f,
+                .step_limit = maml.steps,
+                .step_clip = maml.step_clip,
+                .fresh_batches = true};
+    }
+
     /// theta(w) as MoreauEnvelope::solve finds it.
     template <class Pause>
     void personalise(const MoreauEnvelope& inner, ConstVector<float> w, Stream& random, Vector<float> scratch,

@@ -150,8 +150,9 @@ private:
                 return prepare();
             case Duty::learn:
                 if (!close_line()) return;
-                learner_.gradient(session_.terms().objective, session_.terms().moreau, session_.parameters(),
-                                  session_.random(), session_.gradient(), [this] { pump(); });
+                learner_.gradient(session_.terms().objective, session_.terms().moreau, session_.terms().maml,
+                                  session_.parameters(), session_.random(), session_.gradient(),
+                                  [this] { pump(); });
                 open_line();
                 (void)session_.learned(now_ms());
                 return;
@@ -190,7 +191,7 @@ private:
         if (terms.dimension != dimension) {
             return session_.refuse({Code::shape_mismatch, terms.dimension, static_cast<std::int64_t>(dimension)});
         }
-        if (!Learner::understands(terms.objective, terms.moreau))
+        if (!Learner::understands(terms.objective, terms.moreau, terms.maml))
             return session_.refuse({Code::job_not_understood});
         session_.prepared();
     }

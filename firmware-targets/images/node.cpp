@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A node of a fleet behind a serial line. It learns its own navigation task, the exported one, in whatever job its
-// coordinator offers: PersA-FL with plain gradients or the Moreau envelope, or PARS-Push.
+// coordinator offers: PersA-FL or PARS-Push, with plain gradients, first-order MAML or the Moreau envelope.
 #include "boards/common/cortex_m.hpp"
 #include "exported_policy.hpp"
 #include "grid_learner.hpp"

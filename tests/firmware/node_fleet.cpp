@@ -192,6 +192,32 @@ TEST_CASE("boards learn with hosts through a gateway, with a server, while the l
     for (const auto& relay : boards.relays) CHECK(relay->harmed() > relay->bytes() / 200);
 }
 
+TEST_CASE("boards give a server the gradients of plain steps and of first-order MAML, too") {
+    for (const Objective objective : {Objective::plain, Objective::maml}) {
+        MixedFleet boards;
+        JobPlan plan = navigation("persafl-me", boards);
+        plan.budget = {};
+        plan.terms.objective = objective;
+        plan.terms.local_rate = 0.1f;
+        plan.terms.maml = {.steps = 2,
+                           .inner_rate = plan.terms.moreau.inner_rate,
+                           .first_order = true,
+                           .step_clip = plan.terms.moreau.step_clip};
+        bool stopped = false;
+        Coordinator& coordinator = boards.fleet.server().coordinator();
+        boards.fleet.each_turn([&] {
+            const Job* job = coordinator.state().job(1);
+            if (job == nullptr || stopped) return;
+            if (job->members()[2].updates < 2 || job->members()[3].updates < 2) return;
+            stopped = true;
+            REQUIRE(coordinator.stop(1, false));
+        });
+        const std::uint64_t number = boards.fleet.run_planned(plan);
+        INFO(boards.log);
+        CHECK(coordinator.state().job(number)->ended() == JobEndReason::stopped);
+    }
+}
+
 TEST_CASE(
     "boards learn with hosts without a server, and a reset in between loses no mass [invariants 1, 3, 4, 9]") {
     MixedFleet boards;

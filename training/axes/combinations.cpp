@@ -98,9 +98,8 @@ Answer on_real_nodes(const TaskTraits& task, Objective objective, std::optional<
     return {};
 }
 
-Answer on_boards(const TaskTraits& task, Objective objective) {
+Answer on_boards(const TaskTraits& task) {
     if (!task.on_boards) return refuse(K::not_built, "boards learn grid navigation with coordinates");
-    if (objective == Objective::maml) return refuse(K::not_built, "boards learn by plain and moreau");
     return {};
 }
 
@@ -111,7 +110,7 @@ Answer answer(const TaskTraits& task, Objective objective, std::optional<A> by, 
     if (link == LinkName::simulated || (simulated && simulated->kind == K::mathematics)) return simulated;
     if (const Answer real = on_real_nodes(task, objective, by)) return real;
     if (link == LinkName::serial) {
-        if (const Answer board = on_boards(task, objective)) return board;
+        if (const Answer board = on_boards(task)) return board;
     }
     return simulated;
 }

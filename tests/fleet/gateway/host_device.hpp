@@ -21,11 +21,11 @@ struct PullLearner {
     static constexpr std::size_t workspace_bytes = 0;
 
     void lend(std::span<std::byte>) {}
-    static constexpr bool understands(Objective objective, const MoreauEnvelope&) {
+    static constexpr bool understands(Objective objective, const MoreauEnvelope&, const Maml&) {
         return objective != Objective::maml;
     }
     template <class Pause>
-    void gradient(Objective objective, const MoreauEnvelope& inner, ConstVector<float> w, Stream&,
+    void gradient(Objective objective, const MoreauEnvelope& inner, const Maml&, ConstVector<float> w, Stream&,
                   Vector<float> out, Pause&& pause) {
         pause();
         for (; stalls; pause()) stalled = true;
