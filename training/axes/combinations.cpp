@@ -33,9 +33,10 @@ constexpr TaskTraits tasks[] = {
      .on_real_nodes = true},
     {.name = "regression", .experiment = "regression", .linear = true},
     {.name = "characters",
-     .experiment = "pdbo-characters",
-     .mixed_experiment = "pdbo-characters",
-     .mixed_only = true},
+     .experiment = "characters",
+     .has_layers = true,
+     .on_real_nodes = true,
+     .mixed_experiment = "pdbo-characters"},
 };
 
 constexpr Objective all_objectives[] = {Objective::plain, Objective::maml, Objective::moreau, Objective::bilevel};
@@ -67,10 +68,6 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
     }
     const Method method{objective, *by};
     if (const std::string reason = refusal_of(method); !reason.empty()) return refuse(K::mathematics, reason);
-    if (task.mixed_only) {
-        if (method == preset::local || method == Method{Objective::plain, A::sgp}) return {};
-        return refuse(K::not_built, "this data is in the experiments of hyper-gradient push alone");
-    }
     if (task.linear) {
         if (objective == Objective::bilevel)
             return refuse(K::mathematics, "a linear model has one layer, which cannot be both shared and personal");

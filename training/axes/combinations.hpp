@@ -35,7 +35,6 @@ struct TaskTraits {
     bool on_boards = false;
     /// The experiment for hyper-gradient push, where the task has mixed second derivatives.
     std::string_view mixed_experiment = {};
-    bool mixed_only = false;  ///< there is no other experiment than that
 };
 std::span<const TaskTraits> task_traits();
 

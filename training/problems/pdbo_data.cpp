@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "training/problems/character_data.hpp"
 #include "training/problems/pdbo_settings.hpp"
 #include "training/settings/reading.hpp"
 
@@ -92,48 +93,18 @@ Outcome<PdboData> digits(const PdboSettings& s) {
 }
 
 Outcome<PdboData> characters(const PdboSettings& s) {
-    Speech speech;
-    if (s.path.empty()) {
-        DialectSettings drawn = s.speech;
-        drawn.speakers = s.agents;
-        drawn.characters += s.context;
-        auto made = draw_speech(drawn, s.seed);
-        if (!made) return problem(made.error(), "generated speech");
-        speech = *std::move(made);
-    } else {
-        auto read = load_speech(s.path);
-        if (!read) return problem(read.error());
-        speech = *std::move(read);
-    }
-    const std::string where = s.path.empty() ? "data" : s.path;
-    auto table = character_rows(speech, s.agents, s.context, s.speech.characters);
-    if (!table) return problem(table.error(), where);
-    auto parts = split_in_order(*table, s.test_fraction);
-    if (!parts) return problem(parts.error(), where);
+    CharacterSettings settings{s.path, s.context, s.test_fraction, s.speech};
+    settings.speech.speakers = s.agents;
+    auto read = read_characters(settings, s.seed);
+    if (!read) return tl::unexpected(read.error());
     PdboData data;
-    data.table = *std::move(table);
-    data.parts = *std::move(parts);
-    for (const std::string& name : data.table.user_names) data.names.push_back(shown_text(name));
-    if (const std::int64_t unused = std::ssize(speech.speakers) - s.agents; unused > 0)
-        data.notes.push_back({"unused_users", unused,
-                              fmt::format("{} of {} speakers left out, those who say least: there are {} agents",
-                                          unused, speech.speakers.size(), s.agents)});
-    std::int64_t unused = 0;
-    for (int speaker = 0; speaker < s.agents; ++speaker) {
-        const std::int64_t said = std::ssize(speech.texts[static_cast<std::size_t>(speaker)]) - s.context;
-        unused += std::max<std::int64_t>(0, said - s.speech.characters);
-    }
-    if (unused > 0)
-        data.notes.push_back({"unused_rows", unused,
-                              fmt::format("{} characters beyond the first {} of a speaker are not used", unused,
-                                          s.speech.characters)});
-    if (speech.other_letters > 0)
-        data.notes.push_back({"letters_replaced", speech.other_letters,
-                              fmt::format("{} letters other than a to z became blanks", speech.other_letters)});
-    data.description = fmt::format(
-        "{} characters of {} speakers{}, the next one guessed from {}; in order, the "
-        "last ones held out. They stand in for the Shakespeare of the method's paper, at the size of a perceptron.",
-        data.table.rows(), s.agents, s.path.empty() ? ", generated" : " of " + s.path, s.context);
+    for (const std::string& name : read->shared.table.user_names) data.names.push_back(shown_text(name));
+    data.table = std::move(read->shared.table);
+    data.parts = std::move(read->shared.parts);
+    data.notes = std::move(read->shared.notes);
+    data.description = read->description +
+                       " They stand in for the Shakespeare of the method's paper, at the size of a "
+                       "perceptron.";
     return data;
 }
 

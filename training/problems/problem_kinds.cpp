@@ -2,6 +2,7 @@
 #include "training/problems/problem_kinds.hpp"
 
 #include "training/host/plain_text.hpp"
+#include "training/problems/character_fleet.hpp"
 #include "training/problems/classification_fleet.hpp"
 #include "training/problems/point_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
@@ -15,7 +16,7 @@ namespace {
 
 std::deque<RegisteredProblem>& table() {
     static std::deque<RegisteredProblem> problems{registered(classification_kind()), registered(ranking_kind()),
-                                                  registered(point_fleet_kind())};
+                                                  registered(point_fleet_kind()), registered(character_kind())};
     return problems;
 }
 
