@@ -40,8 +40,9 @@ std::vector<std::string> small(std::string_view experiment) {
          {"data.agents=4", "data.rows=200", "method.inner_steps=4", "method.outer_steps=1", "report.peers=false"}},
         {"characters",
          {"data.speakers=4", "data.characters=60", "model.hidden=[6]", "federated.local_steps=2",
-          "federated.batch=5", "federated.local_rate=0.01", "maml.local_rate=0.01", "federated.buffer_size=2",
-          "moreau.inner_steps=2", "clock.budget_s=60", "baseline.steps=3", "report.evaluations=1"}},
+          "federated.batch=5", "federated.local_rate=0.01", "maml.local_rate=0.01", "moreau.local_rate=0.01",
+          "data.test_fraction=0.5", "federated.buffer_size=2", "moreau.inner_steps=2", "clock.budget_s=60",
+          "baseline.steps=3", "report.evaluations=1"}},
         {"pdbo-characters",
          {"data.agents=4", "data.characters=200", "method.inner_steps=4", "method.outer_steps=1",
           "report.peers=false"}}};
