@@ -5,8 +5,8 @@
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/dunlin/run_record.hpp"
 #include "apps/output.hpp"
-#include "fleet/adaptable.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/runs/adaptable.hpp"
 
 #include <fmt/format.h>
 

@@ -7,8 +7,8 @@
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/dunlin/run_record.hpp"
 #include "apps/output.hpp"
-#include "fleet/federated_clock.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/simulation/federated_clock.hpp"
 
 #include <fmt/format.h>
 

@@ -5,8 +5,8 @@
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/dunlin/run_record.hpp"
 #include "apps/output.hpp"
-#include "fleet/navigation_model.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/navigation/navigation_model.hpp"
 
 #include <fmt/format.h>
 

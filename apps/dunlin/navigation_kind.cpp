@@ -6,7 +6,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
 
 #include <fmt/format.h>
 

@@ -2,8 +2,8 @@
 #include "apps/dunlin/run_directory.hpp"
 
 #include "apps/report/run_files.hpp"
-#include "fleet/checkpoint_file.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/navigation/checkpoint_file.hpp"
 
 #include <fmt/format.h>
 

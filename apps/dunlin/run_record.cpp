@@ -4,7 +4,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
-#include "fleet/checkpoint_file.hpp"
+#include "training/navigation/checkpoint_file.hpp"
 
 #include <algorithm>
 #include <utility>

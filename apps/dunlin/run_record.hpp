@@ -4,7 +4,7 @@
 #include "apps/dunlin/kinds.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/run_files.hpp"
-#include "fleet/run_pauses.hpp"
+#include "training/host/run_pauses.hpp"
 
 #include <chrono>
 #include <functional>

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/navigation/fleet_navigation.hpp"
+
+#include "envs/map_file.hpp"
+#include "training/navigation/meta_trainer.hpp"
+#include "training/navigation/navigation_nodes.hpp"
+#include "training/simulation/any_fleet.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Policy = NavigationNodes::Policy;
+
+class Run final : public FleetNavigation {
+public:
+    Run(const FleetNavigationSettings& settings, std::unique_ptr<NavigationNodes> nodes, int threads)
+        : settings_(settings), nodes_(std::move(nodes)), workers_(threads) {
+        for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) optima_.push_back(nodes_->optimum(i));
+    }
+
+    Outcome<void> connect() {
+        const LearnerOf learner_of = [this](std::uint32_t node, int worker) -> Learner& {
+            return nodes_->learner(node, worker);
+        };
+        const FleetRecipe recipe{.by = settings_.method.aggregation,
+                                 .graph = graph_recipe(settings_),
+                                 .gossip = gossip_settings(settings_),
+                                 .federated = federated_settings(settings_),
+                                 .trace = settings_.trace,
+                                 .tick_ms = settings_.tick_ms};
+        auto made =
+            make_any_fleet(recipe, nodes_->first_parameters(), nodes_->nodes(), learner_of, workers_, &notes_);
+        if (!made) return tl::unexpected(made.error());
+        fleet_ = *std::move(made);
+        return {};
+    }
+
+    const DataNotes& notes() const override { return notes_; }
+    const MlpShape& shape() const override { return nodes_->policy().network.shape; }
+
+    Outcome<FleetNavigationOutcome> run(const FleetNavigationHooks& hooks) override {
+        FleetNavigationOutcome outcome;
+        for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) outcome.task_names.push_back(nodes_->name(i));
+        outcome.optimal_returns = optima_;
+        Done done{.rounds = rounds()};
+        const Clock::time_point begin = Clock::now();
+        const auto seconds = [&] {
+            return done.seconds + std::chrono::duration<double>(Clock::now() - begin).count();
+        };
+        if (hooks.goes_on()) {
+            if (auto gone_on = go_on(hooks, done, outcome); !gone_on) return tl::unexpected(gone_on.error());
+        }
+        const auto save = [&](Saver& saver) {
+            saver(done.round, rounds(), environment_steps(), seconds(), outcome.history, outcome.centralised,
+                  done.centralised);
+            fleet_->save(saver);
+        };
+        for (; done.round < rounds() && outcome.failure.empty(); ++done.round) {
+            const auto left_off = hooks.left_off(save);
+            if (!left_off) return tl::unexpected(left_off.error());
+            if (*left_off) break;
+            if (Outcome<void> lived = fleet_->run(done.round); !lived) outcome.failure = lived.error().text;
+            if (!due(done.round) && outcome.failure.empty()) continue;
+            outcome.history.push_back(row(done.round));
+            if (Outcome<void> kept = hooks.keep(outcome.history.back(), false); !kept)
+                return tl::unexpected(kept.error());
+        }
+        outcome.complete = done.round >= rounds() && outcome.failure.empty();
+        outcome.last = row(last_epoch);
+        outcome.last.round = done.round;
+        outcome.mass_error = fleet_->mass_error();
+        outcome.counters = fleet_->counters();
+        outcome.messages = fleet_->messages();
+        outcome.trace = fleet_->trace();
+        outcome.models = fleet_->estimates();
+        // There it is one model for every node.
+        if (has_one_model(settings_.method.aggregation)) outcome.models.resize(fleet_->dimension());
+        // MEMRL, so there is nothing to compare another objective with.
+        if (outcome.complete && settings_.centralised && settings_.method.objective == Objective::moreau) {
+            if (Outcome<void> ran = run_centralised(outcome, hooks, save, done.centralised); !ran)
+                return tl::unexpected(ran.error());
+        }
+        outcome.seconds = seconds();
+        if (outcome.complete) {
+            if (auto kept = hooks.checkpoint(save, true); !kept) return tl::unexpected(kept.error());
+        }
+        return outcome;
+    }
+
+private:
+    static constexpr std::uint64_t last_epoch = set_apart_epochs;
+
+    /// How far a run has come.
+    struct Done {
+        std::int64_t round = 0;   ///< rounds that are over
+        std::int64_t rounds = 0;  ///< of all, then
+        double seconds = 0;
+        std::optional<MetaTrainerState> centralised = {};
+    };
+
+    std::int64_t rounds() const {
+        const bool settles = gossip_of(settings_.method.aggregation).has_value();
+        return std::int64_t{settings_.rounds} + (settles ? settings_.settling_rounds : 0);
+    }
+    bool due(std::int64_t round) const { return round % settings_.evaluate_every == 0 || round + 1 == rounds(); }
+
+    /// Takes up an earlier part of the run. Rows that it has because it ended are none of a longer one.
+    Outcome<void> go_on(const FleetNavigationHooks& hooks, Done& done, FleetNavigationOutcome& outcome) {
+        std::int64_t steps = 0;
+        const auto restored = hooks.go_on([&](Loader& loader) {
+            loader(done.round, done.rounds, steps, done.seconds, outcome.history, outcome.centralised,
+                   done.centralised);
+            return fleet_->restore(loader);
+        });
+        if (!restored) return restored;
+        evaluation_steps_ = nodes_->environment_steps() - steps;
+        if (auto fits = RunPauses::check_length("method.rounds, with method.settling_rounds", rounds(), done.round);
+            !fits)
+            return fits;
+        const bool longer = done.round == done.rounds && rounds() > done.rounds;
+        if (longer && !outcome.history.empty() && !due(outcome.history.back().round)) outcome.history.pop_back();
+        if (longer && !outcome.centralised.empty()) outcome.centralised.pop_back();
+        for (const FleetNavigationRow& row : outcome.history) {
+            if (auto kept = hooks.keep(row, false); !kept) return kept;
+        }
+        return {};
+    }
+
+    FleetNavigationRow row(std::int64_t round) {
+        return {.round = round,
+                .wake_ups = fleet_->counters().wake_ups,
+                .environment_steps = environment_steps(),
+                .consensus_error = fleet_->consensus_error(),
+                .ratios = evaluate(fleet_->estimates(), evaluation_epoch(round))};
+    }
+
+    /// Sampled for training so far.
+    std::int64_t environment_steps() const { return nodes_->environment_steps() - evaluation_steps_; }
+
+    /// `models`: one for each node, or one for all.
+    std::vector<double> evaluate(std::span<const float> models, std::uint64_t epoch) {
+        const std::size_t d = nodes_->dimension();
+        const std::int64_t before = nodes_->environment_steps();
+        std::vector<double> ratios(nodes_->nodes());
+        workers_.run(static_cast<int>(ratios.size()), [&](int piece, int worker) {
+            const auto i = static_cast<std::size_t>(piece);
+            const auto w = models.subspan(models.size() > d ? i * d : 0, d);
+            ratios[i] = nodes_->ratio(static_cast<std::uint32_t>(piece), w, epoch, optima_[i], worker);
+        });
+        evaluation_steps_ += nodes_->environment_steps() - before;
+        return ratios;
+    }
+
+    /// The same tasks in one process, MEMRL with all of them in every iteration, until as many environment steps
+    /// were taken. `saved` is the trainer's state so far, and what `save` saves of it.
+    Outcome<void> run_centralised(FleetNavigationOutcome& outcome, const FleetNavigationHooks& hooks,
+                                  const RunPauses::Save& save, std::optional<MetaTrainerState>& saved) {
+        MetaSettings meta;
+        meta.task_batch = static_cast<int>(nodes_->nodes());
+        meta.interpolation = settings_.interpolation;
+        meta.inner = settings_.inner;
+        MetaTrainer<GridNavigation, Policy> trainer(nodes_->policy(),
+                                                    {.meta = meta,
+                                                     .rollout = settings_.rollout,
+                                                     .seed = settings_.seed,
+                                                     .threads = workers_.count(),
+                                                     .output_gain = settings_.output_gain},
+                                                    nodes_->environments());
+        if (saved) {
+            if (auto restored = trainer.restore(*saved); !restored)
+                return problem(restored.error(), "checkpoint.dunlin, the centralised run");
+        }
+        const auto save_all = [&](Saver& saver) {
+            saved = trainer.save();
+            save(saver);
+        };
+        const std::int64_t budget = outcome.last.environment_steps;
+        for (const FleetNavigationRow& row : outcome.centralised) {
+            if (Outcome<void> kept = hooks.keep(row, true); !kept) return kept;
+        }
+        const auto judge = [&]() -> Outcome<void> {
+            const bool last = trainer.environment_steps() >= budget;
+            if (trainer.iteration() % settings_.evaluate_every != 0 && !last) return {};
+            const std::uint64_t epoch = last ? last_epoch : evaluation_epoch(trainer.iteration());
+            outcome.centralised.push_back({.round = trainer.iteration(),
+                                           .wake_ups = 0,
+                                           .environment_steps = trainer.environment_steps(),
+                                           .consensus_error = std::numeric_limits<double>::quiet_NaN(),
+                                           .ratios = evaluate(trainer.parameters(), epoch)});
+            return hooks.keep(outcome.centralised.back(), true);
+        };
+        // Where a run that had ended goes on, its last row was another one.
+        if (trainer.iteration() > 0 &&
+            (outcome.centralised.empty() || outcome.centralised.back().round < trainer.iteration())) {
+            if (Outcome<void> judged = judge(); !judged) return judged;
+        }
+        while (trainer.environment_steps() < budget) {
+            const auto left_off = hooks.left_off(save_all);
+            if (!left_off) return tl::unexpected(left_off.error());
+            if (*left_off) break;
+            if (const Result<void> done = trainer.iterate(); !done) {
+                return problem(done.error(), fmt::format("the centralised run, iteration {}", trainer.iteration()));
+            }
+            if (Outcome<void> judged = judge(); !judged) return judged;
+        }
+        saved = trainer.save();
+        outcome.complete = trainer.environment_steps() >= budget;
+        return {};
+    }
+
+    FleetNavigationSettings settings_;
+    DataNotes notes_;
+    std::unique_ptr<NavigationNodes> nodes_;
+    std::vector<double> optima_;
+    Workers workers_;
+    std::unique_ptr<GossipFleet> fleet_;
+    std::int64_t evaluation_steps_ = 0;
+};
+
+}  // namespace
+
+double FleetNavigationRow::worst() const {
+    // No comparison is true of NaN, so min_element would pass over a node whose policy is one.
+    for (const double ratio : ratios) {
+        if (std::isnan(ratio)) return ratio;
+    }
+    return *std::min_element(ratios.begin(), ratios.end());
+}
+
+double FleetNavigationRow::mean() const {
+    return std::accumulate(ratios.begin(), ratios.end(), 0.0) / static_cast<double>(ratios.size());
+}
+
+Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavigationSettings& s, int threads) {
+    if (s.nodes < 2) return problem("environment.nodes: a node alone agrees with nobody; simulate at least 2");
+    const FederatedSettings federated = federated_settings(s);
+    if (s.method.aggregation == AggregationName::fedprox && federated.rate() * federated.fedprox_weight >= 1.0f)
+        return problem(
+            fmt::format("{} with aggregation.name = fedprox, which pulls with adaptation.prox_weight = {}: "
+                        "their product must stay below 1, or steps overshoot",
+                        s.method.objective == Objective::moreau
+                            ? fmt::format("method.local_interpolation = {}", s.local_interpolation)
+                            : fmt::format("method.rate = {}", s.rate),
+                        s.inner.prox_weight));
+    auto nodes = NavigationNodes::make(s, threads);
+    if (!nodes) return tl::unexpected(nodes.error());
+    auto run = std::make_unique<Run>(s, *std::move(nodes), threads);
+    if (Outcome<void> connected = run->connect(); !connected) return tl::unexpected(connected.error());
+    return run;
+}
+
+}  // namespace dunlin
