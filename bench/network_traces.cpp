@@ -132,7 +132,7 @@ report::Series digits(const char* name, Method method, const std::string& trace)
         Workers workers(2);
         FederatedResult result;
         const auto trained = train_federated(
-            **problem, settings.federated, seed, workers, [] { return false; },
+            **problem, settings.federated, seed, workers, RunPauses{},
             [](const FederatedResult&) -> Outcome<void> { return {}; }, result);
         if (!trained) give_up(trained.error().text);
         std::vector<double> x, y;

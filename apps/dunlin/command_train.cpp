@@ -70,10 +70,11 @@ void add_train(CLI::App& program, Command& run) {
     command->add_option("--threads", request.threads, "threads; the numbers do not depend on it")
         ->check(CLI::Range(1, 1024));
     command->add_option("--out", options->out, "run directory; default: the next free runs/EXPERIMENT");
-    CLI::Option* resume =
-        command->add_option("--resume", options->resume,
-                            "go on with the run in this directory; ends with the numbers of an uninterrupted run");
-    for (const char* fixed : {"experiment", "--config", "--set", "--seed", "--method", "--out"})
+    CLI::Option* resume = command->add_option(
+        "--resume", options->resume,
+        "go on with the run in this directory; ends with the numbers of an uninterrupted run. With "
+        "--set a run that has ended becomes longer");
+    for (const char* fixed : {"experiment", "--config", "--seed", "--method", "--out"})
         resume->excludes(command->get_option(fixed));
     command->footer([options] {
         return settings_help("train", options->request.experiment, options->request.config) +

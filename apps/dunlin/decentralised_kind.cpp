@@ -2,10 +2,9 @@
 #include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/decentralised_report.hpp"
 #include "apps/dunlin/interrupt.hpp"
-#include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/dunlin/run_record.hpp"
 #include "apps/output.hpp"
-#include "apps/report/run_files.hpp"
 #include "training/host/shell_text.hpp"
 #include "training/runs/adaptable.hpp"
 
@@ -70,20 +69,17 @@ bool add_figure(const TrainRequest& request, DecentralisedResult& result, Progre
 }
 
 Outcome<void> train(const TrainRequest& request, Job& job, DecentralisedResult& result) {
-    const std::filesystem::path path = request.directory / "metrics.csv";
     const std::vector<std::string> header{"iteration",         "train_loss", "accuracy_own",
                                           "accuracy_balanced", "loss_own",   "consensus_error"};
-    auto metrics = report::CsvFile::create(path, header);
-    if (!metrics) return problem(metrics.error(), path.string());
-    Progress progress(request.quiet);
+    auto record = RunRecord::open(request, job.config, header);
+    if (!record) return tl::unexpected(record.error());
+    Progress& progress = record->progress();
     DecentralisedHooks hooks;
-    hooks.stop = interrupted;
+    record->attach(hooks);
     hooks.keep = [&](const DecentralisedRow& row) -> Outcome<void> {
         if (progress.due()) progress.show(progress_line(job.settings, row));
-        return metrics
-            ->append({row.iteration, row.train_loss, row.accuracy_own, row.accuracy_balanced, row.loss_own,
-                      row.consensus_error})
-            .map_error([&](const Error& error) { return describe(error, path.string()); });
+        return record->row({row.iteration, row.train_loss, row.accuracy_own, row.accuracy_balanced, row.loss_own,
+                            row.consensus_error});
     };
     auto outcome = job.training->run(hooks);
     if (!outcome) return tl::unexpected(outcome.error());
@@ -155,8 +151,7 @@ Outcome<int> train_decentralised_kind(const TrainRequest& request) {
     }
     if (!outcome.complete || interrupted()) {
         tell(request.quiet,
-             fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
-                         shell_path(request.directory)));
+             fmt::format("stopped; go on with: dunlin train --resume {}", shell_path(request.directory)));
         return stopped;
     }
     tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));

@@ -4,14 +4,11 @@
 #include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/federated_report.hpp"
 #include "apps/dunlin/interrupt.hpp"
-#include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/dunlin/run_record.hpp"
 #include "apps/output.hpp"
-#include "apps/report/run_files.hpp"
 #include "training/host/shell_text.hpp"
 #include "training/simulation/federated_clock.hpp"
-
-#include <optional>
 
 #include <fmt/format.h>
 
@@ -75,24 +72,18 @@ Outcome<void> write_results(const TrainRequest& request, const FederatedJob& job
 }
 
 Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedResult& result) {
-    const std::filesystem::path path = request.directory / "metrics.csv";
-    std::optional<report::CsvFile> metrics;
-    Progress progress(request.quiet);
+    auto record = RunRecord::open(request, job.config);
+    if (!record) return tl::unexpected(record.error());
     const auto keep = [&](const FederatedResult& so_far) -> Outcome<void> {
-        if (!metrics) {
-            auto created = report::CsvFile::create(path, metrics_header(so_far));
-            if (!created) return problem(created.error(), path.string());
-            metrics.emplace(*std::move(created));
-        }
-        if (auto kept = metrics->append(metrics_fields(so_far.history.back())); !kept)
-            return problem(kept.error(), path.string());
-        if (progress.due()) progress.show(progress_line(job, so_far));
-        return {};
+        if (so_far.history.size() == 1) record->set_header(metrics_header(so_far));
+        record->show([&] { return progress_line(job, so_far); });
+        return record->row(metrics_fields(so_far.history.back()));
     };
+    RunPauses pauses;
+    record->attach(pauses);
     Workers workers(request.threads);
-    Outcome<void> trained =
-        train_federated(*job.problem, job.settings, job.seed, workers, interrupted, keep, result);
-    if (!request.quiet && !result.history.empty()) progress.show(progress_line(job, result));
+    Outcome<void> trained = train_federated(*job.problem, job.settings, job.seed, workers, pauses, keep, result);
+    if (!request.quiet && !result.history.empty()) record->progress().show(progress_line(job, result));
     return trained;
 }
 
@@ -129,9 +120,8 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
     if (const std::string warning = worse_than_at_first(job, result); !warning.empty())
         note("dunlin: {}\n", warning);
     if (!result.complete) {
-        tell(request.quiet,
-             fmt::format("stopped at {:.0f} simulated seconds; again from the start: dunlin train --resume {}",
-                         result.history.back().time_s, shell_path(request.directory)));
+        tell(request.quiet, fmt::format("stopped at {:.0f} simulated seconds; go on with: dunlin train --resume {}",
+                                        result.history.back().time_s, shell_path(request.directory)));
         return stopped;
     }
     tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
@@ -142,7 +132,10 @@ Outcome<TrialResult> try_federated(FederatedJob& job, const std::function<bool()
     Workers workers(1);
     FederatedResult result;
     const auto keep = [](const FederatedResult&) -> Outcome<void> { return {}; };
-    if (auto trained = train_federated(*job.problem, job.settings, job.seed, workers, stop, keep, result); !trained)
+    RunPauses pauses;
+    pauses.stop = stop;
+    if (auto trained = train_federated(*job.problem, job.settings, job.seed, workers, pauses, keep, result);
+        !trained)
         return tl::unexpected(trained.error());
     TrialResult trial;
     trial.complete = result.complete;

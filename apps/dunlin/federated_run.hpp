@@ -23,7 +23,7 @@ struct FederatedJob {
 };
 
 /// Trains and writes a run directory (docs/files.md): config.toml, metrics.csv, summary.json, plots, report.html.
-/// A run that is resumed is replayed from its seed, which ends with the same numbers. Returns the exit code.
+/// Returns the exit code.
 Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job);
 
 /// The resolved settings, after checking that a run of them could start.

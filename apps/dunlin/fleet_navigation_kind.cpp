@@ -2,10 +2,9 @@
 #include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/fleet_navigation_report.hpp"
 #include "apps/dunlin/interrupt.hpp"
-#include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/dunlin/run_record.hpp"
 #include "apps/output.hpp"
-#include "apps/report/run_files.hpp"
 #include "training/host/shell_text.hpp"
 #include "training/navigation/navigation_model.hpp"
 
@@ -45,21 +44,18 @@ std::string progress_line(const FleetNavigationSettings& s, const FleetNavigatio
 }
 
 Outcome<void> train(const TrainRequest& request, Job& job, FleetNavigationResult& result) {
-    const std::filesystem::path path = request.directory / "metrics.csv";
     std::vector<std::string> header{"run", "round", "wake_ups", "env_steps", "consensus_error"};
     for (int i = 0; i < job.settings.nodes; ++i) header.push_back(fmt::format("node{}_ratio", i));
-    auto metrics = report::CsvFile::create(path, header);
-    if (!metrics) return problem(metrics.error(), path.string());
-    Progress progress(request.quiet);
+    auto record = RunRecord::open(request, job.config, std::move(header));
+    if (!record) return tl::unexpected(record.error());
     FleetNavigationHooks hooks;
-    hooks.stop = interrupted;
+    record->attach(hooks);
     hooks.keep = [&](const FleetNavigationRow& row, bool centralised) -> Outcome<void> {
-        if (progress.due()) progress.show(progress_line(job.settings, row, centralised));
+        record->show([&] { return progress_line(job.settings, row, centralised); });
         std::vector<report::CsvValue> fields{centralised ? "centralised" : "fleet", row.round, row.wake_ups,
                                              row.environment_steps, row.consensus_error};
         for (const double ratio : row.ratios) fields.emplace_back(ratio);
-        return metrics->append(fields).map_error(
-            [&](const Error& error) { return describe(error, path.string()); });
+        return record->row(std::move(fields));
     };
     auto outcome = job.training->run(hooks);
     if (!outcome) return tl::unexpected(outcome.error());
@@ -123,8 +119,7 @@ Outcome<int> train_fleet_navigation_kind(const TrainRequest& request) {
     }
     if (!outcome.complete) {
         tell(request.quiet,
-             fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
-                         shell_path(request.directory)));
+             fmt::format("stopped; go on with: dunlin train --resume {}", shell_path(request.directory)));
         return stopped;
     }
     tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));

@@ -4,6 +4,7 @@
 #include "apps/dunlin/navigation_report.hpp"
 #include "apps/dunlin/navigation_run.hpp"
 #include "apps/dunlin/progress.hpp"
+#include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
 #include "training/host/shell_text.hpp"
 
@@ -14,12 +15,11 @@ namespace dunlin::app {
 Outcome<int> train_navigation_kind(const TrainRequest& request) {
     const NavigationRun::Options options{request.directory, request.threads, request.quiet, request.command()};
     Outcome<NavigationRun> run = [&]() -> Outcome<NavigationRun> {
-        if (request.resume) return NavigationRun::resume(options);
         NavigationSettings settings;
         Settings list = navigation_settings(settings);
-        if (Outcome<void> applied = request.apply(list, "rl.method"); !applied)
-            return tl::unexpected(applied.error());
-        return NavigationRun::create(settings, options);
+        if (Outcome<void> read = read_settings(request, "rl.method", list); !read)
+            return tl::unexpected(read.error());
+        return request.resume ? NavigationRun::resume(settings, options) : NavigationRun::create(settings, options);
     }();
     if (!run) return tl::unexpected(run.error());
     if (!request.quiet) note("{}\n", run->description());

@@ -7,6 +7,7 @@
 #include "apps/dunlin/patience.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/dunlin/run_record.hpp"
 #include "apps/report/run_files.hpp"
 #include "training/navigation/checkpoint_file.hpp"
 #include "training/navigation/navigation_model.hpp"
@@ -205,35 +206,43 @@ Outcome<NavigationRun> NavigationRun::create(const NavigationSettings& settings,
     run.training_ = *std::move(training);
 
     NavigationSettings resolved = run.training_->settings();
+    run.config_ = navigation_settings(resolved).write();
     TrainRequest request;
     request.directory = options.directory;
-    if (auto ready = prepare_run(request, navigation_settings(resolved).write()); !ready)
-        return tl::unexpected(ready.error());
+    if (auto ready = prepare_run(request, run.config_); !ready) return tl::unexpected(ready.error());
     return run;
 }
 
-Outcome<NavigationRun> NavigationRun::resume(const Options& options) {
+Outcome<NavigationRun> NavigationRun::resume(const NavigationSettings& settings, const Options& options) {
     NavigationRun run;
     run.options_ = options;
     run.result_.threads = options.threads;
-    const Outcome<NavigationSettings> settings = read_run_settings(options.directory);
-    if (!settings) return tl::unexpected(settings.error());
-    auto training = NavigationTraining::make(*settings, options.threads);
+    auto training = NavigationTraining::make(settings, options.threads);
     if (!training) return tl::unexpected(training.error());
     run.training_ = *std::move(training);
+    NavigationSettings resolved = run.training_->settings();
+    run.config_ = navigation_settings(resolved).write();
+    TrainRequest request;
+    request.directory = options.directory;
+    request.resume = true;
 
-    const std::filesystem::path checkpoint = options.directory / "checkpoint.dunlin";
+    const std::filesystem::path checkpoint = checkpoint_path(request);
     std::error_code ignored;
-    if (!std::filesystem::exists(checkpoint, ignored)) return run;  // stopped before the first one: from the start
+    if (!std::filesystem::exists(checkpoint, ignored)) {  // stopped before the first one: from the start
+        return keep_config(request, run.config_).map([&] { return std::move(run); });
+    }
     const Result<MetaTrainerState> state = read_checkpoint(checkpoint);
-    if (!state) return problem(state.error(), checkpoint.string());
+    if (!state) return unreadable_checkpoint(checkpoint, state.error());
     if (Result<void> restored = run.training_->restore(*state); !restored)
-        return problem(restored.error(), checkpoint.string());
+        return unreadable_checkpoint(checkpoint, restored.error());
+    if (auto fits = RunPauses::check_length("rl.iterations", settings.iterations, state->iteration); !fits)
+        return tl::unexpected(fits.error());
     const std::size_t tasks = run.training_->task_names(TaskSet::training).size();
     auto history = read_metrics(options.directory / "metrics.csv", tasks, state->iteration);
     if (!history) return tl::unexpected(history.error());
     run.result_.history = *std::move(history);
     if (!run.result_.history.empty()) run.result_.seconds = run.result_.history.back().seconds;
+    if (auto kept = keep_config(request, run.config_); !kept) return tl::unexpected(kept.error());
     return run;
 }
 
@@ -263,7 +272,7 @@ Outcome<int> NavigationRun::train() {
         if (Result<void> flushed = metrics->flush(); !flushed)
             return problem(flushed.error(), metrics_path.string());
         saved = Clock::now();
-        return report::write_file(checkpoint_path, checkpoint_bytes(training.save()))
+        return report::write_file(checkpoint_path, checkpoint_bytes(training.save(), config_))
             .map_error([&](const Error& error) { return describe(error, checkpoint_path.string()); });
     };
     NavigationHooks hooks;
@@ -278,7 +287,7 @@ Outcome<int> NavigationRun::train() {
         if (progress.due()) progress.show(progress_line(result, since(start) * (now > 0 ? all / now : 1)));
     };
     hooks.checkpoint = [&](NavigationTraining& training, const NavigationResult&) -> Outcome<void> {
-        if (since(saved) < 2.0) return {};
+        if (since(saved) < checkpoint_s) return {};
         return save(training);
     };
     const Outcome<void> trained = train_navigation(*training_, hooks, result_);

@@ -72,8 +72,8 @@ public:
 
     /// A new run. Errors: settings that do not fit, a directory that cannot be written or holds a run.
     static Outcome<NavigationRun> create(const NavigationSettings& settings, const Options& options);
-    /// Goes on with the run in options.directory.
-    static Outcome<NavigationRun> resume(const Options& options);
+    /// Goes on with the run in options.directory, whose settings these are.
+    static Outcome<NavigationRun> resume(const NavigationSettings& settings, const Options& options);
 
     /// Trains to the end or until interrupted, and writes what there is. Returns an exit code; `result()` then
     /// holds what summary.json does.
@@ -90,6 +90,7 @@ private:
     Outcome<void> write_pictures(const char* name, const char* title, int steps);
 
     Options options_;
+    std::string config_;
     std::unique_ptr<NavigationTraining> training_;
     NavigationResult result_;
 };

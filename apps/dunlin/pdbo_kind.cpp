@@ -2,10 +2,9 @@
 #include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/pdbo_report.hpp"
-#include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/dunlin/run_record.hpp"
 #include "apps/output.hpp"
-#include "apps/report/run_files.hpp"
 #include "training/host/shell_text.hpp"
 #include "training/runs/adaptable.hpp"
 
@@ -79,22 +78,19 @@ bool run_peers(const PdboSettings& s, std::vector<PdboPeer>& peers, int threads,
 
 Outcome<void> train(const TrainRequest& request, Job& job, PdboResult& result) {
     const PdboSettings& s = job.settings;
-    const std::filesystem::path path = request.directory / "metrics.csv";
     const std::vector<std::string> header{
         "stage",         "inner_steps",   "task_gradients", "validation_accuracy",
         "test_accuracy", "bottom_decile", "train_loss",     "hyper_gradient_norm"};
-    auto metrics = report::CsvFile::create(path, header);
-    if (!metrics) return problem(metrics.error(), path.string());
-    Progress progress(request.quiet);
+    auto record = RunRecord::open(request, job.config, header);
+    if (!record) return tl::unexpected(record.error());
+    Progress& progress = record->progress();
     PdboHooks hooks;
-    hooks.stop = interrupted;
+    record->attach(hooks);
     std::string judged;
     hooks.keep = [&](const PdboRow& row) -> Outcome<void> {
         judged = fmt::format("  test {:.3f} (bottom decile {:.3f})", row.test_accuracy, row.bottom_decile);
-        return metrics
-            ->append({row.stage, row.inner_steps, row.gradients, row.validation_accuracy, row.test_accuracy,
-                      row.bottom_decile, row.train_loss, row.hyper_norm})
-            .map_error([&](const Error& error) { return describe(error, path.string()); });
+        return record->row({row.stage, row.inner_steps, row.gradients, row.validation_accuracy, row.test_accuracy,
+                            row.bottom_decile, row.train_loss, row.hyper_norm});
     };
     hooks.progress = [&](std::int64_t step, std::int64_t steps) {
         if (progress.due()) progress.show(fmt::format("{} step {}/{}{}", name_of(s.method), step, steps, judged));
@@ -169,8 +165,7 @@ Outcome<int> train_pdbo_kind(const TrainRequest& request) {
     }
     if (!result.outcome.complete) {
         tell(request.quiet,
-             fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
-                         shell_path(request.directory)));
+             fmt::format("stopped; go on with: dunlin train --resume {}", shell_path(request.directory)));
         return stopped;
     }
     tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/interrupt.hpp"
-#include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/regression_report.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/dunlin/run_record.hpp"
 #include "apps/output.hpp"
-#include "apps/report/run_files.hpp"
 #include "training/host/shell_text.hpp"
 #include "training/host/workers.hpp"
 #include "training/runs/adaptable.hpp"
@@ -130,20 +129,17 @@ void add_budgets(RegressionResult& result, const std::vector<SideRun>& runs) {
 
 Outcome<void> train(const TrainRequest& request, Job& job, RegressionResult& result) {
     const RegressionRunSettings& s = job.settings;
-    const std::filesystem::path path = request.directory / "metrics.csv";
     const std::vector<std::string> header{"round",       "wake_ups",     "task_gradients", "messages_lost",
                                           "worst_error", "median_error", "consensus_error"};
-    auto metrics = report::CsvFile::create(path, header);
-    if (!metrics) return problem(metrics.error(), path.string());
-    Progress progress(request.quiet);
+    auto record = RunRecord::open(request, job.config, header);
+    if (!record) return tl::unexpected(record.error());
+    Progress& progress = record->progress();
     RegressionHooks hooks;
-    hooks.stop = interrupted;
+    record->attach(hooks);
     hooks.keep = [&](const RegressionRow& row) -> Outcome<void> {
         if (progress.due()) progress.show(progress_line(s, row));
-        return metrics
-            ->append({row.round, row.wake_ups, row.gradients, row.messages_lost, row.worst_error, row.median_error,
-                      row.consensus_error})
-            .map_error([&](const Error& error) { return describe(error, path.string()); });
+        return record->row({row.round, row.wake_ups, row.gradients, row.messages_lost, row.worst_error,
+                            row.median_error, row.consensus_error});
     };
     auto outcome = job.training->run(hooks);
     if (!outcome) return tl::unexpected(outcome.error());
@@ -218,8 +214,7 @@ Outcome<int> train_regression_kind(const TrainRequest& request) {
     }
     if (!outcome.complete) {
         tell(request.quiet,
-             fmt::format("stopped; again from the start, with the same numbers: dunlin train --resume {}",
-                         shell_path(request.directory)));
+             fmt::format("stopped; go on with: dunlin train --resume {}", shell_path(request.directory)));
         return stopped;
     }
     tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));

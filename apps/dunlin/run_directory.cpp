@@ -3,6 +3,7 @@
 
 #include "apps/report/run_files.hpp"
 #include "training/host/shell_text.hpp"
+#include "training/navigation/checkpoint_file.hpp"
 
 #include <fmt/format.h>
 
@@ -17,7 +18,30 @@ Outcome<void> read_settings(const TrainRequest& request, std::string_view method
     const std::filesystem::path path = request.directory / "config.toml";
     const Outcome<std::string> text = read_text(path);
     if (!text) return tl::unexpected(text.error());
-    return list.read(*text, path.string());
+    if (Outcome<void> read = list.read(*text, path.string()); !read) return read;
+    // Without a checkpoint nothing was done yet that could be told from what is to come.
+    std::map<std::string, std::string> before = list.values();
+    std::error_code ignored;
+    if (const auto checkpoint = checkpoint_path(request); std::filesystem::exists(checkpoint, ignored)) {
+        const auto config = checkpoint_config(checkpoint);
+        if (!config) return unreadable_checkpoint(checkpoint, config.error());
+        if (!config->empty()) {
+            if (Outcome<void> read = list.read(*config, checkpoint.string()); !read) return read;
+            before = list.values();
+            if (Outcome<void> read = list.read(*text, path.string()); !read) return read;
+        }
+    }
+    if (Outcome<void> set = list.set(request.assignments); !set) return set;
+    return list.check_resumed(before, request.assignments);
+}
+
+std::filesystem::path checkpoint_path(const TrainRequest& request) {
+    return request.directory / "checkpoint.dunlin";
+}
+
+tl::unexpected<Problem> unreadable_checkpoint(const std::filesystem::path& path, const Error& error) {
+    return problem(fmt::format("{}; without that file the run begins again from its seed",
+                               describe(error, path.string()).text));
 }
 
 Outcome<void> prepare_run(const TrainRequest& request, std::string_view config) {
@@ -28,6 +52,12 @@ Outcome<void> prepare_run(const TrainRequest& request, std::string_view config) 
                                    request.directory.string(), shell_path(request.directory)));
     }
     return write_run_file(request, "config.toml", config);
+}
+
+Outcome<void> keep_config(const TrainRequest& request, std::string_view config) {
+    if (!request.resume) return {};
+    const Outcome<std::string> before = read_text(request.directory / "config.toml");
+    return before && *before == config ? Outcome<void>{} : write_run_file(request, "config.toml", config);
 }
 
 Outcome<void> write_model(const TrainRequest& request, const TrainedModel& model) {

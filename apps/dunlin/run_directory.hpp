@@ -13,15 +13,24 @@ namespace dunlin::app {
 /// The whole of a text file.
 Outcome<std::string> read_text(const std::filesystem::path& path);
 
-/// What kinds of experiment that are replayed from their seed when resumed have in common.
+/// What all kinds of experiment have in common.
 
-/// Reads where the settings of a request come from: config.toml of the run to go on with, or the experiment and
-/// the options over it.
+/// Reads where the settings of a request come from: the experiment and the options over it, or config.toml of the run
+/// to go on with and `--set` over it. Errors also: of a run that goes on, a setting that it may not change since its
+/// checkpoint, by name.
 Outcome<void> read_settings(const TrainRequest& request, std::string_view method_key, Settings& list);
 
-/// Puts config.toml into the directory, which the caller has locked. Error: it holds a run that nobody asked to
-/// resume, or cannot be written.
+/// checkpoint.dunlin of a run.
+std::filesystem::path checkpoint_path(const TrainRequest& request);
+/// What is wrong with it, and what to do.
+tl::unexpected<Problem> unreadable_checkpoint(const std::filesystem::path& path, const Error& error);
+
+/// Puts config.toml into the directory, which the caller has locked, but for a run that goes on. Error: it holds a run
+/// that nobody asked to resume, or cannot be written.
 Outcome<void> prepare_run(const TrainRequest& request, std::string_view config);
+
+/// Of a run that goes on, once it does: writes config.toml if it says something else now. Error: it cannot be written.
+Outcome<void> keep_config(const TrainRequest& request, std::string_view config);
 
 /// Writes a whole file of the run or nothing.
 Outcome<void> write_run_file(const TrainRequest& request, const std::string& name, std::string_view text);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/coordinator/archive.hpp"
 #include "fleet/coordinator/model_server.hpp"
 #include "fleet/coordinator/record.hpp"
+#include "training/host/archive.hpp"
 #include "training/plans/mass_book.hpp"
 
 #include <cstdint>

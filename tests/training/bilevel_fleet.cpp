@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/simulation/bilevel_fleet.hpp"
 
+#include "training/host/archive.hpp"
+
 #include <cmath>
 
 #include <catch2/catch.hpp>
@@ -126,4 +128,30 @@ TEST_CASE("a series that diverges is named as such, with its agent") {
     REQUIRE_FALSE(done);
     CHECK(done.error().text.find("the hyper-gradient's series diverges") != std::string::npos);
     CHECK(done.error().text.find("method.neumann_steps") != std::string::npos);
+}
+
+TEST_CASE("a bilevel fleet that is saved goes on as if nothing had been") {
+    World whole, first, second;
+    const auto live = [](World& world, int from, int to) {
+        for (int round = from; round < to; ++round) {
+            REQUIRE(world.fleet->push(world.lambda, 0.1f, true));
+            if (round % 5 != 4) continue;
+            REQUIRE(world.fleet->hyper_gradient(world.lambda, {.steps = 4}, world.slope));
+            for (std::uint32_t i = 0; i < n; ++i) world.lambda[i] -= 0.1f * world.slope[i];
+        }
+    };
+    live(whole, 0, 40);
+    live(first, 0, 17);
+    Saver saver;
+    first.fleet->save(saver);
+    Loader loader(saver.bytes());
+    REQUIRE(second.fleet->restore(loader));
+    REQUIRE(loader.done());
+    second.lambda = first.lambda;
+    live(second, 17, 40);
+    CHECK(second.fleet->trace() == whole.fleet->trace());
+    CHECK(second.lambda == whole.lambda);
+    CHECK(second.slope == whole.slope);
+    for (std::uint32_t i = 0; i < n; ++i) CHECK(second.at(i) == whole.at(i));
+    CHECK(second.fleet->counters().hyper_bytes == whole.fleet->counters().hyper_bytes);
 }

@@ -23,8 +23,8 @@ FederatedResult run(FederatedProblem& problem, const FederatedSettings& settings
     Workers workers(threads);
     FederatedResult result;
     REQUIRE(train_federated(
-        problem, settings, 1, workers, [] { return false; },
-        [](const FederatedResult&) -> Outcome<void> { return {}; }, result));
+        problem, settings, 1, workers, RunPauses{}, [](const FederatedResult&) -> Outcome<void> { return {}; },
+        result));
     return result;
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("without a server the mass is exact, what nodes share draws together, 
     Workers workers(1);
     FederatedResult none;
     const auto refused = train_federated(
-        **problem, settings.federated, 1, workers, [] { return false; },
+        **problem, settings.federated, 1, workers, RunPauses{},
         [](const FederatedResult&) -> Outcome<void> { return {}; }, none);
     CHECK(refusal(refused).find("push.graph: nonsense") != std::string::npos);
 }
@@ -146,7 +146,7 @@ TEST_CASE("a run that is stopped keeps the rows that it has") {
     FederatedResult result;
     bool stop = false;
     REQUIRE(train_federated(
-        **problem, settings.federated, 1, workers, [&] { return stop; },
+        **problem, settings.federated, 1, workers, RunPauses{.stop = [&] { return stop; }},
         [&](const FederatedResult& so_far) -> Outcome<void> {
             stop = so_far.history.size() == 2;
             return {};

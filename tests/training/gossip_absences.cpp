@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/simulation/gossip_absences.hpp"
 
+#include "fleet_saving.hpp"
 #include "gossip_scenario.hpp"
 
 using namespace dunlin;
@@ -266,6 +267,8 @@ TEST_CASE("a consensus error is 0 where all agree, finite about zero, and infini
         Time now() const override { return 0; }
         std::uint64_t trace() const override { return 0; }
         double bytes_per_node() const override { return 0; }
+        void save(Saver&) const override {}
+        Result<void> restore(Loader&) override { return {}; }
         simulation::Counters counted;
     };
     const auto error = [](std::vector<std::vector<float>> z) {
@@ -280,4 +283,18 @@ TEST_CASE("a consensus error is 0 where all agree, finite about zero, and infini
     CHECK(error({{1, 0}, {3, 0}, {1e7f, 0}}) == 0.5);  // not present
     CHECK(error({{1, 0}, {NAN, 0}, {1, 0}}) == INFINITY);
     CHECK(error({{1, 0}, {INFINITY, 0}}) == INFINITY);
+}
+
+TEST_CASE("a fleet that loses nodes, saved at any moment, goes on as if nothing had been") {
+    std::int64_t epochs = 0;
+    for (std::uint32_t seed = 1; seed <= 40; ++seed) {
+        INFO("seed " << seed);
+        const Scenario scenario = absence_scenario(seed);
+        for (const simulation::Time saved_at : {1, 40, 75, 140})
+            goes_on_the_same([&](int) { return absent_fleet(scenario, true); }, saved_at, 220);
+        const auto fleet = absent_fleet(scenario, true);
+        REQUIRE(fleet->run(75));
+        epochs += fleet->counters().epochs;
+    }
+    CHECK(epochs > 0);
 }

@@ -220,7 +220,7 @@ TEST_CASE("a checkpoint reads back as it was written") {
     state.value_means = {0.5f};
     state.value_counts = {9};
     state.stream_epochs = {4'000'000'000u, 0xfffff'fffffffull};
-    const File file(checkpoint_bytes(state));
+    const File file(checkpoint_bytes(state, ""));
     const Result<MetaTrainerState> read = read_checkpoint(file.path());
     REQUIRE(read);
     CHECK(read->iteration == state.iteration);
@@ -233,11 +233,38 @@ TEST_CASE("a checkpoint reads back as it was written") {
     CHECK(read->value_means == state.value_means);
     CHECK(read->value_counts == state.value_counts);
     CHECK(read->stream_epochs == state.stream_epochs);
-    ArrayFile early = *ArrayFile::parse(checkpoint_bytes(state), "checkpoint");
+    ArrayFile early = *ArrayFile::parse(checkpoint_bytes(state, ""), "checkpoint");
     early.arrays.erase("stream_epochs_high");
     CHECK(read_checkpoint(File(early.bytes()).path())->stream_epochs ==
           std::vector<std::uint64_t>{4'000'000'000u, 0xffffffffu});
     early.arrays["stream_epochs_high"] = std::vector<std::int32_t>{1};
     CHECK(read_checkpoint(File(early.bytes()).path()).error().code == Code::file_syntax);
     CHECK(read_checkpoint(File(sample_policy(false).bytes()).path()).error().code == Code::file_magic);
+}
+
+TEST_CASE("a run's checkpoint gives back its state and settings, and another format is refused by number") {
+    for (const std::size_t size : {0u, 1u, 4u, 7u, 1000u}) {
+        std::vector<std::byte> state(size);
+        for (std::size_t k = 0; k < size; ++k) state[k] = static_cast<std::byte>(k * 7);
+        const std::string bytes = *run_checkpoint_bytes(state, "seed = 1\n[a]\nb = 2\n");
+        const File file(bytes);
+        const Result<RunCheckpoint> read = read_run_checkpoint(file.path());
+        REQUIRE(read);
+        CHECK(read->state == state);
+        CHECK(read->config == "seed = 1\n[a]\nb = 2\n");
+        CHECK(*checkpoint_config(file.path()) == read->config);
+        for (std::size_t cut = 0; cut < bytes.size(); cut += 1 + bytes.size() / 40)
+            CHECK_FALSE(read_run_checkpoint(File(bytes.substr(0, cut)).path()));
+
+        ArrayFile changed = *ArrayFile::parse(bytes, "run-checkpoint");
+        changed.fields["format"] = std::to_string(2);
+        CHECK(read_run_checkpoint(File(changed.bytes()).path()).error() == Error{Code::file_version, 2, 1});
+        changed.fields["format"] = std::to_string(1);
+        changed.fields["bytes"] = std::to_string(size + 8);
+        CHECK(read_run_checkpoint(File(changed.bytes()).path()).error().code == Code::file_syntax);
+    }
+    MetaTrainerState state;
+    const File navigation(checkpoint_bytes(state, "seed = 3\n"));
+    CHECK(*checkpoint_config(navigation.path()) == "seed = 3\n");
+    CHECK(read_run_checkpoint(navigation.path()).error().code == Code::file_magic);
 }

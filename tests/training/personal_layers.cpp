@@ -239,7 +239,7 @@ TEST_CASE("clients that name the labels in ways of their own learn together when
         Workers workers(1);
         FederatedResult result;
         REQUIRE(train_federated(
-            **problem, settings.federated, 1, workers, [] { return false; },
+            **problem, settings.federated, 1, workers, RunPauses{},
             [](const FederatedResult&) -> Outcome<void> { return {}; }, result));
         return result.history.back().personal.front();
     };

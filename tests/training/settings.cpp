@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 using namespace dunlin;
 
@@ -206,4 +207,42 @@ TEST_CASE("any cut of a document, and any change of a byte, is read or refused")
         }
     }
     CHECK(refused > 0);
+}
+
+TEST_CASE("a run that goes on may change what says how long it is and what is reported, and nothing else") {
+    NavigationSettings settings;
+    Settings list = navigation_settings(settings);
+    const auto before = list.values();
+    const auto refusal = [&](std::string_view assignment) {
+        settings = {};
+        const std::string assignments[] = {std::string(assignment)};
+        REQUIRE(list.set(assignments));
+        const Outcome<void> checked = list.check_resumed(before, assignments);
+        return checked ? std::string() : checked.error().text;
+    };
+    CHECK(refusal("rl.iterations=7") == "");
+    CHECK(refusal("report.evaluate_every=7") == "");
+    CHECK(refusal(fmt::format("rl.horizon={}", list.value("rl.horizon"))) == "");
+    CHECK(refusal("rl.horizon=7").starts_with("rl.horizon: the run was made with "));
+    CHECK(refusal("seed=7").starts_with("seed: the run was made with 1, "));
+
+    DecentralisedSettings other;
+    Settings others = decentralised_settings(other);
+    const auto had = others.values();
+    other.batch = 5;  // as who edits the file does
+    CHECK_FALSE(others.check_resumed(had, {}));
+}
+
+TEST_CASE("a preset that changes a run is refused by its own name, and by what it stands for where that was said") {
+    FleetNavigationSettings settings;
+    Settings list = fleet_navigation_settings(settings);
+    const auto before = list.values();
+    for (const std::string_view key : {"method.name", "aggregation.name"}) {
+        settings = {};
+        const std::string assignments[] = {fmt::format("{}=dpsgd", key)};
+        REQUIRE(list.set(assignments));
+        const Outcome<void> checked = list.check_resumed(before, assignments);
+        REQUIRE_FALSE(checked);
+        CHECK(checked.error().text.starts_with(fmt::format("{}: ", key)));
+    }
 }

@@ -85,8 +85,8 @@ FederatedResult train(FederatedProblem& problem, const FederatedSettings& settin
     Workers workers(threads);
     FederatedResult result;
     const auto done = train_federated(
-        problem, settings, 1, workers, [] { return false; },
-        [](const FederatedResult&) -> Outcome<void> { return {}; }, result);
+        problem, settings, 1, workers, RunPauses{}, [](const FederatedResult&) -> Outcome<void> { return {}; },
+        result);
     if (!done) FAIL(done.error().text);
     return result;
 }

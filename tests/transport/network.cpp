@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "transport/simulation/network.hpp"
+#include "transport/simulation/network_state.hpp"
 
 #include <cstring>
 #include <thread>
@@ -347,4 +347,64 @@ TEST_CASE("10,000 nodes on an exponential graph exchange over a million messages
     const Counters& counters = network.counters();
     CHECK(counters.delivered > 700'000);
     CHECK(counters.sent == counters.delivered + counters.lost + network.pending() - graph.nodes());
+}
+
+TEST_CASE("a network that is saved goes on as if nothing had been, with queues, cuts and copies under way") {
+    const Graph graph = *ring(5);
+    LinkProfile profile = faulty();
+    profile.ticks_per_byte = 0.4;
+    profile.queue_limit = 2;
+    profile.in_order = true;
+    for (const Time saved_at : {0, 1, 17, 55}) {
+        INFO(saved_at);
+        const auto begin = [&] {
+            auto gossip = std::make_unique<Gossip>(graph, profile, 7, 90);
+            const std::uint32_t links[] = {1, 3};
+            REQUIRE(gossip->network.cut(links, 20, 60));
+            return gossip;
+        };
+        const auto live = [](Gossip& gossip, Time until) {
+            for (Event event; gossip.network.next(event, until);) {
+                if (event.kind == Event::Kind::delivery)
+                    gossip.hear(event);
+                else
+                    gossip.send(event.node, gossip.speak(event.node));
+            }
+        };
+        const auto whole = begin(), first = begin(), second = begin();
+        live(*whole, 200);
+        live(*first, saved_at);
+        const NetworkState state = first->network.save();
+        REQUIRE(second->network.restore(state));
+        second->state = first->state;
+        CHECK(second->network.pending() == first->network.pending());
+        CHECK(second->network.payloads_in_use() == state.payloads.size());
+        live(*second, 200);
+        CHECK(second->network.trace() == whole->network.trace());
+        CHECK(second->state == whole->state);
+        CHECK(second->network.counters().overflowed == whole->network.counters().overflowed);
+        CHECK(second->network.counters().cut == whole->network.counters().cut);
+        REQUIRE(whole->network.counters().overflowed > 0);
+        REQUIRE(whole->network.counters().cut > 0);
+    }
+}
+
+TEST_CASE("a network refuses a state that is not its own") {
+    const Graph graph = *ring(4), larger = *ring(5);
+    Gossip gossip(graph, faulty(), 7, 90);
+    const NetworkState good = gossip.network.save();
+    CHECK(Network::create(larger, faulty(), {})->restore(good).error().code == Code::shape_mismatch);
+    const auto refusal = [&](auto change) {
+        NetworkState state = good;
+        change(state);
+        const auto restored = Gossip(graph, faulty(), 7, 90).network.restore(state);
+        return restored ? Code{} : restored.error().code;
+    };
+    CHECK(refusal([](NetworkState& state) { state.queue.front().time = -1; }) == Code::bad_time);
+    CHECK(refusal([](NetworkState& state) { state.queue.front().subject = 4; }) == Code::unknown_link);
+    CHECK(refusal([](NetworkState& state) { state.queue.front().payload = 1; }) == Code::out_of_range);
+    CHECK(refusal([](NetworkState& state) { state.queue.front().kind = 9; }) == Code::out_of_range);
+    CHECK(refusal([](NetworkState& state) { state.queue.push_back({5, 0, 0, 0, 2}); }) == Code::unknown_link);
+    CHECK(refusal([](NetworkState& state) { state.waiting.push_back({0, 0, 0, 99, 0}); }) == Code::unknown_link);
+    CHECK(refusal([](NetworkState& state) { state.cuts.push_back({99, 0, 1}); }) == Code::unknown_link);
 }

@@ -171,7 +171,7 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
 
     FleetClock& clock = s.clock;
     const Range time{0, 1e8, true}, any_time{0, 1e8}, chance{0, 0.9};
-    list.add("clock.budget_s", clock.budget_s, "simulated seconds that the fleet learns for", time);
+    list.add("clock.budget_s", clock.budget_s, "simulated seconds that the fleet learns for", time).may_change();
     list.add("clock.gradient_s", clock.gradient_s, "of a task gradient, on a client of median speed", time);
     list.add("clock.speed_spread", clock.speed_spread, "sigma of the clients' log-normal speeds", Range{0, 5});
     list.add("clock.download_s", clock.download_s, "a model's way to a client", any_time);
@@ -188,13 +188,15 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
     list.add("personal.prox_weight", s.personal.prox_weight, "their pull towards the shared model", Range{0, 1e3});
 
     list.add("baseline.steps", s.baseline_steps, "steps of each client alone (local), or on all data (global)",
-             Range{1, 1e7});
+             Range{1, 1e7})
+        .may_change();
     list.add("baseline.rate", s.baseline_rate, "their size", rate);
 
     add_trace_setting(list, s.trace);
 
     list.add("report.evaluations", s.evaluations, "how often the models are judged, over the clock",
-             Range{1, 10000});
+             Range{1, 10000})
+        .may_change();
 
     add_deployment_settings(list, s.deployment);
 }

@@ -1,9 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/navigation/checkpoint_file.hpp"
 
+#include <algorithm>
+#include <cstring>
+
 namespace dunlin {
 
 namespace {
+
+constexpr std::string_view run_kind = "run-checkpoint";
+constexpr std::int64_t run_format = 1;  ///< of the bytes that training loops save
+constexpr char line_break = '\x1e';
+
+/// A text in a field, which is one line; and back.
+std::string in_a_line(std::string text) {
+    std::ranges::replace(text, '\n', line_break);
+    return text;
+}
+std::string in_lines(std::string text) {
+    std::ranges::replace(text, line_break, '\n');
+    return text;
+}
 
 /// 32 bits of each number, from bit `shift` on.
 std::vector<std::int32_t> words(const std::vector<std::uint64_t>& numbers, int shift) {
@@ -14,12 +31,13 @@ std::vector<std::int32_t> words(const std::vector<std::uint64_t>& numbers, int s
 
 }  // namespace
 
-std::string checkpoint_bytes(const MetaTrainerState& state) {
+std::string checkpoint_bytes(const MetaTrainerState& state, const std::string& config) {
     ArrayFile file{"checkpoint", {}, {}};
     file.fields = {{"iteration", std::to_string(state.iteration)},
                    {"environment_steps", std::to_string(state.environment_steps)},
                    {"gradients", std::to_string(state.gradients)},
-                   {"optimiser_steps", std::to_string(state.optimiser_steps)}};
+                   {"optimiser_steps", std::to_string(state.optimiser_steps)},
+                   {"config", in_a_line(config)}};
     file.arrays = {{"parameters", state.parameters},
                    {"mean", state.mean},
                    {"square", state.square},
@@ -57,6 +75,46 @@ Result<MetaTrainerState> read_checkpoint(const std::filesystem::path& path) {
     return MetaTrainerState{
         *iteration, *environment_steps, *gradients,    *optimiser_steps,        *parameters, *mean,
         *square,    *value_means,       *value_counts, std::move(stream_epochs)};
+}
+
+Result<std::string> run_checkpoint_bytes(std::span<const std::byte> state, const std::string& config) {
+    constexpr std::size_t room = std::size_t{1} << 20;  // for what is around the state
+    if (state.size() > ArrayFile::size_limit - room)
+        return fail(Code::file_too_large, std::ssize(state), ArrayFile::size_limit);
+    ArrayFile file{std::string(run_kind), {}, {}};
+    file.fields = {{"format", std::to_string(run_format)},
+                   {"bytes", std::to_string(state.size())},
+                   {"config", in_a_line(config)}};
+    std::vector<std::int32_t> words((state.size() + 3) / 4);
+    if (!state.empty()) std::memcpy(words.data(), state.data(), state.size());
+    file.arrays.emplace("state", std::move(words));
+    return file.bytes();
+}
+
+Result<RunCheckpoint> read_run_checkpoint(const std::filesystem::path& path) {
+    const Result<ArrayFile> file = ArrayFile::read(path, run_kind);
+    if (!file) return tl::unexpected(file.error());
+    const auto format = file->integer("format"), bytes = file->integer("bytes");
+    if (!format || !bytes) return fail(Code::file_syntax);
+    // States of machines are kept as they are: an older program's are not understood either.
+    if (*format != run_format) return fail(Code::file_version, *format, run_format);
+    const auto words = file->integers("state");
+    if (!words || *bytes < 0 || static_cast<std::uint64_t>(*bytes) > words->size() * 4)
+        return fail(Code::file_syntax);
+    RunCheckpoint checkpoint;
+    checkpoint.state.resize(static_cast<std::size_t>(*bytes));
+    if (*bytes > 0) std::memcpy(checkpoint.state.data(), words->data(), checkpoint.state.size());
+    const auto config = file->fields.find("config");
+    if (config != file->fields.end()) checkpoint.config = in_lines(config->second);
+    return checkpoint;
+}
+
+Result<std::string> checkpoint_config(const std::filesystem::path& path) {
+    Result<ArrayFile> file = ArrayFile::read(path, run_kind);
+    if (!file && file.error().code == Code::file_magic) file = ArrayFile::read(path, "checkpoint");
+    if (!file) return tl::unexpected(file.error());
+    const auto config = file->fields.find("config");
+    return config == file->fields.end() ? std::string() : in_lines(config->second);
 }
 
 }  // namespace dunlin

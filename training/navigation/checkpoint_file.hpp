@@ -4,14 +4,32 @@
 #include "training/host/array_file.hpp"
 #include "training/navigation/meta_trainer.hpp"
 
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace dunlin {
 
-/// A run that goes on later: checkpoint.dunlin.
-std::string checkpoint_bytes(const MetaTrainerState& state);
+/// A run that goes on later: checkpoint.dunlin (docs/files.md). `config` are the settings that it was made with so
+/// far, as TOML.
+
+/// Of navigation.
+std::string checkpoint_bytes(const MetaTrainerState& state, const std::string& config);
 /// Errors: ArrayFile's.
 Result<MetaTrainerState> read_checkpoint(const std::filesystem::path& path);
+
+/// Of all other kinds: what a training loop saved (RunPauses). Error: file_too_large.
+Result<std::string> run_checkpoint_bytes(std::span<const std::byte> state, const std::string& config);
+struct RunCheckpoint {
+    std::string config;
+    std::vector<std::byte> state;
+};
+/// Errors: ArrayFile's; file_version.
+Result<RunCheckpoint> read_run_checkpoint(const std::filesystem::path& path);
+
+/// The settings in a checkpoint of any kind; empty: it is older than they are. Errors: ArrayFile's.
+Result<std::string> checkpoint_config(const std::filesystem::path& path);
 
 }  // namespace dunlin

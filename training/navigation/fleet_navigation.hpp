@@ -5,6 +5,7 @@
 #include "envs/data_notes.hpp"
 #include "training/axes/axes.hpp"
 #include "training/host/problem.hpp"
+#include "training/host/run_pauses.hpp"
 #include "training/navigation/navigation.hpp"
 #include "training/settings/deployment.hpp"
 #include "training/settings/settings.hpp"
@@ -114,6 +115,11 @@ struct FleetNavigationRow {
 
     double worst() const;
     double mean() const;
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(round, wake_ups, environment_steps, consensus_error, ratios);
+    }
 };
 
 struct FleetNavigationOutcome {
@@ -132,9 +138,8 @@ struct FleetNavigationOutcome {
     double seconds = 0;
 };
 
-struct FleetNavigationHooks {
-    std::function<bool()> stop = [] { return false; };
-    /// A row of the fleet's history, or of the centralised run's.
+struct FleetNavigationHooks : RunPauses {
+    /// A row of the fleet's history, or of the centralised run's; those of an earlier part of the run first.
     std::function<Outcome<void>(const FleetNavigationRow&, bool centralised)> keep =
         [](const FleetNavigationRow&, bool) -> Outcome<void> { return {}; };
 };
@@ -149,8 +154,9 @@ public:
     /// What the graph's file says that is not used, or was renumbered.
     virtual const DataNotes& notes() const = 0;
 
-    /// From the first round to the last, once. Errors: what `keep` returns. A node that diverges is an outcome with
-    /// a `failure`.
+    /// From the first round, or where an earlier part was left off, to the last, once. A run that had ended goes on
+    /// where settings give it more rounds. Errors: what hooks return, and an earlier part of another run. A node that
+    /// diverges is an outcome with a `failure`.
     virtual const MlpShape& shape() const = 0;
     virtual Outcome<FleetNavigationOutcome> run(const FleetNavigationHooks& hooks) = 0;
 };

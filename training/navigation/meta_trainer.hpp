@@ -36,6 +36,12 @@ struct MetaTrainerState {
     std::vector<float> parameters, mean, square, value_means;
     std::vector<std::int32_t> value_counts;
     std::vector<std::uint64_t> stream_epochs;  ///< of each task
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(iteration, environment_steps, gradients, optimiser_steps, parameters, mean, square, value_means,
+                value_counts, stream_epochs);
+    }
 };
 
 /// Meta-training in one process: an iteration draws a batch of tasks, learns on each (in parallel) and takes the

@@ -49,7 +49,7 @@ Settings navigation_settings(NavigationSettings& s) {
               {"fomaml", MetaMethod::fomaml},
               {"reptile", MetaMethod::reptile},
               {"scratch", MetaMethod::scratch}});
-    list.add("rl.iterations", s.iterations, "meta-iterations T", Range{0, 1e9});
+    list.add("rl.iterations", s.iterations, "meta-iterations T", Range{0, 1e9}).may_change();
     list.add("rl.horizon", s.horizon, "steps of a trajectory H", Range{1, 10000});
     list.add("rl.discount", s.discount, "gamma", Range{0, 1, true});
     list.add("rl.task_batch", meta.task_batch, "tasks in an iteration B", Range{1, 10000});
@@ -78,12 +78,16 @@ Settings navigation_settings(NavigationSettings& s) {
     list.add("maml.score_term", meta.maml.score_term, "exact MAML: the score-function terms");
     list.add("maml.outer_rate", meta.outer.rate, "step size of Adam", Range{0, 10, true});
 
-    list.add("report.evaluate_every", s.evaluate_every, "iterations between evaluations, at least", Range{1, 1e6});
+    list.add("report.evaluate_every", s.evaluate_every, "iterations between evaluations, at least", Range{1, 1e6})
+        .may_change();
     list.add("report.evaluation_share", s.evaluation_share,
              "most of the work that evaluations may be on a map of more than 1024 cells; else they come less often",
-             Range{0, 1, true});
-    list.add("report.adaptation_steps", s.adaptation_steps, "inner steps on held-out tasks", Range{0, 1000});
-    list.add("report.trajectories", s.shown_trajectories, "trajectories drawn in pictures", Range{1, 100});
+             Range{0, 1, true})
+        .may_change();
+    list.add("report.adaptation_steps", s.adaptation_steps, "inner steps on held-out tasks", Range{0, 1000})
+        .may_change();
+    list.add("report.trajectories", s.shown_trajectories, "trajectories drawn in pictures", Range{1, 100})
+        .may_change();
     return list;
 }
 

@@ -41,6 +41,12 @@ public:
     /// The window that holds `time`, or else the next one. `time` never goes back.
     Window at(simulation::Time time);
 
+    /// How far they have come.
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(random_, current_.from, current_.until);
+    }
+
 private:
     Window draw(simulation::Time after);
 
@@ -62,6 +68,12 @@ struct Life {
     simulation::Time duration(simulation::Time median) const;
     /// `time`, or when the sleep that holds it ends. `time` never goes back.
     simulation::Time awake_from(simulation::Time time);
+
+    /// How far it has come; the pace is the settings'.
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(sleeps, crashes, choices);
+    }
 };
 
 }  // namespace dunlin

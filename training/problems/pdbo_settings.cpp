@@ -75,7 +75,7 @@ Settings pdbo_settings(PdboSettings& s) {
              Range{0, 1000, true});
     list.add("method.inner_ridge", s.mixture.inner_ridge, "L2 on the predictors", Range{0, 100});
     list.add("method.batch", s.mixture.batch, "rows a step", Range{1, classification_batch_limit});
-    list.add("method.outer_steps", s.outer_steps, "of Adam on the personal weights", Range{0, 10000});
+    list.add("method.outer_steps", s.outer_steps, "of Adam on the personal weights", Range{0, 10000}).may_change();
     list.add("method.outer_rate", s.outer_rate, "their size", Range{0, 1000, true});
     list.add("method.outer_ridge", s.mixture.outer_ridge, "L2 on the personal weights' logits", Range{0, 100});
     list.add("method.neumann_steps", s.neumann_steps, "M: rounds of hyper-gradient push; 0: the local gradient",
@@ -85,7 +85,7 @@ Settings pdbo_settings(PdboSettings& s) {
     list.add("method.largest_value", s.largest_value, "an agent whose parameters go beyond has diverged",
              Range{0, 1e9, true});
 
-    list.add("report.peers", s.peers, "run the other methods too, for the report's table");
+    list.add("report.peers", s.peers, "run the other methods too, for the report's table").may_change();
     return list;
 }
 

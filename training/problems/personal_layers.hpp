@@ -7,6 +7,7 @@
 #include "training/host/problem.hpp"
 #include "training/simulation/learner.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -40,6 +41,17 @@ public:
         split_.put_shared(shared, w);
         split_.put_personal(of(node), w);
     }
+    /// All y, for an archive; `fits` says whether what was read is as it was.
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(all_);
+    }
+    bool fits(std::uint32_t nodes) const {
+        return all_.size() == nodes && std::ranges::all_of(all_, [&](const std::vector<float>& y) {
+                   return y.size() == split_.personal_size();
+               });
+    }
+
     /// The x of a whole model.
     std::vector<float> shared_of(ConstVector<float> w) const {
         std::vector<float> x(split_.shared_size());

@@ -2,9 +2,9 @@
 #include "training/runs/decentralised.hpp"
 
 #include "core/adapt/plain.hpp"
-#include "training/axes/bilevel_settings.hpp"
 #include "training/host/workers.hpp"
 #include "training/problems/personal_layers.hpp"
+#include "training/runs/evaluation_schedule.hpp"
 #include "training/settings/reading.hpp"
 
 #include <algorithm>
@@ -179,19 +179,54 @@ public:
     Outcome<DecentralisedOutcome> run(const DecentralisedHooks& hooks) override {
         DecentralisedOutcome outcome;
         const Clock::time_point begin = Clock::now();
+        EvaluationSchedule schedule{.evaluations = settings_.evaluations,
+                                    .length = static_cast<double>(settings_.iterations)};
         std::int64_t done = 0;
-        for (int k = 0; k <= settings_.evaluations && outcome.failure.empty(); ++k) {
-            const std::int64_t target = static_cast<std::int64_t>(settings_.iterations) * k / settings_.evaluations;
+        double earlier_s = 0;
+        const auto seconds = [&] {
+            return earlier_s + std::chrono::duration<double>(Clock::now() - begin).count();
+        };
+        const auto save = [&](Saver& saver) {
+            saver(schedule, done, seconds(), outcome.history, layers_);
+            save_models(saver);
+        };
+        if (hooks.goes_on()) {
+            EvaluationSchedule before;
+            const auto restored = hooks.go_on([&](Loader& loader) {
+                loader(before, done, earlier_s, outcome.history, layers_);
+                return restore_models(loader);
+            });
+            if (!restored) return tl::unexpected(restored.error());
+            if (auto fits = RunPauses::check_length("method.iterations", settings_.iterations, done); !fits)
+                return tl::unexpected(fits.error());
+            schedule.next = schedule.after(before, static_cast<double>(done) / settings_.iterations);
+            for (const DecentralisedRow& row : outcome.history) {
+                if (Outcome<void> kept = hooks.keep(row); !kept) return tl::unexpected(kept.error());
+            }
+            judge(done, outcome);  // for the models at the end, if this is it
+        }
+        bool stopped = false;
+        for (; schedule.next <= settings_.evaluations && outcome.failure.empty() && !stopped; ++schedule.next) {
+            const std::int64_t target =
+                static_cast<std::int64_t>(settings_.iterations) * schedule.next / settings_.evaluations;
             constexpr std::int64_t stride = 20;  // iterations between two looks at `stop`
-            while (done < target && !hooks.stop() && outcome.failure.empty()) {
-                done = std::min(done + stride, target);
-                if (Outcome<void> lived = advance(done); !lived) outcome.failure = lived.error().text;
+            while (done < target && outcome.failure.empty()) {
+                const auto left_off = hooks.left_off(save);
+                if (!left_off) return tl::unexpected(left_off.error());
+                if ((stopped = *left_off)) break;
+                const std::int64_t next = std::min(done + stride, target);
+                if (Outcome<void> lived = advance(next); !lived) outcome.failure = lived.error().text;
+                done = next;
             }
             outcome.history.push_back(judge(done, outcome));
             if (Outcome<void> kept = hooks.keep(outcome.history.back()); !kept) return tl::unexpected(kept.error());
-            if (hooks.stop()) break;
+            stopped = stopped || hooks.stop();
         }
         outcome.complete = done == settings_.iterations && outcome.failure.empty();
+        if (outcome.complete) {
+            schedule.next = settings_.evaluations + 1;
+            if (Outcome<void> kept = hooks.checkpoint(save, true); !kept) return tl::unexpected(kept.error());
+        }
         outcome.agents = nodes();
         for (std::uint32_t i = 0; i < nodes(); ++i)
             outcome.constant_accuracy_own += judge_.constant_accuracy(i) / nodes();
@@ -207,11 +242,24 @@ public:
             outcome.trace = fleet_->trace();
         }
         outcome.gradients = fleet_ ? fleet_->counters().gradients : alone_gradients_;
-        outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+        outcome.seconds = seconds();
         return outcome;
     }
 
 private:
+    void save_models(Saver& saver) const {
+        if (fleet_) return fleet_->save(saver);
+        saver(models_, streams_, alone_done_, alone_gradients_);
+    }
+    Result<void> restore_models(Loader& loader) {
+        if (!layers_.fits(nodes())) return fail(Code::shape_mismatch);
+        if (fleet_) return fleet_->restore(loader);
+        loader(models_, streams_, alone_done_, alone_gradients_);
+        const bool fit = models_.size() == nodes() && streams_.size() == nodes() &&
+                         std::ranges::all_of(models_, [this](const auto& w) { return w.size() == first_.size(); });
+        return fit ? Result<void>{} : fail(Code::shape_mismatch);
+    }
+
     std::uint32_t nodes() const { return static_cast<std::uint32_t>(data_.parts.size()); }
     bool keeps_layers() const {
         if (settings_.method == DecentralisedMethod::spdb) return true;
@@ -347,58 +395,6 @@ Outcome<std::unique_ptr<DecentralisedTraining>> DecentralisedTraining::make(cons
     auto training = std::make_unique<Training>(s, *std::move(data), *shape, *split, **kernels, threads);
     if (Outcome<void> connected = training->connect(); !connected) return tl::unexpected(connected.error());
     return training;
-}
-
-Settings decentralised_settings(DecentralisedSettings& s) {
-    using Range = Settings::Range;
-    const Range rate{0, 1e3, true};
-    Settings list;
-    list.add("kind", s.kind, "what kind of experiment this is");
-    list.add("experiment", s.experiment, "name, for reports");
-    list.add("kernels", s.kernels,
-             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
-    list.add("seed", s.seed, "all randomness comes from it");
-
-    add_data_settings(list, s.data);
-
-    list.add("model.hidden", s.hidden, "widths of the hidden layers", Range{1, 4096});
-    list.add("model.activation", s.activation, "of the hidden layers",
-             {{"tanh", Activation::tanh}, {"relu", Activation::relu}, {"sigmoid", Activation::sigmoid}});
-    list.add("model.input_transform", s.input_transform,
-             "an affine transform of the inputs in front, as layer 0, which starts as the identity");
-    list.add("model.personal_layers", s.personal_layers,
-             "layers that never leave their agent: first, last, numbers from 0");
-
-    list.add("network.graph", s.graph, "ring, complete, star, erdos-renyi-undirected, or file");
-    list.add("network.probability", s.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
-    list.add_path("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
-
-    list.add("method.name", s.method, "how agents learn",
-             {{"spdb", DecentralisedMethod::spdb},
-              {"d2", DecentralisedMethod::d2},
-              {"gnsd", DecentralisedMethod::gnsd},
-              {"dsgd", DecentralisedMethod::dsgd},
-              {"alone", DecentralisedMethod::alone}});
-    list.add("method.iterations", s.iterations, "T", Range{1, 1e8});
-    list.add("method.batch", s.batch, "samples in a batch, at either level", Range{1, 16384});
-    list.add("method.step", s.step, "step size of the shared layers, SPDB's 1/(alpha n)", rate);
-    list.add("method.mixing", s.mixing,
-             "weights of neighbours; automatic: the first of the others whose spectrum SPDB can live with",
-             {{"automatic", Mixing::automatic},
-              {"laplacian", Mixing::laplacian},
-              {"metropolis", Mixing::metropolis},
-              {"lazy-metropolis", Mixing::lazy_metropolis}});
-    list.add("method.rho_over_tau", s.rho_over_tau, "rho/tau of I - (rho/tau) A'A, for mixing = laplacian",
-             Range{0, 1, true});
-    add_bilevel_settings(list, "method", s.bilevel);
-    list.add("method.personal_for_all", s.personal_for_all,
-             "d2, gnsd and dsgd keep the personal layers at home too, unlike their authors' versions");
-
-    list.add("report.evaluations", s.evaluations, "how often the models are judged", Range{1, 10000});
-    list.add("report.figure", s.figure, "train by the other methods too, on all data and on few, and compare");
-    list.add("report.limited_rows", s.limited_rows, "of each agent, where data are few; 0: leave that out",
-             Range{0, 1e8});
-    return list;
 }
 
 }  // namespace dunlin

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/adapt/bilevel.hpp"
+#include "training/host/run_pauses.hpp"
 #include "training/problems/classification_data.hpp"
 #include "training/simulation/gossip_fleet.hpp"
 
@@ -72,6 +73,11 @@ struct DecentralisedRow {
     double accuracy_balanced = 0;  ///< where every label counts the same
     double loss_own = 0;
     double consensus_error = 0;  ///< of what is shared; NaN for `alone`: nothing is
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(iteration, train_loss, accuracy_own, accuracy_balanced, loss_own, consensus_error);
+    }
 };
 
 struct DecentralisedOutcome {
@@ -92,8 +98,8 @@ struct DecentralisedOutcome {
     double seconds = 0;
 };
 
-struct DecentralisedHooks {
-    std::function<bool()> stop = [] { return false; };
+struct DecentralisedHooks : RunPauses {
+    /// Those of an earlier part of the run first.
     std::function<Outcome<void>(const DecentralisedRow&)> keep = [](const DecentralisedRow&) -> Outcome<void> {
         return {};
     };
@@ -117,8 +123,9 @@ public:
     /// The model that is learned, without its parameters and its settings.
     virtual TrainedModel description() const = 0;
 
-    /// From the first iteration to the last, once. Errors: what `keep` returns. An agent that diverges is an
-    /// outcome with a `failure`.
+    /// From the first iteration, or where an earlier part was left off, to the last, once. A run that had ended goes
+    /// on where settings give it more iterations. Errors: what hooks return, and an earlier part of another run. An
+    /// agent that diverges is an outcome with a `failure`.
     virtual Outcome<DecentralisedOutcome> run(const DecentralisedHooks& hooks) = 0;
 };
 

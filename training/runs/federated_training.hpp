@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "training/host/run_pauses.hpp"
 #include "training/problems/federated_problem.hpp"
 #include "training/simulation/federated_fleet.hpp"
 
@@ -21,6 +22,11 @@ struct FederatedRow {
     double active = 0;             ///< share of clients computing, mean since the row before
     std::vector<double> shared;    ///< the problem's metrics, of the shared model as it is
     std::vector<double> personal;  ///< of the models that the clients make of it
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(time_s, updates, version, gradients, staleness, active, shared, personal);
+    }
 };
 
 struct FederatedResult {
@@ -40,14 +46,15 @@ struct FederatedResult {
     std::uint64_t trace = 0;
 };
 
-/// Called with a result that has a new row; an error ends the run.
+/// Called with a result that has a new row, those of an earlier part of the run first; an error ends the run.
 using FederatedKeep = std::function<Outcome<void>(const FederatedResult&)>;
 
 /// Trains over the simulated clock, and judges the models `evaluations` times on the way and at both ends. `local`
-/// and `global` take their steps at median speed instead. When `stop` says so it ends early, with the rows so far.
-/// The numbers do not depend on the number of workers. `workers` and `problem` have as many threads.
+/// and `global` take their steps at median speed instead. When `pauses` stop it it ends early, with the rows so far; it
+/// goes on from an earlier part, also of one that had ended, where settings give it more time. The numbers do not
+/// depend on the number of workers. `workers` and `problem` have as many threads.
 Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings& settings, std::uint64_t seed,
-                              Workers& workers, const std::function<bool()>& stop, const FederatedKeep& keep,
+                              Workers& workers, const RunPauses& pauses, const FederatedKeep& keep,
                               FederatedResult& result);
 
 }  // namespace dunlin

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/runs/pdbo_training.hpp"
 
+#include "core/finite.hpp"
 #include "core/optimiser.hpp"
 #include "training/host/host_memory.hpp"
 
@@ -104,29 +105,89 @@ public:
         outcome.inner_steps_per_stage = steps_;
         outcome.parameters = fleet_->dimension();
         tap_ = hooks.tap;
-        double hyper_norm = 0;
-        for (int stage = 0; stage <= settings_.outer_steps && outcome.failure.empty(); ++stage) {
+        Done done;
+        const auto seconds = [&] {
+            return done.seconds + std::chrono::duration<double>(Clock::now() - begin).count();
+        };
+        if (hooks.goes_on()) {
+            if (auto gone_on = go_on(hooks, done, outcome); !gone_on) return tl::unexpected(gone_on.error());
+        }
+        const auto save = [&](Saver& saver) {
+            saver(done.stage, done.step, done.begun, done.hyper_norm, steps_, seconds(), outcome.history,
+                  static_cast<std::uint64_t>(outcome.selected), outcome.accuracy_by_agent, outcome.models,
+                  outcome.weights, lambda_, mean_, square_, outer_steps_);
+            fleet_->save(saver);
+        };
+        bool stopped = false;
+        for (; done.stage <= settings_.outer_steps && outcome.failure.empty() && !stopped; ++done.stage) {
             Outcome<void> lived;
-            if (stage > 0 && settings_.personal()) lived = outer_step(hyper_norm);
-            for (int step = 0; step < steps_ && lived && !hooks.stop(); ++step) {
-                lived =
-                    fleet_->push(lambda_, rate_at(settings_, step, steps_), settings_.method != PdboMethod::local);
+            if (!done.begun && done.stage > 0 && settings_.personal()) lived = outer_step(done.hyper_norm);
+            done.begun = true;
+            for (; done.step < steps_ && lived; ++done.step) {
+                const auto left_off = hooks.left_off(save);
+                if (!left_off) return tl::unexpected(left_off.error());
+                if ((stopped = *left_off)) break;
+                lived = fleet_->push(lambda_, rate_at(settings_, done.step, steps_),
+                                     settings_.method != PdboMethod::local);
                 hooks.progress(fleet_->counters().rounds, std::int64_t{steps_} * (settings_.outer_steps + 1));
             }
             if (!lived) outcome.failure = lived.error().text;
-            if (hooks.stop() && stage > 0) break;  // of the first stage there is something to show in any case
-            if (outcome.failure.empty() || outcome.history.empty()) judge(outcome, stage, hyper_norm);
+            if (stopped && done.stage > 0) break;  // of the first stage there is something to show in any case
+            if (outcome.failure.empty() || outcome.history.empty()) judge(outcome, done.stage, done.hyper_norm);
             if (Outcome<void> kept = hooks.keep(outcome.history.back()); !kept) return tl::unexpected(kept.error());
+            done.step = 0;
+            done.begun = false;
         }
-        outcome.complete = outcome.failure.empty() && !hooks.stop();
+        outcome.complete = outcome.failure.empty() && !stopped;
+        if (outcome.complete) {
+            if (auto kept = hooks.checkpoint(save, true); !kept) return tl::unexpected(kept.error());
+        }
         outcome.counters = fleet_->counters();
         outcome.trace = fleet_->trace();
-        outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+        outcome.seconds = seconds();
         tap_ = {};
         return outcome;
     }
 
 private:
+    /// How far a run has come.
+    struct Done {
+        int stage = 0, step = 0;  ///< that come next
+        bool begun = false;       ///< the stage's outer step is over
+        double hyper_norm = 0, seconds = 0;
+    };
+
+    Outcome<void> go_on(const PdboHooks& hooks, Done& done, PdboOutcome& outcome) {
+        int steps = 0;
+        const auto restored = hooks.go_on([&](Loader& loader) -> Result<void> {
+            const std::size_t size = lambda_.size();
+            std::uint64_t selected = 0;
+            loader(done.stage, done.step, done.begun, done.hyper_norm, steps, done.seconds, outcome.history,
+                   selected, outcome.accuracy_by_agent, outcome.models, outcome.weights, lambda_, mean_, square_,
+                   outer_steps_);
+            if (!loader.ok()) return {};
+            outcome.selected = static_cast<std::size_t>(selected);
+            for (const auto* values : {&lambda_, &mean_, &square_}) {
+                if (values->size() != size) return wrong_size(values->size(), size);
+            }
+            if (!outcome.history.empty() && selected >= outcome.history.size()) return fail(Code::shape_mismatch);
+            return fleet_->restore(loader);
+        });
+        if (!restored) return restored;
+        const int begun = done.stage - (done.begun ? 0 : 1);
+        if (auto fits = RunPauses::check_length("method.outer_steps", settings_.outer_steps, begun); !fits)
+            return fits;
+        if (steps != steps_)
+            return problem(fmt::format(
+                "method.outer_steps = {}: with method.budget = gradients the stages of this method would "
+                "have {} inner steps, and those so far had {}: begin a run of that length",
+                settings_.outer_steps, steps_, steps));
+        for (const PdboRow& row : outcome.history) {
+            if (auto kept = hooks.keep(row); !kept) return kept;
+        }
+        return {};
+    }
+
     std::size_t agents() const { return data_.parts.size(); }
     std::size_t predictors() const { return static_cast<std::size_t>(settings_.mixture.predictors); }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "training/host/run_pauses.hpp"
 #include "training/problems/pdbo_settings.hpp"
 
 #include <functional>
@@ -20,6 +21,12 @@ struct PdboRow {
     double bottom_decile = 0;        ///< the accuracy that a tenth of the agents does not reach
     double train_loss = 0;           ///< F, mean of agents
     double hyper_norm = 0;  ///< of all agents' outer gradients at the outer step before; 0 at the beginning
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(stage, inner_steps, gradients, validation_accuracy, test_accuracy, bottom_decile, train_loss,
+                hyper_norm);
+    }
 };
 
 struct PdboOutcome {
@@ -42,8 +49,8 @@ struct PdboOutcome {
 /// The value that a tenth of `values` lies below: the 10th percentile, interpolated.
 double bottom_decile(std::vector<double> values);
 
-struct PdboHooks {
-    std::function<bool()> stop = [] { return false; };
+struct PdboHooks : RunPauses {
+    /// Those of an earlier part of the run first.
     std::function<Outcome<void>(const PdboRow&)> keep = [](const PdboRow&) -> Outcome<void> { return {}; };
     /// Now and then: steps done and to do.
     std::function<void(std::int64_t, std::int64_t)> progress = [](std::int64_t, std::int64_t) {};
@@ -61,7 +68,9 @@ public:
 
     virtual const PdboData& data() const = 0;
     virtual const MlpShape& shape() const = 0;  ///< of one predictor
-    /// Once. Errors: what `keep` returns. An agent that diverges is an outcome with a `failure`.
+    /// From the first stage, or where an earlier part was left off, to the last, once. A run that had ended goes on
+    /// where settings give it more outer steps, if a stage is as long then. Errors: what hooks return, and an earlier
+    /// part of another run. An agent that diverges is an outcome with a `failure`.
     virtual Outcome<PdboOutcome> run(const PdboHooks& hooks) = 0;
 };
 

@@ -154,29 +154,79 @@ public:
 
     Outcome<RegressionOutcome> run(const RegressionHooks& hooks) override {
         RegressionOutcome outcome;
-        std::vector<std::vector<double>> tail(agents_.all.size());
         const Clock::time_point begin = Clock::now();
-        std::int64_t round = 0;
-        for (; round < settings_.rounds && outcome.failure.empty() && !hooks.stop(); ++round) {
+        Done done{.rounds = settings_.rounds};
+        const auto seconds = [&] {
+            return done.seconds + std::chrono::duration<double>(Clock::now() - begin).count();
+        };
+        if (hooks.goes_on()) {
+            if (auto gone_on = go_on(hooks, done, outcome); !gone_on) return tl::unexpected(gone_on.error());
+        }
+        const auto save = [&](Saver& saver) {
+            saver(done.round, std::int64_t{settings_.rounds}, seconds(), outcome.history, done.tail);
+            fleet_->save(saver);
+        };
+        for (; done.round < settings_.rounds && outcome.failure.empty(); ++done.round) {
+            const auto left_off = hooks.left_off(save);
+            if (!left_off) return tl::unexpected(left_off.error());
+            if (*left_off) break;
+            const std::int64_t round = done.round;
             if (Outcome<void> lived = fleet_->run(round); !lived) outcome.failure = lived.error().text;
-            const bool in_tail = round >= settings_.rounds - RegressionOutcome::tail_rounds;
-            const bool shown = round % settings_.evaluate_every == 0 || round + 1 == settings_.rounds;
-            if (!in_tail && !shown && outcome.failure.empty()) continue;
+            const bool in_tail = round >= first_of_tail();
+            if (!in_tail && !due(round) && outcome.failure.empty()) continue;
             const std::vector<double> errors = distances();
-            for (std::size_t i = 0; in_tail && i < errors.size(); ++i) {
-                if (fleet_->present(static_cast<std::uint32_t>(i))) tail[i].push_back(errors[i]);
-            }
-            if (!shown && outcome.failure.empty()) continue;
+            if (in_tail) done.tail.push_back(errors);
+            if (!due(round) && outcome.failure.empty()) continue;
             outcome.history.push_back(row(round, errors));
             if (Outcome<void> kept = hooks.keep(outcome.history.back()); !kept) return tl::unexpected(kept.error());
         }
-        outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-        outcome.complete = round >= settings_.rounds && outcome.failure.empty();
-        finish(outcome, tail);
+        outcome.seconds = seconds();
+        outcome.complete = done.round >= settings_.rounds && outcome.failure.empty();
+        if (outcome.complete) {
+            if (auto kept = hooks.checkpoint(save, true); !kept) return tl::unexpected(kept.error());
+        }
+        finish(outcome, done.tail);
         return outcome;
     }
 
 private:
+    /// How far a run has come.
+    struct Done {
+        std::int64_t round = 0;   ///< rounds that are over
+        std::int64_t rounds = 0;  ///< of all, then
+        double seconds = 0;
+        std::vector<std::vector<double>> tail = {};  ///< the distances after each of the last rounds
+    };
+
+    std::int64_t first_of_tail() const {
+        return std::max<std::int64_t>(0, settings_.rounds - RegressionOutcome::tail_rounds);
+    }
+    bool due(std::int64_t round) const {
+        return round % settings_.evaluate_every == 0 || round + 1 == settings_.rounds;
+    }
+
+    /// Takes up an earlier part of the run. What it has because it ended is nothing of a longer one.
+    Outcome<void> go_on(const RegressionHooks& hooks, Done& done, RegressionOutcome& outcome) {
+        const auto restored = hooks.go_on([&](Loader& loader) -> Result<void> {
+            loader(done.round, done.rounds, done.seconds, outcome.history, done.tail);
+            for (const std::vector<double>& errors : done.tail) {
+                if (errors.size() != agents_.all.size()) return wrong_size(errors.size(), agents_.all.size());
+            }
+            return fleet_->restore(loader);
+        });
+        if (!restored) return restored;
+        if (auto fits = RunPauses::check_length("method.rounds", settings_.rounds, done.round); !fits) return fits;
+        const bool ended = done.round == done.rounds, longer = settings_.rounds > done.rounds;
+        if (ended && longer && !outcome.history.empty() && !due(outcome.history.back().round))
+            outcome.history.pop_back();
+        const auto kept = std::clamp<std::int64_t>(done.round - first_of_tail(), 0, std::ssize(done.tail));
+        done.tail.erase(done.tail.begin(), done.tail.end() - kept);
+        for (const RegressionRow& row : outcome.history) {
+            if (auto again = hooks.keep(row); !again) return again;
+        }
+        return {};
+    }
+
     /// Of every node from the minimiser for those who are present, relative; NaN for who is not.
     std::vector<double> distances() {
         std::vector<std::uint8_t> present;
@@ -217,8 +267,12 @@ private:
         outcome.edges = fleet_->edges();
         outcome.models = fleet_->estimates();
         outcome.node_errors = distances();
-        for (std::size_t i = 0; i < tail.size(); ++i) {
-            if (!tail[i].empty()) outcome.node_errors[i] = median(tail[i]);
+        for (std::size_t i = 0; i < outcome.node_errors.size(); ++i) {
+            std::vector<double> own;
+            for (const std::vector<double>& errors : tail) {
+                if (!std::isnan(errors[i])) own.push_back(errors[i]);  // of when it was there
+            }
+            if (!own.empty()) outcome.node_errors[i] = median(std::move(own));
         }
         for (const double error : outcome.node_errors) {
             if (error > outcome.max_relative_error) outcome.max_relative_error = error;  // not of who is not there
@@ -291,84 +345,6 @@ double personalised_error(const RegressionRunSettings& s, std::span<const float>
         }
     }
     return sum / (repeats * static_cast<double>(agents.all.size()));
-}
-
-Settings regression_settings(RegressionRunSettings& s) {
-    using Range = Settings::Range;
-    Settings list;
-    list.add("kind", s.kind, "what kind of experiment this is");
-    list.add("experiment", s.experiment, "name, for reports");
-    list.add("kernels", s.kernels,
-             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
-    list.add("seed", s.seed, "all randomness comes from it");
-
-    list.add("environment.agents", s.data.agents, "n", Range{2, 100000});
-    list.add("environment.dimension", s.data.dimension, "d", Range{1, regression_dimension_limit});
-    list.add("environment.batch", s.data.batch, "b: samples in a batch", Range{1, regression_batch_limit});
-    list.add("environment.noise", s.data.noise, "sigma: deviation of the observations", Range{0, 1000});
-    list.add("environment.spread", s.data.spread, "deviation of each agent's coefficients from the common ones",
-             Range{0, 1000});
-    list.add("environment.group_shift", s.data.group_shift,
-             "what the first half of the agents has more of a common shift and the second less", Range{0, 1000});
-    list.add("environment.first_feature_scale", s.data.feature_scale[0], "deviation of features, first half",
-             Range{0, 1000});
-    list.add("environment.second_feature_scale", s.data.feature_scale[1], "deviation of features, second half",
-             Range{0, 1000});
-
-    list.add("adaptation.steps", s.steps, "u: steps of MAML; 0: plain", Range{0, Maml::step_limit});
-    list.add("adaptation.inner_rate", s.inner_rate, "alpha: size of these steps", Range{0, 10});
-
-    list.add("network.graph", s.graph,
-             "ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, or file");
-    list.add("network.probability", s.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
-    list.add_path("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
-    list.add("network.wake_gap", s.wake_gap, "Gamma_w: most rounds from one wake-up to the next", Range{1, 10000});
-    list.add("network.delay_limit", s.delay_limit, "Gamma_d: most rounds that a message takes", Range{1, 10000});
-    list.add("network.loss", s.loss, "probability that a message is lost", Range{0, 1});
-    list.add("network.loss_limit", s.loss_limit, "Gamma_f: most losses in a row on a link; -1: no bound",
-             Range{-1, 1e9});
-    list.add("network.duplication", s.duplication, "probability that a message arrives twice", Range{0, 1});
-    list.add("network.crash_gap", s.crash_gap,
-             "mean rounds between a node's crashes (see method.weight_floor); 0: none", Range{0, 1e9});
-    list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
-    add_absence_settings(list, s.absences);
-    add_trace_settings(list, s.trace, s.tick_ms);
-
-    const auto maml = [](AggregationName by) { return Method{Objective::maml, by}; };
-    list.add_preset(
-        "method.name", s.method,
-        "a method with MAML, which is an objective.name and an aggregation.name; write these instead for "
-        "any other pair",
-        {{"pars-push", maml(AggregationName::pars_push)},
-         {"sgp", maml(AggregationName::sgp)},
-         {"dpsgd", maml(AggregationName::dpsgd)},
-         {"dsgd", maml(AggregationName::dsgd)},
-         {"spd", maml(AggregationName::spd)},
-         {"gnsd", maml(AggregationName::gnsd)},
-         {"persafl-maml", preset::persafl_maml},
-         {"per-fedavg", preset::per_fedavg},
-         {"local", maml(AggregationName::local)},
-         {"global", maml(AggregationName::global)}},
-        {"objective.name", "aggregation.name"});
-    add_axes(list, s.method);
-    list.add("method.rounds", s.rounds, "T; with a server: as many updates a node, on average", Range{1, 1e9});
-    list.add("method.local_steps", s.local_steps, "with a server: Q, local steps of an update", Range{1, 1000});
-    list.add("method.server_rate", s.server_rate, "beta of persafl: between 1/n and 5/n", Range{0, 10, true});
-    list.add("method.step_scale", s.step_scale, "c of theta(t) = c / (t + t0); 0: 2 / mean curvature",
-             Range{0, 1e6});
-    list.add("method.step_offset", s.step_offset, "t0; 0: 20 c times the largest curvature", Range{0, 1e9});
-    list.add("method.fraction_bits", s.fraction_bits, "of the fixed point in which mass is kept", Range{8, 60});
-    list.add("method.largest_value", s.largest_value, "a node whose parameters go beyond has diverged",
-             Range{0, 1e9, true});
-    list.add("method.weight_floor", s.weight_floor,
-             "push-sum weight that a node never gives away; 0.01 where nodes crash or losses have no bound",
-             Range{0, 0.25});
-
-    list.add("report.evaluate_every", s.evaluate_every, "rounds between rows of metrics.csv", Range{1, 1e6});
-    list.add("report.personalisation", s.personalisation,
-             "train for the budgets 1 to 5 and plain too, and compare");
-    list.add("report.robustness", s.robustness, "train with fewer faults and by plain push too, and compare");
-    return list;
 }
 
 }  // namespace dunlin

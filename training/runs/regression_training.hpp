@@ -5,6 +5,7 @@
 #include "envs/regression.hpp"
 #include "training/axes/axes.hpp"
 #include "training/host/problem.hpp"
+#include "training/host/run_pauses.hpp"
 #include "training/settings/settings.hpp"
 #include "training/simulation/gossip_fleet.hpp"
 
@@ -71,6 +72,11 @@ struct RegressionRow {
     double worst_error = 0;   ///< over nodes
     double median_error = 0;  ///< over nodes
     double consensus_error = 0;
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(round, wake_ups, gradients, messages_lost, worst_error, median_error, consensus_error);
+    }
 };
 
 struct RegressionOutcome {
@@ -92,8 +98,8 @@ struct RegressionOutcome {
     double seconds = 0;
 };
 
-struct RegressionHooks {
-    std::function<bool()> stop = [] { return false; };
+struct RegressionHooks : RunPauses {
+    /// Those of an earlier part of the run first.
     std::function<Outcome<void>(const RegressionRow&)> keep = [](const RegressionRow&) -> Outcome<void> {
         return {};
     };
@@ -109,8 +115,9 @@ public:
     /// What the graph's file says that is not used, or was renumbered.
     virtual const DataNotes& notes() const = 0;
 
-    /// From the first round to the last, once. Errors: what `keep` returns. A node that diverges is an outcome with
-    /// a `failure`.
+    /// From the first round, or where an earlier part was left off, to the last, once. A run that had ended goes on
+    /// where settings give it more rounds. Errors: what hooks return, and an earlier part of another run. A node that
+    /// diverges is an outcome with a `failure`.
     virtual Outcome<RegressionOutcome> run(const RegressionHooks& hooks) = 0;
 };
 

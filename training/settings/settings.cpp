@@ -50,32 +50,33 @@ std::string section_of(std::string_view key) {
 
 }  // namespace
 
-void Settings::add(std::string key, bool& place, std::string help) {
-    insert({std::move(key), std::move(help), &place, {}, nullptr, {}});
+Settings::Added Settings::add(std::string key, bool& place, std::string help) {
+    return insert({std::move(key), std::move(help), &place, {}, nullptr, {}});
 }
-void Settings::add(std::string key, int& place, std::string help, Range range) {
+Settings::Added Settings::add(std::string key, int& place, std::string help, Range range) {
     range.low = std::max(range.low, static_cast<double>(std::numeric_limits<int>::min()));
     range.high = std::min(range.high, static_cast<double>(std::numeric_limits<int>::max()));
-    insert({std::move(key), std::move(help), &place, range, nullptr, {}});
+    return insert({std::move(key), std::move(help), &place, range, nullptr, {}});
 }
-void Settings::add(std::string key, std::uint64_t& place, std::string help) {
-    insert({std::move(key), std::move(help), &place, {}, nullptr, {}});
+Settings::Added Settings::add(std::string key, std::uint64_t& place, std::string help) {
+    return insert({std::move(key), std::move(help), &place, {}, nullptr, {}});
 }
-void Settings::add(std::string key, float& place, std::string help, Range range) {
-    insert({std::move(key), std::move(help), &place, range, nullptr, {}});
+Settings::Added Settings::add(std::string key, float& place, std::string help, Range range) {
+    return insert({std::move(key), std::move(help), &place, range, nullptr, {}});
 }
-void Settings::add(std::string key, std::string& place, std::string help) {
-    insert({std::move(key), std::move(help), &place, {}, nullptr, {}});
+Settings::Added Settings::add(std::string key, std::string& place, std::string help) {
+    return insert({std::move(key), std::move(help), &place, {}, nullptr, {}});
 }
-void Settings::add_path(std::string key, std::string& place, std::string help, bool (*is_name)(std::string_view)) {
-    insert({std::move(key), std::move(help), Path{&place, is_name}, {}, nullptr, {}});
+Settings::Added Settings::add_path(std::string key, std::string& place, std::string help,
+                                   bool (*is_name)(std::string_view)) {
+    return insert({std::move(key), std::move(help), Path{&place, is_name}, {}, nullptr, {}});
 }
-void Settings::add(std::string key, std::vector<int>& place, std::string help, Range range) {
-    insert({std::move(key), std::move(help), &place, range, nullptr, {}});
+Settings::Added Settings::add(std::string key, std::vector<int>& place, std::string help, Range range) {
+    return insert({std::move(key), std::move(help), &place, range, nullptr, {}});
 }
-void Settings::add(std::string key, std::vector<std::string>& place, std::string help,
-                   bool (*is_path)(std::string_view)) {
-    insert({std::move(key), std::move(help), &place, {}, is_path, {}});
+Settings::Added Settings::add(std::string key, std::vector<std::string>& place, std::string help,
+                              bool (*is_path)(std::string_view)) {
+    return insert({std::move(key), std::move(help), &place, {}, is_path, {}});
 }
 
 Outcome<void> Settings::read(std::string_view document, std::string_view where) {
@@ -197,11 +198,16 @@ bool Settings::said_otherwise(const Entry& entry) const {
     });
 }
 
-void Settings::insert(Entry entry) {
-    const std::string own = section_of(entry.key);
+Settings::Added Settings::insert(Entry entry) {
+    const std::string own = section_of(entry.key), key = entry.key;
     const auto last = std::find_if(entries_.rbegin(), entries_.rend(),
                                    [&](const Entry& other) { return section_of(other.key) == own; });
     entries_.insert(last == entries_.rend() && !own.empty() ? entries_.end() : last.base(), std::move(entry));
+    return {*this, key};
+}
+
+void Settings::let_change(std::string_view key) {
+    std::ranges::find(entries_, key, &Entry::key)->may_change = true;
 }
 
 std::string Settings::write(Paths paths,

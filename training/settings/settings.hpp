@@ -9,6 +9,7 @@
 #include <functional>
 #include <initializer_list>
 #include <limits>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,23 +31,36 @@ public:
         bool open_low = false;
     };
 
-    void add(std::string key, bool& place, std::string help);
-    void add(std::string key, int& place, std::string help, Range range);
-    void add(std::string key, std::uint64_t& place, std::string help);
-    void add(std::string key, float& place, std::string help, Range range);
-    void add(std::string key, std::string& place, std::string help);
+    /// The setting that was added, to say more about it.
+    class Added {
+    public:
+        Added(Settings& list, std::string key) : list_(list), key_(std::move(key)) {}
+        /// A run may go on with another value: what was done so far does not depend on it. It says how long a run is
+        /// (who goes on refuses less than was done), or what is said about it.
+        void may_change() const { list_.let_change(key_); }
+
+    private:
+        Settings& list_;
+        std::string key_;
+    };
+
+    Added add(std::string key, bool& place, std::string help);
+    Added add(std::string key, int& place, std::string help, Range range);
+    Added add(std::string key, std::uint64_t& place, std::string help);
+    Added add(std::string key, float& place, std::string help, Range range);
+    Added add(std::string key, std::string& place, std::string help);
     /// A file or folder; or, where `is_name` says so, a name that only looks like one. "~/" is expanded when it is
     /// read. In a document that is written for later it is absolute, so that it means the same from any folder.
-    void add_path(std::string key, std::string& place, std::string help,
-                  bool (*is_name)(std::string_view) = nullptr);
-    void add(std::string key, std::vector<int>& place, std::string help, Range range);
+    Added add_path(std::string key, std::string& place, std::string help,
+                   bool (*is_name)(std::string_view) = nullptr);
+    Added add(std::string key, std::vector<int>& place, std::string help, Range range);
     /// Elements that `is_path` picks out are paths, as above.
-    void add(std::string key, std::vector<std::string>& place, std::string help,
-             bool (*is_path)(std::string_view) = nullptr);
+    Added add(std::string key, std::vector<std::string>& place, std::string help,
+              bool (*is_path)(std::string_view) = nullptr);
     /// One of named values.
     template <class Enum>
-    void add(std::string key, Enum& place, std::string help,
-             std::initializer_list<std::pair<std::string_view, Enum>> names) {
+    Added add(std::string key, Enum& place, std::string help,
+              std::initializer_list<std::pair<std::string_view, Enum>> names) {
         Choice choice;
         for (const auto& [name, value] : names) {
             choice.names.emplace_back(name);
@@ -54,7 +68,7 @@ public:
         }
         choice.get = [&place] { return static_cast<int>(place); };
         choice.set = [&place](int value) { place = static_cast<Enum>(value); };
-        insert({std::move(key), std::move(help), std::move(choice), {}, nullptr, {}});
+        return insert({std::move(key), std::move(help), std::move(choice), {}, nullptr, {}});
     }
 
     /// Reads a document over what the structs hold; `where` names it in errors. Every key must be known and every
@@ -98,6 +112,13 @@ public:
     /// The value of one setting as TOML; empty when there is no such key.
     std::string value(std::string_view key) const;
 
+    /// All values as TOML, by key, with absolute paths.
+    std::map<std::string, std::string> values() const;
+    /// May a run that began with `before` go on with what the list holds now? Error: names a setting that it may not
+    /// change, as `assignments` do where they change it, and says what to do.
+    Outcome<void> check_resumed(const std::map<std::string, std::string>& before,
+                                std::span<const std::string> assignments) const;
+
 private:
     struct Choice {
         std::vector<std::string> names;
@@ -119,6 +140,7 @@ private:
         Range range;
         bool (*is_path)(std::string_view) = nullptr;  ///< of a list's elements
         std::vector<std::string> stands_for;          ///< of a preset
+        bool may_change = false;
 
         bool is_preset() const { return !stands_for.empty(); }
         bool has_name() const;  ///< of a preset
@@ -134,7 +156,8 @@ private:
 
     struct Reader;
     /// Behind the others of its section, since a TOML file may open a section once only.
-    void insert(Entry entry);
+    Added insert(Entry entry);
+    void let_change(std::string_view key);
 
     std::vector<Entry> entries_;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/simulation/alone_fleet.hpp"
 
+#include "training/host/archive.hpp"
 #include "training/host/workers.hpp"
 #include "transport/simulation/fingerprint.hpp"
 
@@ -51,6 +52,15 @@ public:
     Time now() const override { return next_ - 1; }
     std::uint64_t trace() const override { return trace_; }
     double bytes_per_node() const override { return static_cast<double>(dimension() * sizeof(float)); }
+    void save(Saver& saver) const override { saver(models_, costs_, streams_, next_, trace_); }
+    Result<void> restore(Loader& loader) override {
+        const std::size_t size = models_.size();
+        loader(models_, costs_, streams_, next_, trace_);
+        if (!loader.ok()) return {};
+        if (models_.size() != size) return wrong_size(models_.size(), size);
+        if (costs_.size() != nodes_ || streams_.size() != nodes_) return wrong_size(costs_.size(), nodes_);
+        return {};
+    }
 
 private:
     ConstVector<float> model(std::uint32_t node) const {

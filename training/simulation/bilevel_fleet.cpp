@@ -3,9 +3,10 @@
 
 #include "core/aggregate/gradient_push.hpp"
 #include "core/aggregate/hyper_gradient_push.hpp"
+#include "training/host/archive.hpp"
 #include "training/host/host_memory.hpp"
 #include "training/simulation/gossip_fleet.hpp"
-#include "transport/simulation/network.hpp"
+#include "transport/simulation/network_state.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -105,6 +106,28 @@ public:
             const ConstVector<float> gradient = members_[i].hyper.gradient();
             std::copy(gradient.begin(), gradient.end(),
                       out.begin() + i * std::ptrdiff_t(settings_.outer_dimension));
+        }
+        return {};
+    }
+
+    // A series begins anew with every hyper-gradient: between two of them nothing of it counts.
+    void save(Saver& saver) const override {
+        saver(counters_, hyper_round_, network_->save());
+        for (const Member& member : members_) {
+            const auto state = member.push.state();
+            saver(std::vector<std::byte>(state.begin(), state.end()), member.batches, member.edges);
+        }
+    }
+    Result<void> restore(Loader& loader) override {
+        simulation::NetworkState network;
+        loader(counters_, hyper_round_, network);
+        if (!loader.ok()) return {};
+        if (auto restored = network_->restore(network); !restored) return restored;
+        for (Member& member : members_) {
+            std::vector<std::byte> state;
+            loader(state, member.batches, member.edges);
+            if (!loader.ok()) return {};
+            if (auto restored = member.push.restore(state); !restored) return restored;
         }
         return {};
     }

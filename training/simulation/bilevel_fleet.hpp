@@ -49,6 +49,9 @@ struct HyperGradientSettings {
     bool one_sample = true;   ///< one graph and batch for both Jacobians of a step; false: two, as Algorithm 2
 };
 
+class Saver;
+class Loader;
+
 /// What all nodes together did so far. A Hessian-vector product, with the mixed one, counts as two gradients.
 struct BilevelCounters {
     std::int64_t rounds = 0;        ///< of gradient push
@@ -58,6 +61,10 @@ struct BilevelCounters {
     std::uint64_t push_bytes = 0, hyper_bytes = 0;
 
     /// What a node sends in a round, in bytes.
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(rounds, hyper_rounds, gradients, push_messages, hyper_messages, push_bytes, hyper_bytes);
+    }
     double push_bytes_per_round(std::uint32_t nodes) const {
         return rounds > 0 ? static_cast<double>(push_bytes) / static_cast<double>(rounds * nodes) : 0.0;
     }
@@ -93,6 +100,11 @@ public:
     virtual void mass(std::vector<Mass>& x, Mass& y) const = 0;
     /// A hash of all that arrived (invariant 11).
     virtual std::uint64_t trace() const = 0;
+
+    /// Writes what the fleet must remember to go on, between two calls of `push` and `hyper_gradient`; goes on from
+    /// there, as GossipFleet::restore.
+    virtual void save(Saver& saver) const = 0;
+    virtual Result<void> restore(Loader& loader) = 0;
 };
 
 /// All nodes start at `start`. `workers` belongs to the caller. Errors: a mass that does not fit the fixed point, a

@@ -327,6 +327,7 @@ Outcome<void> FederatedFleet::advance(double until_s, const std::function<bool()
         const Time earliest = earliest_finish();
         if (!network_->next(event, std::min(until, earliest))) {
             if (earliest > until) break;
+            computed_until_ = earliest;
             if (auto done = compute(); !done) return done;
             continue;
         }

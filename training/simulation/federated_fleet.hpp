@@ -10,6 +10,7 @@
 #include "transport/graph.hpp"
 #include "transport/simulation/network.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,7 +29,16 @@ struct FleetCounters {
     std::int64_t gradients = 0;   ///< task gradients charged
     double busy_s = 0.0;          ///< time that clients spent computing, summed over clients
     Error last_refusal = {};
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(applied, repeated, refused, staleness, gradients, busy_s, last_refusal.code, last_refusal.first,
+                last_refusal.second);
+    }
 };
+
+class Saver;
+class Loader;
 
 /// A server and n clients over simulated time: core's state machines, the network of transport/ as a star (node 0
 /// is the server, client i is node i + 1), and a clock that charges every gradient.
@@ -61,6 +71,8 @@ public:
     const FleetCounters& counters() const { return counters_; }
     /// Seconds per task gradient of each client.
     std::span<const double> gradient_s() const { return gradient_s_; }
+    /// Simulated seconds that it has come to: what happened so far would have happened with any later end.
+    double reached_s() const { return simulation::to_seconds(std::max(network_->now(), computed_until_)); }
     std::uint32_t clients() const { return static_cast<std::uint32_t>(clients_.size()); }
     /// Equal for equal runs (invariant 11): every event, with the bytes of messages.
     std::uint64_t trace() const { return network_->trace(); }
@@ -68,6 +80,11 @@ public:
     void set_tap(simulation::Network::Tap tap) { network_->set_tap(std::move(tap)); }
     /// What the links did.
     const simulation::Counters& traffic() const { return network_->counters(); }
+
+    /// Writes what the fleet must remember to go on, between two calls of `advance` or in its `stop`.
+    void save(Saver& saver) const;
+    /// Goes on from there, as GossipFleet::restore.
+    Result<void> restore(Loader& loader);
 
 private:
     using AnyServer = std::variant<FederatedServer<PersaflRule>, FederatedServer<FedAsyncRule>,
@@ -121,6 +138,7 @@ private:
     std::vector<std::uint64_t> staleness_counts_;
     std::uint32_t busy_ = 0;
     Time counted_until_ = 0;
+    Time computed_until_ = 0;  ///< when the first of the last computations may be over
     bool begun_ = false;
 };
 

@@ -106,6 +106,8 @@ Result<void> AbsentGossip::begin(std::uint32_t i, std::span<const Mass> held, Ma
         ParsPush<>::carry_over({.network = network, .theta = settings_.theta}, held, weight, tick, owed, arena);
     if (!made) return tl::unexpected(made.error());
     Member& member = members_[i];
+    member.heard_from.assign(network.in_neighbours.begin(), network.in_neighbours.end());
+    member.heard_by = network.out_degree;
     member.node.emplace(*std::move(made));
     member.memory = std::move(memory);
     store(i);
@@ -125,12 +127,16 @@ std::uint32_t AbsentGossip::edge(std::uint32_t from, std::uint32_t to) const {
 
 // what happens
 
+void AbsentGossip::calm_down() {
+    calm_ = true;
+    for (std::uint32_t link = 0; link < everybody_.edges(); ++link) (void)network_->set_profile(link, {});
+}
+
 Outcome<void> AbsentGossip::run(Time until, const std::function<void()>& after_event) {
     simulation::Event event;
     while (true) {
         if (!calm_ && until >= settings_.calm_from && !network_->next(event, settings_.calm_from - 1)) {
-            calm_ = true;
-            for (std::uint32_t link = 0; link < everybody_.edges(); ++link) (void)network_->set_profile(link, {});
+            calm_down();
             continue;
         }
         if ((calm_ || until < settings_.calm_from) && !network_->next(event, until)) return {};

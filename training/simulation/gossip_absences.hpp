@@ -62,6 +62,8 @@ public:
     Time now() const override { return network_->now(); }
     std::uint64_t trace() const override { return network_->trace(); }
     double bytes_per_node() const override;
+    void save(Saver& saver) const override;
+    Result<void> restore(Loader& loader) override;
 
     const MassBook& book() const { return *book_; }
     const ParsPush<>& machine(std::uint32_t node) const { return *members_[node].node; }
@@ -79,6 +81,8 @@ private:
         std::vector<Mass> steps_before = {};  ///< of them, before this epoch
         std::vector<std::byte> stored = {};   ///< the durable state, and what `steps` was with it
         std::vector<Mass> stored_steps = {};
+        std::vector<std::uint32_t> heard_from = {};  ///< the edges that its machine was made with
+        std::uint32_t heard_by = 0;
         bool up = true;
         bool in = true;       ///< in this epoch's graph
         bool fenced = false;  ///< in it, but its machine counts no more
@@ -115,6 +119,8 @@ private:
     PushSumSettings network_settings(std::uint32_t i) const;
     Result<void> begin(std::uint32_t i, std::span<const Mass> held, Mass weight, std::int64_t tick, double owed);
     void store(std::uint32_t i);
+    Result<void> resume(std::uint32_t i, std::span<const std::byte> state);
+    void calm_down();
     Holding all_mass() const;
     std::uint32_t edge(std::uint32_t from, std::uint32_t to) const;
 

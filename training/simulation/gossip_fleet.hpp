@@ -28,7 +28,15 @@ struct GossipCounters {
     std::int64_t epochs = 0;    ///< that ended, because nodes went or joined
 
     GossipCounters& operator+=(const GossipCounters& other);
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(wake_ups, waits, gradients, crashes, withheld, epochs);
+    }
 };
+
+class Saver;
+class Loader;
 
 /// A fleet of nodes without a server on a simulated network: every node a learner (any task, any adaptation) and a
 /// machine of core/aggregate. Nodes sleep, crash and restart from the state that they stored before their last
@@ -75,6 +83,13 @@ public:
     virtual std::uint64_t trace() const = 0;
     /// Memory of a node's machine in bytes, on average.
     virtual double bytes_per_node() const = 0;
+
+    /// Writes what the fleet must remember to go on, between two calls of `run`.
+    virtual void save(Saver& saver) const = 0;
+    /// Goes on from there: of a fleet that was just made in the same way, for any number of threads. Errors: those of
+    /// the machines and of the network, when it was another fleet's; the fleet is then of no further use. Where bytes
+    /// are missing `loader` says so.
+    virtual Result<void> restore(Loader& loader) = 0;
 
     /// All z, one after the other.
     std::vector<float> estimates() const;

@@ -58,8 +58,7 @@ public:
     Outcome<void> run(Time until, const std::function<void()>& after_event) override {
         if (until >= settings_.calm_from && !calm_) {
             if (Outcome<void> lived = live(settings_.calm_from - 1, after_event); !lived) return lived;
-            calm_ = true;
-            for (std::uint32_t link = 0; link < graph_.edges(); ++link) (void)network_->set_profile(link, {});
+            calm_down();
         }
         return live(until, after_event);
     }
@@ -109,6 +108,8 @@ public:
     }
     const simulation::Counters& messages() const override { return network_->counters(); }
     void set_tap(simulation::Network::Tap tap) override { network_->set_tap(std::move(tap)); }
+    void save(Saver& saver) const override;
+    Result<void> restore(Loader& loader) override;
     Time now() const override { return network_->now(); }
     std::uint64_t trace() const override { return network_->trace(); }
     double bytes_per_node() const override {
@@ -173,6 +174,11 @@ private:
             if (exact && settings.audit) desk.applied.resize(d);
         }
         members_.reserve(graph.nodes());
+    }
+
+    void calm_down() {
+        calm_ = true;
+        for (std::uint32_t link = 0; link < graph_.edges(); ++link) (void)network_->set_profile(link, {});
     }
 
     Outcome<void> live(Time until, const std::function<void()>& after_event) {
@@ -446,3 +452,5 @@ private:
 };
 
 }  // namespace dunlin
+
+#include "training/simulation/gossip_saving.hpp"

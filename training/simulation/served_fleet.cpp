@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/simulation/served_fleet.hpp"
 
+#include "training/host/archive.hpp"
+
 #include <algorithm>
 
 namespace dunlin {
@@ -41,6 +43,14 @@ public:
     Time now() const override { return now_; }
     std::uint64_t trace() const override { return fleet_->trace(); }
     double bytes_per_node() const override { return static_cast<double>(FederatedClient::memory(dimension())); }
+    void save(Saver& saver) const override {
+        saver(now_);
+        fleet_->save(saver);
+    }
+    Result<void> restore(Loader& loader) override {
+        loader(now_);
+        return fleet_->restore(loader);
+    }
 
 private:
     std::unique_ptr<FederatedFleet> fleet_;

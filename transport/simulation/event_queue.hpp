@@ -30,6 +30,9 @@ public:
     Time now() const { return now_; }
     std::size_t size() const { return size_; }
 
+    /// Sets the clock of a queue that is empty.
+    void start(Time now) { now_ = now; }
+
     /// item.time >= now().
     void push(const Item& item) {
         place(item);
@@ -67,7 +70,8 @@ public:
     /// Whether another event of the same time is there already.
     bool more() const { return !buckets_[0].empty(); }
 
-    /// Calls `visit` with every item that was not taken, in no particular order.
+    /// Calls `visit` with every item that was not taken: those of one time in their order, else in none. Pushed in
+    /// that order into an empty queue with the same clock they come out as here.
     template <class Visit>
     void for_each(Visit visit) const {
         for (std::size_t k = 0; k < buckets_.size(); ++k) {

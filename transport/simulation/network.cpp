@@ -33,7 +33,11 @@ Result<Network> Network::create(const Graph& graph, const LinkProfile& profile, 
 }
 
 Network::~Network() {
-    // Whatever is still under way holds a reference that no handle counts.
+    let_go();
+}
+
+/// Whatever is still under way holds a reference that no handle counts.
+void Network::let_go() {
     queue_.for_each([](const Item& item) { Payload{item.buffer}; });
     for (Link& link : links_) {
         while (link.waiting > 0) Payload{dequeue(link).buffer};
@@ -187,6 +191,11 @@ void Network::enqueue(std::uint32_t index, Payload::Buffer* buffer, std::uint64_
         const Waiting oldest = dequeue(link);
         drop(Mark::overflowed, index, oldest.buffer, oldest.tag);
     }
+    await(link, buffer, tag);
+}
+
+/// Puts a message behind those that wait for the link.
+void Network::await(Link& link, Payload::Buffer* buffer, std::uint64_t tag) {
     if (free_slots_.empty()) {
         free_slots_.push_back(static_cast<std::uint32_t>(waiting_slots_.size()));
         waiting_slots_.emplace_back();

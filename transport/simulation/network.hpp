@@ -56,7 +56,14 @@ struct Counters {
     std::uint64_t cut = 0;         ///< by a partition
     std::uint64_t overflowed = 0;  ///< by a full queue
     std::uint64_t timers = 0;
+
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(sent, sent_bytes, duplicated, delivered, lost, cut, overflowed, timers);
+    }
 };
+
+struct NetworkState;
 
 struct NetworkSettings {
     std::uint64_t seed = 1;
@@ -124,6 +131,13 @@ public:
     /// A hash of every event handed out and every message lost so far, in order: equal for equal runs.
     std::uint64_t trace() const { return trace_; }
 
+    /// All that is under way, and what links and clock have come to: between two events, from which a network of the
+    /// same graph, settings and profiles goes on as this one. Profiles stay as they are.
+    NetworkState save() const;
+    /// Errors: shape_mismatch (another graph), bad_time, unknown_link, payload_too_large, payloads_full; the network
+    /// is then of no further use.
+    Result<void> restore(const NetworkState& state);
+
 private:
     struct Item {
         enum class Kind : std::uint8_t { delivery, timer, departure };
@@ -165,6 +179,8 @@ private:
     void transmit(std::uint32_t index, Payload::Buffer* buffer, std::uint64_t tag);
     bool arrive(std::uint32_t index, Payload::Buffer* buffer, std::uint64_t tag, Time left, Stream& random);
     void enqueue(std::uint32_t index, Payload::Buffer* buffer, std::uint64_t tag);
+    void await(Link& link, Payload::Buffer* buffer, std::uint64_t tag);
+    void let_go();
     Waiting dequeue(Link& link);
     void depart(std::uint32_t index);
     bool is_cut(std::uint32_t index, Time left, Time arrival) const;

@@ -31,7 +31,7 @@ FederatedResult train(const ProblemExperiment& experiment) {
     Workers workers(1);
     FederatedResult result;
     REQUIRE(train_federated(
-        **problem, experiment.settings().federated, experiment.settings().seed, workers, [] { return false; },
+        **problem, experiment.settings().federated, experiment.settings().seed, workers, RunPauses{},
         [](const FederatedResult&) -> Outcome<void> { return {}; }, result));
     return result;
 }

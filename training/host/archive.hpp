@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/random.hpp"
+
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -16,8 +18,11 @@ namespace dunlin {
 
 static_assert(std::endian::native == std::endian::little, "what is stored is little-endian and copied as it is");
 
+/// What is stored as its bytes: numbers, and random streams with how far they have come.
 template <class T>
-concept PlainNumber = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::byte>;
+concept PlainNumber =
+    std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::byte> || std::is_same_v<T, Stream>;
+static_assert(std::is_trivially_copyable_v<Stream> && std::has_unique_object_representations_v<Stream>);
 
 /// Values to bytes and back, both by one list of fields:
 ///
@@ -82,6 +87,8 @@ public:
         (take(values), ...);
     }
     bool ok() const { return ok_; }
+    /// What was read is none of what was saved here.
+    void refuse() { ok_ = false; }
     /// Has all been read, and nothing beyond?
     bool done() const { return ok_ && rest_.empty(); }
 

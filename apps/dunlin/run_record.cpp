@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/run_record.hpp"
+
+#include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/run_directory.hpp"
+#include "apps/output.hpp"
+#include "training/navigation/checkpoint_file.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace dunlin::app {
+
+Outcome<RunRecord> RunRecord::open(const TrainRequest& request, std::string config,
+                                   std::vector<std::string> header) {
+    RunRecord record(request, std::move(config), std::move(header));
+    const std::filesystem::path path = checkpoint_path(request);
+    std::error_code ignored;
+    // Stopped before the first checkpoint it begins again.
+    if (!request.resume || !std::filesystem::exists(path, ignored)) return record;
+    auto checkpoint = read_run_checkpoint(path);
+    if (!checkpoint) return unreadable_checkpoint(path, checkpoint.error());
+    record.earlier_ = std::move(checkpoint->state);
+    return record;
+}
+
+void RunRecord::attach(RunPauses& pauses) {
+    pauses.stop = interrupted;
+    pauses.earlier = std::move(earlier_);
+    pauses.checkpoint = [this](const RunPauses::Save& save, bool now) { return checkpoint(save, now); };
+}
+
+Outcome<void> RunRecord::checkpoint(const RunPauses::Save& save, bool now) {
+    const Clock::time_point start = Clock::now();
+    const auto seconds = [](Clock::duration time) { return std::chrono::duration<double>(time).count(); };
+    if (too_large_ || (!now && seconds(start - saved_) < pause_s_)) return {};
+    if (auto kept = begin(); !kept) return kept;
+    Saver saver;
+    save(saver);
+    const auto bytes = run_checkpoint_bytes(saver.bytes(), config_);
+    if (!bytes) {
+        too_large_ = true;
+        note("{}: {}\n", checkpoint_path(*request_).string(),
+             describe(bytes.error(), "too large, so a run that is stopped begins again").text);
+        return {};
+    }
+    if (auto written = write_run_file(*request_, checkpoint_path(*request_).filename().string(), *bytes); !written)
+        return written;
+    saved_ = Clock::now();
+    pause_s_ = std::max(checkpoint_s, 20.0 * seconds(saved_ - start));
+    return {};
+}
+
+/// What was refused before this has changed nothing.
+Outcome<void> RunRecord::begin() {
+    if (std::exchange(begun_, true)) return {};
+    return keep_config(*request_, config_);
+}
+
+Outcome<void> RunRecord::row(std::vector<report::CsvValue> fields) {
+    if (auto kept = begin(); !kept) return kept;
+    const std::filesystem::path path = request_->directory / "metrics.csv";
+    const auto failed_at = [&](const Error& error) { return describe(error, path.string()); };
+    if (!metrics_) {
+        auto created = report::CsvFile::create(path, header_);
+        if (!created) return tl::unexpected(failed_at(created.error()));
+        metrics_.emplace(*std::move(created));
+    }
+    return metrics_->append(fields).map_error(failed_at);
+}
+
+void RunRecord::show(const std::function<std::string()>& line) {
+    if (progress_.due()) progress_.show(line());
+}
+
+}  // namespace dunlin::app

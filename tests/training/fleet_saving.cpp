@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// A fleet that is saved and goes on in another process is the fleet that nobody interrupted.
+#include "fleet_saving.hpp"
+
+#include "federated_fixtures.hpp"
+#include "gossip_scenario.hpp"
+#include "training/host/archive.hpp"
+#include "training/simulation/alone_fleet.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+using namespace dunlin::test;
+
+namespace {
+
+constexpr GossipMethod methods[] = {GossipMethod::pars_push,   GossipMethod::stochastic_gradient_push,
+                                    GossipMethod::dpsgd,       GossipMethod::descent,
+                                    GossipMethod::primal_dual, GossipMethod::gradient_tracking};
+
+/// Any method's fleet in a bad world.
+std::unique_ptr<GossipFleet> gossip(GossipMethod method, std::uint32_t seed, int threads) {
+    Scenario scenario = random_scenario(seed);
+    scenario.settings.calm_from = 160;
+    if (wants_both_ways(method)) {
+        std::vector<Edge> edges;
+        const Graph& graph = scenario.graph;
+        for (std::uint32_t link = 0; link < graph.edges(); ++link) {
+            const Edge one{graph.source(link), graph.target(link)}, other{one.to, one.from};
+            for (const Edge& edge : {one, other}) {
+                if (std::ranges::find(edges, edge) == edges.end()) edges.push_back(edge);
+            }
+        }
+        scenario.graph = *Graph::from_edges(graph.nodes(), edges);
+        scenario.settings.mixing = Mixing::lazy_metropolis;
+    }
+    // Plain shares lose their mass with their messages.
+    if (method == GossipMethod::stochastic_gradient_push) scenario.settings.link.loss *= 0.1f;
+    if (by_rounds(method) || method == GossipMethod::stochastic_gradient_push) scenario.settings.lives.up_mean = 0;
+    auto made = make_gossip_fleet(method, scenario.graph, scenario.settings, scenario.start,
+                                  quadratics(scenario.dimension, threads), threads);
+    if (!made) FAIL(made.error().text);
+    return *std::move(made);
+}
+
+FederatedSettings served(AggregationName by) {
+    FederatedSettings settings;
+    settings.method = {Objective::plain, by};
+    settings.local_steps = 3;
+    settings.buffer_size = 3;
+    settings.clock.loss = 0.3f;
+    settings.clock.duplication = 0.2f;
+    settings.clock.patience_s = 20.0f;
+    return settings;
+}
+
+}  // namespace
+
+TEST_CASE("a fleet with neighbours that is saved goes on as if nothing had been, on any number of threads") {
+    for (const GossipMethod method : methods) {
+        for (std::uint32_t seed = 1; seed <= 12; ++seed) {
+            INFO("method " << static_cast<int>(method) << ", seed " << seed);
+            // Before and after links become calm.
+            for (const simulation::Time saved_at : {0, 47, 170})
+                goes_on_the_same([&](int threads) { return gossip(method, seed, threads); }, saved_at, 250);
+        }
+    }
+}
+
+TEST_CASE("a fleet of nodes alone, or of one model, that is saved goes on as if nothing had been") {
+    for (const bool together : {false, true}) {
+        goes_on_the_same(
+            [&](int threads) {
+                GossipSettings settings;
+                settings.theta.scale = 0.1;
+                const std::vector<float> start(together ? 2 : 8);
+                return *make_alone_fleet(4, together, settings, start, quadratics(2, threads), threads);
+            },
+            13, 50);
+    }
+}
+
+TEST_CASE("a fleet with a server that is saved in the midst goes on as if nothing had been, by every rule") {
+    for (const AggregationName by : {AggregationName::persafl, AggregationName::fedasync, AggregationName::fedbuff,
+                                     AggregationName::fedavg, AggregationName::fedprox}) {
+        INFO(name_of(by));
+        BowlFleet whole(served(by), spread_centres(7), 5, 1, 0.5f),
+            first(served(by), spread_centres(7), 5, 1, 0.5f), second(served(by), spread_centres(7), 5, 2, 0.5f);
+        REQUIRE(whole.made);
+        REQUIRE(whole.advance(300.0));
+        // Saved between two events of an `advance` that is left off there, as a run that is interrupted.
+        Saver saver;
+        int asked = 0;
+        REQUIRE((*first.made)->advance(300.0, [&] {
+            if (++asked != 123) return asked > 123;
+            first->save(saver);
+            return true;
+        }));
+        REQUIRE(asked == 123);
+        Loader loader(saver.bytes());
+        REQUIRE(second->restore(loader));
+        REQUIRE(loader.done());
+        REQUIRE(second->trace() != whole->trace());
+        REQUIRE(second.advance(300.0));
+        CHECK(second->trace() == whole->trace());
+        CHECK(second->version() == whole->version());
+        CHECK(second->counters().applied == whole->counters().applied);
+        CHECK(second->counters().repeated == whole->counters().repeated);
+        CHECK(second->counters().gradients == whole->counters().gradients);
+        CHECK(second->counters().busy_s == whole->counters().busy_s);
+        CHECK(std::ranges::equal(second->model(), whole->model()));
+        CHECK(std::ranges::equal(second->staleness_counts(), whole->staleness_counts()));
+    }
+}
+
+TEST_CASE("another fleet's state, half a state and a state with more behind it are refused") {
+    const auto saved = [](GossipFleet& fleet) {
+        Saver saver;
+        REQUIRE(fleet.run(20));
+        fleet.save(saver);
+        return saver.take();
+    };
+    const auto fleet = gossip(GossipMethod::pars_push, 1, 1);
+    std::vector<std::byte> state = saved(*fleet);
+    {
+        Loader loader(state);
+        CHECK_FALSE(gossip(GossipMethod::pars_push, 2, 1)->restore(loader));
+    }
+    const std::vector<std::byte> plain = saved(*gossip(GossipMethod::stochastic_gradient_push, 1, 1));
+    {
+        Loader loader(plain);
+        const auto refused = gossip(GossipMethod::pars_push, 1, 1)->restore(loader);
+        CHECK_FALSE((refused && loader.done()));
+    }
+    for (std::size_t size = 0; size < state.size(); size += 1 + size / 7) {
+        Loader loader(std::span<const std::byte>(state).first(size));
+        const auto refused = gossip(GossipMethod::pars_push, 1, 1)->restore(loader);
+        CHECK_FALSE((refused && loader.done()));
+    }
+    state.push_back(std::byte{});
+    Loader loader(state);
+    REQUIRE(gossip(GossipMethod::pars_push, 1, 1)->restore(loader));
+    CHECK_FALSE(loader.done());
+}

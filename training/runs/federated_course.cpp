@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/runs/federated_course.hpp"
+
+#include "training/simulation/federated_clock.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace dunlin {
+namespace {
+
+/// A course whose nodes make what they share their own, each on its data.
+class SharingCourse : public FederatedCourse {
+public:
+    void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
+        std::vector<float> w(theta.size());
+        shared(node, w);
+        std::ranges::copy(w, theta.begin());
+        problem_.personalise(node, w, settings_.personal, random, theta, worker);
+    }
+
+protected:
+    SharingCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers)
+        : settings_(settings), layers_(layers), problem_(problem) {
+        settings_.personal = settings.personalisation(layers.split().has_personal());
+    }
+
+    FederatedSettings settings_;
+    const PersonalLayers& layers_;
+
+private:
+    FederatedProblem& problem_;
+};
+
+class FleetCourse final : public SharingCourse {
+public:
+    FleetCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers,
+                std::unique_ptr<FederatedFleet> fleet)
+        : SharingCourse(problem, settings, layers), fleet_(std::move(fleet)) {}
+
+    Outcome<void> advance(double share, const std::function<bool()>& stop) override {
+        now_s_ = share * static_cast<double>(settings_.clock.budget_s);
+        return fleet_->advance(now_s_, stop);
+    }
+    double reached() const override { return fleet_->reached_s() / static_cast<double>(settings_.clock.budget_s); }
+    void describe(FederatedRow& row) override {
+        const FleetCounters& counters = fleet_->counters();
+        row.time_s = now_s_;
+        row.updates = counters.applied;
+        row.version = fleet_->version();
+        row.gradients = counters.gradients;
+        const auto updates = static_cast<double>(counters.applied - before_.applied);
+        if (updates > 0) row.staleness = static_cast<double>(counters.staleness - before_.staleness) / updates;
+        if (now_s_ > before_s_)
+            row.active = (counters.busy_s - before_.busy_s) / (now_s_ - before_s_) / fleet_->clients();
+        before_ = counters;
+        before_s_ = now_s_;
+    }
+    void save(Saver& saver) const override {
+        saver(before_, before_s_, now_s_);
+        fleet_->save(saver);
+    }
+    Result<void> restore(Loader& loader) override {
+        loader(before_, before_s_, now_s_);
+        return fleet_->restore(loader);
+    }
+    void report(FederatedResult& result) const override {
+        result.counters = fleet_->counters();
+        result.staleness.assign(fleet_->staleness_counts().begin(), fleet_->staleness_counts().end());
+        result.trace = fleet_->trace();
+    }
+    void shared(std::uint32_t node, Vector<float> w) const override { layers_.compose(node, fleet_->model(), w); }
+
+private:
+    std::unique_ptr<FederatedFleet> fleet_;
+    FleetCounters before_;  ///< at the row before
+    double before_s_ = 0, now_s_ = 0;
+};
+
+/// Nodes among themselves: every node takes one gradient of its objective after the other, each at its own pace, and
+/// says what it has after each.
+class GossipCourse final : public SharingCourse {
+public:
+    static Outcome<std::unique_ptr<GossipCourse>> make(FederatedProblem& problem, const FederatedSettings& settings,
+                                                       const PersonalLayers& layers, std::span<const float> first,
+                                                       std::uint64_t seed, LearnerOf learner, int threads) {
+        const AggregationName by = settings.method.aggregation;
+        const GossipMethod method = *gossip_of(by);
+        const Outcome<Graph> graph = settings.push.draw(problem.nodes(), seed, by);
+        if (!graph) return tl::unexpected(graph.error());
+        const Outcome<float> floor = settings.push.floor_for(graph->largest_out_degree());
+        if (!floor) return tl::unexpected(floor.error());
+        const GossipClock clock(settings);
+        const GossipSettings fleet = clock.settings_of(settings, seed, *floor);
+        std::vector<float> start;
+        for (std::uint32_t i = 0; i < problem.nodes(); ++i) start.insert(start.end(), first.begin(), first.end());
+        auto made = make_gossip_fleet(method, *graph, fleet, start, std::move(learner), threads);
+        if (!made) return tl::unexpected(made.error());
+        return std::unique_ptr<GossipCourse>(new GossipCourse(problem, settings, layers, *std::move(made), clock));
+    }
+
+    Outcome<void> advance(double share, const std::function<bool()>& stop) override {
+        now_s_ = share * static_cast<double>(settings_.clock.budget_s);
+        const simulation::Time until = clock_.ticks(now_s_);
+        constexpr simulation::Time stride = 20 * GossipClock::median_ticks;  // between two looks at `stop`
+        while (tick_ < until && !stop()) {
+            tick_ = std::min(tick_ + stride, until);
+            if (auto lived = fleet_->run(tick_); !lived) return lived;
+        }
+        return {};
+    }
+    double reached() const override {
+        return static_cast<double>(tick_) * clock_.tick_s / static_cast<double>(settings_.clock.budget_s);
+    }
+    void save(Saver& saver) const override {
+        saver(tick_);
+        fleet_->save(saver);
+    }
+    Result<void> restore(Loader& loader) override {
+        loader(tick_);
+        return fleet_->restore(loader);
+    }
+    void describe(FederatedRow& row) override {
+        row.time_s = now_s_;
+        row.updates = row.version = static_cast<std::uint64_t>(fleet_->counters().wake_ups);
+        row.gradients = fleet_->counters().gradients;
+        row.active = 1.0;
+    }
+    void report(FederatedResult& result) const override {
+        result.counters.applied = static_cast<std::uint64_t>(fleet_->counters().wake_ups);
+        result.counters.gradients = fleet_->counters().gradients;
+        result.consensus_error = fleet_->consensus_error();
+        result.mass_error = fleet_->mass_error();
+        result.trace = fleet_->trace();
+    }
+    void shared(std::uint32_t node, Vector<float> w) const override {
+        std::vector<float> z(fleet_->dimension());
+        fleet_->estimate(node, z);
+        layers_.compose(node, z, w);
+    }
+
+private:
+    GossipCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers,
+                 std::unique_ptr<GossipFleet> fleet, const GossipClock& clock)
+        : SharingCourse(problem, settings, layers), fleet_(std::move(fleet)), clock_(clock) {}
+
+    std::unique_ptr<GossipFleet> fleet_;
+    GossipClock clock_;
+    double now_s_ = 0;
+    simulation::Time tick_ = 0;
+};
+
+/// Are these as many models of d parameters, each with its stream?
+Result<void> check_models(const Loader& loader, const std::vector<std::vector<float>>& models,
+                          const std::vector<Stream>& streams, std::size_t count, std::size_t d) {
+    if (!loader.ok()) return {};
+    if (models.size() != count || streams.size() != count) return wrong_size(models.size(), count);
+    for (const std::vector<float>& model : models) {
+        if (model.size() != d) return wrong_size(model.size(), d);
+    }
+    return {};
+}
+
+/// The same with another objective than the plain one: what is learned is a model to be made one's own.
+class AloneCourse final : public SharingCourse {
+public:
+    AloneCourse(FederatedProblem& problem, const FederatedSettings& settings, const PersonalLayers& layers,
+                ConstVector<float> first, std::uint64_t seed, LearnerOf learner, Workers& workers)
+        : SharingCourse(problem, settings, layers),
+          learner_(std::move(learner)),
+          workers_(workers),
+          models_(settings.method.aggregation == AggregationName::local ? problem.nodes() : 1,
+                  std::vector<float>(first.begin(), first.end())),
+          costs_(models_.size()) {
+        for (std::uint32_t k = 0; k < models_.size(); ++k) streams_.emplace_back(seed, k, Purpose::samples);
+    }
+
+    Outcome<void> advance(double share, const std::function<bool()>& stop) override {
+        const int target = static_cast<int>(share * settings_.baseline_steps);
+        constexpr int stride = 50;  // steps between two looks at `stop`
+        while (steps_ < target && !stop()) {
+            const int steps = std::min(stride, target - steps_);
+            workers_.run(static_cast<int>(models_.size()), [&](int piece, int worker) {
+                const auto k = static_cast<std::size_t>(piece);
+                const auto node = is_local() ? static_cast<std::uint32_t>(piece) : FederatedProblem::everybody;
+                std::vector<float>& w = models_[k];
+                std::vector<float> gradient(w.size());
+                for (int step = 0; step < steps; ++step) {
+                    costs_[k] += learner_(node, worker).gradient(w, streams_[k], gradient);
+                    for (std::size_t j = 0; j < w.size(); ++j) w[j] -= settings_.baseline_rate * gradient[j];
+                }
+            });
+            steps_ += steps;
+        }
+        return {};
+    }
+    double reached() const override { return static_cast<double>(steps_) / settings_.baseline_steps; }
+    void save(Saver& saver) const override { saver(steps_, models_, costs_, streams_); }
+    Result<void> restore(Loader& loader) override {
+        const std::size_t models = models_.size(), d = models_.front().size();
+        loader(steps_, models_, costs_, streams_);
+        if (loader.ok() && costs_.size() != models) return wrong_size(costs_.size(), models);
+        return check_models(loader, models_, streams_, models, d);
+    }
+    void describe(FederatedRow& row) override {
+        row.gradients = std::accumulate(costs_.begin(), costs_.end(), std::int64_t{0});
+        row.time_s = static_cast<double>(settings_.clock.gradient_s) * static_cast<double>(row.gradients) /
+                     static_cast<double>(models_.size());
+        row.active = 1.0;
+    }
+    void shared(std::uint32_t node, Vector<float> w) const override {
+        if (!is_local()) return (void)std::ranges::copy(models_[0], w.begin());
+        layers_.compose(node, models_[node], w);
+    }
+
+private:
+    bool is_local() const { return settings_.method.aggregation == AggregationName::local; }
+
+    LearnerOf learner_;
+    Workers& workers_;
+    std::vector<std::vector<float>> models_;  ///< what the layers do not keep
+    std::vector<std::int64_t> costs_;
+    std::vector<Stream> streams_;
+    int steps_ = 0;
+};
+
+/// Each node alone, or one model on everybody's data: plain steps, all at median speed.
+class BaselineCourse final : public FederatedCourse {
+public:
+    BaselineCourse(FederatedProblem& problem, const FederatedSettings& settings, std::uint64_t seed,
+                   Workers& workers)
+        : problem_(problem), settings_(settings), workers_(workers), first_(problem.dimension()) {
+        problem.initialise(first_);
+        const bool local = settings.method.aggregation == AggregationName::local;
+        models_.assign(local ? problem.nodes() : 1, first_);
+        for (std::uint32_t k = 0; k < models_.size(); ++k) streams_.emplace_back(seed, k, Purpose::samples);
+    }
+
+    Outcome<void> advance(double share, const std::function<bool()>& stop) override {
+        const int target = static_cast<int>(share * settings_.baseline_steps);
+        constexpr int stride = 50;  // steps between two looks at `stop`
+        while (steps_ < target && !stop()) {
+            const Personalisation how{std::min(stride, target - steps_), settings_.baseline_rate, 0.0f};
+            workers_.run(static_cast<int>(models_.size()), [&](int piece, int worker) {
+                const auto k = static_cast<std::size_t>(piece);
+                const auto node = is_local() ? static_cast<std::uint32_t>(piece) : FederatedProblem::everybody;
+                problem_.personalise(node, first_, how, streams_[k], models_[k], worker);
+            });
+            steps_ += how.steps;
+        }
+        return {};
+    }
+    double reached() const override { return static_cast<double>(steps_) / settings_.baseline_steps; }
+    void save(Saver& saver) const override { saver(steps_, models_, streams_); }
+    Result<void> restore(Loader& loader) override {
+        const std::size_t models = models_.size();
+        loader(steps_, models_, streams_);
+        return check_models(loader, models_, streams_, models, first_.size());
+    }
+    void describe(FederatedRow& row) override {
+        row.time_s = static_cast<double>(settings_.clock.gradient_s) * steps_;
+        row.gradients = static_cast<std::int64_t>(models_.size()) * steps_;
+        row.active = 1.0;
+    }
+    void shared(std::uint32_t, Vector<float> w) const override {
+        std::ranges::copy(is_local() ? first_ : models_[0], w.begin());
+    }
+    void personal(std::uint32_t node, Stream&, Vector<float> theta, int) override {
+        std::ranges::copy(models_[is_local() ? node : 0], theta.begin());
+    }
+
+private:
+    bool is_local() const { return settings_.method.aggregation == AggregationName::local; }
+
+    FederatedProblem& problem_;
+    FederatedSettings settings_;
+    Workers& workers_;
+    std::vector<float> first_;
+    std::vector<std::vector<float>> models_;
+    std::vector<Stream> streams_;
+    int steps_ = 0;
+};
+
+/// What the nodes learn with: the objective of the whole model, or of what its layers leave to be shared.
+LearnerOf learner_of(FederatedProblem& problem, const FederatedSettings& settings, PersonalLayers& layers,
+                     int threads) {
+    LearnerOf whole = [&problem](std::uint32_t node, int worker) -> Learner& {
+        return problem.learner(node, worker);
+    };
+    if (settings.objective() == Objective::bilevel) {
+        return shared_learners(
+            layers,
+            [&problem](std::uint32_t node, int worker, Vector<float> w, Stream& random, Vector<float> out) {
+                return problem.bilevel_gradient(node, worker, w, random, out);
+            },
+            threads);
+    }
+    // One model for all is whole: it belongs to no node.
+    if (!layers.split().has_personal() || settings.method.aggregation == AggregationName::global) return whole;
+    const float rate = settings.baseline() ? settings.baseline_rate : settings.rate();
+    return shared_learners(layers, descend_together(std::move(whole), layers.split(), rate), threads);
+}
+
+}  // namespace
+
+Outcome<std::unique_ptr<FederatedCourse>> make_course(FederatedProblem& problem, const FederatedSettings& settings,
+                                                      std::uint64_t seed, const std::vector<float>& first,
+                                                      PersonalLayers& layers, Workers& workers) {
+    if (settings.baseline() && settings.objective() == Objective::plain)
+        return std::make_unique<BaselineCourse>(problem, settings, seed, workers);
+    LearnerOf learner = learner_of(problem, settings, layers, workers.count());
+    if (settings.baseline()) {
+        const bool local = settings.method.aggregation == AggregationName::local;
+        return std::make_unique<AloneCourse>(problem, settings, layers, local ? layers.shared_of(first) : first,
+                                             seed, std::move(learner), workers);
+    }
+    if (settings.gossips()) {
+        return GossipCourse::make(problem, settings, layers, layers.shared_of(first), seed, std::move(learner),
+                                  workers.count());
+    }
+    auto fleet = FederatedFleet::make(settings, seed, layers.shared_of(first), problem.samples(),
+                                      std::move(learner), workers);
+    if (!fleet) return tl::unexpected(fleet.error());
+    return std::make_unique<FleetCourse>(problem, settings, layers, *std::move(fleet));
+}
+
+}  // namespace dunlin

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/runs/regression_training.hpp"
+#include "training/simulation/any_fleet.hpp"
+
+namespace dunlin {
+
+Settings regression_settings(RegressionRunSettings& s) {
+    using Range = Settings::Range;
+    Settings list;
+    list.add("kind", s.kind, "what kind of experiment this is");
+    list.add("experiment", s.experiment, "name, for reports");
+    list.add("kernels", s.kernels,
+             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
+    list.add("seed", s.seed, "all randomness comes from it");
+
+    list.add("environment.agents", s.data.agents, "n", Range{2, 100000});
+    list.add("environment.dimension", s.data.dimension, "d", Range{1, regression_dimension_limit});
+    list.add("environment.batch", s.data.batch, "b: samples in a batch", Range{1, regression_batch_limit});
+    list.add("environment.noise", s.data.noise, "sigma: deviation of the observations", Range{0, 1000});
+    list.add("environment.spread", s.data.spread, "deviation of each agent's coefficients from the common ones",
+             Range{0, 1000});
+    list.add("environment.group_shift", s.data.group_shift,
+             "what the first half of the agents has more of a common shift and the second less", Range{0, 1000});
+    list.add("environment.first_feature_scale", s.data.feature_scale[0], "deviation of features, first half",
+             Range{0, 1000});
+    list.add("environment.second_feature_scale", s.data.feature_scale[1], "deviation of features, second half",
+             Range{0, 1000});
+
+    list.add("adaptation.steps", s.steps, "u: steps of MAML; 0: plain", Range{0, Maml::step_limit});
+    list.add("adaptation.inner_rate", s.inner_rate, "alpha: size of these steps", Range{0, 10});
+
+    list.add("network.graph", s.graph,
+             "ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, or file");
+    list.add("network.probability", s.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
+    list.add_path("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
+    list.add("network.wake_gap", s.wake_gap, "Gamma_w: most rounds from one wake-up to the next", Range{1, 10000});
+    list.add("network.delay_limit", s.delay_limit, "Gamma_d: most rounds that a message takes", Range{1, 10000});
+    list.add("network.loss", s.loss, "probability that a message is lost", Range{0, 1});
+    list.add("network.loss_limit", s.loss_limit, "Gamma_f: most losses in a row on a link; -1: no bound",
+             Range{-1, 1e9});
+    list.add("network.duplication", s.duplication, "probability that a message arrives twice", Range{0, 1});
+    list.add("network.crash_gap", s.crash_gap,
+             "mean rounds between a node's crashes (see method.weight_floor); 0: none", Range{0, 1e9});
+    list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
+    add_absence_settings(list, s.absences);
+    add_trace_settings(list, s.trace, s.tick_ms);
+
+    const auto maml = [](AggregationName by) { return Method{Objective::maml, by}; };
+    list.add_preset(
+        "method.name", s.method,
+        "a method with MAML, which is an objective.name and an aggregation.name; write these instead for "
+        "any other pair",
+        {{"pars-push", maml(AggregationName::pars_push)},
+         {"sgp", maml(AggregationName::sgp)},
+         {"dpsgd", maml(AggregationName::dpsgd)},
+         {"dsgd", maml(AggregationName::dsgd)},
+         {"spd", maml(AggregationName::spd)},
+         {"gnsd", maml(AggregationName::gnsd)},
+         {"persafl-maml", preset::persafl_maml},
+         {"per-fedavg", preset::per_fedavg},
+         {"local", maml(AggregationName::local)},
+         {"global", maml(AggregationName::global)}},
+        {"objective.name", "aggregation.name"});
+    add_axes(list, s.method);
+    list.add("method.rounds", s.rounds, "T; with a server: as many updates a node, on average", Range{1, 1e9})
+        .may_change();
+    list.add("method.local_steps", s.local_steps, "with a server: Q, local steps of an update", Range{1, 1000});
+    list.add("method.server_rate", s.server_rate, "beta of persafl: between 1/n and 5/n", Range{0, 10, true});
+    list.add("method.step_scale", s.step_scale, "c of theta(t) = c / (t + t0); 0: 2 / mean curvature",
+             Range{0, 1e6});
+    list.add("method.step_offset", s.step_offset, "t0; 0: 20 c times the largest curvature", Range{0, 1e9});
+    list.add("method.fraction_bits", s.fraction_bits, "of the fixed point in which mass is kept", Range{8, 60});
+    list.add("method.largest_value", s.largest_value, "a node whose parameters go beyond has diverged",
+             Range{0, 1e9, true});
+    list.add("method.weight_floor", s.weight_floor,
+             "push-sum weight that a node never gives away; 0.01 where nodes crash or losses have no bound",
+             Range{0, 0.25});
+
+    list.add("report.evaluate_every", s.evaluate_every, "rounds between rows of metrics.csv", Range{1, 1e6})
+        .may_change();
+    list.add("report.personalisation", s.personalisation, "train for the budgets 1 to 5 and plain too, and compare")
+        .may_change();
+    list.add("report.robustness", s.robustness, "train with fewer faults and by plain push too, and compare")
+        .may_change();
+    return list;
+}
+
+}  // namespace dunlin
