@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/adapt/objective.hpp"
-#include "fleet/gossip_fleet.hpp"
+#include "fleet/gossip_settings.hpp"
 #include "fleet/settings.hpp"
 
 #include <cstdint>
