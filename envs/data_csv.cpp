@@ -24,16 +24,21 @@ FileResult<bool> CsvReader::next() {
     }
 }
 
-/// Takes one field and what ends it; true where that is a comma.
+std::size_t CsvReader::field_end() const {
+    const char ends[] = {separator_, '\n'};
+    return std::min(rest_.find_first_of(std::string_view(ends, 2)), rest_.size());
+}
+
+/// Takes one field and what ends it; true where that is a separator.
 FileResult<bool> CsvReader::take_field() {
-    const std::string_view begin = trimmed(rest_.substr(0, std::min(rest_.find_first_of(",\n"), rest_.size())));
+    const std::string_view begin = trimmed(rest_.substr(0, field_end()));
     if (begin.starts_with('"')) {
         rest_.remove_prefix(static_cast<std::size_t>(begin.data() - rest_.data()) + 1);
         return take_quoted();
     }
-    const std::size_t end = std::min(rest_.find_first_of(",\n"), rest_.size());
+    const std::size_t end = field_end();
     std::string_view field = rest_.substr(0, end);
-    const bool comma = end < rest_.size() && rest_[end] == ',';
+    const bool comma = end < rest_.size() && rest_[end] == separator_;
     if (!comma && field.ends_with('\r')) field.remove_suffix(1);
     fields_.push_back(trimmed(field));
     rest_.remove_prefix(std::min(end + 1, rest_.size()));
@@ -61,12 +66,12 @@ FileResult<bool> CsvReader::take_quoted() {
     fields_.push_back(field);
     next_line_ += std::count(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(end), '\n');
     rest_ = whole.substr(end + 1);
-    const std::size_t stop = std::min(rest_.find_first_of(",\n"), rest_.size());
+    const std::size_t stop = field_end();
     const std::string_view behind = rest_.substr(0, stop);
     if (behind.find_first_not_of(" \t\r") != std::string_view::npos)
         return refuse_line(Code::file_syntax, next_line_, 1, Quoted(trimmed(behind)), " stands behind the field ",
                            Quoted(field), "; expected a comma or the end of the line after a closing quote");
-    const bool comma = stop < rest_.size() && rest_[stop] == ',';
+    const bool comma = stop < rest_.size() && rest_[stop] == separator_;
     rest_.remove_prefix(std::min(stop + 1, rest_.size()));
     if (!comma) ++next_line_;
     return comma;

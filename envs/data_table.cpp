@@ -8,7 +8,7 @@
 
 namespace dunlin {
 
-void DataTable::standardise(std::span<const std::uint32_t> fit) {
+void DataTable::standardise(std::span<const std::uint32_t> fit, bool keep_constant) {
     const auto width = static_cast<std::size_t>(features);
     ColumnScaling scaling(width);
     for (const std::uint32_t row : fit) scaling.see(values.data() + row * width);
@@ -17,7 +17,7 @@ void DataTable::standardise(std::span<const std::uint32_t> fit) {
     std::vector<std::string> kept_names, gone;
     for (std::size_t f = 0; f < width; ++f) {
         const std::string name = feature_names.empty() ? "feature " + std::to_string(f) : feature_names[f];
-        if (scaling.constant(f)) {
+        if (scaling.constant(f) && !keep_constant) {
             gone.push_back(name);
             continue;
         }
@@ -52,6 +52,32 @@ void DataTable::standardise(std::span<const std::uint32_t> fit) {
         notes.push_back({"missing_values", missing,
                          sentence(missing, missing == 1 ? " missing value was" : " missing values were",
                                   " filled with the feature's mean on the rows to train on")});
+}
+
+std::string DataTable::name_of_class(int k) const {
+    const auto at = static_cast<std::size_t>(k);
+    return at < class_names.size() ? class_names[at] : std::to_string(first_label + k);
+}
+
+FileResult<void> DataTable::name_classes(const std::vector<std::string>& names) {
+    if (names == class_names) return {};
+    std::vector<std::ptrdiff_t> places;
+    for (int k = 0; k < classes; ++k) {
+        const auto at = std::ranges::find(names, name_of_class(k));
+        places.push_back(at == names.end() ? -1 : at - names.begin());
+    }
+    for (std::size_t row = 0; row < labels.size(); ++row) {
+        const std::ptrdiff_t place = places[labels[row]];
+        if (place < 0)
+            return refuse_text({Code::label_out_of_range, static_cast<std::int64_t>(row), labels[row]}, "row ", row,
+                               " has the label ", Quoted(name_of_class(labels[row])),
+                               "; expected one of data.classes: ", quoted_list(names));
+        labels[row] = static_cast<std::uint8_t>(place);
+    }
+    class_names = names;
+    classes = static_cast<int>(names.size());
+    first_label = 0;
+    return {};
 }
 
 void DataTable::keep_first(int count) {

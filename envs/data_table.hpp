@@ -36,9 +36,14 @@ struct DataTable {
     }
 
     /// Prepares features by what they are on the rows `fit` (rows that models train on; not empty): a missing value
-    /// becomes the mean, a constant feature goes, every other gets zero mean and unit variance. Notes
-    /// constant_features and missing_values.
-    void standardise(std::span<const std::uint32_t> fit);
+    /// becomes the mean, a constant feature goes (or, with `keep_constant`, is 0), every other gets zero mean and unit
+    /// variance. Notes constant_features and missing_values.
+    void standardise(std::span<const std::uint32_t> fit, bool keep_constant = false);
+    /// What class k is called in the data.
+    std::string name_of_class(int k) const;
+    /// Numbers the classes as they stand in `names`, some of which no row may have. Error: label_out_of_range (row,
+    /// class).
+    FileResult<void> name_classes(const std::vector<std::string>& names);
     /// Leaves the first `count` rows only; 0: all. Notes where there are fewer.
     void keep_first(int count);
 };
@@ -64,11 +69,14 @@ enum class IdxPart : std::uint8_t { train, test };
 /// where a folder has files of several names, `folder` is FOLDER/NAME. Error also: file_missing.
 FileResult<DataTable> load_idx_folder(const std::string& folder, IdxPart part, const IdxLabels& labels = {});
 
-/// Which columns of an ARFF file are not features. The case of letters does not matter where only one fits.
-struct ArffColumns {
-    std::string label{};                 ///< empty: class, label, activity, ...; else the last nominal one
-    std::string user{};                  ///< empty: user, subject, ...; where there is none, rows belong to nobody
-    std::vector<std::string> ignored{};  ///< besides UNIQUE_ID
+/// What the columns of a table are for. The case of letters does not matter where only one column fits; a number
+/// that is no name counts columns from 1, or backwards from -1.
+struct TableChoice {
+    std::string label{};                  ///< empty: class, label, activity, ...; else the last nominal one
+    std::string user{};                   ///< empty: user, subject, ...; where there is none, rows belong to nobody
+    std::vector<std::string> ignored{};   ///< besides UNIQUE_ID
+    std::vector<std::string> features{};  ///< these alone, in this order; empty: the others, in the file's
+    std::vector<std::string> classes{};   ///< the labels, from class 0 on; empty: by the file
 };
 
 /// An ARFF file as Weka writes it: features with a label, and perhaps a user, per row, dense or sparse; "?" is
@@ -79,13 +87,34 @@ struct ArffColumns {
 ///
 /// Errors, where they are about a line with that first: file_magic (no @relation, @attribute or @data); file_syntax
 /// (a declaration or a row that cannot be read; a feature that is text); column_missing (0 label, 1 user, 2 any
-/// feature, 3 one to ignore); column_count; bad_number (line, column); label_out_of_range (a value that the
+/// feature, 3 one to ignore, 4 one of `features` and which); column_count; bad_number (line, column); label_out_of_range (a value that the
 /// header's list lacks, or more than 256 labels); file_truncated (no row); file_too_large (more numbers than a
 /// table may have).
-FileResult<DataTable> parse_arff(std::string_view text, const ArffColumns& columns = {});
-FileResult<DataTable> load_arff(const std::string& path, const ArffColumns& columns = {});
+FileResult<DataTable> parse_arff(std::string_view text, const TableChoice& choice = {});
+FileResult<DataTable> load_arff(const std::string& path, const TableChoice& choice = {});
 /// Whether a text begins as ARFF does.
 bool looks_like_arff(std::string_view text);
+
+/// Whether the first line of a CSV file names the columns.
+enum class CsvTitles : std::uint8_t {
+    automatic,  ///< it does if it has no number
+    yes,
+    no  ///< columns are called 1, 2, ...
+};
+
+/// A table as comma-separated values (RFC 4180); or, where the first line has no comma, with semicolons or tabs. A
+/// column is numbers alone or text alone; a feature that is text becomes one column of 0 and 1 for each of its
+/// values, 256 at most. Labels are numbered as they sort: numbers by size, then the others by their bytes; users
+/// too. A column whose title is empty is left out. Notes what was chosen and changed.
+///
+/// Errors: those of CsvReader; file_truncated (no row); column_count; column_missing as parse_arff's; bad_number (a
+/// value that is missing or not finite, or text among numbers: line, column); label_out_of_range (a label that
+/// `classes` lacks, or more than 256); file_syntax (a second column of a name; a text feature of too many values);
+/// file_too_large.
+FileResult<DataTable> parse_csv(std::string_view text, const TableChoice& choice = {},
+                                CsvTitles titles = CsvTitles::automatic);
+FileResult<DataTable> load_csv(const std::string& path, const TableChoice& choice = {},
+                               CsvTitles titles = CsvTitles::automatic);
 
 /// Digits as a stand-in for handwriting, without any file: strokes of ten glyphs, each row turned, sheared, scaled,
 /// shifted, drawn with another pen and blurred onto `side` x `side` pixels with noise.

@@ -104,6 +104,7 @@ Outcome<std::string> resolved_config(const FederatedJob& job) {
 Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
     if (auto fit = check(job); !fit) return tl::unexpected(fit.error());
     if (auto ready = prepare_run(request, job.config); !ready) return tl::unexpected(ready.error());
+    tell(request.quiet, job.data);
     say_notes(notes_of(job));
     catch_interrupts();
     FederatedResult result;

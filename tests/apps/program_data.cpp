@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 using namespace dunlin;
@@ -103,6 +104,49 @@ TEST_CASE("a table that cannot be learned from is refused with what to do") {
     std::string same = all_the_same;
     for (int k = 0; k < 20; ++k) same += k % 2 == 0 ? "a,1,b\n" : "a,1,c\n";
     refused(same, "all 1 features are constant");
+}
+
+TEST_CASE("a CSV table of users is learned from without code, and the run says what it follows") {
+    const Folder folder;
+    std::string text = "subject,x,y,activity\n";
+    for (int k = 0; k < 160; ++k) {
+        const bool walks = k % 3 == 0;
+        text +=
+            fmt::format("s{},{}.{},{},{}\r\n", k % 8, walks ? 1 : -1, k % 7, 100 + k % 5, walks ? "walk" : "sit");
+    }
+    folder.file("table.csv", text);
+    const std::vector<std::string> words{"train", "classification",      "--out", "run",
+                                         "--set", "data.path=table.csv", "--set", "data.label=activity",
+                                         "--set", "clock.budget_s=60"};
+    auto with = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), words.begin(), words.end());
+        return run(folder, more);
+    };
+    const Ended ended = with({"--set", "data.user=subject"});
+    INFO(ended.err);
+    REQUIRE(ended.code == 0);
+    CHECK(ended.err.find("table.csv, 2 features, 2 classes ('sit', 'walk'), a network 2-32-2. 8 clients") !=
+          std::string::npos);
+    const auto summary = nlohmann::json::parse(read(folder / "run/summary.json"));
+    CHECK(summary["clients"] == 8);
+    CHECK(summary["accuracy"].get<double>() > 0.95);
+    CHECK(summary["data"]["rows"] == 160);
+    std::filesystem::remove_all(folder / "run");
+
+    const auto refused = [&](std::vector<std::string> more, const std::string& part) {
+        const Ended wrong = with(std::move(more));
+        INFO(wrong.err);
+        CHECK(wrong.code == 2);
+        CHECK(wrong.err.find(part) != std::string::npos);
+        CHECK_FALSE(std::filesystem::exists(folder / "run"));
+    };
+    refused({"--set", "data.label=speed"}, "the file has 'subject', 'x', 'y', 'activity'");
+    refused({"--set", "data.clients=500", "--set", "data.split=uniform", "--set", "data.ignored=[subject]"},
+            "data.split");
+    folder.file("table.csv", "x,activity\n1,sit\n2,sit\n");
+    refused({}, "all 2 rows have the same class");
+    folder.file("table.csv", "x,activity\n1,sit\n2,nan\n");
+    refused({}, "line 3: 'nan' stands in column 2 ('activity')");
 }
 
 TEST_CASE("an edge list with weights, numbered from 1, is read and both are said") {

@@ -56,7 +56,7 @@ TEST_CASE("ARFF says the same in many ways") {
         head + rows + "2,1,1,?\n"};
     for (const std::string& text : same) {
         INFO(text);
-        ArffColumns columns;
+        TableChoice columns;
         if (text.find("id {") != std::string::npos) columns.ignored = {"id"};
         const auto table = parse_arff(text, columns);
         if (!table) FAIL(table.error().detail);

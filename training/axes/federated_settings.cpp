@@ -206,7 +206,10 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
         {"model.personal_layers", "[]"}, {"bilevel.personal_rate", "0.02"},
         {"bilevel.ridge", "0.0"},        {"bilevel.hyper_gradient", "\"cheap\""},
         {"bilevel.neumann_terms", "10"}, {"bilevel.neumann_rate", "0.02"},
-        {"network.trace", "\"\""}};
+        {"network.trace", "\"\""},       {"data.source", "\"job\""},
+        {"data.header", "\"auto\""},     {"data.features", "[]"},
+        {"data.classes", "[]"},          {"data.inputs", "0"},
+        {"data.centre", "[]"},           {"data.scale", "[]"}};
     return newer;
 }
 

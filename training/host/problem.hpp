@@ -15,6 +15,8 @@ struct Problem {
     std::string text;
     /// What was asked for could not be done: a disk, a network, another process. Else the input was wrong.
     bool failure = false;
+    /// What other machines may hear of it, where the text shows what is private (a row, a path); empty: all of it.
+    std::string told{};
 };
 
 template <class T>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/problems/classification_data.hpp"
 
+#include "envs/data_formats.hpp"
 #include "training/settings/reading.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -12,15 +12,8 @@
 namespace dunlin {
 namespace {
 
-/// A file is ARFF whatever its name, a folder holds IDX files.
-bool is_arff(const std::string& path) {
-    std::error_code ignored;
-    if (std::filesystem::is_directory(path, ignored)) return false;
-    const auto ends = [&path](std::string_view tail) {
-        return path.size() >= tail.size() &&
-               same_but_case(std::string_view(path).substr(path.size() - tail.size()), tail);
-    };
-    return ends(".arff") || ends(".arff.gz") || std::filesystem::is_regular_file(path, ignored);
+TableSource source_of(const DataSettings& s) {
+    return {.path = s.path, .choice = s.columns, .titles = s.titles, .labels = {.first = s.first_label}};
 }
 
 Outcome<DataTable> read_or_draw(const DataSettings& s, std::uint64_t seed) {
@@ -31,18 +24,26 @@ Outcome<DataTable> read_or_draw(const DataSettings& s, std::uint64_t seed) {
         if (!drawn) return problem(drawn.error(), "generated digits");
         return *std::move(drawn);
     }
-    auto loaded = is_arff(s.path) ? load_arff(s.path, s.columns)
-                                  : load_idx_folder(s.path, IdxPart::train, {.first = s.first_label});
+    auto loaded = load_table(source_of(s));
     if (!loaded) return problem(loaded.error());
     loaded->keep_first(s.rows);
     return *std::move(loaded);
 }
 
+/// Rows of users' are theirs: who names the column need not say data.split too.
+SplitSettings split_of(const DataSettings& s, DataTable& table) {
+    SplitSettings split = s.split;
+    if (s.columns.user.empty() || table.users.empty() || split.kind == Split::users) return split;
+    split.kind = Split::users;
+    table.notes.push_back({"", 0, sentence("each user of ", Quoted(s.columns.user), " (data.user) is a client")});
+    return split;
+}
+
 /// The key of a setting of SplitSettings by its position.
 std::string_view split_key(std::int64_t position) {
     constexpr std::string_view keys[] = {
-        "data.split = users needs data with users (of an ARFF file: a column called "
-        "user or subject, or named by data.user); this data",
+        "data.split = users needs data with users (of a table: a column called user or subject, or named by "
+        "data.user); this data",
         "data.clients",
         "data.labels_per_client",
         "data.skew",
@@ -54,10 +55,14 @@ std::string_view split_key(std::int64_t position) {
 
 /// Rows that nobody trains on or holds out.
 Outcome<DataTable> test_table(const DataSettings& s, const DataTable& train, std::uint64_t seed) {
-    if (is_arff(s.path)) return problem("data.test_fraction = 0: an ARFF file has no test part; hold rows out");
     if (!s.path.empty()) {
-        auto loaded =
-            load_idx_folder(s.path, IdxPart::test, {.first = train.first_label, .classes = train.classes});
+        const TableFormat& format = table_format(s.path);
+        if (format.load_test == nullptr)
+            return problem(
+                fmt::format("data.test_fraction = 0: a file of {} has no test part; hold rows out", format.name));
+        TableSource source = source_of(s);
+        source.labels = {.first = train.first_label, .classes = train.classes};
+        auto loaded = format.load_test(source);
         if (!loaded) return problem(loaded.error());
         return *std::move(loaded);
     }
@@ -74,12 +79,18 @@ Outcome<DataTable> test_table(const DataSettings& s, const DataTable& train, std
 void add_data_settings(Settings& list, DataSettings& s) {
     using Range = Settings::Range;
     list.add_path("data.path", s.path,
-                  "folder of IDX files (MNIST) or an ARFF file (WISDM), see docs/data.md; empty: generated digits");
-    list.add("data.label", s.columns.label,
-             "ARFF: column of classes; empty: class, label, ..., or the last nominal");
+                  "a CSV or ARFF file or a folder of IDX files, see docs/data.md; empty: generated digits");
+    list.add(
+        "data.label", s.columns.label,
+        "tables: column of classes, by title or number from 1; empty: class, label, ..., or the last of words");
     list.add("data.user", s.columns.user,
-             "ARFF: column that says whose row it is; empty: user, subject, ..., where there is one");
-    list.add("data.ignored", s.columns.ignored, "ARFF: columns that are no features, besides UNIQUE_ID");
+             "tables: column that says whose row it is, each user a client; empty: user, subject, ..., if there");
+    list.add("data.ignored", s.columns.ignored, "tables: columns that are no features, besides UNIQUE_ID");
+    list.add("data.features", s.columns.features,
+             "tables: columns that are features, in this order; empty: the rest");
+    list.add("data.classes", s.columns.classes, "labels from class 0 on; empty: as they sort");
+    list.add("data.header", s.titles, "CSV: whether the first line has titles; auto: if it has no number",
+             {{"auto", CsvTitles::automatic}, {"yes", CsvTitles::yes}, {"no", CsvTitles::no}});
     list.add("data.first_label", s.first_label, "IDX: the label that becomes class 0; -1: the smallest in the file",
              Range{-1, 255});
     list.add("data.rows", s.rows, "use the first rows only; 0: all, or 5000 generated digits", Range{0, 1e8});
@@ -89,7 +100,13 @@ void add_data_settings(Settings& list, DataSettings& s) {
     list.add("data.domains", s.digits.domains,
              "generated: users, each with its own view of the pixels; 0: nobody's", Range{0, 1e6});
     list.add("data.domain_shift", s.digits.domain_shift, "generated: how much these views differ", Range{0, 10});
-    list.add("data.standardise", s.standardise, "features to zero mean and unit variance; an ARFF file always is");
+    list.add("data.standardise", s.standardise, "features to zero mean and unit variance; a table always is");
+    list.add("data.inputs", s.inputs, "source = nodes: numbers in a row, where data.features does not name them",
+             Range{0, 65536});
+    list.add("data.centre", s.centre, "source = nodes: what each feature is less, in the order of data.features",
+             Range{-1e30, 1e30});
+    list.add("data.scale", s.scale, "source = nodes: what each is then times; neither: by data.standardise",
+             Range{-1e30, 1e30});
     list.add("data.split", s.split.kind, "how the rows are shared out among clients",
              {{"uniform", Split::uniform},
               {"labels", Split::labels},
@@ -140,12 +157,13 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
     if (table->classes < 2)
         return problem(fmt::format("{}: all {} rows have the same class; expected two classes at least", where,
                                    table->rows()));
-    auto parts = split_rows(*table, s.split, seed);
+    const SplitSettings split = split_of(s, *table);
+    auto parts = split_rows(*table, split, seed);
     if (!parts) {
         if (parts.error().code != Code::bad_setting) return problem(parts.error(), "data.split");
         return problem(fmt::format("{}: {} does not fit", where, split_key(parts.error().first)));
     }
-    const bool standardise = s.standardise || is_arff(s.path);
+    const bool standardise = s.standardise || (!s.path.empty() && table->image_width == 0);
     DataTable test;
     if (s.split.test_fraction == 0.0f) {
         if (standardise) return problem("data.standardise: hold rows out (data.test_fraction above 0)");
@@ -157,14 +175,14 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
                                        test.features));
         }
     }
-    DataNotes split = split_notes(*table, s.split, *parts);
+    DataNotes shared_out = split_notes(*table, split, *parts);
     if (test.rows() > 0) {
         std::vector<bool> lacking(static_cast<std::size_t>(table->classes));
         for (const std::uint8_t label : table->labels) lacking[label] = true;
         for (const std::uint8_t label : test.labels) lacking[label] = false;
         if (const auto count = std::count(lacking.begin(), lacking.end(), true); count > 0)
-            split.push_back({"classes_without_test", count,
-                             fmt::format("{} of {} classes without a row to test on", count, table->classes)});
+            shared_out.push_back({"classes_without_test", count,
+                                  fmt::format("{} of {} classes without a row to test on", count, table->classes)});
     }
     if (standardise) {
         const int before = table->features;
@@ -177,7 +195,7 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
     DataNotes notes{{"rows", std::ssize(table->labels), ""},
                     {"features", table->features, ""},
                     {"classes", table->classes, ""}};
-    for (DataNotes* part : {&table->notes, &split}) notes.insert(notes.end(), part->begin(), part->end());
+    for (DataNotes* part : {&table->notes, &shared_out}) notes.insert(notes.end(), part->begin(), part->end());
     return SharedData{*std::move(table), *std::move(parts), std::move(notes), std::move(test)};
 }
 

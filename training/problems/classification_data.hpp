@@ -15,11 +15,14 @@ namespace dunlin {
 
 /// What nodes classify, and who holds which rows.
 struct DataSettings {
-    std::string path{};  ///< a folder of IDX files, or an ARFF file; empty: generated digits
-    ArffColumns columns{};
+    std::string path{};  ///< what table_format reads; empty: generated digits
+    TableChoice columns{};
+    CsvTitles titles = CsvTitles::automatic;
     int first_label = -1;  ///< of an IDX folder, as IdxLabels
     int rows = 0;          ///< use the first ones only; 0: all (generated: 5000)
     bool standardise = false;
+    int inputs = 0;  ///< of data that nodes bring and whose features have no names: how many there are
+    std::vector<float> centre{}, scale{};  ///< of data that nodes bring, by feature: what is subtracted, and times
     DigitSettings digits{};
     SplitSettings split{};
 };
@@ -32,13 +35,21 @@ struct SharedData {
     std::vector<NodeRows> parts;  ///< by node
     DataNotes notes;              ///< what was left out, filled in, renumbered or assumed
     DataTable test;               ///< rows that belong to nobody; empty where nodes hold rows out
+    std::string input{};          ///< what goes into the model, where the table does not tell
 };
 
 /// What a classifier of such rows takes and gives.
 void describe_classifier(const DataTable& table, TrainedModel& model);
 
+/// What a node of its own rows has of a problem whose shape its job's settings give: `features` (or `inputs`) and
+/// `classes`. With an empty path, for who has no data: a table without rows, and no parts. Features are less `centre`
+/// and times `scale`; where there are none and with `standardise`, they get zero mean and unit variance over the rows
+/// that this node trains on. Errors: of the settings; of the file, whose `told` says what it lacks of what the job
+/// names and shows nothing of what it has.
+Outcome<SharedData> read_own_data(const DataSettings& settings, const std::string& path, std::uint64_t seed);
+
 /// Reads or draws a table and shares it out. With `test_fraction` 0 models are judged on rows of nobody's: the t10k
-/// files of an IDX folder, or a fifth as many generated digits. An ARFF file is always standardised, which fills
+/// files of an IDX folder, or a fifth as many generated digits. A table is always standardised, which fills
 /// missing values in. Errors: of the files, of the settings.
 Outcome<SharedData> read_data(const DataSettings& settings, std::uint64_t seed);
 

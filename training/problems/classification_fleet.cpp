@@ -26,6 +26,7 @@ struct ClassificationWorld {
     std::vector<std::uint8_t> all_labels{};  ///< by row of the table, as its owner names it
     DataNotes notes{};
     std::vector<std::uint32_t> test_rows{};  ///< of `test`
+    std::string input{};                     ///< as SharedData
 
     std::uint32_t nodes() const { return static_cast<std::uint32_t>(parts.size()); }
     void initialise(Vector<float> w) const {
@@ -53,6 +54,7 @@ struct ClassificationWorld {
     void describe(TrainedModel& model) const {
         describe_classifier(table, model);
         model.shape = shape;
+        if (!input.empty()) model.input = input;
         if (table.user_names.size() == parts.size()) model.nodes = table.user_names;
         if (std::ranges::any_of(parts, [](const NodeRows& part) { return !part.relabel.empty(); }))
             model.notes.push_back(
@@ -63,6 +65,15 @@ struct ClassificationWorld {
         return {{"accuracy", "accuracy", score.sums[0] / rows}, {"loss", "cross-entropy", score.sums[1] / rows}};
     }
 };
+
+/// What follows from the data: what goes in, what comes out, and the layers between.
+std::string sizes_of(const TrainedModel& model) {
+    std::string layers = fmt::format("{}", model.shape.inputs);
+    for (int k = 0; k < model.shape.layers; ++k)
+        layers += fmt::format("-{}", model.shape.widths[static_cast<std::size_t>(k)]);
+    return fmt::format(", {} features, {} classes ({}), a network {}", model.shape.inputs,
+                       model.output_names.size(), quoted_list(model.output_names), layers);
+}
 
 }  // namespace
 
@@ -79,14 +90,14 @@ Settings classification_settings(ClassificationSettings& s) {
     return list;
 }
 
-Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const ClassificationSettings& s,
-                                                                       int threads) {
+namespace {
+
+/// A network for such data.
+Outcome<std::unique_ptr<FederatedProblem>> make_for(const ClassificationSettings& s, Outcome<SharedData> data,
+                                                    int threads) {
+    if (!data) return tl::unexpected(data.error());
     const auto kernels = find_kernels(s.kernels);
     if (!kernels) return problem(kernels.error(), "kernels");
-    if (s.data.split.test_fraction == 0.0f)
-        return problem("data.test_fraction = 0: clients are judged on rows of their own; hold some out");
-    auto data = read_data(s.data, s.seed);
-    if (!data) return tl::unexpected(data.error());
     const auto shape = MlpShape::make(data->table.features, s.hidden, data->table.classes, s.activation);
     if (!shape) return problem(shape.error(), "model.hidden");
 
@@ -94,6 +105,25 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const Cla
     if (!split) return tl::unexpected(split.error());
 
     return make_classification_problem(*std::move(data), *shape, *split, **kernels, s.federated, s.seed, threads);
+}
+
+Outcome<void> check_held_out(const ClassificationSettings& s) {
+    if (s.data.split.test_fraction > 0.0f) return {};
+    return problem("data.test_fraction = 0: clients are judged on rows of their own; hold some out");
+}
+
+Outcome<std::unique_ptr<FederatedProblem>> make_own_classification(const ClassificationSettings& s,
+                                                                   const std::string& path) {
+    if (auto held_out = check_held_out(s); !held_out) return tl::unexpected(held_out.error());
+    return make_for(s, read_own_data(s.data, path, s.seed), 1);
+}
+
+}  // namespace
+
+Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const ClassificationSettings& s,
+                                                                       int threads) {
+    if (auto held_out = check_held_out(s); !held_out) return tl::unexpected(held_out.error());
+    return make_for(s, read_data(s.data, s.seed), threads);
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData data, const MlpShape& shape,
@@ -111,6 +141,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedDat
                               .slots = settings.slots(),
                               .seed = seed};
     world.notes = std::move(data.notes);
+    world.input = std::move(data.input);
     world.all_rows = training_rows(world.parts);
     world.all_labels = world.table.labels;
     world.test_rows.resize(world.test.rows());
@@ -137,10 +168,11 @@ ProblemKind<ClassificationSettings> classification_kind() {
                 [](const ClassificationSettings& s, const FederatedProblem& made) {
                     return fmt::format(
                         "Classification: {}. {} clients, {} of each one's rows held out{}.",
-                        s.data.path.empty() ? "generated digits" : s.data.path, made.nodes(),
-                        s.data.split.test_fraction,
+                        s.data.path.empty() ? "generated digits" : s.data.path + sizes_of(made.description()),
+                        made.nodes(), s.data.split.test_fraction,
                         s.data.split.conflicting ? "; every client names the labels in a way of its own" : "");
-                }};
+                },
+            .make_own = make_own_classification};
 }
 
 }  // namespace dunlin

@@ -22,7 +22,7 @@ struct ClassificationSettings : ProblemSettings {
 Settings classification_settings(ClassificationSettings& settings);
 
 /// Reads or draws the data and shares it out. A client's held-out rows come from its own part, so that they follow
-/// its own distribution. An ARFF file is always standardised, which fills missing values in. Metrics: accuracy,
+/// its own distribution. A table is always standardised, which fills missing values in. Metrics: accuracy,
 /// loss. Errors: of the files, of the settings.
 Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const ClassificationSettings& settings,
                                                                        int threads);

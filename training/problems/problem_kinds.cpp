@@ -39,6 +39,13 @@ Settings problem_settings(ProblemSettings& s) {
     return list;
 }
 
+void add_source_setting(Settings& list, ProblemSettings& s) {
+    list.add(
+        "data.source", s.source,
+        "whose data: job, what this document says; nodes, on real nodes each one's own (dunlin-node run --data)",
+        {{"job", DataSource::job}, {"nodes", DataSource::nodes}});
+}
+
 const std::deque<RegisteredProblem>& registered_problems() {
     return table();
 }
@@ -71,11 +78,22 @@ Outcome<void> register_problem(RegisteredProblem kind) {
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> ProblemExperiment::make(int threads) const {
+    if (nodes_bring_data())
+        return problem(
+            "data.source = nodes: the data are on the nodes, none are here; `dunlin fleet run` learns from them, "
+            "and "
+            "data.source = job with data.path from data of this machine");
     auto made = kind_->make(*settings_, threads);
     if (made && settings_->federated.objective() == Objective::bilevel && !(*made)->split().has_personal())
         return problem(
             fmt::format("objective.name = bilevel: it needs personal layers, and {} has none", kind_->name));
     return made;
+}
+
+Outcome<std::unique_ptr<FederatedProblem>> ProblemExperiment::make_own(const std::string& path) const {
+    if (!kind_->make_own)
+        return problem(fmt::format("data.source = nodes: of {} nodes cannot bring data of their own", kind_->name));
+    return kind_->make_own(*settings_, path);
 }
 
 std::string ProblemExperiment::about(const FederatedProblem& made) const {

@@ -16,11 +16,18 @@
 
 namespace dunlin {
 
+/// Where the data of a problem come from.
+enum class DataSource : std::uint8_t {
+    job,   ///< from what the job's text says: drawn from the seed, or files that its paths name
+    nodes  ///< each node brings its own (`dunlin-node run --data`); nobody else has any
+};
+
 /// What the documents of all problems say, whatever is learned. A problem's own settings derive from it.
 struct ProblemSettings {
     std::string kind, experiment;  ///< both begin as the name that the problem is registered by
     std::string kernels = "fast";
     std::uint64_t seed = 1;
+    DataSource source = DataSource::job;
     FederatedSettings federated;
 
     virtual ~ProblemSettings() = default;
@@ -29,6 +36,9 @@ struct ProblemSettings {
 /// The list that a problem's own begins with: kind, experiment, kernels and seed. The problem's settings follow,
 /// and then `add_federated_settings`.
 Settings problem_settings(ProblemSettings& settings);
+
+/// Adds data.source.
+void add_source_setting(Settings& list, ProblemSettings& settings);
 
 /// A problem, as a program registers it by name. S, its settings, derives from ProblemSettings.
 template <class S>
@@ -40,6 +50,11 @@ struct ProblemKind {
     std::function<Outcome<std::unique_ptr<FederatedProblem>>(const S&, int threads)> make;
     /// A sentence or two on the data, for reports; may be left out.
     std::function<std::string(const S&, const FederatedProblem&)> about{};
+    /// Where nodes may bring data of their own (data.source = "nodes", a setting that the problem has then): that of
+    /// one node, its number 0, from the file or folder `path`. With an empty path, for a coordinator, who has no
+    /// data: a problem without nodes, of the same dimension and first parameters. Errors: the settings'; the data's,
+    /// whose `told` says what the node lacks and shows nothing of what it has.
+    std::function<Outcome<std::unique_ptr<FederatedProblem>>(const S&, const std::string& path)> make_own{};
 };
 
 /// The same when its settings are known by their base alone.
@@ -63,13 +78,23 @@ RegisteredProblem registered(ProblemKind<S> kind) {
     RegisteredProblem problem;
     problem.name = kind.name;
     problem.nodes_are = kind.nodes_are;
-    problem.settings = [list = std::move(kind.settings)](ProblemSettings& s) { return list(static_cast<S&>(s)); };
+    const bool own = kind.make_own != nullptr;
+    problem.settings = [list = std::move(kind.settings), own](ProblemSettings& s) {
+        Settings all = list(static_cast<S&>(s));
+        if (own) add_source_setting(all, s);
+        return all;
+    };
     problem.make = [make = std::move(kind.make)](const ProblemSettings& s, int threads) {
         return make(static_cast<const S&>(s), threads);
     };
     if (kind.about) {
         problem.about = [about = std::move(kind.about)](const ProblemSettings& s, const FederatedProblem& made) {
             return about(static_cast<const S&>(s), made);
+        };
+    }
+    if (own) {
+        problem.make_own = [make = std::move(kind.make_own)](const ProblemSettings& s, const std::string& path) {
+            return make(static_cast<const S&>(s), path);
         };
     }
     problem.defaults = [name = kind.name] {
@@ -95,8 +120,11 @@ public:
     const ProblemSettings& settings() const { return *settings_; }
     /// Of these settings: it goes on pointing into them.
     Settings list() { return kind_->settings(*settings_); }
-    /// Errors: the kind's; an objective that needs personal layers where there are none.
+    /// Errors: the kind's; an objective that needs personal layers where there are none; data that nodes bring.
     Outcome<std::unique_ptr<FederatedProblem>> make(int threads) const;
+    bool nodes_bring_data() const { return settings_->source == DataSource::nodes; }
+    /// Where they do: as `make_own` of the kind.
+    Outcome<std::unique_ptr<FederatedProblem>> make_own(const std::string& path) const;
     /// What it is learned from, for the report.
     std::string about(const FederatedProblem& made) const;
 

@@ -74,6 +74,9 @@ Settings::Added Settings::add_path(std::string key, std::string& place, std::str
 Settings::Added Settings::add(std::string key, std::vector<int>& place, std::string help, Range range) {
     return insert({std::move(key), std::move(help), &place, range, nullptr, {}});
 }
+Settings::Added Settings::add(std::string key, std::vector<float>& place, std::string help, Range range) {
+    return insert({std::move(key), std::move(help), &place, range, nullptr, {}});
+}
 Settings::Added Settings::add(std::string key, std::vector<std::string>& place, std::string help,
                               bool (*is_path)(std::string_view)) {
     return insert({std::move(key), std::move(help), &place, {}, is_path, {}});
@@ -136,6 +139,10 @@ std::string Settings::text(const Entry& entry, Paths paths) {
                     quotes.push_back(toml_string(is_path ? written_path(element, paths) : element));
                 }
                 return fmt::format("[{}]", fmt::join(quotes, ", "));
+            } else if constexpr (std::is_same_v<Place, std::vector<float>*>) {
+                std::vector<std::string> numbers;
+                for (const float value : *place) numbers.push_back(decimal(value));
+                return fmt::format("[{}]", fmt::join(numbers, ", "));
             } else if constexpr (std::is_same_v<Place, std::vector<int>*>) {
                 return fmt::format("[{}]", fmt::join(*place, ", "));
             } else {
@@ -168,6 +175,8 @@ std::string Settings::constraint(const Entry& entry) {
             if constexpr (std::is_same_v<Place, float*>) return "a number" + bounds();
             if constexpr (std::is_same_v<Place, std::vector<int>*>)
                 return "a list of whole numbers" + (bounds().empty() ? "" : ", each" + bounds());
+            if constexpr (std::is_same_v<Place, std::vector<float>*>)
+                return "a list of numbers" + (bounds().empty() ? "" : ", each" + bounds());
             if constexpr (std::is_same_v<Place, std::vector<std::string>*>)
                 return "a list of strings, each of one line";
             if constexpr (std::is_same_v<Place, Path>) return "a path (a string)";

@@ -54,6 +54,7 @@ public:
     Added add_path(std::string key, std::string& place, std::string help,
                    bool (*is_name)(std::string_view) = nullptr);
     Added add(std::string key, std::vector<int>& place, std::string help, Range range);
+    Added add(std::string key, std::vector<float>& place, std::string help, Range range);
     /// Elements that `is_path` picks out are paths, as above.
     Added add(std::string key, std::vector<std::string>& place, std::string help,
               bool (*is_path)(std::string_view) = nullptr);
@@ -134,7 +135,7 @@ private:
     struct Entry {
         std::string key;
         std::string help;
-        std::variant<bool*, int*, std::uint64_t*, float*, std::string*, std::vector<int>*,
+        std::variant<bool*, int*, std::uint64_t*, float*, std::string*, std::vector<int>*, std::vector<float>*,
                      std::vector<std::string>*, Path, Choice>
             place;
         Range range;

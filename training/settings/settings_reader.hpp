@@ -75,6 +75,13 @@ struct Settings::Reader {
     bool inside(const Range& range, double value) const {
         return value <= range.high && (range.open_low ? value > range.low : value >= range.low);
     }
+    std::optional<float> float_of(const Entry& entry, const toml::node& node) const {
+        if (!node.is_number()) return std::nullopt;
+        const double value = *node.value<double>();
+        const auto stored = static_cast<float>(value);  // a tiny number becomes 0, a huge one infinity
+        const bool kept = std::isfinite(stored) && (stored != 0.0f || value == 0.0);
+        return kept && inside(entry.range, value) ? std::optional(stored) : std::nullopt;
+    }
 
     /// Text as it stands, or as a TOML string says it. nullopt: none at all.
     static std::optional<std::string> typed_text(std::string_view typed) {
@@ -93,6 +100,7 @@ struct Settings::Reader {
             [&](const auto& place) {
                 using Place = std::decay_t<decltype(place)>;
                 constexpr bool whole_numbers = std::is_same_v<Place, std::vector<int>*>;
+                constexpr bool numbers = std::is_same_v<Place, std::vector<float>*>;
                 if constexpr (std::is_same_v<Place, bool*>) {
                     if (typed != "true" && typed != "false") return false;
                     out.push_back(typed == "true");
@@ -104,12 +112,18 @@ struct Settings::Reader {
                     const auto number = real_number(typed);
                     if (!number) return false;
                     out.push_back(*number);
-                } else if constexpr (whole_numbers || std::is_same_v<Place, std::vector<std::string>*>) {
+                } else if constexpr (whole_numbers || numbers || std::is_same_v<Place, std::vector<std::string>*>) {
                     if (!typed.starts_with('[') || !typed.ends_with(']') || typed.size() < 2) return false;
                     std::vector<std::string> parts = split_list(typed.substr(1, typed.size() - 2));
                     if (parts.back().empty()) parts.pop_back();  // "[]", and "[1, 2,]" as TOML has it
                     toml::array list;
                     for (const std::string& part : parts) {
+                        if constexpr (numbers) {
+                            const auto real = real_number(part);
+                            if (!real) return false;
+                            list.push_back(*real);
+                            continue;
+                        }
                         const auto number = whole_numbers ? whole_number(part) : std::nullopt;
                         const auto text = whole_numbers ? std::nullopt : typed_text(part);
                         if (number) list.push_back(*number);
@@ -144,12 +158,9 @@ struct Settings::Reader {
                     if (!node.is_integer() || *node.value<std::int64_t>() < 0) return wrong_type();
                     *place = static_cast<std::uint64_t>(*node.value<std::int64_t>());
                 } else if constexpr (std::is_same_v<Place, float*>) {
-                    if (!node.is_number()) return wrong_type();
-                    const double value = *node.value<double>();
-                    const auto stored = static_cast<float>(value);  // a tiny number becomes 0, a huge one infinity
-                    const bool kept = std::isfinite(stored) && (stored != 0.0f || value == 0.0);
-                    if (!kept || !inside(entry.range, value)) return wrong_type();
-                    *place = stored;
+                    const auto value = float_of(entry, node);
+                    if (!value) return wrong_type();
+                    *place = *value;
                 } else if constexpr (std::is_same_v<Place, std::string*>) {
                     const auto value = text_of(node);
                     if (!value) return wrong_type();
@@ -167,6 +178,16 @@ struct Settings::Reader {
                             !inside(entry.range, static_cast<double>(*element.value<std::int64_t>())))
                             return wrong_type();
                         values.push_back(static_cast<int>(*element.value<std::int64_t>()));
+                    }
+                    *place = std::move(values);
+                } else if constexpr (std::is_same_v<Place, std::vector<float>*>) {
+                    const toml::array* array = node.as_array();
+                    if (array == nullptr) return wrong_type();
+                    std::vector<float> values;
+                    for (const toml::node& element : *array) {
+                        const auto value = float_of(entry, element);
+                        if (!value) return wrong_type();
+                        values.push_back(*value);
                     }
                     *place = std::move(values);
                 } else if constexpr (std::is_same_v<Place, std::vector<std::string>*>) {
