@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/aggregate/federated_client.hpp"
-#include "core/aggregate/server_rules.hpp"
-#include "fleet/federated_settings.hpp"
-#include "fleet/host_memory.hpp"
+#include "fleet/federated_machines.hpp"
 #include "fleet/learner.hpp"
 #include "fleet/workers.hpp"
 #include "transport/graph.hpp"
@@ -14,7 +11,6 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <variant>
 #include <vector>
 
 namespace dunlin {
@@ -61,6 +57,8 @@ public:
     const FleetCounters& counters() const { return counters_; }
     /// Seconds per task gradient of each client.
     std::span<const double> gradient_s() const { return gradient_s_; }
+    /// Memory of a client's machine.
+    std::size_t bytes_per_client() const { return clients_.front().machine->state().size(); }
     std::uint32_t clients() const { return static_cast<std::uint32_t>(clients_.size()); }
     /// Equal for equal runs (invariant 11): every event, with the bytes of messages.
     std::uint64_t trace() const { return network_->trace(); }
@@ -70,12 +68,10 @@ public:
     const simulation::Counters& traffic() const { return network_->counters(); }
 
 private:
-    using AnyServer = std::variant<FederatedServer<PersaflRule>, FederatedServer<FedAsyncRule>,
-                                   FederatedServer<FedBuffRule>, FederatedServer<FedAvgRule>>;
     using Time = simulation::Time;
 
     struct Client {
-        FederatedClient machine;
+        std::unique_ptr<AnyClient> machine;
         Stream random;
         std::uint64_t invitation = 0;  ///< the newest that the server sent
         bool awaited = false;          ///< the server waits for its update
@@ -104,7 +100,6 @@ private:
     FederatedSettings settings_;
     LearnerOf learner_;
     Workers& workers_;
-    std::vector<HostMemory> memory_;
     std::unique_ptr<AnyServer> server_;
     std::vector<Client> clients_;
     std::vector<double> gradient_s_;

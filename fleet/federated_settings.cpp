@@ -15,8 +15,7 @@ GraphRecipe PushSettings::recipe(std::uint32_t nodes) const {
 Outcome<Graph> PushSettings::draw(std::uint32_t nodes, std::uint64_t seed, AggregationName by,
                                   DataNotes* notes) const {
     auto drawn = read_graph(recipe(nodes), seed, "push", notes);
-    const auto method = gossip_of(by);
-    if (!drawn || !method || !wants_both_ways(*method)) return drawn;
+    if (!drawn || !traits_of(by).undirected) return drawn;
     return take_both_ways(*std::move(drawn), "push.graph = \"" + graph + "\"", name_of(by), notes);
 }
 
@@ -29,6 +28,17 @@ Outcome<float> PushSettings::floor_for(std::size_t out_degree) const {
                         weight_floor, highest, out_degree));
     }
     return weight_floor > 0.0f ? weight_floor : highest / 2;
+}
+
+RuleSettings FederatedSettings::rule() const {
+    return {.server_rate = server_rate,
+            .round_rate = round_rate,
+            .mixing = mixing,
+            .staleness_exponent = staleness_exponent,
+            .buffer_size = static_cast<std::uint32_t>(buffer_size),
+            .prox_weight = fedprox_weight,
+            .local_steps = static_cast<std::uint32_t>(local_steps),
+            .local_rate = rate()};
 }
 
 int FederatedSettings::slots() const {

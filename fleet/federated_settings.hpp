@@ -4,6 +4,7 @@
 #include "core/adapt/bilevel.hpp"
 #include "core/adapt/maml.hpp"
 #include "core/adapt/moreau_envelope.hpp"
+#include "core/aggregate/federated.hpp"
 #include "envs/data_notes.hpp"
 #include "fleet/axes.hpp"
 #include "fleet/jobs/deployment.hpp"
@@ -104,13 +105,15 @@ struct FederatedSettings {
 
     Objective objective() const { return method.objective; }
     /// Synchronous rounds of a server?
-    bool rounds() const { return in_rounds(method.aggregation); }
+    bool rounds() const { return has_server(method.aggregation) && traits_of(method.aggregation).rounds; }
     /// With neighbours, without a server?
-    bool gossips() const { return gossip_of(method.aggregation).has_value(); }
+    bool gossips() const { return has_neighbours(method.aggregation); }
     /// Without a fleet?
     bool baseline() const { return !gossips() && !has_server(method.aggregation); }
     /// How a node makes a shared model its own: with the bilevel objective its own layers are that already.
     Personalisation personalisation(bool personal_layers) const;
+    /// What the server's rule is made of.
+    RuleSettings rule() const;
     float rate() const;                 ///< eta of this method
     std::string_view rate_key() const;  ///< the setting that holds it, or the step size of a method without a fleet
     /// Batches that a task keeps at once for this method.

@@ -96,7 +96,6 @@ public:
                                                        const PersonalLayers& layers, std::span<const float> first,
                                                        std::uint64_t seed, LearnerOf learner, int threads) {
         const AggregationName by = settings.method.aggregation;
-        const GossipMethod method = *gossip_of(by);
         const Outcome<Graph> graph = settings.push.draw(problem.nodes(), seed, by);
         if (!graph) return tl::unexpected(graph.error());
         const Outcome<float> floor = settings.push.floor_for(graph->largest_out_degree());
@@ -105,7 +104,7 @@ public:
         const GossipSettings fleet = clock.settings_of(settings, seed, *floor);
         std::vector<float> start;
         for (std::uint32_t i = 0; i < problem.nodes(); ++i) start.insert(start.end(), first.begin(), first.end());
-        auto made = make_gossip_fleet(method, *graph, fleet, start, std::move(learner), threads);
+        auto made = make_gossip_fleet(by, *graph, fleet, start, std::move(learner), threads);
         if (!made) return tl::unexpected(made.error());
         return std::unique_ptr<GossipCourse>(new GossipCourse(problem, settings, layers, *std::move(made), clock));
     }
@@ -175,7 +174,9 @@ public:
                 std::vector<float>& w = models_[k];
                 std::vector<float> gradient(w.size());
                 for (int step = 0; step < steps; ++step) {
-                    costs_[k] += learner_(node, worker).gradient(w, streams_[k], gradient);
+                    Learner& learner = learner_(node, worker);
+                    costs_[k] += learner.given(w, streams_[k]);
+                    costs_[k] += learner.gradient(w, streams_[k], gradient);
                     for (std::size_t j = 0; j < w.size(); ++j) w[j] -= settings_.baseline_rate * gradient[j];
                 }
             });

@@ -52,7 +52,7 @@ public:
         for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) outcome.task_names.push_back(nodes_->name(i));
         outcome.optimal_returns = optima_;
         const Clock::time_point begin = Clock::now();
-        const bool settles = gossip_of(settings_.method.aggregation).has_value();
+        const bool settles = has_neighbours(settings_.method.aggregation);
         const std::int64_t rounds = std::int64_t{settings_.rounds} + (settles ? settings_.settling_rounds : 0);
         std::int64_t round = 0;
         for (; round < rounds && outcome.failure.empty() && !hooks.stop(); ++round) {
@@ -313,20 +313,18 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     add_absence_settings(list, s.absences);
     add_trace_settings(list, s.trace, s.tick_ms);
 
+    auto names = with_neighbours(Objective::moreau);
+    for (auto& [name, method] : names) {
+        if (method.aggregation == AggregationName::spd) name = "d2";
+    }
+    names.insert(names.end(), {{"persafl-me", preset::persafl_me},
+                               {"pfedme", preset::pfedme},
+                               {"local", {Objective::moreau, AggregationName::local}},
+                               {"global", {Objective::moreau, AggregationName::global}}});
     list.add_preset("method.name", s.method,
                     "a method with the Moreau envelope, which is an objective.name and an aggregation.name; write "
                     "these instead for any other pair",
-                    {{"pars-push", preset::pars_push_me},
-                     {"sgp", {Objective::moreau, AggregationName::sgp}},
-                     {"dpsgd", {Objective::moreau, AggregationName::dpsgd}},
-                     {"dsgd", {Objective::moreau, AggregationName::dsgd}},
-                     {"d2", {Objective::moreau, AggregationName::spd}},
-                     {"gnsd", {Objective::moreau, AggregationName::gnsd}},
-                     {"persafl-me", preset::persafl_me},
-                     {"pfedme", preset::pfedme},
-                     {"local", {Objective::moreau, AggregationName::local}},
-                     {"global", {Objective::moreau, AggregationName::global}}},
-                    {"objective.name", "aggregation.name"});
+                    std::move(names), {"objective.name", "aggregation.name"});
     add_axes(list, s.method);
     list.add("method.rounds", s.rounds,
              "rounds in which nodes learn; with a server: as many updates a node, on average", Range{1, 1e6});

@@ -4,6 +4,7 @@
 #include "core/aggregate/push_sum_settings.hpp"
 #include "core/aggregate/step_schedule.hpp"
 #include "core/fixed_point.hpp"
+#include "fleet/aggregations.hpp"
 #include "fleet/learner.hpp"
 #include "fleet/lives.hpp"
 #include "fleet/problem.hpp"
@@ -20,30 +21,6 @@
 #include <vector>
 
 namespace dunlin {
-
-/// How the nodes of a fleet without a server agree.
-enum class GossipMethod : std::uint8_t {
-    pars_push,                 ///< exact running sums: PARS-Push, or RASGP with plain gradients
-    stochastic_gradient_push,  ///< plain shares: what is lost is lost
-    dpsgd,                     ///< undirected graphs, Metropolis weights, no waiting; holds no mass
-    // Undirected graphs, by rounds that wait for all neighbours, with the weights of GossipSettings::mixing:
-    descent,           ///< DSGD
-    primal_dual,       ///< SPD / D^2, and SPDB's upper level
-    gradient_tracking  ///< GNSD
-};
-
-/// Does this method mix by rounds (core/aggregate/synchronous.hpp)?
-constexpr bool by_rounds(GossipMethod method) {
-    return method >= GossipMethod::descent;
-}
-/// Does this method want every edge in both directions?
-constexpr bool wants_both_ways(GossipMethod method) {
-    return method >= GossipMethod::dpsgd;
-}
-/// Above this must lie all eigenvalues of a mixing matrix, or the method diverges.
-constexpr double spectrum_bound(GossipMethod method) {
-    return method == GossipMethod::primal_dual ? primal_dual_bound : -1.0;
-}
 
 /// Nodes of PARS-Push that are killed together, while others push to them. Times are ticks.
 struct AbsenceSettings {
@@ -165,14 +142,14 @@ public:
 /// `learner_of` the nodes only agree. Errors name the setting: a graph that is not strongly connected (methods that
 /// mix: not undirected), a mixing matrix with an eigenvalue that makes the method diverge, a mass that does not fit
 /// the fixed point, a setting out of range.
-Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(GossipMethod method, const Graph& graph,
+Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, const Graph& graph,
                                                         const GossipSettings& settings,
                                                         std::span<const float> start, LearnerOf learner_of,
                                                         int threads);
 
 /// The weights that a method by rounds gets on this graph. Errors: not undirected; an eigenvalue out of bounds,
 /// with the figure and what to do.
-Outcome<ChosenMixing> mixing_of(GossipMethod method, const Graph& graph, Mixing kind, double rho_over_tau);
+Outcome<ChosenMixing> mixing_of(AggregationName method, const Graph& graph, Mixing kind, double rho_over_tau);
 
 class Settings;
 /// The keys network.gone*.

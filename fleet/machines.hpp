@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The machines that fleet/aggregations.hpp names.
+#include "core/aggregate/dpsgd.hpp"
+#include "core/aggregate/pars_push.hpp"
+#include "core/aggregate/server_rules.hpp"
+#include "core/aggregate/synchronous.hpp"
