@@ -95,7 +95,11 @@ std::string title_of(Method method) {
 }
 
 std::string refusal_of(Method method) {
-    if (method.objective == Objective::bilevel && method.aggregation == A::global)
+    if (method.aggregation == A::global && traits_of(method.objective).kept == Kept::model)
+        return "one model for all belongs to no node that would keep one of its own: take aggregation.name = "
+               "local, "
+               "or another objective";
+    if (method.aggregation == A::global && traits_of(method.objective).kept == Kept::layers)
         return "one model for all has no personal part for the lower level to move: take aggregation.name = local, "
                "or another objective";
     return {};

@@ -57,6 +57,7 @@ inline constexpr Method global{Objective::plain, AggregationName::global};
 enum class Kept : std::uint8_t {
     nothing,
     layers,  ///< some of the model's, which follow the others
+    model    ///< a whole one, which follows the shared one
 };
 
 /// What an objective states about itself.

@@ -80,16 +80,20 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
         if (objective == Objective::maml || objective == Objective::moreau) return {};
         return refuse(K::not_built, "one learner of all tasks goes by maml or moreau");
     }
+    const Kept kept = traits_of(objective).kept;
     if (task.linear) {
-        if (objective == Objective::bilevel)
+        if (kept == Kept::model)
+            return refuse(K::mathematics,
+                          "what is shared is learned as by plain, and nothing else is judged here: take plain");
+        if (kept == Kept::layers)
             return refuse(K::mathematics, "a linear model has one layer, which cannot be both shared and personal");
         if (objective == Objective::moreau)
             return refuse(K::not_built,
                           "the exact minimiser, by which a run is judged, is known of plain and maml");
         return {};
     }
-    if (objective == Objective::bilevel && !task.has_layers)
-        return refuse(K::not_built, "a policy has no personal layers yet; take moreau");
+    if (kept != Kept::nothing && !task.has_layers)
+        return refuse(K::not_built, "nothing of a policy stays with its node yet; take moreau");
     return {};
 }
 
@@ -99,7 +103,7 @@ Answer on_real_nodes(const TaskTraits& task, Objective objective, std::optional<
                       "one model on everybody's data needs the data of everybody in one place; take fedavg");
     if (!task.on_real_nodes) return refuse(K::not_built, "no node has this task; `dunlin train` simulates it");
     if (traits_of(objective).kept != Kept::nothing)
-        return refuse(K::not_built, "a real node has no place yet where personal layers survive a restart");
+        return refuse(K::not_built, "a real node has no place yet where what is personal survives a restart");
     if (!by || *by == A::local) return refuse(K::not_built, "no job of real nodes does this; `dunlin train` does");
     if (has_neighbours(*by) && *by != A::pars_push && *by != A::dpsgd)
         return refuse(K::not_built, "real nodes without a server run pars-push and dpsgd");

@@ -12,7 +12,7 @@ namespace dunlin {
 
 GossipClock::GossipClock(const FederatedSettings& s) {
     const bool envelope = s.objective() == Objective::moreau;
-    const int gradients = envelope ? s.moreau.step_limit : s.least_gradients();
+    const int gradients = envelope ? s.moreau.step_limit : s.least_gradients() + s.following().steps;
     tick_s = static_cast<double>(s.clock.gradient_s) * gradients / median_ticks;
 }
 

@@ -49,7 +49,9 @@ int FederatedSettings::slots() const {
 Personalisation FederatedSettings::personalisation(bool personal_layers) const {
     Personalisation how = personal;
     how.personal_layers_only = personal_layers;
-    if (objective() == Objective::bilevel) how.steps = 0;
+    const Kept kept = traits_of(objective()).kept;
+    if (kept != Kept::nothing) how.steps = 0;
+    how.own_model = kept == Kept::model;
     return how;
 }
 
@@ -74,6 +76,10 @@ std::string_view FederatedSettings::rate_key() const {
         default:
             return "federated.local_rate";
     }
+}
+
+Personalisation FederatedSettings::following() const {
+    return {.steps = 0};
 }
 
 int FederatedSettings::least_gradients() const {
@@ -116,6 +122,7 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
 }
 
 std::string personal_sentence(const Personalisation& how) {
+    if (how.own_model) return "the model that the node kept beside the shared one, which it followed";
     if (how.steps == 0)
         return how.personal_layers_only ? "the shared model with the node's own layers" : "the shared model";
     return fmt::format("{} gradient steps of size {} on the node's own rows, pulled back with weight {}{}",

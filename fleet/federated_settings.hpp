@@ -41,6 +41,7 @@ struct Personalisation {
     float rate = 0.1f;
     float prox_weight = 0.0f;           ///< lambda
     bool personal_layers_only = false;  ///< as with ANIL; what a fleet with personal layers does
+    bool own_model = false;             ///< none of these, but the model that the node keeps beside the shared one
 };
 
 /// How a node makes a shared model its own, for people.
@@ -118,6 +119,8 @@ struct FederatedSettings {
     std::string_view rate_key() const;  ///< the setting that holds it, or the step size of a method without a fleet
     /// Batches that a task keeps at once for this method.
     int slots() const;
+    /// How the model that a node keeps follows one that it is given, where it keeps any.
+    Personalisation following() const;
     /// Task gradients that one local step costs at least; with plain gradients and MAML exactly.
     int least_gradients() const;
 

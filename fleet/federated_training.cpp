@@ -2,6 +2,7 @@
 #include "fleet/federated_training.hpp"
 
 #include "fleet/federated_clock.hpp"
+#include "fleet/federated_learners.hpp"
 #include "fleet/personal_layers.hpp"
 
 #include <algorithm>
@@ -33,6 +34,7 @@ public:
 class SharingCourse : public Course {
 public:
     void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
+        if (layers_.keeps_models()) return (void)std::ranges::copy(layers_.model_of(node), theta.begin());
         std::vector<float> w(theta.size());
         shared(node, w);
         std::ranges::copy(w, theta.begin());
@@ -316,26 +318,6 @@ void keep_models(FederatedProblem& problem, Course& course, std::uint64_t seed, 
     result.shared_model.assign(sum.begin(), sum.end());
 }
 
-/// What the nodes learn with: the objective of the whole model, or of what its layers leave to be shared.
-LearnerOf learner_of(FederatedProblem& problem, const FederatedSettings& settings, PersonalLayers& layers,
-                     int threads) {
-    LearnerOf whole = [&problem](std::uint32_t node, int worker) -> Learner& {
-        return problem.learner(node, worker);
-    };
-    if (settings.objective() == Objective::bilevel) {
-        return shared_learners(
-            layers,
-            [&problem](std::uint32_t node, int worker, Vector<float> w, Stream& random, Vector<float> out) {
-                return problem.bilevel_gradient(node, worker, w, random, out);
-            },
-            threads);
-    }
-    // One model for all is whole: it belongs to no node.
-    if (!layers.split().has_personal() || settings.method.aggregation == AggregationName::global) return whole;
-    const float rate = settings.baseline() ? settings.baseline_rate : settings.rate();
-    return shared_learners(layers, descend_together(std::move(whole), layers.split(), rate), threads);
-}
-
 /// `first` is a whole model.
 Outcome<std::unique_ptr<Course>> make_course(FederatedProblem& problem, const FederatedSettings& settings,
                                              std::uint64_t seed, const std::vector<float>& first,
@@ -367,6 +349,9 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
     std::vector<float> first(problem.dimension());
     problem.initialise(first);
     PersonalLayers layers(problem.split(), problem.nodes(), first);
+    if (traits_of(settings.objective()).kept == Kept::model) {
+        if (auto kept = keep_models(layers, settings, first); !kept) return kept;
+    }
     if (auto fit = settings.check(problem.nodes()); !fit) return fit;
     FederatedSettings traced = settings;
     if (auto followed = follow_trace(traced, problem.nodes()); !followed) return followed;
