@@ -5,7 +5,7 @@
 
 namespace dunlin {
 
-Outcome<void> keep_models(PersonalLayers& layers, const FederatedSettings& settings, ConstVector<float> first) {
+Outcome<void> keep_own_models(PersonalLayers& layers, const FederatedSettings& settings, ConstVector<float> first) {
     if (layers.split().has_personal())
         return problem(fmt::format(
             "objective.name = {}: a node keeps a whole model of its own, so set model.personal_layers = []",

@@ -8,7 +8,7 @@ namespace dunlin {
 
 /// Lets every node keep a whole model that begins as `first`, as its objective wants. Error: the problem keeps layers
 /// too.
-Outcome<void> keep_models(PersonalLayers& layers, const FederatedSettings& settings, ConstVector<float> first);
+Outcome<void> keep_own_models(PersonalLayers& layers, const FederatedSettings& settings, ConstVector<float> first);
 
 /// What the nodes learn with: the objective of the whole model, or of what its layers leave to be shared. `problem`
 /// and `layers` outlive it.

@@ -350,7 +350,7 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
     problem.initialise(first);
     PersonalLayers layers(problem.split(), problem.nodes(), first);
     if (traits_of(settings.objective()).kept == Kept::model) {
-        if (auto kept = keep_models(layers, settings, first); !kept) return kept;
+        if (auto kept = keep_own_models(layers, settings, first); !kept) return kept;
     }
     if (auto fit = settings.check(problem.nodes()); !fit) return fit;
     FederatedSettings traced = settings;
