@@ -13,7 +13,8 @@
     X(fedasync, FedAsyncRule) \
     X(fedbuff, FedBuffRule) \
     X(fedavg, FedAvgRule) \
-    X(fedprox, FedProxRule)
+    X(fedprox, FedProxRule) \
+    X(scaffold, ScaffoldRule)
 #define DUNLIN_GOSSIP_NODES(X) \
     X(pars_push, ParsPush<>) \
     X(sgp, StochasticGradientPush) \
