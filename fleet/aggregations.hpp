@@ -21,7 +21,8 @@
     X(dpsgd, Dpsgd) \
     X(dsgd, SynchronousDescent<>) \
     X(spd, PrimalDual<>) \
-    X(gnsd, GradientTracking<>)
+    X(gnsd, GradientTracking<>) \
+    X(push_pull, PushPull<>)
 // clang-format on
 
 namespace dunlin {

@@ -4,6 +4,7 @@
 // The machines that fleet/aggregations.hpp names.
 #include "core/aggregate/dpsgd.hpp"
 #include "core/aggregate/pars_push.hpp"
+#include "core/aggregate/push_pull.hpp"
 #include "core/aggregate/scaffold.hpp"
 #include "core/aggregate/server_rules.hpp"
 #include "core/aggregate/synchronous.hpp"
