@@ -29,6 +29,7 @@ constexpr Preset papers[] = {{"persafl", "PersA-FL, option A (plain)", preset::p
                              {"d2", "SPD/D2", {Objective::plain, A::spd}},
                              {"gnsd", "GNSD", {Objective::plain, A::gnsd}},
                              {"spdb", "SPDB", preset::spdb},
+                             {"ditto", "Ditto", {Objective::ditto, A::fedavg}},
                              {"local", "each alone", preset::local},
                              {"global", "one model for all", preset::global}};
 
@@ -36,7 +37,8 @@ constexpr ObjectiveTraits objectives[] = {
     {"plain", "plain", "its loss"},
     {"maml", "MAML", "that after MAML's inner steps"},
     {"moreau", "Moreau envelope", "its Moreau envelope"},
-    {"bilevel", "bilevel", "or, bilevel, its loss at personal layers that follow", Kept::layers}};
+    {"bilevel", "bilevel", "or, bilevel, its loss at personal layers that follow", Kept::layers},
+    {"ditto", "Ditto", "its loss, with a model of its own that follows", Kept::model}};
 
 }  // namespace
 

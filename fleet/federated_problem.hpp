@@ -139,10 +139,9 @@ public:
         } else {
             world_.assign(bench.task, node);
         }
-        const MoreauEnvelope inner{.prox_weight = how.prox_weight, .inner_rate = how.rate, .accuracy = 0.0f};
+        const Ditto following{.prox_weight = how.prox_weight, .personal_rate = how.rate};
         for (int k = 0; k < how.steps; ++k) {
-            bench.task.draw(0, ConstVector<float>(theta), random);
-            inner.step<float>(bench.task, w, theta, Vector<float>(bench.scratch).first(theta.size()));
+            following.step<float>(bench.task, w, random, theta, Vector<float>(bench.scratch).first(theta.size()));
             if (how.personal_layers_only) keep_shared(w, theta);
         }
     }

@@ -79,7 +79,8 @@ std::string_view FederatedSettings::rate_key() const {
 }
 
 Personalisation FederatedSettings::following() const {
-    return {.steps = 0};
+    if (objective() != Objective::ditto) return {.steps = 0};
+    return {.steps = ditto.steps, .rate = ditto.personal_rate, .prox_weight = ditto.prox_weight};
 }
 
 int FederatedSettings::least_gradients() const {
@@ -115,6 +116,12 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
     }
     if (method.aggregation == AggregationName::fedprox) {
         if (auto fit = below_one(fmt::format("{} * federated.fedprox_weight", rate_key()), rate() * fedprox_weight);
+            !fit)
+            return fit;
+    }
+    if (objective() == Objective::ditto) {
+        if (auto fit =
+                below_one("ditto.personal_rate * ditto.prox_weight", ditto.personal_rate * ditto.prox_weight);
             !fit)
             return fit;
     }
@@ -171,6 +178,13 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
 
     add_bilevel_settings(list, "bilevel", s.bilevel);
 
+    list.add("ditto.prox_weight", s.ditto.prox_weight, "lambda: pull of a node's own model towards the shared one",
+             Range{0, 1e3});
+    list.add("ditto.personal_rate", s.ditto.personal_rate,
+             "step size of a node's own model; times prox_weight below 1", rate);
+    list.add("ditto.steps", s.ditto.steps, "steps of a node's own model for every model that it is given",
+             Range{0, 10000});
+
     list.add("push.graph", s.push.graph,
              "who hears whom without a server: directed-ring, exponential, complete, ring, star, erdos-renyi, "
              "erdos-renyi-undirected, or file");
@@ -221,7 +235,8 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
         {"model.personal_layers", "[]"}, {"bilevel.personal_rate", "0.02"},
         {"bilevel.ridge", "0.0"},        {"bilevel.hyper_gradient", "\"cheap\""},
         {"bilevel.neumann_terms", "10"}, {"bilevel.neumann_rate", "0.02"},
-        {"network.trace", "\"\""}};
+        {"network.trace", "\"\""},       {"ditto.prox_weight", "0.5"},
+        {"ditto.personal_rate", "0.1"},  {"ditto.steps", "10"}};
     return newer;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/adapt/bilevel.hpp"
+#include "core/adapt/ditto.hpp"
 #include "core/adapt/maml.hpp"
 #include "core/adapt/moreau_envelope.hpp"
 #include "core/aggregate/federated.hpp"
@@ -88,6 +89,7 @@ struct FederatedSettings {
     float moreau_local_rate = 0.3f;  ///< eta with the envelope's; eta * lambda < 1
 
     Bilevel bilevel;
+    Ditto ditto;
 
     int baseline_steps = 1000;   ///< of `local`, per node, and of `global`
     float baseline_rate = 0.1f;  ///< their step size
