@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/traced_network.hpp"
 
-#include "fleet/gossip_fleet.hpp"
 #include "fleet/reading.hpp"
 #include "fleet/settings.hpp"
 
@@ -221,25 +220,6 @@ void add_trace_setting(Settings& list, std::string& path) {
     list.add_path("network.trace", path,
                   "file of measured round trips, radio links or speeds that the simulated network follows "
                   "(docs/simulation.md); empty: none");
-}
-
-void follow(GossipSettings& settings, std::shared_ptr<const TracedNetwork> trace, bool on_top) {
-    simulation::LinkProfile& link = settings.link;
-    if (trace->has_latency()) {
-        // The longest way there is, by which nodes that wait decide when to speak again.
-        const Time least = on_top ? link.latency.minimum : 0;
-        link.latency = simulation::Latency::uniform(least, least + trace->longest());
-        link.delay_limit = link.latency.minimum + trace->longest();
-    }
-    if (trace->has_losses()) {
-        link.loss = trace->largest_loss();
-        link.loss_limit = simulation::LinkProfile::unbounded;
-    }
-    if (!trace->paces().empty()) {
-        settings.lives.pace_sigma = 0.0f;
-        settings.lives.paces = trace->paces();
-    }
-    settings.trace = std::move(trace);
 }
 
 }  // namespace dunlin

@@ -14,7 +14,6 @@
 
 namespace dunlin {
 
-struct GossipSettings;
 class Settings;
 
 /// Who takes part, of a fleet that follows a trace.
@@ -76,9 +75,5 @@ Outcome<std::shared_ptr<const TracedNetwork>> read_trace(const std::string& path
 
 /// The key network.trace.
 void add_trace_setting(Settings& list, std::string& path);
-
-/// Lets a fleet without a server follow the trace. Of the link's own latency its minimum is kept, and added, where
-/// `on_top` says so.
-void follow(GossipSettings& settings, std::shared_ptr<const TracedNetwork> trace, bool on_top);
 
 }  // namespace dunlin

@@ -8,6 +8,7 @@
 #include "apps/report/table.hpp"
 #include "fleet/coordinator/fleet_server.hpp"
 #include "fleet/jobs/experiments.hpp"
+#include "fleet/jobs/plan_job.hpp"
 
 #include <algorithm>
 #include <chrono>

@@ -3,6 +3,7 @@
 
 #include "fleet/coordinator/backup.hpp"
 #include "fleet/coordinator/desk_commands.hpp"
+#include "fleet/jobs/plan_job.hpp"
 #include "transport/zeromq/keys.hpp"
 
 #include <algorithm>

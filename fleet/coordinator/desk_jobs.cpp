@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the operator does with jobs.
 #include "fleet/coordinator/desk_commands.hpp"
+#include "fleet/jobs/plan_job.hpp"
 
 #include <algorithm>
 #include <set>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a coordinator has to do and to tell, as a function of what is durable and of who is there.
 #include "fleet/coordinator/coordinator.hpp"
+#include "fleet/jobs/plan_job.hpp"
 #include "transport/encoding.hpp"
 
 #include <algorithm>

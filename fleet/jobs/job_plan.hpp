@@ -2,13 +2,12 @@
 #pragma once
 
 #include "core/aggregate/server_rules.hpp"
-#include "fleet/problem.hpp"
 #include "transport/graph.hpp"
 #include "transport/messages.hpp"
 
 #include <cstdint>
+#include <span>
 #include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -64,13 +63,5 @@ struct JobPlan {
         return told;
     }
 };
-
-/// Of a job's document what its nodes need: all but the section [fleet], which is the coordinator's. So that a key
-/// that is new there keeps no older node from the job.
-std::string node_document(std::string_view experiment);
-
-/// Plans an experiment, a document as `dunlin train --config` takes it, for so many members. Errors: a kind that
-/// real nodes cannot run yet, settings that are wrong or do not fit the members, the experiment's data.
-Outcome<JobPlan> plan_job(std::string_view toml, std::string_view where, std::uint32_t members);
 
 }  // namespace dunlin

@@ -4,7 +4,7 @@
 #include "firmware/board.hpp"
 #include "fleet/gateway/gateway.hpp"
 #include "fleet/gateway/line_relay.hpp"
-#include "fleet/jobs/job_plan.hpp"
+#include "fleet/jobs/plan_job.hpp"
 #include "fleet/node/real_fleet.hpp"
 #include "source_dir.hpp"
 

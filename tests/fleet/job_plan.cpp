@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fleet/jobs/job_plan.hpp"
-
 #include "fleet/jobs/mass_book.hpp"
 #include "fleet/jobs/node_task.hpp"
+#include "fleet/jobs/plan_job.hpp"
 
 #include <catch2/catch.hpp>
 

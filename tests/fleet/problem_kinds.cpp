@@ -3,8 +3,8 @@
 
 #include "fleet/federated_training.hpp"
 #include "fleet/jobs/experiments.hpp"
-#include "fleet/jobs/job_plan.hpp"
 #include "fleet/jobs/node_task.hpp"
+#include "fleet/jobs/plan_job.hpp"
 #include "sensors.hpp"
 
 #include <catch2/catch.hpp>

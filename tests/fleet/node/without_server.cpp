@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fleet/jobs/job_plan.hpp"
+#include "fleet/jobs/plan_job.hpp"
 #include "real_fleet.hpp"
 
 #include <array>
