@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/plain_text.hpp"
+#include "training/host/plain_text.hpp"
 #include "transport/messages.hpp"
 #include "transport/zeromq/link.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/text_values.hpp"
+#include "training/host/text_values.hpp"
 
 #include <string>
 
@@ -9,7 +9,7 @@
 
 namespace dunlin {
 
-/// Makes every option of a program, and of its commands, read its values as settings do (fleet/text_values.hpp):
+/// Makes every option of a program, and of its commands, read its values as settings do (training/host/text_values.hpp):
 /// CLI11 by itself takes "010" for eight and nothing for 0. What is empty is refused; "~/" is expanded. Called when
 /// all options are declared.
 inline void read_options_as_settings(CLI::App& program) {

@@ -3,7 +3,7 @@
 
 namespace dunlin::app {
 
-/// All of the program `dunlin`, for a `main` that registers problems of its own first (fleet/problem_kinds.hpp).
+/// All of the program `dunlin`, for a `main` that registers problems of its own first (training/problems/problem_kinds.hpp).
 /// Returns the exit code. Of Dunlin::program.
 int run_dunlin(int argc, char** argv);
 

@@ -8,8 +8,8 @@
 // With one: updates per second that PersA-FL's server checks and applies, beside a x + y on the same memory: a loop
 // as this build compiles it (share), and the server's own kernel without any check (share_of_kernel).
 #include "core/aggregate/server_rules.hpp"
-#include "fleet/gossip_fleet.hpp"
-#include "fleet/host_memory.hpp"
+#include "training/host/host_memory.hpp"
+#include "training/simulation/gossip_fleet.hpp"
 #include "transport/graph.hpp"
 
 #include <algorithm>

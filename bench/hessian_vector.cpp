@@ -4,7 +4,7 @@
 #include "bench.hpp"
 #include "core/random.hpp"
 #include "envs/data_table.hpp"
-#include "fleet/host_memory.hpp"
+#include "training/host/host_memory.hpp"
 
 #include <algorithm>
 #include <chrono>

@@ -2,7 +2,7 @@
 // End to end: MEMRL iterations on the 7x7 navigation tasks (sampling, environment, policy gradient, inner and outer
 // steps) on one core, with a 64-64 perceptron evaluated for every step of every trajectory (general) or once for
 // every state (per state).
-#include "fleet/navigation.hpp"
+#include "training/navigation/navigation.hpp"
 
 #include "bench.hpp"
 

@@ -8,9 +8,9 @@
 // bands their range.
 #include "apps/report/run_files.hpp"
 #include "apps/report/svg_plot.hpp"
-#include "fleet/classification_fleet.hpp"
-#include "fleet/federated_training.hpp"
-#include "fleet/regression_training.hpp"
+#include "training/problems/classification_fleet.hpp"
+#include "training/runs/federated_training.hpp"
+#include "training/runs/regression_training.hpp"
 
 #include <algorithm>
 #include <cstdio>

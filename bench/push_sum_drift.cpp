@@ -5,7 +5,7 @@
 //     dunlin_push_sum_drift docs/push-sum-drift.svg
 #include "apps/report/run_files.hpp"
 #include "apps/report/svg_plot.hpp"
-#include "fleet/gossip_simulation.hpp"
+#include "training/simulation/gossip_simulation.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -43,15 +43,16 @@ cmake_language(DEFER CALL dunlin_apply_options)
 
 # dunlin_floor(core SOURCES a.cpp ... LINK Dunlin::x ...)
 # One library a folder. Its include folder holds a link to this folder alone, so that including a floor which is
-# not linked does not compile. FOLDER names the folder where it is not called as the library is: the freestanding
-# part of a folder is a library of its own.
+# not linked does not compile. FOLDER names the folder where it is not called as the library is: a room of a floor
+# (training/host), or the freestanding part of a folder, is a library of its own.
 function(dunlin_floor name)
   cmake_parse_arguments(ARG "" "FOLDER" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
   if(NOT ARG_FOLDER)
     set(ARG_FOLDER ${name})
   endif()
   set(view ${PROJECT_BINARY_DIR}/floors/${ARG_FOLDER})
-  file(MAKE_DIRECTORY ${view})
+  get_filename_component(above ${view}/${ARG_FOLDER} DIRECTORY)
+  file(MAKE_DIRECTORY ${above})
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${ARG_FOLDER} ${view}/${ARG_FOLDER} SYMBOLIC)
   if(ARG_SOURCES)
     add_library(dunlin_${name} STATIC ${ARG_SOURCES})

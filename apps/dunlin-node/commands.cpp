@@ -5,8 +5,8 @@
 #include "apps/output.hpp"
 #include "core/kernels.hpp"
 #include "fleet/node/node.hpp"
-#include "fleet/plain_text.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/plain_text.hpp"
+#include "training/host/shell_text.hpp"
 
 #include <cerrno>
 #include <csignal>

@@ -4,7 +4,7 @@
 #include "apps/option_values.hpp"
 #include "apps/output.hpp"
 #include "apps/programs.hpp"
-#include "fleet/plain_text.hpp"
+#include "training/host/plain_text.hpp"
 
 #include <CLI/CLI.hpp>
 

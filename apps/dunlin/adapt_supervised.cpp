@@ -3,8 +3,8 @@
 
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
-#include "fleet/adaptable.hpp"
-#include "fleet/problem_kinds.hpp"
+#include "training/problems/problem_kinds.hpp"
+#include "training/runs/adaptable.hpp"
 
 #include <array>
 #include <cmath>

@@ -2,7 +2,7 @@
 #include "apps/dunlin/command_options.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/comparison.hpp"
-#include "fleet/text_values.hpp"
+#include "training/host/text_values.hpp"
 
 #include <functional>
 #include <memory>

@@ -6,7 +6,7 @@
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
 #include "envs/navigation_tasks.hpp"
-#include "fleet/model_export.hpp"
+#include "training/models/model_export.hpp"
 
 #include <algorithm>
 #include <array>

@@ -3,7 +3,7 @@
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
 #include "envs/grid_navigation.hpp"
-#include "fleet/footprint.hpp"
+#include "training/host/footprint.hpp"
 
 #include <map>
 #include <memory>

@@ -4,7 +4,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/output.hpp"
 #include "fleet/gateway/gateway.hpp"
-#include "fleet/plain_text.hpp"
+#include "training/host/plain_text.hpp"
 
 #include <chrono>
 #include <memory>

@@ -3,7 +3,7 @@
 #include "apps/dunlin/saved_model.hpp"
 #include "apps/output.hpp"
 #include "core/checksum.hpp"
-#include "fleet/model_export.hpp"
+#include "training/models/model_export.hpp"
 
 #include <cmath>
 #include <memory>

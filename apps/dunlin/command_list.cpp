@@ -6,7 +6,7 @@
 #include "apps/report/table.hpp"
 #include "core/kernels.hpp"
 #include "envs/map_file.hpp"
-#include "fleet/combinations.hpp"
+#include "training/axes/combinations.hpp"
 
 #include <algorithm>
 #include <map>

@@ -3,7 +3,7 @@
 
 #include "apps/dunlin/experiments.hpp"
 #include "apps/dunlin/run_directory.hpp"
-#include "fleet/plain_text.hpp"
+#include "training/host/plain_text.hpp"
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>

@@ -3,7 +3,7 @@
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/ranks.hpp"
 #include "apps/dunlin/run_directory.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
 
 #include <memory>
 

@@ -6,10 +6,10 @@
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
-#include "fleet/settings.hpp"
-#include "fleet/shell_text.hpp"
-#include "fleet/text_values.hpp"
-#include "fleet/workers.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/host/text_values.hpp"
+#include "training/host/workers.hpp"
+#include "training/settings/settings.hpp"
 
 #include <algorithm>
 #include <chrono>

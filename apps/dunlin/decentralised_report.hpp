@@ -2,7 +2,7 @@
 #pragma once
 
 #include "apps/report/table.hpp"
-#include "fleet/decentralised.hpp"
+#include "training/runs/decentralised.hpp"
 
 #include <string>
 #include <utility>

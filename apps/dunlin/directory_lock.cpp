@@ -2,7 +2,7 @@
 #include "apps/dunlin/directory_lock.hpp"
 
 #include "apps/report/run_files.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
 
 #include <cerrno>
 #include <chrono>

@@ -5,7 +5,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
-#include "fleet/federated_clock.hpp"
+#include "training/simulation/federated_clock.hpp"
 
 #include <algorithm>
 #include <cmath>

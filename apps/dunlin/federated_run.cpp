@@ -8,8 +8,8 @@
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
-#include "fleet/federated_clock.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/simulation/federated_clock.hpp"
 
 #include <optional>
 

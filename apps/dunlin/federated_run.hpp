@@ -2,7 +2,7 @@
 #pragma once
 
 #include "apps/dunlin/kinds.hpp"
-#include "fleet/federated_training.hpp"
+#include "training/runs/federated_training.hpp"
 
 #include <filesystem>
 #include <functional>

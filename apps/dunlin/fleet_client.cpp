@@ -8,8 +8,8 @@
 #include "fleet/coordinator/backup.hpp"
 #include "fleet/coordinator/control_socket.hpp"
 #include "fleet/coordinator/metrics.hpp"
-#include "fleet/settings.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/settings/settings.hpp"
 #include "transport/zeromq/keys.hpp"
 
 #include <chrono>

@@ -10,10 +10,10 @@
 #include "apps/report/table.hpp"
 #include "fleet/coordinator/control_socket.hpp"
 #include "fleet/jobs/experiments.hpp"
-#include "fleet/navigation_model.hpp"
-#include "fleet/navigation_nodes.hpp"
-#include "fleet/plain_text.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/plain_text.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/navigation/navigation_model.hpp"
+#include "training/navigation/navigation_nodes.hpp"
 
 #include <memory>
 #include <optional>

@@ -4,7 +4,7 @@
 #include "apps/output.hpp"
 #include "fleet/coordinator/backup.hpp"
 #include "fleet/coordinator/control_socket.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
 #include "transport/zeromq/server_link.hpp"
 
 #include <chrono>

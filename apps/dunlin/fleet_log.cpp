@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/fleet_log.hpp"
 
-#include "fleet/plain_text.hpp"
+#include "training/host/plain_text.hpp"
 
 #include <nlohmann/json.hpp>
 #include <spdlog/pattern_formatter.h>

@@ -6,8 +6,8 @@
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
-#include "fleet/navigation_model.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/navigation/navigation_model.hpp"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "apps/report/table.hpp"
-#include "fleet/fleet_navigation.hpp"
+#include "training/navigation/fleet_navigation.hpp"
 
 #include <string>
 #include <utility>

@@ -4,7 +4,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
 #include "transport/zeromq/keys.hpp"
 
 #include <algorithm>

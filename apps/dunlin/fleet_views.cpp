@@ -4,7 +4,7 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
-#include "fleet/text_values.hpp"
+#include "training/host/text_values.hpp"
 
 #include <algorithm>
 #include <chrono>

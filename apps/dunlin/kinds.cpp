@@ -3,13 +3,13 @@
 
 #include "apps/dunlin/experiments.hpp"
 #include "apps/dunlin/run_directory.hpp"
-#include "fleet/decentralised.hpp"
 #include "fleet/jobs/experiments.hpp"
-#include "fleet/navigation.hpp"
-#include "fleet/pdbo_settings.hpp"
-#include "fleet/plain_text.hpp"
-#include "fleet/regression_training.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/plain_text.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/navigation/navigation.hpp"
+#include "training/problems/pdbo_settings.hpp"
+#include "training/runs/decentralised.hpp"
+#include "training/runs/regression_training.hpp"
 
 #include <tuple>
 

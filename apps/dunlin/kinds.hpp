@@ -2,9 +2,9 @@
 #pragma once
 
 #include "apps/dunlin/trial.hpp"
-#include "fleet/problem.hpp"
-#include "fleet/problem_kinds.hpp"
-#include "fleet/settings.hpp"
+#include "training/host/problem.hpp"
+#include "training/problems/problem_kinds.hpp"
+#include "training/settings/settings.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -43,7 +43,7 @@ struct TrainRequest {
 };
 
 /// A kind of experiment: what a file in experiments/ names by its first key, `kind`. A problem that is registered
-/// (fleet/problem_kinds.hpp) is one; any other is one row in kinds.cpp.
+/// (training/problems/problem_kinds.hpp) is one; any other is one row in kinds.cpp.
 struct Kind {
     std::string_view name;
     /// Trains; returns the exit code, or wrong input.

@@ -5,7 +5,7 @@
 #include "apps/dunlin/navigation_run.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/output.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
 
 #include <fmt/format.h>
 

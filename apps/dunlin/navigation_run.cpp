@@ -8,8 +8,8 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/report/run_files.hpp"
-#include "fleet/checkpoint_file.hpp"
-#include "fleet/navigation_model.hpp"
+#include "training/navigation/checkpoint_file.hpp"
+#include "training/navigation/navigation_model.hpp"
 
 #include <charconv>
 #include <chrono>

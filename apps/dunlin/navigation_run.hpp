@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/navigation.hpp"
+#include "training/navigation/navigation.hpp"
 
 #include <filesystem>
 #include <functional>

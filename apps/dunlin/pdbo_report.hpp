@@ -2,7 +2,7 @@
 #pragma once
 
 #include "apps/report/table.hpp"
-#include "fleet/pdbo_training.hpp"
+#include "training/runs/pdbo_training.hpp"
 
 #include <string>
 #include <utility>

@@ -5,7 +5,7 @@
 #include "apps/output.hpp"
 #include "apps/programs.hpp"
 #include "core/kernels.hpp"
-#include "fleet/plain_text.hpp"
+#include "training/host/plain_text.hpp"
 #include "transport/zeromq/link.hpp"
 
 #include <cstdio>

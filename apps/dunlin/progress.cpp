@@ -2,7 +2,7 @@
 #include "apps/dunlin/progress.hpp"
 
 #include "apps/output.hpp"
-#include "fleet/plain_text.hpp"
+#include "training/host/plain_text.hpp"
 
 #include <algorithm>
 #include <cmath>

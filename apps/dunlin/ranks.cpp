@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/ranks.hpp"
 
-#include "fleet/text_values.hpp"
+#include "training/host/text_values.hpp"
 
 #include <algorithm>
 #include <chrono>

@@ -6,9 +6,9 @@
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
-#include "fleet/adaptable.hpp"
-#include "fleet/shell_text.hpp"
-#include "fleet/workers.hpp"
+#include "training/host/shell_text.hpp"
+#include "training/host/workers.hpp"
+#include "training/runs/adaptable.hpp"
 
 #include <atomic>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "apps/report/table.hpp"
-#include "fleet/regression_training.hpp"
+#include "training/runs/regression_training.hpp"
 
 #include <optional>
 #include <string>

@@ -2,7 +2,7 @@
 #include "apps/dunlin/run_directory.hpp"
 
 #include "apps/report/run_files.hpp"
-#include "fleet/shell_text.hpp"
+#include "training/host/shell_text.hpp"
 
 #include <fmt/format.h>
 

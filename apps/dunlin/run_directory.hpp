@@ -2,7 +2,7 @@
 #pragma once
 
 #include "apps/dunlin/kinds.hpp"
-#include "fleet/model_file.hpp"
+#include "training/models/model_file.hpp"
 
 #include <filesystem>
 #include <string>

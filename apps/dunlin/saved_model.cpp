@@ -2,8 +2,8 @@
 #include "apps/dunlin/saved_model.hpp"
 
 #include "apps/dunlin/run_directory.hpp"
-#include "fleet/navigation_model.hpp"
-#include "fleet/plain_text.hpp"
+#include "training/host/plain_text.hpp"
+#include "training/navigation/navigation_model.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "apps/dunlin/kinds.hpp"
-#include "fleet/model_file.hpp"
-#include "fleet/navigation.hpp"
+#include "training/models/model_file.hpp"
+#include "training/navigation/navigation.hpp"
 
 #include <filesystem>
 #include <memory>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "envs/data_notes.hpp"
-#include "fleet/problem.hpp"
+#include "training/host/problem.hpp"
 
 #include <cstdint>
 #include <string>

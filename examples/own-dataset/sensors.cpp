@@ -2,7 +2,7 @@
 #include "sensors.hpp"
 
 #include "envs/classification.hpp"
-#include "fleet/problem_kinds.hpp"
+#include "training/problems/problem_kinds.hpp"
 
 #include <cmath>
 #include <numbers>
@@ -32,7 +32,7 @@ Settings sensor_settings(SensorSettings& s) {
     return list;
 }
 
-/// All that Dunlin asks of a problem; see WorldProblem in fleet/federated_problem.hpp.
+/// All that Dunlin asks of a problem; see WorldProblem in training/problems/federated_problem.hpp.
 struct SensorWorld {
     using Task = Classification<float>;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ferry.hpp"
-#include "fleet/meta_trainer.hpp"
-#include "fleet/problem.hpp"
+#include "training/host/problem.hpp"
+#include "training/navigation/meta_trainer.hpp"
 
 #include <cstdio>
 #include <vector>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/desk_request.hpp"
 
-#include "fleet/plain_text.hpp"
+#include "training/host/plain_text.hpp"
 #include "transport/messages.hpp"
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 
 // For .cpp files only.
 
-#include "fleet/problem.hpp"
+#include "training/host/problem.hpp"
 
 #include <cstdint>
 #include <string>

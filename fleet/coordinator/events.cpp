@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What records are called where people read them.
 #include "fleet/coordinator/index.hpp"
-#include "fleet/problem.hpp"
+#include "training/host/problem.hpp"
 
 #include <algorithm>
 

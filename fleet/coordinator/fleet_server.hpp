@@ -2,7 +2,7 @@
 #pragma once
 
 #include "fleet/coordinator/coordinator.hpp"
-#include "fleet/problem.hpp"
+#include "training/host/problem.hpp"
 #include "transport/zeromq/server_link.hpp"
 
 #include <memory>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/coordinator/archive.hpp"
 #include "fleet/coordinator/model_server.hpp"
 #include "fleet/coordinator/record.hpp"
-#include "fleet/jobs/mass_book.hpp"
+#include "training/host/archive.hpp"
+#include "training/plans/mass_book.hpp"
 
 #include <cstdint>
 #include <memory>

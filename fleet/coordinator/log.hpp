@@ -2,7 +2,7 @@
 #pragma once
 
 #include "fleet/coordinator/record.hpp"
-#include "fleet/file_system.hpp"
+#include "training/host/file_system.hpp"
 
 #include <cstdint>
 #include <functional>

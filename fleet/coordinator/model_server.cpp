@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/model_server.hpp"
 
-#include "fleet/host_memory.hpp"
+#include "training/host/host_memory.hpp"
 
 namespace dunlin {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/aggregate/federated.hpp"
-#include "fleet/jobs/job_plan.hpp"
+#include "training/plans/job_plan.hpp"
 
 #include <memory>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/file_system.hpp"
+#include "training/host/file_system.hpp"
 
 #include <cstdint>
 #include <string>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/jobs/job_plan.hpp"
+#include "training/plans/job_plan.hpp"
 
 #include <variant>
 

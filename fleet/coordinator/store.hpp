@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/background.hpp"
 #include "fleet/coordinator/log.hpp"
+#include "training/host/background.hpp"
 
 #include <cstdint>
 #include <functional>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/jobs/experiments.hpp"
 
-#include "fleet/navigation_model.hpp"
-#include "fleet/navigation_nodes.hpp"
-#include "fleet/plain_text.hpp"
+#include "training/host/plain_text.hpp"
+#include "training/navigation/navigation_model.hpp"
+#include "training/navigation/navigation_nodes.hpp"
 
 #include <algorithm>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/fleet_navigation.hpp"
-#include "fleet/model_file.hpp"
-#include "fleet/problem_kinds.hpp"
+#include "training/models/model_file.hpp"
+#include "training/navigation/fleet_navigation.hpp"
+#include "training/problems/problem_kinds.hpp"
 
 #include <string>
 #include <string_view>

@@ -2,9 +2,9 @@
 #include "fleet/jobs/node_task.hpp"
 
 #include "fleet/jobs/experiments.hpp"
-#include "fleet/model_file.hpp"
-#include "fleet/navigation_model.hpp"
-#include "fleet/navigation_nodes.hpp"
+#include "training/models/model_file.hpp"
+#include "training/navigation/navigation_model.hpp"
+#include "training/navigation/navigation_nodes.hpp"
 
 #include <array>
 

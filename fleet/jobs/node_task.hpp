@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/learner.hpp"
-#include "fleet/problem.hpp"
+#include "training/host/problem.hpp"
+#include "training/simulation/learner.hpp"
 #include "transport/messages.hpp"
 
 #include <memory>

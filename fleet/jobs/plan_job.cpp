@@ -2,7 +2,7 @@
 #include "fleet/jobs/plan_job.hpp"
 
 #include "fleet/jobs/experiments.hpp"
-#include "fleet/navigation_nodes.hpp"
+#include "training/navigation/navigation_nodes.hpp"
 
 #include <fmt/format.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/jobs/job_plan.hpp"
-#include "fleet/problem.hpp"
+#include "training/host/problem.hpp"
+#include "training/plans/job_plan.hpp"
 
 #include <cstdint>
 #include <string>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/background.hpp"
 #include "fleet/jobs/node_task.hpp"
 #include "fleet/node/job_memory.hpp"
 #include "fleet/node/node_store.hpp"
+#include "training/host/background.hpp"
 #include "transport/session/node_session.hpp"
 #include "transport/zeromq/node_link.hpp"
 

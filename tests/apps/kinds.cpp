@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/kinds.hpp"
 
-#include "fleet/classification_fleet.hpp"
 #include "program.hpp"
 #include "sensors.hpp"
+#include "training/problems/classification_fleet.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every combination of the axes that `dunlin list --combinations` names: what is allowed runs, the rest is refused.
 #include "apps/dunlin/kinds.hpp"
-#include "fleet/combinations.hpp"
 #include "program.hpp"
+#include "training/axes/combinations.hpp"
 
 #include <cmath>
 #include <map>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/mlp.hpp"
-#include "fleet/model_file.hpp"
 #include "program.hpp"
 #include "source_dir.hpp"
+#include "training/models/model_file.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fleet/array_file.hpp"
-#include "fleet/model_file.hpp"
 #include "live_fleet.hpp"
+#include "training/host/array_file.hpp"
+#include "training/models/model_file.hpp"
 
 #include <algorithm>
 #include <deque>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fleet/array_file.hpp"
 #include "program.hpp"
+#include "training/host/array_file.hpp"
 
 #include <functional>
 

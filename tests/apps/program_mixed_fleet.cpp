@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Nodes that are built for other processors, in one fleet with those of this machine. scripts/cross.sh fleet runs
 // it and says how the others are started: DUNLIN_NODE_PROGRAMS holds their commands, with ':' between them.
-#include "fleet/array_file.hpp"
-#include "fleet/model_file.hpp"
 #include "live_fleet.hpp"
+#include "training/host/array_file.hpp"
+#include "training/models/model_file.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -2,8 +2,8 @@
 // Every kind of run leaves its model, and `inspect`, `adapt` and `export` work on each.
 #include "core/mlp.hpp"
 #include "envs/regression.hpp"
-#include "fleet/model_file.hpp"
 #include "program.hpp"
+#include "training/models/model_file.hpp"
 
 #include <cmath>
 #include <cstdlib>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fleet/array_file.hpp"
-#include "fleet/checkpoint_file.hpp"
-#include "fleet/model_file.hpp"
 #include "program.hpp"
+#include "training/host/array_file.hpp"
+#include "training/models/model_file.hpp"
+#include "training/navigation/checkpoint_file.hpp"
 #include "xml_check.hpp"
 
 #include <cmath>

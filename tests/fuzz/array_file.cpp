@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any header and payload as a file of arrays: a policy, a checkpoint. What is in front and the checksum behind,
 // which no fuzzer would guess, are made right.
-#include "fleet/array_file.hpp"
+#include "training/host/array_file.hpp"
 
 #include "fuzz.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as a measured network: round trips as IDX and as text, radio links, speeds.
-#include "fleet/network_trace.hpp"
+#include "training/network/network_trace.hpp"
 
 #include "fuzz.hpp"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/random.hpp"
-#include "fleet/file_system.hpp"
+#include "training/host/file_system.hpp"
 
 #include <cerrno>
 #include <functional>

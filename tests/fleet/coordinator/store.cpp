@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/store.hpp"
 
-#include "fleet/coordinator/archive.hpp"
 #include "simulated_files.hpp"
+#include "training/host/archive.hpp"
 
 #include <filesystem>
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "fleet/coordinator/coordinator.hpp"
-#include "fleet/host_memory.hpp"
 #include "simulated_files.hpp"
+#include "training/host/host_memory.hpp"
 #include "transport/session/node_session.hpp"
 #include "transport/wire/wire_codec.hpp"
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "core/adapt/moreau_envelope.hpp"
-#include "fleet/array_file.hpp"
 #include "fleet/coordinator/fleet_server.hpp"
 #include "fleet/node/node.hpp"
+#include "training/host/array_file.hpp"
 
 #include <algorithm>
 #include <cmath>

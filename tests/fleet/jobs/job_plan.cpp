@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/jobs/node_task.hpp"
+#include "fleet/jobs/plan_job.hpp"
+
+#include "fleet/jobs/experiments.hpp"
+#include "training/plans/mass_book.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+using Catch::Matchers::Contains;
+
+TEST_CASE("an experiment becomes a job whose nodes find their own task in it") {
+    const auto plan =
+        plan_job("kind = \"fleet-navigation\"\n[method]\nname = \"persafl-me\"\nrounds = 7\n", "a.toml", 3);
+    REQUIRE(plan);
+    CHECK(plan->terms.aggregation == Aggregation::federated);
+    CHECK(plan->terms.members == 3);
+    CHECK(plan->first.size() == plan->terms.dimension);
+    CHECK(plan->budget.updates == 21);
+    std::vector<double> optima;
+    for (std::uint32_t i = 0; i < 3; ++i) {
+        auto task = make_node_task(plan->member_terms(i));
+        INFO((task ? "" : task.error().text));
+        REQUIRE(task);
+        CHECK((*task)->learner().dimension() == plan->terms.dimension);
+        const auto metrics = (*task)->measure(plan->first);
+        CHECK(metrics[0].name == "return_ratio");
+        CHECK((metrics[0].value >= 0 && metrics[0].value <= 1));
+        optima.push_back(metrics[1].value);
+    }
+    CHECK((optima[0] != optima[1] || optima[1] != optima[2]));
+    CHECK_FALSE(make_node_task(plan->member_terms(3)));
+}
+
+TEST_CASE("push-sum jobs carry graph, schedule and the end of learning") {
+    const auto plan = plan_job("kind = \"fleet-navigation\"\n", "a.toml", 4);
+    REQUIRE(plan);
+    CHECK(plan->terms.aggregation == Aggregation::push_sum);
+    CHECK(plan->terms.learn_until == 600);
+    CHECK(plan->budget.rounds == 900);
+    CHECK(plan->graph.kind == "directed-ring");
+    CHECK(plan->terms.theta.longest_gap == 2);
+}
+
+TEST_CASE("D-PSGD on real nodes takes the graph both ways, and divides mass into equally many parts") {
+    auto plan = plan_job(
+        "kind = \"fleet-navigation\"\n[aggregation]\nname = \"dpsgd\"\n[network]\ngraph = \"star\"\n", "a.toml", 5);
+    REQUIRE(plan);
+    CHECK(plan->terms.aggregation == Aggregation::push_sum);
+    CHECK(plan->terms.objective == Objective::moreau);
+    CHECK(plan->equal_shares);
+    plan->graph.kind = "directed-ring";
+    auto book = MassBook::make(*plan, {});
+    REQUIRE(book);
+    CHECK(undirected(book->graph()));
+    CHECK(book->graph().edges() == 10);
+    plan->equal_shares = false;
+    CHECK(MassBook::make(*plan, {})->graph().edges() == 5);
+    CHECK_FALSE(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"pars-push\"\n", "b.toml", 3)->equal_shares);
+    CHECK(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"dpsgd\"\n", "b.toml", 3)->equal_shares);
+}
+
+TEST_CASE("classification runs on real nodes, with samples as weights where asked") {
+    const auto plan = plan_job(
+        "kind = \"classification\"\n[data]\nrows = 500\n[federated]\nmethod = \"fedavg\"\n"
+        "weigh_by_samples = true\n[fleet]\nupdates = 5\nencoding = \"int8\"\n",
+        "b.toml", 2);
+    REQUIRE(plan);
+    CHECK(std::holds_alternative<FedAvgRule>(plan->server.rule));
+    CHECK(plan->terms.encoding == Encoding::int8);
+    CHECK(plan->samples.size() == 2);
+    CHECK(plan->samples[0] > 1.0f);
+    auto task = make_node_task(plan->member_terms(1));
+    INFO((task ? "" : task.error().text));
+    REQUIRE(task);
+    CHECK((*task)->measure(plan->first)[0].name == "accuracy");
+}
+
+TEST_CASE("classification without a server is as many rounds as its updates have steps") {
+    const auto planned = [](const std::string& more) {
+        return plan_job(
+            "kind = \"classification\"\n[data]\nrows = 500\n[federated]\nmethod = \"pars-push-maml\"\n"
+            "local_steps = 7\n[fleet]\nupdates = 5\n" +
+                more,
+            "b.toml", 6);
+    };
+    const auto plan = planned("");
+    REQUIRE(plan);
+    CHECK(plan->terms.aggregation == Aggregation::push_sum);
+    CHECK(plan->terms.objective == Objective::maml);
+    CHECK(plan->budget.rounds == 35);
+    CHECK(plan->graph.kind == "exponential");
+    CHECK(plan->terms.weight_floor == 0.25f / 4);  // 3 out-neighbours each
+    // Any member of a random graph may hear all others in the next epoch.
+    const auto random = planned("[push]\ngraph = \"erdos-renyi\"\nprobability = 0.5\n");
+    REQUIRE(random);
+    CHECK(random->terms.weight_floor == 0.25f / 6);
+    CHECK_THAT(planned("[push]\nweight_floor = 0.2\n").error().text, Contains("push.weight_floor = 0.2"));
+    CHECK_THAT(planned("[push]\ngraph = \"web\"\n").error().text, Contains("push.graph: web"));
+}
+
+TEST_CASE("what real nodes cannot run is refused with what to do") {
+    CHECK_THAT(plan_job("kind = \"regression\"\n", "c.toml", 2).error().text,
+               Contains("c.toml") && Contains("dunlin train"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"local\"\n", "c.toml", 2).error().text,
+               Contains("has no fleet"));
+    CHECK_THAT(plan_job("kind = \"fleet-navigation\"\n[method]\nname = \"sgp\"\n", "c.toml", 2).error().text,
+               Contains("pars-push"));
+    for (const char* file : {"kind = \"fleet-navigation\"\n[network]\ngraph = \"file\"\n",
+                             "kind = \"ranking\"\n[federated]\nmethod = \"pars-push\"\n[push]\ngraph = \"file\"\n"})
+        CHECK_THAT(plan_job(file, "c.toml", 2).error().text, Contains("graph = \"file\""));
+    CHECK_THAT(plan_job("kind = \"fleet-navigation\"\n[fleet]\nupdates = 3\n", "c.toml", 2).error().text,
+               Contains("method.rounds"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\n", "c.toml", 100000).error().text, Contains("has data for"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\nnonsense = 1\n", "c.toml", 2).error().text, Contains("nonsense"));
+}
+
+TEST_CASE("a job's text says nothing of a trace unless one is asked for") {
+    for (const char* kind : {"fleet-navigation", "classification", "ranking"}) {
+        auto settings = read_deployed("kind = \"" + std::string(kind) + "\"\n", "test");
+        REQUIRE(settings);
+        CHECK_THAT(write_deployed(*settings), !Catch::Contains("trace = ") && !Catch::Contains("tick_ms = 50"));
+        REQUIRE(change_deployed(*settings, {"network.trace=/somewhere/rtt-ms.txt"}));
+        CHECK_THAT(write_deployed(*settings), Catch::Contains("trace = \"/somewhere/rtt-ms.txt\""));
+    }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/navigation/meta_trainer.hpp"
+
+#include <limits>
+
+#include <catch2/catch.hpp>
+
+using namespace dunlin;
+
+namespace {
+
+/// Ten steps; the reward is the share of them in which the action was the right one. With `poison` it is NaN.
+struct Guess {
+    using State = std::int32_t;
+    struct Step {
+        float reward;
+        bool ended;
+    };
+    int right = 0;
+    bool poison = false;
+
+    int horizon() const { return 10; }
+    float discount() const { return 1.0f; }
+    int action_count() const { return 3; }
+    int observation_size() const { return 1; }
+    State reset(Stream&) const { return 0; }
+    void observe(const State&, float* out, std::ptrdiff_t) const { *out = 1.0f; }
+    Step step(State& state, int action, Stream&) const {
+        ++state;
+        if (poison) return {std::numeric_limits<float>::quiet_NaN(), false};
+        return {action == right ? 0.1f : 0.0f, false};
+    }
+};
+
+using Trainer = MetaTrainer<Guess, CategoricalPolicy<float>>;
+
+CategoricalPolicy<float> policy() {
+    const std::vector<int> hidden{4};
+    return {Mlp<float>{*MlpShape::make(1, hidden, 3)}};
+}
+
+MetaTrainerSettings settings(MetaMethod method, int threads = 1) {
+    MetaTrainerSettings s;
+    s.meta.method = method;
+    s.meta.task_batch = 3;
+    s.meta.inner.step_limit = 4;
+    s.rollout.trajectories = 8;
+    s.seed = 5;
+    s.threads = threads;
+    return s;
+}
+
+const std::vector<Guess> tasks{{0}, {1}, {2}, {1}, {0}};
+
+std::vector<float> parameters(const Trainer& trainer) {
+    return {trainer.parameters().begin(), trainer.parameters().end()};
+}
+
+void iterate(Trainer& trainer, int times) {
+    for (int k = 0; k < times; ++k) REQUIRE(trainer.iterate());
+}
+
+/// Mean return on each task after `steps` inner steps.
+std::vector<double> returns(Trainer& trainer, const std::vector<Guess>& on, int steps, std::uint32_t epoch = 0) {
+    std::vector<double> all(on.size());
+    trainer.adapt(trainer.parameters(), on, steps, epoch,
+                  [&](int number, int k, ConstVector<float> theta, Trainer::Task& task) {
+                      if (k < steps) return;
+                      Stream random(9, static_cast<std::uint32_t>(number), Purpose::user);
+                      task.draw(0, theta, random);
+                      all[static_cast<std::size_t>(number)] = -static_cast<double>(task.value(0, theta));
+                  });
+    return all;
+}
+
+constexpr MetaMethod methods[] = {MetaMethod::memrl, MetaMethod::maml, MetaMethod::fomaml, MetaMethod::reptile,
+                                  MetaMethod::scratch};
+
+}  // namespace
+
+TEST_CASE("meta-training gives the same numbers for one thread and for three") {
+    for (const MetaMethod method : methods) {
+        Trainer one(policy(), settings(method, 1), tasks), three(policy(), settings(method, 3), tasks);
+        iterate(one, 5);
+        iterate(three, 5);
+        CHECK(parameters(one) == parameters(three));
+        CHECK(one.environment_steps() == three.environment_steps());
+        CHECK(one.gradients() == three.gradients());
+        CHECK(returns(one, tasks, 3) == returns(three, tasks, 3));
+    }
+}
+
+TEST_CASE("a trainer restored from a saved state goes on like the one that was saved") {
+    for (const MetaMethod method : methods) {
+        Trainer whole(policy(), settings(method), tasks), first(policy(), settings(method), tasks),
+            second(policy(), settings(method), tasks);
+        iterate(whole, 7);
+        iterate(first, 4);
+        REQUIRE(second.restore(first.save()));
+        iterate(second, 3);
+        CHECK(parameters(second) == parameters(whole));
+        CHECK(second.iteration() == 7);
+        CHECK(second.environment_steps() == whole.environment_steps());
+        CHECK(second.gradients() == whole.gradients());
+    }
+}
+
+TEST_CASE("a state of other sizes is refused and changes nothing") {
+    Trainer trainer(policy(), settings(MetaMethod::memrl), tasks);
+    iterate(trainer, 1);
+    const std::vector<float> before = parameters(trainer);
+    MetaTrainerState shorter = trainer.save();
+    shorter.parameters.pop_back();
+    CHECK(trainer.restore(shorter).error().code == Code::shape_mismatch);
+    MetaTrainerState fewer = trainer.save();
+    fewer.stream_epochs.pop_back();
+    CHECK(trainer.restore(fewer).error().code == Code::shape_mismatch);
+    CHECK(parameters(trainer) == before);
+    CHECK(trainer.iteration() == 1);
+}
+
+TEST_CASE("adapting and evaluating do not change how training goes on") {
+    Trainer plain(policy(), settings(MetaMethod::memrl), tasks),
+        watched(policy(), settings(MetaMethod::memrl), tasks);
+    for (int k = 0; k < 4; ++k) {
+        iterate(plain, 1);
+        iterate(watched, 1);
+        returns(watched, tasks, 5, static_cast<std::uint32_t>(k));
+    }
+    CHECK(parameters(plain) == parameters(watched));
+    CHECK(plain.environment_steps() == watched.environment_steps());
+}
+
+TEST_CASE("adaptation starts at the meta-parameters, repeats for an epoch and differs between epochs") {
+    Trainer trainer(policy(), settings(MetaMethod::memrl), tasks);
+    iterate(trainer, 2);
+    int visits = 0;
+    trainer.adapt(trainer.parameters(), {{1}}, 2, 0, [&](int, int k, ConstVector<float> theta, Trainer::Task&) {
+        CHECK(k == visits++);
+        if (k == 0) CHECK(std::ranges::equal(theta, trainer.parameters()));
+    });
+    CHECK(visits == 3);
+    CHECK(returns(trainer, tasks, 3, 1) == returns(trainer, tasks, 3, 1));
+    CHECK(returns(trainer, tasks, 3, 1) != returns(trainer, tasks, 3, 2));
+}
+
+TEST_CASE("meta-training makes adaptation better on every task, and no meta-training changes nothing") {
+    // The third action is right nowhere: that much can be known before adapting.
+    const std::vector<Guess> known{{0}, {1}, {0}, {1}};
+    MetaTrainerSettings s = settings(MetaMethod::memrl);
+    s.rollout.trajectories = 20;
+    s.meta.task_batch = 4;
+    s.meta.interpolation = 0.1f;
+    s.meta.inner.inner_rate = 0.5f;
+    Trainer trainer(policy(), s, known);
+    const std::vector<double> before = returns(trainer, known, 4);
+    iterate(trainer, 50);
+    const std::vector<double> after = returns(trainer, known, 4);
+    for (std::size_t task = 0; task < known.size(); ++task) CHECK(after[task] > before[task] + 0.03);
+
+    Trainer scratch(policy(), settings(MetaMethod::scratch), tasks);
+    const std::vector<float> first = parameters(scratch);
+    iterate(scratch, 3);
+    CHECK(parameters(scratch) == first);
+    CHECK(scratch.environment_steps() == 0);
+}
+
+TEST_CASE("a NaN stops an iteration and leaves the parameters of the one before") {
+    for (const MetaMethod method : {MetaMethod::memrl, MetaMethod::maml, MetaMethod::fomaml, MetaMethod::reptile}) {
+        MetaTrainerSettings s = settings(method);
+        s.meta.task_batch = 1;
+        std::vector<Guess> some(20, Guess{1});
+        some[13].poison = true;
+        Trainer trainer(policy(), s, some);
+        std::vector<float> before = parameters(trainer);
+        Result<void> done = trainer.iterate();
+        for (int k = 1; k < 1000 && done; ++k) {
+            before = parameters(trainer);
+            done = trainer.iterate();
+        }
+        REQUIRE_FALSE(done);
+        CHECK(done.error().code == Code::not_finite);
+        CHECK(parameters(trainer) == before);
+        for (const float value : before) REQUIRE(std::isfinite(value));
+    }
+}

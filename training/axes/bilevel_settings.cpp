@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/axes/bilevel_settings.hpp"
+
+namespace dunlin {
+
+void add_bilevel_settings(Settings& list, const std::string& section, Bilevel& bilevel) {
+    using Range = Settings::Range;
+    const Range rate{0, 1e3, true};
+    list.add(section + ".personal_rate", bilevel.personal_rate, "beta: step size of the personal layers", rate);
+    list.add(section + ".ridge", bilevel.ridge, "weight of |y|^2/2 at the lower level", Range{0, 1e3});
+    list.add(section + ".hyper_gradient", bilevel.hyper_gradient,
+             "cheap: as if personal layers did not react; neumann: with the implicit term",
+             {{"cheap", HyperGradient::cheap}, {"neumann", HyperGradient::neumann}});
+    list.add(section + ".neumann_terms", bilevel.neumann_terms, "M: length of the Neumann series", Range{0, 1000});
+    list.add(section + ".neumann_rate", bilevel.neumann_rate, "eta: below 2 / the lower level's curvature", rate);
+}
+
+}  // namespace dunlin

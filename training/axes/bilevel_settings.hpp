@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/adapt/bilevel.hpp"
+#include "training/settings/settings.hpp"
+
+#include <string>
+
+namespace dunlin {
+
+/// Adds SECTION.personal_rate, ridge, hyper_gradient, neumann_terms and neumann_rate.
+void add_bilevel_settings(Settings& list, const std::string& section, Bilevel& bilevel);
+
+}  // namespace dunlin

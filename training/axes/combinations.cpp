@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/axes/combinations.hpp"
+
+#include <optional>
+
+namespace dunlin {
+namespace {
+
+using A = AggregationName;
+using K = RefusalKind;
+
+constexpr TaskTraits tasks[] = {
+    {.name = "grid-navigation",
+     .experiment = "fleet-navigation",
+     .settings = "policy.input=one-hot",
+     .on_real_nodes = true},
+    {.name = "grid-navigation-coordinates",
+     .experiment = "fleet-navigation",
+     .settings = "policy.input=coordinates",
+     .on_real_nodes = true,
+     .on_boards = true},
+    {.name = "point-navigation", .experiment = "point-navigation", .in_a_fleet = false},
+    {.name = "classification",
+     .experiment = "classification",
+     .has_layers = true,
+     .on_real_nodes = true,
+     .mixed_experiment = "pdbo"},
+    {.name = "ranking", .experiment = "ranking", .has_layers = true, .on_real_nodes = true},
+    {.name = "ranking-reward",
+     .experiment = "ranking",
+     .settings = "model.loss=reward",
+     .has_layers = true,
+     .on_real_nodes = true},
+    {.name = "regression", .experiment = "regression", .linear = true},
+    {.name = "characters",
+     .experiment = "pdbo-characters",
+     .mixed_experiment = "pdbo-characters",
+     .mixed_only = true},
+};
+
+/// None is hyper-gradient push, which is an experiment of its own.
+std::vector<std::optional<A>> all_aggregations() {
+    std::vector<std::optional<A>> all;
+    for (std::size_t a = 0; a < aggregation_count; ++a) {
+        if (static_cast<A>(a) == A::local) all.emplace_back();
+        all.emplace_back(static_cast<A>(a));
+    }
+    return all;
+}
+
+struct Refusal {
+    K kind;
+    std::string reason;
+};
+using Answer = std::optional<Refusal>;
+
+Answer refuse(K kind, std::string reason) {
+    return Refusal{kind, std::move(reason)};
+}
+
+Answer in_one_process(const TaskTraits& task, Objective objective, std::optional<A> by) {
+    if (!by) {
+        if (objective != Objective::bilevel)
+            return refuse(K::mathematics,
+                          "hyper-gradient push is the upper level of a bilevel problem; take objective bilevel");
+        if (task.mixed_experiment.empty())
+            return refuse(K::not_built,
+                          "hyper-gradient push needs mixed second derivatives, which this task has not; "
+                          "take spd");
+        return {};
+    }
+    const Method method{objective, *by};
+    if (const std::string reason = refusal_of(method); !reason.empty()) return refuse(K::mathematics, reason);
+    if (task.mixed_only) {
+        if (method == preset::local || method == Method{Objective::plain, A::sgp}) return {};
+        return refuse(K::not_built, "this data is in the experiments of hyper-gradient push alone");
+    }
+    if (!task.in_a_fleet) {
+        if (*by != A::global) return refuse(K::not_built, "this world is not in a fleet; take grid-navigation");
+        if (objective == Objective::maml || objective == Objective::moreau) return {};
+        return refuse(K::not_built, "one learner of all tasks goes by maml or moreau");
+    }
+    const Kept kept = traits_of(objective).kept;
+    if (task.linear) {
+        if (kept == Kept::model)
+            return refuse(K::mathematics,
+                          "what is shared is learned as by plain, and nothing else is judged here: take plain");
+        if (kept == Kept::layers)
+            return refuse(K::mathematics, "a linear model has one layer, which cannot be both shared and personal");
+        if (objective == Objective::moreau)
+            return refuse(K::not_built,
+                          "the exact minimiser, by which a run is judged, is known of plain and maml");
+        return {};
+    }
+    if (kept != Kept::nothing && !task.has_layers)
+        return refuse(K::not_built, "nothing of a policy stays with its node yet; take moreau");
+    return {};
+}
+
+Answer on_real_nodes(const TaskTraits& task, Objective objective, std::optional<A> by) {
+    if (by == A::global)
+        return refuse(K::privacy,
+                      "one model on everybody's data needs the data of everybody in one place; take fedavg");
+    if (!task.on_real_nodes) return refuse(K::not_built, "no node has this task; `dunlin train` simulates it");
+    if (traits_of(objective).kept != Kept::nothing)
+        return refuse(K::not_built, "a real node has no place yet where what is personal survives a restart");
+    if (!by || *by == A::local) return refuse(K::not_built, "no job of real nodes does this; `dunlin train` does");
+    if (has_neighbours(*by) && *by != A::pars_push && *by != A::dpsgd)
+        return refuse(K::not_built, "real nodes without a server run pars-push and dpsgd");
+    if (traits_of(*by).sent > 1)
+        return refuse(K::not_built,
+                      "a real server's messages hold a model alone, and no " + std::string(traits_of(*by).carries));
+    return {};
+}
+
+Answer on_boards(const TaskTraits& task, Objective objective) {
+    if (!task.on_boards) return refuse(K::not_built, "boards learn grid navigation with coordinates");
+    if (objective == Objective::maml) return refuse(K::not_built, "boards learn by plain and moreau");
+    return {};
+}
+
+Answer answer(const TaskTraits& task, Objective objective, std::optional<A> by, LinkName link) {
+    if (link == LinkName::mpi) return refuse(K::not_built, "no fleet is spread over ranks yet");
+    // What cannot be at all is refused everywhere for the same reason.
+    const Answer simulated = in_one_process(task, objective, by);
+    if (link == LinkName::simulated || (simulated && simulated->kind == K::mathematics)) return simulated;
+    if (const Answer real = on_real_nodes(task, objective, by)) return real;
+    if (link == LinkName::serial) {
+        if (const Answer board = on_boards(task, objective)) return board;
+    }
+    return simulated;
+}
+
+}  // namespace
+
+std::string_view name_of(RefusalKind kind) {
+    constexpr std::string_view names[] = {"", "mathematics", "memory", "privacy", "not-built"};
+    return names[static_cast<std::size_t>(kind)];
+}
+
+std::string_view name_of(LinkName link) {
+    constexpr std::string_view names[] = {"simulated", "zeromq", "serial", "mpi"};
+    return names[static_cast<std::size_t>(link)];
+}
+
+std::span<const TaskTraits> task_traits() {
+    return tasks;
+}
+
+std::vector<Combination> all_combinations() {
+    std::vector<Combination> all;
+    for (const TaskTraits& task : tasks) {
+        for (std::size_t o = 0; o < all_objectives().size(); ++o) {
+            const auto objective = static_cast<Objective>(o);
+            for (const std::optional<A> by : all_aggregations()) {
+                for (const LinkName link :
+                     {LinkName::simulated, LinkName::zeromq, LinkName::serial, LinkName::mpi}) {
+                    Combination one{&task, objective, by ? name_of(*by) : "hgp", link, K::none, ""};
+                    if (const Answer refused = answer(task, objective, by, link)) {
+                        one.refused = refused->kind;
+                        one.reason = refused->reason;
+                    }
+                    all.push_back(std::move(one));
+                }
+            }
+        }
+    }
+    return all;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "training/axes/axes.hpp"
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dunlin {
+
+/// Why two or more members of the axes cannot be combined.
+enum class RefusalKind : std::uint8_t {
+    none,
+    mathematics,
+    memory,  ///< of a device
+    privacy,
+    not_built
+};
+std::string_view name_of(RefusalKind kind);
+
+enum class LinkName : std::uint8_t { simulated, zeromq, serial, mpi };
+std::string_view name_of(LinkName link);
+
+/// What a task says of itself, for what it can be combined with.
+struct TaskTraits {
+    std::string_view name;
+    std::string_view experiment;  ///< that runs it
+    std::string_view settings =
+        {};                   ///< KEY=VALUE that make the experiment this task; "" where it is that as it stands
+    bool in_a_fleet = true;   ///< else one learner has all tasks, and an objective is a method of meta-learning
+    bool has_layers = false;  ///< that a node can keep
+    bool linear = false;      ///< one layer, whose minimiser is known for plain and maml
+    bool on_real_nodes = false;
+    bool on_boards = false;
+    /// The experiment for hyper-gradient push, where the task has mixed second derivatives.
+    std::string_view mixed_experiment = {};
+    bool mixed_only = false;  ///< there is no other experiment than that
+};
+std::span<const TaskTraits> task_traits();
+
+/// One of all: a task, an objective, an aggregation (also "hgp", hyper-gradient push) and a link.
+struct Combination {
+    const TaskTraits* task = nullptr;
+    Objective objective = Objective::plain;
+    std::string_view aggregation;
+    LinkName link = LinkName::simulated;
+    RefusalKind refused = RefusalKind::none;
+    std::string reason;  ///< why, and what to take instead; "" where it is allowed
+
+    bool allowed() const { return refused == RefusalKind::none; }
+};
+std::vector<Combination> all_combinations();
+
+}  // namespace dunlin

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/models/model_export.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+/// core/math.hpp in C: the same constants in the same order. A NaN stays one: no integer is made of it.
+constexpr std::string_view exponential = R"(
+static float exponential(float x) {
+    union { int32_t bits; float value; } scale;
+    float scaled, k, r, p, y;
+    int32_t n;
+    if (x != x) return x;
+    x = x < -87.3f ? -87.3f : x;
+    x = x > 88.3f ? 88.3f : x;
+    scaled = x * 1.44269504088896341f;
+    n = (int32_t)(scaled + (scaled < 0.0f ? -0.5f : 0.5f));
+    k = (float)n;
+    r = fmaf(-k, -2.12194440e-4f, fmaf(-k, 0.693359375f, x));
+    p = 1.9875691500e-4f;
+    p = fmaf(p, r, 1.3981999507e-3f);
+    p = fmaf(p, r, 8.3334519073e-3f);
+    p = fmaf(p, r, 4.1665795894e-2f);
+    p = fmaf(p, r, 1.6666665459e-1f);
+    p = fmaf(p, r, 5.0000001201e-1f);
+    y = fmaf(p, r * r, r) + 1.0f;
+    scale.bits = (n + 127) << 23;
+    return y * scale.value;
+}
+)";
+
+constexpr std::string_view relu = R"(
+static float activate(float x) {
+    return x < 0.0f ? 0.0f : x;
+}
+)";
+constexpr std::string_view hyperbolic = R"(
+static float activate(float x) {
+    const float a = x < 0.0f ? -x : x, z = x * x;
+    float p = -5.70498872745e-3f, small, large;
+    p = fmaf(p, z, 2.06390887954e-2f);
+    p = fmaf(p, z, -5.37397155531e-2f);
+    p = fmaf(p, z, 1.33314422036e-1f);
+    p = fmaf(p, z, -3.33332819422e-1f);
+    small = fmaf(p * z, x, x);
+    large = 1.0f - 2.0f / (exponential(a > 9.1f ? 18.2f : a + a) + 1.0f);
+    return a < 0.625f ? small : (x < 0.0f ? -large : large);
+}
+)";
+constexpr std::string_view logistic = R"(
+static float activate(float x) {
+    return 1.0f / (1.0f + exponential(-x));
+}
+)";
+
+constexpr std::string_view softmax = R"(
+{linkage} {prefix}_softmax(float* output) {{
+    float top = output[0], sum = 0.0f, scale;
+    int k;
+    for (k = 1; k < {upper}_OUTPUTS; ++k) top = output[k] > top ? output[k] : top;
+    for (k = 0; k < {upper}_OUTPUTS; ++k) {{
+        output[k] = exponential(output[k] - top);
+        sum += output[k];
+    }}
+    scale = 1.0f / sum;
+    for (k = 0; k < {upper}_OUTPUTS; ++k) output[k] *= scale;
+}}
+)";
+
+constexpr std::string_view best = R"(
+int32_t {prefix}_best(const float* output) {{
+    int32_t k, at = 0;
+    for (k = 0; k < {upper}_OUTPUTS; ++k) {{
+        if (output[k] != output[k]) return -1;
+        if (output[k] > output[at]) at = k;
+    }}
+    return at;
+}}
+)";
+
+constexpr std::string_view affine = R"(
+static void affine(const float* weights, const float* bias, const float* x, float* y, int inputs, int outputs) {
+    int i, o;
+    for (o = 0; o < outputs; ++o) y[o] = bias ? bias[o] : 0.0f;
+    for (i = 0; i < inputs; ++i) {
+        for (o = 0; o < outputs; ++o) y[o] = fmaf(weights[i * outputs + o], x[i], y[o]);
+    }
+}
+)";
+
+std::string_view activation_source(Activation activation) {
+    switch (activation) {
+        case Activation::relu:
+            return relu;
+        case Activation::tanh:
+            return hyperbolic;
+        case Activation::sigmoid:
+            return logistic;
+        default:
+            return "";
+    }
+}
+
+std::string upper(std::string name) {
+    for (char& letter : name) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
+    return name;
+}
+
+std::string declaration(const TrainedModel& model, const std::string& prefix) {
+    return fmt::format("void {}_forward({}, float* output)", prefix,
+                       model.shape.one_hot ? "int32_t state" : "const float* input");
+}
+
+/// Outputs are logits or probabilities of one of several.
+bool chooses(const TrainedModel& model) {
+    return model.head == ModelHead::actions || model.head == ModelHead::classes || model.head == ModelHead::mixture;
+}
+
+std::string numbers(const std::string& declared, std::span<const float> values) {
+    std::string text = fmt::format("\n{}[{}] = {{", declared, values.size());
+    for (std::size_t k = 0; k < values.size(); ++k)
+        text += fmt::format("{}{:a}f,", k % 6 == 0 ? "\n    " : " ", values[k]);
+    return text + "\n};\n";
+}
+
+/// What a network's arrays are called: weights_0, or of the second of a mixture weights_1_0.
+std::string called(const TrainedModel& model, const char* what, int network, int layer) {
+    return model.networks == 1 ? fmt::format("{}_{}", what, layer) : fmt::format("{}_{}_{}", what, network, layer);
+}
+
+/// The statements that put one network's outputs into `result`.
+std::string layers(const TrainedModel& model, int network, const std::string& input, const std::string& result) {
+    const MlpShape& shape = model.shape;
+    std::string text;
+    for (int l = 0; l < shape.layers; ++l) {
+        const std::string to = l + 1 == shape.layers ? result : fmt::format("hidden_{}", l);
+        const std::string weights = called(model, "weights", network, l), bias = called(model, "bias", network, l);
+        if (l == 0 && shape.one_hot) {
+            text += fmt::format("    for (k = 0; k < {0}; ++k) {1}[k] = {2} + {3}[state * {0} + k];\n",
+                                shape.width(0), to, shape.bias ? bias + "[k]" : "0.0f", weights);
+        } else {
+            text +=
+                fmt::format("    affine({}, {}, {}, {}, {}, {});\n", weights, shape.bias ? bias : "0",
+                            l == 0 ? input : fmt::format("hidden_{}", l - 1), to, shape.fan_in(l), shape.width(l));
+        }
+        if (shape.activation(l) != Activation::identity)
+            text += fmt::format("    for (k = 0; k < {0}; ++k) {1}[k] = activate({1}[k]);\n", shape.width(l), to);
+    }
+    return text;
+}
+
+std::string forward(const TrainedModel& model, const std::string& prefix) {
+    const MlpShape& shape = model.shape;
+    std::string text = fmt::format("\n{} {{\n", declaration(model, prefix));
+    const bool scaled = !model.centre.empty();
+    if (scaled) text += fmt::format("    float scaled[{}];\n", shape.inputs);
+    for (int l = 0; l + 1 < shape.layers; ++l) text += fmt::format("    float hidden_{}[{}];\n", l, shape.width(l));
+    if (model.networks > 1) text += fmt::format("    float part[{}];\n", shape.outputs());
+    text += "    int k;\n";
+    if (shape.one_hot) {
+        text += fmt::format(
+            "    if (state < 0 || state >= {}) {{\n        for (k = 0; k < {}; ++k) output[k] = NAN;\n        "
+            "return;\n    }}\n",
+            shape.inputs, shape.outputs());
+    }
+    if (scaled)
+        text += fmt::format("    for (k = 0; k < {}; ++k) scaled[k] = (input[k] - centre[k]) * scale[k];\n",
+                            shape.inputs);
+    const std::string input = scaled ? "scaled" : "input";
+    if (model.networks == 1) {
+        text += layers(model, 0, input, "output");
+    } else {
+        text += fmt::format("    for (k = 0; k < {}; ++k) output[k] = 0.0f;\n", shape.outputs());
+        for (int n = 0; n < model.networks; ++n) {
+            text += layers(model, n, input, "part") + fmt::format("    {}_softmax(part);\n", prefix);
+            text += fmt::format("    for (k = 0; k < {}; ++k) output[k] = fmaf({:a}f, part[k], output[k]);\n",
+                                shape.outputs(), model.weights[static_cast<std::size_t>(n)]);
+        }
+    }
+    return text + "    (void)k;\n}\n";
+}
+
+}  // namespace
+
+std::string model_c_header(const TrainedModel& model, const std::string& prefix) {
+    const std::string macro = upper(prefix);
+    std::string text =
+        "/* SPDX-License-Identifier: Apache-2.0 */\n/* Written by `dunlin export --format c`; do not edit.\n\n";
+    for (const std::string& line : about(model)) text += "   " + line + "\n";
+    text += fmt::format("*/\n#ifndef {0}_H\n#define {0}_H\n\n#include <stdint.h>\n\n", macro);
+    text += fmt::format("#define {0}_INPUTS {1}\n#define {0}_OUTPUTS {2}\n\n", macro, model.shape.inputs,
+                        model.shape.outputs());
+    text += "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
+    text += model.shape.one_hot
+                ? fmt::format("/* `state`: 0 to {}_INPUTS - 1; for any other the output is NaN.\n", macro)
+                : fmt::format("/* `input`: {}_INPUTS numbers; where one is NaN, the output is NaN.\n", macro);
+    switch (model.head) {
+        case ModelHead::gaussian:
+            text += fmt::format(
+                "   `output` gets the mean of each number's normal distribution; the standard deviations\n"
+                "   are exp of {}_log_sigma. */\n",
+                prefix);
+            break;
+        case ModelHead::mixture:
+            text += fmt::format("   `output` gets {}_OUTPUTS probabilities. */\n", macro);
+            break;
+        case ModelHead::actions:
+        case ModelHead::classes:
+            text += fmt::format("   `output` gets {}_OUTPUTS logits, one {}. */\n", macro,
+                                model.head == ModelHead::actions ? "an action" : "a class");
+            break;
+        default:
+            text += fmt::format("   `output` gets {}_OUTPUTS number{}. */\n", macro,
+                                model.shape.outputs() == 1 ? "" : "s");
+    }
+    text += declaration(model, prefix) + ";\n";
+    if (model.gaussian()) text += fmt::format("\nextern const float {}_log_sigma[{}_OUTPUTS];\n", prefix, macro);
+    if (chooses(model)) {
+        if (model.head != ModelHead::mixture)
+            text += fmt::format(
+                "\n/* Turns logits into probabilities, in place; where one is NaN or +infinity, all become NaN. "
+                "*/\n"
+                "void {}_softmax(float* output);\n",
+                prefix);
+        text += fmt::format(
+            "\n/* The number of the largest output, of equals the first; -1 where one is NaN. */\n"
+            "int32_t {}_best(const float* output);\n",
+            prefix);
+    }
+    text += "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n";
+    return text;
+}
+
+std::string model_c_source(const TrainedModel& model, const std::string& prefix, const std::string& file) {
+    const MlpShape& shape = model.shape;
+    std::string text = fmt::format(R"(/* SPDX-License-Identifier: Apache-2.0 */
+/* Written by `dunlin export --format c`; do not edit. C99; no heap. Compile with -ffp-contract=off for the bits of
+   Dunlin's reference kernels, and without -ffast-math, which knows no NaN. */
+#include "{}"
+
+#include <math.h>
+)",
+                                   file);
+    const std::span<const float> all(model.parameters);
+    bool curved = false, active = false, products = false;
+    for (int n = 0; n < model.networks; ++n) {
+        const std::span<const float> own = all.subspan(static_cast<std::size_t>(n) * shape.parameters());
+        for (int l = 0; l < shape.layers; ++l) {
+            const auto width = static_cast<std::size_t>(shape.width(l));
+            text += numbers("static const float " + called(model, "weights", n, l),
+                            own.subspan(shape.weights_at(l), static_cast<std::size_t>(shape.fan_in(l)) * width));
+            if (shape.bias)
+                text += numbers("static const float " + called(model, "bias", n, l),
+                                own.subspan(shape.bias_at(l), width));
+            const Activation activation = shape.activation(l);
+            active = active || activation != Activation::identity;
+            curved = curved || activation == Activation::tanh || activation == Activation::sigmoid;
+            products = products || l > 0 || !shape.one_hot;
+        }
+    }
+    if (!model.centre.empty())
+        text +=
+            numbers("static const float centre", model.centre) + numbers("static const float scale", model.scale);
+    if (model.gaussian())
+        text += numbers(fmt::format("const float {}_log_sigma", prefix), all.subspan(shape.parameters()));
+    if (curved || chooses(model)) text += exponential;
+    if (active) text += activation_source(shape.hidden);
+    if (products) text += affine;
+    const auto filled = [&](std::string_view what, const char* linkage) {
+        return fmt::format(fmt::runtime(what), fmt::arg("linkage", linkage), fmt::arg("prefix", prefix),
+                           fmt::arg("upper", upper(prefix)));
+    };
+    if (model.head == ModelHead::mixture) text += filled(softmax, "static void");
+    text += forward(model, prefix);
+    if (chooses(model) && model.head != ModelHead::mixture) text += filled(softmax, "void");
+    if (chooses(model)) text += filled(best, "");
+    return text;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/model_signature.hpp"
+#include "training/host/array_file.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dunlin {
+
+/// What a model's outputs are.
+enum class ModelHead : std::uint8_t {
+    actions,   ///< logits of actions
+    gaussian,  ///< means of numbers; the last outputs() parameters are the logarithms of their deviations
+    classes,   ///< logits of classes
+    mixture,   ///< of several networks, logits of classes each: their probabilities are averaged by weights
+    score,     ///< one number: a larger one ranks higher
+    value      ///< one number
+};
+std::string_view name_of(ModelHead head);
+
+/// A trained model of any task as it is kept and passed on (policy.dunlin of navigation, model.dunlin of the rest;
+/// docs/files.md): all that is needed to run it, and to say what it is for. One file holds the shared model and,
+/// where nodes have models of their own, those too.
+struct TrainedModel {
+    /// Of the description. 1 had the network and perhaps `config`, and nothing below that.
+    static constexpr std::int64_t newest_format = 2;
+    /// Numbers of nodes' own models that a file takes.
+    static constexpr std::size_t personal_limit = std::size_t{1} << 25;
+
+    std::string experiment;
+    MlpShape shape;  ///< of one network
+    ModelHead head = ModelHead::actions;
+    std::vector<float> parameters;  ///< shared, count() of them: of each network, then those of the head
+    std::string config = {};        ///< all settings of the experiment, as TOML; a map from a file is in it
+
+    std::int64_t format = newest_format;
+    std::int64_t updates = -1;            ///< of a job's model: how many are in it; -1: not said
+    std::string task = {};                ///< "grid-navigation", "point-navigation", "classification", ...
+    std::string input = {}, output = {};  ///< a sentence each: what goes in and what comes out, in which units
+    std::vector<std::string> input_names = {};   ///< of each input; empty where `input` says it
+    std::vector<std::string> output_names = {};  ///< of each output: actions, classes
+    std::vector<std::string> notes = {};         ///< what else to know: horizon, map
+    /// The network sees (x - centre) * scale of a raw input x; both empty: x as it is.
+    std::vector<float> centre = {}, scale = {};
+
+    int networks = 1;                 ///< more than one of a mixture
+    std::vector<float> weights = {};  ///< of a mixture: of each network
+
+    std::string shared_is = {};            ///< a sentence: how the nodes' models became `parameters`
+    std::string personal_is = {};          ///< and how a node makes it its own
+    std::vector<std::string> nodes = {};   ///< that took part
+    std::vector<float> personal = {};      ///< models of all nodes, count() each; empty: made as `personal_is` says
+    std::vector<float> node_weights = {};  ///< of a mixture: of each network, node by node
+
+    /// A file of format 1 of a classifier or a ranker had the numbers alone: shape.layers is 0.
+    bool described() const { return shape.layers > 0; }
+    bool navigates() const { return head == ModelHead::actions || gaussian(); }
+    bool gaussian() const { return head == ModelHead::gaussian; }
+    std::size_t count() const {
+        return shape.parameters() * static_cast<std::size_t>(networks) +
+               (gaussian() ? static_cast<std::size_t>(shape.outputs()) : 0);
+    }
+    /// CRC-32 of what the parameters mean to a program that runs them: the network and the head, not their values.
+    /// Two models that run differently differ in it; never 0.
+    std::uint32_t signature() const { return model_signature(shape, gaussian()); }
+    /// Keeps the nodes' own models and makes the shared one their mean. Models that are too many for a file are
+    /// left out, which `personal_is` then says.
+    void take_nodes(std::vector<float> models);
+    /// One node's own model, with nobody else's in it; nothing where there is none.
+    std::optional<TrainedModel> of_node(std::size_t node) const;
+
+    std::string bytes() const;
+    /// Errors: ArrayFile's; file_version (a newer format); too_many_layers, bad_width (the shape), shape_mismatch
+    /// (an array's size), not_finite.
+    static Result<TrainedModel> read(const std::filesystem::path& path);
+};
+
+}  // namespace dunlin

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/navigation/fleet_navigation.hpp"
+
+#include "envs/map_file.hpp"
+#include "training/navigation/meta_trainer.hpp"
+#include "training/navigation/navigation_nodes.hpp"
+#include "training/simulation/any_fleet.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Policy = NavigationNodes::Policy;
+
+class Run final : public FleetNavigation {
+public:
+    Run(const FleetNavigationSettings& settings, std::unique_ptr<NavigationNodes> nodes, int threads)
+        : settings_(settings), nodes_(std::move(nodes)), workers_(threads) {
+        for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) optima_.push_back(nodes_->optimum(i));
+    }
+
+    Outcome<void> connect() {
+        const LearnerOf learner_of = [this](std::uint32_t node, int worker) -> Learner& {
+            return nodes_->learner(node, worker);
+        };
+        const FleetRecipe recipe{.by = settings_.method.aggregation,
+                                 .graph = graph_recipe(settings_),
+                                 .gossip = gossip_settings(settings_),
+                                 .federated = federated_settings(settings_),
+                                 .trace = settings_.trace,
+                                 .tick_ms = settings_.tick_ms};
+        auto made =
+            make_any_fleet(recipe, nodes_->first_parameters(), nodes_->nodes(), learner_of, workers_, &notes_);
+        if (!made) return tl::unexpected(made.error());
+        fleet_ = *std::move(made);
+        return {};
+    }
+
+    const DataNotes& notes() const override { return notes_; }
+    const MlpShape& shape() const override { return nodes_->policy().network.shape; }
+
+    Outcome<FleetNavigationOutcome> run(const FleetNavigationHooks& hooks) override {
+        FleetNavigationOutcome outcome;
+        for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) outcome.task_names.push_back(nodes_->name(i));
+        outcome.optimal_returns = optima_;
+        const Clock::time_point begin = Clock::now();
+        const bool settles = has_neighbours(settings_.method.aggregation);
+        const std::int64_t rounds = std::int64_t{settings_.rounds} + (settles ? settings_.settling_rounds : 0);
+        std::int64_t round = 0;
+        for (; round < rounds && outcome.failure.empty() && !hooks.stop(); ++round) {
+            if (Outcome<void> lived = fleet_->run(round); !lived) outcome.failure = lived.error().text;
+            if (round % settings_.evaluate_every != 0 && round + 1 != rounds && outcome.failure.empty()) continue;
+            outcome.history.push_back(row(round));
+            if (Outcome<void> kept = hooks.keep(outcome.history.back(), false); !kept)
+                return tl::unexpected(kept.error());
+        }
+        outcome.complete = round >= rounds && outcome.failure.empty();
+        outcome.last = row(last_epoch);
+        outcome.last.round = round;
+        outcome.mass_error = fleet_->mass_error();
+        outcome.counters = fleet_->counters();
+        outcome.messages = fleet_->messages();
+        outcome.trace = fleet_->trace();
+        outcome.models = fleet_->estimates();
+        // There it is one model for every node.
+        if (has_one_model(settings_.method.aggregation)) outcome.models.resize(fleet_->dimension());
+        // MEMRL, so there is nothing to compare another objective with.
+        if (outcome.complete && settings_.centralised && settings_.method.objective == Objective::moreau) {
+            if (Outcome<void> done = run_centralised(outcome, hooks); !done) return tl::unexpected(done.error());
+        }
+        outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+        return outcome;
+    }
+
+private:
+    static constexpr std::uint64_t last_epoch = set_apart_epochs;
+
+    FleetNavigationRow row(std::int64_t round) {
+        const std::int64_t trained = environment_steps();
+        FleetNavigationRow row{.round = round,
+                               .wake_ups = fleet_->counters().wake_ups,
+                               .environment_steps = trained,
+                               .consensus_error = fleet_->consensus_error(),
+                               .ratios = evaluate(fleet_->estimates(), evaluation_epoch(round))};
+        evaluation_steps_ += environment_steps() - trained;
+        return row;
+    }
+
+    /// Sampled for training so far.
+    std::int64_t environment_steps() const { return nodes_->environment_steps() - evaluation_steps_; }
+
+    /// `models`: one for each node, or one for all.
+    std::vector<double> evaluate(std::span<const float> models, std::uint64_t epoch) {
+        const std::size_t d = nodes_->dimension();
+        std::vector<double> ratios(nodes_->nodes());
+        workers_.run(static_cast<int>(ratios.size()), [&](int piece, int worker) {
+            const auto i = static_cast<std::size_t>(piece);
+            const auto w = models.subspan(models.size() > d ? i * d : 0, d);
+            ratios[i] = nodes_->ratio(static_cast<std::uint32_t>(piece), w, epoch, optima_[i], worker);
+        });
+        return ratios;
+    }
+
+    /// The same tasks in one process, MEMRL with all of them in every iteration, until as many environment steps
+    /// were taken.
+    Outcome<void> run_centralised(FleetNavigationOutcome& outcome, const FleetNavigationHooks& hooks) {
+        MetaSettings meta;
+        meta.task_batch = static_cast<int>(nodes_->nodes());
+        meta.interpolation = settings_.interpolation;
+        meta.inner = settings_.inner;
+        MetaTrainer<GridNavigation, Policy> trainer(nodes_->policy(),
+                                                    {.meta = meta,
+                                                     .rollout = settings_.rollout,
+                                                     .seed = settings_.seed,
+                                                     .threads = workers_.count(),
+                                                     .output_gain = settings_.output_gain},
+                                                    nodes_->environments());
+        const std::int64_t budget = outcome.last.environment_steps;
+        while (trainer.environment_steps() < budget && !hooks.stop()) {
+            if (const Result<void> done = trainer.iterate(); !done) {
+                return problem(done.error(), fmt::format("the centralised run, iteration {}", trainer.iteration()));
+            }
+            const bool last = trainer.environment_steps() >= budget;
+            if (trainer.iteration() % settings_.evaluate_every != 0 && !last) continue;
+            const std::uint64_t epoch = last ? last_epoch : evaluation_epoch(trainer.iteration());
+            outcome.centralised.push_back({.round = trainer.iteration(),
+                                           .wake_ups = 0,
+                                           .environment_steps = trainer.environment_steps(),
+                                           .consensus_error = std::numeric_limits<double>::quiet_NaN(),
+                                           .ratios = evaluate(trainer.parameters(), epoch)});
+            if (Outcome<void> kept = hooks.keep(outcome.centralised.back(), true); !kept) return kept;
+        }
+        outcome.complete = trainer.environment_steps() >= budget;
+        return {};
+    }
+
+    FleetNavigationSettings settings_;
+    DataNotes notes_;
+    std::unique_ptr<NavigationNodes> nodes_;
+    std::vector<double> optima_;
+    Workers workers_;
+    std::unique_ptr<GossipFleet> fleet_;
+    std::int64_t evaluation_steps_ = 0;
+};
+
+}  // namespace
+
+double FleetNavigationRow::worst() const {
+    // No comparison is true of NaN, so min_element would pass over a node whose policy is one.
+    for (const double ratio : ratios) {
+        if (std::isnan(ratio)) return ratio;
+    }
+    return *std::min_element(ratios.begin(), ratios.end());
+}
+
+double FleetNavigationRow::mean() const {
+    return std::accumulate(ratios.begin(), ratios.end(), 0.0) / static_cast<double>(ratios.size());
+}
+
+GraphRecipe graph_recipe(const FleetNavigationSettings& s) {
+    GraphRecipe recipe;
+    recipe.kind = s.graph;
+    recipe.nodes = static_cast<std::uint32_t>(s.nodes);
+    recipe.probability = static_cast<double>(s.probability);
+    recipe.path = s.graph_file;
+    return recipe;
+}
+
+Maml maml_of(const FleetNavigationSettings& s) {
+    Maml maml;
+    maml.steps = s.inner.step_limit;
+    maml.inner_rate = s.inner.inner_rate;
+    maml.first_order = s.first_order;
+    maml.score_term = !s.first_order;  // what is sampled depends on the parameters
+    maml.step_clip = s.inner.step_clip;
+    return maml;
+}
+
+GossipSettings gossip_settings(const FleetNavigationSettings& s) {
+    GossipSettings gossip;
+    gossip.seed = s.seed;
+    const bool envelope = s.method.objective == Objective::moreau;
+    const double largest = envelope
+                               ? static_cast<double>(s.interpolation) / static_cast<double>(s.inner.prox_weight)
+                               : static_cast<double>(s.rate);
+    const auto offset = static_cast<double>(s.step_offset);
+    gossip.theta = {offset > 0.0 ? largest * offset : largest, offset, s.wake_gap};
+    gossip.format.fraction_bits = s.fraction_bits;
+    gossip.largest_value = s.largest_value;
+    gossip.weight_floor = s.weight_floor;
+    gossip.link = simulation::LinkProfile::rounds(
+        s.delay_limit,
+        s.loss_limit < 0 ? simulation::LinkProfile::unbounded : static_cast<std::uint32_t>(s.loss_limit), s.loss);
+    gossip.wake_gap = s.wake_gap;
+    gossip.lives.up_mean = s.crash_gap;
+    gossip.lives.down_mean = s.downtime;
+    gossip.absences = s.absences;
+    gossip.absences.graph = graph_recipe(s);
+    gossip.learn_until = s.rounds;
+    return gossip;
+}
+
+FederatedSettings federated_settings(const FleetNavigationSettings& s) {
+    FederatedSettings federated;
+    federated.method = s.method;
+    federated.moreau = s.inner;
+    if (s.method.objective == Objective::maml) federated.maml = maml_of(s);
+    federated.local_rate = federated.maml_local_rate = s.rate;
+    federated.buffer_size = std::min(federated.buffer_size, s.nodes);
+    federated.moreau_local_rate = s.local_interpolation / s.inner.prox_weight;
+    federated.fedprox_weight = s.inner.prox_weight;
+    federated.local_steps = s.local_steps;
+    federated.server_rate = s.server_rate;
+    federated.clock.loss = s.loss;
+    federated.clock.patience_s = 100.0f;
+    return federated;
+}
+
+Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavigationSettings& s, int threads) {
+    if (s.nodes < 2) return problem("environment.nodes: a node alone agrees with nobody; simulate at least 2");
+    const FederatedSettings federated = federated_settings(s);
+    if (s.method.aggregation == AggregationName::fedprox && federated.rate() * federated.fedprox_weight >= 1.0f)
+        return problem(
+            fmt::format("{} with aggregation.name = fedprox, which pulls with adaptation.prox_weight = {}: "
+                        "their product must stay below 1, or steps overshoot",
+                        s.method.objective == Objective::moreau
+                            ? fmt::format("method.local_interpolation = {}", s.local_interpolation)
+                            : fmt::format("method.rate = {}", s.rate),
+                        s.inner.prox_weight));
+    auto nodes = NavigationNodes::make(s, threads);
+    if (!nodes) return tl::unexpected(nodes.error());
+    auto run = std::make_unique<Run>(s, *std::move(nodes), threads);
+    if (Outcome<void> connected = run->connect(); !connected) return tl::unexpected(connected.error());
+    return run;
+}
+
+std::span<const std::pair<std::string_view, std::string_view>> newer_fleet_navigation_settings() {
+    static constexpr std::pair<std::string_view, std::string_view> newer[] = {
+        {"environment.rows", "[]"},
+        {"environment.start", "[]"},
+        {"environment.slip_limit", "0.0"},
+        {"policy.input", "\"one-hot\""},
+        {"adaptation.baseline", "\"leave-one-out\""},
+        {"adaptation.first_order", "true"},
+        {"method.rate", "0.1"},
+        {"network.trace", "\"\""},
+        {"network.tick_ms", "50.0"}};
+    return newer;
+}
+
+Settings fleet_navigation_settings(FleetNavigationSettings& s) {
+    using Range = Settings::Range;
+    Settings list;
+    list.add("kind", s.kind, "what kind of experiment this is");
+    list.add("experiment", s.experiment, "name, for reports");
+    list.add("kernels", s.kernels,
+             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
+    list.add("seed", s.seed, "all randomness comes from it");
+
+    list.add("environment.nodes", s.nodes, "nodes, each with a task of its own", Range{1, grid_task_limit});
+    list.add_path("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file",
+                  is_built_in_map);
+    list.add("environment.rows", s.rows, "a map of its own: '.' is free, '#' a wall; instead of map");
+    list.add("environment.start", s.start, "[row, column]; [] for a random start", Range{0, 65535});
+    list.add("environment.reward", s.reward, "sparse: 1 at the goal, which ends; dense: 1 - distance, no end",
+             {{"sparse", Reward::sparse}, {"dense", Reward::dense}});
+    list.add("environment.permute_actions", s.permute_actions, "each task permutes the five actions");
+    list.add("environment.wind_limit", s.wind_limit, "tasks have wind up to this probability", Range{0, 1});
+    list.add("environment.slip_limit", s.slip_limit, "tasks slip up to this probability", Range{0, 1});
+    list.add("environment.horizon", s.horizon, "steps of a trajectory H", Range{1, 10000});
+    list.add("environment.discount", s.discount, "gamma", Range{0, 1, true});
+
+    list.add("policy.hidden", s.hidden, "widths of the hidden layers; [] is a table", Range{1, 4096});
+    list.add("policy.activation", s.activation, "of the hidden layers",
+             {{"tanh", Activation::tanh}, {"relu", Activation::relu}});
+    list.add("policy.input", s.input, "what a policy sees",
+             {{"one-hot", PolicyInput::one_hot}, {"coordinates", PolicyInput::coordinates}});
+    list.add("policy.output_gain", s.output_gain, "scale of the last layer at the start", Range{0, 10});
+
+    list.add("adaptation.prox_weight", s.inner.prox_weight, "lambda: pull towards the node's parameters",
+             Range{0, 1e6, true});
+    list.add("adaptation.inner_rate", s.inner.inner_rate, "beta: step size of the inner loop", Range{0, 1e3, true});
+    list.add("adaptation.steps", s.inner.step_limit, "most steps of the inner loop", Range{1, 1000});
+    list.add("adaptation.accuracy", s.inner.accuracy,
+             "nu: the inner loop stops at this gradient norm; 0: at its step limit", Range{0, 1e6});
+    list.add("adaptation.first_order", s.first_order,
+             "with MAML: leave Hessians and scores out; with them it takes far smaller steps");
+    list.add("adaptation.step_clip", s.inner.step_clip, "longest inner step, as a norm; 0: no limit",
+             Range{0, 1e6});
+    list.add("adaptation.trajectories", s.rollout.trajectories, "trajectories in a batch D", Range{2, 100000});
+    list.add("adaptation.baseline", s.rollout.baseline, "what rewards to go are centred by",
+             {{"none", Baseline::none}, {"leave-one-out", Baseline::leave_one_out}, {"linear", Baseline::linear}});
+
+    list.add("network.graph", s.graph,
+             "ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, or file");
+    list.add("network.probability", s.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
+    list.add_path("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
+    list.add("network.wake_gap", s.wake_gap, "Gamma_w: most rounds from one wake-up to the next", Range{1, 10000});
+    list.add("network.delay_limit", s.delay_limit, "Gamma_d: most rounds that a message takes", Range{1, 10000});
+    list.add("network.loss", s.loss, "probability that a message is lost", Range{0, 1});
+    list.add("network.loss_limit", s.loss_limit, "Gamma_f: most losses in a row on a link; -1: no bound",
+             Range{-1, 1e9});
+    list.add("network.crash_gap", s.crash_gap, "mean rounds between a node's crashes; 0: none", Range{0, 1e9});
+    list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
+    add_absence_settings(list, s.absences);
+    add_trace_settings(list, s.trace, s.tick_ms);
+
+    auto names = with_neighbours(Objective::moreau);
+    for (auto& [name, method] : names) {
+        if (method.aggregation == AggregationName::spd) name = "d2";
+    }
+    names.insert(names.end(), {{"persafl-me", preset::persafl_me},
+                               {"pfedme", preset::pfedme},
+                               {"local", {Objective::moreau, AggregationName::local}},
+                               {"global", {Objective::moreau, AggregationName::global}}});
+    list.add_preset("method.name", s.method,
+                    "a method with the Moreau envelope, which is an objective.name and an aggregation.name; write "
+                    "these instead for any other pair",
+                    std::move(names), {"objective.name", "aggregation.name"});
+    add_axes(list, s.method);
+    list.add("method.rounds", s.rounds,
+             "rounds in which nodes learn; with a server: as many updates a node, on average", Range{1, 1e6});
+    list.add("method.settling_rounds", s.settling_rounds, "rounds after them in which they only agree",
+             Range{0, 1e6});
+    list.add("method.interpolation", s.interpolation, "eta lambda of one round, at the start", Range{0, 1, true});
+    list.add("method.rate", s.rate, "eta of one round with another objective than moreau", Range{0, 1e3, true});
+    list.add("method.step_offset", s.step_offset, "t0: round t steps t0 / (t + t0) of that; 0: constant",
+             Range{0, 1e9});
+    list.add("method.local_steps", s.local_steps, "with a server: Q, local steps of an update", Range{1, 1000});
+    list.add("method.local_interpolation", s.local_interpolation, "with a server: eta lambda of a local step",
+             Range{0, 0.999, true});
+    list.add("method.server_rate", s.server_rate, "beta of persafl-me: between 1/n and 5/n", Range{0, 10, true});
+    list.add("method.fraction_bits", s.fraction_bits, "of the fixed point in which mass is kept", Range{8, 60});
+    list.add("method.largest_value", s.largest_value, "a node whose parameters go beyond has diverged",
+             Range{0, 1e9, true});
+    list.add("method.weight_floor", s.weight_floor,
+             "push-sum weight that a node never gives away; 0.01 where nodes crash or losses have no bound",
+             Range{0, 0.25});
+
+    list.add("report.evaluate_every", s.evaluate_every, "rounds between evaluations", Range{1, 1e6});
+    list.add("report.adaptations", s.adaptations, "adaptations that an evaluation takes the mean of",
+             Range{1, 100});
+    list.add("report.centralised", s.centralised,
+             "moreau: train in one process too, for as many environment steps");
+    add_deployment_settings(list, s.deployment);
+    return list;
+}
+
+}  // namespace dunlin

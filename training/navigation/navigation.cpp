@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/navigation/navigation.hpp"
+
+#include "training/navigation/grid_world.hpp"
+#include "training/navigation/point_world.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+
+extern template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
+extern template class PolicyGradientTask<PointNavigation, GaussianPolicy<float>>;
+
+namespace {
+
+/// What both worlds share. A world says how an environment is made, judged and drawn.
+template <class World>
+class Training final : public NavigationTraining {
+public:
+    using E = typename World::Environment;
+    using Policy = typename World::Policy;
+
+    Training(const NavigationSettings& settings, World world, const Policy& policy, int threads)
+        : NavigationTraining(settings),
+          world_(std::move(world)),
+          trainer_(policy, trainer_settings(settings, threads), world_.environments(TaskSet::training)) {}
+
+    Outcome<void> iterate() override {
+        return trainer_.iterate().map_error([this](const Error& error) {
+            return describe(error, fmt::format("training stopped in iteration {}", trainer_.iteration() + 1));
+        });
+    }
+    std::int64_t iteration() const override { return trainer_.iteration(); }
+    std::int64_t environment_steps() const override { return trainer_.environment_steps(); }
+    std::int64_t gradients() const override { return trainer_.gradients(); }
+    std::vector<std::string> task_names(TaskSet set) const override { return world_.names(set); }
+
+    std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint64_t epoch,
+                                                   bool last_only) override {
+        const std::vector<E> environments = world_.environments(set);
+        std::vector<std::vector<TaskOutcome>> outcomes(environments.size());
+        adapt(set, environments, steps, epoch, last_only,
+              [&](int number, ConstVector<float> theta, auto& task, Stream& random) {
+                  outcomes[static_cast<std::size_t>(number)].push_back(
+                      world_.judge(set, number, theta, task, random, stop_));
+              });
+        return outcomes;
+    }
+
+    std::vector<TaskRecord> record(TaskSet set, int steps, int trajectories, std::size_t most) override {
+        std::vector<E> environments = world_.environments(set);
+        if (environments.size() > most) environments.resize(most, environments.front());
+        const std::vector<std::string> names = world_.names(set);
+        std::vector<TaskRecord> records(environments.size());
+        adapt(set, environments, steps, record_epoch, true,
+              [&](int number, ConstVector<float> theta, auto& task, Stream& random) {
+                  TaskRecord& record = records[static_cast<std::size_t>(number)];
+                  record.name = names[static_cast<std::size_t>(number)];
+                  record.outcome = world_.judge(set, number, theta, task, random, stop_);
+                  world_.describe(set, number, record);
+                  collect(task, theta, random, trajectories, record);
+              });
+        return records;
+    }
+
+    int distinct_tasks(TaskSet set) const override { return world_.distinct_tasks(set); }
+    bool trained_on(int held_out) const override { return world_.trained_on(held_out); }
+
+    void stop_when(StopAsked stop) override {
+        stop_ = stop;
+        trainer_.stop_when(stop);
+    }
+    bool stopped() const override { return stop_(); }
+
+    int evaluation_interval() const override {
+        const double planning = world_.planning_work();
+        if (planning <= 0) return settings_.evaluate_every;
+        // Multiply-adds; an inner step goes forwards once and back twice.
+        const MlpShape& network = shape();
+        const auto parameters = static_cast<double>(network.parameters());
+        const double chosen = network.one_hot ? static_cast<double>(network.inputs - 1) * network.width(0) : 0.0;
+        double states = 0;
+        if constexpr (FiniteEnvironment<E>) states = trainer_.tasks().front().state_count();
+        const double forward = parameters - chosen;
+        const double columns = evaluates_per_state()
+                                   ? states
+                                   : static_cast<double>(settings_.rollout.trajectories) * settings_.horizon;
+        const double step =
+            3 * columns * forward + 4 * parameters + 20.0 * settings_.rollout.trajectories * settings_.horizon;
+        const double steps = training_steps();
+        const double evaluation =
+            static_cast<double>(trainer_.task_count()) * ((steps + 1) * step + states * forward + planning);
+        const double iteration = settings_.meta.task_batch * steps * step + 4 * parameters;
+        const double share = static_cast<double>(settings_.evaluation_share);
+        const double interval = std::ceil(evaluation * (1 - share) / (share * iteration));
+        return static_cast<int>(std::clamp<double>(interval, settings_.evaluate_every, 1e9));
+    }
+
+    Outcome<int> add_held_out(const std::string& description) override { return world_.add_held_out(description); }
+
+    const GridTask* grid_task(TaskSet set, int number) const override { return world_.grid_task(set, number); }
+
+    const MlpShape& shape() const override { return trainer_.policy().network.shape; }
+    bool continuous() const override { return Policy::continuous; }
+    bool evaluates_per_state() const override { return trainer_.evaluates_per_state(); }
+    std::string kernels() const override { return trainer_.policy().network.kernels->name; }
+    ConstVector<float> parameters() const override { return trainer_.parameters(); }
+    MetaTrainerState save() override { return trainer_.save(); }
+    Result<void> restore(const MetaTrainerState& state) override { return trainer_.restore(state); }
+
+    static MetaTrainerSettings trainer_settings(const NavigationSettings& settings, int threads) {
+        return {.meta = settings.meta,
+                .rollout = settings.rollout,
+                .seed = settings.seed,
+                .threads = threads,
+                .output_gain = settings.output_gain,
+                .first_log_sigma = settings.first_log_sigma};
+    }
+
+private:
+    static constexpr std::uint64_t record_epoch = set_apart_epochs;
+
+    template <class Visit>
+    void adapt(TaskSet set, const std::vector<E>& environments, int steps, std::uint64_t epoch, bool last_only,
+               Visit&& visit) {
+        trainer_.adapt(trainer_.parameters(), environments, steps, epoch,
+                       [&](int number, int k, ConstVector<float> theta, auto& task) {
+                           if ((last_only && k < steps) || stop_()) return;
+                           // What is measured is drawn apart from what is adapted to.
+                           const std::uint32_t node = set == TaskSet::training ? 1u << 20 : 1u << 21;
+                           Stream random(settings_.seed, node + static_cast<std::uint32_t>(number),
+                                         Purpose::evaluate);
+                           random.seek_epoch(epoch * epochs_per_adaptation + static_cast<std::uint64_t>(k) * 2);
+                           visit(number, theta, task, random);
+                       });
+    }
+
+    template <class Task>
+    void collect(Task& task, ConstVector<float> theta, Stream& random, int count, TaskRecord& record) const {
+        while (std::ssize(record.trajectories) < count) {
+            task.draw(0, theta, random);
+            const auto& rollout = task.rollout(0);
+            const int drawn =
+                std::min(rollout.trajectories(), count - static_cast<int>(record.trajectories.size()));
+            const std::size_t first = record.trajectories.size();
+            for (int t = 0; t < drawn; ++t) {
+                record.trajectories.push_back({{world_.position(record, task.start(0, t))}, {}, {}, false});
+            }
+            for (int h = 0; h < rollout.length(); ++h) {
+                for (int k = 0; k < rollout.active(h); ++k) {
+                    const int column = rollout.first(h) + k;
+                    if (rollout.trajectory(column) >= drawn) continue;
+                    RecordedTrajectory& trajectory =
+                        record.trajectories[first + static_cast<std::size_t>(rollout.trajectory(column))];
+                    const std::array<double, 2> position = world_.position(record, task.reached(0, column));
+                    trajectory.positions.push_back(position);
+                    trajectory.actions.push_back(World::action(task, column));
+                    trajectory.rewards.push_back(rollout.reward(column));
+                    trajectory.success = World::reached(record, position, trajectory.success);
+                }
+            }
+        }
+    }
+
+    World world_;
+    MetaTrainer<E, Policy> trainer_;
+    StopAsked stop_ = never_asked;
+};
+
+/// What does not depend on the world: settings that must fit each other.
+Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
+    MetaSettings& meta = s.meta;
+    if (s.kind != NavigationSettings{}.kind) {
+        return problem(fmt::format("kind = \"{}\": this experiment is of kind {}; leave the key out", s.kind,
+                                   NavigationSettings{}.kind));
+    }
+    if (meta.task_batch > tasks) {
+        return problem(fmt::format("rl.task_batch = {}: there are only {} training tasks", meta.task_batch, tasks));
+    }
+    if (s.meta_rate > 0.0f) {
+        meta.interpolation = s.meta_rate * meta.inner.prox_weight;
+        if (!(meta.interpolation > 0.0f && meta.interpolation <= 1.0f)) {
+            return problem(
+                fmt::format("rl.meta_rate = {}: alpha lambda = {} must lie in (0, 1]; use rl.interpolation instead",
+                            s.meta_rate, meta.interpolation));
+        }
+    }
+    if (meta.inner.inner_rate * meta.inner.prox_weight >= 1.0f && meta.method == MetaMethod::memrl) {
+        return problem(fmt::format(
+            "rl.inner_rate = {}: times rl.prox_weight = {} it must stay below 1, or the inner loop overshoots",
+            meta.inner.inner_rate, meta.inner.prox_weight));
+    }
+    if (s.rollout.baseline == Baseline::leave_one_out && s.rollout.trajectories < 2) {
+        return problem(
+            "rl.trajectories = 1: the leave-one-out baseline needs at least 2; use rl.baseline = \"none\"");
+    }
+    return s;
+}
+
+template <class World>
+Outcome<std::unique_ptr<NavigationTraining>> make_training(const NavigationSettings& settings,
+                                                           const Kernels<float>* kernels, int threads) {
+    Outcome<World> world = World::make(settings);
+    if (!world) return tl::unexpected(world.error());
+    const auto policy = world->policy(settings, kernels);
+    if (!policy) return tl::unexpected(policy.error());
+    const Outcome<NavigationSettings> resolved =
+        resolve(settings, static_cast<int>(world->environments(TaskSet::training).size()));
+    if (!resolved) return tl::unexpected(resolved.error());
+    const std::size_t bytes = MetaTrainer<typename World::Environment, typename World::Policy>::bytes(
+                                  *policy, Training<World>::trainer_settings(*resolved, threads),
+                                  world->environments(TaskSet::training)) +
+                              world->evaluation_bytes(threads);
+    if (bytes > machine_memory()) {
+        return problem(fmt::format(
+            "the run needs {:.1f} GB of memory, and this machine has {:.1f}; lower rl.trajectories = {}, "
+            "rl.horizon = {}, policy.hidden, the map's size or --threads",
+            static_cast<double>(bytes) / 1e9, static_cast<double>(machine_memory()) / 1e9,
+            settings.rollout.trajectories, settings.horizon));
+    }
+    return std::make_unique<Training<World>>(*resolved, *std::move(world), *policy, threads);
+}
+
+}  // namespace
+
+std::vector<std::string> NavigationTraining::notes() const {
+    std::vector<std::string> notes;
+    const std::size_t training = task_names(TaskSet::training).size(),
+                      held_out = task_names(TaskSet::held_out).size();
+    const auto distinct = static_cast<std::size_t>(distinct_tasks(TaskSet::training));
+    if (distinct < training) {
+        notes.push_back(
+            fmt::format("the {} training tasks are {} different ones, and some are trained on more often "
+                        "than others; the map has no more goals to give them",
+                        training, distinct));
+    }
+    const bool sampled =
+        settings_.world == World::point || (settings_.goals.empty() && settings_.tasks == TaskSource::sampled);
+    if (sampled && held_out < static_cast<std::size_t>(settings_.held_out_tasks)) {
+        notes.push_back(
+            fmt::format("{} held-out tasks instead of environment.held_out_tasks = {}: no more differ from each "
+                        "other and from the training tasks; take a larger map, fewer training tasks, or "
+                        "tasks that also vary by environment.permute_actions or wind_limit",
+                        held_out, settings_.held_out_tasks));
+    }
+    return notes;
+}
+
+Result<void> NavigationTraining::load(ConstVector<float> parameters) {
+    MetaTrainerState state = save();
+    state.parameters.assign(parameters.begin(), parameters.end());
+    return restore(state);
+}
+
+Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const NavigationSettings& settings,
+                                                                      int threads) {
+    const Result<const Kernels<float>*> kernels = find_kernels(settings.kernels);
+    if (!kernels) return problem(kernels.error(), "kernels = \"" + settings.kernels + "\"");
+    if (settings.world == World::grid) return make_training<GridWorld>(settings, *kernels, threads);
+    return make_training<PointWorld>(settings, *kernels, threads);
+}
+
+template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
+template class PolicyGradientTask<PointNavigation, GaussianPolicy<float>>;
+
+}  // namespace dunlin

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/mlp.hpp"
+#include "core/stop.hpp"
+#include "training/host/problem.hpp"
+#include "training/navigation/meta_trainer.hpp"
+#include "training/settings/settings.hpp"
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dunlin {
+
+class GridTask;
+
+enum class World : std::uint8_t { grid, point };
+enum class TaskSource : std::uint8_t { three, sampled };
+enum class PolicyInput : std::uint8_t { one_hot, coordinates };
+enum class Reward : std::uint8_t { sparse, dense };
+
+/// All that a navigation experiment can be told. Defaults are those of experiments/navigation.toml.
+struct NavigationSettings {
+    std::string kind = "navigation";
+    std::string experiment = "navigation";
+    std::string kernels = "fast";
+    std::uint64_t seed = 1;
+
+    World world = World::grid;
+    std::string map = "empty-7x7";  ///< a built-in name or a file in MovingAI's format
+    std::vector<std::string> rows;  ///< or the map itself
+    TaskSource tasks = TaskSource::three;
+    std::vector<std::string> goals;  ///< "row,column" each; instead of `tasks`
+    int training_tasks = 20;         ///< of sampled tasks
+    int held_out_tasks = 20;
+    Reward reward = Reward::sparse;
+    std::vector<int> start;  ///< row, column; empty: random
+    bool permute_actions = false;
+    float wind_limit = 0.0f;
+    float slip_limit = 0.0f;
+
+    std::vector<int> hidden{64, 64};
+    Activation activation = Activation::tanh;
+    PolicyInput input = PolicyInput::one_hot;
+    float output_gain = 0.01f;
+    float first_log_sigma = -0.5f;
+
+    int iterations = 120;
+    int horizon = 30;
+    float discount = 0.95f;
+    float meta_rate = 0.0f;  ///< alpha; 0: alpha = interpolation / prox_weight
+    MetaSettings meta;
+    RolloutSettings rollout{.trajectories = 40};
+
+    int evaluate_every = 1;         ///< iterations between evaluations, at least
+    float evaluation_share = 0.5f;  ///< most of the work that evaluations on a large map may be
+    int adaptation_steps = 10;      ///< inner steps on held-out tasks
+    int shown_trajectories = 10;
+};
+
+/// The list of these settings, for files, --set and help.
+Settings navigation_settings(NavigationSettings& settings);
+
+enum class TaskSet : std::uint8_t { training, held_out };
+
+/// How well a policy does on a task. NaN where a value does not exist: there is no exact planning for the point
+/// world.
+struct TaskOutcome {
+    static constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    double expected_return =
+        none;  ///< grid: exact by dynamic programming, discounted; point: mean over D trajectories
+    double optimal_return = none;
+    double success = none;         ///< probability of reaching the goal within the horizon
+    double sampled_return = none;  ///< mean of 10 trajectories, as the paper plots
+    double ratio() const { return expected_return / optimal_return; }
+};
+
+/// One trajectory, for pictures and export: positions are (row, column) or (x, y), one more than the actions.
+struct RecordedTrajectory {
+    std::vector<std::array<double, 2>> positions;
+    std::vector<std::array<float, 2>> actions;  ///< grid: the number of the action, and 0
+    std::vector<float> rewards;
+    bool success = false;
+};
+
+struct TaskRecord {
+    std::string name;
+    TaskOutcome outcome;
+    int rows = 0, columns = 0;  ///< of a grid
+    std::vector<bool> walls;
+    std::array<double, 2> goal{};
+    std::vector<RecordedTrajectory> trajectories;
+};
+
+/// A navigation experiment as a program drives it, whatever the world is made of.
+class NavigationTraining {
+public:
+    /// Errors name the setting, file and line that is wrong.
+    static Outcome<std::unique_ptr<NavigationTraining>> make(const NavigationSettings& settings, int threads);
+    virtual ~NavigationTraining() = default;
+
+    /// One meta-iteration. Errors: a NaN, with the iteration; the parameters are those before it.
+    virtual Outcome<void> iterate() = 0;
+    virtual std::int64_t iteration() const = 0;
+    virtual std::int64_t environment_steps() const = 0;
+    virtual std::int64_t gradients() const = 0;
+
+    virtual std::vector<std::string> task_names(TaskSet set) const = 0;
+    /// How many of a set differ from all others of it.
+    virtual int distinct_tasks(TaskSet set) const = 0;
+    /// Whether a held-out task is one of those of training.
+    virtual bool trained_on(int held_out) const = 0;
+    /// What a user should know of tasks that are fewer, or less different, than asked for: a sentence each.
+    std::vector<std::string> notes() const;
+
+    /// From now on asked by what takes long: iterate, evaluate and record are then left off.
+    virtual void stop_when(StopAsked stop) = 0;
+    virtual bool stopped() const = 0;
+
+    /// Iterations between two evaluations. As report.evaluate_every says; but on a grid of more than 1,024 cells so
+    /// many that evaluations are at most report.evaluation_share of all work, by a count of multiplications that
+    /// depends on settings alone.
+    virtual int evaluation_interval() const = 0;
+
+    /// Adapts the meta-policy to every task of a set: outcomes[task][k] after k inner steps, or with `last_only`
+    /// one outcome a task. Different epochs draw different trajectories. Of no use when `stopped` afterwards.
+    virtual std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint64_t epoch,
+                                                           bool last_only) = 0;
+    /// The epoch of numbers that `dunlin adapt` and boards adapt with: none that an iteration's evaluation has
+    /// drawn.
+    static constexpr std::uint32_t fresh_epoch = set_apart_epochs + 2;
+    /// Trajectories of the first `most` tasks after `steps` inner steps. Of no use when `stopped` afterwards.
+    virtual std::vector<TaskRecord> record(TaskSet set, int steps, int trajectories,
+                                           std::size_t most = std::numeric_limits<std::size_t>::max()) = 0;
+    /// Adds a held-out task: "goal=R,C" and, by choice, "wind=P", "slip=P", "moves=4 digits..." (grid), or
+    /// "goal=X,Y" (point), joined by ';'. Returns its number.
+    virtual Outcome<int> add_held_out(const std::string& description) = 0;
+
+    /// Task `number` of a set; null in the point world.
+    virtual const GridTask* grid_task(TaskSet set, int number) const = 0;
+
+    virtual const MlpShape& shape() const = 0;
+    virtual bool continuous() const = 0;
+    virtual bool evaluates_per_state() const = 0;
+    virtual std::string kernels() const = 0;
+    virtual ConstVector<float> parameters() const = 0;
+    virtual MetaTrainerState save() = 0;
+    virtual Result<void> restore(const MetaTrainerState& state) = 0;
+    /// Replaces the meta-policy. Error: shape_mismatch.
+    Result<void> load(ConstVector<float> parameters);
+
+    /// Inner steps of an adaptation as long as training's.
+    int training_steps() const { return settings_.meta.adaptation().step_limit; }
+    const NavigationSettings& settings() const { return settings_; }
+
+protected:
+    explicit NavigationTraining(NavigationSettings settings) : settings_(std::move(settings)) {}
+    NavigationSettings settings_;
+};
+
+}  // namespace dunlin

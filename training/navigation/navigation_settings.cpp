@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envs/map_file.hpp"
+#include "training/navigation/navigation.hpp"
+
+namespace dunlin {
+
+Settings navigation_settings(NavigationSettings& s) {
+    using Range = Settings::Range;
+    Settings list;
+    list.add("kind", s.kind, "what kind of experiment this is");
+    list.add("experiment", s.experiment, "name, for reports");
+    list.add("kernels", s.kernels,
+             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
+    list.add("seed", s.seed, "all randomness comes from it");
+
+    list.add("environment.world", s.world, "grid of cells, or points in the plane",
+             {{"grid", World::grid}, {"point", World::point}});
+    list.add_path("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file",
+                  is_built_in_map);
+    list.add("environment.rows", s.rows, "a map of its own: '.' is free, '#' a wall; instead of map");
+    list.add("environment.tasks", s.tasks, "the paper's three, or tasks sampled from the map",
+             {{"three", TaskSource::three}, {"sampled", TaskSource::sampled}});
+    list.add("environment.goals", s.goals,
+             "goals as \"row,column\", or one MovingAI .scen file of starts and goals; instead of tasks",
+             [](std::string_view goal) { return goal.ends_with(".scen"); });
+    list.add("environment.training_tasks", s.training_tasks, "sampled tasks to train on", Range{1, 10000});
+    list.add("environment.held_out_tasks", s.held_out_tasks, "sampled tasks kept for evaluation", Range{0, 10000});
+    list.add("environment.reward", s.reward, "sparse: 1 at the goal, which ends; dense: 1 - distance, no end",
+             {{"sparse", Reward::sparse}, {"dense", Reward::dense}});
+    list.add("environment.start", s.start, "[row, column]; [] for a random start", Range{0, 2047});
+    list.add("environment.permute_actions", s.permute_actions, "sampled tasks permute the five actions");
+    list.add("environment.wind_limit", s.wind_limit, "sampled tasks have wind up to this probability", Range{0, 1});
+    list.add("environment.slip_limit", s.slip_limit, "sampled tasks slip up to this probability", Range{0, 1});
+
+    list.add("policy.hidden", s.hidden, "widths of the hidden layers; [] with one-hot input is a table",
+             Range{1, 4096});
+    list.add("policy.activation", s.activation, "of the hidden layers",
+             {{"tanh", Activation::tanh}, {"relu", Activation::relu}});
+    list.add("policy.input", s.input, "what a grid policy sees",
+             {{"one-hot", PolicyInput::one_hot}, {"coordinates", PolicyInput::coordinates}});
+    list.add("policy.output_gain", s.output_gain, "scale of the last layer at the start", Range{0, 10});
+    list.add("policy.first_log_sigma", s.first_log_sigma,
+             "log standard deviation of a point policy's actions at the start", Range{-10, 3});
+
+    MetaSettings& meta = s.meta;
+    list.add("rl.method", meta.method, "how meta-parameters are learned",
+             {{"memrl", MetaMethod::memrl},
+              {"maml", MetaMethod::maml},
+              {"fomaml", MetaMethod::fomaml},
+              {"reptile", MetaMethod::reptile},
+              {"scratch", MetaMethod::scratch}});
+    list.add("rl.iterations", s.iterations, "meta-iterations T", Range{0, 1e9});
+    list.add("rl.horizon", s.horizon, "steps of a trajectory H", Range{1, 10000});
+    list.add("rl.discount", s.discount, "gamma", Range{0, 1, true});
+    list.add("rl.task_batch", meta.task_batch, "tasks in an iteration B", Range{1, 10000});
+    list.add("rl.trajectories", s.rollout.trajectories, "trajectories in a batch D", Range{1, 100000});
+    list.add("rl.prox_weight", meta.inner.prox_weight, "lambda: pull of the inner loop towards the meta-parameters",
+             Range{0, 1e6});
+    list.add("rl.accuracy", meta.inner.accuracy,
+             "nu: the inner loop stops at this gradient norm; 0: at its step limit", Range{0, 1e6});
+    list.add("rl.interpolation", meta.interpolation, "alpha lambda: how far the outer step goes",
+             Range{0, 1, true});
+    list.add("rl.meta_rate", s.meta_rate, "alpha, instead of interpolation; 0: not given", Range{0, 1e9});
+    list.add("rl.inner_rate", meta.inner.inner_rate, "beta: step size of the inner loop", Range{0, 1e3, true});
+    list.add("rl.inner_steps", meta.inner.step_limit, "most steps of the inner loop", Range{1, 1000});
+    list.add("rl.step_clip", meta.inner.step_clip, "longest inner step, as a norm; 0: no limit", Range{0, 1e6});
+    list.add("rl.baseline", s.rollout.baseline, "what rewards to go are centred by",
+             {{"none", Baseline::none}, {"leave-one-out", Baseline::leave_one_out}, {"linear", Baseline::linear}});
+    list.add("rl.evaluation", s.rollout.evaluation,
+             "policy evaluated once per state where that is cheaper, or as told",
+             {{"automatic", Evaluation::automatic},
+              {"per-step", Evaluation::per_step},
+              {"per-state", Evaluation::per_state}});
+
+    list.add("maml.steps", meta.maml.steps, "inner steps u", Range{1, Maml::step_limit});
+    list.add("maml.inner_rate", meta.maml.inner_rate, "step size of the inner steps", Range{0, 1e3, true});
+    list.add("maml.step_clip", meta.maml.step_clip, "longest inner step, as a norm; 0: no limit", Range{0, 1e6});
+    list.add("maml.score_term", meta.maml.score_term, "exact MAML: the score-function terms");
+    list.add("maml.outer_rate", meta.outer.rate, "step size of Adam", Range{0, 10, true});
+
+    list.add("report.evaluate_every", s.evaluate_every, "iterations between evaluations, at least", Range{1, 1e6});
+    list.add("report.evaluation_share", s.evaluation_share,
+             "most of the work that evaluations may be on a map of more than 1024 cells; else they come less often",
+             Range{0, 1, true});
+    list.add("report.adaptation_steps", s.adaptation_steps, "inner steps on held-out tasks", Range{0, 1000});
+    list.add("report.trajectories", s.shown_trajectories, "trajectories drawn in pictures", Range{1, 100});
+    return list;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/problems/classification_data.hpp"
+
+#include "training/settings/reading.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+/// A file is ARFF whatever its name, a folder holds IDX files.
+bool is_arff(const std::string& path) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) return false;
+    const auto ends = [&path](std::string_view tail) {
+        return path.size() >= tail.size() &&
+               same_but_case(std::string_view(path).substr(path.size() - tail.size()), tail);
+    };
+    return ends(".arff") || ends(".arff.gz") || std::filesystem::is_regular_file(path, ignored);
+}
+
+Outcome<DataTable> read_or_draw(const DataSettings& s, std::uint64_t seed) {
+    if (s.path.empty()) {
+        DigitSettings digits = s.digits;
+        if (s.rows > 0) digits.rows = s.rows;
+        auto drawn = draw_digits(digits, seed);
+        if (!drawn) return problem(drawn.error(), "generated digits");
+        return *std::move(drawn);
+    }
+    auto loaded = is_arff(s.path) ? load_arff(s.path, s.columns)
+                                  : load_idx_folder(s.path, IdxPart::train, {.first = s.first_label});
+    if (!loaded) return problem(loaded.error());
+    loaded->keep_first(s.rows);
+    return *std::move(loaded);
+}
+
+/// The key of a setting of SplitSettings by its position.
+std::string_view split_key(std::int64_t position) {
+    constexpr std::string_view keys[] = {
+        "data.split = users needs data with users (of an ARFF file: a column called "
+        "user or subject, or named by data.user); this data",
+        "data.clients",
+        "data.labels_per_client",
+        "data.skew",
+        "data.alpha",
+        "data.test_fraction",
+        "data.train_limit"};
+    return keys[std::clamp<std::int64_t>(position, 0, std::ssize(keys) - 1)];
+}
+
+/// Rows that nobody trains on or holds out.
+Outcome<DataTable> test_table(const DataSettings& s, const DataTable& train, std::uint64_t seed) {
+    if (is_arff(s.path)) return problem("data.test_fraction = 0: an ARFF file has no test part; hold rows out");
+    if (!s.path.empty()) {
+        auto loaded =
+            load_idx_folder(s.path, IdxPart::test, {.first = train.first_label, .classes = train.classes});
+        if (!loaded) return problem(loaded.error());
+        return *std::move(loaded);
+    }
+    if (s.digits.domains > 0) return problem("data.test_fraction = 0: with data.domains, hold rows out");
+    DigitSettings digits = s.digits;
+    digits.rows = std::max(10, static_cast<int>(train.rows()) / 5);
+    auto drawn = draw_digits(digits, seed + (std::uint64_t{1} << 63));
+    if (!drawn) return problem(drawn.error(), "generated digits");
+    return *std::move(drawn);
+}
+
+}  // namespace
+
+void add_data_settings(Settings& list, DataSettings& s) {
+    using Range = Settings::Range;
+    list.add_path("data.path", s.path,
+                  "folder of IDX files (MNIST) or an ARFF file (WISDM), see docs/data.md; empty: generated digits");
+    list.add("data.label", s.columns.label,
+             "ARFF: column of classes; empty: class, label, ..., or the last nominal");
+    list.add("data.user", s.columns.user,
+             "ARFF: column that says whose row it is; empty: user, subject, ..., where there is one");
+    list.add("data.ignored", s.columns.ignored, "ARFF: columns that are no features, besides UNIQUE_ID");
+    list.add("data.first_label", s.first_label, "IDX: the label that becomes class 0; -1: the smallest in the file",
+             Range{-1, 255});
+    list.add("data.rows", s.rows, "use the first rows only; 0: all, or 5000 generated digits", Range{0, 1e8});
+    list.add("data.side", s.digits.side, "generated: pixels of an image's side", Range{4, 64});
+    list.add("data.wobble", s.digits.wobble, "generated: how much the strokes vary", Range{0, 10});
+    list.add("data.noise", s.digits.noise, "generated: deviation per pixel", Range{0, 10});
+    list.add("data.domains", s.digits.domains,
+             "generated: users, each with its own view of the pixels; 0: nobody's", Range{0, 1e6});
+    list.add("data.domain_shift", s.digits.domain_shift, "generated: how much these views differ", Range{0, 10});
+    list.add("data.standardise", s.standardise, "features to zero mean and unit variance; an ARFF file always is");
+    list.add("data.split", s.split.kind, "how the rows are shared out among clients",
+             {{"uniform", Split::uniform},
+              {"labels", Split::labels},
+              {"skew", Split::skew},
+              {"dirichlet", Split::dirichlet},
+              {"users", Split::users}});
+    list.add("data.clients", s.split.nodes, "clients; with split = users as many as the data has", Range{1, 1e6});
+    list.add("data.largest_users", s.split.largest_users, "split = users: only those with the most rows; 0: all",
+             Range{0, 1e6});
+    list.add("data.labels_per_client", s.split.labels_per_node, "split = labels: labels that a client holds",
+             Range{1, 256});
+    list.add("data.skew", s.split.skew, "split = skew: share of a client's main label", Range{0, 1});
+    list.add("data.alpha", s.split.alpha, "split = dirichlet: small means that clients see few labels",
+             Range{0, 1e6, true});
+    list.add("data.test_fraction", s.split.test_fraction, "of each client's rows, held out", Range{0, 0.99});
+    list.add("data.train_limit", s.split.train_limit, "most rows that a client trains on; 0: no limit",
+             Range{0, 1e8});
+    list.add("data.conflicting", s.split.conflicting,
+             "every client permutes the labels' names in a way of its own");
+}
+
+void describe_classifier(const DataTable& table, TrainedModel& model) {
+    model.task = "classification";
+    model.head = ModelHead::classes;
+    model.input = table.image_width > 0
+                      ? fmt::format(
+                            "{} pixels of an image of {} rows and {} columns, row by row from the upper left, "
+                            "0 dark to 1 bright",
+                            table.features, table.image_height, table.image_width)
+                      : fmt::format(
+                            "{} features, in the order of the data's columns, in the data's units; a missing "
+                            "one is its mean",
+                            table.features);
+    model.output = "logits, one a class; probabilities are their softmax";
+    model.output_names = table.class_names;
+    for (int label = static_cast<int>(table.class_names.size()); label < table.classes; ++label)
+        model.output_names.push_back(fmt::format("class {}", label));
+    if (table.feature_names.size() == static_cast<std::size_t>(table.features))
+        model.input_names = table.feature_names;
+    model.centre = table.centre;
+    model.scale = table.scale;
+}
+
+Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
+    auto table = read_or_draw(s, seed);
+    if (!table) return tl::unexpected(table.error());
+    const std::string where = s.path.empty() ? "data" : s.path;
+    if (table->classes < 2)
+        return problem(fmt::format("{}: all {} rows have the same class; expected two classes at least", where,
+                                   table->rows()));
+    auto parts = split_rows(*table, s.split, seed);
+    if (!parts) {
+        if (parts.error().code != Code::bad_setting) return problem(parts.error(), "data.split");
+        return problem(fmt::format("{}: {} does not fit", where, split_key(parts.error().first)));
+    }
+    const bool standardise = s.standardise || is_arff(s.path);
+    DataTable test;
+    if (s.split.test_fraction == 0.0f) {
+        if (standardise) return problem("data.standardise: hold rows out (data.test_fraction above 0)");
+        auto read = test_table(s, *table, seed);
+        if (!read) return tl::unexpected(read.error());
+        test = *std::move(read);
+        if (test.features != table->features) {
+            return problem(fmt::format("{}: {} pixels to train on, but {} to test on", s.path, table->features,
+                                       test.features));
+        }
+    }
+    DataNotes split = split_notes(*table, s.split, *parts);
+    if (test.rows() > 0) {
+        std::vector<bool> lacking(static_cast<std::size_t>(table->classes));
+        for (const std::uint8_t label : table->labels) lacking[label] = true;
+        for (const std::uint8_t label : test.labels) lacking[label] = false;
+        if (const auto count = std::count(lacking.begin(), lacking.end(), true); count > 0)
+            split.push_back({"classes_without_test", count,
+                             fmt::format("{} of {} classes without a row to test on", count, table->classes)});
+    }
+    if (standardise) {
+        const int before = table->features;
+        table->standardise(training_rows(*parts));
+        if (table->features == 0)
+            return problem(
+                fmt::format("{}: nothing to learn from: all {} features are constant on the rows to train on",
+                            s.path.empty() ? "data" : s.path, before));
+    }
+    DataNotes notes{{"rows", std::ssize(table->labels), ""},
+                    {"features", table->features, ""},
+                    {"classes", table->classes, ""}};
+    for (DataNotes* part : {&table->notes, &split}) notes.insert(notes.end(), part->begin(), part->end());
+    return SharedData{*std::move(table), *std::move(parts), std::move(notes), std::move(test)};
+}
+
+}  // namespace dunlin

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/problems/classification_fleet.hpp"
+
+#include "training/problems/personal_layers.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+struct ClassificationWorld {
+    using Task = Classification<float>;
+
+    DataTable table;
+    std::vector<NodeRows> parts;
+    DataTable test;  ///< rows of nobody's; empty where nodes hold rows out
+    MlpShape shape;
+    LayerSplit split;
+    const Kernels<float>* kernels = nullptr;
+    int batch = 1, slots = 1;
+    std::uint64_t seed = 1;
+    std::vector<std::uint32_t> all_rows{};   ///< that anybody trains on
+    std::vector<std::uint8_t> all_labels{};  ///< by row of the table, as its owner names it
+    DataNotes notes{};
+    std::vector<std::uint32_t> test_rows{};  ///< of `test`
+
+    std::uint32_t nodes() const { return static_cast<std::uint32_t>(parts.size()); }
+    void initialise(Vector<float> w) const {
+        Stream random(seed, 0, Purpose::initialise);
+        dunlin::initialise(shape, random, w);
+    }
+    std::vector<float> samples() const {
+        std::vector<float> counts;
+        for (const NodeRows& part : parts) counts.push_back(static_cast<float>(part.train.size()));
+        return counts;
+    }
+    std::size_t bytes() const { return Task::bytes(shape, batch, slots); }
+    Task make_task(Arena& arena) const { return *Task::make(shape, *kernels, batch, slots, arena); }
+    void assign(Task& task, std::uint32_t node) const {
+        task.node = node == FederatedProblem::everybody
+                        ? LabelledRows{table.values.data(), all_labels.data(), table.features, all_rows}
+                        : parts[node].train_view(table);
+    }
+    FleetScore judge(Task& task, std::uint32_t node, ConstVector<float> w) const {
+        const std::uint8_t* names = parts[node].relabel.empty() ? nullptr : parts[node].relabel.data();
+        const LabelledRows rows = test.rows() > 0 ? test.view(test_rows, names) : parts[node].test_view(table);
+        const ClassificationScore score = task.evaluate(rows, w);
+        return {score.rows, {static_cast<double>(score.correct), score.loss_sum, 0.0}};
+    }
+    void describe(TrainedModel& model) const {
+        describe_classifier(table, model);
+        model.shape = shape;
+        if (table.user_names.size() == parts.size()) model.nodes = table.user_names;
+        if (std::ranges::any_of(parts, [](const NodeRows& part) { return !part.relabel.empty(); }))
+            model.notes.push_back(
+                "Every node names the classes in a way of its own, so that names fit no node's model");
+    }
+    std::vector<FleetMetric> metrics(const FleetScore& score) const {
+        const auto rows = static_cast<double>(score.count);
+        return {{"accuracy", "accuracy", score.sums[0] / rows}, {"loss", "cross-entropy", score.sums[1] / rows}};
+    }
+};
+
+}  // namespace
+
+Settings classification_settings(ClassificationSettings& s) {
+    using Range = Settings::Range;
+    Settings list = problem_settings(s);
+    add_data_settings(list, s.data);
+    list.add("model.hidden", s.hidden, "widths of the hidden layers", Range{1, 4096});
+    list.add("model.activation", s.activation, "of the hidden layers",
+             {{"tanh", Activation::tanh}, {"relu", Activation::relu}, {"sigmoid", Activation::sigmoid}});
+    list.add("model.personal_layers", s.personal_layers,
+             "layers that never leave their client: first, last, numbers from 0; empty: none");
+    add_federated_settings(list, s.federated);
+    return list;
+}
+
+Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const ClassificationSettings& s,
+                                                                       int threads) {
+    const auto kernels = find_kernels(s.kernels);
+    if (!kernels) return problem(kernels.error(), "kernels");
+    if (s.data.split.test_fraction == 0.0f)
+        return problem("data.test_fraction = 0: clients are judged on rows of their own; hold some out");
+    auto data = read_data(s.data, s.seed);
+    if (!data) return tl::unexpected(data.error());
+    const auto shape = MlpShape::make(data->table.features, s.hidden, data->table.classes, s.activation);
+    if (!shape) return problem(shape.error(), "model.hidden");
+
+    const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), data->notes);
+    if (!split) return tl::unexpected(split.error());
+
+    return make_classification_problem(*std::move(data), *shape, *split, **kernels, s.federated, s.seed, threads);
+}
+
+Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData data, const MlpShape& shape,
+                                                                       const LayerSplit& split,
+                                                                       const Kernels<float>& kernels,
+                                                                       const FederatedSettings& settings,
+                                                                       std::uint64_t seed, int threads) {
+    ClassificationWorld world{.table = std::move(data.table),
+                              .parts = std::move(data.parts),
+                              .test = std::move(data.test),
+                              .shape = shape,
+                              .split = split,
+                              .kernels = &kernels,
+                              .batch = settings.batch,
+                              .slots = settings.slots(),
+                              .seed = seed};
+    world.notes = std::move(data.notes);
+    world.all_rows = training_rows(world.parts);
+    world.all_labels = world.table.labels;
+    world.test_rows.resize(world.test.rows());
+    std::iota(world.test_rows.begin(), world.test_rows.end(), 0u);
+    for (const NodeRows& part : world.parts) {
+        const LabelledRows own = part.train_view(world.table);
+        for (const std::uint32_t row : part.train)
+            world.all_labels[row] = static_cast<std::uint8_t>(own.label(row));
+    }
+    HostMemory memory(world.bytes());
+    Arena arena(memory.bytes());
+    const auto task = Classification<float>::make(world.shape, *world.kernels, world.batch, world.slots, arena);
+    if (!task) return problem(task.error(), "federated.batch");
+    return std::make_unique<WorldProblem<ClassificationWorld>>(std::move(world), settings, threads);
+}
+
+ProblemKind<ClassificationSettings> classification_kind() {
+    return {.name = "classification",
+            .nodes_are = "clients",
+            .settings = classification_settings,
+            .make = [](const ClassificationSettings& s,
+                       int threads) { return make_classification_problem(s, threads); },
+            .about =
+                [](const ClassificationSettings& s, const FederatedProblem& made) {
+                    return fmt::format(
+                        "Classification: {}. {} clients, {} of each one's rows held out{}.",
+                        s.data.path.empty() ? "generated digits" : s.data.path, made.nodes(),
+                        s.data.split.test_fraction,
+                        s.data.split.conflicting ? "; every client names the labels in a way of its own" : "");
+                }};
+}
+
+}  // namespace dunlin

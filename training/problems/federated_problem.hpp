@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/adapt/plain.hpp"
+#include "core/layer_split.hpp"
+#include "envs/data_notes.hpp"
+#include "training/axes/federated_settings.hpp"
+#include "training/host/host_memory.hpp"
+#include "training/models/model_file.hpp"
+#include "training/simulation/learner.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dunlin {
+
+/// Sums over what a model was judged on; what they mean is the problem's affair.
+struct FleetScore {
+    std::int64_t count = 0;
+    std::array<double, 3> sums{};
+
+    void add(const FleetScore& other) {
+        count += other.count;
+        for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += other.sums[k];
+    }
+};
+
+/// A number that models are judged by, made from sums over all nodes.
+struct FleetMetric {
+    std::string key;    ///< "mrr"
+    std::string title;  ///< "MRR"
+    double value = 0;
+};
+
+/// Nodes with data of their own that make a shared model their own and are judged by it. Every method answers for
+/// any worker thread at any time; results do not depend on the worker.
+class AdaptableProblem {
+public:
+    virtual ~AdaptableProblem() = default;
+    virtual std::uint32_t nodes() const = 0;
+    virtual std::size_t dimension() const = 0;
+    /// Which of them stay with their node.
+    virtual LayerSplit split() const { return LayerSplit(dimension()); }
+    /// First parameters, the same for everybody.
+    virtual void initialise(Vector<float> w) const = 0;
+
+    /// Moves theta, which starts as it is, `steps` steps towards the minimum of the node's loss plus
+    /// lambda/2 |theta - w|^2.
+    virtual void personalise(std::uint32_t node, ConstVector<float> w, const Personalisation& how, Stream& random,
+                             Vector<float> theta, int worker) = 0;
+    /// A model on the node's held-out data.
+    virtual FleetScore judge(std::uint32_t node, ConstVector<float> w, int worker) = 0;
+    /// What was left out, filled in, renumbered or assumed when the data was read.
+    virtual DataNotes notes() const { return {}; }
+    /// The first is the one that methods are judged by.
+    virtual std::vector<FleetMetric> metrics(const FleetScore& score) const = 0;
+
+    /// The model that is learned, without its parameters and its settings: what goes in and comes out, and the
+    /// nodes.
+    virtual TrainedModel description() const = 0;
+};
+
+/// What a fleet learns: such nodes, and a task that they share.
+class FederatedProblem : public AdaptableProblem {
+public:
+    /// What each node trains on: a weight.
+    virtual std::vector<float> samples() const = 0;
+
+    /// A learner that stands in for a node until the same worker asks for another; `everybody` for all nodes' data
+    /// together.
+    virtual Learner& learner(std::uint32_t node, int worker) = 0;
+    static constexpr std::uint32_t everybody = 0xffffffffu;
+
+    /// The bilevel objective's gradient: moves the personal part of a node's whole model w and writes a gradient
+    /// whose shared part is that of the rest. Returns the task gradients that it cost.
+    virtual int bilevel_gradient(std::uint32_t node, int worker, Vector<float> w, Stream& random,
+                                 Vector<float> out) = 0;
+};
+
+/// Any task as a FederatedProblem. World gives:
+///
+///     using Task = ...;                              a core Task on float
+///     std::uint32_t nodes(); void initialise(Vector<float>); std::vector<float> samples();
+///     std::size_t bytes(); Task make_task(Arena&);
+///     void assign(Task&, std::uint32_t node);        the node's training data, or everybody's
+///     FleetScore judge(Task&, std::uint32_t node, ConstVector<float>);
+///     std::vector<FleetMetric> metrics(const FleetScore&);
+///     void describe(TrainedModel&) const;                   all of it but the nodes' names, where they are numbers
+///     void assign_personal(Task&, std::uint32_t node);   where personal models train on less
+///     LayerSplit split;                              where it can have personal layers
+///     DataNotes notes;                               where reading its data changes or leaves out any
+template <class World>
+class WorldProblem final : public FederatedProblem {
+public:
+    using Task = typename World::Task;
+
+    WorldProblem(World world, FederatedSettings settings, int threads)
+        : world_(std::move(world)), bilevel_(settings.bilevel) {
+        if constexpr (requires { world_.split; }) {
+            if (world_.split.has_personal()) settings.maml.personal = &world_.split;
+        }
+        for (int worker = 0; worker < threads; ++worker)
+            benches_.push_back(std::make_unique<Bench>(world_, settings));
+    }
+    WorldProblem(const WorldProblem&) = delete;
+    WorldProblem& operator=(const WorldProblem&) = delete;
+
+    std::uint32_t nodes() const override { return world_.nodes(); }
+    std::size_t dimension() const override { return benches_.front()->task.dimension(); }
+    LayerSplit split() const override {
+        if constexpr (requires { world_.split; }) return world_.split;
+        return LayerSplit(dimension());
+    }
+    void initialise(Vector<float> w) const override { world_.initialise(w); }
+    std::vector<float> samples() const override { return world_.samples(); }
+
+    Learner& learner(std::uint32_t node, int worker) override {
+        Bench& bench = at(worker);
+        world_.assign(bench.task, node);
+        return *bench.learner;
+    }
+    int bilevel_gradient(std::uint32_t node, int worker, Vector<float> w, Stream& random,
+                         Vector<float> out) override {
+        Bench& bench = at(worker);
+        world_.assign(bench.task, node);
+        bench.scratch.resize(std::max(bench.scratch.size(), bilevel_.scratch(w.size())));
+        return bilevel_.template gradient<float>(bench.task, split(), w, random, out,
+                                                 Vector<float>(bench.scratch).first(bilevel_.scratch(w.size())));
+    }
+    void personalise(std::uint32_t node, ConstVector<float> w, const Personalisation& how, Stream& random,
+                     Vector<float> theta, int worker) override {
+        Bench& bench = at(worker);
+        if constexpr (requires { world_.assign_personal(bench.task, node); }) {
+            world_.assign_personal(bench.task, node);
+        } else {
+            world_.assign(bench.task, node);
+        }
+        const Ditto following{.prox_weight = how.prox_weight, .personal_rate = how.rate};
+        for (int k = 0; k < how.steps; ++k) {
+            following.step<float>(bench.task, w, random, theta, Vector<float>(bench.scratch).first(theta.size()));
+            if (how.personal_layers_only) keep_shared(w, theta);
+        }
+    }
+    FleetScore judge(std::uint32_t node, ConstVector<float> w, int worker) override {
+        return world_.judge(at(worker).task, node, w);
+    }
+    std::vector<FleetMetric> metrics(const FleetScore& score) const override { return world_.metrics(score); }
+
+    DataNotes notes() const override {
+        if constexpr (requires { world_.notes; }) return world_.notes;
+        return {};
+    }
+
+    TrainedModel description() const override {
+        TrainedModel model;
+        world_.describe(model);
+        for (std::uint32_t i = std::min<std::uint32_t>(static_cast<std::uint32_t>(model.nodes.size()), nodes());
+             i < nodes(); ++i)
+            model.nodes.push_back("node " + std::to_string(i));
+        return model;
+    }
+
+    const World& world() const { return world_; }
+
+private:
+    /// What one thread works with.
+    struct Bench {
+        Bench(const World& world, const FederatedSettings& settings)
+            : memory(world.bytes()),
+              arena(memory.bytes()),
+              task(world.make_task(arena)),
+              learner(make_learner(task, settings)),
+              scratch(task.dimension()) {}
+
+        static std::unique_ptr<Learner> make_learner(Task& task, const FederatedSettings& settings) {
+            switch (settings.objective()) {
+                case Objective::maml:
+                    return std::make_unique<TaskLearner<Task, Maml>>(task, settings.maml);
+                case Objective::moreau:
+                    return std::make_unique<TaskLearner<Task, MoreauEnvelope>>(task, settings.moreau);
+                default:
+                    return std::make_unique<TaskLearner<Task, Plain>>(task, Plain{});
+            }
+        }
+
+        HostMemory memory;
+        Arena arena;
+        Task task;
+        std::unique_ptr<Learner> learner;
+        std::vector<float> scratch;
+    };
+
+    void keep_shared(ConstVector<float> w, Vector<float> theta) const {
+        const LayerSplit layers = split();
+        for (const LayerSplit::Range& range : layers.shared())
+            std::copy_n(w.begin() + static_cast<std::ptrdiff_t>(range.first), range.count,
+                        theta.begin() + static_cast<std::ptrdiff_t>(range.first));
+    }
+
+    Bench& at(int worker) { return *benches_[static_cast<std::size_t>(worker)]; }
+
+    World world_;
+    Bilevel bilevel_;
+    std::vector<std::unique_ptr<Bench>> benches_;
+};
+
+}  // namespace dunlin

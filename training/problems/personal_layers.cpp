@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/problems/personal_layers.hpp"
+
+#include <charconv>
+#include <memory>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace dunlin {
+namespace {
+
+class SharedLearner final : public Learner {
+public:
+    SharedLearner(PersonalLayers& layers, const SplitGradient& gradient, int worker)
+        : layers_(layers),
+          gradient_(gradient),
+          worker_(worker),
+          w_(layers.split().dimension()),
+          out_(layers.split().dimension()) {}
+
+    std::uint32_t node = 0;
+
+    std::size_t dimension() const override { return layers_.split().shared_size(); }
+    int gradient(ConstVector<float> x, Stream& random, Vector<float> out) override {
+        layers_.compose(node, x, w_);
+        const int taken = gradient_(node, worker_, w_, random, out_);
+        layers_.split().take_personal<float>(w_, layers_.of(node));
+        layers_.split().take_shared<float>(out_, out);
+        return taken;
+    }
+
+private:
+    PersonalLayers& layers_;
+    SplitGradient gradient_;
+    int worker_;
+    std::vector<float> w_, out_;
+};
+
+class FollowingLearner final : public Learner {
+public:
+    FollowingLearner(PersonalLayers& layers, const LearnerOf& whole, const Follow& follow, int worker)
+        : layers_(layers), whole_(whole), follow_(follow), worker_(worker) {}
+
+    std::uint32_t node = 0;
+
+    std::size_t dimension() const override { return layers_.split().dimension(); }
+    int given(ConstVector<float> w, Stream& random) override {
+        return follow_(node, worker_, w, random, layers_.model_of(node));
+    }
+    int gradient(ConstVector<float> w, Stream& random, Vector<float> out) override {
+        return whole_(node, worker_).gradient(w, random, out);
+    }
+
+private:
+    PersonalLayers& layers_;
+    LearnerOf whole_;
+    Follow follow_;
+    int worker_;
+};
+
+/// One learner a thread, told whose it is.
+template <class Made>
+LearnerOf by_worker(std::vector<Made> learners) {
+    auto all = std::make_shared<std::vector<Made>>(std::move(learners));
+    return [all](std::uint32_t node, int worker) -> Learner& {
+        Made& learner = (*all)[static_cast<std::size_t>(worker)];
+        learner.node = node;
+        return learner;
+    };
+}
+
+}  // namespace
+
+Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal) {
+    std::vector<int> layers;
+    for (const std::string& name : personal) {
+        int layer = name == "last" ? -1 : 0;
+        if (name != "last" && name != "first") {
+            const char* end = name.data() + name.size();
+            if (std::from_chars(name.data(), end, layer).ptr != end || name.empty() || layer < 0) {
+                return problem(
+                    fmt::format("model.personal_layers: \"{}\" is no layer; expected first, last, or a "
+                                "number from 0 to {}",
+                                name, shape.layers - 1));
+            }
+        }
+        layers.push_back(layer);
+    }
+    const auto split = LayerSplit::make(shape, layers);
+    if (!split)
+        return problem(split.error(), fmt::format("model.personal_layers = [{}]", fmt::join(personal, ", ")));
+    return *split;
+}
+
+Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::string>& personal, Objective objective,
+                              DataNotes& notes) {
+    if (objective != Objective::bilevel || !personal.empty()) return split_of(shape, personal);
+    if (shape.layers < 2)
+        return problem(
+            "objective.name = bilevel: one layer alone cannot be both shared and personal; set model.hidden");
+    notes.push_back({"", 0, "model.personal_layers: none is named, so the bilevel objective keeps the last one"});
+    return split_of(shape, {"last"});
+}
+
+PersonalLayers::PersonalLayers(const LayerSplit& split, std::uint32_t nodes, ConstVector<float> first)
+    : split_(split), all_(nodes, std::vector<float>(split.personal_size())) {
+    for (std::vector<float>& y : all_) split.take_personal<float>(first, y);
+}
+
+SplitGradient descend_together(LearnerOf whole, const LayerSplit& split, float personal_rate) {
+    return [whole = std::move(whole), split, personal_rate](std::uint32_t node, int worker, Vector<float> w,
+                                                            Stream& random, Vector<float> out) {
+        const int taken = whole(node, worker).gradient(w, random, out);
+        split.each_personal([&](std::size_t k) { w[k] -= personal_rate * out[k]; });
+        return taken;
+    };
+}
+
+LearnerOf shared_learners(PersonalLayers& layers, SplitGradient gradient, int threads) {
+    std::vector<SharedLearner> all;
+    for (int worker = 0; worker < threads; ++worker) all.emplace_back(layers, gradient, worker);
+    return by_worker(std::move(all));
+}
+
+LearnerOf following_learners(PersonalLayers& layers, LearnerOf whole, Follow follow, int threads) {
+    std::vector<FollowingLearner> all;
+    for (int worker = 0; worker < threads; ++worker) all.emplace_back(layers, whole, follow, worker);
+    return by_worker(std::move(all));
+}
+
+}  // namespace dunlin

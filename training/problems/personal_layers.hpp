@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/adapt/objective.hpp"
+#include "core/layer_split.hpp"
+#include "envs/data_notes.hpp"
+#include "training/host/problem.hpp"
+#include "training/simulation/learner.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace dunlin {
+
+/// The split that a setting names: "first", "last", or layers by number from 0. Errors name model.personal_layers:
+/// no such layer, nothing left to share.
+Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal);
+
+/// The same for a method: with the bilevel objective, and nothing named, the last layer, which `notes` say. Errors
+/// also: where the bilevel objective has no layer to share.
+Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::string>& personal, Objective objective,
+                              DataNotes& notes);
+
+/// What the nodes of a fleet keep to themselves: the personal part y_i of every node's model. Methods and messages
+/// see the shared part alone, through the learners that shared_learners makes (invariant 10).
+class PersonalLayers {
+public:
+    /// Every node starts from the y of `first`, a whole model.
+    PersonalLayers(const LayerSplit& split, std::uint32_t nodes, ConstVector<float> first);
+
+    const LayerSplit& split() const { return split_; }
+    Vector<float> of(std::uint32_t node) { return all_[node]; }
+    ConstVector<float> of(std::uint32_t node) const { return all_[node]; }
+
+    /// The node's whole model (x, y_i).
+    void compose(std::uint32_t node, ConstVector<float> shared, Vector<float> w) const {
+        split_.put_shared(shared, w);
+        split_.put_personal(of(node), w);
+    }
+    /// The x of a whole model.
+    std::vector<float> shared_of(ConstVector<float> w) const {
+        std::vector<float> x(split_.shared_size());
+        split_.take_shared<float>(w, x);
+        return x;
+    }
+
+    /// From now on every node also keeps a whole model of its own, which begins as `first`.
+    void keep_models(ConstVector<float> first) {
+        models_.assign(all_.size(), std::vector<float>(first.begin(), first.end()));
+    }
+    bool keeps_models() const { return !models_.empty(); }
+    Vector<float> model_of(std::uint32_t node) { return models_[node]; }
+    ConstVector<float> model_of(std::uint32_t node) const { return models_[node]; }
+
+private:
+    LayerSplit split_;
+    std::vector<std::vector<float>> all_;
+    std::vector<std::vector<float>> models_;
+};
+
+/// Moves y inside w = (x, y) and writes a gradient whose shared part is that of x, both of the node's, on thread
+/// `worker`; `out` holds w.size() floats. Returns the task gradients that it cost.
+using SplitGradient =
+    std::function<int(std::uint32_t node, int worker, Vector<float> w, Stream& random, Vector<float> out)>;
+
+/// One gradient for both: y steps along its part of what any task and adaptation give for the whole model.
+SplitGradient descend_together(LearnerOf whole, const LayerSplit& split, float personal_rate);
+
+/// Learners of the shared part, for any fleet: each puts its node's model together, asks `gradient`, and keeps y.
+/// `layers` outlives them.
+LearnerOf shared_learners(PersonalLayers& layers, SplitGradient gradient, int threads);
+
+/// Lets a node's own model v follow the shared w, on thread `worker`. Returns the task gradients that it cost.
+using Follow =
+    std::function<int(std::uint32_t node, int worker, ConstVector<float> w, Stream& random, Vector<float> v)>;
+
+/// Learners of the whole model that let the one which their node keeps follow whatever it is given. `layers` keeps
+/// models, and outlives them.
+LearnerOf following_learners(PersonalLayers& layers, LearnerOf whole, Follow follow, int threads);
+
+}  // namespace dunlin

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/problems/problem_kinds.hpp"
+
+#include "training/host/plain_text.hpp"
+#include "training/problems/classification_fleet.hpp"
+#include "training/problems/ranking_fleet.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+std::deque<RegisteredProblem>& table() {
+    static std::deque<RegisteredProblem> problems{registered(classification_kind()), registered(ranking_kind())};
+    return problems;
+}
+
+bool is_name(std::string_view name) {
+    const auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    };
+    return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, allowed);
+}
+
+}  // namespace
+
+Settings problem_settings(ProblemSettings& s) {
+    Settings list;
+    list.add("kind", s.kind, "what kind of experiment this is");
+    list.add("experiment", s.experiment, "name, for reports");
+    list.add("kernels", s.kernels,
+             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
+    list.add("seed", s.seed, "all randomness comes from it");
+    return list;
+}
+
+const std::deque<RegisteredProblem>& registered_problems() {
+    return table();
+}
+
+const RegisteredProblem* find_problem(std::string_view name) {
+    const auto found = std::ranges::find(table(), name, &RegisteredProblem::name);
+    return found == table().end() ? nullptr : &*found;
+}
+
+bool is_built_in(std::string_view name) {
+    constexpr std::string_view names[] = {"navigation", "fleet-navigation", "regression", "decentralised", "pdbo"};
+    return std::ranges::find(names, name) != std::end(names);
+}
+
+Outcome<void> register_problem(RegisteredProblem kind) {
+    const auto refused = [&](std::string_view why) {
+        return problem(fmt::format("the problem \"{}\": {}", shown(kind.name, false), why));
+    };
+    if (!is_name(kind.name)) return refused("its name is to be of 1 to 64 letters, digits, '-' and '_'");
+    if (is_built_in(kind.name) || find_problem(kind.name) != nullptr) return refused("the name is taken");
+    const auto defaults = kind.defaults();
+    const Settings list = kind.settings(*defaults);
+    for (const char* key : {"kind", "experiment", "seed", "federated.method"}) {
+        if (list.value(key).empty())
+            return refused(fmt::format(
+                "its settings have no {}; begin with problem_settings and end with add_federated_settings", key));
+    }
+    table().push_back(std::move(kind));
+    return {};
+}
+
+Outcome<std::unique_ptr<FederatedProblem>> ProblemExperiment::make(int threads) const {
+    auto made = kind_->make(*settings_, threads);
+    if (made && settings_->federated.objective() == Objective::bilevel && !(*made)->split().has_personal())
+        return problem(
+            fmt::format("objective.name = bilevel: it needs personal layers, and {} has none", kind_->name));
+    return made;
+}
+
+std::string ProblemExperiment::about(const FederatedProblem& made) const {
+    if (kind_->about) return kind_->about(*settings_, made);
+    return fmt::format("{}: {} {}.", kind_->name, made.nodes(), kind_->nodes_are);
+}
+
+}  // namespace dunlin

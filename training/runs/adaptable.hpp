@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "training/problems/federated_problem.hpp"
+#include "training/problems/pdbo_settings.hpp"
+#include "training/runs/decentralised.hpp"
+#include "training/runs/regression_training.hpp"
+
+#include <memory>
+
+namespace dunlin {
+
+/// Nodes that make a saved model their own, of supervised experiments that are no registered problems
+/// (problem_kinds.hpp); each for one caller at a time.
+using Adaptable = Outcome<std::unique_ptr<AdaptableProblem>>;
+/// Judged as `classification` is: on rows held out, or on test rows of nobody's, which count alike.
+Adaptable make_adaptable(const DecentralisedSettings& settings);
+/// A model is the predictors' parameters and then lambda; a node moves its lambda alone.
+Adaptable make_adaptable(const PdboSettings& settings);
+/// Judged by the expected squared error, in closed form.
+Adaptable make_adaptable(const RegressionRunSettings& settings);
+
+/// How an experiment's nodes make its model their own.
+Personalisation personalisation_of(const DecentralisedSettings& settings);
+Personalisation personalisation_of(const PdboSettings& settings);
+Personalisation personalisation_of(const RegressionRunSettings& settings);
+
+/// The models of these experiments, without parameters.
+TrainedModel describe_pdbo(const PdboSettings& settings, const PdboData& data, const MlpShape& shape);
+TrainedModel describe_regression(const RegressionRunSettings& settings);
+
+}  // namespace dunlin

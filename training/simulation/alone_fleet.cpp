@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/simulation/alone_fleet.hpp"
+
+#include "training/host/workers.hpp"
+#include "transport/simulation/fingerprint.hpp"
+
+namespace dunlin {
+namespace {
+
+class AloneFleet final : public GossipFleet {
+public:
+    AloneFleet(std::uint32_t nodes, bool together, const GossipSettings& settings, std::span<const float> start,
+               LearnerOf learner_of, int threads)
+        : nodes_(nodes),
+          together_(together),
+          settings_(settings),
+          learner_of_(std::move(learner_of)),
+          workers_(threads),
+          models_(start.begin(), start.end()),
+          gradients_(std::size_t{nodes} * dimension()),
+          costs_(nodes) {
+        for (std::uint32_t i = 0; i < nodes; ++i) streams_.emplace_back(settings.seed, i, Purpose::samples);
+    }
+
+    Outcome<void> run(Time until, const std::function<void()>& after_event) override {
+        for (; next_ <= until; ++next_) {
+            if (next_ >= settings_.learn_until) continue;
+            take_gradients();
+            if (Outcome<void> stepped = step(settings_.theta.after(next_ - 1, next_)); !stepped) return stepped;
+            if (after_event) after_event();
+        }
+        return {};
+    }
+
+    std::uint32_t nodes() const override { return nodes_; }
+    std::size_t dimension() const override { return models_.size() / (together_ ? 1 : nodes_); }
+    void estimate(std::uint32_t node, Vector<float> out) const override {
+        std::ranges::copy(model(node), out.begin());
+    }
+    float weight(std::uint32_t) const override { return 1.0f; }
+    std::optional<std::uint64_t> mass_error() const override { return std::nullopt; }
+    std::vector<float> mean() const override { return {}; }
+    GossipCounters counters() const override {
+        GossipCounters counters;
+        for (const std::int64_t cost : costs_) counters.gradients += cost;
+        counters.wake_ups = std::min(next_, settings_.learn_until) * nodes_;
+        return counters;
+    }
+    const simulation::Counters& messages() const override { return nothing_said_; }
+    void set_tap(simulation::Network::Tap) override {}
+    Time now() const override { return next_ - 1; }
+    std::uint64_t trace() const override { return trace_; }
+    double bytes_per_node() const override { return static_cast<double>(dimension() * sizeof(float)); }
+
+private:
+    ConstVector<float> model(std::uint32_t node) const {
+        return ConstVector<float>(models_).subspan(together_ ? 0 : node * dimension(), dimension());
+    }
+    Vector<float> gradient(std::uint32_t node) {
+        return Vector<float>(gradients_).subspan(node * dimension(), dimension());
+    }
+
+    void take_gradients() {
+        workers_.run(static_cast<int>(nodes_), [&](int piece, int worker) {
+            const auto i = static_cast<std::uint32_t>(piece);
+            Learner& learner = learner_of_(i, worker);
+            costs_[i] += learner.given(model(i), streams_[i]);
+            costs_[i] += learner.gradient(model(i), streams_[i], gradient(i));
+        });
+    }
+
+    Outcome<void> step(float size) {
+        const std::size_t d = dimension();
+        if (together_) {
+            for (std::size_t k = 0; k < d; ++k) {
+                double sum = 0;
+                for (std::uint32_t i = 0; i < nodes_; ++i) sum += static_cast<double>(gradients_[i * d + k]);
+                models_[k] -= size * static_cast<float>(sum / nodes_);
+            }
+        } else {
+            for (std::size_t k = 0; k < models_.size(); ++k) models_[k] -= size * gradients_[k];
+        }
+        trace_ = simulation::mix(trace_, simulation::fingerprint(std::as_bytes(std::span(models_))));
+        const std::size_t k = first_beyond(models_, settings_.largest_value);
+        if (k == models_.size()) return {};
+        const Error error{Code::mass_overflow, static_cast<std::int64_t>(k % d), 0};
+        return tl::unexpected(diverged(error, static_cast<std::uint32_t>(k / d), next_, settings_.largest_value));
+    }
+
+    std::uint32_t nodes_;
+    bool together_;
+    GossipSettings settings_;
+    LearnerOf learner_of_;
+    Workers workers_;
+    std::vector<float> models_, gradients_;
+    std::vector<std::int64_t> costs_;
+    std::vector<Stream> streams_;
+    simulation::Counters nothing_said_;
+    Time next_ = 0;
+    std::uint64_t trace_ = 0;
+};
+
+}  // namespace
+
+Outcome<std::unique_ptr<GossipFleet>> make_alone_fleet(std::uint32_t nodes, bool together,
+                                                       const GossipSettings& settings, std::span<const float> start,
+                                                       LearnerOf learner_of, int threads) {
+    if (auto checked = settings.theta.check(); !checked) return problem(checked.error(), "method");
+    return std::make_unique<AloneFleet>(nodes, together, settings, start, std::move(learner_of), threads);
+}
+
+}  // namespace dunlin

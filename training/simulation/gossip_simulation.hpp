@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "training/axes/machines.hpp"
+#include "training/host/workers.hpp"
+#include "training/simulation/gossip_fleet.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace dunlin {
+
+/// A GossipFleet of nodes of one type. A message is the machine's share as bytes, its values and then, where the
+/// method has mass, its weight; the counter is its tag.
+template <FleetNode Node>
+class SimulatedGossip final : public GossipFleet {
+public:
+    using Value = typename Node::Value;
+    static constexpr bool synchronous = Node::traits.rounds;
+    static constexpr bool has_mass = Node::traits.holds_mass;
+    static constexpr bool exact = has_mass && std::is_integral_v<Value>;
+
+    /// Errors: those of the node's `make`, of LifeSettings and of LinkProfile; bad_setting (wake_gap);
+    /// graph_not_undirected.
+    static Result<std::unique_ptr<SimulatedGossip>> make(const Graph& graph, const GossipSettings& settings,
+                                                         std::span<const float> start, LearnerOf learner_of,
+                                                         int threads) {
+        if (settings.wake_gap < 1) return fail(Code::bad_setting, 6);
+        if (auto checked = settings.lives.check(); !checked) return tl::unexpected(checked.error());
+        const std::size_t d = start.size() / graph.nodes();
+        if (d == 0 || start.size() != d * graph.nodes()) return wrong_size(start.size(), d * graph.nodes());
+        std::unique_ptr<SimulatedGossip> fleet(
+            new SimulatedGossip(graph, settings, d, std::move(learner_of), threads));
+        if constexpr (synchronous) {
+            auto chosen = choose_mixing(graph, settings.mixing, settings.rho_over_tau, primal_dual_bound);
+            if (!chosen) return tl::unexpected(chosen.error());
+            fleet->mixing_ = std::move(chosen->weights);
+        }
+        auto network = simulation::Network::create(fleet->graph_, settings.link,
+                                                   {.seed = settings.seed,
+                                                    .payload_limit_bytes = settings.payload_limit_bytes,
+                                                    .trace_payloads = settings.trace_payloads});
+        if (!network) return tl::unexpected(network.error());
+        fleet->network_ = std::make_unique<simulation::Network>(*std::move(network));
+        if (auto shaped = settings.shape(*fleet->network_); !shaped) return tl::unexpected(shaped.error());
+        for (std::uint32_t i = 0; i < graph.nodes(); ++i) {
+            if (auto added = fleet->add(i, start.subspan(i * d, d)); !added) return tl::unexpected(added.error());
+        }
+        fleet->sum_mass(fleet->first_x_, fleet->first_y_);
+        return fleet;
+    }
+
+    Outcome<void> run(Time until, const std::function<void()>& after_event) override {
+        if (until >= settings_.calm_from && !calm_) {
+            if (Outcome<void> lived = live(settings_.calm_from - 1, after_event); !lived) return lived;
+            calm_ = true;
+            for (std::uint32_t link = 0; link < graph_.edges(); ++link) (void)network_->set_profile(link, {});
+        }
+        return live(until, after_event);
+    }
+
+    std::uint32_t nodes() const override { return graph_.nodes(); }
+    std::uint32_t edges() const override { return graph_.edges(); }
+    std::size_t dimension() const override { return dimension_; }
+    void estimate(std::uint32_t node, Vector<float> out) const override { members_[node].node.estimate(out); }
+    float weight(std::uint32_t node) const override {
+        if constexpr (has_mass) return members_[node].node.weight();
+        return 1.0f;
+    }
+    const Node& machine(std::uint32_t node) const { return members_[node].node; }
+
+    std::optional<std::uint64_t> mass_error() const override {
+        if constexpr (exact) {
+            if (!settings_.audit) return std::nullopt;
+            std::vector<Value> x(dimension_);
+            Value y{};
+            sum_mass(x, y);
+            std::uint64_t largest = distance(y, first_y_);
+            for (std::size_t k = 0; k < dimension_; ++k) {
+                Value expected = first_x_[k];
+                for (const Desk& desk : desks_) expected = subtract_wrapped(expected, desk.applied[k]);
+                largest = std::max(largest, distance(x[k], expected));
+            }
+            return largest;
+        }
+        return std::nullopt;
+    }
+
+    std::vector<float> mean() const override {
+        std::vector<float> mean;
+        if constexpr (has_mass) {
+            std::vector<Value> x(dimension_);
+            Value y{};
+            sum_mass(x, y);
+            for (const Value mass : x) mean.push_back(static_cast<float>(mass) / static_cast<float>(y));
+        }
+        return mean;
+    }
+
+    GossipCounters counters() const override {
+        GossipCounters total;
+        for (const Desk& desk : desks_) total += desk.counters;
+        return total;
+    }
+    const simulation::Counters& messages() const override { return network_->counters(); }
+    void set_tap(simulation::Network::Tap tap) override { network_->set_tap(std::move(tap)); }
+    Time now() const override { return network_->now(); }
+    std::uint64_t trace() const override { return network_->trace(); }
+    double bytes_per_node() const override {
+        double bytes = 0;
+        for (const Member& member : members_) {
+            bytes += static_cast<double>(member.node.state().size() + member.stored.capacity() + sizeof(Member));
+        }
+        return bytes / static_cast<double>(members_.size());
+    }
+
+private:
+    enum Timer : std::uint64_t { wake_up, crash, restart, repeat };
+
+    struct Member {
+        HostMemory memory;
+        Node node;
+        Life life;
+        Stream batches;
+        std::vector<std::byte> stored = {};  ///< the durable state; kept only where nodes can crash
+        Windows::Window crash{};             ///< the next one, or the one that goes on
+        bool down = false;
+        bool wake_up_set = false;
+        bool awaits = false;  ///< awake, and waiting for its neighbours' round
+        Time spoke = 0;       ///< when it last said something
+    };
+
+    /// What a thread works with, and what it counted.
+    struct Desk {
+        std::vector<float> z, gradient;
+        std::vector<Mass> applied;  ///< the steps taken, as mass
+        GossipCounters counters;
+    };
+
+    /// What is to be sent and set once all nodes of a tick were served.
+    struct Reply {
+        simulation::Payload share;
+        std::int64_t counter = 0;
+        bool speaks = false;
+        std::vector<std::pair<Time, Timer>> timers;
+        std::optional<Error> error;
+
+        void clear() {
+            share = {};
+            speaks = false;
+            timers.clear();
+            error.reset();
+        }
+    };
+
+    SimulatedGossip(const Graph& graph, const GossipSettings& settings, std::size_t d, LearnerOf learner_of,
+                    int threads)
+        : graph_(graph),
+          settings_(settings),
+          dimension_(d),
+          learner_of_(std::move(learner_of)),
+          workers_(threads),
+          desks_(static_cast<std::size_t>(workers_.count())),
+          first_x_(has_mass ? d : 0) {
+        for (Desk& desk : desks_) {
+            desk.z.resize(d);
+            desk.gradient.resize(d);
+            if (exact && settings.audit) desk.applied.resize(d);
+        }
+        members_.reserve(graph.nodes());
+    }
+
+    Outcome<void> live(Time until, const std::function<void()>& after_event) {
+        const bool audited = after_event != nullptr && workers_.count() == 1;
+        while (network_->pop_batch(batch_, until)) {
+            replies_.resize(std::max(replies_.size(), batch_.groups.size()));
+            workers_.run(static_cast<int>(batch_.groups.size()), [&](int piece, int worker) {
+                Reply& reply = replies_[static_cast<std::size_t>(piece)];
+                reply.clear();
+                prefetch(static_cast<std::size_t>(piece));
+                for (const simulation::Event& event : batch_.of(batch_.groups[static_cast<std::size_t>(piece)])) {
+                    if (const Result<void> served = serve(event, worker, reply); !served) {
+                        reply.error = served.error();
+                        return;
+                    }
+                    if (audited) after_event();
+                }
+            });
+            for (std::size_t g = 0; g < batch_.groups.size(); ++g) {
+                if (Outcome<void> sent = post(batch_.groups[g].node, replies_[g]); !sent) return sent;
+            }
+        }
+        return {};
+    }
+
+    /// Groups come in no order that a processor could foresee, and thousands of nodes fit no cache: what is needed
+    /// soon is asked for early, in two stages, since a member says where its state lies.
+    void prefetch(std::size_t group) const {
+        constexpr std::size_t near = 4, far = 8;
+        const std::size_t most = std::min<std::size_t>(4096, (dimension_ + 1) * sizeof(Value));
+        if (group + far < batch_.groups.size()) {
+            const simulation::Batch::Group& later = batch_.groups[group + far];
+            prefetch(&members_[later.node], sizeof(Member));
+            for (std::uint32_t k = 0; k < later.count; ++k) batch_.events[later.first + k].payload.prefetch(most);
+        }
+        if (group + near < batch_.groups.size()) {
+            const std::span<const std::byte> state = members_[batch_.groups[group + near].node].node.state();
+            prefetch(state.data(), std::min<std::size_t>(state.size(), 4096));
+        }
+    }
+    static void prefetch(const void* data, std::size_t bytes) {
+        for (std::size_t k = 0; k < bytes; k += 64) __builtin_prefetch(static_cast<const std::byte*>(data) + k);
+    }
+
+    Result<Node> make_node(std::uint32_t i, std::span<const float> start, Arena& arena) const {
+        std::vector<std::uint32_t> in_degrees;
+        for (const std::uint32_t j : graph_.in(i))
+            in_degrees.push_back(static_cast<std::uint32_t>(graph_.in(j).size()));
+        std::vector<double> weights;
+        if constexpr (synchronous) {
+            for (const std::uint32_t edge : graph_.in_edges(i)) weights.push_back(mixing_.edge[edge]);
+        }
+        return Node::make(Node::settings_at({.node = i,
+                                             .nodes = graph_.nodes(),
+                                             .dimension = dimension_,
+                                             .in_neighbours = graph_.in(i),
+                                             .out_degree = static_cast<std::uint32_t>(graph_.out(i).size()),
+                                             .in_degrees = in_degrees,
+                                             .weights = weights,
+                                             .theta = settings_.theta,
+                                             .format = settings_.format,
+                                             .largest_value = settings_.largest_value,
+                                             .weight_floor = settings_.weight_floor,
+                                             .step_ratio_limit = settings_.step_ratio_limit}),
+                          start, arena);
+    }
+
+    Result<void> add(std::uint32_t i, std::span<const float> start) {
+        HostMemory memory(Node::memory(dimension_, graph_.in(i).size()));
+        Arena arena(memory.bytes());
+        Result<Node> node = make_node(i, start, arena);
+        if (!node) return tl::unexpected(node.error());
+        members_.push_back({std::move(memory), *std::move(node), Life(settings_.lives, settings_.seed, i),
+                            Stream(settings_.seed, i, Purpose::samples)});
+        Member& member = members_.back();
+        store(member);
+        member.crash = member.life.crashes.at(0);
+        member.wake_up_set = true;
+        // The first wake-up lies within one gap, like all others.
+        if (auto set = network_->set_timer(i, settings_.gap(member.life) - 1, wake_up); !set) return set;
+        if (!settings_.lives.crashes()) return {};
+        return network_->set_timer(i, member.crash.from, crash);
+    }
+
+    void store(Member& member) const {
+        if (!settings_.lives.crashes()) return;
+        const auto state = member.node.state();
+        member.stored.assign(state.begin(), state.end());
+    }
+
+    Result<void> serve(const simulation::Event& event, int worker, Reply& reply) {
+        Member& member = members_[event.node];
+        if (event.kind == simulation::Event::Kind::delivery) {
+            if (member.down) return {};
+            if (auto heard = hear(member, event); !heard || !goes_on(member)) return heard;
+            return wake(member, event.node, worker, reply);
+        }
+        switch (static_cast<Timer>(event.tag)) {
+            case wake_up:
+                member.wake_up_set = false;
+                if (member.down || waits(member, reply)) return {};
+                return wake(member, event.node, worker, reply);
+            case repeat:
+                if (member.down || !member.awaits) return {};
+                if (network_->now() - member.spoke < patience()) return {};
+                return wake(member, event.node, worker, reply);
+            case crash:
+                if (calm_) return {};
+                ++desks_[static_cast<std::size_t>(worker)].counters.crashes;
+                member.down = true;
+                member.awaits = false;
+                reply.timers.emplace_back(member.crash.until, restart);
+                return member.node.restore(member.stored);  // the rest of its memory is gone
+            case restart:
+                member.down = false;
+                member.crash = member.life.crashes.at(network_->now());
+                reply.timers.emplace_back(member.crash.from, crash);
+                if (!std::exchange(member.wake_up_set, true))
+                    reply.timers.emplace_back(network_->now() + 1, wake_up);
+                if (member.node.share().kappa >= 0) return speak(member.node.share(), reply);
+                return {};
+        }
+        return {};
+    }
+
+    /// A node by rounds that wakes up before its neighbours have spoken waits; messages will wake it.
+    bool waits(Member& member, Reply& reply) const {
+        if constexpr (synchronous) {
+            member.awaits = member.node.round() >= 0 && !member.node.ready();
+            if (member.awaits)
+                reply.timers.emplace_back(std::max(member.spoke + patience(), network_->now() + 1), repeat);
+            return member.awaits;
+        }
+        return false;
+    }
+    bool goes_on(const Member& member) const {
+        if constexpr (synchronous) return member.awaits && member.node.ready();
+        return false;
+    }
+    /// How long a node by rounds waits before it says its last messages again: a message's way and the answer's.
+    Time patience() const {
+        const Time way =
+            std::min(settings_.link.delay_limit, settings_.link.latency.minimum + settings_.link.latency.scale);
+        return 2 * way + settings_.wake_gap;
+    }
+
+    Result<void> hear(Member& member, const simulation::Event& event) {
+        std::span<const Value> values = event.payload.as<Value>();
+        Share<Value> share{event.from, static_cast<std::int64_t>(event.tag), values, {}};
+        if constexpr (has_mass) {
+            share.values = values.first(dimension_);
+            share.weight = values[dimension_];
+        }
+        const Result<Receipt> receipt = member.node.receive(share);
+        if (!receipt) return tl::unexpected(receipt.error());
+        return {};
+    }
+
+    Result<void> wake(Member& member, std::uint32_t i, int worker, Reply& reply) {
+        const Time now = network_->now();
+        Desk& desk = desks_[static_cast<std::size_t>(worker)];
+        member.node.estimate(desk.z);
+        if (const std::size_t k = first_beyond(desk.z, settings_.largest_value); k < dimension_) {
+            return fail(Code::mass_overflow, static_cast<std::int64_t>(k));
+        }
+        ConstVector<float> gradient;
+        bool steps = learner_of_ != nullptr && now < settings_.learn_until;
+        if constexpr (synchronous) steps = steps && member.node.ready();
+        if (steps) {
+            Learner& learner = learner_of_(i, worker);
+            desk.counters.gradients += learner.given(desk.z, member.batches);
+            desk.counters.gradients += learner.gradient(desk.z, member.batches, desk.gradient);
+            gradient = desk.gradient;
+        }
+        const auto woken = member.node.wake(now, gradient);
+        if (!woken) return tl::unexpected(woken.error());
+        ++desk.counters.wake_ups;
+        member.spoke = now;
+        desk.counters.waits += woken->waited;
+        if constexpr (exact) {
+            if (woken->step_size != 0.0f && settings_.audit) count_step(desk, woken->step_size);
+        }
+        store(member);
+
+        if (woken->waited && synchronous) {
+            reply.timers.emplace_back(now + patience(), repeat);
+        } else {
+            member.awaits = false;
+            member.wake_up_set = true;
+            const Time next = now + settings_.gap(member.life);
+            reply.timers.emplace_back(calm_ ? next : member.life.awake_from(next), wake_up);
+        }
+        // A crash before the next tick comes before the message has left: it goes out after the restart.
+        if (member.crash.from == now + 1 && !calm_) return {};
+        return speak(woken->share, reply);
+    }
+
+    void count_step(Desk& desk, float step_size) const {
+        for (std::size_t k = 0; k < dimension_; ++k) {
+            Mass step = 0;
+            settings_.format.to_mass(step_size * desk.gradient[k], step);
+            desk.applied[k] = add_wrapped(desk.applied[k], step);
+        }
+    }
+
+    Result<void> speak(const Share<Value>& share, Reply& reply) {
+        Result<simulation::Payload> payload =
+            network_->allocate((share.values.size() + (has_mass ? 1 : 0)) * sizeof(Value));
+        if (!payload) return tl::unexpected(payload.error());
+        const std::span<Value> words = payload->template writable<Value>();
+        std::copy(share.values.begin(), share.values.end(), words.begin());
+        if constexpr (has_mass) words.back() = share.weight;
+        reply.share = *std::move(payload);
+        reply.counter = share.kappa;
+        reply.speaks = true;
+        return {};
+    }
+
+    Outcome<void> post(std::uint32_t i, const Reply& reply) {
+        Result<void> done;
+        if (reply.error) done = tl::unexpected(*reply.error);
+        if (done && reply.speaks) {
+            done = network_->broadcast(i, reply.share, static_cast<std::uint64_t>(reply.counter));
+        }
+        for (const auto& [time, tag] : reply.timers) {
+            if (done && time < simulation::time_limit) done = network_->set_timer(i, time, tag);
+        }
+        if (!done) return tl::unexpected(diverged(done.error(), i, network_->now(), settings_.largest_value));
+        return {};
+    }
+
+    void sum_mass(std::vector<Value>& x, Value& y) const {
+        if constexpr (has_mass) {
+            for (const Member& member : members_) member.node.add_mass(x, y);
+        }
+    }
+
+    static std::uint64_t distance(Mass a, Mass b) {
+        const Mass difference = subtract_wrapped(a, b);
+        return difference < 0 ? std::uint64_t{0} - static_cast<std::uint64_t>(difference)
+                              : static_cast<std::uint64_t>(difference);
+    }
+
+    Graph graph_;
+    GossipSettings settings_;
+    std::size_t dimension_;
+    LearnerOf learner_of_;
+    Workers workers_;
+    std::vector<Desk> desks_;
+    bool calm_ = false;
+    std::vector<Value> first_x_;
+    Value first_y_{};
+    MixingWeights mixing_;
+    std::vector<Member> members_;
+    std::unique_ptr<simulation::Network> network_;
+    simulation::Batch batch_;  ///< its payloads go back to the network, so it dies first
+    std::vector<Reply> replies_;
+};
+
+}  // namespace dunlin
