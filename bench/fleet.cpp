@@ -66,7 +66,7 @@ void wake_ups(benchmark::State& state) {
     settings.audit = settings.trace_payloads = false;
     std::vector<float> start(nodes * dimension);
     for (std::size_t k = 0; k < start.size(); ++k) start[k] = static_cast<float>(k % 7);
-    auto fleet = make_gossip_fleet(GossipMethod::pars_push, circulant(nodes, degree), settings, start, {}, 1);
+    auto fleet = make_gossip_fleet(AggregationName::pars_push, circulant(nodes, degree), settings, start, {}, 1);
     if (!fleet) return state.SkipWithError(fleet.error().text.c_str());
     simulation::Time round = 4;
     (void)(*fleet)->run(round);  // memory has been touched, and messages are under way
@@ -107,9 +107,8 @@ BENCHMARK(wake_ups)
 
 /// What an agent sends per iteration to two neighbours, in bytes, by the methods that mix by rounds.
 void bytes_of_rounds(benchmark::State& state) {
-    constexpr std::pair<GossipMethod, const char*> methods[] = {{GossipMethod::descent, "DSGD"},
-                                                                {GossipMethod::primal_dual, "SPDB, SPD/D2"},
-                                                                {GossipMethod::gradient_tracking, "GNSD"}};
+    constexpr std::pair<AggregationName, const char*> methods[] = {
+        {AggregationName::dsgd, "DSGD"}, {AggregationName::spd, "SPDB, SPD/D2"}, {AggregationName::gnsd, "GNSD"}};
     const auto& [method, name] = methods[static_cast<std::size_t>(state.range(0))];
     const auto dimension = static_cast<std::size_t>(state.range(1));
     constexpr std::uint32_t nodes = 9;

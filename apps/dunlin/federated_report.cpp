@@ -85,8 +85,11 @@ std::string personalisation_text(const FederatedSettings& settings) {
     if (settings.method == preset::global)
         return fmt::format("One model for all, without personal steps: {} plain steps of size {} on all data.",
                            settings.baseline_steps, settings.baseline_rate);
-    if (settings.objective() == Objective::bilevel)
+    const Kept kept = traits_of(settings.objective()).kept;
+    if (kept == Kept::layers)
         return "A personal model is the shared one with the node's own layers, which follow it.";
+    if (kept == Kept::model)
+        return "A personal model is the one that the node keeps beside the shared one, which it follows.";
     const Personalisation& how = settings.personal;
     return fmt::format(
         "A personal model is the shared one after {} steps of size {} on fresh batches of the "

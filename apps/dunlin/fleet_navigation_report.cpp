@@ -84,7 +84,7 @@ std::string consensus_svg(const FleetNavigationResult& result) {
 }
 
 bool gossips(const FleetNavigationSettings& settings) {
-    return gossip_of(settings.method.aggregation).has_value();
+    return has_neighbours(settings.method.aggregation);
 }
 
 std::string method_of(const FleetNavigationSettings& settings) {

@@ -64,7 +64,7 @@ std::vector<SideRun> budgets_of(const RegressionRunSettings& s) {
 
 /// Figure 2: faults one after the other, and who has no running sums.
 std::vector<SideRun> variants_of(const RegressionRunSettings& s) {
-    if (!s.robustness || !gossip_of(s.method.aggregation)) return {};  // nobody else looks at these faults
+    if (!s.robustness || !has_neighbours(s.method.aggregation)) return {};  // nobody else looks at these faults
     RegressionRunSettings quiet = s;
     quiet.wake_gap = quiet.delay_limit = 1;
     quiet.loss = quiet.duplication = 0.0f;

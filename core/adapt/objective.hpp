@@ -5,8 +5,8 @@
 
 namespace dunlin {
 
-/// Which of the adaptations makes a task into what a node optimises: none, MAML, the Moreau envelope, or personal
-/// layers that follow the shared ones.
-enum class Objective : std::uint8_t { plain, maml, moreau, bilevel };
+/// Which of the adaptations makes a task into what a node optimises: none, MAML, the Moreau envelope, personal layers
+/// that follow the shared ones, or a personal model that follows the shared one (Ditto).
+enum class Objective : std::uint8_t { plain, maml, moreau, bilevel, ditto };
 
 }  // namespace dunlin

@@ -32,6 +32,10 @@ struct DpsgdSettings {
 class Dpsgd {
 public:
     using Value = float;
+    static constexpr GossipTraits traits{.name = "dpsgd", .title = "D-PSGD", .undirected = true};
+    static DpsgdSettings settings_at(const GossipPlace& at) {
+        return {at.node, at.nodes, at.dimension, at.in_neighbours, at.in_degrees, at.theta};
+    }
 
     static constexpr std::size_t memory(std::size_t dimension, std::size_t degree) {
         return Arena::bytes<Header>(1) + Arena::bytes<Source>(degree) + 2 * Arena::bytes<float>(dimension) +
@@ -156,6 +160,6 @@ inline Result<Woken<float>> Dpsgd::wake(std::int64_t tick, ConstVector<float> gr
     return Woken<float>{share(), step_size, false};
 }
 
-static_assert(GossipNode<Dpsgd>);
+static_assert(FleetNode<Dpsgd>);
 
 }  // namespace dunlin

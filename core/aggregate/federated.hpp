@@ -37,10 +37,32 @@ struct Verdict {
 /// What a server waits for before its model changes: nothing, a number of updates, or a round's participants.
 enum class Gathering : std::uint8_t { nothing, updates, participants };
 
+/// What a federated method states about itself, as `Rule::traits`.
+struct ServerTraits {
+    const char* name;          ///< on the command line
+    const char* title;         ///< for people
+    const char* carries = "";  ///< what a model's message holds besides the parameters
+    std::size_t sent = 1;      ///< vectors of `dimension` numbers in a model's message
+};
+
+/// All that rules are made of. Each takes what it needs by `Rule::of`.
+struct RuleSettings {
+    float server_rate = 0.1f;       ///< where updates are not gathered
+    float round_rate = 1.0f;        ///< where they are
+    float mixing = 0.6f;            ///< alpha of FedAsync
+    float staleness_exponent = 0;   ///< of FedAsync and FedBuff
+    std::uint32_t buffer_size = 1;  ///< K of FedBuff
+    float prox_weight = 0;          ///< mu of FedProx
+    std::uint32_t local_steps = 1;  ///< Q of the clients
+    float local_rate = 0.05f;       ///< eta of the clients
+};
+
 /// A federated method, seen by its server. `coefficient(s)` is the weight of an update of staleness s; a gathering
 /// rule's `server_rate` scales the mean of what it gathered; `gather_count()` says how many updates to gather.
 template <class R>
-concept ServerRule = requires(const R& rule, std::uint64_t staleness, std::uint32_t nodes) {
+concept ServerRule = requires(const R& rule, std::uint64_t staleness, std::uint32_t nodes, const RuleSettings& s) {
+    { R::traits } -> std::convertible_to<ServerTraits>;
+    { R::of(s) } -> std::same_as<R>;
     { R::payload } -> std::convertible_to<Payload>;
     { R::gathering } -> std::convertible_to<Gathering>;
     { rule.check(nodes) } -> std::same_as<Result<void>>;
@@ -53,6 +75,7 @@ template <class S>
 concept Server = requires(S& server, const S& constant, const Update& update, std::span<const std::byte> saved) {
     { server.receive(update) } -> std::same_as<Verdict>;
     { constant.model() } -> std::same_as<ConstVector<float>>;
+    { constant.download() } -> std::same_as<ConstVector<float>>;
     { constant.version() } -> std::same_as<std::uint64_t>;
     { constant.state() } -> std::same_as<std::span<const std::byte>>;
     { server.restore(saved) } -> std::same_as<Result<void>>;
@@ -116,6 +139,8 @@ public:
     FederatedServer& operator=(FederatedServer&&) = default;
 
     ConstVector<float> model() const { return model_; }
+    /// What a client is sent: the model.
+    ConstVector<float> download() const { return model_; }
     std::uint64_t version() const { return header_->version; }
     /// Updates gathered since the model last changed.
     std::uint32_t gathered() const { return static_cast<std::uint32_t>(header_->gathered); }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/aggregate/step_schedule.hpp"
 #include "core/finite.hpp"
+#include "core/fixed_point.hpp"
 #include "core/vector.hpp"
 
 #include <algorithm>
@@ -34,6 +36,34 @@ struct Woken {
     std::uint32_t withheld = 0;  ///< open edges that were given nothing, for too much on them is unconfirmed
 };
 
+/// What a machine without a server states about itself, as `N::traits`.
+struct GossipTraits {
+    const char* name;          ///< on the command line
+    const char* title;         ///< for people
+    const char* carries = "";  ///< what its messages hold besides the parameters
+    std::size_t sent = 1;      ///< vectors of `dimension` numbers in a message
+    bool undirected = false;   ///< needs every edge in both directions
+    bool rounds = false;       ///< waits for all neighbours: has round() and ready()
+    bool holds_mass = false;   ///< has weight() and add_mass(), and its messages end with a weight
+    /// By rounds: above this must lie all eigenvalues of the mixing matrix, or the method diverges.
+    double least_eigenvalue = -1.0;
+};
+
+/// A node's place in a fleet: all that any machine is made of. Each takes what it needs by `N::settings_at`.
+struct GossipPlace {
+    std::uint32_t node = 0;
+    std::uint32_t nodes = 0;
+    std::size_t dimension = 0;
+    std::span<const std::uint32_t> in_neighbours = {};  ///< ascending, without this node
+    std::uint32_t out_degree = 0;                       ///< without this node
+    std::span<const std::uint32_t> in_degrees = {};     ///< of the in-neighbours
+    std::span<const double> weights = {};               ///< by rounds: W_ij of the in-neighbours
+    StepSchedule theta = {};
+    // Of those who hold mass; see PushSumSettings.
+    FixedPoint format = {};
+    float largest_value = 1.0f, weight_floor = 0.0f, step_ratio_limit = 1.0f;
+};
+
 /// A node of a serverless method: a state machine without I/O, fed messages and ticks.
 ///
 ///     estimate(out)          z, the parameters at which the caller computes a stochastic gradient of F_i
@@ -55,6 +85,13 @@ concept GossipNode = requires(N& node, const N& constant, std::int64_t tick, Con
     { constant.share() } -> std::same_as<Share<typename N::Value>>;
     { constant.state() } -> std::same_as<std::span<const std::byte>>;
     { node.restore(saved) } -> std::same_as<Result<void>>;
+};
+
+/// One that any fleet can be made of: it states what it is, and takes its settings from its place.
+template <class N>
+concept FleetNode = GossipNode<N> && requires(const GossipPlace& place) {
+    { N::traits } -> std::convertible_to<GossipTraits>;
+    N::settings_at(place);
 };
 
 /// Is entry j of a list of neighbours some other node of the fleet, and above the entry before it?

@@ -27,6 +27,23 @@ class ParsPush : public PushSum<M, exchange> {
 
 public:
     using typename Base::Value;
+    static constexpr bool exact = exchange == Exchange::running_sums;
+    static constexpr GossipTraits traits{.name = exact ? "pars-push" : "sgp",
+                                         .title = exact ? "PARS-Push" : "stochastic gradient push",
+                                         .carries = "a weight",
+                                         .holds_mass = true};
+    static ParsPushSettings settings_at(const GossipPlace& at) {
+        return {.network = {.node = at.node,
+                            .nodes = at.nodes,
+                            .dimension = at.dimension,
+                            .in_neighbours = at.in_neighbours,
+                            .out_degree = at.out_degree,
+                            .format = at.format,
+                            .largest_value = at.largest_value,
+                            .weight_floor = at.weight_floor,
+                            .step_ratio_limit = at.step_ratio_limit},
+                .theta = at.theta};
+    }
 
     /// Errors: those of PushSum::make; those of StepSchedule::check.
     static Result<ParsPush> make(const ParsPushSettings& settings, ConstVector<float> start, Arena& arena) {
@@ -71,6 +88,6 @@ private:
 /// nodes no longer agree on the true mean (Assran et al. 2019 assume that nothing is lost).
 using StochasticGradientPush = ParsPush<ExactMass, Exchange::plain_shares>;
 
-static_assert(GossipNode<ParsPush<>> && GossipNode<StochasticGradientPush> && GossipNode<ParsPush<FloatMass>>);
+static_assert(FleetNode<ParsPush<>> && FleetNode<StochasticGradientPush> && FleetNode<ParsPush<FloatMass>>);
 
 }  // namespace dunlin

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/aggregate/federated.hpp"
+#include "core/aggregate/federated_client.hpp"
 #include "core/math.hpp"
 
 namespace dunlin {
@@ -19,6 +20,7 @@ inline bool valid_rate(float rate) {
 /// PersA-FL, Algorithm 1 (Toghani, Lee and Uribe 2022): w := w - beta Delta as each update arrives. Which of the
 /// options A, B and C it is, the clients' gradients decide.
 struct PersaflRule {
+    static constexpr ServerTraits traits{.name = "persafl", .title = "PersA-FL"};
     static constexpr Payload payload = Payload::difference;
     static constexpr Gathering gathering = Gathering::nothing;
 
@@ -28,12 +30,14 @@ struct PersaflRule {
         if (!valid_rate(server_rate)) return fail(Code::bad_setting, 0);
         return {};
     }
+    static PersaflRule of(const RuleSettings& s) { return {s.server_rate}; }
     float coefficient(std::uint64_t) const { return server_rate; }
     std::uint32_t gather_count() const { return 1; }
 };
 
 /// FedAsync (Xie et al. 2019): w := (1 - a) w + a w_i with a = alpha (1 + tau)^-exponent.
 struct FedAsyncRule {
+    static constexpr ServerTraits traits{.name = "fedasync", .title = "FedAsync"};
     static constexpr Payload payload = Payload::model;
     static constexpr Gathering gathering = Gathering::nothing;
 
@@ -45,6 +49,7 @@ struct FedAsyncRule {
         if (!(staleness_exponent >= 0.0f && staleness_exponent <= 10.0f)) return fail(Code::bad_setting, 1);
         return {};
     }
+    static FedAsyncRule of(const RuleSettings& s) { return {s.mixing, s.staleness_exponent}; }
     float coefficient(std::uint64_t staleness) const {
         return mixing * polynomial_staleness(staleness, staleness_exponent);
     }
@@ -53,6 +58,7 @@ struct FedAsyncRule {
 
 /// FedBuff (Nguyen et al. 2021): the mean of K updates, whoever sent them, each scaled by (1 + tau)^-exponent.
 struct FedBuffRule {
+    static constexpr ServerTraits traits{.name = "fedbuff", .title = "FedBuff"};
     static constexpr Payload payload = Payload::difference;
     static constexpr Gathering gathering = Gathering::updates;
 
@@ -68,6 +74,7 @@ struct FedBuffRule {
         if (!(staleness_exponent >= 0.0f && staleness_exponent <= 10.0f)) return fail(Code::bad_setting, 2);
         return {};
     }
+    static FedBuffRule of(const RuleSettings& s) { return {s.round_rate, s.buffer_size, s.staleness_exponent}; }
     float coefficient(std::uint64_t staleness) const {
         return server_rate * polynomial_staleness(staleness, staleness_exponent);
     }
@@ -75,10 +82,10 @@ struct FedBuffRule {
 };
 
 /// Synchronous rounds: the mean of all participants' updates, weighted by their samples. With server_rate 1 and
-/// plain gradients it is FedAvg (McMahan et al. 2017), FedProx (Li et al. 2020) if the clients' proximal weight is
-/// positive, Per-FedAvg (Fallah et al. 2020) with MAML gradients; with those of the Moreau envelope and
-/// server_rate beta it is pFedMe (Dinh et al. 2020), (1 - beta) w + beta mean of w_i.
+/// plain gradients it is FedAvg (McMahan et al. 2017), Per-FedAvg (Fallah et al. 2020) with MAML gradients; with those
+/// of the Moreau envelope and server_rate beta it is pFedMe (Dinh et al. 2020), (1 - beta) w + beta mean of w_i.
 struct FedAvgRule {
+    static constexpr ServerTraits traits{.name = "fedavg", .title = "FedAvg"};
     static constexpr Payload payload = Payload::difference;
     static constexpr Gathering gathering = Gathering::participants;
 
@@ -88,11 +95,29 @@ struct FedAvgRule {
         if (!valid_rate(server_rate)) return fail(Code::bad_setting, 0);
         return {};
     }
+    static FedAvgRule of(const RuleSettings& s) { return {s.round_rate}; }
     float coefficient(std::uint64_t) const { return server_rate; }
     std::uint32_t gather_count() const { return 0; }
 };
 
+/// FedProx (Li et al. 2020): the same, and the clients' steps are pulled back to the model that they were given.
+struct FedProxRule : FedAvgRule {
+    static constexpr ServerTraits traits{.name = "fedprox", .title = "FedProx"};
+
+    float prox_weight = 0.1f;  ///< mu, the clients'
+
+    static FedProxRule of(const RuleSettings& s) { return {{s.round_rate}, s.prox_weight}; }
+};
+
+/// The machines of a rule: its server and its clients.
+template <class Rule>
+struct MachinesOf {
+    using Server = FederatedServer<Rule>;
+    using Client = FederatedClient;
+};
+
 static_assert(Server<FederatedServer<PersaflRule>> && Server<FederatedServer<FedAsyncRule>> &&
-              Server<FederatedServer<FedBuffRule>> && Server<FederatedServer<FedAvgRule>>);
+              Server<FederatedServer<FedBuffRule>> && Server<FederatedServer<FedAvgRule>> &&
+              Server<FederatedServer<FedProxRule>>);
 
 }  // namespace dunlin

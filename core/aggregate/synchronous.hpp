@@ -39,6 +39,10 @@ template <class S, class Rule>
 class Synchronous {
 public:
     using Value = S;
+    static constexpr GossipTraits traits = Rule::traits;
+    static SynchronousSettings settings_at(const GossipPlace& at) {
+        return {at.node, at.nodes, at.dimension, at.in_neighbours, at.weights, at.theta};
+    }
 
     static constexpr std::size_t memory(std::size_t dimension, std::size_t degree) {
         return Arena::bytes<Header>(1) + Arena::bytes<Source>(degree) +
@@ -216,6 +220,7 @@ private:
 ///
 ///     x(r+1) = x + D - eta g
 struct DescentRule {
+    static constexpr GossipTraits traits{.name = "dsgd", .title = "DSGD", .undirected = true, .rounds = true};
     static constexpr std::size_t sent = 1, kept = 0;
     static constexpr std::uint64_t identity = 0x53590100u;
 
@@ -238,6 +243,8 @@ struct DescentRule {
 /// for 1/(alpha n); alone it is SPD, which D^2 (Tang et al. 2018) differs from by when it mixes. Needs a mixing
 /// matrix whose spectrum lies in (-1/3, 1]. Source: Lu et al. 2022.
 struct PrimalDualRule {
+    static constexpr GossipTraits traits{
+        .name = "spd", .title = "SPD", .undirected = true, .rounds = true, .least_eigenvalue = -1.0 / 3.0};
     static constexpr std::size_t sent = 1, kept = 1;
     static constexpr std::uint64_t identity = 0x53590200u;
 
@@ -257,6 +264,12 @@ struct PrimalDualRule {
 ///
 ///     t(r) = t(r-1) + D_t + g(r) - g(r-1),   x(r+1) = x + D_x - eta t(r),   t(-1) = g(-1) = 0
 struct GradientTrackingRule {
+    static constexpr GossipTraits traits{.name = "gnsd",
+                                         .title = "GNSD",
+                                         .carries = "the gradient that it tracks",
+                                         .sent = 2,
+                                         .undirected = true,
+                                         .rounds = true};
     static constexpr std::size_t sent = 2, kept = 1;
     static constexpr std::uint64_t identity = 0x53590300u;
 
@@ -281,7 +294,7 @@ using PrimalDual = Synchronous<S, PrimalDualRule>;
 template <class S = float>
 using GradientTracking = Synchronous<S, GradientTrackingRule>;
 
-static_assert(GossipNode<SynchronousDescent<>> && GossipNode<PrimalDual<>> && GossipNode<GradientTracking<>>);
+static_assert(FleetNode<SynchronousDescent<>> && FleetNode<PrimalDual<>> && FleetNode<GradientTracking<>>);
 
 inline Result<void> SynchronousSettings::check() const {
     if (auto checked = theta.check(); !checked) return checked;

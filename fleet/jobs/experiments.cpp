@@ -73,10 +73,12 @@ std::string write_deployed(DeployedSettings& settings) {
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment) {
-    if (experiment.settings().federated.objective() == Objective::bilevel)
-        return problem(
-            "objective.name = bilevel: it has personal layers, and real nodes keep none yet; `dunlin train` runs "
-            "it here");
+    const ObjectiveTraits& objective = traits_of(experiment.settings().federated.objective());
+    if (objective.kept != Kept::nothing)
+        return problem(fmt::format(
+            "objective.name = {}: it has personal {}, and real nodes keep none yet; `dunlin train` runs "
+            "it here",
+            objective.name, objective.kept == Kept::layers ? "layers" : "models"));
     auto made = experiment.make(1);
     if (made && (*made)->split().has_personal())
         return problem("model.personal_layers: real nodes keep none yet; `dunlin train` runs them here");

@@ -36,7 +36,7 @@ void adapt(JobTerms& terms, const FederatedSettings& s) {
 
 Outcome<void> check_gossip(AggregationName name) {
     if (name == AggregationName::pars_push || name == AggregationName::dpsgd) return {};
-    if (!gossip_of(name))
+    if (!has_neighbours(name))
         return problem(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it", name_of(name)));
     return problem(fmt::format(
         "aggregation.name = {}: real nodes without a server run pars-push and dpsgd; `dunlin train` runs "
@@ -74,6 +74,11 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
         return problem(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it",
                                    name_of(s.method.aggregation)));
     }
+    if (const AggregationTraits& traits = traits_of(s.method.aggregation); traits.sent > 1)
+        return problem(
+            fmt::format("aggregation.name = {}: a real server's messages hold a model alone, and no {}; "
+                        "`dunlin train` runs it here",
+                        traits.name, traits.carries));
     if (auto fit = s.check(plan.terms.members); !fit) return fit;
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::federated;

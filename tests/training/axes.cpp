@@ -87,16 +87,42 @@ TEST_CASE("nodes alone learn until they are told to stop, and the same for any n
 
 TEST_CASE("every pair of axes has a name of its own, and every preset is found by its name") {
     std::set<std::string> names;
-    for (int o = 0; o < 4; ++o) {
-        for (int a = 0; a <= static_cast<int>(AggregationName::global); ++a) {
+    for (std::size_t o = 0; o < all_objectives().size(); ++o) {
+        for (std::size_t a = 0; a < aggregation_count; ++a) {
             const Method method{static_cast<Objective>(o), static_cast<AggregationName>(a)};
             names.insert(name_of(method));
             CHECK(title_of(method) != "");
         }
     }
-    CHECK(names.size() == 4 * 13);
+    CHECK(names.size() == all_objectives().size() * aggregation_count);
     CHECK(name_of(Method{Objective::maml, AggregationName::fedbuff}) == "maml+fedbuff");
     CHECK(name_of(preset::spdb) == "spdb");
+}
+
+TEST_CASE("an aggregation's messages and memory are as long as it states") {
+    constexpr std::size_t d = 11;
+    GossipSettings settings;
+    settings.theta.scale = 0.1;
+    const std::vector<float> start(5 * d);
+    for (std::size_t a = 0; a < aggregation_count; ++a) {
+        const auto by = static_cast<AggregationName>(a);
+        const AggregationTraits& traits = traits_of(by);
+        INFO(traits.name);
+        if (!has_neighbours(by)) continue;
+        const Graph graph = traits.undirected ? *ring(5) : *directed_ring(5);
+        auto fleet = make_gossip_fleet(by, graph, settings, start, {}, 1);
+        REQUIRE(fleet);
+        REQUIRE((*fleet)->run(20));
+        const std::size_t number = traits.holds_mass ? sizeof(Mass) : sizeof(float);
+        const std::size_t numbers = traits.sent * d + (traits.holds_mass ? 1 : 0);
+        CHECK((*fleet)->messages().sent > 0);
+        CHECK((*fleet)->messages().sent_bytes == (*fleet)->messages().sent * numbers * number);
+        CHECK(traits.state_bytes(d, graph.in(0).size()) <= static_cast<std::size_t>((*fleet)->bytes_per_node()));
+        CHECK((traits.sent > 1 || traits.holds_mass) == !traits.carries.empty());
+        CHECK(traits.undirected !=
+              static_cast<bool>(make_gossip_fleet(by, *directed_ring(5), settings, start, {}, 1)));
+    }
+    CHECK_FALSE(make_gossip_fleet(AggregationName::fedavg, *ring(5), settings, start, {}, 1));
 }
 
 TEST_CASE("a preset says two settings at once, and these may be written instead") {

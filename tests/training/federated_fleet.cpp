@@ -10,9 +10,11 @@ using namespace dunlin::test;
 
 namespace {
 
-constexpr Method methods[] = {preset::persafl, preset::persafl_maml, preset::persafl_me,
-                              preset::fedavg,  preset::per_fedavg,   preset::pfedme,
-                              preset::fedprox, preset::fedasync,     preset::fedbuff};
+constexpr Method methods[] = {preset::persafl,    preset::persafl_maml,
+                              preset::persafl_me, preset::fedavg,
+                              preset::per_fedavg, preset::pfedme,
+                              preset::fedprox,    preset::fedasync,
+                              preset::fedbuff,    {Objective::plain, AggregationName::scaffold}};
 
 FederatedSettings settings_of(Method method) {
     FederatedSettings settings;

@@ -225,7 +225,7 @@ TEST_CASE("a run with absences is the same run twice, and without any it is the 
     GossipSettings settings = scenario.settings;
     settings.absences = {};
     settings.absences.longest = 7;  // says nothing where nobody is killed
-    auto made = make_gossip_fleet(GossipMethod::pars_push, scenario.graph, settings, scenario.start, {}, 1);
+    auto made = make_gossip_fleet(AggregationName::pars_push, scenario.graph, settings, scenario.start, {}, 1);
     REQUIRE(made);
     auto before = SimulatedGossip<ParsPush<>>::make(scenario.graph, settings, scenario.start, {}, 1);
     REQUIRE(before);
@@ -236,16 +236,16 @@ TEST_CASE("a run with absences is the same run twice, and without any it is the 
 
 TEST_CASE("who cannot lose nodes says so") {
     Scenario scenario = absence_scenario(1);
-    const auto refusal = [&](GossipMethod method) {
+    const auto refusal = [&](AggregationName method) {
         const auto made =
             make_gossip_fleet(method, *complete_graph(4), scenario.settings, std::vector<float>(4), {}, 1);
         return made ? std::string() : made.error().text;
     };
-    CHECK(refusal(GossipMethod::pars_push).empty());
-    CHECK_THAT(refusal(GossipMethod::dpsgd), Catch::StartsWith("network.gone: only"));
-    CHECK_THAT(refusal(GossipMethod::stochastic_gradient_push), Catch::StartsWith("network.gone: only"));
+    CHECK(refusal(AggregationName::pars_push).empty());
+    CHECK_THAT(refusal(AggregationName::dpsgd), Catch::StartsWith("network.gone: only"));
+    CHECK_THAT(refusal(AggregationName::sgp), Catch::StartsWith("network.gone: only"));
     scenario.settings.lives.up_mean = 10;
-    CHECK_THAT(refusal(GossipMethod::pars_push), Catch::StartsWith("network.gone and network.crash_gap"));
+    CHECK_THAT(refusal(AggregationName::pars_push), Catch::StartsWith("network.gone and network.crash_gap"));
 }
 
 TEST_CASE("a consensus error is 0 where all agree, finite about zero, and infinite where a node has diverged") {

@@ -112,19 +112,19 @@ TEST_CASE("a fleet that diverges says which node and when") {
 TEST_CASE("a fleet on a bad network is refused before it starts") {
     const std::vector<float> start(3);
     const Graph chain = *Graph::from_edges(3, {{0, 1}, {1, 2}});
-    const auto refused = [&](GossipMethod method, const Graph& graph, const GossipSettings& settings) {
+    const auto refused = [&](AggregationName method, const Graph& graph, const GossipSettings& settings) {
         const auto fleet = make_gossip_fleet(method, graph, settings, start, {}, 1);
         return fleet ? std::string() : fleet.error().text;
     };
-    CHECK_THAT(refused(GossipMethod::pars_push, chain, {}),
+    CHECK_THAT(refused(AggregationName::pars_push, chain, {}),
                Catch::StartsWith("network.graph") && Catch::Contains("node"));
-    CHECK_THAT(refused(GossipMethod::dpsgd, *directed_ring(3), {}), Catch::StartsWith("network.graph"));
+    CHECK_THAT(refused(AggregationName::dpsgd, *directed_ring(3), {}), Catch::StartsWith("network.graph"));
     GossipSettings large;
     large.largest_value = 1e6f;
-    CHECK_THAT(refused(GossipMethod::pars_push, *directed_ring(3), large),
+    CHECK_THAT(refused(AggregationName::pars_push, *directed_ring(3), large),
                Catch::StartsWith("method.fraction_bits") && Catch::Contains("3000000"));
     GossipSettings never;
     never.lives.up_mean = -1;
-    CHECK_FALSE(refused(GossipMethod::pars_push, *directed_ring(3), never).empty());
-    CHECK(refused(GossipMethod::pars_push, *directed_ring(3), {}).empty());
+    CHECK_FALSE(refused(AggregationName::pars_push, *directed_ring(3), never).empty());
+    CHECK(refused(AggregationName::pars_push, *directed_ring(3), {}).empty());
 }

@@ -73,12 +73,11 @@ TEST_CASE("a synchronous fleet is the same for any number of threads") {
 TEST_CASE(
     "an undirected method on a directed graph, and a mixing matrix out of bounds, are refused with the figure") {
     const std::vector<float> start(6);
-    const auto refused = [&](GossipMethod method, const Graph& graph, const GossipSettings& settings) {
+    const auto refused = [&](AggregationName method, const Graph& graph, const GossipSettings& settings) {
         const auto fleet = make_gossip_fleet(method, graph, settings, start, {}, 1);
         return fleet ? std::string() : fleet.error().text;
     };
-    for (const GossipMethod method :
-         {GossipMethod::descent, GossipMethod::primal_dual, GossipMethod::gradient_tracking}) {
+    for (const AggregationName method : {AggregationName::dsgd, AggregationName::spd, AggregationName::gnsd}) {
         CHECK_THAT(refused(method, *directed_ring(6), {}),
                    Catch::StartsWith("network.graph") && Catch::Contains("the edge from 0 to 1 has no edge back"));
     }
@@ -86,11 +85,11 @@ TEST_CASE(
     GossipSettings wide;
     wide.mixing = Mixing::laplacian;
     wide.rho_over_tau = 0.25;
-    CHECK_THAT(refused(GossipMethod::primal_dual, *complete_graph(6), wide),
+    CHECK_THAT(refused(AggregationName::spd, *complete_graph(6), wide),
                Catch::Contains("-0.5000") && Catch::Contains("above -0.3333") && Catch::Contains("0.222"));
-    CHECK(refused(GossipMethod::descent, *complete_graph(6), wide).empty());
+    CHECK(refused(AggregationName::dsgd, *complete_graph(6), wide).empty());
     wide.rho_over_tau = 0.4;
-    CHECK_THAT(refused(GossipMethod::descent, *complete_graph(6), wide), Catch::Contains("-1.4000"));
+    CHECK_THAT(refused(AggregationName::dsgd, *complete_graph(6), wide), Catch::Contains("-1.4000"));
     wide.mixing = Mixing::automatic;
-    CHECK(refused(GossipMethod::primal_dual, *complete_graph(6), wide).empty());
+    CHECK(refused(AggregationName::spd, *complete_graph(6), wide).empty());
 }

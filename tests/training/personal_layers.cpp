@@ -99,7 +99,7 @@ struct Parts {
     }
 };
 
-void gossip(Parts& parts, GossipMethod method) {
+void gossip(Parts& parts, AggregationName method) {
     const Graph graph = *ring(parts.problem->nodes());
     std::vector<float> start;
     for (std::uint32_t i = 0; i < parts.problem->nodes(); ++i) {
@@ -145,7 +145,7 @@ LayerSplit three_and_four() {
 }
 
 /// A hash of every byte that every node says.
-std::uint64_t said(GossipMethod method, float sentinel, bool leaking) {
+std::uint64_t said(AggregationName method, float sentinel, bool leaking) {
     Indifferent learner;
     learner.sentinel = sentinel;
     learner.leaking = leaking;
@@ -164,14 +164,13 @@ std::uint64_t said(GossipMethod method, float sentinel, bool leaking) {
     return (*fleet)->trace();
 }
 
-constexpr GossipMethod all_gossip[] = {GossipMethod::pars_push,   GossipMethod::stochastic_gradient_push,
-                                       GossipMethod::dpsgd,       GossipMethod::descent,
-                                       GossipMethod::primal_dual, GossipMethod::gradient_tracking};
+constexpr AggregationName all_gossip[] = {AggregationName::pars_push, AggregationName::sgp, AggregationName::dpsgd,
+                                          AggregationName::dsgd,      AggregationName::spd, AggregationName::gnsd};
 
 }  // namespace
 
 TEST_CASE("no message of a gossip fleet holds a personal parameter, and a planted leak is found [invariant 10]") {
-    for (const GossipMethod method : all_gossip) {
+    for (const AggregationName method : all_gossip) {
         INFO(static_cast<int>(method));
         Parts parts(small_digits(), false);
         gossip(parts, method);
@@ -180,7 +179,7 @@ TEST_CASE("no message of a gossip fleet holds a personal parameter, and a plante
         CHECK(parts.secret.of(0)[0] != parts.secret.of(1)[0]);  // they did learn
     }
     Parts parts(small_digits(), true);
-    gossip(parts, GossipMethod::descent);
+    gossip(parts, AggregationName::dsgd);
     CHECK(parts.tap.leaks > 100);
 }
 
@@ -201,7 +200,7 @@ TEST_CASE(
 
 TEST_CASE(
     "what nodes say is the same bits whatever their personal layers are, where gradients are [invariant 10]") {
-    for (const GossipMethod method : all_gossip) {
+    for (const AggregationName method : all_gossip) {
         INFO(static_cast<int>(method));
         CHECK(said(method, 1.0f, false) == said(method, -12345.0f, false));
         CHECK(said(method, 1.0f, true) != said(method, -12345.0f, true));

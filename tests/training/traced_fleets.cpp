@@ -220,7 +220,7 @@ TEST_CASE("a slow phone takes proportionally fewer gradients, among neighbours a
         std::vector<int>& taken;
     } counting(quadratic, taken);
     auto fleet = make_gossip_fleet(
-        GossipMethod::pars_push, scenario.graph, scenario.settings, scenario.start,
+        AggregationName::pars_push, scenario.graph, scenario.settings, scenario.start,
         [&](std::uint32_t node, int) -> Learner& {
             quadratic.node = node;
             return counting;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/adapt/objective.hpp"
-#include "training/axes/gossip_settings.hpp"
+#include "training/axes/aggregations.hpp"
 #include "training/settings/settings.hpp"
 
 #include <cstdint>
@@ -12,43 +12,9 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace dunlin {
-
-/// How nodes agree, by the names that a person writes.
-enum class AggregationName : std::uint8_t {
-    // By a server.
-    persafl,
-    fedasync,
-    fedbuff,
-    fedavg,
-    fedprox,
-    // With neighbours.
-    pars_push,
-    sgp,    ///< stochastic gradient push
-    dpsgd,  ///< D-PSGD
-    dsgd,   ///< decentralised gradient descent
-    spd,    ///< SPD / D^2, primal-dual
-    gnsd,   ///< gradient tracking
-    // Not at all.
-    local,  ///< each node alone, from the same first parameters
-    global  ///< one model, trained in one place on everybody's data
-};
-
-/// Is there a server?
-constexpr bool has_server(AggregationName name) {
-    return name <= AggregationName::fedprox;
-}
-/// Does the server wait for all that it asked?
-constexpr bool in_rounds(AggregationName name) {
-    return name == AggregationName::fedavg || name == AggregationName::fedprox;
-}
-/// Is there one model that all nodes share?
-constexpr bool has_one_model(AggregationName name) {
-    return has_server(name) || name == AggregationName::global;
-}
-/// The method of the nodes among themselves, where there is no server; none else.
-std::optional<GossipMethod> gossip_of(AggregationName name);
 
 /// Two of the axes: what a node optimises, and how nodes agree. Any pair is a method; the papers gave names to some.
 struct Method {
@@ -63,8 +29,10 @@ struct Preset {
     std::string_view name, title;
     Method method;
 };
-/// All that are known.
+/// All that are known: the papers', and each aggregation of plain gradients by its own name.
 std::span<const Preset> presets();
+/// The aggregations with neighbours, each by its own name with this objective.
+std::vector<std::pair<std::string_view, Method>> with_neighbours(Objective objective);
 
 /// The papers' methods.
 namespace preset {
@@ -84,6 +52,26 @@ inline constexpr Method spdb{Objective::bilevel, AggregationName::spd};
 inline constexpr Method local{Objective::plain, AggregationName::local};
 inline constexpr Method global{Objective::plain, AggregationName::global};
 }  // namespace preset
+
+/// What stays with a node under an objective.
+enum class Kept : std::uint8_t {
+    nothing,
+    layers,  ///< some of the model's, which follow the others
+    model    ///< a whole one, which follows the shared one
+};
+
+/// What an objective states about itself.
+struct ObjectiveTraits {
+    std::string_view name;   ///< on the command line
+    std::string_view title;  ///< for people
+    std::string_view about;  ///< what it is, in a sentence on all
+    Kept kept = Kept::nothing;
+};
+/// By their numbers.
+std::span<const ObjectiveTraits> all_objectives();
+inline const ObjectiveTraits& traits_of(Objective objective) {
+    return all_objectives()[static_cast<std::size_t>(objective)];
+}
 
 std::string_view name_of(Objective objective);
 std::string_view name_of(AggregationName aggregation);

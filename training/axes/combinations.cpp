@@ -39,11 +39,15 @@ constexpr TaskTraits tasks[] = {
      .mixed_experiment = "pdbo-characters"},
 };
 
-constexpr Objective all_objectives[] = {Objective::plain, Objective::maml, Objective::moreau, Objective::bilevel};
 /// None is hyper-gradient push, which is an experiment of its own.
-constexpr std::optional<A> all_aggregations[] = {A::persafl,   A::fedasync,  A::fedbuff, A::fedavg, A::fedprox,
-                                                 A::pars_push, A::sgp,       A::dpsgd,   A::dsgd,   A::spd,
-                                                 A::gnsd,      std::nullopt, A::local,   A::global};
+std::vector<std::optional<A>> all_aggregations() {
+    std::vector<std::optional<A>> all;
+    for (std::size_t a = 0; a < aggregation_count; ++a) {
+        if (static_cast<A>(a) == A::local) all.emplace_back();
+        all.emplace_back(static_cast<A>(a));
+    }
+    return all;
+}
 
 struct Refusal {
     K kind;
@@ -68,17 +72,21 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
     }
     const Method method{objective, *by};
     if (const std::string reason = refusal_of(method); !reason.empty()) return refuse(K::mathematics, reason);
+    const Kept kept = traits_of(objective).kept;
     if (task.linear) {
-        if (objective == Objective::bilevel)
+        if (kept == Kept::model)
+            return refuse(K::mathematics,
+                          "what is shared is learned as by plain, and nothing else is judged here: take plain");
+        if (kept == Kept::layers)
             return refuse(K::mathematics, "a linear model has one layer, which cannot be both shared and personal");
         if (objective == Objective::moreau)
             return refuse(K::not_built,
                           "the exact minimiser, by which a run is judged, is known of plain and maml");
         return {};
     }
-    if (objective == Objective::bilevel && !task.has_layers)
+    if (kept != Kept::nothing && !task.has_layers)
         return refuse(K::not_built,
-                      "a policy on a grid has no personal layers yet; take moreau, or point-navigation");
+                      "nothing of a policy on a grid stays with its node yet; take moreau, or point-navigation");
     return {};
 }
 
@@ -87,11 +95,14 @@ Answer on_real_nodes(const TaskTraits& task, Objective objective, std::optional<
         return refuse(K::privacy,
                       "one model on everybody's data needs the data of everybody in one place; take fedavg");
     if (!task.on_real_nodes) return refuse(K::not_built, "no node has this task; `dunlin train` simulates it");
-    if (objective == Objective::bilevel)
-        return refuse(K::not_built, "a real node has no place yet where personal layers survive a restart");
+    if (traits_of(objective).kept != Kept::nothing)
+        return refuse(K::not_built, "a real node has no place yet where what is personal survives a restart");
     if (!by || *by == A::local) return refuse(K::not_built, "no job of real nodes does this; `dunlin train` does");
-    if (!has_server(*by) && *by != A::pars_push && *by != A::dpsgd)
+    if (has_neighbours(*by) && *by != A::pars_push && *by != A::dpsgd)
         return refuse(K::not_built, "real nodes without a server run pars-push and dpsgd");
+    if (traits_of(*by).sent > 1)
+        return refuse(K::not_built,
+                      "a real server's messages hold a model alone, and no " + std::string(traits_of(*by).carries));
     return {};
 }
 
@@ -131,8 +142,9 @@ std::span<const TaskTraits> task_traits() {
 std::vector<Combination> all_combinations() {
     std::vector<Combination> all;
     for (const TaskTraits& task : tasks) {
-        for (const Objective objective : all_objectives) {
-            for (const std::optional<A> by : all_aggregations) {
+        for (std::size_t o = 0; o < all_objectives().size(); ++o) {
+            const auto objective = static_cast<Objective>(o);
+            for (const std::optional<A> by : all_aggregations()) {
                 for (const LinkName link :
                      {LinkName::simulated, LinkName::zeromq, LinkName::serial, LinkName::mpi}) {
                     Combination one{&task, objective, by ? name_of(*by) : "hgp", link, K::none, ""};

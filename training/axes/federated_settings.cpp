@@ -15,8 +15,7 @@ GraphRecipe PushSettings::recipe(std::uint32_t nodes) const {
 Outcome<Graph> PushSettings::draw(std::uint32_t nodes, std::uint64_t seed, AggregationName by,
                                   DataNotes* notes) const {
     auto drawn = read_graph(recipe(nodes), seed, "push", notes);
-    const auto method = gossip_of(by);
-    if (!drawn || !method || !wants_both_ways(*method)) return drawn;
+    if (!drawn || !traits_of(by).undirected) return drawn;
     return take_both_ways(*std::move(drawn), "push.graph = \"" + graph + "\"", name_of(by), notes);
 }
 
@@ -31,6 +30,17 @@ Outcome<float> PushSettings::floor_for(std::size_t out_degree) const {
     return weight_floor > 0.0f ? weight_floor : highest / 2;
 }
 
+RuleSettings FederatedSettings::rule() const {
+    return {.server_rate = server_rate,
+            .round_rate = round_rate,
+            .mixing = mixing,
+            .staleness_exponent = staleness_exponent,
+            .buffer_size = static_cast<std::uint32_t>(buffer_size),
+            .prox_weight = fedprox_weight,
+            .local_steps = static_cast<std::uint32_t>(local_steps),
+            .local_rate = rate()};
+}
+
 int FederatedSettings::slots() const {
     if (objective() == Objective::bilevel) return Bilevel::slots();
     return objective() == Objective::maml ? maml.slots() : 1;
@@ -39,7 +49,9 @@ int FederatedSettings::slots() const {
 Personalisation FederatedSettings::personalisation(bool personal_layers) const {
     Personalisation how = personal;
     how.personal_layers_only = personal_layers;
-    if (objective() == Objective::bilevel) how.steps = 0;
+    const Kept kept = traits_of(objective()).kept;
+    if (kept != Kept::nothing) how.steps = 0;
+    how.own_model = kept == Kept::model;
     return how;
 }
 
@@ -64,6 +76,11 @@ std::string_view FederatedSettings::rate_key() const {
         default:
             return "federated.local_rate";
     }
+}
+
+Personalisation FederatedSettings::following() const {
+    if (objective() != Objective::ditto) return {.steps = 0};
+    return {.steps = ditto.steps, .rate = ditto.personal_rate, .prox_weight = ditto.prox_weight};
 }
 
 int FederatedSettings::least_gradients() const {
@@ -102,10 +119,17 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
             !fit)
             return fit;
     }
+    if (objective() == Objective::ditto) {
+        if (auto fit =
+                below_one("ditto.personal_rate * ditto.prox_weight", ditto.personal_rate * ditto.prox_weight);
+            !fit)
+            return fit;
+    }
     return below_one("personal.rate * personal.prox_weight", personal.rate * personal.prox_weight);
 }
 
 std::string personal_sentence(const Personalisation& how) {
+    if (how.own_model) return "the model that the node kept beside the shared one, which it followed";
     if (how.steps == 0)
         return how.personal_layers_only ? "the shared model with the node's own layers" : "the shared model";
     return fmt::format("{} gradient steps of size {} on the node's own rows, pulled back with weight {}{}",
@@ -153,6 +177,13 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
              rate);
 
     add_bilevel_settings(list, "bilevel", s.bilevel);
+
+    list.add("ditto.prox_weight", s.ditto.prox_weight, "lambda: pull of a node's own model towards the shared one",
+             Range{0, 1e3});
+    list.add("ditto.personal_rate", s.ditto.personal_rate,
+             "step size of a node's own model; times prox_weight below 1", rate);
+    list.add("ditto.steps", s.ditto.steps, "steps of a node's own model for every model that it is given",
+             Range{0, 10000});
 
     list.add("push.graph", s.push.graph,
              "who hears whom without a server: directed-ring, exponential, complete, ring, star, erdos-renyi, "
@@ -203,13 +234,23 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
 
 std::span<const std::pair<std::string_view, std::string_view>> newer_federated_settings() {
     static constexpr std::pair<std::string_view, std::string_view> newer[] = {
-        {"model.personal_layers", "[]"}, {"bilevel.personal_rate", "0.02"},
-        {"bilevel.ridge", "0.0"},        {"bilevel.hyper_gradient", "\"cheap\""},
-        {"bilevel.neumann_terms", "10"}, {"bilevel.neumann_rate", "0.02"},
-        {"network.trace", "\"\""},       {"data.source", "\"job\""},
-        {"data.header", "\"auto\""},     {"data.features", "[]"},
-        {"data.classes", "[]"},          {"data.inputs", "0"},
-        {"data.centre", "[]"},           {"data.scale", "[]"}};
+        {"model.personal_layers", "[]"},
+        {"bilevel.personal_rate", "0.02"},
+        {"bilevel.ridge", "0.0"},
+        {"bilevel.hyper_gradient", "\"cheap\""},
+        {"bilevel.neumann_terms", "10"},
+        {"bilevel.neumann_rate", "0.02"},
+        {"network.trace", "\"\""},
+        {"data.source", "\"job\""},
+        {"data.header", "\"auto\""},
+        {"data.features", "[]"},
+        {"data.classes", "[]"},
+        {"data.inputs", "0"},
+        {"data.centre", "[]"},
+        {"data.scale", "[]"},
+        {"ditto.prox_weight", "0.5"},
+        {"ditto.personal_rate", "0.1"},
+        {"ditto.steps", "10"}};
     return newer;
 }
 

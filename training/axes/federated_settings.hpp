@@ -2,8 +2,10 @@
 #pragma once
 
 #include "core/adapt/bilevel.hpp"
+#include "core/adapt/ditto.hpp"
 #include "core/adapt/maml.hpp"
 #include "core/adapt/moreau_envelope.hpp"
+#include "core/aggregate/federated.hpp"
 #include "envs/data_notes.hpp"
 #include "training/axes/axes.hpp"
 #include "training/host/problem.hpp"
@@ -40,6 +42,7 @@ struct Personalisation {
     float rate = 0.1f;
     float prox_weight = 0.0f;           ///< lambda
     bool personal_layers_only = false;  ///< as with ANIL; what a fleet with personal layers does
+    bool own_model = false;             ///< none of these, but the model that the node keeps beside the shared one
 };
 
 /// How a node makes a shared model its own, for people.
@@ -86,6 +89,7 @@ struct FederatedSettings {
     float moreau_local_rate = 0.3f;  ///< eta with the envelope's; eta * lambda < 1
 
     Bilevel bilevel;
+    Ditto ditto;
 
     int baseline_steps = 1000;   ///< of `local`, per node, and of `global`
     float baseline_rate = 0.1f;  ///< their step size
@@ -104,17 +108,21 @@ struct FederatedSettings {
 
     Objective objective() const { return method.objective; }
     /// Synchronous rounds of a server?
-    bool rounds() const { return in_rounds(method.aggregation); }
+    bool rounds() const { return has_server(method.aggregation) && traits_of(method.aggregation).rounds; }
     /// With neighbours, without a server?
-    bool gossips() const { return gossip_of(method.aggregation).has_value(); }
+    bool gossips() const { return has_neighbours(method.aggregation); }
     /// Without a fleet?
     bool baseline() const { return !gossips() && !has_server(method.aggregation); }
     /// How a node makes a shared model its own: with the bilevel objective its own layers are that already.
     Personalisation personalisation(bool personal_layers) const;
+    /// What the server's rule is made of.
+    RuleSettings rule() const;
     float rate() const;                 ///< eta of this method
     std::string_view rate_key() const;  ///< the setting that holds it, or the step size of a method without a fleet
     /// Batches that a task keeps at once for this method.
     int slots() const;
+    /// How the model that a node keeps follows one that it is given, where it keeps any.
+    Personalisation following() const;
     /// Task gradients that one local step costs at least; with plain gradients and MAML exactly.
     int least_gradients() const;
 

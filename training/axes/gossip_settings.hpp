@@ -15,30 +15,6 @@
 
 namespace dunlin {
 
-/// How the nodes of a fleet without a server agree.
-enum class GossipMethod : std::uint8_t {
-    pars_push,                 ///< exact running sums: PARS-Push, or RASGP with plain gradients
-    stochastic_gradient_push,  ///< plain shares: what is lost is lost
-    dpsgd,                     ///< undirected graphs, Metropolis weights, no waiting; holds no mass
-    // Undirected graphs, by rounds that wait for all neighbours, with the weights of GossipSettings::mixing:
-    descent,           ///< DSGD
-    primal_dual,       ///< SPD / D^2, and SPDB's upper level
-    gradient_tracking  ///< GNSD
-};
-
-/// Does this method mix by rounds (core/aggregate/synchronous.hpp)?
-constexpr bool by_rounds(GossipMethod method) {
-    return method >= GossipMethod::descent;
-}
-/// Does this method want every edge in both directions?
-constexpr bool wants_both_ways(GossipMethod method) {
-    return method >= GossipMethod::dpsgd;
-}
-/// Above this must lie all eigenvalues of a mixing matrix, or the method diverges.
-constexpr double spectrum_bound(GossipMethod method) {
-    return method == GossipMethod::primal_dual ? primal_dual_bound : -1.0;
-}
-
 /// Nodes of PARS-Push that are killed together, while others push to them. Times are ticks.
 struct AbsenceSettings {
     float share = 0.0f;  ///< part of the nodes that is killed at one instant, below 1; 0: none

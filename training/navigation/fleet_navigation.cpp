@@ -108,7 +108,7 @@ private:
     };
 
     std::int64_t rounds() const {
-        const bool settles = gossip_of(settings_.method.aggregation).has_value();
+        const bool settles = has_neighbours(settings_.method.aggregation);
         return std::int64_t{settings_.rounds} + (settles ? settings_.settling_rounds : 0);
     }
     bool due(std::int64_t round) const { return round % settings_.evaluate_every == 0 || round + 1 == rounds(); }

@@ -138,20 +138,18 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     add_absence_settings(list, s.absences);
     add_trace_settings(list, s.trace, s.tick_ms);
 
+    auto names = with_neighbours(Objective::moreau);
+    for (auto& [name, method] : names) {
+        if (method.aggregation == AggregationName::spd) name = "d2";
+    }
+    names.insert(names.end(), {{"persafl-me", preset::persafl_me},
+                               {"pfedme", preset::pfedme},
+                               {"local", {Objective::moreau, AggregationName::local}},
+                               {"global", {Objective::moreau, AggregationName::global}}});
     list.add_preset("method.name", s.method,
                     "a method with the Moreau envelope, which is an objective.name and an aggregation.name; write "
                     "these instead for any other pair",
-                    {{"pars-push", preset::pars_push_me},
-                     {"sgp", {Objective::moreau, AggregationName::sgp}},
-                     {"dpsgd", {Objective::moreau, AggregationName::dpsgd}},
-                     {"dsgd", {Objective::moreau, AggregationName::dsgd}},
-                     {"d2", {Objective::moreau, AggregationName::spd}},
-                     {"gnsd", {Objective::moreau, AggregationName::gnsd}},
-                     {"persafl-me", preset::persafl_me},
-                     {"pfedme", preset::pfedme},
-                     {"local", {Objective::moreau, AggregationName::local}},
-                     {"global", {Objective::moreau, AggregationName::global}}},
-                    {"objective.name", "aggregation.name"});
+                    std::move(names), {"objective.name", "aggregation.name"});
     add_axes(list, s.method);
     list.add("method.rounds", s.rounds,
              "rounds in which nodes learn; with a server: as many updates a node, on average", Range{1, 1e6})

@@ -74,8 +74,10 @@ std::unique_ptr<Learner> NavigationNodes::Bench::make_learner(Learning& task,
 Outcome<std::unique_ptr<NavigationNodes>> NavigationNodes::make(const FleetNavigationSettings& s, int threads) {
     const Result<const Kernels<float>*> kernels = find_kernels(s.kernels);
     if (!kernels) return problem(kernels.error(), "kernels = \"" + s.kernels + "\"");
-    if (s.method.objective == Objective::bilevel)
-        return problem("objective.name = bilevel: a policy has no personal layers yet; take plain, maml or moreau");
+    if (traits_of(s.method.objective).kept != Kept::nothing)
+        return problem(fmt::format(
+            "objective.name = {}: nothing of a policy stays with its node yet; take plain, maml or moreau",
+            name_of(s.method.objective)));
     if (s.method.objective == Objective::maml && s.inner.step_limit > Maml::step_limit)
         return problem(
             fmt::format("adaptation.steps = {}: MAML takes at most {}", s.inner.step_limit, Maml::step_limit));

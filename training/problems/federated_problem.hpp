@@ -148,12 +148,10 @@ public:
         } else if (!has_to_draw(node)) {
             world_.assign(bench.task, node);
         }
-        const MoreauEnvelope inner{
-            .prox_weight = how.prox_weight, .inner_rate = how.rate, .accuracy = 0.0f, .step_clip = step_clip_};
+        const Ditto following{.prox_weight = how.prox_weight, .personal_rate = how.rate, .step_clip = step_clip_};
         for (int k = 0; k < how.steps; ++k) {
             if (has_to_draw(node)) world_.assign(bench.task, random.below(world_.nodes()));
-            bench.task.draw(0, ConstVector<float>(theta), random);
-            inner.step<float>(bench.task, w, theta, Vector<float>(bench.scratch).first(theta.size()));
+            following.step<float>(bench.task, w, random, theta, Vector<float>(bench.scratch).first(theta.size()));
             if (how.personal_layers_only) keep_shared(w, theta);
         }
     }

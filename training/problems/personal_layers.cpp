@@ -37,6 +37,39 @@ private:
     std::vector<float> w_, out_;
 };
 
+class FollowingLearner final : public Learner {
+public:
+    FollowingLearner(PersonalLayers& layers, const LearnerOf& whole, const Follow& follow, int worker)
+        : layers_(layers), whole_(whole), follow_(follow), worker_(worker) {}
+
+    std::uint32_t node = 0;
+
+    std::size_t dimension() const override { return layers_.split().dimension(); }
+    int given(ConstVector<float> w, Stream& random) override {
+        return follow_(node, worker_, w, random, layers_.model_of(node));
+    }
+    int gradient(ConstVector<float> w, Stream& random, Vector<float> out) override {
+        return whole_(node, worker_).gradient(w, random, out);
+    }
+
+private:
+    PersonalLayers& layers_;
+    LearnerOf whole_;
+    Follow follow_;
+    int worker_;
+};
+
+/// One learner a thread, told whose it is.
+template <class Made>
+LearnerOf by_worker(std::vector<Made> learners) {
+    auto all = std::make_shared<std::vector<Made>>(std::move(learners));
+    return [all](std::uint32_t node, int worker) -> Learner& {
+        Made& learner = (*all)[static_cast<std::size_t>(worker)];
+        learner.node = node;
+        return learner;
+    };
+}
+
 }  // namespace
 
 Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal, std::size_t behind) {
@@ -85,13 +118,15 @@ SplitGradient descend_together(LearnerOf whole, const LayerSplit& split, float p
 }
 
 LearnerOf shared_learners(PersonalLayers& layers, SplitGradient gradient, int threads) {
-    auto all = std::make_shared<std::vector<SharedLearner>>();
-    for (int worker = 0; worker < threads; ++worker) all->emplace_back(layers, gradient, worker);
-    return [all](std::uint32_t node, int worker) -> Learner& {
-        SharedLearner& learner = (*all)[static_cast<std::size_t>(worker)];
-        learner.node = node;
-        return learner;
-    };
+    std::vector<SharedLearner> all;
+    for (int worker = 0; worker < threads; ++worker) all.emplace_back(layers, gradient, worker);
+    return by_worker(std::move(all));
+}
+
+LearnerOf following_learners(PersonalLayers& layers, LearnerOf whole, Follow follow, int threads) {
+    std::vector<FollowingLearner> all;
+    for (int worker = 0; worker < threads; ++worker) all.emplace_back(layers, whole, follow, worker);
+    return by_worker(std::move(all));
 }
 
 }  // namespace dunlin

@@ -41,15 +41,19 @@ public:
         split_.put_shared(shared, w);
         split_.put_personal(of(node), w);
     }
-    /// All y, for an archive; `fits` says whether what was read is as it was.
+    /// All y and models, for an archive; `fits` says whether what was read is as it was: of so many nodes, with whole
+    /// models of their own or without.
     template <class Archive>
     void fields(Archive& archive) {
-        archive(all_);
+        archive(all_, models_);
     }
-    bool fits(std::uint32_t nodes) const {
-        return all_.size() == nodes && std::ranges::all_of(all_, [&](const std::vector<float>& y) {
-                   return y.size() == split_.personal_size();
-               });
+    bool fits(std::uint32_t nodes, bool with_models) const {
+        const auto each = [](const auto& vectors, std::size_t count, std::size_t size) {
+            return vectors.size() == count &&
+                   std::ranges::all_of(vectors, [&](const std::vector<float>& one) { return one.size() == size; });
+        };
+        return each(all_, nodes, split_.personal_size()) &&
+               each(models_, with_models ? nodes : 0, split_.dimension());
     }
 
     /// The x of a whole model.
@@ -59,9 +63,18 @@ public:
         return x;
     }
 
+    /// From now on every node also keeps a whole model of its own, which begins as `first`.
+    void keep_models(ConstVector<float> first) {
+        models_.assign(all_.size(), std::vector<float>(first.begin(), first.end()));
+    }
+    bool keeps_models() const { return !models_.empty(); }
+    Vector<float> model_of(std::uint32_t node) { return models_[node]; }
+    ConstVector<float> model_of(std::uint32_t node) const { return models_[node]; }
+
 private:
     LayerSplit split_;
     std::vector<std::vector<float>> all_;
+    std::vector<std::vector<float>> models_;
 };
 
 /// Moves y inside w = (x, y) and writes a gradient whose shared part is that of x, both of the node's, on thread
@@ -75,5 +88,13 @@ SplitGradient descend_together(LearnerOf whole, const LayerSplit& split, float p
 /// Learners of the shared part, for any fleet: each puts its node's model together, asks `gradient`, and keeps y.
 /// `layers` outlives them.
 LearnerOf shared_learners(PersonalLayers& layers, SplitGradient gradient, int threads);
+
+/// Lets a node's own model v follow the shared w, on thread `worker`. Returns the task gradients that it cost.
+using Follow =
+    std::function<int(std::uint32_t node, int worker, ConstVector<float> w, Stream& random, Vector<float> v)>;
+
+/// Learners of the whole model that let the one which their node keeps follow whatever it is given. `layers` keeps
+/// models, and outlives them.
+LearnerOf following_learners(PersonalLayers& layers, LearnerOf whole, Follow follow, int threads);
 
 }  // namespace dunlin

@@ -22,14 +22,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Task = Classification<float>;
 
-GossipMethod recursion_of(DecentralisedMethod method) {
+AggregationName recursion_of(DecentralisedMethod method) {
     switch (method) {
         case DecentralisedMethod::gnsd:
-            return GossipMethod::gradient_tracking;
+            return AggregationName::gnsd;
         case DecentralisedMethod::dsgd:
-            return GossipMethod::descent;
+            return AggregationName::dsgd;
         default:
-            return GossipMethod::primal_dual;
+            return AggregationName::spd;
     }
 }
 
@@ -144,7 +144,7 @@ public:
         const Outcome<Graph> graph = read_graph(recipe, settings_.seed, "network", &data_.notes);
         if (!graph) return tl::unexpected(graph.error());
         edges_ = graph->edges();
-        const GossipMethod recursion = recursion_of(settings_.method);
+        const AggregationName recursion = recursion_of(settings_.method);
         const double ratio = static_cast<double>(settings_.rho_over_tau);
         auto mixing = mixing_of(recursion, *graph, settings_.mixing, ratio);
         if (!mixing) return tl::unexpected(mixing.error());
@@ -252,7 +252,7 @@ private:
         saver(models_, streams_, alone_done_, alone_gradients_);
     }
     Result<void> restore_models(Loader& loader) {
-        if (!layers_.fits(nodes())) return fail(Code::shape_mismatch);
+        if (!layers_.fits(nodes(), false)) return fail(Code::shape_mismatch);
         if (fleet_) return fleet_->restore(loader);
         loader(models_, streams_, alone_done_, alone_gradients_);
         const bool fit = models_.size() == nodes() && streams_.size() == nodes() &&

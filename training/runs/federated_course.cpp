@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/runs/federated_course.hpp"
 
+#include "training/runs/federated_learners.hpp"
 #include "training/simulation/federated_clock.hpp"
 
 #include <algorithm>
@@ -13,6 +14,7 @@ namespace {
 class SharingCourse : public FederatedCourse {
 public:
     void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
+        if (layers_.keeps_models()) return (void)std::ranges::copy(layers_.model_of(node), theta.begin());
         std::vector<float> w(theta.size());
         shared(node, w);
         std::ranges::copy(w, theta.begin());
@@ -85,7 +87,6 @@ public:
                                                        const PersonalLayers& layers, std::span<const float> first,
                                                        std::uint64_t seed, LearnerOf learner, int threads) {
         const AggregationName by = settings.method.aggregation;
-        const GossipMethod method = *gossip_of(by);
         const Outcome<Graph> graph = settings.push.draw(problem.nodes(), seed, by);
         if (!graph) return tl::unexpected(graph.error());
         const Outcome<float> floor = settings.push.floor_for(graph->largest_out_degree());
@@ -94,7 +95,7 @@ public:
         const GossipSettings fleet = clock.settings_of(settings, seed, *floor);
         std::vector<float> start;
         for (std::uint32_t i = 0; i < problem.nodes(); ++i) start.insert(start.end(), first.begin(), first.end());
-        auto made = make_gossip_fleet(method, *graph, fleet, start, std::move(learner), threads);
+        auto made = make_gossip_fleet(by, *graph, fleet, start, std::move(learner), threads);
         if (!made) return tl::unexpected(made.error());
         return std::unique_ptr<GossipCourse>(new GossipCourse(problem, settings, layers, *std::move(made), clock));
     }
@@ -186,7 +187,9 @@ public:
                 std::vector<float>& w = models_[k];
                 std::vector<float> gradient(w.size());
                 for (int step = 0; step < steps; ++step) {
-                    costs_[k] += learner_(node, worker).gradient(w, streams_[k], gradient);
+                    Learner& learner = learner_(node, worker);
+                    costs_[k] += learner.given(w, streams_[k]);
+                    costs_[k] += learner.gradient(w, streams_[k], gradient);
                     for (std::size_t j = 0; j < w.size(); ++j) w[j] -= settings_.baseline_rate * gradient[j];
                 }
             });
@@ -280,26 +283,6 @@ private:
     std::vector<Stream> streams_;
     int steps_ = 0;
 };
-
-/// What the nodes learn with: the objective of the whole model, or of what its layers leave to be shared.
-LearnerOf learner_of(FederatedProblem& problem, const FederatedSettings& settings, PersonalLayers& layers,
-                     int threads) {
-    LearnerOf whole = [&problem](std::uint32_t node, int worker) -> Learner& {
-        return problem.learner(node, worker);
-    };
-    if (settings.objective() == Objective::bilevel) {
-        return shared_learners(
-            layers,
-            [&problem](std::uint32_t node, int worker, Vector<float> w, Stream& random, Vector<float> out) {
-                return problem.bilevel_gradient(node, worker, w, random, out);
-            },
-            threads);
-    }
-    // One model for all is whole: it belongs to no node.
-    if (!layers.split().has_personal() || settings.method.aggregation == AggregationName::global) return whole;
-    const float rate = settings.baseline() ? settings.baseline_rate : settings.rate();
-    return shared_learners(layers, descend_together(std::move(whole), layers.split(), rate), threads);
-}
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 
 #include "training/runs/evaluation_schedule.hpp"
 #include "training/runs/federated_course.hpp"
+#include "training/runs/federated_learners.hpp"
 #include "training/simulation/federated_clock.hpp"
 
 #include <algorithm>
@@ -96,6 +97,9 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
     std::vector<float> first(problem.dimension());
     problem.initialise(first);
     PersonalLayers layers(problem.split(), problem.nodes(), first);
+    if (traits_of(settings.objective()).kept == Kept::model) {
+        if (auto kept = keep_own_models(layers, settings, first); !kept) return kept;
+    }
     if (auto fit = settings.check(problem.nodes()); !fit) return fit;
     FederatedSettings traced = settings;
     if (auto followed = follow_trace(traced, problem.nodes()); !followed) return followed;
@@ -119,7 +123,8 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
         auto gone_on = pauses.go_on([&](Loader& loader) -> Result<void> {
             loader(before, earlier_s, result.history, result.personal_by_node, layers);
             if (!loader.ok()) return {};
-            if (!layers.fits(problem.nodes())) return fail(Code::shape_mismatch);
+            if (!layers.fits(problem.nodes(), traits_of(settings.objective()).kept == Kept::model))
+                return fail(Code::shape_mismatch);
             return (*course)->restore(loader);
         });
         if (!gone_on) return gone_on;

@@ -45,22 +45,16 @@ Settings regression_settings(RegressionRunSettings& s) {
     add_absence_settings(list, s.absences);
     add_trace_settings(list, s.trace, s.tick_ms);
 
-    const auto maml = [](AggregationName by) { return Method{Objective::maml, by}; };
+    auto names = with_neighbours(Objective::maml);
+    names.insert(names.end(), {{"persafl-maml", preset::persafl_maml},
+                               {"per-fedavg", preset::per_fedavg},
+                               {"local", {Objective::maml, AggregationName::local}},
+                               {"global", {Objective::maml, AggregationName::global}}});
     list.add_preset(
         "method.name", s.method,
         "a method with MAML, which is an objective.name and an aggregation.name; write these instead for "
         "any other pair",
-        {{"pars-push", maml(AggregationName::pars_push)},
-         {"sgp", maml(AggregationName::sgp)},
-         {"dpsgd", maml(AggregationName::dpsgd)},
-         {"dsgd", maml(AggregationName::dsgd)},
-         {"spd", maml(AggregationName::spd)},
-         {"gnsd", maml(AggregationName::gnsd)},
-         {"persafl-maml", preset::persafl_maml},
-         {"per-fedavg", preset::per_fedavg},
-         {"local", maml(AggregationName::local)},
-         {"global", maml(AggregationName::global)}},
-        {"objective.name", "aggregation.name"});
+        std::move(names), {"objective.name", "aggregation.name"});
     add_axes(list, s.method);
     list.add("method.rounds", s.rounds, "T; with a server: as many updates a node, on average", Range{1, 1e9})
         .may_change();

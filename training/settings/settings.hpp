@@ -62,6 +62,11 @@ public:
     template <class Enum>
     Added add(std::string key, Enum& place, std::string help,
               std::initializer_list<std::pair<std::string_view, Enum>> names) {
+        return add(std::move(key), place, std::move(help), std::span(names.begin(), names.size()));
+    }
+    template <class Enum>
+    Added add(std::string key, Enum& place, std::string help,
+              std::span<const std::pair<std::string_view, Enum>> names) {
         Choice choice;
         for (const auto& [name, value] : names) {
             choice.names.emplace_back(name);

@@ -73,7 +73,9 @@ private:
     void take_gradients() {
         workers_.run(static_cast<int>(nodes_), [&](int piece, int worker) {
             const auto i = static_cast<std::uint32_t>(piece);
-            costs_[i] += learner_of_(i, worker).gradient(model(i), streams_[i], gradient(i));
+            Learner& learner = learner_of_(i, worker);
+            costs_[i] += learner.given(model(i), streams_[i]);
+            costs_[i] += learner.gradient(model(i), streams_[i], gradient(i));
         });
     }
 

@@ -13,7 +13,7 @@ namespace dunlin {
 namespace {
 
 Outcome<void> read_trace_of(FleetRecipe& recipe, std::uint32_t nodes, DataNotes* notes) {
-    const bool server = has_server(recipe.by), alone = !server && !gossip_of(recipe.by);
+    const bool server = has_server(recipe.by), alone = !server && !has_neighbours(recipe.by);
     const double tick_s = static_cast<double>(recipe.tick_ms) / 1000.0;
     const TracedFleet fleet{.nodes = nodes,
                             .server = server,
@@ -49,7 +49,7 @@ Outcome<std::unique_ptr<GossipFleet>> make_any_fleet(const FleetRecipe& recipe, 
         return make_any_fleet(traced, first, nodes, std::move(learner_of), workers, notes);
     }
     const std::uint64_t seed = recipe.gossip.seed;
-    if (!gossip_of(recipe.by)) {
+    if (!has_neighbours(recipe.by)) {
         if (recipe.gossip.absences.any())
             return problem(
                 fmt::format("network.gone: only for aggregation.name = pars-push; with {} no node is killed",
@@ -66,16 +66,15 @@ Outcome<std::unique_ptr<GossipFleet>> make_any_fleet(const FleetRecipe& recipe, 
     std::vector<float> start;
     for (std::uint32_t i = 0; i < (together ? 1 : nodes); ++i)
         start.insert(start.end(), first.begin(), first.end());
-    const std::optional<GossipMethod> method = gossip_of(recipe.by);
-    if (!method)
+    if (!has_neighbours(recipe.by))
         return make_alone_fleet(nodes, together, recipe.gossip, start, std::move(learner_of), workers.count());
     auto graph = read_graph(recipe.graph, seed, recipe.section, notes);
-    if (graph && wants_both_ways(*method)) {
+    if (graph && traits_of(recipe.by).undirected) {
         const std::string where = fmt::format("{}.graph = \"{}\"", recipe.section, recipe.graph.kind);
         graph = take_both_ways(*std::move(graph), where, name_of(recipe.by), notes);
     }
     if (!graph) return tl::unexpected(graph.error());
-    return make_gossip_fleet(*method, *graph, recipe.gossip, start, std::move(learner_of), workers.count());
+    return make_gossip_fleet(recipe.by, *graph, recipe.gossip, start, std::move(learner_of), workers.count());
 }
 
 }  // namespace dunlin

@@ -12,7 +12,7 @@ namespace dunlin {
 
 GossipClock::GossipClock(const FederatedSettings& s) {
     const bool envelope = s.objective() == Objective::moreau;
-    const int gradients = envelope ? s.moreau.step_limit : s.least_gradients();
+    const int gradients = envelope ? s.moreau.step_limit : s.least_gradients() + s.following().steps;
     tick_s = static_cast<double>(s.clock.gradient_s) * gradients / median_ticks;
 }
 
@@ -25,7 +25,7 @@ GossipSettings GossipClock::settings_of(const FederatedSettings& s, std::uint64_
     fleet.seed = seed;
     const auto rate = static_cast<double>(s.rate());
     fleet.theta = {.scale = rate};
-    if (!by_rounds(*gossip_of(s.method.aggregation)))
+    if (!traits_of(s.method.aggregation).rounds)
         fleet.theta = {.scale = rate / median_ticks,
                        .longest_gap = std::int64_t{s.push.longest_gap} * median_ticks};
     fleet.weight_floor = weight_floor;

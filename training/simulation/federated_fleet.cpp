@@ -45,17 +45,6 @@ ConstVector<float> values_of(const simulation::Payload& payload) {
     return payload.as<float>().subspan(sizeof(MessageHead) / sizeof(float));
 }
 
-/// Sets a server of this rule up in memory of its own.
-template <class Any, class Rule>
-Result<std::unique_ptr<Any>> make_server(const ServerSettings& settings, const Rule& rule, ConstVector<float> first,
-                                         std::vector<HostMemory>& memory) {
-    memory.emplace_back(FederatedServer<Rule>::memory(settings.dimension, settings.nodes));
-    Arena arena(memory.back().bytes());
-    auto made = FederatedServer<Rule>::make(settings, rule, first, arena);
-    if (!made) return tl::unexpected(made.error());
-    return std::make_unique<Any>(std::move(*made));
-}
-
 }  // namespace
 
 Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSettings& s, std::uint64_t seed,
@@ -65,46 +54,18 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
     const auto clients = static_cast<std::uint32_t>(samples.size());
     if (auto fit = s.check(clients); !fit) return tl::unexpected(fit.error());
     std::unique_ptr<FederatedFleet> fleet(new FederatedFleet(s, std::move(learner), workers));
-    ServerSettings server{.nodes = clients, .dimension = first.size()};
-    if (s.staleness_limit > 0) server.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
-    const auto made = [&]() -> Result<std::unique_ptr<AnyServer>> {
-        if (s.rounds()) return make_server<AnyServer>(server, FedAvgRule{s.round_rate}, first, fleet->memory_);
-        switch (s.method.aggregation) {
-            case AggregationName::fedasync:
-                return make_server<AnyServer>(server, FedAsyncRule{s.mixing, s.staleness_exponent}, first,
-                                              fleet->memory_);
-            case AggregationName::fedbuff:
-                return make_server<AnyServer>(
-                    server,
-                    FedBuffRule{s.round_rate, static_cast<std::uint32_t>(s.buffer_size), s.staleness_exponent},
-                    first, fleet->memory_);
-            default:
-                return make_server<AnyServer>(server, PersaflRule{s.server_rate}, first, fleet->memory_);
-        }
-    };
-    auto any = made();
-    if (!any) return problem(any.error(), "the server");
-    fleet->server_ = *std::move(any);
+    auto machines = make_federated_machines(s, first, samples);
+    if (!machines) return tl::unexpected(machines.error());
+    fleet->server_ = std::move(machines->server);
 
     for (std::uint32_t i = 0; i < clients; ++i) {
-        fleet->memory_.emplace_back(FederatedClient::memory(first.size()));
-        Arena arena(fleet->memory_.back().bytes());
-        auto client = FederatedClient::make(
-            {.node = i,
-             .dimension = first.size(),
-             .local_steps = static_cast<std::uint32_t>(s.local_steps),
-             .local_rate = s.rate(),
-             .prox_weight = s.method.aggregation == AggregationName::fedprox ? s.fedprox_weight : 0.0f,
-             .samples = s.weigh_by_samples ? samples[i] : 1.0f,
-             .payload = s.method.aggregation == AggregationName::fedasync ? Payload::model : Payload::difference},
-            arena);
-        if (!client) return problem(client.error(), fmt::format("client {}", i));
         Stream speed(seed, i, Purpose::lives);
         const bool traced = s.traced != nullptr && !s.traced->paces().empty();
         const double pace = traced ? static_cast<double>(s.traced->paces()[i])
                                    : std::exp(static_cast<double>(s.clock.speed_spread * speed.normal()));
         fleet->gradient_s_.push_back(static_cast<double>(s.clock.gradient_s) * pace);
-        fleet->clients_.push_back({.machine = std::move(*client), .random = Stream(seed, i, Purpose::samples)});
+        fleet->clients_.push_back(
+            {.machine = std::move(machines->clients[i]), .random = Stream(seed, i, Purpose::samples)});
     }
     fleet->gradients_.assign(static_cast<std::size_t>(workers.count()), std::vector<float>(first.size()));
     fleet->draws_ = Stream(seed, 0, Purpose::tasks);
@@ -142,10 +103,10 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
 }
 
 ConstVector<float> FederatedFleet::model() const {
-    return std::visit([](const auto& server) { return server.model(); }, *server_);
+    return server_->model();
 }
 std::uint64_t FederatedFleet::version() const {
-    return std::visit([](const auto& server) { return server.version(); }, *server_);
+    return server_->version();
 }
 
 /// As many invitations as concurrency allows: the first ones, or a round's.
@@ -160,8 +121,8 @@ Result<void> FederatedFleet::begin() {
         idle_.pop_back();
     }
     std::ranges::sort(chosen);
-    if (auto* rounds = std::get_if<FederatedServer<FedAvgRule>>(server_.get())) {
-        if (auto opened = rounds->begin_round(chosen); !opened) return opened;
+    if (settings_.rounds()) {
+        if (auto opened = server_->begin_round(chosen); !opened) return opened;
     }
     for (const std::uint32_t client : chosen) {
         if (auto sent = invite(client); !sent) return sent;
@@ -171,8 +132,7 @@ Result<void> FederatedFleet::begin() {
 
 /// After an update of an awaited client, which is idle now.
 Result<void> FederatedFleet::invite_next() {
-    auto* rounds = std::get_if<FederatedServer<FedAvgRule>>(server_.get());
-    if (rounds == nullptr) {
+    if (!settings_.rounds()) {
         const std::uint32_t at = draws_.below(static_cast<std::uint32_t>(idle_.size()));
         const std::uint32_t client = idle_[at];
         idle_[at] = idle_.back();
@@ -180,8 +140,8 @@ Result<void> FederatedFleet::invite_next() {
         return invite(client);
     }
     if (awaited_ > 0) return {};
-    if (rounds->round_running()) {  // an update was refused
-        if (auto closed = rounds->close_round(); !closed) return tl::unexpected(closed.error());
+    if (server_->round_running()) {  // an update was refused
+        if (auto closed = server_->close_round(); !closed) return tl::unexpected(closed.error());
     }
     std::ranges::sort(idle_);
     return begin();
@@ -196,7 +156,7 @@ Result<void> FederatedFleet::invite(std::uint32_t client) {
 
 Result<void> FederatedFleet::send_model(std::uint32_t client) {
     if (message_version_ != version()) {
-        auto made = message(*network_, {version(), 0, 0, 0, 0.0f, 0}, model());
+        auto made = message(*network_, {version(), 0, 0, 0, 0.0f, 0}, server_->download());
         if (!made) return tl::unexpected(made.error());
         model_message_ = *std::move(made);
         message_version_ = version();
@@ -218,7 +178,7 @@ Result<void> FederatedFleet::at_client(std::uint32_t number, const simulation::E
     }
     if (event.tag < client.accepted) return {};
     if (event.tag == client.accepted) return client.computing ? Result<void>{} : upload(number);
-    if (auto taken = client.machine.download(values_of(event.payload), head_of(event.payload).version); !taken)
+    if (auto taken = client.machine->download(values_of(event.payload), head_of(event.payload).version); !taken)
         return taken;
     client.accepted = event.tag;
     client.computing = true;
@@ -231,7 +191,7 @@ Result<void> FederatedFleet::at_client(std::uint32_t number, const simulation::E
 
 Result<void> FederatedFleet::upload(std::uint32_t number) {
     Client& client = clients_[number];
-    const Result<Update> update = client.machine.upload();
+    const Result<Update> update = client.machine->upload();
     if (!update) return tl::unexpected(update.error());
     const auto payload = message(
         *network_, {update->base_version, update->sequence, update->node, update->incarnation, update->samples, 0},
@@ -249,7 +209,7 @@ Result<void> FederatedFleet::at_server(const simulation::Event& event) {
     const MessageHead head = head_of(event.payload);
     const Update update{head.node,    head.incarnation, head.sequence,
                         head.version, head.samples,     values_of(event.payload)};
-    const Verdict verdict = std::visit([&](auto& server) { return server.receive(update); }, *server_);
+    const Verdict verdict = server_->receive(update);
     if (verdict.outcome == Reception::refused) {
         const bool repeated = verdict.refusal.code == Code::update_duplicate;
         ++(repeated ? counters_.repeated : counters_.refused);
@@ -278,9 +238,11 @@ void FederatedFleet::compute_one(std::uint32_t number, int worker) {
     Learner& learner = learner_(number, worker);
     const Vector<float> gradient(gradients_[static_cast<std::size_t>(worker)]);
     const int least = settings_.least_gradients();
-    while (!client.machine.done()) {
-        client.gradients += std::max(least, learner.gradient(client.machine.parameters(), client.random, gradient));
-        client.computed = client.machine.step(gradient);
+    client.gradients += learner.given(client.machine->parameters(), client.random);
+    while (!client.machine->done()) {
+        client.gradients +=
+            std::max(least, learner.gradient(client.machine->parameters(), client.random, gradient));
+        client.computed = client.machine->step(gradient);
         if (!client.computed) return;
     }
 }

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/aggregate/federated_client.hpp"
-#include "core/aggregate/server_rules.hpp"
-#include "training/axes/federated_settings.hpp"
-#include "training/host/host_memory.hpp"
 #include "training/host/workers.hpp"
+#include "training/simulation/federated_machines.hpp"
 #include "training/simulation/learner.hpp"
 #include "transport/graph.hpp"
 #include "transport/simulation/network.hpp"
@@ -15,7 +12,6 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <variant>
 #include <vector>
 
 namespace dunlin {
@@ -73,6 +69,8 @@ public:
     std::span<const double> gradient_s() const { return gradient_s_; }
     /// Simulated seconds that it has come to: what happened so far would have happened with any later end.
     double reached_s() const { return simulation::to_seconds(std::max(network_->now(), computed_until_)); }
+    /// Memory of a client's machine.
+    std::size_t bytes_per_client() const { return clients_.front().machine->state().size(); }
     std::uint32_t clients() const { return static_cast<std::uint32_t>(clients_.size()); }
     /// Equal for equal runs (invariant 11): every event, with the bytes of messages.
     std::uint64_t trace() const { return network_->trace(); }
@@ -87,12 +85,10 @@ public:
     Result<void> restore(Loader& loader);
 
 private:
-    using AnyServer = std::variant<FederatedServer<PersaflRule>, FederatedServer<FedAsyncRule>,
-                                   FederatedServer<FedBuffRule>, FederatedServer<FedAvgRule>>;
     using Time = simulation::Time;
 
     struct Client {
-        FederatedClient machine;
+        std::unique_ptr<AnyClient> machine;
         Stream random;
         std::uint64_t invitation = 0;  ///< the newest that the server sent
         bool awaited = false;          ///< the server waits for its update
@@ -121,7 +117,6 @@ private:
     FederatedSettings settings_;
     LearnerOf learner_;
     Workers& workers_;
-    std::vector<HostMemory> memory_;
     std::unique_ptr<AnyServer> server_;
     std::vector<Client> clients_;
     std::vector<double> gradient_s_;

@@ -205,7 +205,11 @@ Result<void> AbsentGossip::wake(std::uint32_t i) {
             return fail(Code::mass_overflow, static_cast<std::int64_t>(k));
     }
     const bool learns = learner_of_ != nullptr && now() < settings_.learn_until;
-    if (learns) counters_.gradients += learner_of_(i, 0).gradient(z_, member.batches, gradient_);
+    if (learns) {
+        Learner& learner = learner_of_(i, 0);
+        counters_.gradients += learner.given(z_, member.batches);
+        counters_.gradients += learner.gradient(z_, member.batches, gradient_);
+    }
     const auto woken = member.node->wake(now(), learns ? ConstVector<float>(gradient_) : ConstVector<float>());
     if (!woken) return tl::unexpected(woken.error());
     ++counters_.wake_ups;

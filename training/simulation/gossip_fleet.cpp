@@ -71,8 +71,8 @@ double GossipFleet::consensus_error() const {
     return worst > 0 ? std::sqrt(worst / (size > 0 ? size : largest)) : 0.0;
 }
 
-Outcome<ChosenMixing> mixing_of(GossipMethod method, const Graph& graph, Mixing kind, double rho_over_tau) {
-    const double bound = spectrum_bound(method), least = bound + mixing_margin;
+Outcome<ChosenMixing> mixing_of(AggregationName method, const Graph& graph, Mixing kind, double rho_over_tau) {
+    const double bound = traits_of(method).least_eigenvalue, least = bound + mixing_margin;
     auto chosen = choose_mixing(graph, kind, rho_over_tau, primal_dual_bound);  // the same for all
     if (!chosen) return problem(chosen.error(), "network.graph");
     const double smallest = chosen->spectrum.smallest;
@@ -101,43 +101,40 @@ Problem diverged(const Error& error, std::uint32_t node, simulation::Time tick, 
     return describe(error, fmt::format("node {}, round {}", node, tick));
 }
 
-Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(GossipMethod method, const Graph& graph,
+Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, const Graph& graph,
                                                         const GossipSettings& settings,
                                                         std::span<const float> start, LearnerOf learner_of,
                                                         int threads) {
     if (auto checked = strongly_connected(graph); !checked) return problem(checked.error(), "network.graph");
-    if (method == GossipMethod::dpsgd) {
+    const AggregationTraits& traits = traits_of(method);
+    if (traits.undirected) {
         if (auto checked = undirected(graph); !checked) return problem(checked.error(), "network.graph");
-    } else if (by_rounds(method)) {
+    }
+    if (traits.rounds) {
         if (auto chosen = mixing_of(method, graph, settings.mixing, settings.rho_over_tau); !chosen)
             return tl::unexpected(chosen.error());
-    } else if (auto fits = settings.format.check(graph.nodes(), static_cast<double>(settings.largest_value));
-               !fits) {
-        return problem(fits.error(), "method.fraction_bits, method.largest_value");
+    }
+    if (traits.holds_mass) {
+        const auto fits = settings.format.check(graph.nodes(), static_cast<double>(settings.largest_value));
+        if (!fits) return problem(fits.error(), "method.fraction_bits, method.largest_value");
     }
     if (auto checked = simulation::check(settings.link); !checked) return problem(checked.error(), "network");
     if (settings.absences.any()) {
-        if (method != GossipMethod::pars_push)
+        if (method != AggregationName::pars_push)
             return problem("network.gone: only for method.name = \"pars-push\"; the others cannot lose a node");
         return AbsentGossip::make(graph, settings, start, std::move(learner_of)).map([](auto&& fleet) {
             return std::unique_ptr<GossipFleet>(std::move(fleet));
         });
     }
     switch (method) {
-        case GossipMethod::pars_push:
-            return make_fleet<ParsPush<>>(graph, settings, start, std::move(learner_of), threads);
-        case GossipMethod::stochastic_gradient_push:
-            return make_fleet<StochasticGradientPush>(graph, settings, start, std::move(learner_of), threads);
-        case GossipMethod::dpsgd:
-            return make_fleet<Dpsgd>(graph, settings, start, std::move(learner_of), threads);
-        case GossipMethod::descent:
-            return make_fleet<SynchronousDescent<>>(graph, settings, start, std::move(learner_of), threads);
-        case GossipMethod::primal_dual:
-            return make_fleet<PrimalDual<>>(graph, settings, start, std::move(learner_of), threads);
-        case GossipMethod::gradient_tracking:
-            return make_fleet<GradientTracking<>>(graph, settings, start, std::move(learner_of), threads);
+#define DUNLIN_MAKE(name, machine) \
+    case AggregationName::name:    \
+        return make_fleet<machine>(graph, settings, start, std::move(learner_of), threads);
+        DUNLIN_GOSSIP_NODES(DUNLIN_MAKE)
+#undef DUNLIN_MAKE
+        default:
+            return problem(fmt::format("{} has no neighbours", traits.name));
     }
-    return problem("unknown method");
 }
 
 }  // namespace dunlin

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "training/axes/aggregations.hpp"
 #include "training/axes/gossip_settings.hpp"
 #include "training/host/problem.hpp"
 #include "training/simulation/learner.hpp"
@@ -102,14 +103,14 @@ public:
 /// `learner_of` the nodes only agree. Errors name the setting: a graph that is not strongly connected (methods that
 /// mix: not undirected), a mixing matrix with an eigenvalue that makes the method diverge, a mass that does not fit
 /// the fixed point, a setting out of range.
-Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(GossipMethod method, const Graph& graph,
+Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, const Graph& graph,
                                                         const GossipSettings& settings,
                                                         std::span<const float> start, LearnerOf learner_of,
                                                         int threads);
 
 /// The weights that a method by rounds gets on this graph. Errors: not undirected; an eigenvalue out of bounds,
 /// with the figure and what to do.
-Outcome<ChosenMixing> mixing_of(GossipMethod method, const Graph& graph, Mixing kind, double rho_over_tau);
+Outcome<ChosenMixing> mixing_of(AggregationName method, const Graph& graph, Mixing kind, double rho_over_tau);
 
 /// "node 3, tick 512: ..."
 Problem diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value);

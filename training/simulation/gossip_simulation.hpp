@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/aggregate/dpsgd.hpp"
-#include "core/aggregate/pars_push.hpp"
-#include "core/aggregate/synchronous.hpp"
+#include "training/axes/machines.hpp"
 #include "training/host/workers.hpp"
 #include "training/simulation/gossip_fleet.hpp"
 
@@ -17,12 +15,12 @@ namespace dunlin {
 
 /// A GossipFleet of nodes of one type. A message is the machine's share as bytes, its values and then, where the
 /// method has mass, its weight; the counter is its tag.
-template <GossipNode Node>
+template <FleetNode Node>
 class SimulatedGossip final : public GossipFleet {
 public:
     using Value = typename Node::Value;
-    static constexpr bool synchronous = requires(const Node& node) { node.ready(); };
-    static constexpr bool has_mass = !synchronous && !std::is_same_v<Node, Dpsgd>;
+    static constexpr bool synchronous = Node::traits.rounds;
+    static constexpr bool has_mass = Node::traits.holds_mass;
     static constexpr bool exact = has_mass && std::is_integral_v<Value>;
 
     /// Errors: those of the node's `make`, of LifeSettings and of LinkProfile; bad_setting (wake_gap);
@@ -224,41 +222,26 @@ private:
     }
 
     Result<Node> make_node(std::uint32_t i, std::span<const float> start, Arena& arena) const {
-        if constexpr (has_mass) {
-            return Node::make({.network = {.node = i,
-                                           .nodes = graph_.nodes(),
-                                           .dimension = dimension_,
-                                           .in_neighbours = graph_.in(i),
-                                           .out_degree = static_cast<std::uint32_t>(graph_.out(i).size()),
-                                           .format = settings_.format,
-                                           .largest_value = settings_.largest_value,
-                                           .weight_floor = settings_.weight_floor,
-                                           .step_ratio_limit = settings_.step_ratio_limit},
-                               .theta = settings_.theta},
-                              start, arena);
-        } else if constexpr (synchronous) {
-            std::vector<double> weights;
+        std::vector<std::uint32_t> in_degrees;
+        for (const std::uint32_t j : graph_.in(i))
+            in_degrees.push_back(static_cast<std::uint32_t>(graph_.in(j).size()));
+        std::vector<double> weights;
+        if constexpr (synchronous) {
             for (const std::uint32_t edge : graph_.in_edges(i)) weights.push_back(mixing_.edge[edge]);
-            return Node::make({.node = i,
-                               .nodes = graph_.nodes(),
-                               .dimension = dimension_,
-                               .neighbours = graph_.in(i),
-                               .weights = weights,
-                               .theta = settings_.theta},
-                              start, arena);
-        } else {
-            std::vector<std::uint32_t> degrees;
-            for (const std::uint32_t j : graph_.in(i)) {
-                degrees.push_back(static_cast<std::uint32_t>(graph_.in(j).size()));
-            }
-            return Node::make({.node = i,
-                               .nodes = graph_.nodes(),
-                               .dimension = dimension_,
-                               .neighbours = graph_.in(i),
-                               .degrees = degrees,
-                               .theta = settings_.theta},
-                              start, arena);
         }
+        return Node::make(Node::settings_at({.node = i,
+                                             .nodes = graph_.nodes(),
+                                             .dimension = dimension_,
+                                             .in_neighbours = graph_.in(i),
+                                             .out_degree = static_cast<std::uint32_t>(graph_.out(i).size()),
+                                             .in_degrees = in_degrees,
+                                             .weights = weights,
+                                             .theta = settings_.theta,
+                                             .format = settings_.format,
+                                             .largest_value = settings_.largest_value,
+                                             .weight_floor = settings_.weight_floor,
+                                             .step_ratio_limit = settings_.step_ratio_limit}),
+                          start, arena);
     }
 
     Result<void> add(std::uint32_t i, std::span<const float> start) {
@@ -363,7 +346,9 @@ private:
         bool steps = learner_of_ != nullptr && now < settings_.learn_until;
         if constexpr (synchronous) steps = steps && member.node.ready();
         if (steps) {
-            desk.counters.gradients += learner_of_(i, worker).gradient(desk.z, member.batches, desk.gradient);
+            Learner& learner = learner_of_(i, worker);
+            desk.counters.gradients += learner.given(desk.z, member.batches);
+            desk.counters.gradients += learner.gradient(desk.z, member.batches, desk.gradient);
             gradient = desk.gradient;
         }
         const auto woken = member.node.wake(now, gradient);

@@ -19,6 +19,10 @@ public:
     virtual ~Learner() = default;
     virtual std::size_t dimension() const = 0;
 
+    /// Is told w, the model that its node got from the others, before the gradients of the steps from it are asked
+    /// for: where the node learns what stays with it. Advances `random`. Returns the task gradients that it cost.
+    virtual int given(ConstVector<float> /*w*/, Stream& /*random*/) { return 0; }
+
     /// Writes a stochastic gradient of the node's personalised objective F_i at w. Advances `random`. Returns the
     /// task gradients that it cost, a Hessian-vector product counted as two.
     virtual int gradient(ConstVector<float> w, Stream& random, Vector<float> out) = 0;

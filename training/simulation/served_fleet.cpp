@@ -42,7 +42,7 @@ public:
     void set_tap(simulation::Network::Tap tap) override { fleet_->set_tap(std::move(tap)); }
     Time now() const override { return now_; }
     std::uint64_t trace() const override { return fleet_->trace(); }
-    double bytes_per_node() const override { return static_cast<double>(FederatedClient::memory(dimension())); }
+    double bytes_per_node() const override { return static_cast<double>(fleet_->bytes_per_client()); }
     void save(Saver& saver) const override {
         saver(now_);
         fleet_->save(saver);

@@ -15,11 +15,10 @@ std::vector<std::byte> bytes_of(std::span<const std::byte> state) {
 
 // The message that carries the model is made again when it is needed: for a version it always says the same.
 void FederatedFleet::save(Saver& saver) const {
-    saver(bytes_of(std::visit([](const auto& server) { return server.state(); }, *server_)), network_->save(),
-          draws_, idle_, awaited_, waiting_, counters_, staleness_counts_, busy_, counted_until_, computed_until_,
-          begun_);
+    saver(bytes_of(server_->state()), network_->save(), draws_, idle_, awaited_, waiting_, counters_,
+          staleness_counts_, busy_, counted_until_, computed_until_, begun_);
     for (const Client& client : clients_) {
-        saver(bytes_of(client.machine.state()), client.random, client.invitation, client.awaited, client.accepted,
+        saver(bytes_of(client.machine->state()), client.random, client.invitation, client.awaited, client.accepted,
               client.computing, client.started, client.gradients);
     }
 }
@@ -30,8 +29,7 @@ Result<void> FederatedFleet::restore(Loader& loader) {
     loader(state, network, draws_, idle_, awaited_, waiting_, counters_, staleness_counts_, busy_, counted_until_,
            computed_until_, begun_);
     if (!loader.ok()) return {};
-    if (auto restored = std::visit([&](auto& server) { return server.restore(state); }, *server_); !restored)
-        return restored;
+    if (auto restored = server_->restore(state); !restored) return restored;
     if (auto restored = network_->restore(network); !restored) return restored;
     for (const auto* numbers : {&idle_, &waiting_}) {
         for (const std::uint32_t client : *numbers) {
@@ -42,7 +40,7 @@ Result<void> FederatedFleet::restore(Loader& loader) {
         loader(state, client.random, client.invitation, client.awaited, client.accepted, client.computing,
                client.started, client.gradients);
         if (!loader.ok()) return {};
-        if (auto restored = client.machine.restore(state); !restored) return restored;
+        if (auto restored = client.machine->restore(state); !restored) return restored;
     }
     return {};
 }

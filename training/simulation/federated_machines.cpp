@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/simulation/federated_machines.hpp"
+
+#include "training/axes/machines.hpp"
+
+#include <fmt/format.h>
+
+namespace dunlin {
+namespace {
+
+template <class Machine>
+class ServerOf final : public AnyServer {
+public:
+    ServerOf(HostMemory memory, Machine machine) : memory_(std::move(memory)), machine_(std::move(machine)) {}
+
+    Verdict receive(const Update& update) override { return machine_.receive(update); }
+    ConstVector<float> model() const override { return machine_.model(); }
+    ConstVector<float> download() const override { return machine_.download(); }
+    std::uint64_t version() const override { return machine_.version(); }
+    Result<void> begin_round(std::span<const std::uint32_t> participants) override {
+        if constexpr (rounds) return machine_.begin_round(participants);
+        return fail(Code::round_closed);
+    }
+    Result<std::uint32_t> close_round() override {
+        if constexpr (rounds) return machine_.close_round();
+        return fail(Code::round_closed);
+    }
+    bool round_running() const override {
+        if constexpr (rounds) return machine_.round_running();
+        return false;
+    }
+    std::span<const std::byte> state() const override { return machine_.state(); }
+    Result<void> restore(std::span<const std::byte> saved) override { return machine_.restore(saved); }
+
+private:
+    static constexpr bool rounds = requires(const Machine& machine) { machine.round_running(); };
+
+    HostMemory memory_;
+    Machine machine_;
+};
+
+template <class Machine>
+class ClientOf final : public AnyClient {
+public:
+    ClientOf(HostMemory memory, Machine machine) : memory_(std::move(memory)), machine_(std::move(machine)) {}
+
+    Result<void> download(ConstVector<float> sent, std::uint64_t version) override {
+        return machine_.download(sent, version);
+    }
+    ConstVector<float> parameters() const override { return machine_.parameters(); }
+    bool done() const override { return machine_.done(); }
+    Result<void> step(ConstVector<float> gradient) override { return machine_.step(gradient); }
+    Result<Update> upload() override { return machine_.upload(); }
+    std::span<const std::byte> state() const override { return machine_.state(); }
+    Result<void> restore(std::span<const std::byte> saved) override { return machine_.restore(saved); }
+
+private:
+    HostMemory memory_;
+    Machine machine_;
+};
+
+template <class Rule>
+Outcome<FederatedMachines> machines_of(const FederatedSettings& s, ConstVector<float> first,
+                                       std::span<const float> samples) {
+    using Server = typename MachinesOf<Rule>::Server;
+    using Client = typename MachinesOf<Rule>::Client;
+    const Rule rule = Rule::of(s.rule());
+    FederatedMachines made;
+    {
+        ServerSettings settings{.nodes = static_cast<std::uint32_t>(samples.size()), .dimension = first.size()};
+        if (s.staleness_limit > 0) settings.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
+        HostMemory memory(Server::memory(settings.dimension, settings.nodes));
+        Arena arena(memory.bytes());
+        auto server = Server::make(settings, rule, first, arena);
+        if (!server) return problem(server.error(), "the server");
+        made.server = std::make_unique<ServerOf<Server>>(std::move(memory), *std::move(server));
+    }
+    ClientSettings settings{.dimension = first.size(),
+                            .local_steps = static_cast<std::uint32_t>(s.local_steps),
+                            .local_rate = s.rate(),
+                            .payload = Rule::payload};
+    if constexpr (requires { rule.prox_weight; }) settings.prox_weight = rule.prox_weight;
+    for (std::uint32_t i = 0; i < samples.size(); ++i) {
+        settings.node = i;
+        settings.samples = s.weigh_by_samples ? samples[i] : 1.0f;
+        HostMemory memory(Client::memory(settings.dimension));
+        Arena arena(memory.bytes());
+        auto client = Client::make(settings, arena);
+        if (!client) return problem(client.error(), fmt::format("client {}", i));
+        made.clients.push_back(std::make_unique<ClientOf<Client>>(std::move(memory), *std::move(client)));
+    }
+    return made;
+}
+
+}  // namespace
+
+Outcome<FederatedMachines> make_federated_machines(const FederatedSettings& settings, ConstVector<float> first,
+                                                   std::span<const float> samples) {
+    switch (settings.method.aggregation) {
+#define DUNLIN_MAKE(name, rule) \
+    case AggregationName::name: \
+        return machines_of<rule>(settings, first, samples);
+        DUNLIN_SERVER_RULES(DUNLIN_MAKE)
+#undef DUNLIN_MAKE
+        default:
+            return problem(fmt::format("{} has no server", name_of(settings.method.aggregation)));
+    }
+}
+
+}  // namespace dunlin

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/aggregate/federated_client.hpp"
+#include "training/axes/federated_settings.hpp"
+#include "training/host/host_memory.hpp"
+
+#include <memory>
+#include <span>
+
+namespace dunlin {
+
+/// A server of any rule; see FederatedServer.
+class AnyServer {
+public:
+    virtual ~AnyServer() = default;
+    virtual Verdict receive(const Update& update) = 0;
+    virtual ConstVector<float> model() const = 0;
+    /// What a client is sent.
+    virtual ConstVector<float> download() const = 0;
+    virtual std::uint64_t version() const = 0;
+    /// For a rule that gathers by rounds.
+    virtual Result<void> begin_round(std::span<const std::uint32_t> participants) = 0;
+    virtual Result<std::uint32_t> close_round() = 0;
+    virtual bool round_running() const = 0;
+    /// What it has to remember, and goes on from. Error: the state of another.
+    virtual std::span<const std::byte> state() const = 0;
+    virtual Result<void> restore(std::span<const std::byte> saved) = 0;
+};
+
+/// A client of any rule; see FederatedClient.
+class AnyClient {
+public:
+    virtual ~AnyClient() = default;
+    virtual Result<void> download(ConstVector<float> sent, std::uint64_t version) = 0;
+    virtual ConstVector<float> parameters() const = 0;
+    virtual bool done() const = 0;
+    virtual Result<void> step(ConstVector<float> gradient) = 0;
+    virtual Result<Update> upload() = 0;
+    virtual std::span<const std::byte> state() const = 0;
+    virtual Result<void> restore(std::span<const std::byte> saved) = 0;
+};
+
+/// The server and the clients of an aggregation, each with memory of its own.
+struct FederatedMachines {
+    std::unique_ptr<AnyServer> server;
+    std::vector<std::unique_ptr<AnyClient>> clients;
+};
+
+/// `first` are the parameters that the server starts from; `samples` has one weight per client. Errors: those of the
+/// machines.
+Outcome<FederatedMachines> make_federated_machines(const FederatedSettings& settings, ConstVector<float> first,
+                                                   std::span<const float> samples);
+
+}  // namespace dunlin
