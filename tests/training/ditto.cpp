@@ -27,8 +27,8 @@ FederatedResult run(const FederatedSettings& settings, const std::vector<std::ve
     Workers workers(threads);
     FederatedResult result;
     REQUIRE(train_federated(
-        problem, settings, 1, workers, [] { return false; },
-        [](const FederatedResult&) -> Outcome<void> { return {}; }, result));
+        problem, settings, 1, workers, RunPauses{}, [](const FederatedResult&) -> Outcome<void> { return {}; },
+        result));
     REQUIRE(result.complete);
     return result;
 }
