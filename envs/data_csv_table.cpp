@@ -26,10 +26,10 @@ bool is_wrong_number(std::string_view field) {
 }
 
 Cell kind_of(std::string_view field) {
+    if (parse_number(field)) return Cell::number;
     for (std::string_view name : {"", "?", "NA", "N/A", "NaN", "-NaN", "+NaN", "null"}) {
         if (same_but_case(field, name)) return Cell::missing;
     }
-    if (parse_number(field)) return Cell::number;
     return is_wrong_number(field) ? Cell::wrong_number : Cell::text;
 }
 

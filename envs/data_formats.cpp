@@ -36,7 +36,8 @@ std::string labels_beside(std::string path) {
         if (const std::size_t at = path.rfind(from); at != path.npos)
             path.replace(at, std::string(from).size(), to);
     }
-    if (path.ends_with(".gz") && !std::filesystem::exists(path)) path.resize(path.size() - 3);
+    std::error_code ignored;
+    if (path.ends_with(".gz") && !std::filesystem::exists(path, ignored)) path.resize(path.size() - 3);
     return plain_or_packed(path);
 }
 

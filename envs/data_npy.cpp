@@ -104,7 +104,7 @@ FileResult<NpyArray> NpyArray::parse(std::string_view bytes) {
     NpyArray array;
     if (auto read = array.read_header(bytes.substr(begin, length)); !read) return tl::unexpected(read.error());
     array.data_ = bytes.substr(begin + length);
-    const std::size_t expected = array.count_ * array.item_;
+    const std::uint64_t expected = std::uint64_t{array.count_} * array.item_;  // of texts more than 32 bits
     if (array.data_.size() == expected) return array;
     const bool short_of = array.data_.size() < expected;
     return refuse_text(

@@ -115,6 +115,7 @@ int run_node(const std::string& directory, const RunOptions& options) {
     settings.memory_bytes = options.memory_mb << 20;
     settings.store_every = options.store_every;
     settings.software = software();
+    settings.make_task = [own = options.data](const JobTerms& terms) { return make_node_task_with(own, terms); };
     settings.link.endpoint = options.endpoint;
     settings.link.listen = options.listen;
     settings.link.share_bytes = std::size_t{1} << 20;  // until a job is offered that needs more

@@ -11,6 +11,7 @@ std::size_t default_memory_mb();
 
 struct RunOptions {
     std::string endpoint, server_key, name, listen;
+    std::string data;  ///< a file or folder of this node's own rows; empty: it has none
     bool insecure = false, with_parent = false;
     std::uint32_t store_every = 1;
     std::size_t memory_mb = default_memory_mb();

@@ -40,6 +40,10 @@ int run_program(int count, char** arguments) {
     run->add_option("--listen", options.listen,
                     "let other nodes reach this one without the coordinator, for example tcp://*:7701")
         ->check(dunlin::app::check_listen);
+    run->add_option("--data", options.data,
+                    "this node's own data, a file or folder, for jobs that are learned from such (data.source = "
+                    "nodes); it is read when a job begins and stays here")
+        ->check(CLI::ExistingPath);
     run->add_flag("--insecure", options.insecure, "without encryption; on loopback only");
     run->add_option(
            "--store-every", options.store_every,

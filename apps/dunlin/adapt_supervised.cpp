@@ -38,19 +38,26 @@ Outcome<Opened> opened(const SavedModel& saved, Settings (*list_of)(S&)) {
     return opened(make_adaptable(settings), personalisation_of(settings), settings.seed);
 }
 
-Outcome<Opened> opened(const SavedModel& saved, const RegisteredProblem& kind) {
+Outcome<Opened> opened(const SavedModel& saved, const RegisteredProblem& kind, const std::string& data) {
     ProblemExperiment experiment(kind);
     if (auto read = experiment.list().read(saved.config, saved.file.string()); !read)
         return tl::unexpected(read.error());
-    return opened(experiment.make(1), experiment.settings().federated.personal, experiment.settings().seed);
+    if (experiment.nodes_bring_data() == data.empty())
+        return problem(data.empty() ? saved.file.string() +
+                                          ": learned from data of the nodes' own, none of which are "
+                                          "here; name a file of such data with --data"
+                                    : "--data: the experiment says itself where its data are");
+    return opened(data.empty() ? experiment.make(1) : experiment.make_own(data),
+                  experiment.settings().federated.personal, experiment.settings().seed);
 }
 
-Outcome<Opened> open_nodes(const SavedModel& saved) {
+Outcome<Opened> open_nodes(const SavedModel& saved, const std::string& data) {
     if (saved.kind == nullptr)
         return problem(saved.file.string() +
                        ": says nothing of its experiment; name the run directory that it lies in");
     const std::string_view kind = saved.kind->name;
-    if (const RegisteredProblem* registered = find_problem(kind)) return opened(saved, *registered);
+    if (const RegisteredProblem* registered = find_problem(kind)) return opened(saved, *registered, data);
+    if (!data.empty()) return problem("--data: of models that nodes learned from data of their own");
     if (kind == "decentralised") return opened<DecentralisedSettings>(saved, decentralised_settings);
     if (kind == "pdbo") return opened<PdboSettings>(saved, pdbo_settings);
     if (kind == "regression") return opened<RegressionRunSettings>(saved, regression_settings);
@@ -110,7 +117,7 @@ Outcome<int> adapt_supervised(const SavedModel& saved, const SupervisedAdaptatio
             fmt::format("{}: written by an older Dunlin, it does not say its network; pull or train it again",
                         saved.file.string()));
     }
-    Outcome<Opened> open = open_nodes(saved);
+    Outcome<Opened> open = open_nodes(saved, asked.data);
     if (!open) return tl::unexpected(open.error());
     const std::vector<float> model = parameters_of(saved.model);
     if (model.size() != open->nodes->dimension()) {

@@ -15,6 +15,7 @@ struct SupervisedAdaptation {
     std::optional<int> steps;        ///< none: as the experiment's nodes take
     bool json = false;
     bool quiet = false;  ///< the result alone
+    std::string data{};  ///< a node's own, where the nodes brought theirs (data.source = nodes)
 };
 
 /// Lets the nodes of a run make its model their own on their training rows, and prints how they do on the rows held

@@ -26,6 +26,7 @@ namespace {
 struct AdaptOptions {
     std::string directory;
     std::vector<std::string> tasks, nodes;
+    std::string data;
     std::optional<int> steps;  ///< none: as many as the run's report.adaptation_steps
     std::string kernels;       ///< empty: as in training
     std::optional<int> threads;
@@ -184,8 +185,9 @@ Outcome<int> adapt(const AdaptOptions& options) {
                 return problem(fmt::format("{}: an option for navigation; this is a model of {}", other.option,
                                            saved->model.task.empty() ? "another task" : saved->model.task));
         }
-        return adapt_supervised(*saved, {options.nodes, options.steps, options.json, options.quiet});
+        return adapt_supervised(*saved, {options.nodes, options.steps, options.json, options.quiet, options.data});
     }
+    if (!options.data.empty()) return problem("--data: navigation has no data; name tasks with --task");
     if (!options.nodes.empty())
         return problem(
             "--node: navigation adapts to tasks; name them with --task, or leave it out for all of the run");
@@ -241,6 +243,11 @@ void add_adapt(CLI::App& program, Command& run) {
             "rows. May be given many times; default: all")
         ->allow_extra_args(false)
         ->take_all();
+    command
+        ->add_option("--data", options->data,
+                     "of a model that nodes learned from data of their own: a file or folder of such data, which "
+                     "makes the model its own as a node does")
+        ->check(CLI::ExistingPath);
     command
         ->add_option("--steps", options->steps,
                      "steps; default: report.adaptation_steps of the run, or what its nodes take")

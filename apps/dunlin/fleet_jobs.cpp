@@ -12,6 +12,7 @@
 #include "fleet/jobs/experiments.hpp"
 #include "training/host/plain_text.hpp"
 #include "training/host/shell_text.hpp"
+#include "training/host/text_values.hpp"
 #include "training/navigation/navigation_model.hpp"
 #include "training/navigation/navigation_nodes.hpp"
 
@@ -126,6 +127,37 @@ Outcome<DeployedSettings> pushed_settings(RunOptions& options, const SavedModel&
     return settings;
 }
 
+/// The settings that make the network are the model's own: another one of as many parameters would be judged by them.
+Outcome<void> check_model(ProblemExperiment& pushed, const SavedModel& saved) {
+    if (saved.kind == nullptr || saved.kind->name != pushed.kind().name) return {};
+    ProblemExperiment own(pushed.kind());
+    Settings was = own.list(), is = pushed.list();
+    if (auto read = was.read(saved.config, saved.file.string()); !read) return read;
+    for (const char* key : {"model.hidden", "model.activation", "model.personal_layers"}) {
+        if (was.value(key) != is.value(key))
+            return problem(fmt::format("{} = {}, but the model was trained with {}; leave it as it is", key,
+                                       is.value(key), was.value(key)));
+    }
+    return {};
+}
+
+/// What nodes that bring their data are to have, where the settings leave it to the model.
+Outcome<void> take_data_terms(ProblemExperiment& pushed, const TrainedModel& model) {
+    if (!pushed.nodes_bring_data()) return {};
+    Settings list = pushed.list();
+    const auto take = [&](const std::string& key, const auto& values, const auto& text) -> Outcome<void> {
+        if (list.value(key) != "[]" || values.empty()) return {};
+        std::vector<std::string> parts;
+        for (const auto& value : values) parts.push_back(text(value));
+        return list.set(fmt::format("{}=[{}]", key, fmt::join(parts, ",")));
+    };
+    const auto number = [](float value) { return fmt::format("{}", value); };
+    return take("data.features", model.input_names, toml_string)
+        .and_then([&] { return take("data.classes", model.output_names, toml_string); })
+        .and_then([&] { return take("data.centre", model.centre, number); })
+        .and_then([&] { return take("data.scale", model.scale, number); });
+}
+
 Outcome<int> push(RunOptions options) {
     const auto saved = open_model(options.policy);
     if (!saved) return tl::unexpected(saved.error());
@@ -136,6 +168,10 @@ Outcome<int> push(RunOptions options) {
     auto settings = pushed_settings(options, *saved);
     if (!settings) return tl::unexpected(settings.error());
     if (auto done = change_deployed(*settings, options.assignments); !done) return tl::unexpected(done.error());
+    if (auto* problem_run = std::get_if<ProblemExperiment>(&*settings)) {
+        if (auto own = check_model(*problem_run, *saved); !own) return tl::unexpected(own.error());
+        if (auto taken = take_data_terms(*problem_run, policy); !taken) return tl::unexpected(taken.error());
+    }
     // The settings again from their text: what a node reads must be in range there too.
     settings = read_deployed(write_deployed(*settings), options.experiment);
     if (!settings) return tl::unexpected(settings.error());

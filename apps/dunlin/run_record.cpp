@@ -37,16 +37,17 @@ Outcome<void> RunRecord::checkpoint(const RunPauses::Save& save, bool now) {
     const auto seconds = [](Clock::duration time) { return std::chrono::duration<double>(time).count(); };
     if (too_large_ || (!now && seconds(start - saved_) < pause_s_)) return {};
     if (auto kept = begin(); !kept) return kept;
-    Saver saver;
+    Saver saver(run_state_limit);
     save(saver);
-    const auto bytes = run_checkpoint_bytes(saver.bytes(), config_);
-    if (!bytes) {
+    if (saver.full()) {
         too_large_ = true;
-        note("{}: {}\n", checkpoint_path(*request_).string(),
-             describe(bytes.error(), "too large, so a run that is stopped begins again").text);
+        note("{}: not written, for it would have more than {} bytes: this run begins again if it is stopped\n",
+             checkpoint_path(*request_).string(), run_state_limit);
         return {};
     }
-    if (auto written = write_run_file(*request_, checkpoint_path(*request_).filename().string(), *bytes); !written)
+    if (auto written = write_run_file(*request_, checkpoint_path(*request_).filename().string(),
+                                      run_checkpoint_bytes(saver.bytes(), config_));
+        !written)
         return written;
     saved_ = Clock::now();
     pause_s_ = std::max(checkpoint_s, 20.0 * seconds(saved_ - start));

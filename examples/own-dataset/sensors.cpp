@@ -2,7 +2,9 @@
 #include "sensors.hpp"
 
 #include "envs/classification.hpp"
+#include "envs/data_table.hpp"
 #include "training/problems/problem_kinds.hpp"
+#include "training/settings/reading.hpp"
 
 #include <cmath>
 #include <numbers>
@@ -50,7 +52,9 @@ struct SensorWorld {
         dunlin::initialise(shape, random, w);
     }
     std::vector<float> samples() const {
-        return std::vector<float>(train.size(), static_cast<float>(train.front().size()));
+        std::vector<float> counts;
+        for (const auto& windows : train) counts.push_back(static_cast<float>(windows.size()));
+        return counts;
     }
     std::size_t bytes() const { return Task::bytes(shape, settings.federated.batch, settings.federated.slots()); }
     Task make_task(Arena& arena) const {
@@ -95,28 +99,68 @@ struct SensorWorld {
                 const float noise = (state == worn ? 0.6f : 0.2f) * random.normal();
                 values.push_back(offset + sign * (std::sin(angle) + second + noise));
             }
-            (5 * k < 4 * settings.windows ? train : test)
-                .back()
-                .push_back(static_cast<std::uint32_t>(labels.size()));
             labels.push_back(state);
         }
+        take_in(settings.windows);
+    }
+
+    /// The newest windows are one machine's; the last fifth of them is held out.
+    void take_in(int count) {
+        const auto first = static_cast<std::uint32_t>(labels.size()) - static_cast<std::uint32_t>(count);
+        for (int k = 0; k < count; ++k)
+            (5 * k < 4 * count ? train : test).back().push_back(first + static_cast<std::uint32_t>(k));
         all.insert(all.end(), train.back().begin(), train.back().end());
+    }
+
+    /// What a machine brings along itself (dunlin-node run --data FILE): a table of 16 numbers and a state a line.
+    Outcome<void> read_own(const std::string& path) {
+        const auto table = load_csv(path, {.label = "state", .classes = {"sound", "unbalanced", "worn"}});
+        // The second text is what the fleet's operator hears: nothing of what is in the file.
+        if (!table)
+            return tl::unexpected(
+                Problem{problem(table.error()).value().text, false, "its windows cannot be read"});
+        if (table->features != window || table->rows() < 5)
+            return problem("its file has not 16 numbers and a state a line, five lines or more");
+        values = table->values;
+        labels = table->labels;
+        train.emplace_back();
+        test.emplace_back();
+        take_in(static_cast<int>(table->rows()));
+        return {};
     }
 };
 
-Outcome<std::unique_ptr<FederatedProblem>> make_sensors(const SensorSettings& s, int threads) {
+Outcome<SensorWorld> empty_world(const SensorSettings& s) {
     const auto kernels = find_kernels(s.kernels);
     if (!kernels) return problem(kernels.error(), "kernels");
     const auto shape = MlpShape::make(window, s.hidden, states);
     if (!shape) return problem(shape.error(), "model.hidden");
-    SensorWorld world{.settings = s, .shape = *shape, .kernels = *kernels};
-    for (int i = 0; i < s.machines; ++i) world.record(static_cast<std::uint32_t>(i));
-    return std::make_unique<WorldProblem<SensorWorld>>(std::move(world), s.federated, threads);
+    return SensorWorld{.settings = s, .shape = *shape, .kernels = *kernels};
+}
+
+Outcome<std::unique_ptr<FederatedProblem>> make_sensors(const SensorSettings& s, int threads) {
+    auto world = empty_world(s);
+    if (!world) return tl::unexpected(world.error());
+    for (int i = 0; i < s.machines; ++i) world->record(static_cast<std::uint32_t>(i));
+    return std::make_unique<WorldProblem<SensorWorld>>(*std::move(world), s.federated, threads);
+}
+
+/// Of one machine's own file; of none for the coordinator.
+Outcome<std::unique_ptr<FederatedProblem>> make_own_sensors(const SensorSettings& s, const std::string& path) {
+    auto world = empty_world(s);
+    if (!world) return tl::unexpected(world.error());
+    if (!path.empty()) {
+        if (auto read = world->read_own(path); !read) return tl::unexpected(read.error());
+    }
+    return std::make_unique<WorldProblem<SensorWorld>>(*std::move(world), s.federated, 1);
 }
 
 }  // namespace
 
 Outcome<void> register_sensors() {
-    return register_problem<SensorSettings>(
-        {.name = "my-sensors", .nodes_are = "machines", .settings = sensor_settings, .make = make_sensors});
+    return register_problem<SensorSettings>({.name = "my-sensors",
+                                             .nodes_are = "machines",
+                                             .settings = sensor_settings,
+                                             .make = make_sensors,
+                                             .make_own = make_own_sensors});
 }

@@ -15,4 +15,20 @@ my-dunlin train --config "$experiment" --out trained --quiet
 my-dunlin adapt trained --quiet
 my-dunlin compare --config "$experiment" --methods persafl-me,pars-push --seeds 2 --out compared --quiet
 my-dunlin sweep --config "$experiment" --grid data.offset=0,2 --out swept --quiet
-"$here/../fleet-of-two.sh" "$build" "$experiment"
+# What each machine recorded itself: left's is sound or worn, right's out of balance or worn.
+record() {
+    awk -v kind="$1" -v seed="$2" 'BEGIN {
+        srand(seed); for (t = 1; t <= 16; ++t) printf "t%d,", t; print "state"
+        for (k = 0; k < 100; ++k) {
+            worn = rand() < 0.5
+            for (t = 0; t < 16; ++t) {
+                second = !worn && kind == "unbalanced" ? 0.5 * cos(t * 0.7854) : 0
+                printf "%.4f,", sin(t * 0.3927) + second + (worn ? 2 : 0.4) * (rand() - 0.5)
+            }
+            print worn ? "worn" : kind
+        }
+    }'
+}
+record sound 1 >left.csv
+record unbalanced 2 >right.csv
+"$here/../fleet-of-two.sh" "$build" "$experiment" "$work"

@@ -72,14 +72,15 @@ std::string write_deployed(DeployedSettings& settings) {
                       settings);
 }
 
-Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment) {
+Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment,
+                                                        const std::string& own_data) {
     const ObjectiveTraits& objective = traits_of(experiment.settings().federated.objective());
     if (objective.kept != Kept::nothing)
         return problem(fmt::format(
             "objective.name = {}: it has personal {}, and real nodes keep none yet; `dunlin train` runs "
             "it here",
             objective.name, objective.kept == Kept::layers ? "layers" : "models"));
-    auto made = experiment.make(1);
+    auto made = experiment.nodes_bring_data() ? experiment.make_own(own_data) : experiment.make(1);
     if (made && (*made)->split().has_personal())
         return problem("model.personal_layers: real nodes keep none yet; `dunlin train` runs them here");
     return made;

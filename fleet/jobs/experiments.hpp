@@ -29,8 +29,10 @@ Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std:
 std::string write_deployed(DeployedSettings& settings);
 
 /// What the nodes learn, for one caller at a time. Errors: the problem's; personal layers, for a real node has no
-/// place yet where they would survive a restart.
-Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment);
+/// place yet where they would survive a restart. Where nodes bring their data, `own_data` is a node's; without one it
+/// has no nodes.
+Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment,
+                                                        const std::string& own_data = {});
 
 /// A job's model with what it is for; `numbers` are its parameters. Errors: the settings', numbers of another
 /// model.

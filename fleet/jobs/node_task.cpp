@@ -50,7 +50,8 @@ public:
           name_(settings.experiment),
           experiment_(terms.experiment),
           personal_(settings.federated.personal),
-          node_(terms.member),
+          own_(settings.source == DataSource::nodes),
+          node_(own_ ? 0 : terms.member),
           draws_(settings.seed, terms.member, Purpose::evaluate) {}
 
     Learner& learner() override { return data_->learner(node_, 0); }
@@ -67,19 +68,21 @@ public:
     std::string personal_file() const override {
         TrainedModel own = data_->description();
         own.experiment = name_;
-        own.shared_is = "a job's model, made its own by " + own.nodes[node_];
+        own.shared_is = "a job's model, made its own by " + (own_ ? "this node" : own.nodes[node_]);
         own.personal_is = personal_sentence(personal_);
         own.nodes.clear();
         own.parameters = theta_;
         own.config = experiment_;
         return own.bytes();
     }
+    DataNotes notes() const override { return own_ ? data_->notes() : DataNotes{}; }
 
 private:
     std::unique_ptr<FederatedProblem> data_;
     std::string name_, experiment_;
     Personalisation personal_;
-    std::uint32_t node_;
+    bool own_;            ///< the data are this node's own
+    std::uint32_t node_;  ///< its number in them
     Stream draws_;
     std::vector<float> theta_;
     std::vector<FleetMetric> judged_;
@@ -92,7 +95,7 @@ Made wrong_shape(std::size_t has, const JobTerms& terms) {
     return problem(fmt::format("the job has {} parameters, its experiment {}", terms.dimension, has));
 }
 
-Made make(const FleetNavigationSettings& settings, const JobTerms& terms) {
+Made make(const FleetNavigationSettings& settings, const JobTerms& terms, const std::string&) {
     auto nodes = NavigationNodes::make(settings, 1);
     if (!nodes) return tl::unexpected(nodes.error());
     if ((*nodes)->dimension() != terms.dimension) return wrong_shape((*nodes)->dimension(), terms);
@@ -101,10 +104,16 @@ Made make(const FleetNavigationSettings& settings, const JobTerms& terms) {
     return std::make_unique<NavigationTask>(*std::move(nodes), settings, terms);
 }
 
-Made make(const ProblemExperiment& experiment, const JobTerms& terms) {
-    auto data = make_problem(experiment);
+Made make(const ProblemExperiment& experiment, const JobTerms& terms, const std::string& own_data) {
+    const bool own = experiment.nodes_bring_data();
+    if (own && own_data.empty())
+        return problem(
+            "the job is learned from data of the nodes' own, and this node has none; start it with "
+            "dunlin-node run --data FILE");
+    auto data = make_problem(experiment, own_data);
     if (!data) return tl::unexpected(data.error());
     if ((*data)->dimension() != terms.dimension) return wrong_shape((*data)->dimension(), terms);
+    if (own) return std::make_unique<ProblemTask>(*std::move(data), experiment.settings(), terms);
     if (terms.member >= (*data)->nodes()) return problem("the data are of fewer nodes than the job has members");
     return std::make_unique<ProblemTask>(*std::move(data), experiment.settings(), terms);
 }
@@ -112,9 +121,13 @@ Made make(const ProblemExperiment& experiment, const JobTerms& terms) {
 }  // namespace
 
 Made make_node_task(const JobTerms& terms) {
+    return make_node_task_with({}, terms);
+}
+
+Made make_node_task_with(const std::string& own_data, const JobTerms& terms) {
     auto settings = read_deployed(terms.experiment, "the job's experiment");
     if (!settings) return tl::unexpected(settings.error());
-    return std::visit([&](const auto& of_kind) { return make(of_kind, terms); }, *settings);
+    return std::visit([&](const auto& of_kind) { return make(of_kind, terms, own_data); }, *settings);
 }
 
 }  // namespace dunlin

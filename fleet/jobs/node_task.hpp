@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "envs/data_notes.hpp"
 #include "training/host/problem.hpp"
 #include "training/simulation/learner.hpp"
 #include "transport/messages.hpp"
@@ -22,10 +23,16 @@ public:
     /// The parameters that the last measure made the node's own, as a .dunlin file; "" where a task has none. For
     /// this node's disk: what is personal is in no message (invariant 10).
     virtual std::string personal_file() const { return {}; }
+    /// What was left out, filled in or assumed in data of this node's own; for its log.
+    virtual DataNotes notes() const { return {}; }
 };
 
 /// Errors: an experiment that this program does not know, or whose settings or data are wrong here; a job for
-/// another shape.
+/// another shape; one that wants data of a node's own.
 Outcome<std::unique_ptr<NodeTask>> make_node_task(const JobTerms& terms);
+
+/// The same on a node that has data, a file or folder; empty: none. Where they do not fit the job, the error's `told`
+/// is for the coordinator.
+Outcome<std::unique_ptr<NodeTask>> make_node_task_with(const std::string& own_data, const JobTerms& terms);
 
 }  // namespace dunlin

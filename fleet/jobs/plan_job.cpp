@@ -143,7 +143,8 @@ Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
     auto made = make_problem(experiment);
     if (!made) return tl::unexpected(made.error());
     const FederatedProblem& data = **made;
-    if (plan.terms.members > data.nodes()) {
+    const bool own = experiment.nodes_bring_data();
+    if (!own && plan.terms.members > data.nodes()) {
         return problem(
             fmt::format("{} nodes for an experiment that has data for {}", plan.terms.members, data.nodes()));
     }
@@ -154,6 +155,9 @@ Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
     data.initialise(plan.first);
     deploy(plan, s.federated.deployment);
     if (s.federated.gossips()) return push(plan, s.federated);
+    if (own && s.federated.weigh_by_samples)
+        return problem(
+            "federated.weigh_by_samples: nobody here knows how many rows a node has (data.source = nodes)");
     plan.samples = data.samples();
     plan.samples.resize(plan.terms.members);
     if (!s.federated.weigh_by_samples) plan.samples.assign(plan.terms.members, 1.0f);

@@ -268,7 +268,8 @@ void Node::work() {
     } catch (const std::bad_alloc&) {
         work_.too_large = true;
     } catch (const std::exception& unforeseen) {
-        work_.task = failure(unforeseen.what());
+        // It may name a file.
+        work_.task = tl::unexpected(Problem{unforeseen.what(), true, "an unforeseen error, which its log names"});
     }
 }
 
@@ -317,9 +318,10 @@ void Node::too_large() {
 void Node::end_work() {
     if (work_.too_large) return too_large();
     if (!work_.task) {
-        refusal_ = one_line(work_.task.error().text);
+        const Problem& why = work_.task.error();
+        refusal_ = one_line(why.told.empty() ? why.text : why.told);
+        log_("job_refused", fmt::format("job {}: {}", work_.job, one_line(why.text)));
         work_.task = nullptr;
-        log_("job_refused", fmt::format("job {}: {}", work_.job, refusal_));
         return session_.refuse({Code::job_not_understood, 0, 0}, refusal_);
     }
     if (work_.duty == Duty::prepare) return prepared();
@@ -333,6 +335,9 @@ void Node::prepared() {
     task_ = *std::move(made);
     log_("job_taken", fmt::format("takes part in job {} as member {} of {}", work_.job, work_.terms.member,
                                   work_.terms.members));
+    for (const DataNote& note : task_->notes()) {
+        if (!note.text.empty()) log_("data", note.text);
+    }
     session_.prepared();
 }
 

@@ -36,6 +36,7 @@ struct Fleet {
 /// A name on the roster, and the program that is this node (see `Running`).
 struct Member {
     std::string name, program = "dunlin-node";
+    std::vector<std::string> options{};  ///< of `run`, besides those that all have
 };
 
 /// A coordinator and two boards, or those that are named.
@@ -53,7 +54,8 @@ struct LiveFleet : Fleet {
             ask({"admit", member.name, nlohmann::json::parse(made.out)["public_key"], "--label", "board"});
         }
         serve();
-        for (const Member& member : members) nodes.push_back(start_node(member.name, server_key, member.program));
+        for (const Member& member : members)
+            nodes.push_back(start_node(member.name, server_key, member.program, member.options));
         REQUIRE(command({"wait", "--for=nodes=" + std::to_string(members.size()), "--timeout", "60"}).code == 0);
     }
     /// Starts the coordinator; again at the same address.
@@ -65,10 +67,11 @@ struct LiveFleet : Fleet {
         endpoint = ask({"status"})["endpoint"];
     }
     std::unique_ptr<Running> start_node(const std::string& name, const std::string& key,
-                                        const std::string& program = "dunlin-node") const {
-        return std::make_unique<Running>(
-            folder, std::vector<std::string>{"run", "--dir", name, "--join", endpoint, "--server-key", key},
-            program);
+                                        const std::string& program = "dunlin-node",
+                                        const std::vector<std::string>& options = {}) const {
+        std::vector<std::string> words{"run", "--dir", name, "--join", endpoint, "--server-key", key};
+        words.insert(words.end(), options.begin(), options.end());
+        return std::make_unique<Running>(folder, words, program);
     }
 
     std::string server_key, endpoint;

@@ -125,8 +125,9 @@ TEST_CASE("a CSV table of users is learned from without code, and the run says w
     const Ended ended = with({"--set", "data.user=subject"});
     INFO(ended.err);
     REQUIRE(ended.code == 0);
-    CHECK(ended.err.find("table.csv, 2 features, 2 classes ('sit', 'walk'), a network 2-32-2. 8 clients") !=
-          std::string::npos);
+    CHECK(ended.err.find(
+              "table.csv, 2 features (of zero mean and unit variance over the rows to train on), 2 classes "
+              "('sit', 'walk'), a network 2-32-2. 8 clients") != std::string::npos);
     const auto summary = nlohmann::json::parse(read(folder / "run/summary.json"));
     CHECK(summary["clients"] == 8);
     CHECK(summary["accuracy"].get<double>() > 0.95);

@@ -246,7 +246,7 @@ TEST_CASE("a run's checkpoint gives back its state and settings, and another for
     for (const std::size_t size : {0u, 1u, 4u, 7u, 1000u}) {
         std::vector<std::byte> state(size);
         for (std::size_t k = 0; k < size; ++k) state[k] = static_cast<std::byte>(k * 7);
-        const std::string bytes = *run_checkpoint_bytes(state, "seed = 1\n[a]\nb = 2\n");
+        const std::string bytes = run_checkpoint_bytes(state, "seed = 1\n[a]\nb = 2\n");
         const File file(bytes);
         const Result<RunCheckpoint> read = read_run_checkpoint(file.path());
         REQUIRE(read);

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,15 +34,22 @@ static_assert(std::is_trivially_copyable_v<Stream> && std::has_unique_object_rep
 /// fields.
 class Saver {
 public:
+    /// From `limit` bytes on nothing is kept, and `full` says so.
+    explicit Saver(std::size_t limit = std::numeric_limits<std::size_t>::max()) : limit_(limit) {}
+
     template <class... T>
     void operator()(const T&... values) {
         (put(values), ...);
     }
     std::span<const std::byte> bytes() const { return bytes_; }
     std::vector<std::byte> take() { return std::move(bytes_); }
+    bool full() const { return full_; }
 
 private:
-    void put_raw(std::span<const std::byte> raw) { bytes_.insert(bytes_.end(), raw.begin(), raw.end()); }
+    void put_raw(std::span<const std::byte> raw) {
+        full_ = full_ || raw.size() > limit_ - bytes_.size();
+        if (!full_) bytes_.insert(bytes_.end(), raw.begin(), raw.end());
+    }
     template <PlainNumber T>
     void put(const T& value) {
         put_raw(std::as_bytes(std::span(&value, 1)));
@@ -75,6 +83,8 @@ private:
     }
 
     std::vector<std::byte> bytes_;
+    std::size_t limit_;
+    bool full_ = false;
 };
 
 /// What is not there reads as zero or empty, and `ok()` is false from then on.

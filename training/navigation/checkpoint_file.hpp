@@ -20,8 +20,9 @@ std::string checkpoint_bytes(const MetaTrainerState& state, const std::string& c
 /// Errors: ArrayFile's.
 Result<MetaTrainerState> read_checkpoint(const std::filesystem::path& path);
 
-/// Of all other kinds: what a training loop saved (RunPauses). Error: file_too_large.
-Result<std::string> run_checkpoint_bytes(std::span<const std::byte> state, const std::string& config);
+/// Of all other kinds: what a training loop saved (RunPauses), of at most run_state_limit bytes.
+inline constexpr std::size_t run_state_limit = ArrayFile::size_limit - (std::size_t{1} << 20);
+std::string run_checkpoint_bytes(std::span<const std::byte> state, const std::string& config);
 struct RunCheckpoint {
     std::string config;
     std::vector<std::byte> state;

@@ -160,7 +160,8 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
     const SplitSettings split = split_of(s, *table);
     auto parts = split_rows(*table, split, seed);
     if (!parts) {
-        if (parts.error().code != Code::bad_setting) return problem(parts.error(), "data.split");
+        if (parts.error().code != Code::bad_setting)
+            return problem(parts.error(), s.path.empty() ? "data.split" : s.path + ": data.split");
         return problem(fmt::format("{}: {} does not fit", where, split_key(parts.error().first)));
     }
     const bool standardise = s.standardise || (!s.path.empty() && table->image_width == 0);

@@ -71,7 +71,8 @@ std::string sizes_of(const TrainedModel& model) {
     std::string layers = fmt::format("{}", model.shape.inputs);
     for (int k = 0; k < model.shape.layers; ++k)
         layers += fmt::format("-{}", model.shape.widths[static_cast<std::size_t>(k)]);
-    return fmt::format(", {} features, {} classes ({}), a network {}", model.shape.inputs,
+    return fmt::format(", {} features{}, {} classes ({}), a network {}", model.shape.inputs,
+                       model.centre.empty() ? "" : " (of zero mean and unit variance over the rows to train on)",
                        model.output_names.size(), quoted_list(model.output_names), layers);
 }
 

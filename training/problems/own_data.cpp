@@ -79,7 +79,7 @@ std::string told_of(const FileProblem& wrong, const DataSettings& s) {
             return "its data are too large";
         case Code::bad_number:
         case Code::column_count:
-            return fmt::format("its data have a value that is missing or no number (row {})", error.first);
+            return "its data have a value that is missing or no number";
         default:
             return "its data cannot be read";
     }
@@ -140,7 +140,6 @@ Outcome<SharedData> read_own_data(const DataSettings& s, const std::string& path
         const std::string told = "its data have too few rows to train on and to hold out";
         return private_problem(fmt::format("{}: {} rows: {}", path, table.rows(), told), told);
     }
-    DataNotes notes = std::move(table.notes);
     if (by_itself) {
         table.standardise(parts->front().train, true);
         table.centre.clear();  // this node's alone: no model of the job goes by them
@@ -151,6 +150,7 @@ Outcome<SharedData> read_own_data(const DataSettings& s, const std::string& path
                                    "its data have a value that is missing");
         normalise(table, wanted->centre, wanted->scale);
     }
+    DataNotes notes = std::move(table.notes);
     return SharedData{std::move(table), *std::move(parts), std::move(notes), {}, std::move(input)};
 }
 

@@ -220,7 +220,7 @@ private:
         if (ended && longer && !outcome.history.empty() && !due(outcome.history.back().round))
             outcome.history.pop_back();
         const auto kept = std::clamp<std::int64_t>(done.round - first_of_tail(), 0, std::ssize(done.tail));
-        done.tail.erase(done.tail.begin(), done.tail.end() - kept);
+        done.tail.erase(done.tail.begin(), done.tail.end() - static_cast<std::ptrdiff_t>(kept));
         for (const RegressionRow& row : outcome.history) {
             if (auto again = hooks.keep(row); !again) return again;
         }

@@ -16,12 +16,13 @@ void SimulatedGossip<Node>::save(Saver& saver) const {
     for (const Desk& desk : desks_) {
         for (std::size_t k = 0; k < applied.size(); ++k) applied[k] = add_wrapped(applied[k], desk.applied[k]);
     }
-    saver(calm_, counters(), applied, network_->save());
+    saver(calm_, counters(), applied);
     for (const Member& member : members_) {
         const auto state = member.node.state();
         saver(std::vector<std::byte>(state.begin(), state.end()), member.life, member.batches, member.stored,
               member.crash.from, member.crash.until, member.down, member.wake_up_set, member.awaits, member.spoke);
     }
+    if (!saver.full()) saver(network_->save());  // a copy of all that is under way
 }
 
 template <GossipNode Node>
@@ -29,8 +30,7 @@ Result<void> SimulatedGossip<Node>::restore(Loader& loader) {
     bool calm = false;
     GossipCounters counters;
     std::vector<Mass> applied;
-    simulation::NetworkState network;
-    loader(calm, counters, applied, network);
+    loader(calm, counters, applied);
     if (!loader.ok()) return {};
     if (applied.size() != desks_.front().applied.size())
         return wrong_size(applied.size(), desks_.front().applied.size());
@@ -40,8 +40,6 @@ Result<void> SimulatedGossip<Node>::restore(Loader& loader) {
     }
     desks_.front().counters = counters;
     desks_.front().applied = std::move(applied);
-    if (auto restored = network_->restore(network); !restored) return restored;
-    if (calm) calm_down();
     for (Member& member : members_) {
         std::vector<std::byte> state;
         loader(state, member.life, member.batches, member.stored, member.crash.from, member.crash.until,
@@ -49,6 +47,11 @@ Result<void> SimulatedGossip<Node>::restore(Loader& loader) {
         if (!loader.ok()) return {};
         if (auto restored = member.node.restore(state); !restored) return restored;
     }
+    simulation::NetworkState network;
+    loader(network);
+    if (!loader.ok()) return {};
+    if (auto restored = network_->restore(network); !restored) return restored;
+    if (calm) calm_down();
     return {};
 }
 

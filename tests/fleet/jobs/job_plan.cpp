@@ -106,6 +106,12 @@ TEST_CASE("what real nodes cannot run is refused with what to do") {
                Contains("has no fleet"));
     CHECK_THAT(plan_job("kind = \"fleet-navigation\"\n[method]\nname = \"sgp\"\n", "c.toml", 2).error().text,
                Contains("pars-push"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"scaffold\"\n", "c.toml", 2).error().text,
+               Contains("no control variate") && Contains("dunlin train"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"push-pull\"\n", "c.toml", 2).error().text,
+               Contains("pars-push") && Contains("dunlin train"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"ditto\"\n", "c.toml", 2).error().text,
+               Contains("personal models") && Contains("dunlin train"));
     for (const char* file : {"kind = \"fleet-navigation\"\n[network]\ngraph = \"file\"\n",
                              "kind = \"ranking\"\n[federated]\nmethod = \"pars-push\"\n[push]\ngraph = \"file\"\n"})
         CHECK_THAT(plan_job(file, "c.toml", 2).error().text, Contains("graph = \"file\""));
