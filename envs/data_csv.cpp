@@ -9,7 +9,9 @@ namespace dunlin {
 FileResult<bool> CsvReader::next() {
     for (;;) {  // over blank lines
         const std::string_view line = rest_.substr(0, rest_.find('\n'));
-        if (line.find_first_not_of(" \t\r") != std::string_view::npos) break;
+        // A row of tabs is a row of empty cells where tabs separate them.
+        const std::string_view blank = separator_ == '\t' ? " \r" : " \t\r";
+        if (line.find_first_not_of(blank) != std::string_view::npos) break;
         if (line.size() == rest_.size()) return false;
         rest_.remove_prefix(line.size() + 1);
         ++next_line_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -234,9 +235,20 @@ std::string NpyArray::text(std::size_t k) const {
         }
         return said;
     }
+    // Whole numbers to the last digit, others by the fewest digits that tell them apart.
+    if (kind_ == 'i') {
+        const auto unused = static_cast<int>(64 - 8 * item_);
+        return std::to_string(static_cast<std::int64_t>(bits(k, 0, item_) << unused) >> unused);
+    }
+    if (kind_ != 'f') return std::to_string(bits(k, 0, item_));
     const double value = number(k);
     const bool whole = std::abs(value) < 1e15 && value == std::floor(value);
-    return whole ? std::to_string(static_cast<std::int64_t>(value)) : std::to_string(value);
+    if (whole) return std::to_string(static_cast<std::int64_t>(value));
+    char digits[32];
+    const bool single = item_ <= 4;
+    const auto end = single ? std::to_chars(digits, std::end(digits), static_cast<float>(value))
+                            : std::to_chars(digits, std::end(digits), value);
+    return {digits, end.ptr};
 }
 
 }  // namespace dunlin

@@ -7,6 +7,7 @@
 #include <regex>
 
 #include <catch2/catch.hpp>
+#include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -60,6 +61,8 @@ void kill_in_the_midst(const Folder& folder, const Words& endless) {
     REQUIRE(::inotify_add_watch(watch, (folder / "run").c_str(), IN_MOVED_TO) >= 0);
     Running running(folder, endless + Words{"--out", "run", "--quiet"});
     while (!std::filesystem::exists(folder / "run/checkpoint.dunlin")) {
+        pollfd wait{watch, POLLIN, 0};
+        REQUIRE(::poll(&wait, 1, 60'000) == 1);  // else it ended without one, or hangs
         alignas(inotify_event) char events[4096];
         REQUIRE(::read(watch, events, sizeof events) > 0);  // a file of the run has its name now
     }

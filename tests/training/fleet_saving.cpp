@@ -79,8 +79,9 @@ TEST_CASE("a fleet of nodes alone, or of one model, that is saved goes on as if 
 }
 
 TEST_CASE("a fleet with a server that is saved in the midst goes on as if nothing had been, by every rule") {
-    for (const AggregationName by : {AggregationName::persafl, AggregationName::fedasync, AggregationName::fedbuff,
-                                     AggregationName::fedavg, AggregationName::fedprox}) {
+    for (std::size_t name = 0; name < aggregation_count; ++name) {
+        const auto by = static_cast<AggregationName>(name);
+        if (!has_server(by)) continue;
         INFO(name_of(by));
         BowlFleet whole(served(by), spread_centres(7), 5, 1, 0.5f),
             first(served(by), spread_centres(7), 5, 1, 0.5f), second(served(by), spread_centres(7), 5, 2, 0.5f);

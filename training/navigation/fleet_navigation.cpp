@@ -60,8 +60,8 @@ public:
             if (auto gone_on = go_on(hooks, done, outcome); !gone_on) return tl::unexpected(gone_on.error());
         }
         const auto save = [&](Saver& saver) {
-            saver(done.round, rounds(), environment_steps(), seconds(), outcome.history, outcome.centralised,
-                  done.centralised);
+            saver(done.round, rounds(), std::int64_t{settings_.rounds}, environment_steps(), seconds(),
+                  outcome.history, outcome.centralised, done.centralised);
             fleet_->save(saver);
         };
         for (; done.round < rounds() && outcome.failure.empty(); ++done.round) {
@@ -101,8 +101,9 @@ private:
 
     /// How far a run has come.
     struct Done {
-        std::int64_t round = 0;   ///< rounds that are over
-        std::int64_t rounds = 0;  ///< of all, then
+        std::int64_t round = 0;     ///< rounds that are over
+        std::int64_t rounds = 0;    ///< of all, then
+        std::int64_t learning = 0;  ///< of them, those in which nodes learn
         double seconds = 0;
         std::optional<MetaTrainerState> centralised = {};
     };
@@ -117,8 +118,8 @@ private:
     Outcome<void> go_on(const FleetNavigationHooks& hooks, Done& done, FleetNavigationOutcome& outcome) {
         std::int64_t steps = 0;
         const auto restored = hooks.go_on([&](Loader& loader) {
-            loader(done.round, done.rounds, steps, done.seconds, outcome.history, outcome.centralised,
-                   done.centralised);
+            loader(done.round, done.rounds, done.learning, steps, done.seconds, outcome.history,
+                   outcome.centralised, done.centralised);
             return fleet_->restore(loader);
         });
         if (!restored) return restored;
@@ -126,9 +127,17 @@ private:
         if (auto fits = RunPauses::check_length("method.rounds, with method.settling_rounds", rounds(), done.round);
             !fits)
             return fits;
+        // Rounds in which nodes learned cannot become such in which they settle.
+        if (auto fits =
+                RunPauses::check_length("method.rounds", settings_.rounds, std::min(done.round, done.learning));
+            !fits)
+            return fits;
         const bool longer = done.round == done.rounds && rounds() > done.rounds;
         if (longer && !outcome.history.empty() && !due(outcome.history.back().round)) outcome.history.pop_back();
-        if (longer && !outcome.centralised.empty()) outcome.centralised.pop_back();
+        // Of the centralised run, too, if it had ended: it goes on to as many environment steps as the fleet took.
+        if (longer && !outcome.centralised.empty() && done.centralised &&
+            outcome.centralised.back().round == done.centralised->iteration)
+            outcome.centralised.pop_back();
         for (const FleetNavigationRow& row : outcome.history) {
             if (auto kept = hooks.keep(row, false); !kept) return kept;
         }

@@ -124,6 +124,12 @@ Outcome<SharedData> read_own_data(const DataSettings& s, const std::string& path
         input = fmt::format("{} features, each less its mean and over its deviation on the rows of who uses it",
                             wanted->features);
     if (path.empty()) return SharedData{*std::move(wanted), {}, {}, {}, std::move(input)};
+    // A job names columns, or files beside the data; where else a node has files is not for it to say, or to ask.
+    for (const std::string& name : {s.columns.label, s.columns.user}) {
+        if (name.find('/') == std::string::npos) continue;
+        const std::string told = "data.label and data.user name files in another folder than the node's data";
+        return private_problem(fmt::format("{}: {}", path, told), told);
+    }
 
     const TableSource source{
         .path = path, .choice = s.columns, .titles = s.titles, .labels = {.first = s.first_label}};

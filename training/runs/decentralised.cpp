@@ -220,7 +220,11 @@ public:
             }
             outcome.history.push_back(judge(done, outcome));
             if (Outcome<void> kept = hooks.keep(outcome.history.back()); !kept) return tl::unexpected(kept.error());
-            stopped = stopped || hooks.stop();
+            if (stopped || !hooks.stop()) continue;
+            // The stop came after the last look at it on the way here.
+            ++schedule.next;
+            if (Outcome<void> kept = hooks.checkpoint(save, true); !kept) return tl::unexpected(kept.error());
+            break;
         }
         outcome.complete = done == settings_.iterations && outcome.failure.empty();
         if (outcome.complete) {

@@ -149,7 +149,11 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
         const bool begins = result.history.empty();
         if (auto done = (*course)->advance(schedule.share(schedule.next), stop); !done) return done;
         if (!saved) return saved;
-        if (pauses.stop() && !begins) break;
+        if (pauses.stop() && !begins) {
+            // The stop may have come after the last look at it on the way here.
+            if (auto kept = pauses.checkpoint(save, true); !kept) return kept;
+            break;
+        }
         judge(problem, **course, seed, workers, result);
         (*course)->report(result);
         result.seconds = seconds();

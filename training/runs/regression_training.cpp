@@ -219,7 +219,16 @@ private:
         const bool ended = done.round == done.rounds, longer = settings_.rounds > done.rounds;
         if (ended && longer && !outcome.history.empty() && !due(outcome.history.back().round))
             outcome.history.pop_back();
-        const auto kept = std::clamp<std::int64_t>(done.round - first_of_tail(), 0, std::ssize(done.tail));
+        const std::int64_t wanted = std::max<std::int64_t>(0, done.round - first_of_tail());
+        if (settings_.rounds != done.rounds && wanted > std::ssize(done.tail)) {
+            return problem(
+                fmt::format("method.rounds = {}: a run is judged by its last {} rounds, of which {} are over "
+                            "without having been "
+                            "judged; give {} or more",
+                            settings_.rounds, RegressionOutcome::tail_rounds, wanted - std::ssize(done.tail),
+                            done.round + RegressionOutcome::tail_rounds - std::ssize(done.tail)));
+        }
+        const auto kept = std::clamp<std::int64_t>(wanted, 0, std::ssize(done.tail));
         done.tail.erase(done.tail.begin(), done.tail.end() - static_cast<std::ptrdiff_t>(kept));
         for (const RegressionRow& row : outcome.history) {
             if (auto again = hooks.keep(row); !again) return again;

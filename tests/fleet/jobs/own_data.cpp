@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Data that a node brings itself, held against what a job names.
 #include "fleet/jobs/node_task.hpp"
-#include "training/plans/job_plan.hpp"
+#include "fleet/jobs/plan_job.hpp"
 #include "training/problems/classification_fleet.hpp"
 
 #include <algorithm>

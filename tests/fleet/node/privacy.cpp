@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "fleet/jobs/plan_job.hpp"
 #include "real_fleet.hpp"
-#include "training/plans/job_plan.hpp"
 #include "transport/encoding.hpp"
 
 #include <cstring>
