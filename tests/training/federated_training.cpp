@@ -3,6 +3,7 @@
 #include "training/problems/classification_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -249,4 +250,18 @@ TEST_CASE("a buffer that is larger than the fleet is refused before anything is 
     settings.buffer_size = 7;
     CHECK(settings.check(7));
     CHECK(refusal(settings.check(6)).find("federated.buffer_size") == 0);
+}
+
+TEST_CASE("models that are no numbers any more have no accuracy and no loss") {
+    for (const Method method : {preset::local, preset::global}) {
+        INFO(name_of(method));
+        ClassificationSettings settings = small_digits();
+        settings.federated.method = method;
+        settings.federated.baseline_rate = 1e30f;
+        const auto problem = make_classification_problem(settings, 1);
+        REQUIRE(problem);
+        const FederatedResult result = run(**problem, settings.federated);
+        CHECK(std::isfinite(result.history.front().personal[0]));
+        for (const double metric : result.history.back().personal) CHECK(std::isnan(metric));
+    }
 }

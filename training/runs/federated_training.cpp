@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 namespace dunlin {
@@ -27,6 +29,16 @@ Stream judging_stream(std::uint64_t seed, std::uint32_t node, std::size_t row) {
     return random;
 }
 
+/// Of a model with a number that is none no judgement is a number: kernels may hide it, and a wrong figure would look
+/// like a right one.
+FleetScore judged(FederatedProblem& problem, std::uint32_t node, ConstVector<float> w, int worker) {
+    if (std::ranges::all_of(w, [](float value) { return std::isfinite(value); }))
+        return problem.judge(node, w, worker);
+    FleetScore score{.count = 1, .sums = {}};
+    score.sums.fill(std::numeric_limits<double>::quiet_NaN());
+    return score;
+}
+
 /// Judges the shared and all personal models, in parallel, and appends the row.
 void judge(FederatedProblem& problem, FederatedCourse& course, std::uint64_t seed, Workers& workers,
            FederatedResult& result) {
@@ -38,9 +50,9 @@ void judge(FederatedProblem& problem, FederatedCourse& course, std::uint64_t see
         Stream random = judging_stream(seed, node, result.history.size());
         const Vector<float> own(theta[static_cast<std::size_t>(worker)]);
         course.shared(node, own);
-        shared[node] = problem.judge(node, own, worker);
+        shared[node] = judged(problem, node, own, worker);
         course.personal(node, random, own, worker);
-        personal[node] = problem.judge(node, own, worker);
+        personal[node] = judged(problem, node, own, worker);
     });
     FleetScore shared_sum, personal_sum;
     for (const FleetScore& score : shared) shared_sum.add(score);
