@@ -17,6 +17,7 @@ public:
     /// Errors: file_magic (no such file; objects, which are pickles; another type), file_syntax (its header),
     /// file_truncated, file_rest, file_too_large.
     static FileResult<NpyArray> parse(std::string_view bytes);
+    static FileResult<NpyArray> parse(std::string&& bytes) = delete;  // would be gone while the array is not
 
     const std::vector<std::size_t>& shape() const { return shape_; }
     std::size_t count() const { return count_; }  ///< of elements

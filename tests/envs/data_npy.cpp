@@ -82,35 +82,53 @@ TEST_CASE("a .npy array of every type, order of bytes and version is read") {
     reads<std::int64_t>("i8", {-(std::int64_t{1} << 60), 5});
     reads<float>("f4", {-1.5f, 3e38f, 1e-40f});
     reads<double>("f8", {-1.5, 1e300});
-    const auto halves =
-        NpyArray::parse(npy(head("<f2", "(5,)"), bytes<std::uint16_t>({0x3c00, 0xc100, 0x0001, 0x7c00, 0x7bff})));
+    const std::string of_halves =
+        npy(head("<f2", "(5,)"), bytes<std::uint16_t>({0x3c00, 0xc100, 0x0001, 0x7c00, 0x7bff}));
+    const auto halves = NpyArray::parse(of_halves);
     REQUIRE(halves);
     CHECK(halves->number(0) == 1.0);
     CHECK(halves->number(1) == -2.5);
     CHECK(halves->number(2) == std::ldexp(1.0, -24));
     CHECK(std::isinf(halves->number(3)));
     CHECK(halves->number(4) == 65504.0);
-    const auto words =
-        NpyArray::parse(npy(head("<U3", "(2,)"), bytes<std::uint32_t>({'a', 0xe9, 0, 0x1f600, 0, 0})));
+    const std::string of_words = npy(head("<U3", "(2,)"), bytes<std::uint32_t>({'a', 0xe9, 0, 0x1f600, 0, 0}));
+    const auto words = NpyArray::parse(of_words);
     REQUIRE(words);
     CHECK(words->text(0) == "a\xc3\xa9");
     CHECK(words->text(1) == "\xf0\x9f\x98\x80");
-    const auto letters = NpyArray::parse(npy(head("|S2", "(2,)"), std::string("ab\0\0", 4)));
+    const std::string of_letters = npy(head("|S2", "(2,)"), std::string("ab\0\0", 4));
+    const auto letters = NpyArray::parse(of_letters);
     REQUIRE(letters);
     CHECK(letters->text(0) == "ab");
     CHECK(letters->text(1).empty());
 }
 
+TEST_CASE("numbers of a .npy array are named so that different ones have different names") {
+    const std::string whole = npy(head("<i8", "(3,)"), bytes<std::int64_t>({(std::int64_t{1} << 60) + 1, -5, 7}));
+    const auto ids = NpyArray::parse(whole);
+    REQUIRE(ids);
+    CHECK(ids->text(0) == "1152921504606846977");
+    CHECK(ids->text(1) == "-5");
+    const std::string real = npy(head("<f4", "(3,)"), bytes<float>({1e-7f, 2e-7f, 3.0f}));
+    const auto labels = NpyArray::parse(real);
+    REQUIRE(labels);
+    CHECK(labels->text(0) == "1e-07");
+    CHECK(labels->text(1) == "2e-07");
+    CHECK(labels->text(2) == "3");
+}
+
 TEST_CASE("an array in Fortran order holds the same as in C order") {
     // [[0, 1, 2], [3, 4, 5]], column by column
-    const auto array = NpyArray::parse(npy(head("<f8", "(2, 3)", true), bytes<double>({0, 3, 1, 4, 2, 5})));
+    const std::string flat = npy(head("<f8", "(2, 3)", true), bytes<double>({0, 3, 1, 4, 2, 5}));
+    const auto array = NpyArray::parse(flat);
     REQUIRE(array);
     for (std::size_t k = 0; k < 6; ++k) CHECK(array->number(k) == static_cast<double>(k));
     std::vector<double> stored;  // [i][j][k] = 100 i + 10 j + k
     for (int k = 0; k < 4; ++k)
         for (int j = 0; j < 3; ++j)
             for (int i = 0; i < 2; ++i) stored.push_back(100 * i + 10 * j + k);
-    const auto deep = NpyArray::parse(npy(head("<f8", "(2, 3, 4)", true), bytes(stored)));
+    const std::string of_deep = npy(head("<f8", "(2, 3, 4)", true), bytes(stored));
+    const auto deep = NpyArray::parse(of_deep);
     REQUIRE(deep);
     CHECK(deep->number(1 * 12 + 2 * 4 + 3) == 123.0);
     CHECK(deep->number(0 * 12 + 1 * 4 + 2) == 12.0);
