@@ -95,20 +95,16 @@ public:
     template <class Pause>
     void gradient(Objective objective, const MoreauEnvelope& inner, const Maml& maml, ConstVector<float> w,
                   Stream& random, Vector<float> out, Pause&& pause) {
-        if (objective == Objective::plain) {
-            task_->draw(0, w, random);
-            task_->gradient(0, w, out);
+        // One call for both inner loops: flash is short.
+        if (objective != Objective::plain)
+            personalise(objective == Objective::maml ? inner_loop_of(maml) : inner, w, random, out, pause);
+        if (objective == Objective::moreau) {
+            for (std::size_t k = 0; k < dimension; ++k) out[k] = inner.prox_weight * (w[k] - stored_.personal[k]);
             return;
         }
-        if (objective == Objective::maml) {
-            personalise(inner_loop_of(maml), w, random, out, pause);
-            const ConstVector<float> last(stored_.personal);
-            task_->draw(0, last, random);
-            task_->gradient(0, last, out);
-            return;
-        }
-        personalise(inner, w, random, out, pause);
-        for (std::size_t k = 0; k < dimension; ++k) out[k] = inner.prox_weight * (w[k] - stored_.personal[k]);
+        const ConstVector<float> at = objective == Objective::maml ? ConstVector<float>(stored_.personal) : w;
+        task_->draw(0, at, random);
+        task_->gradient(0, at, out);
     }
 
     /// Exact return over the optimal one after the inner loop from w; `scratch` holds as many numbers.
