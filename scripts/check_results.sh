@@ -81,9 +81,10 @@ figures() {
     rm -rf "$work/run"
     "$dunlin" compare "$experiment" "${arguments[@]}" --seeds 1 --out "$work/run" --quiet >/dev/null 2>"$work/errors" || true
     [[ -s $work/run/comparison.csv ]] || { cat "$work/errors" >&2; die "$name: it wrote no comparison.csv"; }
-    # The last column is a sentence, with commas: that a method fails is what counts.
+    # Without single tasks, of which a table shows the mean. The last column is a sentence, with commas: that a method
+    # fails is what counts.
     awk -F, -v table="$name" 'NR == 1 { for (k = 3; k <= NF; ++k) figure[k] = $k; last = NF; next }
-        { for (k = 3; k < last; ++k) print table "," $1 "," figure[k] "," $k
+        { for (k = 3; k < last; ++k) if (figure[k] !~ /^task[0-9]+_/) print table "," $1 "," figure[k] "," $k
           print table "," $1 ",failed," ($last == "" ? "no" : "yes") }' "$work/run/comparison.csv"
 }
 
