@@ -18,7 +18,7 @@ than one part in a hundred; with --against OLD both programs run here, and any b
   --write        records what comes out, and keeps what is recorded of the other tables
   --only TABLE   only these; the tables: $(sed -nE 's/^    "([a-z0-9-]+);.*/\1/p' "${BASH_SOURCE[0]}" | tr '\n' ' ')
 
-Data sets that are not in a package are looked for in \$DUNLIN_DATA (mnist, wisdm-v1.1/WISDM.arff.gz, ml-rank-A,
+Data sets that are not in a package are looked for in \$DUNLIN_DATA (mnist, wisdm-v1.1/WISDM_ar_v1.1_transformed.arff.gz, ml-rank-A,
 movingai-maps): a table without its data is left out, and that is said. Ends with 1 where a figure moved.
 HELP
         exit 0
@@ -35,7 +35,7 @@ tables=(
     "point-navigation;;point-navigation;memrl,maml,fomaml,reptile,scratch;"
     "classification;;classification;persafl,persafl-maml,persafl-me,fedavg,per-fedavg,pfedme;"
     "classification-conflict;;classification-conflict;persafl,persafl-maml,persafl-me,fedavg,per-fedavg,pfedme,local;"
-    "activity;wisdm-v1.1/WISDM.arff.gz;activity;persafl,persafl-me,global,local;data.path=DATA"
+    "activity;wisdm-v1.1/WISDM_ar_v1.1_transformed.arff.gz;activity;persafl,persafl-me,global,local;data.path=DATA"
     "ranking;ml-rank-A;ranking;persafl-me,local,global;data.path=DATA"
     "ranking-10;ml-rank-A;ranking;persafl-me,local,global;data.path=DATA data.latest_queries=10"
     "regression;;regression;;"
@@ -46,7 +46,7 @@ tables=(
     "spdb-digits;mnist;spdb-digits;spdb,d2,gnsd,dsgd;data.path=DATA"
     "spdb-digits-limited;mnist;spdb-digits-limited;spdb,d2,gnsd,dsgd;data.path=DATA"
     "spdb-digits-permuted;;spdb-digits-permuted;spdb,d2,gnsd,dsgd,alone;"
-    "spdb-transform;wisdm-v1.1/WISDM.arff.gz;spdb-transform;spdb,d2,gnsd,dsgd,alone;data.path=DATA"
+    "spdb-transform;wisdm-v1.1/WISDM_ar_v1.1_transformed.arff.gz;spdb-transform;spdb,d2,gnsd,dsgd,alone;data.path=DATA"
     "pdbo-characters;;pdbo-characters;pdbo-mtl,pdbo-mtl-local,sgp,local;"
     "pdbo-conflict;;pdbo-conflict;pdbo-mtl,pdbo-mtl-local,sgp,local;"
     "pdbo;;pdbo;pdbo-mtl,pdbo-mtl-local,sgp,local;"
