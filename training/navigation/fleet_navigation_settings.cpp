@@ -2,6 +2,7 @@
 #include "envs/map_file.hpp"
 #include "envs/navigation_tasks.hpp"
 #include "training/navigation/fleet_navigation.hpp"
+#include "training/settings/run_settings.hpp"
 #include "training/simulation/any_fleet.hpp"
 
 #include <algorithm>
@@ -84,11 +85,7 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_fleet_navig
 Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     using Range = Settings::Range;
     Settings list;
-    list.add("kind", s.kind, "what kind of experiment this is");
-    list.add("experiment", s.experiment, "name, for reports");
-    list.add("kernels", s.kernels,
-             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
-    list.add("seed", s.seed, "all randomness comes from it");
+    add_run_settings(list, s);
 
     list.add("environment.nodes", s.nodes, "nodes, each with a task of its own", Range{1, grid_task_limit});
     list.add_path("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file",

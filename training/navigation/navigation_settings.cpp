@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "envs/map_file.hpp"
 #include "training/navigation/navigation.hpp"
+#include "training/settings/run_settings.hpp"
 
 namespace dunlin {
 
 Settings navigation_settings(NavigationSettings& s) {
     using Range = Settings::Range;
     Settings list;
-    list.add("kind", s.kind, "what kind of experiment this is");
-    list.add("experiment", s.experiment, "name, for reports");
-    list.add("kernels", s.kernels,
-             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
-    list.add("seed", s.seed, "all randomness comes from it");
+    add_run_settings(list, s);
 
     list.add("environment.world", s.world, "grid of cells, or points in the plane",
              {{"grid", World::grid}, {"point", World::point}});

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/problems/pdbo_settings.hpp"
 
+#include "training/settings/run_settings.hpp"
+
 namespace dunlin {
 
 std::string_view name_of(PdboMethod method) {
@@ -20,11 +22,7 @@ std::string_view name_of(PdboMethod method) {
 Settings pdbo_settings(PdboSettings& s) {
     using Range = Settings::Range;
     Settings list;
-    list.add("kind", s.kind, "what kind of experiment this is");
-    list.add("experiment", s.experiment, "name, for reports");
-    list.add("kernels", s.kernels,
-             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
-    list.add("seed", s.seed, "all randomness comes from it");
+    add_run_settings(list, s);
 
     list.add("data.task", s.task, "images of digits, or the next character of what a speaker says",
              {{"digits", PdboTask::digits}, {"characters", PdboTask::characters}});

@@ -6,6 +6,7 @@
 #include "training/problems/classification_fleet.hpp"
 #include "training/problems/point_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
+#include "training/settings/run_settings.hpp"
 
 #include <algorithm>
 
@@ -31,11 +32,7 @@ bool is_name(std::string_view name) {
 
 Settings problem_settings(ProblemSettings& s) {
     Settings list;
-    list.add("kind", s.kind, "what kind of experiment this is");
-    list.add("experiment", s.experiment, "name, for reports");
-    list.add("kernels", s.kernels,
-             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
-    list.add("seed", s.seed, "all randomness comes from it");
+    add_run_settings(list, s);
     return list;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/axes/bilevel_settings.hpp"
 #include "training/runs/decentralised.hpp"
+#include "training/settings/run_settings.hpp"
 
 namespace dunlin {
 
@@ -8,11 +9,7 @@ Settings decentralised_settings(DecentralisedSettings& s) {
     using Range = Settings::Range;
     const Range rate{0, 1e3, true};
     Settings list;
-    list.add("kind", s.kind, "what kind of experiment this is");
-    list.add("experiment", s.experiment, "name, for reports");
-    list.add("kernels", s.kernels,
-             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
-    list.add("seed", s.seed, "all randomness comes from it");
+    add_run_settings(list, s);
 
     add_data_settings(list, s.data);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/runs/regression_training.hpp"
+#include "training/settings/run_settings.hpp"
 #include "training/simulation/any_fleet.hpp"
 
 namespace dunlin {
@@ -7,11 +8,7 @@ namespace dunlin {
 Settings regression_settings(RegressionRunSettings& s) {
     using Range = Settings::Range;
     Settings list;
-    list.add("kind", s.kind, "what kind of experiment this is");
-    list.add("experiment", s.experiment, "name, for reports");
-    list.add("kernels", s.kernels,
-             "fast, reference (the same bits on every machine), or baseline, avx2, avx512, neon");
-    list.add("seed", s.seed, "all randomness comes from it");
+    add_run_settings(list, s);
 
     list.add("environment.agents", s.data.agents, "n", Range{2, 100000});
     list.add("environment.dimension", s.data.dimension, "d", Range{1, regression_dimension_limit});
