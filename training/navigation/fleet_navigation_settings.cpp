@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "envs/map_file.hpp"
 #include "envs/navigation_tasks.hpp"
+#include "training/axes/round_network_settings.hpp"
 #include "training/navigation/fleet_navigation.hpp"
 #include "training/settings/run_settings.hpp"
 #include "training/simulation/any_fleet.hpp"
@@ -121,15 +122,7 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("adaptation.baseline", s.rollout.baseline, "what rewards to go are centred by",
              {{"none", Baseline::none}, {"leave-one-out", Baseline::leave_one_out}, {"linear", Baseline::linear}});
 
-    list.add("network.graph", s.graph,
-             "ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, or file");
-    list.add("network.probability", s.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
-    list.add_path("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
-    list.add("network.wake_gap", s.wake_gap, "Gamma_w: most rounds from one wake-up to the next", Range{1, 10000});
-    list.add("network.delay_limit", s.delay_limit, "Gamma_d: most rounds that a message takes", Range{1, 10000});
-    list.add("network.loss", s.loss, "probability that a message is lost", Range{0, 1});
-    list.add("network.loss_limit", s.loss_limit, "Gamma_f: most losses in a row on a link; -1: no bound",
-             Range{-1, 1e9});
+    add_round_network_settings(list, s);
     list.add("network.crash_gap", s.crash_gap, "mean rounds between a node's crashes; 0: none", Range{0, 1e9});
     list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
     add_absence_settings(list, s.absences);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "training/axes/round_network_settings.hpp"
 #include "training/runs/regression_training.hpp"
 #include "training/settings/run_settings.hpp"
 #include "training/simulation/any_fleet.hpp"
@@ -26,15 +27,7 @@ Settings regression_settings(RegressionRunSettings& s) {
     list.add("adaptation.steps", s.steps, "u: steps of MAML; 0: plain", Range{0, Maml::step_limit});
     list.add("adaptation.inner_rate", s.inner_rate, "alpha: size of these steps", Range{0, 10});
 
-    list.add("network.graph", s.graph,
-             "ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, or file");
-    list.add("network.probability", s.probability, "of each edge of an Erdos-Renyi graph", Range{0, 1, true});
-    list.add_path("network.file", s.graph_file, "edge list, one \"from to\" a line, for graph = \"file\"");
-    list.add("network.wake_gap", s.wake_gap, "Gamma_w: most rounds from one wake-up to the next", Range{1, 10000});
-    list.add("network.delay_limit", s.delay_limit, "Gamma_d: most rounds that a message takes", Range{1, 10000});
-    list.add("network.loss", s.loss, "probability that a message is lost", Range{0, 1});
-    list.add("network.loss_limit", s.loss_limit, "Gamma_f: most losses in a row on a link; -1: no bound",
-             Range{-1, 1e9});
+    add_round_network_settings(list, s);
     list.add("network.duplication", s.duplication, "probability that a message arrives twice", Range{0, 1});
     list.add("network.crash_gap", s.crash_gap,
              "mean rounds between a node's crashes (see method.weight_floor); 0: none", Range{0, 1e9});
