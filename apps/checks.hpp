@@ -23,7 +23,7 @@ inline std::string check_join(const std::string& endpoint) {
 
 /// A node, as every message may name it.
 inline std::string check_node_name(const std::string& name) {
-    const std::string wrong = name_problem(name, WireLimits::name_bytes);
+    const std::string wrong = name_fault(name, WireLimits::name_bytes);
     return wrong.empty() ? "" : "the name " + wrong;
 }
 

@@ -8,7 +8,7 @@
 namespace dunlin {
 
 /// What can be wrong with input. One line each; the host turns a code, its two integers and the place (file, key)
-/// into a sentence that says what to do (`training/host/problem.hpp`). Their numbers go over the wire: they never change,
+/// into a sentence that says what to do (`training/host/failure.hpp`). Their numbers go over the wire: they never change,
 /// and a new code is the last one of its section.
 enum class Code : std::uint16_t {
     // shapes and settings

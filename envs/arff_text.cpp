@@ -48,7 +48,7 @@ bool ArffScanner::value(std::string_view stops, ArffValue& out) {
 
 namespace {
 
-std::optional<ArffRowProblem> split_at(std::string_view line, std::string_view stops,
+std::optional<ArffRowFailure> split_at(std::string_view line, std::string_view stops,
                                        std::vector<ArffValue>& values, std::size_t& count) {
     ArffScanner scanner(line);
     count = 0;
@@ -56,13 +56,13 @@ std::optional<ArffRowProblem> split_at(std::string_view line, std::string_view s
         if (count == values.size()) values.emplace_back();
         const std::string_view from = scanner.rest();
         if (!scanner.value(stops, values[count]))
-            return ArffRowProblem{count + 1,
+            return ArffRowFailure{count + 1,
                                   sentence(Quoted(trimmed(from)), " begins with a quote that is not closed")};
         more = scanner.take(',');
         if (more || scanner.at_end()) continue;
         more = stops.size() > 1;  // blanks separate too
         if (!more)
-            return ArffRowProblem{count + 1, sentence(Quoted(scanner.rest()), " stands behind the quoted value ",
+            return ArffRowFailure{count + 1, sentence(Quoted(scanner.rest()), " stands behind the quoted value ",
                                                       Quoted(values[count].text), "; expected a comma")};
     }
     return std::nullopt;
@@ -70,13 +70,13 @@ std::optional<ArffRowProblem> split_at(std::string_view line, std::string_view s
 
 }  // namespace
 
-std::optional<ArffRowProblem> split_arff_row(std::string_view line, std::size_t expected,
+std::optional<ArffRowFailure> split_arff_row(std::string_view line, std::size_t expected,
                                              std::vector<ArffValue>& values, std::size_t& count) {
     const auto whole = [&] {  // an instance weight may follow, and a comma at the end is no value
         return count == expected ||
                (count == expected + 1 && (values[expected].text.empty() || values[expected].text.starts_with('{')));
     };
-    std::optional<ArffRowProblem> wrong = split_at(line, ",", values, count);
+    std::optional<ArffRowFailure> wrong = split_at(line, ",", values, count);
     if (!wrong && whole()) return wrong;
     if (!split_at(line, ", \t", values, count) && whole()) return std::nullopt;
     return split_at(line, ",", values, count);

@@ -36,14 +36,14 @@ private:
 };
 
 /// What is wrong with a row, besides the number of its values.
-struct ArffRowProblem {
+struct ArffRowFailure {
     std::size_t value = 0;  ///< which, from 1
     std::string text{};     ///< what stands there and what is expected
 };
 
 /// Splits a row into `values`, of which the first *count are its own. A row with another number of values than
 /// `expected` is split at blanks too, as Weka does.
-std::optional<ArffRowProblem> split_arff_row(std::string_view line, std::size_t expected,
+std::optional<ArffRowFailure> split_arff_row(std::string_view line, std::size_t expected,
                                              std::vector<ArffValue>& values, std::size_t& count);
 
 /// Seconds since 1970 (UTC) of a date in a format of java.text.SimpleDateFormat (letters y, M, d, H, m, s, S and

@@ -20,13 +20,13 @@ struct Close {
 }  // namespace
 
 FileResult<std::string> read_data_file(const std::string& path, std::int64_t limit_bytes) {
-    const auto problem = [&](Code code, std::int64_t first = 0, std::int64_t second = 0) {
-        return tl::unexpected(FileProblem{path, {code, first, second}, {}});
+    const auto refuse = [&](Code code, std::int64_t first = 0, std::int64_t second = 0) {
+        return tl::unexpected(FileFailure{path, {code, first, second}, {}});
     };
     std::error_code ignored;
-    if (!std::filesystem::is_regular_file(path, ignored)) return problem(Code::file_missing);
+    if (!std::filesystem::is_regular_file(path, ignored)) return refuse(Code::file_missing);
     const std::unique_ptr<gzFile_s, Close> file(gzopen(path.c_str(), "rb"));
-    if (!file) return problem(Code::file_missing);
+    if (!file) return refuse(Code::file_missing);
     gzbuffer(file.get(), 1 << 18);
 
     std::string text;
@@ -39,9 +39,9 @@ FileResult<std::string> read_data_file(const std::string& path, std::int64_t lim
         int status = Z_OK;
         gzerror(file.get(), &status);
         const auto size = static_cast<std::int64_t>(text.size());
-        if (status == Z_BUF_ERROR) return problem(Code::file_truncated, size, size + 1);
-        if (got < 0) return problem(Code::file_checksum, size, 0);
-        if (size > limit_bytes) return problem(Code::file_too_large, size, limit_bytes);
+        if (status == Z_BUF_ERROR) return refuse(Code::file_truncated, size, size + 1);
+        if (got < 0) return refuse(Code::file_checksum, size, 0);
+        if (size > limit_bytes) return refuse(Code::file_too_large, size, limit_bytes);
         if (got == 0) return text;
     }
 }

@@ -16,7 +16,7 @@
 namespace dunlin {
 
 /// What is wrong with which file. A data set may be several files.
-struct FileProblem {
+struct FileFailure {
     std::string path;  ///< empty: a text that was parsed without a file
     Error error;
     /// Where, what stands there and what is expected, for people; empty: the error says all. What it shows of the
@@ -24,7 +24,7 @@ struct FileProblem {
     std::string detail{};
 };
 template <class T>
-using FileResult = tl::expected<T, FileProblem>;
+using FileResult = tl::expected<T, FileFailure>;
 
 /// Words, numbers and Quoted texts as one text.
 template <class... Parts>
@@ -51,12 +51,12 @@ std::string quoted_list(std::span<const std::string> names);
 
 /// "line N: what stands there; what is expected", from `parts` behind the colon.
 template <class... Parts>
-tl::unexpected<FileProblem> refuse_line(Code code, std::int64_t line, std::int64_t second, const Parts&... parts) {
-    return tl::unexpected(FileProblem{{}, {code, line, second}, sentence("line ", line, ": ", parts...)});
+tl::unexpected<FileFailure> refuse_line(Code code, std::int64_t line, std::int64_t second, const Parts&... parts) {
+    return tl::unexpected(FileFailure{{}, {code, line, second}, sentence("line ", line, ": ", parts...)});
 }
 template <class... Parts>
-tl::unexpected<FileProblem> refuse_text(Error error, const Parts&... parts) {
-    return tl::unexpected(FileProblem{{}, error, sentence(parts...)});
+tl::unexpected<FileFailure> refuse_text(Error error, const Parts&... parts) {
+    return tl::unexpected(FileFailure{{}, error, sentence(parts...)});
 }
 
 /// Larger files, unpacked, are refused.
@@ -78,12 +78,12 @@ auto load_file(const std::string& path, Parse parse)
     const FileResult<std::string> text = read_data_file(path);
     if (!text) return tl::unexpected(text.error());
     if (text->starts_with("\xff\xfe") || text->starts_with("\xfe\xff"))
-        return tl::unexpected(FileProblem{path, {Code::file_magic}, "UTF-16 text; save it as UTF-8"});
+        return tl::unexpected(FileFailure{path, {Code::file_magic}, "UTF-16 text; save it as UTF-8"});
     auto parsed = parse(std::string_view(*text));
     if (!parsed) {
-        FileProblem problem = std::move(parsed.error());
-        problem.path = path;
-        return tl::unexpected(std::move(problem));
+        FileFailure failure = std::move(parsed.error());
+        failure.path = path;
+        return tl::unexpected(std::move(failure));
     }
     return std::move(*parsed);
 }

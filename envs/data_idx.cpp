@@ -120,7 +120,7 @@ FileResult<std::string> find_file(const std::string& path, std::initializer_list
         sentence(*parts.begin(), "-", kind, kind == "images" ? "-idx3" : "-idx1", "-ubyte");
     const auto refuse = [&](std::string_view what) {
         return tl::unexpected(
-            FileProblem{path + "/" + expected, {Code::file_missing}, sentence("cannot be opened: ", what)});
+            FileFailure{path + "/" + expected, {Code::file_missing}, sentence("cannot be opened: ", what)});
     };
     if (!others.empty())
         return refuse(sentence("the folder has files of ", quoted_list(others),
@@ -186,7 +186,7 @@ FileResult<DataTable> load_idx(const std::string& images_path, const std::string
     if (read->size() != table->rows()) {
         const Error error{Code::file_counts, std::ssize(*read), std::ssize(table->labels)};
         return tl::unexpected(
-            FileProblem{labels_path, error,
+            FileFailure{labels_path, error,
                         sentence(read->size(), " labels, but ", images_path, " has ", table->rows(), " images")});
     }
     table->labels = std::move(*read);

@@ -88,8 +88,8 @@ public:
 
 private:
     template <class... Parts>
-    tl::unexpected<FileProblem> refuse(Error error, const Parts&... parts) const {
-        return tl::unexpected(FileProblem{source_.path, error, sentence(parts...)});
+    tl::unexpected<FileFailure> refuse(Error error, const Parts&... parts) const {
+        return tl::unexpected(FileFailure{source_.path, error, sentence(parts...)});
     }
 
     FileResult<std::size_t> column(std::string_view name, std::string_view setting, std::int64_t which,
@@ -152,7 +152,7 @@ private:
         if (auto read = load(plain_or_packed((from.starts_with('/') ? "" : folder) + from), beside); !read)
             return read;
         if (beside.array.count() != count_ || beside.array.shape().empty() || beside.array.shape()[0] != count_)
-            return tl::unexpected(FileProblem{
+            return tl::unexpected(FileFailure{
                 beside.path,
                 {Code::file_counts, static_cast<std::int64_t>(beside.array.count()),
                  static_cast<std::int64_t>(count_)},
@@ -169,7 +169,7 @@ private:
                 return not_finite(from.path, row, at);
             const std::string name = from.array.text(k);
             if (name.empty())
-                return tl::unexpected(FileProblem{from.path,
+                return tl::unexpected(FileFailure{from.path,
                                                   {Code::bad_number, static_cast<std::int64_t>(row + 1), 1},
                                                   sentence("row ", row + 1, " has no name; fill it in")});
             numbers.push_back(names.number(name));
@@ -177,8 +177,8 @@ private:
         return {};
     }
 
-    static tl::unexpected<FileProblem> not_finite(const std::string& path, std::size_t row, std::size_t column) {
-        return tl::unexpected(FileProblem{
+    static tl::unexpected<FileFailure> not_finite(const std::string& path, std::size_t row, std::size_t column) {
+        return tl::unexpected(FileFailure{
             path,
             {Code::bad_number, static_cast<std::int64_t>(row + 1), static_cast<std::int64_t>(column + 1)},
             sentence(

@@ -26,7 +26,7 @@ std::vector<std::string> owned(const std::vector<std::string_view>& fields) {
     return {fields.begin(), fields.end()};
 }
 
-tl::unexpected<FileProblem> wrong_count(const CsvReader& csv, std::size_t expected) {
+tl::unexpected<FileFailure> wrong_count(const CsvReader& csv, std::size_t expected) {
     const std::size_t found = csv.fields().size();
     return refuse_line(
         Code::column_count, csv.line(), static_cast<std::int64_t>(found), quoted_list(owned(csv.fields())),

@@ -62,7 +62,7 @@ private:
     FileResult<double> number_of(std::size_t column, const TableValue& value) const;
     FileResult<void> take_label(std::size_t column, const std::string& name, std::size_t place);
     template <class... Parts>
-    tl::unexpected<FileProblem> refuse(Code code, std::size_t column, std::string_view text,
+    tl::unexpected<FileFailure> refuse(Code code, std::size_t column, std::string_view text,
                                        const Parts&... expected) const {
         return refuse_line(code, line_, static_cast<std::int64_t>(column) + 1, Quoted(text), " stands in column ",
                            column + 1, " (", Quoted(header_.attributes[column].name), "); expected ", expected...);

@@ -141,7 +141,7 @@ int run_node(const std::string& directory, const RunOptions& options) {
     }
     std::signal(SIGPIPE, SIG_IGN);  // whoever read the log may go
     auto node = Node::make(std::move(settings), make_log(options.log_format == "json"));
-    if (!node) return complain(node.error().failure ? failed : wrong_input, node.error().text);
+    if (!node) return complain(node.error().unable ? failed : wrong_input, node.error().text);
     std::ofstream(directory + "/pid") << getpid() << '\n';
     running = node->get();
     struct sigaction action {};

@@ -43,25 +43,25 @@ Outcome<Opened> opened(const SavedModel& saved, const RegisteredProblem& kind, c
     if (auto read = experiment.list().read(saved.config, saved.file.string()); !read)
         return tl::unexpected(read.error());
     if (experiment.nodes_bring_data() == data.empty())
-        return problem(data.empty() ? saved.file.string() +
-                                          ": learned from data of the nodes' own, none of which are "
-                                          "here; name a file of such data with --data"
-                                    : "--data: the experiment says itself where its data are");
+        return refuse(data.empty() ? saved.file.string() +
+                                         ": learned from data of the nodes' own, none of which are "
+                                         "here; name a file of such data with --data"
+                                   : "--data: the experiment says itself where its data are");
     return opened(data.empty() ? experiment.make(1) : experiment.make_own(data),
                   experiment.settings().federated.personal, experiment.settings().seed);
 }
 
 Outcome<Opened> open_nodes(const SavedModel& saved, const std::string& data) {
     if (saved.kind == nullptr)
-        return problem(saved.file.string() +
-                       ": says nothing of its experiment; name the run directory that it lies in");
+        return refuse(saved.file.string() +
+                      ": says nothing of its experiment; name the run directory that it lies in");
     const std::string_view kind = saved.kind->name;
     if (const RegisteredProblem* registered = find_problem(kind)) return opened(saved, *registered, data);
-    if (!data.empty()) return problem("--data: of models that nodes learned from data of their own");
+    if (!data.empty()) return refuse("--data: of models that nodes learned from data of their own");
     if (kind == "decentralised") return opened<DecentralisedSettings>(saved, decentralised_settings);
     if (kind == "pdbo") return opened<PdboSettings>(saved, pdbo_settings);
     if (kind == "regression") return opened<RegressionRunSettings>(saved, regression_settings);
-    return problem(fmt::format("{}: a model of kind {} is not adapted by this program", saved.file.string(), kind));
+    return refuse(fmt::format("{}: a model of kind {} is not adapted by this program", saved.file.string(), kind));
 }
 
 /// The model as the nodes take it: a mixture's weights follow its parameters, as logarithms.
@@ -113,7 +113,7 @@ std::vector<std::string> row_of(const AdaptableProblem& nodes, const std::string
 
 Outcome<int> adapt_supervised(const SavedModel& saved, const SupervisedAdaptation& asked) {
     if (!saved.model.described()) {
-        return problem(
+        return refuse(
             fmt::format("{}: written by an older Dunlin, it does not say its network; pull or train it again",
                         saved.file.string()));
     }
@@ -121,7 +121,7 @@ Outcome<int> adapt_supervised(const SavedModel& saved, const SupervisedAdaptatio
     if (!open) return tl::unexpected(open.error());
     const std::vector<float> model = parameters_of(saved.model);
     if (model.size() != open->nodes->dimension()) {
-        return problem(
+        return refuse(
             Error{Code::shape_mismatch, std::ssize(model), static_cast<std::int64_t>(open->nodes->dimension())},
             saved.file.string() + ", and its data");
     }
@@ -152,7 +152,7 @@ Outcome<int> adapt_supervised(const SavedModel& saved, const SupervisedAdaptatio
             table.rows.push_back(row_of(*open->nodes, description.nodes[node], 0, scores));
     }
     if (all[0].count == 0)
-        return problem(saved.file.string() + ": the chosen nodes hold no rows out to be judged on");
+        return refuse(saved.file.string() + ": the chosen nodes hold no rows out to be judged on");
     json["together"] = json_of(*open->nodes, all);
     if (asked.json) {
         // Names are of data, in whatever encoding these were.

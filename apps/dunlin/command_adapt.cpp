@@ -48,7 +48,7 @@ Outcome<Adaptation> measure(NavigationTraining& training, const AdaptOptions& op
     std::size_t first = 0;
     for (std::size_t k = 0; k < options.tasks.size(); ++k) {
         const Outcome<int> number = training.add_held_out(options.tasks[k]);
-        if (!number) return problem("--task: " + number.error().text);
+        if (!number) return refuse("--task: " + number.error().text);
         if (k == 0) first = static_cast<std::size_t>(*number);
     }
     const TaskSet set = training.task_names(TaskSet::held_out).empty() ? TaskSet::training : TaskSet::held_out;
@@ -182,14 +182,14 @@ Outcome<int> adapt(const AdaptOptions& options) {
                       {"--threads", options.threads.has_value()}};
         for (const auto& other : others) {
             if (other.given)
-                return problem(fmt::format("{}: an option for navigation; this is a model of {}", other.option,
-                                           saved->model.task.empty() ? "another task" : saved->model.task));
+                return refuse(fmt::format("{}: an option for navigation; this is a model of {}", other.option,
+                                          saved->model.task.empty() ? "another task" : saved->model.task));
         }
         return adapt_supervised(*saved, {options.nodes, options.steps, options.json, options.quiet, options.data});
     }
-    if (!options.data.empty()) return problem("--data: navigation has no data; name tasks with --task");
+    if (!options.data.empty()) return refuse("--data: navigation has no data; name tasks with --task");
     if (!options.nodes.empty())
-        return problem(
+        return refuse(
             "--node: navigation adapts to tasks; name them with --task, or leave it out for all of the run");
     const Outcome<std::unique_ptr<NavigationTraining>> training =
         open_navigation(*saved, options.threads.value_or(1), options.kernels);
@@ -201,10 +201,10 @@ Outcome<int> adapt(const AdaptOptions& options) {
 
     if (!options.no_plot) {
         const Outcome<DirectoryLock> lock = DirectoryLock::wait_for(saved->folder);
-        if (!lock) return problem(lock.error().text + ", or use --no-plot");
+        if (!lock) return refuse(lock.error().text + ", or use --no-plot");
         const std::filesystem::path path = lock->path() / "adapt.svg";
         if (Result<void> written = report::write_file(path, plot(*adaptation)); !written)
-            return problem(describe(written.error(), path.string()).text + ", or use --no-plot");
+            return refuse(describe(written.error(), path.string()).text + ", or use --no-plot");
         tell(options.quiet, fmt::format("plot: {}", path.string()));
     }
     for (std::size_t k = 0; k < options.tasks.size(); ++k) {

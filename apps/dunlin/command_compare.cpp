@@ -70,7 +70,7 @@ Outcome<int> start(const Options& options,
         return run_comparison(std::move(plan), *ranks);
     }
     if (plan.base.experiment.empty() && plan.base.config.empty()) {
-        return problem(
+        return refuse(
             fmt::format("{}: name an experiment (`dunlin list` shows them), or give --config FILE or --resume DIR",
                         plan.command));
     }
@@ -91,13 +91,13 @@ Outcome<std::vector<VariedSetting>> grid_of(const Options& options) {
     for (const std::string& text : options.grid) {
         const std::size_t equals = text.find('=');
         if (equals == std::string::npos || equals == 0) {
-            return problem(fmt::format(
+            return refuse(fmt::format(
                 "--grid {}: expected KEY=VALUE,VALUE,..., for example --grid rl.prox_weight=0.01,0.03", text));
         }
         axes.push_back({text.substr(0, equals), split_list(text.substr(equals + 1))});
     }
     if (axes.empty() && options.resume.empty())
-        return problem("sweep: say what to vary, for example --grid rl.prox_weight=0.01,0.03");
+        return refuse("sweep: say what to vary, for example --grid rl.prox_weight=0.01,0.03");
     return axes;
 }
 

@@ -39,12 +39,12 @@ using Files = std::vector<std::pair<std::string, std::string>>;
 
 /// All of one export: another that writes here waits.
 Outcome<int> write_files(const std::filesystem::path& out, const Files& files, bool quiet) {
-    if (Result<void> made = report::prepare_directory(out); !made) return problem(made.error(), out.string());
+    if (Result<void> made = report::prepare_directory(out); !made) return refuse(made.error(), out.string());
     const Outcome<DirectoryLock> lock = DirectoryLock::wait_for(out);
     if (!lock) return tl::unexpected(lock.error());
     for (const auto& [name, bytes] : files) {
         if (Result<void> written = report::write_file(out / name, bytes); !written)
-            return problem(written.error(), (out / name).string());
+            return refuse(written.error(), (out / name).string());
         if (!quiet) say("{}\n", (out / name).string());
     }
     return 0;
@@ -133,7 +133,7 @@ Outcome<int> export_trajectories(const ExportOptions& options, const SavedModel&
     std::filesystem::path out = options.out;
     if (out.empty()) out = saved.folder / "trajectories";
     Result<Files> files = trajectories_npy(records, grid);
-    if (!files) return problem(files.error(), options.directory);
+    if (!files) return refuse(files.error(), options.directory);
     files->emplace_back("trajectories.csv", trajectories_csv(records, grid));
     return write_files(out, *files, options.quiet);
 }
@@ -143,12 +143,12 @@ Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions&
     int number = 0;
     if (!options.task.empty()) {
         const Outcome<int> added = training.add_held_out(options.task);
-        if (!added) return problem("--task: " + added.error().text);
+        if (!added) return refuse("--task: " + added.error().text);
         number = *added;
     }
     const TaskSet set = training.task_names(TaskSet::held_out).empty() ? TaskSet::training : TaskSet::held_out;
     const GridTask* task = training.grid_task(set, number);
-    if (task == nullptr) return problem("export: a board navigates on a grid, and this run's world is the plane");
+    if (task == nullptr) return refuse("export: a board navigates on a grid, and this run's world is the plane");
     const NavigationSettings& settings = training.settings();
     return BoardTask{.map = task->map(),
                      .settings = task->settings(),
@@ -198,7 +198,7 @@ Outcome<Files> array_files(const TrainedModel& model, bool npy) {
     for (const ModelArray& array : arrays_of(model)) {
         if (npy) {
             const Result<std::string> bytes = report::npy_bytes(array.numbers, array.shape);
-            if (!bytes) return problem(bytes.error(), array.name);
+            if (!bytes) return refuse(bytes.error(), array.name);
             files.emplace_back(array.name + ".npy", *bytes);
             continue;
         }
@@ -220,7 +220,7 @@ Outcome<Files> model_files(const ExportOptions& options, const SavedModel& saved
     }
     if (options.format == "onnx") return Files{{file + ".onnx", model_onnx(model, options.name)}};
     if (model.head != ModelHead::actions) {
-        return problem(
+        return refuse(
             fmt::format("--format header: a board adapts policies of grid navigation, and this is a model of {}; "
                         "export it as c",
                         model.task));
@@ -241,14 +241,14 @@ Outcome<TrainedModel> chosen(const ExportOptions& options, const SavedModel& sav
     if (!number) return tl::unexpected(number.error());
     std::optional<TrainedModel> own = saved.model.of_node(*number);
     if (own) return *std::move(own);
-    return problem(
+    return refuse(
         fmt::format("--node {}: no node's own model is in {}{}", options.node, saved.file.string(),
                     saved.model.personal_is.empty() ? "" : "; one is made so: " + saved.model.personal_is));
 }
 
 Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved) {
     if (!saved.model.described()) {
-        return problem(
+        return refuse(
             fmt::format("{}: written by an older Dunlin, it holds the numbers alone and says nothing of its "
                         "network; pull or train "
                         "it again",
@@ -287,15 +287,14 @@ Outcome<void> check_options(const ExportOptions& options) {
     const std::string what = options.trajectories ? "--trajectories" : "--format " + options.format;
     for (const auto& use : uses) {
         if (use.given && !use.used)
-            return problem(
-                fmt::format("{}: {} has no use for it; it is an option of {}", use.option, what, use.of));
+            return refuse(fmt::format("{}: {} has no use for it; it is an option of {}", use.option, what, use.of));
     }
     return !options.named ? Outcome<void>() : check_export_name(options.name);
 }
 
 Outcome<int> export_run(const ExportOptions& options) {
     if (options.trajectories == !options.format.empty())
-        return problem("export: say what to export: --trajectories, or --format header, c, onnx, npy or csv");
+        return refuse("export: say what to export: --trajectories, or --format header, c, onnx, npy or csv");
     if (auto fit = check_options(options); !fit) return tl::unexpected(fit.error());
     const Outcome<SavedModel> saved = open_model(options.directory);
     if (!saved) return tl::unexpected(saved.error());

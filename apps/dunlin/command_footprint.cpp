@@ -37,10 +37,10 @@ Outcome<int> print_footprint(const FootprintOptions& options) {
     DeviceSettings device = options.device;
     device.method = options.method == "pars-push" ? DeviceMethod::pars_push : DeviceMethod::adapt;
     if (options.neighbours && device.method == DeviceMethod::adapt)
-        return problem("--neighbours: an option of --method pars-push; a board that adapts alone has none");
+        return refuse("--neighbours: an option of --method pars-push; a board that adapts alone has none");
     if (options.cells && options.one_hot && options.inputs && *options.cells != *options.inputs) {
-        return problem(fmt::format("--cells {}: with --one-hot every cell is an input, and --inputs is {}",
-                                   *options.cells, *options.inputs));
+        return refuse(fmt::format("--cells {}: with --one-hot every cell is an input, and --inputs is {}",
+                                  *options.cells, *options.inputs));
     }
     const int inputs = options.inputs.value_or(options.one_hot && options.cells ? *options.cells : 2);
     if (options.neighbours) device.neighbours = *options.neighbours;
@@ -49,8 +49,8 @@ Outcome<int> print_footprint(const FootprintOptions& options) {
     const Result<MlpShape> shape = MlpShape::make(
         inputs, options.hidden, options.outputs, options.activation == "relu" ? Activation::relu : Activation::tanh,
         options.one_hot, !table_policy);
-    if (!shape) return problem(shape.error(), "--hidden, --inputs, --outputs");
-    if (options.outputs != 5) return problem("--outputs: a device navigates on a grid, by five actions");
+    if (!shape) return refuse(shape.error(), "--hidden, --inputs, --outputs");
+    if (options.outputs != 5) return refuse("--outputs: a device navigates on a grid, by five actions");
     if (options.one_hot) device.cells = inputs;
     device.shape = *shape;
     const Footprint result = footprint(device);

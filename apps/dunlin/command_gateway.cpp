@@ -28,13 +28,13 @@ struct GatewayOptions {
 Outcome<std::pair<std::string, std::string>> parse_device(const std::string& text) {
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0)
-        return problem(fmt::format("--device {}: write NAME=ADDRESS, as board1=/dev/ttyACM0", text));
+        return refuse(fmt::format("--device {}: write NAME=ADDRESS, as board1=/dev/ttyACM0", text));
     const std::string name = text.substr(0, equals), address = text.substr(equals + 1);
-    if (name.find('/') != std::string::npos) return problem(fmt::format("--device {}: a name has no '/'", text));
+    if (name.find('/') != std::string::npos) return refuse(fmt::format("--device {}: a name has no '/'", text));
     if (const std::string wrong = check_node_name(name); !wrong.empty())
-        return problem(fmt::format("--device {}: {}", text, wrong));
+        return refuse(fmt::format("--device {}: {}", text, wrong));
     if (!SerialPort::check(address))
-        return problem(fmt::format("--device {}: an address is a file, as /dev/ttyACM0, or tcp://HOST:PORT", text));
+        return refuse(fmt::format("--device {}: an address is a file, as /dev/ttyACM0, or tcp://HOST:PORT", text));
     return std::pair(name, address);
 }
 
@@ -43,29 +43,29 @@ Outcome<KeyPair> key_of(const std::filesystem::path& directory, const std::strin
     const std::filesystem::path file = directory / "key";
     auto keys = KeyPair::load(file.string());
     if (keys) return *keys;
-    if (keys.error().code != Code::file_missing) return problem(keys.error(), file.string());
+    if (keys.error().code != Code::file_missing) return refuse(keys.error(), file.string());
     std::error_code error;
     std::filesystem::create_directories(directory, error);
-    if (error) return failure(fmt::format("{}: {}", directory.string(), error.message()));
+    if (error) return unable(fmt::format("{}: {}", directory.string(), error.message()));
     keys = KeyPair::make();
-    if (!keys) return problem(keys.error(), "a key pair");
-    if (auto saved = keys->save(file.string()); !saved) return problem(saved.error(), file.string());
+    if (!keys) return refuse(keys.error(), "a key pair");
+    if (auto saved = keys->save(file.string()); !saved) return refuse(saved.error(), file.string());
     note("made a key for {}; next, on the coordinator: dunlin fleet admit {} {}\n", name, name,
          to_hex(keys->public_key()));
     return *keys;
 }
 
 Outcome<int> run_gateway(const GatewayOptions& options) {
-    if (!options.init && options.endpoint.empty()) return problem("--join is missing: tcp://HOST:7700");
+    if (!options.init && options.endpoint.empty()) return refuse("--join is missing: tcp://HOST:7700");
     NodeLinkSettings link;
     link.endpoint = options.endpoint;
     link.insecure = options.insecure;
     link.context = make_link_context(static_cast<int>(options.devices.size()));
     if (!options.init && !options.insecure) {
         if (options.server_key.empty())
-            return problem("--server-key is missing: `dunlin fleet status` on the coordinator shows it");
+            return refuse("--server-key is missing: `dunlin fleet status` on the coordinator shows it");
         const auto server = parse_public_key(options.server_key);
-        if (!server) return problem(server.error(), "--server-key");
+        if (!server) return refuse(server.error(), "--server-key");
         link.server_key = *server;
     }
     if (!options.init) outlive_readers();

@@ -103,7 +103,7 @@ Outcome<int> inspect(const InspectOptions& options) {
     else
         print(*saved);
     if (options.config && saved->config.empty())
-        return problem(saved->file.string() + ": says nothing of its settings");
+        return refuse(saved->file.string() + ": says nothing of its settings");
     return 0;
 }
 

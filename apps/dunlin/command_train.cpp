@@ -23,7 +23,7 @@ struct TrainOptions {
 Outcome<int> train(const TrainOptions& options) {
     TrainRequest request = options.request;
     if (const int processes = started_together(); processes > 1)
-        return problem(
+        return refuse(
             fmt::format("train: started as one of {} processes, but a run is made by one; `dunlin compare` "
                         "and `dunlin sweep` spread many runs over them",
                         processes));
@@ -32,13 +32,13 @@ Outcome<int> train(const TrainOptions& options) {
         request.directory = options.resume;
         std::error_code ignored;
         if (std::filesystem::exists(request.directory / "plan.json", ignored)) {
-            return problem(fmt::format("{}: a comparison; go on with it by `dunlin compare --resume {}`",
-                                       options.resume, shell_path(request.directory)));
+            return refuse(fmt::format("{}: a comparison; go on with it by `dunlin compare --resume {}`",
+                                      options.resume, shell_path(request.directory)));
         }
         const std::filesystem::path path = request.directory / "config.toml";
         const Outcome<std::string> text = read_text(path);
         if (!text)
-            return problem(fmt::format(
+            return refuse(fmt::format(
                 "{}: not a run directory (no config.toml); expected what `dunlin train` wrote", options.resume));
         const Outcome<const Kind*> kind = kind_of(*text, path.string());
         if (!kind) return tl::unexpected(kind.error());
@@ -47,7 +47,7 @@ Outcome<int> train(const TrainOptions& options) {
         return (*kind)->train(request);
     }
     if (request.experiment.empty() && request.config.empty()) {
-        return problem(
+        return refuse(
             "train: name an experiment (`dunlin list` shows them), or give --config FILE or --resume DIR");
     }
     const Outcome<const Kind*> kind = kind_of(request);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 #include <functional>
 
@@ -10,7 +10,7 @@
 namespace dunlin::app {
 
 /// Each command declares its options on `program` and returns through `run` what to do when it was chosen: a
-/// function that gives the exit code, or the problem to print: exit code 1 for a failure, else 2.
+/// function that gives the exit code, or the failure to print: exit code 1 where it is `unable`, else 2.
 using Command = std::function<Outcome<int>()>;
 void add_train(CLI::App& program, Command& run);
 void add_adapt(CLI::App& program, Command& run);

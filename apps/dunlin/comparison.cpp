@@ -52,13 +52,13 @@ Outcome<void> read_plan(ComparisonPlan& plan) {
     const std::filesystem::path path = plan.base.directory / "plan.json";
     const Outcome<std::string> text = read_text(path);
     if (!text) {
-        return problem(fmt::format("{}: nothing to go on with (no plan.json); expected what `dunlin {}` wrote",
-                                   plan.base.directory.string(), plan.command));
+        return refuse(fmt::format("{}: nothing to go on with (no plan.json); expected what `dunlin {}` wrote",
+                                  plan.base.directory.string(), plan.command));
     }
     try {
         const Json json = Json::parse(*text);
         if (json.at("version") != 1)
-            return problem(fmt::format("{}: of a newer version; update Dunlin", path.string()));
+            return refuse(fmt::format("{}: of a newer version; update Dunlin", path.string()));
         plan.command = json.at("command").get<std::string>();
         plan.base.experiment = json.at("experiment").get<std::string>();
         plan.base.seed = json.at("first_seed").get<std::uint64_t>();
@@ -68,7 +68,7 @@ Outcome<void> read_plan(ComparisonPlan& plan) {
                 {axis.at("key").get<std::string>(), axis.at("values").get<std::vector<std::string>>()});
         }
     } catch (const Json::exception& error) {
-        return problem(fmt::format("{}: {}; start anew in another directory", path.string(), error.what()));
+        return refuse(fmt::format("{}: {}; start anew in another directory", path.string(), error.what()));
     }
     plan.base.config = (plan.base.directory / "config.toml").string();
     return {};
@@ -78,12 +78,12 @@ Outcome<void> read_plan(ComparisonPlan& plan) {
 Outcome<std::vector<std::string>> resolve_all(const ComparisonPlan& plan, const Kind& kind) {
     if (plan.seeds < 1 || plan.combinations() == 0 ||
         plan.combinations() > run_limit / static_cast<std::size_t>(plan.seeds)) {
-        return problem(fmt::format("{}: {} combinations for {} seeds; between 1 and {} runs are possible",
-                                   plan.command, plan.combinations(), plan.seeds, run_limit));
+        return refuse(fmt::format("{}: {} combinations for {} seeds; between 1 and {} runs are possible",
+                                  plan.command, plan.combinations(), plan.seeds, run_limit));
     }
     if (plan.first_seed() > static_cast<std::uint64_t>(INT64_MAX) - static_cast<std::uint64_t>(plan.seeds)) {
-        return problem(fmt::format("--seed {}: the last of {} seeds is beyond 9223372036854775807",
-                                   plan.first_seed(), plan.seeds));
+        return refuse(fmt::format("--seed {}: the last of {} seeds is beyond 9223372036854775807",
+                                  plan.first_seed(), plan.seeds));
     }
     std::vector<std::string> all;
     std::map<std::string_view, std::size_t> known;
@@ -95,8 +95,8 @@ Outcome<std::vector<std::string>> resolve_all(const ComparisonPlan& plan, const 
     for (std::size_t combination = 0; combination < all.size(); ++combination) {
         const auto [other, is_new] = known.emplace(all[combination], combination);
         if (is_new) continue;
-        return problem(fmt::format("{}: \"{}\" and \"{}\" are the same run; give each value and each key once",
-                                   plan.command, plan.label(other->second), plan.label(combination)));
+        return refuse(fmt::format("{}: \"{}\" and \"{}\" are the same run; give each value and each key once",
+                                  plan.command, plan.label(other->second), plan.label(combination)));
     }
     return all;
 }
@@ -107,28 +107,28 @@ Outcome<void> check_axes(const ComparisonPlan& plan) {
         return std::ranges::any_of(plan.base.assignments,
                                    [&](const std::string& one) { return one.substr(0, one.find('=')) == key; });
     };
-    if (is_set("seed")) return problem(plan.command + ": --set seed: give the first seed by --seed");
+    if (is_set("seed")) return refuse(plan.command + ": --set seed: give the first seed by --seed");
     for (std::size_t k = 0; k < plan.axes.size(); ++k) {
         const std::string& key = plan.axes[k].key;
         const std::string option = plan.command == "compare" ? "--methods" : "--grid " + key;
         if (key == "seed")
-            return problem(
+            return refuse(
                 "--grid seed: every combination is run for several seeds; say how many by --seeds, and the first "
                 "by --seed");
         if (plan.command == "compare") {
             for (const char* axis : {"objective.name", "aggregation.name"}) {
                 if (is_set(axis))
-                    return problem(
+                    return refuse(
                         fmt::format("--methods and --set {}: a method says it; compare such settings by "
                                     "`dunlin sweep --grid {}=FIRST,SECOND`",
                                     axis, axis));
             }
         }
         if (is_set(key))
-            return problem(fmt::format("{} and --set {}: a setting is varied or set, not both", option, key));
+            return refuse(fmt::format("{} and --set {}: a setting is varied or set, not both", option, key));
         for (std::size_t j = 0; j < k; ++j) {
             if (plan.axes[j].key == key)
-                return problem(
+                return refuse(
                     fmt::format("{} is given twice; put all values into one: --grid {}=FIRST,SECOND", option, key));
         }
     }
@@ -141,13 +141,13 @@ Outcome<void> prepare(const ComparisonPlan& plan, const std::string& config) {
     std::error_code ignored;
     for (const char* name : {"plan.json", "config.toml"}) {
         if (std::filesystem::exists(directory / name, ignored)) {
-            return problem(fmt::format(
+            return refuse(fmt::format(
                 "{}: holds results already; go on with `dunlin {} --resume {}`, or choose another --out",
                 directory.string(), plan.command, shell_path(directory)));
         }
     }
     if (Result<void> made = report::prepare_directory(directory / "trials"); !made)
-        return problem(made.error(), directory.string());
+        return refuse(made.error(), directory.string());
     if (Outcome<void> written = write(directory / "config.toml", config); !written) return written;
     return write(directory / "plan.json", plan_json(plan));
 }
@@ -224,11 +224,11 @@ public:
         Workers workers(std::max(1, std::min(places, static_cast<int>(missing.size()))));
         workers.run(static_cast<int>(missing.size()), [&](int piece, int worker) {
             const auto [c, k] = missing[static_cast<std::size_t>(piece)];
-            if (!interrupted() && !has_problem()) run_one(c, k, worker);
+            if (!interrupted() && !has_failed()) run_one(c, k, worker);
         });
         progress_.finish();
         comparison_.complete = done_ == total_;
-        if (problem_) return tl::unexpected(*problem_);
+        if (failure_) return tl::unexpected(*failure_);
         return {};
     }
 
@@ -239,9 +239,9 @@ private:
     std::filesystem::path file(std::size_t c, std::size_t k) const {
         return plan().base.directory / "trials" / fmt::format("{:04}-seed-{}.json", c + 1, seed(k));
     }
-    bool has_problem() {
+    bool has_failed() {
         const std::lock_guard lock(mutex_);
-        return problem_.has_value();
+        return failure_.has_value();
     }
 
     /// What becomes of a run, here or on the rank that the worker stands for.
@@ -262,7 +262,7 @@ private:
 
         const std::lock_guard lock(mutex_);
         if (!kept) {
-            problem_ = kept.error();
+            failure_ = kept.error();
             return;
         }
         ++done_;
@@ -285,7 +285,7 @@ private:
     std::size_t total_ = 0;
     std::mutex mutex_;  // guards what follows, the progress line and the results
     std::size_t done_ = 0, failed_ = 0;
-    std::optional<Problem> problem_;
+    std::optional<Failure> failure_;
 };
 
 Outcome<void> write_report(const Comparison& comparison, const std::string& config) {
@@ -386,15 +386,15 @@ Outcome<int> run_comparison(ComparisonPlan plan, Ranks& ranks) {
     const Outcome<const Kind*> kind = kind_of(plan.base);
     if (!kind) return tl::unexpected(kind.error());
     if ((*kind)->trial == nullptr) {
-        return problem(fmt::format("{}: {} experiments cannot be compared; use `dunlin train`",
-                                   plan.base.experiment, (*kind)->name));
+        return refuse(fmt::format("{}: {} experiments cannot be compared; use `dunlin train`", plan.base.experiment,
+                                  (*kind)->name));
     }
     for (VariedSetting& axis : plan.axes) {
         if (!axis.key.empty()) continue;
         axis.key = (*kind)->method_key;
         if (axis.values.empty()) axis.values = split_list((*kind)->methods);
         if (axis.values.front().empty())
-            return problem("compare: name the methods, by comma: --methods FIRST,SECOND");
+            return refuse("compare: name the methods, by comma: --methods FIRST,SECOND");
     }
     if (Outcome<void> fit = check_axes(plan); !fit) return tl::unexpected(fit.error());
     if (!plan.base.seed) {  // the first is the experiment's own

@@ -36,15 +36,15 @@ namespace {
 Outcome<DemoProcesses> DemoProcesses::make() {
     std::error_code error;
     const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
-    if (error) return failure("no temporary directory: " + error.message());
+    if (error) return unable("no temporary directory: " + error.message());
     std::string pattern = (parent / "dunlin-demo-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) return failure(fmt::format("{}: {}", pattern, std::strerror(errno)));
+    if (mkdtemp(pattern.data()) == nullptr) return unable(fmt::format("{}: {}", pattern, std::strerror(errno)));
     DemoProcesses made;
     made.directory_ = pattern;
     int ends[2];
-    if (pipe2(ends, 0) != 0) return failure(fmt::format("a pipe: {}", std::strerror(errno)));
+    if (pipe2(ends, 0) != 0) return unable(fmt::format("a pipe: {}", std::strerror(errno)));
     const pid_t janitor = fork();
-    if (janitor < 0) return failure(fmt::format("a process: {}", std::strerror(errno)));
+    if (janitor < 0) return unable(fmt::format("a process: {}", std::strerror(errno)));
     if (janitor == 0) {
         close(ends[1]);
         clean_up_after(ends[0], made.directory_);
@@ -100,7 +100,7 @@ Outcome<void> DemoProcesses::start(const std::vector<std::string>& command, cons
     pid_t process = -1;
     const int error = posix_spawn(&process, arguments[0], &files, nullptr, arguments.data(), environ);
     posix_spawn_file_actions_destroy(&files);
-    if (error != 0) return failure(fmt::format("{}: {}", command[0], std::strerror(error)));
+    if (error != 0) return unable(fmt::format("{}: {}", command[0], std::strerror(error)));
     processes_.push_back(process);
     return {};
 }

@@ -29,11 +29,11 @@ Outcome<std::vector<std::filesystem::path>> make_missing(const std::filesystem::
         if (::mkdir(at.c_str(), 0777) == 0)
             made.push_back(at);
         else if (errno != EEXIST && errno != EROFS && errno != EACCES && errno != EISDIR)
-            return problem(Error{Code::file_unwritable, errno}, directory.string());
+            return refuse(Error{Code::file_unwritable, errno}, directory.string());
     }
     if (Result<void> ready = report::prepare_directory(directory); !ready) {
         for (auto last = made.rbegin(); last != made.rend(); ++last) ::rmdir(last->c_str());
-        return problem(ready.error(), directory.string());
+        return refuse(ready.error(), directory.string());
     }
     return made;
 }
@@ -70,7 +70,7 @@ Outcome<void> DirectoryLock::take(int patience_ms) {
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(patience_ms);
     for (;;) {
         const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (descriptor < 0) return problem(Error{Code::file_unwritable, errno}, path_.string());
+        if (descriptor < 0) return refuse(Error{Code::file_unwritable, errno}, path_.string());
         if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
             if (!has_name(descriptor, path)) {
                 ::close(descriptor);
@@ -86,15 +86,15 @@ Outcome<void> DirectoryLock::take(int patience_ms) {
         ::close(descriptor);
         if (error == EINTR) continue;
         if (error != EWOULDBLOCK) {
-            return failure(fmt::format("{}: cannot be locked ({}); choose a directory on another file system",
-                                       path_.string(), std::generic_category().message(error)));
+            return unable(fmt::format("{}: cannot be locked ({}); choose a directory on another file system",
+                                      path_.string(), std::generic_category().message(error)));
         }
         if (std::chrono::steady_clock::now() >= give_up) break;
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     const auto holder = report::read_file(path);
-    return failure(fmt::format("{}: in use by {}; wait for it, or choose another directory", path_.string(),
-                               holder && !holder->empty() ? *holder : "another process"));
+    return unable(fmt::format("{}: in use by {}; wait for it, or choose another directory", path_.string(),
+                              holder && !holder->empty() ? *holder : "another process"));
 }
 
 Outcome<DirectoryLock> DirectoryLock::make_next(const std::filesystem::path& parent, const std::string& name) {
@@ -105,7 +105,7 @@ Outcome<DirectoryLock> DirectoryLock::make_next(const std::filesystem::path& par
         if (::mkdir(path.c_str(), 0777) != 0) {
             if (errno == EEXIST) continue;
             // Who gave up its empty directory has removed the parent too.
-            if (errno != ENOENT) return problem(Error{Code::file_unwritable, errno}, path.string());
+            if (errno != ENOENT) return refuse(Error{Code::file_unwritable, errno}, path.string());
             if (auto again = make_missing(parent); !again) return tl::unexpected(again.error());
             --k;
             continue;

@@ -56,14 +56,14 @@ Outcome<std::optional<Letter>> ask_here(const std::string& store, const Letter& 
     settings.unix_ms = unix_now_ms;
     auto lock = posix_file_system().lock(directory / "lock");
     if (!lock && lock.error().code == Code::store_in_use) return std::nullopt;
-    if (!lock) return problem(lock.error(), store + "/lock");
+    if (!lock) return refuse(lock.error(), store + "/lock");
     settings.lock = *std::move(lock);
     auto index = Index::open(directory / "store.db");
-    if (!index) return problem(index.error(), store + "/store.db");
+    if (!index) return refuse(index.error(), store + "/store.db");
     Nobody nobody;
     auto coordinator = Coordinator::open(posix_file_system(), directory, settings, {}, nobody, **index);
-    if (!coordinator) return problem(coordinator.error(), store);
-    if (auto noticed = notice_copy(**coordinator); !noticed) return problem(noticed.error(), store);
+    if (!coordinator) return refuse(coordinator.error(), store);
+    if (auto noticed = notice_copy(**coordinator); !noticed) return refuse(noticed.error(), store);
     Desk::Place place;
     if (const auto keys = KeyPair::load(store + "/key")) place.server_key = to_hex(keys->public_key());
     Letter answer = Desk(**coordinator, **index, place).answer(request, steady_now_ms());
@@ -92,8 +92,8 @@ void add_fleet_options(CLI::App& command, FleetOptions& options) {
 Outcome<void> find_fleet(const std::string& store) {
     std::error_code error;
     if (std::filesystem::exists(store + "/fleet.toml", error)) return {};
-    if (error) return problem(fmt::format("{}: {}; are you its owner?", store, error.message()));
-    return problem(fmt::format("{}: no fleet here; first: dunlin fleet init --store {}", store, shell_path(store)));
+    if (error) return refuse(fmt::format("{}: {}; are you its owner?", store, error.message()));
+    return refuse(fmt::format("{}: no fleet here; first: dunlin fleet init --store {}", store, shell_path(store)));
 }
 
 Outcome<Reply> ask_fleet(const std::string& store, const Json& request, const std::vector<float>& numbers,
@@ -106,7 +106,7 @@ Outcome<Reply> ask_fleet(const std::string& store, const Json& request, const st
         if (is_served(store)) {
             auto asked = ask_server(store, letter, patience_ms);
             if (!asked)
-                return failure(store + ": the coordinator does not answer; is it stopped, or its disk stuck?");
+                return unable(store + ": the coordinator does not answer; is it stopped, or its disk stuck?");
             answer = *std::move(asked);
             break;
         }
@@ -114,14 +114,14 @@ Outcome<Reply> ask_fleet(const std::string& store, const Json& request, const st
         if (!here) return tl::unexpected(here.error());
         answer = *std::move(here);
         if (answer) break;
-        if (steady_now_ms() - begin > patience_ms) return problem({Code::store_in_use}, store);
+        if (steady_now_ms() - begin > patience_ms) return refuse({Code::store_in_use}, store);
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     Json reply = Json::parse(answer->json, nullptr, false);
-    if (!reply.is_object()) return failure(store + ": the coordinator's answer is none; is it another version?");
+    if (!reply.is_object()) return unable(store + ": the coordinator's answer is none; is it another version?");
     if (!reply.value("ok", false)) {
         const Json& error = reply["error"];
-        return tl::unexpected(Problem{error.value("text", "refused"), error.value("failure", false)});
+        return tl::unexpected(Failure{error.value("text", "refused"), error.value("failure", false)});
     }
     return Reply{std::move(reply), std::move(answer->numbers)};
 }
@@ -149,9 +149,9 @@ Outcome<FleetConfig> read_config(const std::string& store) {
     FleetConfig config;
     if (auto read = config_settings(config).read(*text, path); !read) return tl::unexpected(read.error());
     if (const std::string wrong = check_listen(config.listen); !wrong.empty())
-        return problem(fmt::format("{}: listen = \"{}\": {}", path, config.listen, wrong));
+        return refuse(fmt::format("{}: listen = \"{}\": {}", path, config.listen, wrong));
     if (const std::string wrong = check_metrics(config.metrics); !wrong.empty())
-        return problem(fmt::format("{}: metrics = \"{}\": {}", path, config.metrics, wrong));
+        return refuse(fmt::format("{}: metrics = \"{}\": {}", path, config.metrics, wrong));
     return config;
 }
 
@@ -159,7 +159,7 @@ Outcome<void> write_config(const std::string& store, FleetConfig config) {
     const std::string text = config_settings(config).write();
     const auto bytes = std::as_bytes(std::span(text));
     if (auto written = replace_file(posix_file_system(), store + "/fleet.toml", bytes); !written)
-        return problem(written.error(), store + "/fleet.toml");
+        return refuse(written.error(), store + "/fleet.toml");
     return {};
 }
 

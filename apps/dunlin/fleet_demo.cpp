@@ -88,12 +88,12 @@ private:
 
 Outcome<void> Demo::open() {
     auto keys = KeyPair::make();
-    if (!keys) return problem(keys.error(), "the coordinator's keys");
+    if (!keys) return refuse(keys.error(), "the coordinator's keys");
     FleetServerSettings settings;
     settings.directory = processes_.directory() / "store";
     std::error_code error;
     if (!std::filesystem::create_directory(settings.directory, error)) {
-        return problem(fmt::format("{}: {}", settings.directory.string(), error.message()));
+        return refuse(fmt::format("{}: {}", settings.directory.string(), error.message()));
     }
     settings.link.endpoint = "tcp://127.0.0.1:0";
     settings.link.keys = *keys;
@@ -108,17 +108,17 @@ Outcome<void> Demo::start_nodes() {
     std::error_code error;
     const auto program = std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "dunlin-node";
     if (!std::filesystem::exists(program, error)) {
-        return problem(program.string() + " is missing; build or install it beside dunlin");
+        return refuse(program.string() + " is missing; build or install it beside dunlin");
     }
     for (int i = 0; i < request_.nodes; ++i) {
         const std::string name = fmt::format("node-{}", i);
         const std::filesystem::path directory = processes_.directory() / name;
         std::filesystem::create_directory(directory, error);
         const auto keys = KeyPair::make();
-        if (!keys) return problem(keys.error(), name);
-        if (auto saved = keys->save((directory / "key").string()); !saved) return problem(saved.error(), name);
+        if (!keys) return refuse(keys.error(), name);
+        if (auto saved = keys->save((directory / "key").string()); !saved) return refuse(saved.error(), name);
         const auto admitted = server_->coordinator().admit({.name = name, .key = keys->public_key(), .labels = {}});
-        if (!admitted) return problem(admitted.error(), name);
+        if (!admitted) return refuse(admitted.error(), name);
         nodes_.push_back(*admitted);
         auto started =
             processes_.start({program.string(), "run", "--dir", directory.string(), "--name", name, "--join",
@@ -132,7 +132,7 @@ Outcome<void> Demo::start_nodes() {
 Outcome<void> Demo::turn() {
     if (auto done = server_->turn(50); !done) return done;
     if (const int node = processes_.ended(); node >= 0 && !interrupted()) {
-        return problem(fmt::format("node-{} ended by itself", node));
+        return refuse(fmt::format("node-{} ended by itself", node));
     }
     return {};
 }
@@ -142,7 +142,7 @@ Outcome<void> Demo::gather() {
     const Clock::time_point begin = Clock::now();
     while (server_->coordinator().connections().size() < nodes_.size() && !interrupted()) {
         if (auto done = turn(); !done) return done;
-        if (since(begin) > 60) return problem("the nodes did not join within a minute");
+        if (since(begin) > 60) return refuse("the nodes did not join within a minute");
     }
     return {};
 }
@@ -159,7 +159,7 @@ Outcome<void> Demo::learn(Mode& mode) {
     const Clock::time_point begin = Clock::now();
     reports_.begin(server_->coordinator().state().next_job(), nodes_.size());
     const auto number = server_->coordinator().create_job(*plan, wanted);
-    if (!number) return problem(number.error(), "the demo's job");
+    if (!number) return refuse(number.error(), "the demo's job");
     const auto over = [&](const Job& job) {
         return job.ended() && std::ranges::all_of(job.members(), [](const JobMember& member) {
                    return member.reported || !member.in() || member.state == MemberState::invited;
@@ -170,7 +170,7 @@ Outcome<void> Demo::learn(Mode& mode) {
     while (job = server_->coordinator().state().job(*number), !over(*job) && !interrupted()) {
         if (auto done = turn(); !done) return done;
         if (!job->ended()) ended = Clock::now();
-        if (since(ended) > 30) return problem("a node did not say how it does, half a minute after the job ended");
+        if (since(ended) > 30) return refuse("a node did not say how it does, half a minute after the job ended");
         if (progress_.due()) show(mode, *job, since(begin));
     }
     mode.seconds = since(begin);
@@ -178,7 +178,7 @@ Outcome<void> Demo::learn(Mode& mode) {
     mode.updates = reports_.updates();
     show(mode, *job, mode.seconds);
     progress_.finish();
-    if (!interrupted() && job->ended() != JobEndReason::finished) return problem("the demo's job did not finish");
+    if (!interrupted() && job->ended() != JobEndReason::finished) return refuse("the demo's job did not finish");
     return {};
 }
 

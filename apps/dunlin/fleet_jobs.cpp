@@ -40,7 +40,7 @@ Outcome<std::string> experiment_text(const std::string& name) {
     if (const Experiment* known = find_experiment(name)) return std::string(known->toml);
     std::error_code ignored;
     if (std::filesystem::exists(name, ignored)) return read_text(name);
-    return problem(shown(name, false) + ": no ready-made experiment (`dunlin list` shows them), and no file");
+    return refuse(shown(name, false) + ": no ready-made experiment (`dunlin list` shows them), and no file");
 }
 
 /// Starts a job; `numbers` are those of a policy that is pushed.
@@ -135,8 +135,8 @@ Outcome<void> check_model(ProblemExperiment& pushed, const SavedModel& saved) {
     if (auto read = was.read(saved.config, saved.file.string()); !read) return read;
     for (const char* key : {"model.hidden", "model.activation", "model.personal_layers"}) {
         if (was.value(key) != is.value(key))
-            return problem(fmt::format("{} = {}, but the model was trained with {}; leave it as it is", key,
-                                       is.value(key), was.value(key)));
+            return refuse(fmt::format("{} = {}, but the model was trained with {}; leave it as it is", key,
+                                      is.value(key), was.value(key)));
     }
     return {};
 }
@@ -163,7 +163,7 @@ Outcome<int> push(RunOptions options) {
     if (!saved) return tl::unexpected(saved.error());
     const TrainedModel& policy = saved->model;
     if (policy.gaussian())
-        return problem(
+        return refuse(
             fmt::format("{}: a policy of the point world, and real nodes navigate on a grid", options.policy));
     auto settings = pushed_settings(options, *saved);
     if (!settings) return tl::unexpected(settings.error());
@@ -177,7 +177,7 @@ Outcome<int> push(RunOptions options) {
     if (!settings) return tl::unexpected(settings.error());
     if (const auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) {
         if (auto fits = check_network(*navigation, policy); !fits)
-            return problem(fmt::format("{}: {}", options.policy, fits.error().text));
+            return refuse(fmt::format("{}: {}", options.policy, fits.error().text));
     }
     return start(options, *settings, {{"push", true}}, policy.parameters);
 }
@@ -263,7 +263,7 @@ Outcome<int> pull(JobOptions options) {
     const Outcome<TrainedModel> model = pulled_model(*reply);
     if (!model) return tl::unexpected(model.error());
     if (auto written = report::write_file(options.out, model->bytes()); !written)
-        return problem(written.error(), options.out);
+        return refuse(written.error(), options.out);
     if (options.fleet.json) {
         say("{}\n", Json{{"job", reply->json["job"]},
                          {"version", reply->json["version"]},

@@ -30,7 +30,7 @@ struct CopyOptions {
 Outcome<int> backup(const CopyOptions& options) {
     const std::string path = fs::absolute(options.path).lexically_normal().string();
     std::error_code ignored;
-    if (fs::exists(path, ignored)) return problem(path + ": is there already; name a new directory");
+    if (fs::exists(path, ignored)) return refuse(path + ": is there already; name a new directory");
     const auto reply = ask_fleet(options.fleet.store, {{"command", "backup"}, {"path", path}}, {}, 600'000);
     if (!reply) return tl::unexpected(reply.error());
     if (options.fleet.json)
@@ -55,14 +55,14 @@ void say_undone(const FleetOptions& options, const Json& undone) {
 Outcome<void> ask_first(const CopyOptions& options, const std::string& backup, bool served) {
     std::error_code ignored;
     if (!fs::exists(options.fleet.store + "/fleet.toml", ignored)) return {};
-    if (auto whole = read_backup(backup); !whole) return problem(whole.error(), backup);
+    if (auto whole = read_backup(backup); !whole) return refuse(whole.error(), backup);
     const auto asked = ask_fleet(options.fleet.store,
                                  {{"command", "restore"}, {"path", backup}, {"yes", options.yes}, {"look", true}});
     if (asked) {
         say_undone(options.fleet, asked->json);
         return {};
     }
-    if (served || (!asked.error().failure && !options.yes)) return tl::unexpected(asked.error());
+    if (served || (!asked.error().unable && !options.yes)) return tl::unexpected(asked.error());
     hint(options.fleet, asked.error().text + "\nso what the restore undoes is not known");
     return {};
 }
@@ -81,10 +81,10 @@ Outcome<std::string> restore_served(const std::string& store, const std::string&
             continue;
         }
         if (const std::string wrong = now->json["restore_problem"]; !wrong.empty())
-            return failure(wrong + "\nthe coordinator goes on as before; end it, restore, and start it again");
+            return unable(wrong + "\nthe coordinator goes on as before; end it, restore, and start it again");
         return now->json["restored"].get<std::string>();
     }
-    return failure("the coordinator did not come back; its log says why");
+    return unable("the coordinator did not come back; its log says why");
 }
 
 Outcome<int> restore(const CopyOptions& options) {
@@ -99,7 +99,7 @@ Outcome<int> restore(const CopyOptions& options) {
         kept = *before;
     } else {
         const auto before = restore_backup(path, store);
-        if (!before) return problem(before.error(), path);
+        if (!before) return refuse(before.error(), path);
         std::error_code ignored;
         if (fs::exists(*before, ignored)) kept = before->string();
     }

@@ -29,10 +29,10 @@ Outcome<void> prepare_store(const std::string& store) {
     std::error_code error;
     const bool there = fs::exists(store, error);
     if (there && !fs::exists(store + "/key", error) && !fs::is_empty(store, error) && !error)
-        return problem(store + ": holds something that is no fleet; choose a new or an empty directory");
+        return refuse(store + ": holds something that is no fleet; choose a new or an empty directory");
     if (!error) fs::create_directories(store, error);
     if (!error) fs::permissions(store, fs::perms::owner_all, error);
-    if (error) return failure(fmt::format("{}: {}", store, error.message()));
+    if (error) return unable(fmt::format("{}: {}", store, error.message()));
     return {};
 }
 
@@ -42,11 +42,11 @@ Outcome<int> init(const InitOptions& options) {
     if (auto prepared = prepare_store(store); !prepared) return tl::unexpected(prepared.error());
     auto keys = KeyPair::load(path);
     const bool there = keys.has_value();
-    if (!there && keys.error().code != Code::file_missing) return problem(keys.error(), path);
+    if (!there && keys.error().code != Code::file_missing) return refuse(keys.error(), path);
     if (!there) {
         keys = KeyPair::make();
-        if (!keys) return problem(keys.error(), "a key pair");
-        if (auto saved = keys->save(path); !saved) return problem(saved.error(), path);
+        if (!keys) return refuse(keys.error(), "a key pair");
+        if (auto saved = keys->save(path); !saved) return refuse(saved.error(), path);
     }
     std::error_code ignored;
     if (!std::filesystem::exists(store + "/fleet.toml", ignored)) {

@@ -67,7 +67,7 @@ Outcome<std::shared_ptr<void>> wait_for_store(const std::filesystem::path& store
         auto lock = posix_file_system().lock(store / "lock");
         if (lock) return *std::move(lock);
         if (lock.error().code != Code::store_in_use || interrupted() || steady_now_ms() - begin > 10'000)
-            return problem(lock.error(), store.string());
+            return refuse(lock.error(), store.string());
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
 }
@@ -120,7 +120,7 @@ Outcome<void> Service::configure() {
     const auto config = read_config(store);
     if (!config) return tl::unexpected(config.error());
     const auto keys = KeyPair::load(store + "/key");
-    if (!keys) return problem(keys.error(), store + "/key");
+    if (!keys) return refuse(keys.error(), store + "/key");
     settings_.directory = store;
     settings_.store.unix_ms = unix_now_ms;
     settings_.link.endpoint = options_.listen.empty() ? config->listen : options_.listen;
@@ -136,18 +136,18 @@ Outcome<void> Service::open() {
     const std::filesystem::path store = options_.fleet.store;
     auto serving = posix_file_system().lock(store / "serve.lock");
     if (!serving && serving.error().code == Code::store_in_use)
-        return failure(store.string() + ": another process serves this fleet already; see: dunlin fleet status");
-    if (!serving) return problem(serving.error(), (store / "serve.lock").string());
+        return unable(store.string() + ": another process serves this fleet already; see: dunlin fleet status");
+    if (!serving) return refuse(serving.error(), (store / "serve.lock").string());
     serving_ = *std::move(serving);
     // From now on commands ask this process, and wait for it.
     auto control = ControlSocket::open(store);
-    if (!control) return problem(control.error(), control_path(store).string());
+    if (!control) return refuse(control.error(), control_path(store).string());
     control_.emplace(*std::move(control));
     auto lock = wait_for_store(store);
     if (!lock) return tl::unexpected(lock.error());
     settings_.store.lock = *std::move(lock);
     auto index = Index::open(store / "store.db");
-    if (!index) return problem(index.error(), (store / "store.db").string());
+    if (!index) return refuse(index.error(), (store / "store.db").string());
     index_ = *std::move(index);
     journal_ = std::make_unique<TalkingIndex>(*index_, log_);
     auto server = FleetServer::open(settings_, *journal_);
@@ -175,7 +175,7 @@ Outcome<void> Service::open_metrics() {
         metrics_.emplace(*std::move(endpoint));
         return {};
     }
-    Problem wrong = describe(endpoint.error(), "metrics at " + metrics_address_);
+    Failure wrong = describe(endpoint.error(), "metrics at " + metrics_address_);
     const bool taken = endpoint.error().code == Code::link_failed;
     if (endpoint.error().code == Code::not_loopback)
         wrong.text = fmt::format(
@@ -224,12 +224,12 @@ void Service::look_at_nodes() {
 }
 
 void Service::look_at_snapshots() {
-    const std::optional<Error>& error = server_->coordinator().snapshot_problem();
+    const std::optional<Error>& error = server_->coordinator().snapshot_failure();
     if (error.has_value() == snapshot_failed_) return;
     snapshot_failed_ = error.has_value();
     Event event{.time_ms = unix_now_ms(),
                 .kind = error ? "snapshot-failed" : "snapshot-written",
-                .text = error ? snapshot_problem_text(*error) : "the store's snapshot is written again"};
+                .text = error ? snapshot_failure_text(*error) : "the store's snapshot is written again"};
     log_.say(error ? Level::warning : Level::info, event);
     index_->note(std::move(event));
 }
@@ -314,9 +314,9 @@ Outcome<int> serve(ServeOptions options) {
     catch_interrupts();
     outlive_readers();
     FleetLog log(options.log_format == "json");
-    const auto fails = [&](const Problem& wrong) {
+    const auto fails = [&](const Failure& wrong) {
         log.say(Level::error, "failed", wrong.text);
-        return wrong.failure ? failed : wrong_input;
+        return wrong.unable ? failed : wrong_input;
     };
     Desk::Place place;
     for (;;) {

@@ -59,7 +59,7 @@ Outcome<const Kind*> kind_of(std::string_view toml, std::string_view where) {
         if (kind.name == name) return &kind;
         names.push_back(kind.name);
     }
-    return problem(fmt::format("{}: kind = \"{}\": expected one of {}", where, name, fmt::join(names, ", ")));
+    return refuse(fmt::format("{}: kind = \"{}\": expected one of {}", where, name, fmt::join(names, ", ")));
 }
 
 Outcome<const Kind*> kind_of(const TrainRequest& request) {
@@ -98,8 +98,8 @@ Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_ke
     if (ready_made == nullptr && !experiment.empty()) {
         std::vector<std::string_view> names;
         for (const Experiment& known : experiments()) names.push_back(known.name);
-        return problem(fmt::format("no experiment \"{}\"; choose one of {}", shown(experiment, false),
-                                   fmt::join(names, ", ")));
+        return refuse(fmt::format("no experiment \"{}\"; choose one of {}", shown(experiment, false),
+                                  fmt::join(names, ", ")));
     }
     if (ready_made != nullptr) {
         if (Outcome<void> read = settings.read(ready_made->toml, "experiment " + experiment); !read) return read;
@@ -118,7 +118,7 @@ Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_ke
              {std::tuple{!method.empty(), "--method", method_key},
               std::tuple{seed.has_value(), "--seed", std::string_view("seed")}}) {
             if (given && key == own)
-                return problem(fmt::format("--set {}: {} says it too; give one of them", assignment, option));
+                return refuse(fmt::format("--set {}: {} says it too; give one of them", assignment, option));
         }
     }
     if (Outcome<void> set = settings.set(assignments); !set) return set;

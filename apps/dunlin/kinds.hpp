@@ -2,7 +2,7 @@
 #pragma once
 
 #include "apps/dunlin/trial.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/problems/problem_kinds.hpp"
 #include "training/settings/settings.hpp"
 

@@ -62,11 +62,11 @@ Outcome<std::vector<MetricsRow>> read_metrics(const std::filesystem::path& path,
         for (const char *at = line.data(), *end = at + line.size(); at < end; ++at) {
             const auto [next, error] = std::from_chars(at, end, values.emplace_back());
             if (error != std::errc())
-                return problem(Error{Code::bad_number, number, std::ssize(values)}, path.string());
+                return refuse(Error{Code::bad_number, number, std::ssize(values)}, path.string());
             at = next;
         }
         if (values.size() != 4 + 4 * tasks)
-            return problem(Error{Code::column_count, number, std::ssize(values)}, path.string());
+            return refuse(Error{Code::column_count, number, std::ssize(values)}, path.string());
         if (static_cast<std::int64_t>(values[0]) > last_iteration) break;
         MetricsRow row{static_cast<std::int64_t>(values[0]),
                        static_cast<std::int64_t>(values[1]),
@@ -254,7 +254,7 @@ Outcome<int> NavigationRun::train() {
         result_.history.empty()
             ? report::CsvFile::create(metrics_path, metrics_header(tasks))
             : report::CsvFile::resume(metrics_path, metrics_header(tasks), result_.history.size());
-    if (!metrics) return problem(metrics.error(), metrics_path.string());
+    if (!metrics) return refuse(metrics.error(), metrics_path.string());
     if (training_->iteration() == 0) {
         if (Outcome<void> drawn =
                 write_pictures("navigation-start.svg", "Before meta-training", training_->training_steps());
@@ -270,7 +270,7 @@ Outcome<int> NavigationRun::train() {
     const std::filesystem::path checkpoint_path = options_.directory / "checkpoint.dunlin";
     const auto save = [&](NavigationTraining& training) -> Outcome<void> {
         if (Result<void> flushed = metrics->flush(); !flushed)
-            return problem(flushed.error(), metrics_path.string());
+            return refuse(flushed.error(), metrics_path.string());
         saved = Clock::now();
         return report::write_file(checkpoint_path, checkpoint_bytes(training.save(), config_))
             .map_error([&](const Error& error) { return describe(error, checkpoint_path.string()); });
@@ -295,7 +295,7 @@ Outcome<int> NavigationRun::train() {
     progress.finish();
     if (Outcome<void> kept = save(*training_); !kept) return tl::unexpected(kept.error());
     if (!trained) {
-        return problem(
+        return refuse(
             fmt::format("{}; the parameters before it are in {}", trained.error().text, checkpoint_path.string()));
     }
     if (Outcome<void> written = write_results(); !written) return tl::unexpected(written.error());
@@ -338,7 +338,7 @@ Outcome<void> NavigationRun::write_results() {
     files.emplace_back("summary.json", summary_json());  // last: who finds it finds the rest
     for (const auto& [name, text] : files) {
         if (Result<void> written = report::write_file(directory / name, text); !written) {
-            return problem(written.error(), (directory / name).string());
+            return refuse(written.error(), (directory / name).string());
         }
     }
     return {};
@@ -367,12 +367,12 @@ Outcome<NavigationSettings> read_run_settings(const std::filesystem::path& direc
     const std::filesystem::path path = directory / "config.toml";
     const Outcome<std::string> text = read_text(path);
     if (!text)
-        return problem(fmt::format("{}: not a run directory (no config.toml); expected what `dunlin train` wrote",
-                                   directory.string()));
+        return refuse(fmt::format("{}: not a run directory (no config.toml); expected what `dunlin train` wrote",
+                                  directory.string()));
     const Outcome<const Kind*> kind = kind_of(*text, path.string());
     if (!kind) return tl::unexpected(kind.error());
     if ((*kind)->name != "navigation") {
-        return problem(
+        return refuse(
             fmt::format("{}: a run of kind {}; expected a navigation run", directory.string(), (*kind)->name));
     }
     NavigationSettings settings;

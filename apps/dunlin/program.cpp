@@ -73,14 +73,14 @@ int run_program(int argc, char** argv) {
         try {
             return run();
         } catch (const std::bad_alloc&) {
-            return failure("out of memory; lower what makes the run large: batches, networks or threads");
+            return unable("out of memory; lower what makes the run large: batches, networks or threads");
         } catch (const std::exception& unforeseen) {  // say an output that cannot be written
-            return failure(unforeseen.what());
+            return unable(unforeseen.what());
         }
     }();
     if (!code) {
         note("dunlin: {}\n", code.error().text);
-        return code.error().failure ? failed : wrong_input;
+        return code.error().unable ? failed : wrong_input;
     }
     return *code;
 }

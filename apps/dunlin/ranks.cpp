@@ -92,12 +92,12 @@ Outcome<Ranks> Ranks::join() {
         int provided = 0;
         if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS ||
             provided < MPI_THREAD_SERIALIZED)
-            return problem("MPI: it does not let several threads call it in turn; use one that does");
+            return refuse("MPI: it does not let several threads call it in turn; use one that does");
         MPI_Comm_rank(MPI_COMM_WORLD, &made->rank);
         MPI_Comm_size(MPI_COMM_WORLD, &made->count);
         if (made->count != started_together()) {
             MPI_Finalize();
-            return problem(
+            return refuse(
                 fmt::format("started as one of {} processes, of which MPI finds {}: with Slurm take `srun "
                             "--mpi=pmix`, or the mpirun of the MPI that Dunlin was built with",
                             started_together(), made->count));
@@ -140,7 +140,7 @@ struct Ranks::Implementation {
 
 Outcome<Ranks> Ranks::join() {
     if (const int count = started_together(); count > 1)
-        return problem(
+        return refuse(
             fmt::format("started as one of {} processes, but built without MPI: install libopenmpi-dev, "
                         "configure and build again (docs/cluster.md), or start it alone",
                         count));

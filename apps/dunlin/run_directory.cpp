@@ -39,17 +39,17 @@ std::filesystem::path checkpoint_path(const TrainRequest& request) {
     return request.directory / "checkpoint.dunlin";
 }
 
-tl::unexpected<Problem> unreadable_checkpoint(const std::filesystem::path& path, const Error& error) {
-    return problem(fmt::format("{}; without that file the run begins again from its seed",
-                               describe(error, path.string()).text));
+tl::unexpected<Failure> unreadable_checkpoint(const std::filesystem::path& path, const Error& error) {
+    return refuse(fmt::format("{}; without that file the run begins again from its seed",
+                              describe(error, path.string()).text));
 }
 
 Outcome<void> prepare_run(const TrainRequest& request, std::string_view config) {
     if (request.resume) return {};
     std::error_code ignored;
     if (std::filesystem::exists(request.directory / "config.toml", ignored)) {
-        return problem(fmt::format("{}: holds a run already; go on with it by --resume {}, or choose another --out",
-                                   request.directory.string(), shell_path(request.directory)));
+        return refuse(fmt::format("{}: holds a run already; go on with it by --resume {}, or choose another --out",
+                                  request.directory.string(), shell_path(request.directory)));
     }
     return write_run_file(request, "config.toml", config);
 }

@@ -23,7 +23,7 @@ Outcome<void> read_settings(const TrainRequest& request, std::string_view method
 /// checkpoint.dunlin of a run.
 std::filesystem::path checkpoint_path(const TrainRequest& request);
 /// What is wrong with it, and what to do.
-tl::unexpected<Problem> unreadable_checkpoint(const std::filesystem::path& path, const Error& error);
+tl::unexpected<Failure> unreadable_checkpoint(const std::filesystem::path& path, const Error& error);
 
 /// Puts config.toml into the directory, which the caller has locked, but for a run that goes on. Error: it holds a run
 /// that nobody asked to resume, or cannot be written.

@@ -16,13 +16,13 @@ Outcome<SavedModel> open_model(const std::filesystem::path& run) {
     std::error_code ignored;
     SavedModel saved{.file = run, .folder = run, .model = {}};
     if (!std::filesystem::exists(run, ignored))
-        return problem(shown(run.string(), false) +
-                       ": there is no such run directory, and no such policy file or model file");
+        return refuse(shown(run.string(), false) +
+                      ": there is no such run directory, and no such policy file or model file");
     const bool directory = std::filesystem::is_directory(run, ignored);
     if (directory) {
         const Outcome<std::string> text = read_text(run / "config.toml");
         if (!text) {
-            return problem(fmt::format(
+            return refuse(fmt::format(
                 "{}: not a run directory (no config.toml); expected what `dunlin train` wrote", run.string()));
         }
         saved.config = saved.run_config = *text;
@@ -31,7 +31,7 @@ Outcome<SavedModel> open_model(const std::filesystem::path& run) {
             if (std::filesystem::exists(saved.file, ignored)) break;
         }
         if (!std::filesystem::exists(saved.file, ignored)) {
-            return problem(
+            return refuse(
                 fmt::format("{}: holds no model (policy.dunlin, model.dunlin): the run has not ended, or an older "
                             "Dunlin made it; "
                             "run it to its end with: dunlin train --resume {}",
@@ -41,7 +41,7 @@ Outcome<SavedModel> open_model(const std::filesystem::path& run) {
         saved.folder = run.has_parent_path() ? run.parent_path() : ".";
     }
     auto model = TrainedModel::read(saved.file);
-    if (!model) return problem(model.error(), saved.file.string());
+    if (!model) return refuse(model.error(), saved.file.string());
     saved.model = *std::move(model);
     // What travels with the model needs no other file.
     if (!saved.model.config.empty()) saved.config = saved.model.config;
@@ -59,9 +59,9 @@ Outcome<std::size_t> node_of(const TrainedModel& model, const std::string& name)
     std::size_t number = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
     if (error == std::errc() && end == name.data() + name.size() && number < model.nodes.size()) return number;
-    if (model.nodes.empty()) return problem(fmt::format("--node {}: this model is of no nodes", name));
-    return problem(fmt::format("--node {}: no such node; there are 0 to {}, called {}, ...", name,
-                               model.nodes.size() - 1, model.nodes.front()));
+    if (model.nodes.empty()) return refuse(fmt::format("--node {}: this model is of no nodes", name));
+    return refuse(fmt::format("--node {}: no such node; there are 0 to {}, called {}, ...", name,
+                              model.nodes.size() - 1, model.nodes.front()));
 }
 
 namespace {
@@ -69,7 +69,7 @@ namespace {
 Outcome<NavigationSettings> navigation_settings_from(const SavedModel& saved, const std::string& config) {
     const std::string where = saved.file.string();
     if (saved.kind == nullptr)
-        return problem(where + ": says nothing of its experiment; name the run directory that it lies in");
+        return refuse(where + ": says nothing of its experiment; name the run directory that it lies in");
     if (saved.kind->name == "navigation") {
         NavigationSettings settings;
         if (auto read = navigation_settings(settings).read(config, where); !read)
@@ -82,7 +82,7 @@ Outcome<NavigationSettings> navigation_settings_from(const SavedModel& saved, co
             return tl::unexpected(read.error());
         return in_one_process(settings);
     }
-    return problem(
+    return refuse(
         fmt::format("{}: a run of kind {}; expected a navigation run", saved.folder.string(), saved.kind->name));
 }
 
@@ -96,8 +96,8 @@ Outcome<NavigationSettings> navigation_settings_of(const SavedModel& saved) {
     if (!of_run) return of_run;
     if (of_run->world != settings->world || of_run->hidden != settings->hidden ||
         of_run->activation != settings->activation || of_run->input != settings->input) {
-        return problem(fmt::format("{}: a policy of another shape than {} says", saved.file.string(),
-                                   (saved.folder / "config.toml").string()));
+        return refuse(fmt::format("{}: a policy of another shape than {} says", saved.file.string(),
+                                  (saved.folder / "config.toml").string()));
     }
     return settings;
 }
@@ -110,9 +110,9 @@ Outcome<std::unique_ptr<NavigationTraining>> open_navigation(const SavedModel& s
     auto training = NavigationTraining::make(*settings, threads);
     if (!training) return training;
     if (saved.model.shape != (*training)->shape() || saved.model.gaussian() != (*training)->continuous())
-        return problem(fmt::format("{}: a policy of another shape than its settings say", saved.file.string()));
+        return refuse(fmt::format("{}: a policy of another shape than its settings say", saved.file.string()));
     if (Result<void> loaded = (*training)->load(saved.model.parameters); !loaded)
-        return problem(loaded.error(), saved.file.string());
+        return refuse(loaded.error(), saved.file.string());
     return training;
 }
 

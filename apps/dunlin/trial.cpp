@@ -63,14 +63,14 @@ std::string TrialResult::json(std::string_view settings) const {
 Outcome<TrialResult> TrialResult::parse(std::string_view text, std::string_view settings) {
     try {
         const Json json = Json::parse(text);
-        if (json.at("version") != 1) return problem("of another version");
-        if (json.at("settings") != settings) return problem("of other settings");
+        if (json.at("version") != 1) return refuse("of another version");
+        if (json.at("settings") != settings) return refuse("of other settings");
         TrialResult result;
         result.seed = json.at("seed").get<std::uint64_t>();
         result.failure = json.at("failure").get<std::string>();
         for (const Json& measure : json.at("measures")) {
             const int show = measure.at("show").get<int>();
-            if (show < 0 || show > static_cast<int>(Measure::Show::file)) return problem("an unknown measure");
+            if (show < 0 || show > static_cast<int>(Measure::Show::file)) return refuse("an unknown measure");
             result.measures.push_back({measure.at("key").get<std::string>(), measure.at("title").get<std::string>(),
                                        number(measure.at("value")), static_cast<Measure::Show>(show),
                                        measure.at("drawn").get<bool>(), measure.at("meaning").get<std::string>()});
@@ -86,7 +86,7 @@ Outcome<TrialResult> TrialResult::parse(std::string_view text, std::string_view 
         }
         return result;
     } catch (const Json::exception& error) {
-        return problem(error.what());
+        return refuse(error.what());
     }
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "envs/data_notes.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 #include <cstdint>
 #include <string>

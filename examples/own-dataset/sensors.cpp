@@ -117,10 +117,9 @@ struct SensorWorld {
         const auto table = load_csv(path, {.label = "state", .classes = {"sound", "unbalanced", "worn"}});
         // The second text is what the fleet's operator hears: nothing of what is in the file.
         if (!table)
-            return tl::unexpected(
-                Problem{problem(table.error()).value().text, false, "its windows cannot be read"});
+            return tl::unexpected(Failure{refuse(table.error()).value().text, false, "its windows cannot be read"});
         if (table->features != window || table->rows() < 5)
-            return problem("its file has not 16 numbers and a state a line, five lines or more");
+            return refuse("its file has not 16 numbers and a state a line, five lines or more");
         values = table->values;
         labels = table->labels;
         train.emplace_back();
@@ -132,9 +131,9 @@ struct SensorWorld {
 
 Outcome<SensorWorld> empty_world(const SensorSettings& s) {
     const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels");
+    if (!kernels) return refuse(kernels.error(), "kernels");
     const auto shape = MlpShape::make(window, s.hidden, states);
-    if (!shape) return problem(shape.error(), "model.hidden");
+    if (!shape) return refuse(shape.error(), "model.hidden");
     return SensorWorld{.settings = s, .shape = *shape, .kernels = *kernels};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 /// Makes the problem "my-sensors" known to the program. Error: the name is taken.
 dunlin::Outcome<void> register_sensors();

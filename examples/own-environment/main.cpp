@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ferry.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/navigation/meta_trainer.hpp"
 
 #include <cstdio>

@@ -150,7 +150,7 @@ public:
     Store& store() { return *store_; }
     const CoordinatorCounters& counters() const { return counters_; }
     /// Why the newest snapshot could not be written; nothing where it could, or none was due yet.
-    const std::optional<Error>& snapshot_problem() const { return snapshot_problem_; }
+    const std::optional<Error>& snapshot_failure() const { return snapshot_failure_; }
     const std::unordered_map<PublicKey, Connection, PublicKeyHash>& connections() const { return connections_; }
     const Connection* connection(std::uint32_t node) const;
     /// Time that a job ran so far; what is stored of it follows by a few seconds.
@@ -241,7 +241,7 @@ private:
     FleetState state_;
     std::unique_ptr<Store> store_;
     CoordinatorCounters counters_;
-    std::optional<Error> snapshot_problem_;
+    std::optional<Error> snapshot_failure_;
     std::int64_t now_ms_ = 0, told_ms_ = 0, snapshot_after_ms_ = 0;
     std::int64_t opened_ms_ = MemberSession::never;  ///< when time first passed
     std::unordered_map<PublicKey, Connection, PublicKeyHash> connections_;

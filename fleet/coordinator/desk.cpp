@@ -16,8 +16,8 @@
 namespace dunlin {
 namespace {
 
-Json refusal(const Problem& problem, int code) {
-    return {{"ok", false}, {"error", {{"code", code}, {"text", problem.text}, {"failure", problem.failure}}}};
+Json refusal(const Failure& failure, int code) {
+    return {{"ok", false}, {"error", {{"code", code}, {"text", failure.text}, {"failure", failure.unable}}}};
 }
 
 }  // namespace
@@ -97,7 +97,7 @@ Json Desk::Commands::answer(const Json& asked) {
 }
 
 std::optional<Letter> Desk::reply_to(const Letter& request, std::int64_t now_ms, Planning* made, Plan& wanted) {
-    Outcome<JobPlan> plan = problem("");
+    Outcome<JobPlan> plan = refuse("");
     if (made != nullptr) plan = made->made.get();
     Commands commands{coordinator_,
                       index_,
@@ -112,7 +112,7 @@ std::optional<Letter> Desk::reply_to(const Letter& request, std::int64_t now_ms,
         if (!asked.is_object()) complain("a request is one JSON object");
         reply.update(commands.answer(asked));
     } catch (const Complaint& complaint) {
-        reply = refusal(complaint.problem, complaint.code);
+        reply = refusal(complaint.failure, complaint.code);
     } catch (const std::exception& unforeseen) {
         // Whatever a request does, it must not end who serves the fleet.
         reply = refusal({std::string("the request failed: ") + unforeseen.what(), true}, 0);
@@ -130,7 +130,7 @@ std::future<Outcome<JobPlan>> Desk::plan(const Plan& wanted) {
         try {
             return plan_job(wanted.experiment, wanted.where, wanted.members);
         } catch (const std::exception& unforeseen) {
-            return failure(std::string("the job cannot be planned: ") + unforeseen.what());
+            return unable(std::string("the job cannot be planned: ") + unforeseen.what());
         }
     });
     std::future<Outcome<JobPlan>> made = task.get_future();

@@ -3,7 +3,7 @@
 
 #include "fleet/coordinator/coordinator.hpp"
 #include "fleet/coordinator/index.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 #include <deque>
 #include <filesystem>

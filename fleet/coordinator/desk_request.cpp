@@ -59,7 +59,7 @@ bool flag_of(const Json& request, const char* name) {
 }
 
 void check_name(const std::string& what, std::string_view name) {
-    if (const std::string wrong = name_problem(name, WireLimits::name_bytes); !wrong.empty())
+    if (const std::string wrong = name_fault(name, WireLimits::name_bytes); !wrong.empty())
         complain(fmt::format("{} {}", what, wrong));
 }
 

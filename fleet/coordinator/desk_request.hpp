@@ -3,7 +3,7 @@
 
 // For .cpp files only.
 
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 #include <cstdint>
 #include <string>
@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;
 
 /// What a request got wrong, told to the person who made it.
 struct Complaint {
-    Problem problem;
+    Failure failure;
     int code = 0;
 };
 

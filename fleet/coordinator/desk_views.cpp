@@ -106,7 +106,7 @@ Json Desk::Commands::warnings() const {
     for (std::uint32_t number = 0; number < nodes.size(); ++number) {
         if (coordinator.shared(number)) all.push_back(shared_key_text(nodes[number].name));
     }
-    if (const auto& error = coordinator.snapshot_problem()) all.push_back(snapshot_problem_text(*error));
+    if (const auto& error = coordinator.snapshot_failure()) all.push_back(snapshot_failure_text(*error));
     return all;
 }
 

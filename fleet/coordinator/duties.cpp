@@ -97,7 +97,7 @@ Result<void> Coordinator::snapshot() {
 
 void Coordinator::count_snapshot(const Result<void>& done) {
     ++(done ? counters_.snapshots : counters_.snapshot_failures);
-    snapshot_problem_ = done ? std::nullopt : std::optional(done.error());
+    snapshot_failure_ = done ? std::nullopt : std::optional(done.error());
     if (!done) snapshot_after_ms_ = now_ms_ + settings_.snapshot_retry_ms;
 }
 

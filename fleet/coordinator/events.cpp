@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What records are called where people read them.
 #include "fleet/coordinator/index.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 #include <algorithm>
 
@@ -87,7 +87,7 @@ std::string shared_key_text(std::string_view node) {
         node);
 }
 
-std::string snapshot_problem_text(const Error& error) {
+std::string snapshot_failure_text(const Error& error) {
     return describe(error, "the store's snapshot").text +
            "; nothing is lost, but the log grows until one is written; it is tried again";
 }

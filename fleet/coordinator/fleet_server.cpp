@@ -39,16 +39,16 @@ Outcome<std::unique_ptr<FleetServer>> FleetServer::open(const FleetServerSetting
     if (!store.aside) store.aside = std::make_shared<Background>([] {});
     auto opened =
         Coordinator::open(posix_file_system(), settings.directory, store, settings.coordinator, *server, journal);
-    if (!opened) return problem(opened.error(), settings.directory.string());
+    if (!opened) return refuse(opened.error(), settings.directory.string());
     server->coordinator_ = *std::move(opened);
     if (auto noticed = notice_copy(*server->coordinator_); !noticed)
-        return problem(noticed.error(), settings.directory.string());
+        return refuse(noticed.error(), settings.directory.string());
     const FleetState& state = server->coordinator_->state();
     ServerLinkSettings listening = settings.link;
     listening.message_bytes = std::min(message_bytes(state), settings.link.message_bytes);
     server->jobs_seen_ = state.jobs().size();
     auto link = ServerLink::open(std::move(listening));
-    if (!link) return problem(link.error(), settings.link.endpoint);
+    if (!link) return refuse(link.error(), settings.link.endpoint);
     server->link_.emplace(*std::move(link));
     for (const RosterNode& node : state.roster().nodes()) {
         if (node.admitted) server->link_->admit(node.key);
@@ -62,7 +62,7 @@ Outcome<void> FleetServer::fit_messages() {
     if (jobs.size() == jobs_seen_) return {};
     jobs_seen_ = jobs.size();
     const std::size_t wanted = std::min(message_bytes(coordinator_->state()), most_message_bytes_);
-    if (auto allowed = link_->allow(wanted); !allowed) return problem(allowed.error(), link_->endpoint());
+    if (auto allowed = link_->allow(wanted); !allowed) return refuse(allowed.error(), link_->endpoint());
     return {};
 }
 
@@ -103,7 +103,7 @@ Outcome<void> FleetServer::turn(int timeout_ms) {
     const auto committed = coordinator_->commit(now_ms());
     commit_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (!committed && coordinator_->broken()) {
-        return problem(committed.error(), coordinator_->store().directory().string());
+        return refuse(committed.error(), coordinator_->store().directory().string());
     }
     return {};
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "fleet/coordinator/coordinator.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "transport/zeromq/server_link.hpp"
 
 #include <memory>

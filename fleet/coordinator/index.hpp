@@ -30,7 +30,7 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
 /// That two programs use one node's key.
 std::string shared_key_text(std::string_view node);
 /// That the newest snapshot could not be written, and why.
-std::string snapshot_problem_text(const Error& error);
+std::string snapshot_failure_text(const Error& error);
 
 /// A number that a node reported.
 struct MetricRow {

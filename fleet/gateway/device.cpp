@@ -47,12 +47,12 @@ GatewayDevice::GatewayDevice(GatewayDeviceSettings settings, NodeStore store, No
 
 Outcome<std::unique_ptr<GatewayDevice>> GatewayDevice::make(GatewayDeviceSettings settings, SerialPorts& ports,
                                                             NodeLog log) {
-    if (auto fine = SerialPort::check(settings.address); !fine) return problem(fine.error(), settings.address);
+    if (auto fine = SerialPort::check(settings.address); !fine) return refuse(fine.error(), settings.address);
     auto store = NodeStore::open(posix_file_system(), settings.directory);
-    if (!store) return problem(store.error(), settings.directory.string());
-    if (auto saved = store->load(); !saved) return problem(saved.error(), settings.directory.string() + "/state");
+    if (!store) return refuse(store.error(), settings.directory.string());
+    if (auto saved = store->load(); !saved) return refuse(saved.error(), settings.directory.string() + "/state");
     auto link = NodeLink::open(settings.link);
-    if (!link) return problem(link.error(), settings.link.endpoint);
+    if (!link) return refuse(link.error(), settings.link.endpoint);
     return std::unique_ptr<GatewayDevice>(
         new GatewayDevice(std::move(settings), *std::move(store), *std::move(link), ports, std::move(log)));
 }

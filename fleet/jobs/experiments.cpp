@@ -53,10 +53,10 @@ Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view 
     std::string known = "fleet-navigation";
     for (const RegisteredProblem& one : registered_problems()) known += ", " + one.name;
     if (is_built_in(kind))
-        return problem(fmt::format("{}: kind = \"{}\": real nodes run {}; `dunlin train` runs the others here",
-                                   where, kind, known));
-    return problem(fmt::format("{}: kind = \"{}\" is not registered in this program, which runs {} on real nodes",
-                               where, shown(kind, false), known));
+        return refuse(fmt::format("{}: kind = \"{}\": real nodes run {}; `dunlin train` runs the others here",
+                                  where, kind, known));
+    return refuse(fmt::format("{}: kind = \"{}\" is not registered in this program, which runs {} on real nodes",
+                              where, shown(kind, false), known));
 }
 
 Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std::string>& assignments) {
@@ -76,13 +76,13 @@ Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment&
                                                         const std::string& own_data) {
     const ObjectiveTraits& objective = traits_of(experiment.settings().federated.objective());
     if (objective.kept != Kept::nothing)
-        return problem(fmt::format(
+        return refuse(fmt::format(
             "objective.name = {}: it has personal {}, and real nodes keep none yet; `dunlin train` runs "
             "it here",
             objective.name, objective.kept == Kept::layers ? "layers" : "models"));
     auto made = experiment.nodes_bring_data() ? experiment.make_own(own_data) : experiment.make(1);
     if (made && (*made)->split().has_personal())
-        return problem("model.personal_layers: real nodes keep none yet; `dunlin train` runs them here");
+        return refuse("model.personal_layers: real nodes keep none yet; `dunlin train` runs them here");
     return made;
 }
 
@@ -90,8 +90,8 @@ Outcome<TrainedModel> deployed_model(DeployedSettings& settings, std::vector<flo
     Outcome<TrainedModel> model = std::visit([](const auto& of_kind) { return model_of(of_kind); }, settings);
     if (!model) return model;
     if (numbers.size() != model->count())
-        return problem(Error{Code::shape_mismatch, std::ssize(numbers), static_cast<std::int64_t>(model->count())},
-                       "the job's model");
+        return refuse(Error{Code::shape_mismatch, std::ssize(numbers), static_cast<std::int64_t>(model->count())},
+                      "the job's model");
     model->parameters = std::move(numbers);
     if (model->config.empty()) model->config = write_deployed(settings);
     return model;

@@ -92,29 +92,28 @@ private:
 using Made = Outcome<std::unique_ptr<NodeTask>>;
 
 Made wrong_shape(std::size_t has, const JobTerms& terms) {
-    return problem(fmt::format("the job has {} parameters, its experiment {}", terms.dimension, has));
+    return refuse(fmt::format("the job has {} parameters, its experiment {}", terms.dimension, has));
 }
 
 Made make(const FleetNavigationSettings& settings, const JobTerms& terms, const std::string&) {
     auto nodes = NavigationNodes::make(settings, 1);
     if (!nodes) return tl::unexpected(nodes.error());
     if ((*nodes)->dimension() != terms.dimension) return wrong_shape((*nodes)->dimension(), terms);
-    if (terms.member >= (*nodes)->nodes())
-        return problem("the experiment has fewer tasks than the job has members");
+    if (terms.member >= (*nodes)->nodes()) return refuse("the experiment has fewer tasks than the job has members");
     return std::make_unique<NavigationTask>(*std::move(nodes), settings, terms);
 }
 
 Made make(const ProblemExperiment& experiment, const JobTerms& terms, const std::string& own_data) {
     const bool own = experiment.nodes_bring_data();
     if (own && own_data.empty())
-        return problem(
+        return refuse(
             "the job is learned from data of the nodes' own, and this node has none; start it with "
             "dunlin-node run --data FILE");
     auto data = make_problem(experiment, own_data);
     if (!data) return tl::unexpected(data.error());
     if ((*data)->dimension() != terms.dimension) return wrong_shape((*data)->dimension(), terms);
     if (own) return std::make_unique<ProblemTask>(*std::move(data), experiment.settings(), terms);
-    if (terms.member >= (*data)->nodes()) return problem("the data are of fewer nodes than the job has members");
+    if (terms.member >= (*data)->nodes()) return refuse("the data are of fewer nodes than the job has members");
     return std::make_unique<ProblemTask>(*std::move(data), experiment.settings(), terms);
 }
 

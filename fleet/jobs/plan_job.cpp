@@ -23,7 +23,7 @@ void deploy(JobPlan& plan, const Deployment& d) {
 /// A coordinator draws the graph again whenever its store is opened, and a file may be gone by then.
 Outcome<void> check_graph(std::string_view key, std::string_view graph) {
     if (graph != "file") return {};
-    return problem(
+    return refuse(
         fmt::format("{} = \"file\": real nodes take a graph that can be drawn; `dunlin list` names them", key));
 }
 
@@ -37,8 +37,8 @@ void adapt(JobTerms& terms, const FederatedSettings& s) {
 Outcome<void> check_gossip(AggregationName name) {
     if (name == AggregationName::pars_push || name == AggregationName::dpsgd) return {};
     if (!has_neighbours(name))
-        return problem(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it", name_of(name)));
-    return problem(fmt::format(
+        return refuse(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it", name_of(name)));
+    return refuse(fmt::format(
         "aggregation.name = {}: real nodes without a server run pars-push and dpsgd; `dunlin train` runs "
         "the others here",
         name_of(name)));
@@ -71,11 +71,11 @@ Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
 /// The server's side of a federated method, and the clients' settings that go with it.
 Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     if (s.baseline()) {
-        return problem(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it",
-                                   name_of(s.method.aggregation)));
+        return refuse(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it",
+                                  name_of(s.method.aggregation)));
     }
     if (const AggregationTraits& traits = traits_of(s.method.aggregation); traits.sent > 1)
-        return problem(
+        return refuse(
             fmt::format("aggregation.name = {}: a real server's messages hold a model alone, and no {}; "
                         "`dunlin train` runs it here",
                         traits.name, traits.carries));
@@ -108,8 +108,8 @@ Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
         if (auto known = check_gossip(by); !known) return known;
     }
     if (s.deployment.updates != Deployment{}.updates)
-        return problem(fmt::format("fleet.updates = {}: navigation goes on for method.rounds; set that instead",
-                                   s.deployment.updates));
+        return refuse(fmt::format("fleet.updates = {}: navigation goes on for method.rounds; set that instead",
+                                  s.deployment.updates));
     if (auto drawn = check_graph("network.graph", s.graph); !drawn) return drawn;
     s.nodes = static_cast<int>(plan.terms.members);
     auto nodes = NavigationNodes::make(s, 1);
@@ -145,7 +145,7 @@ Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
     const FederatedProblem& data = **made;
     const bool own = experiment.nodes_bring_data();
     if (!own && plan.terms.members > data.nodes()) {
-        return problem(
+        return refuse(
             fmt::format("{} nodes for an experiment that has data for {}", plan.terms.members, data.nodes()));
     }
     const ProblemSettings& s = experiment.settings();
@@ -156,7 +156,7 @@ Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
     deploy(plan, s.federated.deployment);
     if (s.federated.gossips()) return push(plan, s.federated);
     if (own && s.federated.weigh_by_samples)
-        return problem(
+        return refuse(
             "federated.weigh_by_samples: nobody here knows how many rows a node has (data.source = nodes)");
     plan.samples = data.samples();
     plan.samples.resize(plan.terms.members);
@@ -168,7 +168,7 @@ Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
 }  // namespace
 
 Outcome<JobPlan> plan_job(std::string_view toml, std::string_view where, std::uint32_t members) {
-    if (members == 0) return problem("a job needs a node");
+    if (members == 0) return refuse("a job needs a node");
     auto settings = read_deployed(toml, where);
     if (!settings) return tl::unexpected(settings.error());
     JobPlan plan;

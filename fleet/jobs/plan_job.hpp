@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/plans/job_plan.hpp"
 
 #include <cstdint>

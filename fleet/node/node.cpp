@@ -69,21 +69,21 @@ Node::Node(NodeSettings settings, NodeStore store, NodeLink link, NodeLog log)
 Outcome<std::unique_ptr<Node>> Node::make(NodeSettings settings, NodeLog log) {
     const std::string where = settings.directory.string();
     auto store = NodeStore::open(posix_file_system(), settings.directory);
-    if (!store) return problem(store.error(), where);
+    if (!store) return refuse(store.error(), where);
     // Of one that lost power; the process with this number may be a stranger by now.
     std::error_code ignored;
     std::filesystem::remove(settings.directory / "pid", ignored);
     auto link = NodeLink::open(settings.link);
-    if (!link) return problem(link.error(), settings.link.endpoint);
+    if (!link) return refuse(link.error(), settings.link.endpoint);
     std::unique_ptr<Node> node(new Node(std::move(settings), *std::move(store), *std::move(link), std::move(log)));
     const auto saved = node->store_.load();
-    if (!saved) return problem(saved.error(), where + "/state");
+    if (!saved) return refuse(saved.error(), where + "/state");
     if (*saved) {
         if (auto resumed = node->session_.resume(std::as_bytes(std::span(**saved))); !resumed) {
             const Code code = resumed.error().code;
             if (code != Code::state_mismatch && code != Code::state_size)
-                return problem(resumed.error(), where + "/state");
-            return problem(
+                return refuse(resumed.error(), where + "/state");
+            return refuse(
                 fmt::format("{0}/state: {1}. Another version of Dunlin wrote it: go on with that one until "
                             "the job is over, or remove this file; then the node begins anew with what the "
                             "others have, and what it held is in the ledger as lost",
@@ -269,7 +269,7 @@ void Node::work() {
         work_.too_large = true;
     } catch (const std::exception& unforeseen) {
         // It may name a file.
-        work_.task = tl::unexpected(Problem{unforeseen.what(), true, "an unforeseen error, which its log names"});
+        work_.task = tl::unexpected(Failure{unforeseen.what(), true, "an unforeseen error, which its log names"});
     }
 }
 
@@ -318,7 +318,7 @@ void Node::too_large() {
 void Node::end_work() {
     if (work_.too_large) return too_large();
     if (!work_.task) {
-        const Problem& why = work_.task.error();
+        const Failure& why = work_.task.error();
         refusal_ = one_line(why.told.empty() ? why.text : why.told);
         log_("job_refused", fmt::format("job {}: {}", work_.job, one_line(why.text)));
         work_.task = nullptr;

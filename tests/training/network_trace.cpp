@@ -25,7 +25,7 @@ NetworkTrace parsed(std::string_view text, std::string_view name = "trace.txt") 
 }
 
 /// Code and sentence of a refusal.
-FileProblem refused(std::string_view text, std::string_view name = "trace.txt") {
+FileFailure refused(std::string_view text, std::string_view name = "trace.txt") {
     const auto trace = parse_network_trace(text, name);
     REQUIRE_FALSE(trace);
     return trace.error();
@@ -33,9 +33,9 @@ FileProblem refused(std::string_view text, std::string_view name = "trace.txt") 
 
 void refuses(std::string_view text, Code code, const std::string& begin, std::string_view name = "trace.txt") {
     INFO(text);
-    const FileProblem problem = refused(text, name);
-    CHECK(problem.error.code == code);
-    CHECK_THAT(problem.detail, Catch::StartsWith(begin));
+    const FileFailure failure = refused(text, name);
+    CHECK(failure.error.code == code);
+    CHECK_THAT(failure.detail, Catch::StartsWith(begin));
 }
 
 /// An IDX file of 16- or 32-bit integers.

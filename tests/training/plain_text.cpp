@@ -26,21 +26,21 @@ TEST_CASE("text from outside reaches no terminal as anything but text") {
 }
 
 TEST_CASE("a name that travels is said to be wrong for what is wrong with it") {
-    CHECK(name_problem("kitchen-K\xc3\xbc"
-                       "che",
-                       64)
+    CHECK(name_fault("kitchen-K\xc3\xbc"
+                     "che",
+                     64)
               .empty());
-    CHECK(name_problem(std::string(64, 'n'), 64).empty());
-    CHECK_THAT(name_problem("", 64), Contains("empty"));
-    CHECK_THAT(name_problem(std::string(65, 'n'), 64), Contains("65") && Contains("64"));
-    CHECK_THAT(name_problem("a\xc2\x85"
-                            "c",
-                            64),
+    CHECK(name_fault(std::string(64, 'n'), 64).empty());
+    CHECK_THAT(name_fault("", 64), Contains("empty"));
+    CHECK_THAT(name_fault(std::string(65, 'n'), 64), Contains("65") && Contains("64"));
+    CHECK_THAT(name_fault("a\xc2\x85"
+                          "c",
+                          64),
                Contains("U+0085") && Contains("byte 2"));
-    CHECK_THAT(name_problem("zz\xff", 64), Contains("UTF-8") && Contains("byte 3"));
-    CHECK_THAT(name_problem("a\nb", 64), Contains("U+000A"));
-    CHECK_THAT(name_problem("a\xe2\x80\xae"
-                            "b",
-                            64),
+    CHECK_THAT(name_fault("zz\xff", 64), Contains("UTF-8") && Contains("byte 3"));
+    CHECK_THAT(name_fault("a\nb", 64), Contains("U+000A"));
+    CHECK_THAT(name_fault("a\xe2\x80\xae"
+                          "b",
+                          64),
                Contains("U+202E"));
 }

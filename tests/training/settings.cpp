@@ -48,7 +48,7 @@ Settings list_of(Values& values) {
 }
 
 /// The problem with a document; the values stay as they were.
-std::string problem_of(const std::string& toml) {
+std::string failure_of(const std::string& toml) {
     Values values;
     const Outcome<void> read = list_of(values).read(toml, "x.toml");
     REQUIRE_FALSE(read);
@@ -56,7 +56,7 @@ std::string problem_of(const std::string& toml) {
     return read.error().text;
 }
 
-std::string problem_of_set(const std::string& assignment) {
+std::string failure_of_set(const std::string& assignment) {
     Values values;
     const Outcome<void> set = list_of(values).set(assignment);
     REQUIRE_FALSE(set);
@@ -102,38 +102,38 @@ TEST_CASE("what is written reads back as the same values") {
 }
 
 TEST_CASE("an unknown key is named with its line and the nearest key") {
-    CHECK_THAT(problem_of("seed = 1\n[part]\ncuont = 3\n"),
+    CHECK_THAT(failure_of("seed = 1\n[part]\ncuont = 3\n"),
                Contains("x.toml:3") && Contains("part.cuont") && Contains("did you mean part.count?"));
-    CHECK_THAT(problem_of("sed = 1\n"), Contains("did you mean seed?"));
-    CHECK_THAT(problem_of("[prat]\ncount = 3\n"), Contains("x.toml:1") && Contains("[prat]"));
-    CHECK_THAT(problem_of("part = 3\n"), Contains("part"));
-    CHECK_THAT(problem_of("[seed]\n"), Contains("seed"));
+    CHECK_THAT(failure_of("sed = 1\n"), Contains("did you mean seed?"));
+    CHECK_THAT(failure_of("[prat]\ncount = 3\n"), Contains("x.toml:1") && Contains("[prat]"));
+    CHECK_THAT(failure_of("part = 3\n"), Contains("part"));
+    CHECK_THAT(failure_of("[seed]\n"), Contains("seed"));
 }
 
 TEST_CASE("a value of the wrong type or out of range is named with what is expected") {
-    CHECK_THAT(problem_of("[part]\ncount = 2.5\n"),
+    CHECK_THAT(failure_of("[part]\ncount = 2.5\n"),
                Contains("x.toml:2") && Contains("part.count = 2.5") && Contains("a whole number"));
-    CHECK_THAT(problem_of("[part]\ncount = 0\n"), Contains("at least 1 and at most 10"));
-    CHECK_THAT(problem_of("[part]\ncount = 11\n"), Contains("part.count = 11"));
-    CHECK_THAT(problem_of("[part]\ncount = 99999999999999999\n"), Contains("part.count"));
-    CHECK_THAT(problem_of("[part]\nrate = 0\n"), Contains("above 0 and at most 1"));
-    CHECK_THAT(problem_of("[part]\nrate = nan\n"), Contains("part.rate"));
-    CHECK_THAT(problem_of("[part]\nrate = 'fast'\n"), Contains("a number"));
-    CHECK_THAT(problem_of("[part]\nloud = 1\n"), Contains("true or false"));
-    CHECK_THAT(problem_of("[part]\nwidths = [1, 'a']\n"), Contains("a list of whole numbers"));
-    CHECK_THAT(problem_of("[part]\nwidths = [0]\n"), Contains("each at least 1"));
-    CHECK_THAT(problem_of("[part]\ngoals = [1.5]\n"), Contains("a list of strings"));
-    CHECK_THAT(problem_of("[part]\ncolour = 'green'\n"), Contains("one of red, blue"));
-    CHECK_THAT(problem_of("seed = -1\n"), Contains("a whole number from 0 to"));
-    CHECK_THAT(problem_of("name = 3\n"), Contains("a string"));
-    CHECK_THAT(problem_of("name = \"a\\nb\"\n"), Contains("of one line"));
-    CHECK_THAT(problem_of("name = \"a\\u001Bb\"\n"), Contains("control"));
-    CHECK_THAT(problem_of("[part]\ngoals = [\"a\\nb\"]\n"), Contains("one line"));
+    CHECK_THAT(failure_of("[part]\ncount = 0\n"), Contains("at least 1 and at most 10"));
+    CHECK_THAT(failure_of("[part]\ncount = 11\n"), Contains("part.count = 11"));
+    CHECK_THAT(failure_of("[part]\ncount = 99999999999999999\n"), Contains("part.count"));
+    CHECK_THAT(failure_of("[part]\nrate = 0\n"), Contains("above 0 and at most 1"));
+    CHECK_THAT(failure_of("[part]\nrate = nan\n"), Contains("part.rate"));
+    CHECK_THAT(failure_of("[part]\nrate = 'fast'\n"), Contains("a number"));
+    CHECK_THAT(failure_of("[part]\nloud = 1\n"), Contains("true or false"));
+    CHECK_THAT(failure_of("[part]\nwidths = [1, 'a']\n"), Contains("a list of whole numbers"));
+    CHECK_THAT(failure_of("[part]\nwidths = [0]\n"), Contains("each at least 1"));
+    CHECK_THAT(failure_of("[part]\ngoals = [1.5]\n"), Contains("a list of strings"));
+    CHECK_THAT(failure_of("[part]\ncolour = 'green'\n"), Contains("one of red, blue"));
+    CHECK_THAT(failure_of("seed = -1\n"), Contains("a whole number from 0 to"));
+    CHECK_THAT(failure_of("name = 3\n"), Contains("a string"));
+    CHECK_THAT(failure_of("name = \"a\\nb\"\n"), Contains("of one line"));
+    CHECK_THAT(failure_of("name = \"a\\u001Bb\"\n"), Contains("control"));
+    CHECK_THAT(failure_of("[part]\ngoals = [\"a\\nb\"]\n"), Contains("one line"));
 }
 
 TEST_CASE("what is not TOML is named with its line") {
-    CHECK_THAT(problem_of("seed = 1\nname = \n"), Contains("x.toml:2"));
-    CHECK_THAT(problem_of("seed = 1\nseed = 2\n"), Contains("x.toml:2"));
+    CHECK_THAT(failure_of("seed = 1\nname = \n"), Contains("x.toml:2"));
+    CHECK_THAT(failure_of("seed = 1\nseed = 2\n"), Contains("x.toml:2"));
 }
 
 TEST_CASE("an assignment takes TOML values, and bare words for strings and names") {
@@ -154,11 +154,11 @@ TEST_CASE("an assignment takes TOML values, and bare words for strings and names
 }
 
 TEST_CASE("a wrong assignment is named as it was typed") {
-    CHECK_THAT(problem_of_set("part.count"), Contains("--set part.count") && Contains("KEY=VALUE"));
-    CHECK_THAT(problem_of_set("=3"), Contains("KEY=VALUE"));
-    CHECK_THAT(problem_of_set("part.cuont=3"), Contains("did you mean part.count?"));
-    CHECK_THAT(problem_of_set("part.count=many"), Contains("--set part.count=many") && Contains("a whole number"));
-    CHECK_THAT(problem_of_set("part.count=3\npart.rate=1"), Contains("part.count"));
+    CHECK_THAT(failure_of_set("part.count"), Contains("--set part.count") && Contains("KEY=VALUE"));
+    CHECK_THAT(failure_of_set("=3"), Contains("KEY=VALUE"));
+    CHECK_THAT(failure_of_set("part.cuont=3"), Contains("did you mean part.count?"));
+    CHECK_THAT(failure_of_set("part.count=many"), Contains("--set part.count=many") && Contains("a whole number"));
+    CHECK_THAT(failure_of_set("part.count=3\npart.rate=1"), Contains("part.count"));
 }
 
 TEST_CASE("the help names every key, its range and its value") {

@@ -22,7 +22,7 @@ Outcome<Graph> PushSettings::draw(std::uint32_t nodes, std::uint64_t seed, Aggre
 Outcome<float> PushSettings::floor_for(std::size_t out_degree) const {
     const float highest = 0.5f / static_cast<float>(out_degree + 1);
     if (weight_floor > highest) {
-        return problem(
+        return refuse(
             fmt::format("push.weight_floor = {}: must not exceed {:.3g}, half of what sharing with {} others "
                         "leaves of a weight of 1",
                         weight_floor, highest, out_degree));
@@ -98,13 +98,13 @@ int FederatedSettings::least_gradients() const {
 
 Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
     if (const std::string refusal = refusal_of(method); !refusal.empty())
-        return problem(fmt::format("objective.name = {}, aggregation.name = {}: {}", name_of(method.objective),
-                                   name_of(method.aggregation), refusal));
+        return refuse(fmt::format("objective.name = {}, aggregation.name = {}: {}", name_of(method.objective),
+                                  name_of(method.aggregation), refusal));
     if (method.aggregation == AggregationName::fedbuff && static_cast<std::uint32_t>(buffer_size) > clients)
-        return problem(Error{Code::buffer_exceeds_fleet, buffer_size, clients}, "federated.buffer_size");
+        return refuse(Error{Code::buffer_exceeds_fleet, buffer_size, clients}, "federated.buffer_size");
     const auto below_one = [](std::string_view what, float product) -> Outcome<void> {
         if (product < 1.0f) return {};
-        return problem(fmt::format("{} = {:.3g}: must stay below 1, or steps overshoot", what, product));
+        return refuse(fmt::format("{} = {:.3g}: must stay below 1, or steps overshoot", what, product));
     };
     if (objective() == Objective::moreau) {
         if (auto fit = below_one("moreau.local_rate * moreau.prox_weight", moreau_local_rate * moreau.prox_weight);

@@ -8,7 +8,7 @@
 #include "core/aggregate/federated.hpp"
 #include "envs/data_notes.hpp"
 #include "training/axes/axes.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/settings/deployment.hpp"
 #include "training/settings/settings.hpp"
 #include "transport/graph.hpp"

@@ -51,7 +51,7 @@ std::string shown(std::string_view text, bool lines) {
     return safe;
 }
 
-std::string name_problem(std::string_view text, std::size_t most) {
+std::string name_fault(std::string_view text, std::size_t most) {
     if (text.empty()) return "is empty";
     if (text.size() > most) return fmt::format("has {} bytes, of at most {}", text.size(), most);
     for (std::size_t at = 0; at < text.size();) {

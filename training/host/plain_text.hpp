@@ -15,6 +15,6 @@ std::string shown(std::string_view text, bool lines = true);
 
 /// Why `text` cannot be a name that travels (of a node, a label, a token): "" if it can. A name has 1 to `most`
 /// bytes of well-formed UTF-8 without any character that `shown` replaces.
-std::string name_problem(std::string_view text, std::size_t most);
+std::string name_fault(std::string_view text, std::size_t most);
 
 }  // namespace dunlin

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "training/host/archive.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -38,9 +38,9 @@ struct RunPauses {
     /// Refuses to go on with less than was done. `key` says how much that is to be.
     static Outcome<void> check_length(std::string_view key, std::int64_t wanted, std::int64_t done) {
         if (wanted >= done) return {};
-        return problem(std::string(key) + ": " + std::to_string(done) +
-                       " are done already, so a run that goes on cannot have " + std::to_string(wanted) +
-                       ": give as many or more");
+        return refuse(std::string(key) + ": " + std::to_string(done) +
+                      " are done already, so a run that goes on cannot have " + std::to_string(wanted) +
+                      ": give as many or more");
     }
 
     /// Reads `earlier` by `restore`, which is given a Loader. Errors: what that returns; bytes that are missing, or
@@ -50,8 +50,8 @@ struct RunPauses {
         Loader loader(earlier);
         const Result<void> restored = restore(loader);
         const char* const where = "checkpoint.dunlin, which this run cannot go on from";
-        if (!restored) return problem(restored.error(), where);
-        if (!loader.done()) return problem(Error{Code::file_syntax}, where);
+        if (!restored) return refuse(restored.error(), where);
+        if (!loader.done()) return refuse(Error{Code::file_syntax}, where);
         return {};
     }
 };

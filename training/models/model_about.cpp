@@ -85,8 +85,8 @@ void add_names(std::vector<std::string>& lines, const char* what, const std::vec
 Outcome<void> check_export_name(const std::string& name) {
     const auto letter = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
     const auto wrong = [&](const char* why) {
-        return problem(fmt::format("--name {}: {}; expected an identifier of C, such as kitchen or left_arm",
-                                   harmless(name), why));
+        return refuse(fmt::format("--name {}: {}; expected an identifier of C, such as kitchen or left_arm",
+                                  harmless(name), why));
     };
     if (name.empty()) return wrong("it is empty");
     if (name.size() > 63) return wrong("it has more than 63 characters");

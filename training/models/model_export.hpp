@@ -5,7 +5,7 @@
 #include "envs/grid_navigation.hpp"
 #include "envs/map_file.hpp"
 #include "rl/policy_gradient_task.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/models/model_file.hpp"
 
 #include <cstdint>

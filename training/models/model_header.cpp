@@ -58,9 +58,9 @@ std::string rows_of_numbers(const std::vector<float>& numbers) {
 }
 
 Outcome<void> check(const TrainedModel& policy, const BoardTask& task) {
-    if (policy.gaussian()) return problem("a device navigates on a grid; this policy's actions are numbers");
+    if (policy.gaussian()) return refuse("a device navigates on a grid; this policy's actions are numbers");
     if (task.rollout.baseline == Baseline::linear) {
-        return problem(
+        return refuse(
             "rl.baseline = \"linear\": a device does not have it; train with --set rl.baseline=leave-one-out");
     }
     return {};

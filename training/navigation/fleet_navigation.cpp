@@ -186,7 +186,7 @@ private:
                                                     nodes_->environments());
         if (saved) {
             if (auto restored = trainer.restore(*saved); !restored)
-                return problem(restored.error(), "checkpoint.dunlin, the centralised run");
+                return refuse(restored.error(), "checkpoint.dunlin, the centralised run");
         }
         const auto save_all = [&](Saver& saver) {
             saved = trainer.save();
@@ -217,7 +217,7 @@ private:
             if (!left_off) return tl::unexpected(left_off.error());
             if (*left_off) break;
             if (const Result<void> done = trainer.iterate(); !done) {
-                return problem(done.error(), fmt::format("the centralised run, iteration {}", trainer.iteration()));
+                return refuse(done.error(), fmt::format("the centralised run, iteration {}", trainer.iteration()));
             }
             if (Outcome<void> judged = judge(); !judged) return judged;
         }
@@ -250,10 +250,10 @@ double FleetNavigationRow::mean() const {
 }
 
 Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavigationSettings& s, int threads) {
-    if (s.nodes < 2) return problem("environment.nodes: a node alone agrees with nobody; simulate at least 2");
+    if (s.nodes < 2) return refuse("environment.nodes: a node alone agrees with nobody; simulate at least 2");
     const FederatedSettings federated = federated_settings(s);
     if (s.method.aggregation == AggregationName::fedprox && federated.rate() * federated.fedprox_weight >= 1.0f)
-        return problem(
+        return refuse(
             fmt::format("{} with aggregation.name = fedprox, which pulls with adaptation.prox_weight = {}: "
                         "their product must stay below 1, or steps overshoot",
                         s.method.objective == Objective::moreau

@@ -4,7 +4,7 @@
 #include "core/adapt/maml.hpp"
 #include "envs/data_notes.hpp"
 #include "training/axes/axes.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/host/run_pauses.hpp"
 #include "training/navigation/navigation.hpp"
 #include "training/settings/deployment.hpp"

@@ -66,7 +66,7 @@ Outcome<StoredMap> map_of(const std::string& name, const std::vector<std::string
 
 Outcome<StoredMap> read_map(const std::string& name_or_path) {
     return find_map(name_or_path).map_error([&](const Error& e) {
-        Problem wrong = describe(e, "environment.map: " + name_or_path);
+        Failure wrong = describe(e, "environment.map: " + name_or_path);
         if (const std::string there = text_at(name_or_path, e); !there.empty())
             wrong.text += fmt::format("; there stands \"{}\"", there);
         if (e.code == Code::file_missing)
@@ -81,7 +81,7 @@ Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
     world.common_.discount = s.discount;
     world.common_.reward = s.reward == Reward::sparse ? GridReward::sparse : GridReward::dense;
     if (!s.start.empty()) {
-        if (s.start.size() != 2) return problem("environment.start: expected [row, column]");
+        if (s.start.size() != 2) return refuse("environment.start: expected [row, column]");
         world.common_.start = GridCell{s.start[0], s.start[1]};
     }
     Outcome<StoredMap> map = map_of(s.map, s.rows);
@@ -94,12 +94,12 @@ Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
     } else if (!s.goals.empty()) {
         for (const std::string& goal : s.goals) {
             Outcome<GridTask> task = world.parse_task("goal=" + goal);
-            if (!task) return problem("environment.goals: " + task.error().text);
+            if (!task) return refuse("environment.goals: " + task.error().text);
             world.training_.push_back(*std::move(task));
         }
     } else if (s.tasks == TaskSource::three) {
         Result<std::vector<GridTask>> tasks = three_tasks(world.map_, world.common_, random);
-        if (!tasks) return problem(tasks.error(), place_of(s));
+        if (!tasks) return refuse(tasks.error(), place_of(s));
         world.training_ = *std::move(tasks);
     } else {
         if (Outcome<void> fits = world.check_memory(s.training_tasks + s.held_out_tasks); !fits)
@@ -107,7 +107,7 @@ Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
         const GridTaskDistribution distribution{world.common_, s.permute_actions, s.wind_limit, s.slip_limit};
         Result<GridTaskSplit> split =
             sample_tasks(world.map_, distribution, s.training_tasks, s.held_out_tasks, random);
-        if (!split) return problem(split.error(), place_of(s));
+        if (!split) return refuse(split.error(), place_of(s));
         world.training_ = std::move(split->training);
         world.held_out_ = std::move(split->held_out);
     }
@@ -118,14 +118,14 @@ Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
 Outcome<GridWorld::Policy> GridWorld::policy(const NavigationSettings& s, const Kernels<float>* kernels) const {
     const bool one_hot = s.input == PolicyInput::one_hot;
     if (one_hot && map_.rows * map_.columns > MlpShape::width_limit) {
-        return problem(
+        return refuse(
             fmt::format("policy.input = \"one-hot\": the map has {} x {} = {} cells, and a policy at most {} "
                         "inputs; use policy.input = \"coordinates\" or a smaller map",
                         map_.rows, map_.columns, map_.rows * map_.columns, MlpShape::width_limit));
     }
     const Result<MlpShape> shape = MlpShape::make(one_hot ? map_.rows * map_.columns : 2, s.hidden, move_count,
                                                   s.activation, one_hot, !one_hot || !s.hidden.empty());
-    if (!shape) return problem(shape.error(), "policy.hidden");
+    if (!shape) return refuse(shape.error(), "policy.hidden");
     return Policy{Mlp<float>{*shape, kernels}};
 }
 
@@ -168,7 +168,7 @@ Outcome<int> GridWorld::add_held_out(const std::string& description) {
 Outcome<void> GridWorld::add_scenarios(const NavigationSettings& s) {
     const std::string& path = s.goals.front();
     const Outcome<std::vector<Scenario>> scenarios = read_scenarios(path, map_.rows, map_.columns);
-    if (!scenarios) return problem("environment.goals: " + scenarios.error().text);
+    if (!scenarios) return refuse("environment.goals: " + scenarios.error().text);
     if (Outcome<void> fits = check_memory(s.training_tasks + s.held_out_tasks); !fits) return fits;
     FarScenarios far;
     for (const Scenario& scenario : *scenarios) {
@@ -179,13 +179,13 @@ Outcome<void> GridWorld::add_scenarios(const NavigationSettings& s) {
         settings.start = scenario.start;
         settings.goal = scenario.goal;
         Result<GridTask> task = GridTask::make(map_, settings);
-        if (!task) return problem(task.error(), fmt::format("environment.goals: {}: line {}", path, scenario.line));
+        if (!task) return refuse(task.error(), fmt::format("environment.goals: {}: line {}", path, scenario.line));
         if (contains(training_, *task) || contains(held_out_, *task)) continue;
         far.see(*task, scenario);
         side.push_back(*std::move(task));
     }
-    if (training_.empty()) return problem("environment.goals: " + path + ": every start is its goal");
-    if (far.count > 0) return problem(far.refusal(path, training_.size() + held_out_.size(), s.horizon));
+    if (training_.empty()) return refuse("environment.goals: " + path + ": every start is its goal");
+    if (far.count > 0) return refuse(far.refusal(path, training_.size() + held_out_.size(), s.horizon));
     return {};
 }
 
@@ -214,7 +214,7 @@ Outcome<GridTask> GridWorld::parse_task(const std::string& description) const {
         return p >= 0.0f && p <= 1.0f;
     });
     if (!read) return tl::unexpected(read.error());
-    if (!settings.goal) return problem(fmt::format("cannot read \"{}\"; it needs a goal=R,C", description));
+    if (!settings.goal) return refuse(fmt::format("cannot read \"{}\"; it needs a goal=R,C", description));
     return GridTask::make(map_, settings).map_error([&](const Error& e) {
         return dunlin::describe(e, description);
     });
@@ -226,7 +226,7 @@ Outcome<void> GridWorld::check_memory(int tasks) const {
     const std::size_t bytes =
         static_cast<std::size_t>(tasks) * (GridNavigation::bytes(static_cast<int>(cells)) + cells);
     if (bytes <= machine_memory()) return {};
-    return problem(
+    return refuse(
         fmt::format("{} tasks on a map of {} cells take {:.1f} GB of memory, and this machine has {:.1f}; lower "
                     "environment.training_tasks and environment.held_out_tasks, or take a smaller map",
                     tasks, cells, static_cast<double>(bytes) / 1e9, static_cast<double>(machine_memory()) / 1e9));

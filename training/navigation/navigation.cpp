@@ -174,27 +174,27 @@ private:
 Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
     MetaSettings& meta = s.meta;
     if (s.kind != NavigationSettings{}.kind) {
-        return problem(fmt::format("kind = \"{}\": this experiment is of kind {}; leave the key out", s.kind,
-                                   NavigationSettings{}.kind));
+        return refuse(fmt::format("kind = \"{}\": this experiment is of kind {}; leave the key out", s.kind,
+                                  NavigationSettings{}.kind));
     }
     if (meta.task_batch > tasks) {
-        return problem(fmt::format("rl.task_batch = {}: there are only {} training tasks", meta.task_batch, tasks));
+        return refuse(fmt::format("rl.task_batch = {}: there are only {} training tasks", meta.task_batch, tasks));
     }
     if (s.meta_rate > 0.0f) {
         meta.interpolation = s.meta_rate * meta.inner.prox_weight;
         if (!(meta.interpolation > 0.0f && meta.interpolation <= 1.0f)) {
-            return problem(
+            return refuse(
                 fmt::format("rl.meta_rate = {}: alpha lambda = {} must lie in (0, 1]; use rl.interpolation instead",
                             s.meta_rate, meta.interpolation));
         }
     }
     if (meta.inner.inner_rate * meta.inner.prox_weight >= 1.0f && meta.method == MetaMethod::memrl) {
-        return problem(fmt::format(
+        return refuse(fmt::format(
             "rl.inner_rate = {}: times rl.prox_weight = {} it must stay below 1, or the inner loop overshoots",
             meta.inner.inner_rate, meta.inner.prox_weight));
     }
     if (s.rollout.baseline == Baseline::leave_one_out && s.rollout.trajectories < 2) {
-        return problem(
+        return refuse(
             "rl.trajectories = 1: the leave-one-out baseline needs at least 2; use rl.baseline = \"none\"");
     }
     return s;
@@ -215,7 +215,7 @@ Outcome<std::unique_ptr<NavigationTraining>> make_training(const NavigationSetti
                                   world->environments(TaskSet::training)) +
                               world->evaluation_bytes(threads);
     if (bytes > machine_memory()) {
-        return problem(fmt::format(
+        return refuse(fmt::format(
             "the run needs {:.1f} GB of memory, and this machine has {:.1f}; lower rl.trajectories = {}, "
             "rl.horizon = {}, policy.hidden, the map's size or --threads",
             static_cast<double>(bytes) / 1e9, static_cast<double>(machine_memory()) / 1e9,
@@ -258,7 +258,7 @@ Result<void> NavigationTraining::load(ConstVector<float> parameters) {
 Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const NavigationSettings& settings,
                                                                       int threads) {
     const Result<const Kernels<float>*> kernels = find_kernels(settings.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels = \"" + settings.kernels + "\"");
+    if (!kernels) return refuse(kernels.error(), "kernels = \"" + settings.kernels + "\"");
     if (settings.world == World::grid) return make_training<GridWorld>(settings, *kernels, threads);
     return make_training<PointWorld>(settings, *kernels, threads);
 }

@@ -3,7 +3,7 @@
 
 #include "core/mlp.hpp"
 #include "core/stop.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/navigation/meta_trainer.hpp"
 #include "training/settings/settings.hpp"
 

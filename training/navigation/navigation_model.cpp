@@ -133,7 +133,7 @@ NavigationSettings in_one_process(const FleetNavigationSettings& fleet) {
 
 Outcome<FleetNavigationSettings> on_a_fleet(const NavigationSettings& s, FleetNavigationSettings fleet) {
     if (s.world != World::grid)
-        return problem("this policy is of the point world, and real nodes navigate on a grid");
+        return refuse("this policy is of the point world, and real nodes navigate on a grid");
     fleet.experiment = s.experiment;
     fleet.kernels = s.kernels;
     fleet.seed = s.seed;
@@ -160,15 +160,14 @@ Outcome<FleetNavigationSettings> on_a_fleet(const NavigationSettings& s, FleetNa
 Outcome<void> check_network(const FleetNavigationSettings& s, const TrainedModel& policy) {
     const MlpShape& shape = policy.shape;
     const auto differs = [](const std::string& key, const auto& set, const auto& has) {
-        return problem(fmt::format(
+        return refuse(fmt::format(
             "{} = {}: the policy that is pushed has {}; leave it out, or train another policy", key, set, has));
     };
     constexpr std::string_view activations[] = {"identity", "relu", "tanh", "sigmoid"};
     const auto name = [&](Activation activation) { return activations[static_cast<std::size_t>(activation)]; };
-    if (policy.gaussian()) return problem("the policy's outputs are velocities, and real nodes navigate on a grid");
+    if (policy.gaussian()) return refuse("the policy's outputs are velocities, and real nodes navigate on a grid");
     if (shape.outputs() != move_count)
-        return problem(
-            fmt::format("the policy has {} outputs; a grid has {} actions", shape.outputs(), move_count));
+        return refuse(fmt::format("the policy has {} outputs; a grid has {} actions", shape.outputs(), move_count));
     const bool one_hot = s.input == PolicyInput::one_hot;
     if (one_hot != shape.one_hot)
         return differs("policy.input", one_hot ? "one-hot" : "coordinates",
@@ -185,7 +184,7 @@ Outcome<void> check_network(const FleetNavigationSettings& s, const TrainedModel
     const Outcome<MlpShape> built = policy_shape(s, map->rows * map->columns);
     if (!built) return tl::unexpected(built.error());
     if (!(*built == shape))
-        return problem("the policy's network (its biases, its input layer) is none that real nodes build");
+        return refuse("the policy's network (its biases, its input layer) is none that real nodes build");
     return {};
 }
 

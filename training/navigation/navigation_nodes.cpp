@@ -22,12 +22,12 @@ Outcome<std::vector<GridTask>> tasks_of(const FleetNavigationSettings& s, const 
     distribution.wind_limit = s.wind_limit;
     distribution.slip_limit = s.slip_limit;
     if (!s.start.empty()) {
-        if (s.start.size() != 2) return problem("environment.start: expected [row, column]");
+        if (s.start.size() != 2) return refuse("environment.start: expected [row, column]");
         distribution.common.start = GridCell{s.start[0], s.start[1]};
     }
     Stream random(s.seed, 1, Purpose::tasks);
     Result<GridTaskSplit> split = sample_tasks(map, distribution, s.nodes, 0, random);
-    if (!split) return problem(split.error(), s.rows.empty() ? "environment.map: " + s.map : "environment.rows");
+    if (!split) return refuse(split.error(), s.rows.empty() ? "environment.map: " + s.map : "environment.rows");
     return std::move(split->training);
 }
 
@@ -37,7 +37,7 @@ Outcome<MlpShape> policy_shape(const FleetNavigationSettings& s, int cells) {
     const bool one_hot = s.input == PolicyInput::one_hot;
     Result<MlpShape> shape = MlpShape::make(one_hot ? cells : 2, s.hidden, move_count, s.activation, one_hot,
                                             !one_hot || !s.hidden.empty());
-    if (!shape) return problem(shape.error(), "policy.hidden");
+    if (!shape) return refuse(shape.error(), "policy.hidden");
     return *shape;
 }
 
@@ -73,16 +73,16 @@ std::unique_ptr<Learner> NavigationNodes::Bench::make_learner(Learning& task,
 
 Outcome<std::unique_ptr<NavigationNodes>> NavigationNodes::make(const FleetNavigationSettings& s, int threads) {
     const Result<const Kernels<float>*> kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels = \"" + s.kernels + "\"");
+    if (!kernels) return refuse(kernels.error(), "kernels = \"" + s.kernels + "\"");
     if (traits_of(s.method.objective).kept != Kept::nothing)
-        return problem(fmt::format(
+        return refuse(fmt::format(
             "objective.name = {}: nothing of a policy stays with its node yet; take plain, maml or moreau",
             name_of(s.method.objective)));
     if (s.method.objective == Objective::maml && s.inner.step_limit > Maml::step_limit)
-        return problem(
+        return refuse(
             fmt::format("adaptation.steps = {}: MAML takes at most {}", s.inner.step_limit, Maml::step_limit));
     if (s.inner.inner_rate * s.inner.prox_weight >= 1.0f) {
-        return problem(
+        return refuse(
             fmt::format("adaptation.inner_rate = {}: times adaptation.prox_weight = {} it must stay below "
                         "1, or the inner loop overshoots",
                         s.inner.inner_rate, s.inner.prox_weight));
@@ -90,7 +90,7 @@ Outcome<std::unique_ptr<NavigationNodes>> NavigationNodes::make(const FleetNavig
     const Outcome<StoredMap> map = map_of(s.map, s.rows);
     if (!map) return tl::unexpected(map.error());
     if (s.input == PolicyInput::one_hot && map->rows * map->columns > MlpShape::width_limit) {
-        return problem(
+        return refuse(
             fmt::format("environment.map: {}: {} x {} = {} cells, and a policy with one-hot input has at most {} "
                         "inputs; use a smaller map",
                         s.map, map->rows, map->columns, map->rows * map->columns, MlpShape::width_limit));

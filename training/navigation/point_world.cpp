@@ -25,7 +25,7 @@ Outcome<PointWorld> PointWorld::make(const NavigationSettings& s) {
 Outcome<PointWorld::Policy> PointWorld::policy(const NavigationSettings& s, const Kernels<float>* kernels) const {
     const Result<MlpShape> shape =
         MlpShape::make(common_.observation_size(), s.hidden, common_.action_size(), s.activation);
-    if (!shape) return problem(shape.error(), "policy.hidden");
+    if (!shape) return refuse(shape.error(), "policy.hidden");
     return Policy{Mlp<float>{*shape, kernels}};
 }
 

@@ -51,7 +51,7 @@ Outcome<std::vector<Scenario>> parse_scenarios(std::string_view text, int rows, 
         text.remove_prefix(std::min(end + 1, text.size()));
         const std::vector<std::string_view> fields = fields_of(line);
         const auto wrong = [&](const std::string& what) {
-            return problem(fmt::format("{}: line {}: {}; there stands \"{}\"", where, number, what, shown(line)));
+            return refuse(fmt::format("{}: line {}: {}; there stands \"{}\"", where, number, what, shown(line)));
         };
         if (number == 1) {
             if (fields.size() != 2 || fields[0] != "version") return wrong("expected `version 1`");
@@ -75,7 +75,7 @@ Outcome<std::vector<Scenario>> parse_scenarios(std::string_view text, int rows, 
         }
         all.push_back(scenario);
     }
-    if (all.empty()) return problem(where + ": no scenarios; expected `version 1` and a line for each");
+    if (all.empty()) return refuse(where + ": no scenarios; expected `version 1` and a line for each");
     return all;
 }
 
@@ -85,9 +85,9 @@ Outcome<std::vector<Scenario>> read_scenarios(const std::string& path, int rows,
     std::string text;
     while (file.read(piece.data(), piece.size()) || file.gcount() > 0) {
         text.append(piece.data(), static_cast<std::size_t>(file.gcount()));
-        if (text.size() > size_limit) return problem(fmt::format("{}: more than {} bytes", path, size_limit));
+        if (text.size() > size_limit) return refuse(fmt::format("{}: more than {} bytes", path, size_limit));
     }
-    if (text.empty()) return problem(Error{Code::file_missing}, path);
+    if (text.empty()) return refuse(Error{Code::file_missing}, path);
     return parse_scenarios(text, rows, columns, path);
 }
 

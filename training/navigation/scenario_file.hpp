@@ -2,7 +2,7 @@
 #pragma once
 
 #include "envs/grid_map.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 #include <string>
 #include <string_view>

@@ -62,9 +62,9 @@ Outcome<std::shared_ptr<const TracedNetwork>> TracedNetwork::lay(const NetworkTr
     laid->nodes_ = fleet.nodes + (fleet.server ? 1 : 0);
     DataNotes found;
     if (trace.kind != NetworkTrace::Kind::speeds && laid->nodes_ > trace.nodes)
-        return problem(fmt::format("network.trace: {}: it has {} nodes, and the fleet {}{}; use at most {}{}",
-                                   trace.path, trace.nodes, laid->nodes_, fleet.server ? " with its server" : "",
-                                   trace.nodes - (fleet.server ? 1 : 0), fleet.server ? " and the server" : ""));
+        return refuse(fmt::format("network.trace: {}: it has {} nodes, and the fleet {}{}; use at most {}{}",
+                                  trace.path, trace.nodes, laid->nodes_, fleet.server ? " with its server" : "",
+                                  trace.nodes - (fleet.server ? 1 : 0), fleet.server ? " and the server" : ""));
     switch (trace.kind) {
         case NetworkTrace::Kind::latency:
             laid->take_latency(trace, fleet.tick_s, found);
@@ -131,7 +131,7 @@ Outcome<void> TracedNetwork::take_losses(const NetworkTrace& trace, DataNotes& n
         const std::vector<float> best = best_ways(trace, i);
         for (std::size_t j = 0; j < nodes_; ++j) {
             if (!(best[j] > 0.0f))
-                return problem(
+                return refuse(
                     fmt::format("network.trace: {}: nothing that node {} says ever reaches node {}, not "
                                 "over others either; such nodes cannot learn together",
                                 trace.path, i, j));
@@ -212,7 +212,7 @@ Result<void> TracedNetwork::shape(simulation::Network& network, const simulation
 Outcome<std::shared_ptr<const TracedNetwork>> read_trace(const std::string& path, const TracedFleet& fleet,
                                                          DataNotes* notes) {
     const FileResult<NetworkTrace> trace = load_network_trace(path);
-    if (!trace) return problem(fmt::format("network.trace: {}", problem(trace.error()).value().text));
+    if (!trace) return refuse(fmt::format("network.trace: {}", refuse(trace.error()).value().text));
     return TracedNetwork::lay(*trace, fleet, notes);
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "envs/data_notes.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/network/network_trace.hpp"
 #include "transport/simulation/network.hpp"
 

@@ -16,18 +16,18 @@ Outcome<CharacterData> read_characters(const CharacterSettings& s, std::uint64_t
         DialectSettings drawn = s.speech;
         drawn.characters += s.context;
         auto made = draw_speech(drawn, seed);
-        if (!made) return problem(made.error(), "generated speech");
+        if (!made) return refuse(made.error(), "generated speech");
         speech = *std::move(made);
     } else {
         auto read = load_speech(s.path);
-        if (!read) return problem(read.error());
+        if (!read) return refuse(read.error());
         speech = *std::move(read);
     }
     const std::string where = s.path.empty() ? "data" : s.path;
     auto table = character_rows(speech, speakers, s.context, most);
-    if (!table) return problem(table.error(), where);
+    if (!table) return refuse(table.error(), where);
     auto parts = split_in_order(*table, s.test_fraction);
-    if (!parts) return problem(parts.error(), where);
+    if (!parts) return refuse(parts.error(), where);
     CharacterData data;
     data.shared.table = *std::move(table);
     data.shared.parts = *std::move(parts);

@@ -34,12 +34,12 @@ Settings character_settings(CharacterFleetSettings& s) {
 
 Outcome<std::unique_ptr<FederatedProblem>> make_characters(const CharacterFleetSettings& s, int threads) {
     const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels");
+    if (!kernels) return refuse(kernels.error(), "kernels");
     auto data = read_characters(s.data, s.seed);
     if (!data) return tl::unexpected(data.error());
     const DataTable& table = data->shared.table;
     const auto shape = MlpShape::make(table.features, s.hidden, table.classes, s.activation);
-    if (!shape) return problem(shape.error(), "model.hidden");
+    if (!shape) return refuse(shape.error(), "model.hidden");
     const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), data->shared.notes);
     if (!split) return tl::unexpected(split.error());
     return make_classification_problem(std::move(data->shared), *shape, *split, **kernels, s.federated, s.seed,

@@ -21,11 +21,11 @@ Outcome<DataTable> read_or_draw(const DataSettings& s, std::uint64_t seed) {
         DigitSettings digits = s.digits;
         if (s.rows > 0) digits.rows = s.rows;
         auto drawn = draw_digits(digits, seed);
-        if (!drawn) return problem(drawn.error(), "generated digits");
+        if (!drawn) return refuse(drawn.error(), "generated digits");
         return *std::move(drawn);
     }
     auto loaded = load_table(source_of(s));
-    if (!loaded) return problem(loaded.error());
+    if (!loaded) return refuse(loaded.error());
     loaded->keep_first(s.rows);
     return *std::move(loaded);
 }
@@ -58,19 +58,19 @@ Outcome<DataTable> test_table(const DataSettings& s, const DataTable& train, std
     if (!s.path.empty()) {
         const TableFormat& format = table_format(s.path);
         if (format.load_test == nullptr)
-            return problem(
+            return refuse(
                 fmt::format("data.test_fraction = 0: a file of {} has no test part; hold rows out", format.name));
         TableSource source = source_of(s);
         source.labels = {.first = train.first_label, .classes = train.classes};
         auto loaded = format.load_test(source);
-        if (!loaded) return problem(loaded.error());
+        if (!loaded) return refuse(loaded.error());
         return *std::move(loaded);
     }
-    if (s.digits.domains > 0) return problem("data.test_fraction = 0: with data.domains, hold rows out");
+    if (s.digits.domains > 0) return refuse("data.test_fraction = 0: with data.domains, hold rows out");
     DigitSettings digits = s.digits;
     digits.rows = std::max(10, static_cast<int>(train.rows()) / 5);
     auto drawn = draw_digits(digits, seed + (std::uint64_t{1} << 63));
-    if (!drawn) return problem(drawn.error(), "generated digits");
+    if (!drawn) return refuse(drawn.error(), "generated digits");
     return *std::move(drawn);
 }
 
@@ -155,25 +155,25 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
     if (!table) return tl::unexpected(table.error());
     const std::string where = s.path.empty() ? "data" : s.path;
     if (table->classes < 2)
-        return problem(fmt::format("{}: all {} rows have the same class; expected two classes at least", where,
-                                   table->rows()));
+        return refuse(fmt::format("{}: all {} rows have the same class; expected two classes at least", where,
+                                  table->rows()));
     const SplitSettings split = split_of(s, *table);
     auto parts = split_rows(*table, split, seed);
     if (!parts) {
         if (parts.error().code != Code::bad_setting)
-            return problem(parts.error(), s.path.empty() ? "data.split" : s.path + ": data.split");
-        return problem(fmt::format("{}: {} does not fit", where, split_key(parts.error().first)));
+            return refuse(parts.error(), s.path.empty() ? "data.split" : s.path + ": data.split");
+        return refuse(fmt::format("{}: {} does not fit", where, split_key(parts.error().first)));
     }
     const bool standardise = s.standardise || (!s.path.empty() && table->image_width == 0);
     DataTable test;
     if (s.split.test_fraction == 0.0f) {
-        if (standardise) return problem("data.standardise: hold rows out (data.test_fraction above 0)");
+        if (standardise) return refuse("data.standardise: hold rows out (data.test_fraction above 0)");
         auto read = test_table(s, *table, seed);
         if (!read) return tl::unexpected(read.error());
         test = *std::move(read);
         if (test.features != table->features) {
-            return problem(fmt::format("{}: {} pixels to train on, but {} to test on", s.path, table->features,
-                                       test.features));
+            return refuse(fmt::format("{}: {} pixels to train on, but {} to test on", s.path, table->features,
+                                      test.features));
         }
     }
     DataNotes shared_out = split_notes(*table, split, *parts);
@@ -189,7 +189,7 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
         const int before = table->features;
         table->standardise(training_rows(*parts));
         if (table->features == 0)
-            return problem(
+            return refuse(
                 fmt::format("{}: nothing to learn from: all {} features are constant on the rows to train on",
                             s.path.empty() ? "data" : s.path, before));
     }

@@ -3,7 +3,7 @@
 
 #include "envs/data_split.hpp"
 #include "envs/data_table.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/models/model_file.hpp"
 #include "training/settings/settings.hpp"
 

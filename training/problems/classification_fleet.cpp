@@ -98,9 +98,9 @@ Outcome<std::unique_ptr<FederatedProblem>> make_for(const ClassificationSettings
                                                     int threads) {
     if (!data) return tl::unexpected(data.error());
     const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels");
+    if (!kernels) return refuse(kernels.error(), "kernels");
     const auto shape = MlpShape::make(data->table.features, s.hidden, data->table.classes, s.activation);
-    if (!shape) return problem(shape.error(), "model.hidden");
+    if (!shape) return refuse(shape.error(), "model.hidden");
 
     const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), data->notes);
     if (!split) return tl::unexpected(split.error());
@@ -110,7 +110,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_for(const ClassificationSettings
 
 Outcome<void> check_held_out(const ClassificationSettings& s) {
     if (s.data.split.test_fraction > 0.0f) return {};
-    return problem("data.test_fraction = 0: clients are judged on rows of their own; hold some out");
+    return refuse("data.test_fraction = 0: clients are judged on rows of their own; hold some out");
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> make_own_classification(const ClassificationSettings& s,
@@ -155,7 +155,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedDat
     HostMemory memory(world.bytes());
     Arena arena(memory.bytes());
     const auto task = Classification<float>::make(world.shape, *world.kernels, world.batch, world.slots, arena);
-    if (!task) return problem(task.error(), "federated.batch");
+    if (!task) return refuse(task.error(), "federated.batch");
     return std::make_unique<WorldProblem<ClassificationWorld>>(std::move(world), settings, threads);
 }
 

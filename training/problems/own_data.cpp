@@ -21,28 +21,28 @@ Outcome<DataTable> wanted_table(const DataSettings& s) {
     const std::size_t named = s.columns.features.size();
     table.features = named > 0 ? static_cast<int>(named) : s.inputs;
     if (named > 0 && s.inputs > 0 && static_cast<std::size_t>(s.inputs) != named)
-        return problem(
+        return refuse(
             fmt::format("data.inputs = {}, but data.features names {}; leave one of them out", s.inputs, named));
     if (table.features == 0)
-        return problem(
+        return refuse(
             "data.source = nodes: nobody here sees the data, so data.features says which columns nodes are to "
             "have, "
             "or data.inputs how many numbers");
     const auto distinct = [](const std::vector<std::string>& names) {
         return std::set<std::string>(names.begin(), names.end()).size() == names.size();
     };
-    if (!distinct(s.columns.features)) return problem("data.features: a name stands there twice");
+    if (!distinct(s.columns.features)) return refuse("data.features: a name stands there twice");
     if (s.columns.classes.size() < 2 || s.columns.classes.size() > 256 || !distinct(s.columns.classes))
-        return problem(
+        return refuse(
             "data.source = nodes: nobody here sees the data, so data.classes lists the labels, 2 to 256 different "
             "ones");
     const auto width = static_cast<std::size_t>(table.features);
     for (const auto& [key, list] : {std::pair{"data.centre", &s.centre}, std::pair{"data.scale", &s.scale}}) {
         if (!list->empty() && list->size() != width)
-            return problem(fmt::format("{} has {} numbers for {} features", key, list->size(), width));
+            return refuse(fmt::format("{} has {} numbers for {} features", key, list->size(), width));
     }
-    if (std::ranges::count(s.scale, 0.0f) > 0) return problem("data.scale: 0 would leave nothing of a feature");
-    if (s.split.conflicting) return problem("data.conflicting: nodes with data of their own keep their labels");
+    if (std::ranges::count(s.scale, 0.0f) > 0) return refuse("data.scale: 0 would leave nothing of a feature");
+    if (s.split.conflicting) return refuse("data.conflicting: nodes with data of their own keep their labels");
     table.classes = static_cast<int>(s.columns.classes.size());
     table.class_names = s.columns.classes;
     table.feature_names = s.columns.features;
@@ -54,12 +54,12 @@ Outcome<DataTable> wanted_table(const DataSettings& s) {
 }
 
 /// A problem whose text is for this machine's eyes, and what others may hear of it.
-tl::unexpected<Problem> private_problem(std::string text, std::string told) {
-    return tl::unexpected<Problem>(Problem{std::move(text), false, std::move(told)});
+tl::unexpected<Failure> private_failure(std::string text, std::string told) {
+    return tl::unexpected<Failure>(Failure{std::move(text), false, std::move(told)});
 }
 
 /// What others may hear of a file that does not fit: what the job names, and nothing that the file says.
-std::string told_of(const FileProblem& wrong, const DataSettings& s) {
+std::string told_of(const FileFailure& wrong, const DataSettings& s) {
     const Error& error = wrong.error;
     switch (error.code) {
         case Code::column_missing:
@@ -110,7 +110,7 @@ Outcome<void> check_shape(const DataTable& table, const DataTable& wanted, const
         fmt::format("its data have {} features, and the job wants {}", table.features, wanted.features);
     if (table.features == wanted.features || !wanted.feature_names.empty())
         told = "a feature of its data is words, and the job wants numbers";
-    return private_problem(fmt::format("{}: {}", path, told), told);
+    return private_failure(fmt::format("{}: {}", path, told), told);
 }
 
 }  // namespace
@@ -128,13 +128,13 @@ Outcome<SharedData> read_own_data(const DataSettings& s, const std::string& path
     for (const std::string& name : {s.columns.label, s.columns.user}) {
         if (name.find('/') == std::string::npos) continue;
         const std::string told = "data.label and data.user name files in another folder than the node's data";
-        return private_problem(fmt::format("{}: {}", path, told), told);
+        return private_failure(fmt::format("{}: {}", path, told), told);
     }
 
     const TableSource source{
         .path = path, .choice = s.columns, .titles = s.titles, .labels = {.first = s.first_label}};
     auto loaded = load_table(source);
-    if (!loaded) return private_problem(problem(loaded.error()).value().text, told_of(loaded.error(), s));
+    if (!loaded) return private_failure(refuse(loaded.error()).value().text, told_of(loaded.error(), s));
     DataTable& table = *loaded;
     if (auto fits = check_shape(table, *wanted, path); !fits) return tl::unexpected(fits.error());
     table.keep_first(s.rows);
@@ -144,7 +144,7 @@ Outcome<SharedData> read_own_data(const DataSettings& s, const std::string& path
     auto parts = split_rows(table, split, seed);
     if (!parts) {
         const std::string told = "its data have too few rows to train on and to hold out";
-        return private_problem(fmt::format("{}: {} rows: {}", path, table.rows(), told), told);
+        return private_failure(fmt::format("{}: {} rows: {}", path, table.rows(), told), told);
     }
     if (by_itself) {
         table.standardise(parts->front().train, true);
@@ -152,7 +152,7 @@ Outcome<SharedData> read_own_data(const DataSettings& s, const std::string& path
         table.scale.clear();
     } else {
         if (std::ranges::any_of(table.values, [](float value) { return std::isnan(value); }))
-            return private_problem(fmt::format("{}: a value is missing; fill it in, or remove the row", path),
+            return private_failure(fmt::format("{}: a value is missing; fill it in, or remove the row", path),
                                    "its data have a value that is missing");
         normalise(table, wanted->centre, wanted->scale);
     }

@@ -62,11 +62,11 @@ Outcome<PdboData> digits(const PdboSettings& s) {
         DigitSettings drawn = s.digits;
         drawn.rows = s.rows > 0 ? s.rows : 10000;
         auto table = draw_digits(drawn, s.seed);
-        if (!table) return problem(table.error(), "generated digits");
+        if (!table) return refuse(table.error(), "generated digits");
         data.table = *std::move(table);
     } else {
         auto table = load_idx_folder(s.path, IdxPart::train);
-        if (!table) return problem(table.error());
+        if (!table) return refuse(table.error());
         data.table = *std::move(table);
     }
     data.table.keep_first(s.rows);
@@ -77,7 +77,7 @@ Outcome<PdboData> digits(const PdboSettings& s) {
     split.alpha = s.alpha;
     split.test_fraction = s.test_fraction;
     auto parts = split_rows(data.table, split, s.seed);
-    if (!parts) return problem(parts.error(), "data.agents, data.alpha");
+    if (!parts) return refuse(parts.error(), "data.agents, data.alpha");
     data.parts = *std::move(parts);
     data.notes = data.table.notes;
     for (DataNote& note : split_notes(data.table, split, data.parts)) data.notes.push_back(std::move(note));

@@ -79,7 +79,7 @@ Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::strin
         if (name != "last" && name != "first") {
             const char* end = name.data() + name.size();
             if (std::from_chars(name.data(), end, layer).ptr != end || name.empty() || layer < 0) {
-                return problem(
+                return refuse(
                     fmt::format("model.personal_layers: \"{}\" is no layer; expected first, last, or a "
                                 "number from 0 to {}",
                                 name, shape.layers - 1));
@@ -89,7 +89,7 @@ Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::strin
     }
     const auto split = LayerSplit::make(shape, layers, behind);
     if (!split)
-        return problem(split.error(), fmt::format("model.personal_layers = [{}]", fmt::join(personal, ", ")));
+        return refuse(split.error(), fmt::format("model.personal_layers = [{}]", fmt::join(personal, ", ")));
     return *split;
 }
 
@@ -97,7 +97,7 @@ Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::stri
                               DataNotes& notes, std::size_t behind) {
     if (objective != Objective::bilevel || !personal.empty()) return split_of(shape, personal, behind);
     if (shape.layers < 2)
-        return problem(
+        return refuse(
             "objective.name = bilevel: one layer alone cannot be both shared and personal; set model.hidden");
     notes.push_back({"", 0, "model.personal_layers: none is named, so the bilevel objective keeps the last one"});
     return split_of(shape, {"last"}, behind);

@@ -4,7 +4,7 @@
 #include "core/adapt/objective.hpp"
 #include "core/layer_split.hpp"
 #include "envs/data_notes.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/simulation/learner.hpp"
 
 #include <algorithm>

@@ -147,8 +147,8 @@ Outcome<std::unique_ptr<FederatedProblem>> make_policy_problem(const PolicySetti
     FederatedSettings federated = s.federated;
     federated.maml.step_clip = federated.moreau.step_clip = s.step_clip;
     const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels");
-    if (environments.empty()) return problem("environment.nodes: no node has an environment");
+    if (!kernels) return refuse(kernels.error(), "kernels");
+    if (environments.empty()) return refuse("environment.nodes: no node has an environment");
     RolloutLimits limits;
     int actions = 0;
     for (const Environment& environment : environments) {
@@ -162,7 +162,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_policy_problem(const PolicySetti
             actions = environment.action_count();
     }
     const auto shape = MlpShape::make(limits.observations, s.hidden, actions, s.activation);
-    if (!shape) return problem(shape.error(), "model.hidden");
+    if (!shape) return refuse(shape.error(), "model.hidden");
     DataNotes notes;
     const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), notes,
                                  Policy::continuous ? static_cast<std::size_t>(actions) : 0);

@@ -59,7 +59,7 @@ bool is_built_in(std::string_view name) {
 
 Outcome<void> register_problem(RegisteredProblem kind) {
     const auto refused = [&](std::string_view why) {
-        return problem(fmt::format("the problem \"{}\": {}", shown(kind.name, false), why));
+        return refuse(fmt::format("the problem \"{}\": {}", shown(kind.name, false), why));
     };
     if (!is_name(kind.name)) return refused("its name is to be of 1 to 64 letters, digits, '-' and '_'");
     if (is_built_in(kind.name) || find_problem(kind.name) != nullptr) return refused("the name is taken");
@@ -76,20 +76,20 @@ Outcome<void> register_problem(RegisteredProblem kind) {
 
 Outcome<std::unique_ptr<FederatedProblem>> ProblemExperiment::make(int threads) const {
     if (nodes_bring_data())
-        return problem(
+        return refuse(
             "data.source = nodes: the data are on the nodes, none are here; `dunlin fleet run` learns from them, "
             "and "
             "data.source = job with data.path from data of this machine");
     auto made = kind_->make(*settings_, threads);
     if (made && settings_->federated.objective() == Objective::bilevel && !(*made)->split().has_personal())
-        return problem(
+        return refuse(
             fmt::format("objective.name = bilevel: it needs personal layers, and {} has none", kind_->name));
     return made;
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> ProblemExperiment::make_own(const std::string& path) const {
     if (!kind_->make_own)
-        return problem(fmt::format("data.source = nodes: of {} nodes cannot bring data of their own", kind_->name));
+        return refuse(fmt::format("data.source = nodes: of {} nodes cannot bring data of their own", kind_->name));
     return kind_->make_own(*settings_, path);
 }
 

@@ -79,11 +79,11 @@ struct RankingWorld {
 Outcome<RankingData> read_or_draw(const RankingSettings& s) {
     if (s.path.empty()) {
         auto drawn = draw_ranking_data(s.synthetic, s.seed);
-        if (!drawn) return problem(drawn.error(), "synthetic ranking data");
+        if (!drawn) return refuse(drawn.error(), "synthetic ranking data");
         return *std::move(drawn);
     }
     auto loaded = load_ranking_folder(s.path);
-    if (!loaded) return problem(loaded.error());
+    if (!loaded) return refuse(loaded.error());
     return *std::move(loaded);
 }
 
@@ -125,12 +125,12 @@ Settings ranking_settings(RankingSettings& s) {
 
 Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSettings& s, int threads) {
     const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels");
+    if (!kernels) return refuse(kernels.error(), "kernels");
     auto data = read_or_draw(s);
     if (!data) return tl::unexpected(data.error());
     s.standardise ? data->standardise() : data->restore_origin();
     const auto shape = MlpShape::make(data->view().inputs(), s.hidden, 1, s.activation);
-    if (!shape) return problem(shape.error(), "model.hidden");
+    if (!shape) return refuse(shape.error(), "model.hidden");
 
     DataNotes layer_notes;
     const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), layer_notes);
@@ -158,7 +158,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
         judged += queries.size();
         unjudged += queries.empty() ? 1 : 0;
     }
-    if (judged == 0) return problem(fmt::format("{}: no query to judge on", s.path.empty() ? "data" : s.path));
+    if (judged == 0) return refuse(fmt::format("{}: no query to judge on", s.path.empty() ? "data" : s.path));
     world.notes = {{"items", std::ssize(world.data.items) / world.data.features, ""},
                    {"features", world.data.features, ""},
                    {"queries", std::ssize(world.data.queries), ""}};
@@ -172,7 +172,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
     HostMemory memory(world.bytes());
     Arena arena(memory.bytes());
     const auto task = Ranking<float>::make(world.shape, *world.kernels, world.data.view(), world.task, arena);
-    if (!task) return problem(task.error(), "model");
+    if (!task) return refuse(task.error(), "model");
     return std::make_unique<WorldProblem<RankingWorld>>(std::move(world), s.federated, threads);
 }
 

@@ -75,7 +75,7 @@ RegressionWorld world_of(const RegressionRunSettings& s, const Kernels<float>* k
 
 Adaptable make_adaptable(const DecentralisedSettings& s) {
     const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels");
+    if (!kernels) return refuse(kernels.error(), "kernels");
     auto data = read_data(s.data, s.seed);
     if (!data) return tl::unexpected(data.error());
     const Outcome<MlpShape> shape = network_of(s, data->table);
@@ -91,8 +91,8 @@ Adaptable make_adaptable(const DecentralisedSettings& s) {
 
 Adaptable make_adaptable(const RegressionRunSettings& s) {
     const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels");
-    if (Result<void> checked = check(s.data); !checked) return problem(checked.error(), "environment");
+    if (!kernels) return refuse(kernels.error(), "kernels");
+    if (Result<void> checked = check(s.data); !checked) return refuse(checked.error(), "environment");
     FederatedSettings settings;
     settings.method = preset::fedavg;
     return std::make_unique<WorldProblem<RegressionWorld>>(world_of(s, *kernels), settings, 1);

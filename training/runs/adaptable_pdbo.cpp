@@ -68,11 +68,11 @@ private:
 
 Adaptable make_adaptable(const PdboSettings& s) {
     const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels");
+    if (!kernels) return refuse(kernels.error(), "kernels");
     Outcome<PdboData> data = make_pdbo_data(s);
     if (!data) return tl::unexpected(data.error());
     const auto shape = MlpShape::make(data->table.features, s.hidden, data->table.classes, s.activation);
-    if (!shape) return problem(shape.error(), "model.hidden");
+    if (!shape) return refuse(shape.error(), "model.hidden");
     return std::make_unique<PdboAdaptable>(s, *std::move(data), *shape, **kernels);
 }
 

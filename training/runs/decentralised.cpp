@@ -381,7 +381,7 @@ Outcome<MlpShape> network_of(const DecentralisedSettings& s, const DataTable& ta
     std::vector<int> hidden = s.hidden;
     if (s.input_transform) hidden.insert(hidden.begin(), table.features);
     auto shape = MlpShape::make(table.features, hidden, table.classes, s.activation);
-    if (!shape) return problem(shape.error(), "model.hidden");
+    if (!shape) return refuse(shape.error(), "model.hidden");
     shape->linear_input = s.input_transform;
     return *shape;
 }
@@ -389,7 +389,7 @@ Outcome<MlpShape> network_of(const DecentralisedSettings& s, const DataTable& ta
 Outcome<std::unique_ptr<DecentralisedTraining>> DecentralisedTraining::make(const DecentralisedSettings& s,
                                                                             int threads) {
     const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels");
+    if (!kernels) return refuse(kernels.error(), "kernels");
     auto data = read_data(s.data, s.seed);
     if (!data) return tl::unexpected(data.error());
     const Outcome<MlpShape> shape = network_of(s, data->table);

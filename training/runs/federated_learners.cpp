@@ -7,7 +7,7 @@ namespace dunlin {
 
 Outcome<void> keep_own_models(PersonalLayers& layers, const FederatedSettings& settings, ConstVector<float> first) {
     if (layers.split().has_personal())
-        return problem(fmt::format(
+        return refuse(fmt::format(
             "objective.name = {}: a node keeps a whole model of its own, so set model.personal_layers = []",
             name_of(settings.objective())));
     layers.keep_models(first);

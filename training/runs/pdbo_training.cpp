@@ -178,7 +178,7 @@ private:
         if (auto fits = RunPauses::check_length("method.outer_steps", settings_.outer_steps, begun); !fits)
             return fits;
         if (steps != steps_)
-            return problem(fmt::format(
+            return refuse(fmt::format(
                 "method.outer_steps = {}: with method.budget = gradients the stages of this method would "
                 "have {} inner steps, and those so far had {}: begin a run of that length",
                 settings_.outer_steps, steps_, steps));
@@ -300,11 +300,11 @@ double bottom_decile(std::vector<double> values) {
 
 Outcome<std::unique_ptr<PdboTraining>> PdboTraining::make(const PdboSettings& s, int threads) {
     const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels = \"" + s.kernels + "\"");
+    if (!kernels) return refuse(kernels.error(), "kernels = \"" + s.kernels + "\"");
     const auto edges =
         RandomEdges::make(static_cast<std::uint32_t>(s.agents), s.probability_low, s.probability_high, s.seed);
     if (!edges) {
-        return problem(
+        return refuse(
             fmt::format("network.probability_low = {}, network.probability_high = {}: expected two "
                         "probabilities above 0, the lower one first",
                         s.probability_low, s.probability_high));
@@ -312,13 +312,13 @@ Outcome<std::unique_ptr<PdboTraining>> PdboTraining::make(const PdboSettings& s,
     Outcome<PdboData> data = make_pdbo_data(s);
     if (!data) return tl::unexpected(data.error());
     const auto shape = MlpShape::make(data->table.features, s.hidden, data->table.classes, s.activation);
-    if (!shape) return problem(shape.error(), "model.hidden");
+    if (!shape) return refuse(shape.error(), "model.hidden");
     const auto predictors = static_cast<std::size_t>(s.mixture.predictors);
     const std::size_t dimension = shape->parameters() * predictors;
     const std::size_t needed = bilevel_fleet_bytes(edges->nodes(), dimension, predictors) +
                                static_cast<std::size_t>(threads) * Task::bytes(*shape, s.mixture);
     if (needed > machine_memory()) {
-        return problem(
+        return refuse(
             fmt::format("model.predictors = {}: {} agents with {} parameters each need {} MB of memory, and "
                         "this machine has {}; use fewer predictors, agents or hidden units",
                         predictors, s.agents, dimension, needed >> 20, machine_memory() >> 20));

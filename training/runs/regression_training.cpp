@@ -221,7 +221,7 @@ private:
             outcome.history.pop_back();
         const std::int64_t wanted = std::max<std::int64_t>(0, done.round - first_of_tail());
         if (settings_.rounds != done.rounds && wanted > std::ssize(done.tail)) {
-            return problem(
+            return refuse(
                 fmt::format("method.rounds = {}: a run is judged by its last {} rounds, of which {} are over "
                             "without having been "
                             "judged; give {} or more",
@@ -310,11 +310,11 @@ private:
 Outcome<std::unique_ptr<RegressionTraining>> RegressionTraining::make(const RegressionRunSettings& settings,
                                                                       int threads) {
     const Result<const Kernels<float>*> kernels = find_kernels(settings.kernels);
-    if (!kernels) return problem(kernels.error(), "kernels = \"" + settings.kernels + "\"");
-    if (Result<void> checked = check(settings.data); !checked) return problem(checked.error(), "environment");
+    if (!kernels) return refuse(kernels.error(), "kernels = \"" + settings.kernels + "\"");
+    if (Result<void> checked = check(settings.data); !checked) return refuse(checked.error(), "environment");
     const Objective objective = settings.method.objective;
     if (objective != Objective::plain && objective != Objective::maml)
-        return problem(
+        return refuse(
             fmt::format("objective.name = {}: regression knows the exact minimiser, by which it judges, of "
                         "plain and maml alone",
                         name_of(objective)));

@@ -4,7 +4,7 @@
 #include "envs/data_notes.hpp"
 #include "envs/regression.hpp"
 #include "training/axes/axes.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/host/run_pauses.hpp"
 #include "training/settings/settings.hpp"
 #include "training/simulation/gossip_fleet.hpp"

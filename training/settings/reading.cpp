@@ -5,9 +5,9 @@
 
 namespace dunlin {
 
-tl::unexpected<Problem> problem(const FileProblem& error) {
-    if (error.detail.empty()) return problem(error.error, error.path);
-    return problem(fmt::format("{}: {}", error.path, error.detail));
+tl::unexpected<Failure> refuse(const FileFailure& error) {
+    if (error.detail.empty()) return refuse(error.error, error.path);
+    return refuse(fmt::format("{}: {}", error.path, error.detail));
 }
 
 Outcome<Graph> read_graph(const GraphRecipe& recipe, std::uint64_t seed, std::string_view section,
@@ -18,8 +18,8 @@ Outcome<Graph> read_graph(const GraphRecipe& recipe, std::uint64_t seed, std::st
     if (!graph) {
         const std::string where = file ? fmt::format("{}.file: {}", section, recipe.path)
                                        : fmt::format("{}.graph: {}", section, recipe.kind);
-        if (!remarks.wrong.empty()) return problem(fmt::format("{}: {}", where, remarks.wrong));
-        Problem said = describe(graph.error(), where);
+        if (!remarks.wrong.empty()) return refuse(fmt::format("{}: {}", where, remarks.wrong));
+        Failure said = describe(graph.error(), where);
         if (remarks.from_one && graph.error().code == Code::graph_not_connected)
             said.text += fmt::format(" (node {} of the file, whose numbers begin with 1)", graph.error().first + 1);
         if (remarks.named) said.text += " (nodes are numbered from 0 in the order in which their names appear)";
@@ -43,7 +43,7 @@ Outcome<Graph> read_graph(const GraphRecipe& recipe, std::uint64_t seed, std::st
 Outcome<Graph> take_both_ways(Graph graph, std::string_view where, std::string_view method, DataNotes* notes) {
     if (undirected(graph)) return graph;
     Result<Graph> both = both_ways(graph);
-    if (!both) return problem(both.error(), std::string(where));
+    if (!both) return refuse(both.error(), std::string(where));
     const std::int64_t added = std::int64_t{both->edges()} - std::int64_t{graph.edges()};
     if (notes != nullptr)
         notes->push_back({"graph_edges_added", added,

@@ -3,7 +3,7 @@
 
 #include "envs/data_file.hpp"
 #include "envs/data_notes.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "transport/graph.hpp"
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace dunlin {
 
 /// An error of a file of data as a person reads it: the file, where in it, what stands there, what is expected.
-tl::unexpected<Problem> problem(const FileProblem& error);
+tl::unexpected<Failure> refuse(const FileFailure& error);
 
 /// build_graph, with its error by the settings `section`.graph and `section`.file ("network"), and with notes on
 /// what an edge list says that is not used or was renumbered, where `notes` is given.

@@ -22,8 +22,8 @@
 namespace dunlin {
 
 /// What is refused may be anything: a message about it stays one line, and does nothing to a terminal.
-inline tl::unexpected<Problem> refusal(std::string_view text) {
-    return problem(shown(text, false));
+inline tl::unexpected<Failure> refusal(std::string_view text) {
+    return refuse(shown(text, false));
 }
 
 /// Walks a parsed document and stores what it finds.
@@ -36,7 +36,7 @@ struct Settings::Reader {
         return node.source().begin ? fmt::format("{}:{}", where, node.source().begin.line) : std::string(where);
     }
 
-    tl::unexpected<Problem> wrong(const Entry& entry, const toml::node& node, std::string_view wanted) const {
+    tl::unexpected<Failure> wrong(const Entry& entry, const toml::node& node, std::string_view wanted) const {
         std::ostringstream value;
         node.visit([&value](const auto& concrete) { value << concrete; });
         return refusal(fmt::format("{}: {} = {}: expected {}", place(node), entry.key, value.str(), wanted));

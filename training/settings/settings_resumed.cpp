@@ -18,7 +18,7 @@ Outcome<void> Settings::check_resumed(const std::map<std::string, std::string>& 
         const auto found = before.find(entry.key);
         const std::string now = text(entry, Paths::absolute);
         if (entry.may_change || found == before.end() || found->second == now) return {};
-        return problem(fmt::format(
+        return refuse(fmt::format(
             "{}: the run was made with {}, and what it did so far would be another run's with {}: leave it, "
             "or start a run of its own without --resume",
             entry.key, found->second, now));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -41,7 +41,7 @@ Outcome<void> for_each_part(std::string_view description, Take&& take) {
         const std::size_t equals = std::min(part.find('='), part.size());
         const std::string_view value = equals < part.size() ? part.substr(equals + 1) : std::string_view();
         if (!take(part.substr(0, equals), value)) {
-            return problem(fmt::format(
+            return refuse(fmt::format(
                 "cannot read \"{}\"; expected goal=R,C and, joined by ';', wind=P, slip=P (P from 0 to 1) or "
                 "moves=0,1,2,3,4 (point world: goal=X,Y)",
                 part));

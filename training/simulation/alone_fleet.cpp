@@ -115,7 +115,7 @@ private:
 Outcome<std::unique_ptr<GossipFleet>> make_alone_fleet(std::uint32_t nodes, bool together,
                                                        const GossipSettings& settings, std::span<const float> start,
                                                        LearnerOf learner_of, int threads) {
-    if (auto checked = settings.theta.check(); !checked) return problem(checked.error(), "method");
+    if (auto checked = settings.theta.check(); !checked) return refuse(checked.error(), "method");
     return std::make_unique<AloneFleet>(nodes, together, settings, start, std::move(learner_of), threads);
 }
 

@@ -51,11 +51,11 @@ Outcome<std::unique_ptr<GossipFleet>> make_any_fleet(const FleetRecipe& recipe, 
     const std::uint64_t seed = recipe.gossip.seed;
     if (!has_neighbours(recipe.by)) {
         if (recipe.gossip.absences.any())
-            return problem(
+            return refuse(
                 fmt::format("network.gone: only for aggregation.name = pars-push; with {} no node is killed",
                             name_of(recipe.by)));
         if (recipe.gossip.lives.crashes())
-            return problem(
+            return refuse(
                 fmt::format("network.crash_gap: nodes crash where they agree with neighbours; with "
                             "aggregation.name = {} none does, so set 0",
                             name_of(recipe.by)));

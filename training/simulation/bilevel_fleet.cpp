@@ -30,16 +30,16 @@ public:
                                                            ConstVector<float> start, BilevelLearnerOf learner_of,
                                                            Workers& workers) {
         const Result<Graph> graph = complete_graph(edges.nodes());
-        if (!graph) return problem(graph.error(), "data.agents");
+        if (!graph) return refuse(graph.error(), "data.agents");
         std::unique_ptr<SimulatedBilevel> fleet(
             new SimulatedBilevel(*graph, edges, settings, start.size(), std::move(learner_of), workers));
         auto network = simulation::Network::create(
             fleet->graph_, {}, {.seed = settings.seed, .trace_payloads = settings.trace_payloads});
-        if (!network) return problem(network.error(), "network");
+        if (!network) return refuse(network.error(), "network");
         fleet->network_ = std::make_unique<simulation::Network>(*std::move(network));
         for (std::uint32_t i = 0; i < edges.nodes(); ++i) {
             if (Result<void> added = fleet->add(i, start); !added) {
-                return problem(added.error(), "network.fraction_bits, method.largest_value");
+                return refuse(added.error(), "network.fraction_bits, method.largest_value");
             }
         }
         return fleet;
@@ -267,7 +267,7 @@ private:
             for (const std::uint32_t j : reply.hearers) {
                 const std::uint32_t link = graph_.first_out(i) + (j < i ? j : j - 1);
                 auto sent = network_->send(link, reply.payload, static_cast<std::uint64_t>(tag));
-                if (!sent) return problem(sent.error(), "network");
+                if (!sent) return refuse(sent.error(), "network");
                 ++messages;
                 bytes += reply.payload.size();
             }
@@ -335,7 +335,7 @@ private:
         for (std::uint32_t i = 0; i < nodes(); ++i) {
             if (!replies_[i].error) continue;
             if (in_series_ && replies_[i].error->code == Code::not_finite) {
-                return problem(
+                return refuse(
                     fmt::format("node {}, round {}: the hyper-gradient's series diverges: use fewer "
                                 "method.neumann_steps or a smaller method.inner_rate",
                                 i, counters_.rounds));
@@ -368,7 +368,7 @@ Outcome<std::unique_ptr<BilevelFleet>> make_bilevel_fleet(const RandomEdges& edg
                                                           ConstVector<float> start, BilevelLearnerOf learner_of,
                                                           Workers& workers) {
     if (auto fits = settings.format.check(edges.nodes(), static_cast<double>(settings.largest_value)); !fits) {
-        return problem(fits.error(), "network.fraction_bits, method.largest_value");
+        return refuse(fits.error(), "network.fraction_bits, method.largest_value");
     }
     auto fleet = SimulatedBilevel::make(edges, settings, start, std::move(learner_of), workers);
     if (!fleet) return tl::unexpected(fleet.error());

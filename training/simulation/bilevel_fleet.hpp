@@ -3,7 +3,7 @@
 
 #include "core/bilevel_task.hpp"
 #include "core/fixed_point.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/host/workers.hpp"
 #include "transport/random_edges.hpp"
 

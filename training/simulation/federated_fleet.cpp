@@ -73,7 +73,7 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
     std::iota(fleet->idle_.begin(), fleet->idle_.end(), 0u);
 
     auto graph = star(clients + 1);
-    if (!graph) return problem(graph.error(), "the fleet");
+    if (!graph) return refuse(graph.error(), "the fleet");
     fleet->graph_ = std::make_unique<Graph>(*std::move(graph));
     if (s.traced != nullptr)
         fleet->settings_.clock.loss = std::max(fleet->settings_.clock.loss, s.traced->largest_loss());
@@ -87,7 +87,7 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
     };
     auto network = simulation::Network::create(*fleet->graph_, link(s.clock.download_s),
                                                {.seed = seed, .trace_payloads = true});
-    if (!network) return problem(network.error(), "clock");
+    if (!network) return refuse(network.error(), "clock");
     fleet->network_ = std::make_unique<simulation::Network>(*std::move(network));
     const auto set = [&](std::uint32_t from, std::uint32_t to, simulation::LinkProfile profile) {
         if (s.traced != nullptr) profile = s.traced->profile(from, to, profile);
@@ -95,9 +95,9 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
     };
     for (std::uint32_t i = 1; i <= clients; ++i) {
         if (auto done = set(i, server_node, link(s.clock.upload_s)); !done)
-            return problem(done.error(), "clock.upload_s");
+            return refuse(done.error(), "clock.upload_s");
         if (auto done = set(server_node, i, link(s.clock.download_s)); !done)
-            return problem(done.error(), "clock.download_s");
+            return refuse(done.error(), "clock.download_s");
     }
     return fleet;
 }
@@ -254,11 +254,11 @@ Outcome<void> FederatedFleet::compute() {
     for (const std::uint32_t number : waiting_) {
         const Client& client = clients_[number];
         const std::string who = fmt::format("client {}", number);
-        if (!client.computed) return problem(client.computed.error(), who);
+        if (!client.computed) return refuse(client.computed.error(), who);
         counters_.gradients += client.gradients;
         const double lasts_s = static_cast<double>(client.gradients) * gradient_s_[number];
         if (auto set = network_->set_timer(number + 1, client.started + simulation::seconds(lasts_s)); !set)
-            return problem(set.error(), who);
+            return refuse(set.error(), who);
     }
     waiting_.clear();
     return {};
@@ -282,7 +282,7 @@ Outcome<void> FederatedFleet::advance(double until_s, const std::function<bool()
     const Time until = simulation::seconds(until_s);
     if (!begun_) {
         begun_ = true;
-        if (auto started = begin(); !started) return problem(started.error(), "the fleet");
+        if (auto started = begin(); !started) return refuse(started.error(), "the fleet");
     }
     simulation::Event event;
     while (!stop()) {
@@ -296,8 +296,8 @@ Outcome<void> FederatedFleet::advance(double until_s, const std::function<bool()
         const Result<void> handled =
             event.node == server_node ? at_server(event) : at_client(event.node - 1, event);
         if (!handled)
-            return problem(handled.error(),
-                           event.node == server_node ? "the server" : fmt::format("client {}", event.node - 1));
+            return refuse(handled.error(),
+                          event.node == server_node ? "the server" : fmt::format("client {}", event.node - 1));
     }
     if (until > counted_until_) count_busy(until);
     return {};

@@ -72,7 +72,7 @@ Outcome<FederatedMachines> machines_of(const FederatedSettings& s, ConstVector<f
         HostMemory memory(Server::memory(settings.dimension, settings.nodes));
         Arena arena(memory.bytes());
         auto server = Server::make(settings, rule, first, arena);
-        if (!server) return problem(server.error(), "the server");
+        if (!server) return refuse(server.error(), "the server");
         made.server = std::make_unique<ServerOf<Server>>(std::move(memory), *std::move(server));
     }
     ClientSettings settings{.dimension = first.size(),
@@ -86,7 +86,7 @@ Outcome<FederatedMachines> machines_of(const FederatedSettings& s, ConstVector<f
         HostMemory memory(Client::memory(settings.dimension));
         Arena arena(memory.bytes());
         auto client = Client::make(settings, arena);
-        if (!client) return problem(client.error(), fmt::format("client {}", i));
+        if (!client) return refuse(client.error(), fmt::format("client {}", i));
         made.clients.push_back(std::make_unique<ClientOf<Client>>(std::move(memory), *std::move(client)));
     }
     return made;
@@ -103,7 +103,7 @@ Outcome<FederatedMachines> make_federated_machines(const FederatedSettings& sett
         DUNLIN_SERVER_RULES(DUNLIN_MAKE)
 #undef DUNLIN_MAKE
         default:
-            return problem(fmt::format("{} has no server", name_of(settings.method.aggregation)));
+            return refuse(fmt::format("{} has no server", name_of(settings.method.aggregation)));
     }
 }
 

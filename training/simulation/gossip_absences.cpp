@@ -25,11 +25,11 @@ Outcome<std::unique_ptr<AbsentGossip>> AbsentGossip::make(const Graph& graph, co
 Outcome<void> AbsentGossip::set_up(std::span<const float> start) {
     const std::uint32_t n = graph_.nodes();
     const AbsenceSettings& s = settings_.absences;
-    if (n < 3 || n > node_limit) return problem({Code::graph_size, n, node_limit}, "network.gone: nodes");
-    if (auto checked = s.check(); !checked) return problem(checked.error(), "network.gone");
-    if (auto checked = settings_.lives.check(); !checked) return problem(checked.error(), "the fleet's settings");
+    if (n < 3 || n > node_limit) return refuse({Code::graph_size, n, node_limit}, "network.gone: nodes");
+    if (auto checked = s.check(); !checked) return refuse(checked.error(), "network.gone");
+    if (auto checked = settings_.lives.check(); !checked) return refuse(checked.error(), "the fleet's settings");
     if (settings_.lives.crashes())
-        return problem("network.gone and network.crash_gap: use one of them; nodes that are gone have crashed");
+        return refuse("network.gone and network.crash_gap: use one of them; nodes that are gone have crashed");
     const std::size_t d = start.size() / n;
     plan_.terms.members = n;
     plan_.terms.seed = settings_.seed;
@@ -40,16 +40,16 @@ Outcome<void> AbsentGossip::set_up(std::span<const float> start) {
     plan_.graph = s.graph;
     plan_.graph.nodes = n;
     auto book = MassBook::make(plan_, start);
-    if (!book) return problem(book.error(), "network.graph");
+    if (!book) return refuse(book.error(), "network.graph");
     book_ = *std::move(book);
     everybody_ = *complete_graph(n);
     auto network = simulation::Network::create(everybody_, settings_.link,
                                                {.seed = settings_.seed,
                                                 .payload_limit_bytes = settings_.payload_limit_bytes,
                                                 .trace_payloads = settings_.trace_payloads});
-    if (!network) return problem(network.error(), "network");
+    if (!network) return refuse(network.error(), "network");
     network_ = std::make_unique<simulation::Network>(*std::move(network));
-    if (auto shaped = settings_.shape(*network_); !shaped) return problem(shaped.error(), "network.trace");
+    if (auto shaped = settings_.shape(*network_); !shaped) return refuse(shaped.error(), "network.trace");
     draws_ = Stream(settings_.seed, n, Purpose::lives);
     z_.resize(d);
     gradient_.resize(d);
@@ -63,19 +63,19 @@ Outcome<void> AbsentGossip::set_up(std::span<const float> start) {
         settings_.format.to_mass(1.0f, held.weight);
         for (std::size_t k = 0; k < d; ++k) {
             if (!settings_.format.to_mass(start[i * d + k], held.values[k]))
-                return problem({Code::mass_overflow, static_cast<std::int64_t>(k)}, "the start");
+                return refuse({Code::mass_overflow, static_cast<std::int64_t>(k)}, "the start");
         }
         if (auto begun = begin(i, held.values, held.weight, -1, 0.0); !begun)
-            return problem(begun.error(), "the fleet's settings");
+            return refuse(begun.error(), "the fleet's settings");
         if (auto set = set_timer(i, settings_.gap(members_[i].life) - 1, wake_up); !set)
-            return problem(set.error(), "the fleet's settings");
+            return refuse(set.error(), "the fleet's settings");
         members_[i].wake_up_set = true;
     }
     expected_ = book_->total();
     book_error_ = units_apart(all_mass(), expected_);
     for (int k = 0; k < s.times; ++k) {
         const Time at = s.at > 0 ? s.at : 1 + static_cast<Time>(draws_.below(static_cast<std::uint32_t>(s.before)));
-        if (auto set = set_timer(0, at, kill); !set) return problem(set.error(), "network.gone_at");
+        if (auto set = set_timer(0, at, kill); !set) return refuse(set.error(), "network.gone_at");
     }
     return {};
 }

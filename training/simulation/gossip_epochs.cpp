@@ -31,7 +31,7 @@ Result<void> AbsentGossip::drain() {
 }
 
 Outcome<void> AbsentGossip::turn() {
-    const auto failed = [&](const Error& error) { return problem(error, "the end of an epoch"); };
+    const auto failed = [&](const Error& error) { return refuse(error, "the end of an epoch"); };
     const Holding before = all_mass();
     if (auto drained = drain(); !drained) return failed(drained.error());
     std::vector<std::uint32_t> staying, joining, gone;

@@ -17,7 +17,7 @@ template <class Node>
 Outcome<std::unique_ptr<GossipFleet>> make_fleet(const Graph& graph, const GossipSettings& settings,
                                                  std::span<const float> start, LearnerOf learner_of, int threads) {
     auto fleet = SimulatedGossip<Node>::make(graph, settings, start, std::move(learner_of), threads);
-    if (!fleet) return problem(fleet.error(), "the fleet's settings");
+    if (!fleet) return refuse(fleet.error(), "the fleet's settings");
     return std::unique_ptr<GossipFleet>(*std::move(fleet));
 }
 
@@ -74,7 +74,7 @@ double GossipFleet::consensus_error() const {
 Outcome<ChosenMixing> mixing_of(AggregationName method, const Graph& graph, Mixing kind, double rho_over_tau) {
     const double bound = traits_of(method).least_eigenvalue, least = bound + mixing_margin;
     auto chosen = choose_mixing(graph, kind, rho_over_tau, primal_dual_bound);  // the same for all
-    if (!chosen) return problem(chosen.error(), "network.graph");
+    if (!chosen) return refuse(chosen.error(), "network.graph");
     const double smallest = chosen->spectrum.smallest;
     if (smallest > least) return *std::move(chosen);
     // Of I - c A'A, the smallest eigenvalue is 1 - c times the largest of A'A.
@@ -85,13 +85,13 @@ Outcome<ChosenMixing> mixing_of(AggregationName method, const Graph& graph, Mixi
                   "\"lazy-metropolis\"",
                   rho_over_tau, rho_over_tau * (1 - least) / (1 - smallest))
             : std::string("use method.mixing = \"lazy-metropolis\"");
-    return problem(
+    return refuse(
         fmt::format("method.mixing: the smallest eigenvalue of the mixing matrix is {:.4f} and must lie "
                     "above {:.4f} by {} or more, or the models diverge: {}",
                     smallest, bound, mixing_margin, remedy));
 }
 
-Problem diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value) {
+Failure diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value) {
     if (error.code == Code::mass_overflow || error.code == Code::not_finite) {
         return {
             fmt::format("node {}, round {}: the parameters have left +-{}: the steps are too large, so they "
@@ -105,10 +105,10 @@ Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, 
                                                         const GossipSettings& settings,
                                                         std::span<const float> start, LearnerOf learner_of,
                                                         int threads) {
-    if (auto checked = strongly_connected(graph); !checked) return problem(checked.error(), "network.graph");
+    if (auto checked = strongly_connected(graph); !checked) return refuse(checked.error(), "network.graph");
     const AggregationTraits& traits = traits_of(method);
     if (traits.undirected) {
-        if (auto checked = undirected(graph); !checked) return problem(checked.error(), "network.graph");
+        if (auto checked = undirected(graph); !checked) return refuse(checked.error(), "network.graph");
     }
     if (traits.rounds) {
         if (auto chosen = mixing_of(method, graph, settings.mixing, settings.rho_over_tau); !chosen)
@@ -116,12 +116,12 @@ Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, 
     }
     if (traits.holds_mass) {
         const auto fits = settings.format.check(graph.nodes(), static_cast<double>(settings.largest_value));
-        if (!fits) return problem(fits.error(), "method.fraction_bits, method.largest_value");
+        if (!fits) return refuse(fits.error(), "method.fraction_bits, method.largest_value");
     }
-    if (auto checked = simulation::check(settings.link); !checked) return problem(checked.error(), "network");
+    if (auto checked = simulation::check(settings.link); !checked) return refuse(checked.error(), "network");
     if (settings.absences.any()) {
         if (method != AggregationName::pars_push)
-            return problem("network.gone: only for method.name = \"pars-push\"; the others cannot lose a node");
+            return refuse("network.gone: only for method.name = \"pars-push\"; the others cannot lose a node");
         return AbsentGossip::make(graph, settings, start, std::move(learner_of)).map([](auto&& fleet) {
             return std::unique_ptr<GossipFleet>(std::move(fleet));
         });
@@ -133,7 +133,7 @@ Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, 
         DUNLIN_GOSSIP_NODES(DUNLIN_MAKE)
 #undef DUNLIN_MAKE
         default:
-            return problem(fmt::format("{} has no neighbours", traits.name));
+            return refuse(fmt::format("{} has no neighbours", traits.name));
     }
 }
 

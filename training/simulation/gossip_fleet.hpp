@@ -3,7 +3,7 @@
 
 #include "training/axes/aggregations.hpp"
 #include "training/axes/gossip_settings.hpp"
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 #include "training/simulation/learner.hpp"
 #include "transport/graph.hpp"
 #include "transport/mixing.hpp"
@@ -113,6 +113,6 @@ Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, 
 Outcome<ChosenMixing> mixing_of(AggregationName method, const Graph& graph, Mixing kind, double rho_over_tau);
 
 /// "node 3, tick 512: ..."
-Problem diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value);
+Failure diverged(const Error& error, std::uint32_t node, simulation::Time tick, float largest_value);
 
 }  // namespace dunlin

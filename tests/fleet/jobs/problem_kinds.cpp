@@ -47,7 +47,7 @@ ProblemKind<Small> small(const std::string& name) {
                     return list;
                 },
             .make = [](const Small&, int) -> Outcome<std::unique_ptr<FederatedProblem>> {
-                return problem("nothing to learn");
+                return refuse("nothing to learn");
             }};
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -32,18 +32,18 @@ TEST_CASE("a failure is told from wrong input") {
                                {Code::not_durable, EIO},
                                {Code::store_damaged},
                                {Code::link_failed, EADDRINUSE}})
-        CHECK(describe(error, "x").failure);
+        CHECK(describe(error, "x").unable);
     for (const Error& error : {Error{Code::file_missing},
                                {Code::file_unwritable, ENOTDIR},
                                {Code::bad_key, 3},
                                {Code::unknown_job, 3},
                                {Code::file_checksum}})
-        CHECK_FALSE(describe(error, "x").failure);
-    CHECK(failure("no room").value().failure);
-    CHECK_FALSE(problem("no such thing").value().failure);
+        CHECK_FALSE(describe(error, "x").unable);
+    CHECK(unable("no room").value().unable);
+    CHECK_FALSE(refuse("no such thing").value().unable);
 }
 
-TEST_CASE("a problem says where, what and what to do") {
+TEST_CASE("a failure says where, what and what to do") {
     CHECK_THAT(describe({Code::goal_in_wall, 2, 3}, "a.map").text,
                Contains("a.map") && Contains("row 2, column 3") && Contains("choose"));
     CHECK_THAT(describe({Code::file_unwritable, ENOSPC}, "out/run").text,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "training/host/problem.hpp"
+#include "training/host/failure.hpp"
 
 #include "training/host/plain_text.hpp"
 
@@ -255,7 +255,7 @@ bool is_wrong_path(std::int64_t number) {
 }
 
 /// Nothing that the person gave was wrong: the same again may work.
-bool is_failure(const Error& error) {
+bool is_unable(const Error& error) {
     switch (error.code) {
         case Code::file_unwritable:
             return !is_wrong_path(error.first);
@@ -275,7 +275,7 @@ bool is_failure(const Error& error) {
 
 }  // namespace
 
-Problem describe(const Error& error, std::string_view place) {
+Failure describe(const Error& error, std::string_view place) {
     const std::string where = shown(place, false);
     const bool system =
         error.code == Code::file_unwritable || error.code == Code::not_durable || error.code == Code::link_failed;
@@ -292,7 +292,7 @@ Problem describe(const Error& error, std::string_view place) {
     const std::string cause = system ? std::strerror(static_cast<int>(error.first)) : "";
     return {fmt::format("{}: {}", where,
                         fmt::format(fmt::runtime(sentence(error.code)), error.first, error.second, cause)),
-            is_failure(error)};
+            is_unable(error)};
 }
 
 }  // namespace dunlin
