@@ -66,12 +66,13 @@ Outcome<void> train(const TrainRequest& request, Job& job, FleetNavigationResult
 TrainedModel model_of(const Job& job, const FleetNavigationOutcome& outcome) {
     TrainedModel model = navigation_model(job.settings, job.training->shape(), {});
     const AggregationName by = job.settings.method.aggregation;
-    model.shared_is = fmt::format("{} of a fleet, seed {}",
-                                  has_server(by)      ? "the server's policy"
-                                  : has_one_model(by) ? "one policy for all tasks"
-                                                      : "the mean of the nodes' policies",
-                                  job.settings.seed);
-    if (has_one_model(by)) {
+    model.shared_is =
+        fmt::format("{} of a fleet, seed {}",
+                    outcome.models.size() > model.shape.parameters() ? "the mean of the nodes' policies"
+                    : has_server(by)                                 ? "the server's policy"
+                                                                     : "one policy for all tasks",
+                    job.settings.seed);
+    if (outcome.models.size() == model.shape.parameters()) {
         model.parameters = outcome.models;
     } else {
         model.nodes = outcome.task_names;

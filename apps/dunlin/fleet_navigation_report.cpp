@@ -101,6 +101,23 @@ std::string subject_of(const FleetNavigationSettings& settings) {
     return fmt::format("{} over {}", title_of(method.objective), by);
 }
 
+/// How a node's policy comes to be its own.
+std::string how_of(const FleetNavigationResult& result) {
+    const std::string owns = "Each node owns one task";
+    switch (traits_of(result.settings.method.objective).kept) {
+        case Kept::layers:
+            return owns + ", and layers of its own that follow what is shared; it takes no further steps.";
+        case Kept::model:
+            return owns +
+                   ", and a policy of its own beside the shared one, which it follows; it takes no further "
+                   "steps.";
+        default:
+            return fmt::format("{}{} and adapts its own parameters to it by {} inner steps.", owns,
+                               result.settings.personal_layers.empty() ? "" : ", keeps layers of its own,",
+                               result.settings.inner.step_limit);
+    }
+}
+
 }  // namespace
 
 report::Table fleet_navigation_table(const FleetNavigationResult& result) {
@@ -148,11 +165,10 @@ std::string fleet_navigation_html(const FleetNavigationResult& result, const std
     }
     page.sections = {
         {.heading = "Tasks",
-         .paragraphs = {fmt::format(
-             "Each node owns one task and adapts its own parameters to it by {} inner steps. "
-             "Returns are exact, by dynamic programming. The centralised run sees all tasks "
-             "in every iteration and takes as many environment steps.",
-             s.inner.step_limit)},
+         .paragraphs = {how_of(result) + " Returns are exact, by dynamic programming." +
+                        (outcome.centralised.empty() ? ""
+                                                     : " The centralised run sees all tasks in every iteration and "
+                                                       "takes as many environment steps.")},
          .figures = {{returns_svg(result), "While the fleet learns."}, {nodes_svg(result), "At the end."}},
          .tables = {fleet_navigation_table(result)}}};
     if (gossips(s)) {

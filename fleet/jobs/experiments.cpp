@@ -20,7 +20,7 @@ Settings settings_of(ProblemExperiment& experiment) {
 }
 
 Outcome<TrainedModel> model_of(const FleetNavigationSettings& settings) {
-    const auto nodes = NavigationNodes::make(settings, 1);
+    const auto nodes = make_navigation(settings);
     if (!nodes) return tl::unexpected(nodes.error());
     return navigation_model(settings, (*nodes)->policy().network.shape, {});
 }
@@ -37,6 +37,15 @@ Outcome<DeployedSettings> read(DeployedSettings settings, std::string_view toml,
     Settings list = std::visit([](auto& of_kind) { return settings_of(of_kind); }, settings);
     if (auto done = list.read(toml, where); !done) return tl::unexpected(done.error());
     return settings;
+}
+
+Outcome<void> keeps_nothing(Objective name) {
+    const ObjectiveTraits& objective = traits_of(name);
+    if (objective.kept == Kept::nothing) return {};
+    return refuse(
+        fmt::format("objective.name = {}: it has personal {}, and real nodes keep none yet; `dunlin train` runs "
+                    "it here",
+                    objective.name, objective.kept == Kept::layers ? "layers" : "models"));
 }
 
 }  // namespace
@@ -72,14 +81,18 @@ std::string write_deployed(DeployedSettings& settings) {
                       settings);
 }
 
+Outcome<std::unique_ptr<NavigationNodes>> make_navigation(const FleetNavigationSettings& settings) {
+    if (auto kept = keeps_nothing(settings.method.objective); !kept) return tl::unexpected(kept.error());
+    auto made = NavigationNodes::make(settings, 1);
+    if (made && (*made)->split().has_personal())
+        return refuse("policy.personal_layers: real nodes keep none yet; `dunlin train` runs them here");
+    return made;
+}
+
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment,
                                                         const std::string& own_data) {
-    const ObjectiveTraits& objective = traits_of(experiment.settings().federated.objective());
-    if (objective.kept != Kept::nothing)
-        return refuse(fmt::format(
-            "objective.name = {}: it has personal {}, and real nodes keep none yet; `dunlin train` runs "
-            "it here",
-            objective.name, objective.kept == Kept::layers ? "layers" : "models"));
+    if (auto kept = keeps_nothing(experiment.settings().federated.objective()); !kept)
+        return tl::unexpected(kept.error());
     auto made = experiment.nodes_bring_data() ? experiment.make_own(own_data) : experiment.make(1);
     if (made && (*made)->split().has_personal())
         return refuse("model.personal_layers: real nodes keep none yet; `dunlin train` runs them here");

@@ -28,6 +28,12 @@ Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std:
 /// The document that says all settings. Paths stay as they were given: each machine reads its own files.
 std::string write_deployed(DeployedSettings& settings);
 
+class NavigationNodes;
+
+/// What the nodes of a navigation job learn, for one caller at a time. Errors: the settings'; what stays with a node,
+/// as below.
+Outcome<std::unique_ptr<NavigationNodes>> make_navigation(const FleetNavigationSettings& settings);
+
 /// What the nodes learn, for one caller at a time. Errors: the problem's; personal layers, for a real node has no
 /// place yet where they would survive a restart. Where nodes bring their data, `own_data` is a node's; without one it
 /// has no nodes.

@@ -19,7 +19,7 @@ public:
                    const JobTerms& terms)
         : nodes_(std::move(nodes)), settings_(settings), node_(terms.member), optimum_(nodes_->optimum(node_)) {}
 
-    Learner& learner() override { return nodes_->learner(node_, 0); }
+    Learner& learner() override { return nodes_->problem().learner(node_, 0); }
     std::span<const Metric> measure(ConstVector<float> w) override {
         const double ratio = nodes_->ratio(node_, w, ++measured_, optimum_, 0);
         metrics_ = {Metric{"return_ratio", ratio}, Metric{"optimal_return", optimum_},
@@ -96,7 +96,7 @@ Made wrong_shape(std::size_t has, const JobTerms& terms) {
 }
 
 Made make(const FleetNavigationSettings& settings, const JobTerms& terms, const std::string&) {
-    auto nodes = NavigationNodes::make(settings, 1);
+    auto nodes = make_navigation(settings);
     if (!nodes) return tl::unexpected(nodes.error());
     if ((*nodes)->dimension() != terms.dimension) return wrong_shape((*nodes)->dimension(), terms);
     if (terms.member >= (*nodes)->nodes()) return refuse("the experiment has fewer tasks than the job has members");

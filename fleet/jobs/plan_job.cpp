@@ -112,7 +112,7 @@ Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
                                   s.deployment.updates));
     if (auto drawn = check_graph("network.graph", s.graph); !drawn) return drawn;
     s.nodes = static_cast<int>(plan.terms.members);
-    auto nodes = NavigationNodes::make(s, 1);
+    auto nodes = make_navigation(s);
     if (!nodes) return tl::unexpected(nodes.error());
     plan.name = s.experiment;
     plan.terms.seed = s.seed;

@@ -125,6 +125,15 @@ TEST_CASE("the same with nodes that crash, and with the run in one process that 
     killed_run_goes_on(navigation + set({"network.crash_gap=20"}), "method.rounds", "1000000", 30);
 }
 
+TEST_CASE("a fleet whose policies keep layers at home is killed, and goes on with them") {
+    killed_run_goes_on(navigation + Words{"--method", "spdb"}, "method.rounds", "1000000", 30);
+}
+
+TEST_CASE("a fleet whose nodes keep policies of their own is killed, and goes on with them") {
+    killed_run_goes_on(navigation + set({"objective.name=ditto", "aggregation.name=fedavg"}), "method.rounds",
+                       "1000000", 30);
+}
+
 TEST_CASE("a fleet that learns navigation with a server is killed and goes on") {
     killed_run_goes_on(navigation + set({"report.centralised=false"}) + Words{"--method", "persafl-me"},
                        "method.rounds", "1000000", 30);

@@ -13,28 +13,30 @@ constexpr TaskTraits tasks[] = {
     {.name = "grid-navigation",
      .experiment = "fleet-navigation",
      .settings = "policy.input=one-hot",
+
      .on_real_nodes = true},
     {.name = "grid-navigation-coordinates",
      .experiment = "fleet-navigation",
      .settings = "policy.input=coordinates",
+
      .on_real_nodes = true,
      .on_boards = true},
-    {.name = "point-navigation", .experiment = "fleet-point-navigation", .has_layers = true, .on_real_nodes = true},
+    {.name = "point-navigation", .experiment = "fleet-point-navigation", .on_real_nodes = true},
     {.name = "classification",
      .experiment = "classification",
-     .has_layers = true,
+
      .on_real_nodes = true,
      .mixed_experiment = "pdbo"},
-    {.name = "ranking", .experiment = "ranking", .has_layers = true, .on_real_nodes = true},
+    {.name = "ranking", .experiment = "ranking", .on_real_nodes = true},
     {.name = "ranking-reward",
      .experiment = "ranking",
      .settings = "model.loss=reward",
-     .has_layers = true,
+
      .on_real_nodes = true},
     {.name = "regression", .experiment = "regression", .linear = true},
     {.name = "characters",
      .experiment = "characters",
-     .has_layers = true,
+
      .on_real_nodes = true,
      .mixed_experiment = "pdbo-characters"},
 };
@@ -84,9 +86,6 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
                           "the exact minimiser, by which a run is judged, is known of plain and maml");
         return {};
     }
-    if (kept != Kept::nothing && !task.has_layers)
-        return refuse(K::not_built,
-                      "nothing of a policy on a grid stays with its node yet; take moreau, or point-navigation");
     return {};
 }
 

@@ -28,9 +28,8 @@ struct TaskTraits {
     std::string_view name;
     std::string_view experiment;  ///< that runs it
     std::string_view settings =
-        {};                   ///< KEY=VALUE that make the experiment this task; "" where it is that as it stands
-    bool has_layers = false;  ///< that a node can keep
-    bool linear = false;      ///< one layer, whose minimiser is known for plain and maml
+        {};               ///< KEY=VALUE that make the experiment this task; "" where it is that as it stands
+    bool linear = false;  ///< one layer, whose minimiser is known for plain and maml
     bool on_real_nodes = false;
     bool on_boards = false;
     /// The experiment for hyper-gradient push, where the task has mixed second derivatives.

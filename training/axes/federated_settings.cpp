@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/axes/federated_settings.hpp"
 
-#include "training/axes/bilevel_settings.hpp"
+#include "training/axes/objective_settings.hpp"
 #include "training/network/traced_network.hpp"
 #include "training/settings/reading.hpp"
 
@@ -177,13 +177,7 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
              rate);
 
     add_bilevel_settings(list, "bilevel", s.bilevel);
-
-    list.add("ditto.prox_weight", s.ditto.prox_weight, "lambda: pull of a node's own model towards the shared one",
-             Range{0, 1e3});
-    list.add("ditto.personal_rate", s.ditto.personal_rate,
-             "step size of a node's own model; times prox_weight below 1", rate);
-    list.add("ditto.steps", s.ditto.steps, "steps of a node's own model for every model that it is given",
-             Range{0, 10000});
+    add_ditto_settings(list, s.ditto);
 
     list.add("push.graph", s.push.graph,
              "who hears whom without a server: directed-ring, exponential, complete, ring, star, erdos-renyi, "

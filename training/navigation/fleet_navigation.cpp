@@ -4,6 +4,7 @@
 #include "envs/map_file.hpp"
 #include "training/navigation/meta_trainer.hpp"
 #include "training/navigation/navigation_nodes.hpp"
+#include "training/problems/federated_learners.hpp"
 #include "training/simulation/any_fleet.hpp"
 
 #include <algorithm>
@@ -23,22 +24,30 @@ using Policy = NavigationNodes::Policy;
 class Run final : public FleetNavigation {
 public:
     Run(const FleetNavigationSettings& settings, std::unique_ptr<NavigationNodes> nodes, int threads)
-        : settings_(settings), nodes_(std::move(nodes)), workers_(threads) {
+        : settings_(settings),
+          nodes_(std::move(nodes)),
+          layers_(nodes_->split(), nodes_->nodes(), nodes_->first_parameters()),
+          workers_(threads) {
         for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) optima_.push_back(nodes_->optimum(i));
     }
 
     Outcome<void> connect() {
-        const LearnerOf learner_of = [this](std::uint32_t node, int worker) -> Learner& {
-            return nodes_->learner(node, worker);
-        };
+        notes_ = nodes_->notes();
+        const FederatedSettings learning = federated_settings(settings_);
+        const std::vector<float> first = nodes_->first_parameters();
+        if (learning.objective() == Objective::ditto) {
+            if (auto kept = keep_own_models(layers_, learning, first); !kept) return kept;
+        }
         const FleetRecipe recipe{.by = settings_.method.aggregation,
                                  .graph = graph_recipe(settings_),
                                  .gossip = gossip_settings(settings_),
-                                 .federated = federated_settings(settings_),
+                                 .federated = learning,
                                  .trace = settings_.trace,
                                  .tick_ms = settings_.tick_ms};
+        const bool whole = settings_.method.aggregation == AggregationName::global;
         auto made =
-            make_any_fleet(recipe, nodes_->first_parameters(), nodes_->nodes(), learner_of, workers_, &notes_);
+            make_any_fleet(recipe, whole ? first : layers_.shared_of(first), nodes_->nodes(),
+                           learner_of(nodes_->problem(), learning, layers_, workers_.count()), workers_, &notes_);
         if (!made) return tl::unexpected(made.error());
         fleet_ = *std::move(made);
         return {};
@@ -63,6 +72,7 @@ public:
             saver(done.round, rounds(), std::int64_t{settings_.rounds}, environment_steps(), seconds(),
                   outcome.history, outcome.centralised, done.centralised);
             fleet_->save(saver);
+            if (keeps_something()) saver(layers_);
         };
         for (; done.round < rounds() && outcome.failure.empty(); ++done.round) {
             const auto left_off = hooks.left_off(save);
@@ -81,11 +91,13 @@ public:
         outcome.counters = fleet_->counters();
         outcome.messages = fleet_->messages();
         outcome.trace = fleet_->trace();
-        outcome.models = fleet_->estimates();
+        outcome.models = models();
         // There it is one model for every node.
-        if (has_one_model(settings_.method.aggregation)) outcome.models.resize(fleet_->dimension());
-        // MEMRL, so there is nothing to compare another objective with.
-        if (outcome.complete && settings_.centralised && settings_.method.objective == Objective::moreau) {
+        if (has_one_model(settings_.method.aggregation) && !keeps_something())
+            outcome.models.resize(fleet_->dimension());
+        // MEMRL, so there is nothing to compare another objective with, or what nodes keep.
+        if (outcome.complete && settings_.centralised && settings_.method.objective == Objective::moreau &&
+            !keeps_something()) {
             if (Outcome<void> ran = run_centralised(outcome, hooks, save, done.centralised); !ran)
                 return tl::unexpected(ran.error());
         }
@@ -117,10 +129,14 @@ private:
     /// Takes up an earlier part of the run. Rows that it has because it ended are none of a longer one.
     Outcome<void> go_on(const FleetNavigationHooks& hooks, Done& done, FleetNavigationOutcome& outcome) {
         std::int64_t steps = 0;
-        const auto restored = hooks.go_on([&](Loader& loader) {
+        const auto restored = hooks.go_on([&](Loader& loader) -> Result<void> {
             loader(done.round, done.rounds, done.learning, steps, done.seconds, outcome.history,
                    outcome.centralised, done.centralised);
-            return fleet_->restore(loader);
+            if (auto fleet = fleet_->restore(loader); !fleet || !keeps_something()) return fleet;
+            loader(layers_);
+            if (loader.ok() && !layers_.fits(nodes_->nodes(), layers_.keeps_models()))
+                return wrong_size(layers_.split().personal_size(), nodes_->dimension());
+            return {};
         });
         if (!restored) return restored;
         evaluation_steps_ = nodes_->environment_steps() - steps;
@@ -149,7 +165,26 @@ private:
                 .wake_ups = fleet_->counters().wake_ups,
                 .environment_steps = environment_steps(),
                 .consensus_error = fleet_->consensus_error(),
-                .ratios = evaluate(fleet_->estimates(), evaluation_epoch(round))};
+                .ratios = evaluate(models(), evaluation_epoch(round))};
+    }
+
+    /// Is there anything that stays with a node?
+    bool keeps_something() const { return layers_.split().has_personal() || layers_.keeps_models(); }
+
+    /// What each node has: the model that it kept beside the shared one, or the shared one with its own layers.
+    std::vector<float> models() const {
+        std::vector<float> shared = fleet_->estimates();
+        if (!keeps_something() || settings_.method.aggregation == AggregationName::global) return shared;
+        const std::size_t d = nodes_->dimension(), x = layers_.split().shared_size();
+        std::vector<float> all(nodes_->nodes() * d);
+        for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) {
+            const Vector<float> w = Vector<float>(all).subspan(i * d, d);
+            if (layers_.keeps_models())
+                std::ranges::copy(std::as_const(layers_).model_of(i), w.begin());
+            else
+                layers_.compose(i, ConstVector<float>(shared).subspan(i * x, x), w);
+        }
+        return all;
     }
 
     /// Sampled for training so far.
@@ -229,6 +264,7 @@ private:
     FleetNavigationSettings settings_;
     DataNotes notes_;
     std::unique_ptr<NavigationNodes> nodes_;
+    PersonalLayers layers_;
     std::vector<double> optima_;
     Workers workers_;
     std::unique_ptr<GossipFleet> fleet_;
@@ -251,6 +287,9 @@ double FleetNavigationRow::mean() const {
 
 Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavigationSettings& s, int threads) {
     if (s.nodes < 2) return refuse("environment.nodes: a node alone agrees with nobody; simulate at least 2");
+    if (const std::string refusal = refusal_of(s.method); !refusal.empty())
+        return refuse(fmt::format("objective.name = {}, aggregation.name = {}: {}", name_of(s.method.objective),
+                                  name_of(s.method.aggregation), refusal));
     const FederatedSettings federated = federated_settings(s);
     if (s.method.aggregation == AggregationName::fedprox && federated.rate() * federated.fedprox_weight >= 1.0f)
         return refuse(

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/adapt/bilevel.hpp"
+#include "core/adapt/ditto.hpp"
 #include "core/adapt/maml.hpp"
 #include "envs/data_notes.hpp"
 #include "training/axes/axes.hpp"
@@ -47,6 +49,7 @@ struct FleetNavigationSettings {
     Activation activation = Activation::tanh;
     PolicyInput input = PolicyInput::one_hot;
     float output_gain = 0.01f;
+    std::vector<std::string> personal_layers;
 
     MoreauEnvelope inner{.prox_weight = 0.01f,  // lambda
                          .inner_rate = 1.0f,    // beta
@@ -56,6 +59,8 @@ struct FleetNavigationSettings {
                          .fresh_batches = true};
     bool first_order = true;  ///< with MAML: leave the Hessians and scores out
     RolloutSettings rollout{.trajectories = 40};
+    Bilevel bilevel{.personal_rate = 1.0f};
+    Ditto ditto{.prox_weight = 0.01f, .personal_rate = 1.0f, .steps = 1};
 
     std::string graph = "directed-ring";
     float probability = 0.3f;
@@ -133,7 +138,7 @@ struct FleetNavigationOutcome {
     std::optional<std::uint64_t> mass_error;
     GossipCounters counters;
     simulation::Counters messages;
-    std::vector<float> models;  ///< policies of all nodes at the end, or the server's
+    std::vector<float> models;  ///< policies of all nodes at the end, or the one that they share
     std::uint64_t trace = 0;
     double seconds = 0;
 };
@@ -151,7 +156,7 @@ public:
     static Outcome<std::unique_ptr<FleetNavigation>> make(const FleetNavigationSettings& settings, int threads);
     virtual ~FleetNavigation() = default;
 
-    /// What the graph's file says that is not used, or was renumbered.
+    /// What was assumed of the settings; what the graph's file says that is not used, or was renumbered.
     virtual const DataNotes& notes() const = 0;
 
     /// From the first round, or where an earlier part was left off, to the last, once. A run that had ended goes on

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "envs/map_file.hpp"
 #include "envs/navigation_tasks.hpp"
+#include "training/axes/objective_settings.hpp"
 #include "training/axes/round_network_settings.hpp"
 #include "training/navigation/fleet_navigation.hpp"
 #include "training/settings/run_settings.hpp"
@@ -60,7 +61,10 @@ FederatedSettings federated_settings(const FleetNavigationSettings& s) {
     if (s.method.objective == Objective::maml) federated.maml = maml_of(s);
     federated.local_rate = federated.maml_local_rate = s.rate;
     federated.buffer_size = std::min(federated.buffer_size, s.nodes);
-    federated.moreau_local_rate = s.local_interpolation / s.inner.prox_weight;
+    federated.moreau_local_rate =
+        (has_server(s.method.aggregation) ? s.local_interpolation : s.interpolation) / s.inner.prox_weight;
+    federated.bilevel = s.bilevel;
+    federated.ditto = s.ditto;
     federated.fedprox_weight = s.inner.prox_weight;
     federated.local_steps = s.local_steps;
     federated.server_rate = s.server_rate;
@@ -75,8 +79,17 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_fleet_navig
         {"environment.start", "[]"},
         {"environment.slip_limit", "0.0"},
         {"policy.input", "\"one-hot\""},
+        {"policy.personal_layers", "[]"},
         {"adaptation.baseline", "\"leave-one-out\""},
         {"adaptation.first_order", "true"},
+        {"bilevel.personal_rate", "1.0"},
+        {"bilevel.ridge", "0.0"},
+        {"bilevel.hyper_gradient", "\"cheap\""},
+        {"bilevel.neumann_terms", "10"},
+        {"bilevel.neumann_rate", "0.02"},
+        {"ditto.prox_weight", "0.01"},
+        {"ditto.personal_rate", "1.0"},
+        {"ditto.steps", "1"},
         {"method.rate", "0.1"},
         {"network.trace", "\"\""},
         {"network.tick_ms", "50.0"}};
@@ -108,6 +121,9 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
              {{"one-hot", PolicyInput::one_hot}, {"coordinates", PolicyInput::coordinates}});
     list.add("policy.output_gain", s.output_gain, "scale of the last layer at the start", Range{0, 10});
 
+    list.add("policy.personal_layers", s.personal_layers,
+             "layers that never leave their node: first, last, numbers from 0; empty: none");
+
     list.add("adaptation.prox_weight", s.inner.prox_weight, "lambda: pull towards the node's parameters",
              Range{0, 1e6, true});
     list.add("adaptation.inner_rate", s.inner.inner_rate, "beta: step size of the inner loop", Range{0, 1e3, true});
@@ -122,6 +138,9 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("adaptation.baseline", s.rollout.baseline, "what rewards to go are centred by",
              {{"none", Baseline::none}, {"leave-one-out", Baseline::leave_one_out}, {"linear", Baseline::linear}});
 
+    add_bilevel_settings(list, "bilevel", s.bilevel);
+    add_ditto_settings(list, s.ditto);
+
     add_round_network_settings(list, s);
     list.add("network.crash_gap", s.crash_gap, "mean rounds between a node's crashes; 0: none", Range{0, 1e9});
     list.add("network.downtime", s.downtime, "mean rounds until it restarts", Range{1, 1e9});
@@ -132,7 +151,8 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     for (auto& [name, method] : names) {
         if (method.aggregation == AggregationName::spd) name = "d2";
     }
-    names.insert(names.end(), {{"persafl-me", preset::persafl_me},
+    names.insert(names.end(), {{"spdb", preset::spdb},
+                               {"persafl-me", preset::persafl_me},
                                {"pfedme", preset::pfedme},
                                {"local", {Objective::moreau, AggregationName::local}},
                                {"global", {Objective::moreau, AggregationName::global}}});

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/navigation/navigation_nodes.hpp"
 
-#include "core/adapt/plain.hpp"
-#include "core/heads.hpp"
 #include "training/navigation/grid_evaluation.hpp"
 #include "training/navigation/grid_world.hpp"
 
@@ -31,6 +29,21 @@ Outcome<std::vector<GridTask>> tasks_of(const FleetNavigationSettings& s, const 
     return std::move(split->training);
 }
 
+/// As any fleet that learns a policy has them.
+PolicySettings policy_settings(const FleetNavigationSettings& s) {
+    PolicySettings policy;
+    policy.kernels = s.kernels;
+    policy.seed = s.seed;
+    policy.section = "policy";
+    policy.personal_layers = s.personal_layers;
+    policy.output_gain = s.output_gain;
+    policy.baseline = s.rollout.baseline;
+    policy.step_clip = s.inner.step_clip;
+    policy.federated = federated_settings(s);
+    policy.federated.batch = s.rollout.trajectories;
+    return policy;
+}
+
 }  // namespace
 
 Outcome<MlpShape> policy_shape(const FleetNavigationSettings& s, int cells) {
@@ -42,42 +55,17 @@ Outcome<MlpShape> policy_shape(const FleetNavigationSettings& s, int cells) {
 }
 
 NavigationNodes::NavigationNodes(const FleetNavigationSettings& settings, std::vector<GridTask> tasks,
-                                 const Policy& policy, int threads)
-    : settings_(settings), tasks_(std::move(tasks)), policy_(policy) {
-    RolloutLimits limits;
-    for (const GridTask& task : tasks_) {
-        environments_.push_back(task.environment());
-        limits.horizon = task.environment().horizon();
-        limits.observations = task.environment().observation_size();
-        limits.states = std::max(limits.states, task.environment().state_count());
-    }
-    RolloutSettings rollout = settings.rollout;
-    if (settings.method.objective == Objective::maml) rollout.slots = maml_of(settings).slots();
-    for (int worker = 0; worker < threads; ++worker)
-        benches_.push_back(std::make_unique<Bench>(policy_, rollout, limits, settings));
+                                 PolicyWorld<GridNavigation> world, const FederatedSettings& learning, int threads)
+    : settings_(settings),
+      tasks_(std::move(tasks)),
+      problem_(std::move(world), learning, threads),
+      benches_(static_cast<std::size_t>(threads),
+               {std::vector<float>(dimension()), std::vector<float>(dimension())}) {
     // Without a pull there is none when a node makes parameters its own either.
     if (settings.method.objective != Objective::moreau) settings_.inner.prox_weight = 0.0f;
 }
 
-std::unique_ptr<Learner> NavigationNodes::Bench::make_learner(Learning& task,
-                                                              const FleetNavigationSettings& settings) {
-    switch (settings.method.objective) {
-        case Objective::maml:
-            return std::make_unique<TaskLearner<Learning, Maml>>(task, maml_of(settings));
-        case Objective::moreau:
-            return std::make_unique<TaskLearner<Learning, MoreauEnvelope>>(task, settings.inner);
-        default:
-            return std::make_unique<TaskLearner<Learning, Plain>>(task, Plain{});
-    }
-}
-
 Outcome<std::unique_ptr<NavigationNodes>> NavigationNodes::make(const FleetNavigationSettings& s, int threads) {
-    const Result<const Kernels<float>*> kernels = find_kernels(s.kernels);
-    if (!kernels) return refuse(kernels.error(), "kernels = \"" + s.kernels + "\"");
-    if (traits_of(s.method.objective).kept != Kept::nothing)
-        return refuse(fmt::format(
-            "objective.name = {}: nothing of a policy stays with its node yet; take plain, maml or moreau",
-            name_of(s.method.objective)));
     if (s.method.objective == Objective::maml && s.inner.step_limit > Maml::step_limit)
         return refuse(
             fmt::format("adaptation.steps = {}: MAML takes at most {}", s.inner.step_limit, Maml::step_limit));
@@ -99,32 +87,37 @@ Outcome<std::unique_ptr<NavigationNodes>> NavigationNodes::make(const FleetNavig
     if (!tasks) return tl::unexpected(tasks.error());
     const Outcome<MlpShape> shape = policy_shape(s, map->rows * map->columns);
     if (!shape) return tl::unexpected(shape.error());
+    PolicySettings learned = policy_settings(s);
+    EnvironmentTexts texts{.task = "grid-navigation", .input = {}, .output = {}};
+    std::vector<GridNavigation> environments;
+    for (const GridTask& task : *tasks) {
+        const GridCell goal = *task.settings().goal;
+        texts.nodes.push_back(fmt::format("node {}: goal ({}, {})", environments.size(), goal.row, goal.column));
+        environments.push_back(task.environment());
+    }
+    auto world = make_policy_world(learned, std::move(environments), std::move(texts), *shape);
+    if (!world) return tl::unexpected(world.error());
     return std::unique_ptr<NavigationNodes>(
-        new NavigationNodes(s, *std::move(tasks), Policy{Mlp<float>{*shape, *kernels}}, threads));
-}
-
-std::string NavigationNodes::name(std::uint32_t node) const {
-    const GridCell goal = *tasks_[node].settings().goal;
-    return fmt::format("node {}: goal ({}, {})", node, goal.row, goal.column);
+        new NavigationNodes(s, *std::move(tasks), *std::move(world), learning_of(learned), threads));
 }
 
 std::vector<float> NavigationNodes::first_parameters() const {
     std::vector<float> first(dimension());
-    Stream random(settings_.seed, 0, Purpose::initialise);
-    initialise(policy_.network.shape, random, Vector<float>(first), settings_.output_gain);
+    problem_.initialise(first);
     return first;
-}
-
-Learner& NavigationNodes::learner(std::uint32_t node, int worker) {
-    Bench& bench = *benches_[static_cast<std::size_t>(worker)];
-    bench.task.set_environment(environments_[node]);
-    return *bench.learner;
 }
 
 double NavigationNodes::ratio(std::uint32_t node, ConstVector<float> w, std::uint64_t epoch, double optimum,
                               int worker) {
-    Bench& bench = *benches_[static_cast<std::size_t>(worker)];
-    bench.task.set_environment(environments_[node]);
+    Bench& bench = benches_[static_cast<std::size_t>(worker)];
+    const auto judged = [&] {
+        return evaluate_exactly(policy(), environments()[node], bench.personal).expected_return;
+    };
+    if (traits_of(settings_.method.objective).kept != Kept::nothing) {
+        std::ranges::copy(w, bench.personal.begin());
+        return judged() / optimum;
+    }
+    auto& task = problem_.task_of(node, worker);
     Stream random(settings_.seed, node, Purpose::evaluate);
     // An adaptation draws at most once a step. Evaluations stand a multiple of 4096 draws apart, none in another's.
     const auto draws = static_cast<std::uint64_t>(settings_.adaptations) *
@@ -132,15 +125,16 @@ double NavigationNodes::ratio(std::uint32_t node, ConstVector<float> w, std::uin
     random.seek_epoch(epoch * ((draws + 4095) / 4096 * 4096));
     double sum = 0;
     for (int k = 0; k < settings_.adaptations; ++k) {
-        settings_.inner.solve<float>(bench.task, w, random, bench.personal, bench.scratch);
-        sum += evaluate_exactly(policy_, environments_[node], bench.personal).expected_return;
+        settings_.inner.solve<float>(task, w, random, bench.personal, bench.scratch);
+        sum += judged();
     }
     return sum / (optimum * settings_.adaptations);
 }
 
 std::int64_t NavigationNodes::environment_steps() const {
     std::int64_t steps = 0;
-    for (const auto& bench : benches_) steps += bench->task.steps();
+    for (std::size_t worker = 0; worker < benches_.size(); ++worker)
+        steps += problem_.task(static_cast<int>(worker)).steps();
     return steps;
 }
 

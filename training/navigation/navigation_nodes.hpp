@@ -4,9 +4,8 @@
 #include "envs/grid_planning.hpp"
 #include "envs/navigation_tasks.hpp"
 #include "rl/policy_gradient_task.hpp"
-#include "training/host/host_memory.hpp"
 #include "training/navigation/fleet_navigation.hpp"
-#include "training/simulation/learner.hpp"
+#include "training/problems/policy_problem.hpp"
 
 #include <memory>
 #include <string>
@@ -24,61 +23,48 @@ Outcome<MlpShape> policy_shape(const FleetNavigationSettings& settings, int cell
 class NavigationNodes {
 public:
     using Policy = CategoricalPolicy<float>;
+    using Problem = WorldProblem<PolicyWorld<GridNavigation>>;
 
     /// For `threads` callers at a time, each with a number below it. Errors: settings that do not fit each other,
     /// the map.
     static Outcome<std::unique_ptr<NavigationNodes>> make(const FleetNavigationSettings& settings, int threads);
 
-    std::uint32_t nodes() const { return static_cast<std::uint32_t>(environments_.size()); }
-    std::size_t dimension() const { return policy_.parameters(); }
-    const Policy& policy() const { return policy_; }
-    const std::vector<GridNavigation>& environments() const { return environments_; }
+    /// What the nodes learn with, whatever the objective is.
+    FederatedProblem& problem() { return problem_; }
+    std::uint32_t nodes() const { return problem_.nodes(); }
+    std::size_t dimension() const { return problem_.dimension(); }
+    /// Which layers stay with their node.
+    LayerSplit split() const { return problem_.split(); }
+    const Policy& policy() const { return problem_.world().policy; }
+    const std::vector<GridNavigation>& environments() const { return problem_.world().environments; }
     /// "node 3: goal (2, 5)"
-    std::string name(std::uint32_t node) const;
-    double optimum(std::uint32_t node) const { return optimal_return(environments_[node]); }
+    const std::string& name(std::uint32_t node) const { return problem_.world().texts.nodes[node]; }
+    double optimum(std::uint32_t node) const { return optimal_return(environments()[node]); }
+    DataNotes notes() const { return problem_.notes(); }
 
     /// The first parameters, the same for all nodes.
     std::vector<float> first_parameters() const;
-    /// The objective on the node's task, until the same worker asks for another.
-    Learner& learner(std::uint32_t node, int worker);
-    /// Exact return over the optimal one after the inner loop from w, the mean of settings.adaptations times.
+    /// Exact return over the optimal one of what a node makes its own of w: after the inner loop, the mean of
+    /// settings.adaptations times; or of w as it is, with an objective by which the node kept something already.
     double ratio(std::uint32_t node, ConstVector<float> w, std::uint64_t epoch, double optimum, int worker);
-    /// What the worker's last `ratio` ended its inner loop at.
-    ConstVector<float> personal(int worker) const { return benches_[static_cast<std::size_t>(worker)]->personal; }
+    /// What the worker's last `ratio` judged last.
+    ConstVector<float> personal(int worker) const { return benches_[static_cast<std::size_t>(worker)].personal; }
     /// Sampled by all workers so far, for training and for `ratio`.
     std::int64_t environment_steps() const;
 
 private:
-    using Learning = PolicyGradientTask<GridNavigation, Policy>;
-
-    /// What one thread computes with; it serves any node.
+    /// What one thread judges with.
     struct Bench {
-        HostMemory memory;
-        Arena arena;
-        Learning task;
-        std::unique_ptr<Learner> learner;
         std::vector<float> personal, scratch;
-
-        Bench(const Policy& policy, const RolloutSettings& rollout, const RolloutLimits& limits,
-              const FleetNavigationSettings& settings)
-            : memory(Learning::bytes(policy, rollout, limits)),
-              arena(memory.bytes()),
-              task(policy, rollout, limits, arena),
-              learner(make_learner(task, settings)),
-              personal(policy.parameters()),
-              scratch(policy.parameters()) {}
-
-        static std::unique_ptr<Learner> make_learner(Learning& task, const FleetNavigationSettings& settings);
     };
 
-    NavigationNodes(const FleetNavigationSettings& settings, std::vector<GridTask> tasks, const Policy& policy,
-                    int threads);
+    NavigationNodes(const FleetNavigationSettings& settings, std::vector<GridTask> tasks,
+                    PolicyWorld<GridNavigation> world, const FederatedSettings& learning, int threads);
 
     FleetNavigationSettings settings_;
-    std::vector<GridTask> tasks_;
-    std::vector<GridNavigation> environments_;
-    Policy policy_;
-    std::vector<std::unique_ptr<Bench>> benches_;
+    std::vector<GridTask> tasks_;  ///< the environments are views of them
+    Problem problem_;
+    std::vector<Bench> benches_;
 };
 
 }  // namespace dunlin

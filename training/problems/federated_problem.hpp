@@ -175,6 +175,12 @@ public:
     }
 
     const World& world() const { return world_; }
+    /// The worker's task with the node's training data, until the worker asks for another.
+    Task& task_of(std::uint32_t node, int worker) {
+        world_.assign(at(worker).task, node);
+        return at(worker).task;
+    }
+    const Task& task(int worker) const { return benches_[static_cast<std::size_t>(worker)]->task; }
 
 private:
     /// What one thread works with.

@@ -72,7 +72,8 @@ LearnerOf by_worker(std::vector<Made> learners) {
 
 }  // namespace
 
-Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal, std::size_t behind) {
+Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal, std::size_t behind,
+                             std::string_view section) {
     std::vector<int> layers;
     for (const std::string& name : personal) {
         int layer = name == "last" ? -1 : 0;
@@ -89,18 +90,21 @@ Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::strin
     }
     const auto split = LayerSplit::make(shape, layers, behind);
     if (!split)
-        return refuse(split.error(), fmt::format("model.personal_layers = [{}]", fmt::join(personal, ", ")));
+        return refuse(split.error(), fmt::format("{}.personal_layers = [{}]", section, fmt::join(personal, ", ")));
     return *split;
 }
 
 Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::string>& personal, Objective objective,
-                              DataNotes& notes, std::size_t behind) {
-    if (objective != Objective::bilevel || !personal.empty()) return split_of(shape, personal, behind);
+                              DataNotes& notes, std::size_t behind, std::string_view section) {
+    if (objective != Objective::bilevel || !personal.empty()) return split_of(shape, personal, behind, section);
     if (shape.layers < 2)
-        return refuse(
-            "objective.name = bilevel: one layer alone cannot be both shared and personal; set model.hidden");
-    notes.push_back({"", 0, "model.personal_layers: none is named, so the bilevel objective keeps the last one"});
-    return split_of(shape, {"last"}, behind);
+        return refuse(fmt::format(
+            "objective.name = bilevel: one layer alone cannot be both shared and personal; set {}.hidden",
+            section));
+    notes.push_back(
+        {"", 0,
+         fmt::format("{}.personal_layers: none is named, so the bilevel objective keeps the last one", section)});
+    return split_of(shape, {"last"}, behind, section);
 }
 
 PersonalLayers::PersonalLayers(const LayerSplit& split, std::uint32_t nodes, ConstVector<float> first)

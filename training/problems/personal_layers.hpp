@@ -11,19 +11,20 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace dunlin {
 
-/// The split that a setting names: "first", "last", or layers by number from 0. Errors name model.personal_layers:
+/// The split that a setting names: "first", "last", or layers by number from 0. Errors name SECTION.personal_layers:
 /// no such layer, nothing left to share. `behind` as LayerSplit::make has it.
 Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal,
-                             std::size_t behind = 0);
+                             std::size_t behind = 0, std::string_view section = "model");
 
 /// The same for a method: with the bilevel objective, and nothing named, the last layer, which `notes` say. Errors
 /// also: where the bilevel objective has no layer to share.
 Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::string>& personal, Objective objective,
-                              DataNotes& notes, std::size_t behind = 0);
+                              DataNotes& notes, std::size_t behind = 0, std::string_view section = "model");
 
 /// What the nodes of a fleet keep to themselves: the personal part y_i of every node's model. Methods and messages
 /// see the shared part alone, through the learners that shared_learners makes (invariant 10).

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -20,8 +21,9 @@ struct PolicySettings : ProblemSettings {
     std::vector<int> hidden{32, 32};
     Activation activation = Activation::tanh;
     std::vector<std::string> personal_layers;
-    float output_gain = 0.01f;      ///< scale of the last layer at the start
-    float first_log_sigma = -0.5f;  ///< of a Gaussian policy
+    std::string_view section = "model";  ///< where its document has the layers
+    float output_gain = 0.01f;           ///< scale of the last layer at the start
+    float first_log_sigma = -0.5f;       ///< of a Gaussian policy
     Baseline baseline = Baseline::leave_one_out;
     float step_clip = 0.5f;  ///< longest step of an inner loop, and to a personal model; 0: no limit
     int judged = 100;        ///< trajectories
@@ -136,52 +138,72 @@ private:
     }
 };
 
+/// The room that rollouts need, whichever of these environments is drawn from.
+template <class Environment>
+RolloutLimits limits_of(const std::vector<Environment>& environments) {
+    RolloutLimits limits;
+    for (const Environment& environment : environments) {
+        limits.horizon = std::max(limits.horizon, static_cast<int>(environment.horizon()));
+        limits.observations = std::max(limits.observations, static_cast<int>(environment.observation_size()));
+        if constexpr (FiniteEnvironment<Environment>)
+            limits.states = std::max(limits.states, static_cast<int>(environment.state_count()));
+    }
+    return limits;
+}
+
+/// A world of these environments, whose policies have this shape. Errors: kernels, layers.
+template <class Environment>
+Outcome<PolicyWorld<Environment>> make_policy_world(const PolicySettings& s, std::vector<Environment> environments,
+                                                    EnvironmentTexts texts, const MlpShape& shape) {
+    using Policy = typename PolicyWorld<Environment>::Policy;
+    const auto kernels = find_kernels(s.kernels);
+    if (!kernels) return refuse(kernels.error(), "kernels = \"" + s.kernels + "\"");
+    DataNotes notes;
+    const auto split = split_for(shape, s.personal_layers, s.federated.objective(), notes,
+                                 Policy::continuous ? static_cast<std::size_t>(shape.outputs()) : 0, s.section);
+    if (!split) return tl::unexpected(split.error());
+    const bool second_order = (s.federated.objective() == Objective::maml && !s.federated.maml.first_order) ||
+                              (s.federated.objective() == Objective::bilevel &&
+                               s.federated.bilevel.hyper_gradient == HyperGradient::neumann);
+    const RolloutLimits limits = limits_of(environments);
+    return PolicyWorld<Environment>{.settings = s,
+                                    .texts = std::move(texts),
+                                    .environments = std::move(environments),
+                                    .policy = Policy{Mlp<float>{shape, *kernels}},
+                                    .split = *split,
+                                    .rollout = {.trajectories = s.federated.batch,
+                                                .baseline = s.baseline,
+                                                .slots = s.federated.slots(),
+                                                .second_order = second_order},
+                                    .limits = limits,
+                                    .notes = std::move(notes)};
+}
+
+/// How its nodes learn: the objectives' inner loops take steps of a limited length.
+inline FederatedSettings learning_of(const PolicySettings& s) {
+    FederatedSettings federated = s.federated;
+    federated.maml.step_clip = federated.moreau.step_clip = s.step_clip;
+    return federated;
+}
+
 /// A fleet in which each node owns one of these environments, which have the same observations and actions. Errors:
 /// kernels, layers, no environment.
 template <class Environment>
 Outcome<std::unique_ptr<FederatedProblem>> make_policy_problem(const PolicySettings& s,
                                                                std::vector<Environment> environments,
                                                                EnvironmentTexts texts, int threads) {
-    using World = PolicyWorld<Environment>;
-    using Policy = typename World::Policy;
-    FederatedSettings federated = s.federated;
-    federated.maml.step_clip = federated.moreau.step_clip = s.step_clip;
-    const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return refuse(kernels.error(), "kernels");
+    using Environments = PolicyWorld<Environment>;
     if (environments.empty()) return refuse("environment.nodes: no node has an environment");
-    RolloutLimits limits;
     int actions = 0;
-    for (const Environment& environment : environments) {
-        limits.horizon = std::max(limits.horizon, static_cast<int>(environment.horizon()));
-        limits.observations = std::max(limits.observations, static_cast<int>(environment.observation_size()));
-        if constexpr (FiniteEnvironment<Environment>)
-            limits.states = std::max(limits.states, static_cast<int>(environment.state_count()));
-        if constexpr (Policy::continuous)
-            actions = environment.action_size();
-        else
-            actions = environment.action_count();
-    }
-    const auto shape = MlpShape::make(limits.observations, s.hidden, actions, s.activation);
+    if constexpr (Environments::Policy::continuous)
+        actions = environments.back().action_size();
+    else
+        actions = environments.back().action_count();
+    const auto shape = MlpShape::make(limits_of(environments).observations, s.hidden, actions, s.activation);
     if (!shape) return refuse(shape.error(), "model.hidden");
-    DataNotes notes;
-    const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), notes,
-                                 Policy::continuous ? static_cast<std::size_t>(actions) : 0);
-    if (!split) return tl::unexpected(split.error());
-    const bool second_order = (s.federated.objective() == Objective::maml && !s.federated.maml.first_order) ||
-                              (s.federated.objective() == Objective::bilevel &&
-                               s.federated.bilevel.hyper_gradient == HyperGradient::neumann);
-    return std::make_unique<WorldProblem<World>>(World{.settings = s,
-                                                       .texts = std::move(texts),
-                                                       .environments = std::move(environments),
-                                                       .policy = Policy{Mlp<float>{*shape, *kernels}},
-                                                       .split = *split,
-                                                       .rollout = {.trajectories = s.federated.batch,
-                                                                   .baseline = s.baseline,
-                                                                   .slots = s.federated.slots(),
-                                                                   .second_order = second_order},
-                                                       .limits = limits,
-                                                       .notes = std::move(notes)},
-                                                 federated, threads);
+    auto world = make_policy_world(s, std::move(environments), std::move(texts), *shape);
+    if (!world) return tl::unexpected(world.error());
+    return std::make_unique<WorldProblem<Environments>>(*std::move(world), learning_of(s), threads);
 }
 
 }  // namespace dunlin

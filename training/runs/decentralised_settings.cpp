@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "training/axes/bilevel_settings.hpp"
+#include "training/axes/objective_settings.hpp"
 #include "training/runs/decentralised.hpp"
 #include "training/settings/run_settings.hpp"
 

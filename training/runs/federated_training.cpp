@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/runs/federated_training.hpp"
 
+#include "training/problems/federated_learners.hpp"
 #include "training/runs/evaluation_schedule.hpp"
 #include "training/runs/federated_course.hpp"
-#include "training/runs/federated_learners.hpp"
 #include "training/simulation/federated_clock.hpp"
 
 #include <algorithm>

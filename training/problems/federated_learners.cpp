@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "training/runs/federated_learners.hpp"
+#include "training/problems/federated_learners.hpp"
 
 #include <fmt/format.h>
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/adapt/bilevel.hpp"
+#include "core/adapt/ditto.hpp"
 #include "training/settings/settings.hpp"
 
 #include <string>
@@ -10,5 +11,8 @@ namespace dunlin {
 
 /// Adds SECTION.personal_rate, ridge, hyper_gradient, neumann_terms and neumann_rate.
 void add_bilevel_settings(Settings& list, const std::string& section, Bilevel& bilevel);
+
+/// Adds ditto.prox_weight, personal_rate and steps.
+void add_ditto_settings(Settings& list, Ditto& ditto);
 
 }  // namespace dunlin

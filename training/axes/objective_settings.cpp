@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "training/axes/bilevel_settings.hpp"
+#include "training/axes/objective_settings.hpp"
 
 namespace dunlin {
 
@@ -13,6 +13,16 @@ void add_bilevel_settings(Settings& list, const std::string& section, Bilevel& b
              {{"cheap", HyperGradient::cheap}, {"neumann", HyperGradient::neumann}});
     list.add(section + ".neumann_terms", bilevel.neumann_terms, "M: length of the Neumann series", Range{0, 1000});
     list.add(section + ".neumann_rate", bilevel.neumann_rate, "eta: below 2 / the lower level's curvature", rate);
+}
+
+void add_ditto_settings(Settings& list, Ditto& ditto) {
+    using Range = Settings::Range;
+    list.add("ditto.prox_weight", ditto.prox_weight, "lambda: pull of a node's own model towards the shared one",
+             Range{0, 1e3});
+    list.add("ditto.personal_rate", ditto.personal_rate,
+             "step size of a node's own model; times prox_weight below 1", Range{0, 1e3, true});
+    list.add("ditto.steps", ditto.steps, "steps of a node's own model for every model that it is given",
+             Range{0, 10000});
 }
 
 }  // namespace dunlin
