@@ -7,6 +7,7 @@
 #include "core/kernels.hpp"
 #include "envs/map_file.hpp"
 #include "training/axes/combinations.hpp"
+#include "training/problems/problem_kinds.hpp"
 
 #include <algorithm>
 #include <map>
@@ -38,9 +39,26 @@ void list() {
     say("axes:    dunlin list --combinations\n");
 }
 
+/// Those that this program registered, and Dunlin does not know.
+const std::vector<TaskTraits>& own_tasks() {
+    static const std::vector<TaskTraits> own = [] {
+        std::vector<TaskTraits> all;
+        for (const RegisteredProblem& problem : registered_problems()) {
+            if (std::ranges::find(task_traits(), problem.name, &TaskTraits::experiment) != task_traits().end())
+                continue;
+            const auto defaults = problem.defaults();
+            const bool layers = !problem.settings(*defaults).value("model.personal_layers").empty();
+            all.push_back(
+                {.name = problem.name, .experiment = problem.name, .has_layers = layers, .on_real_nodes = true});
+        }
+        return all;
+    }();
+    return own;
+}
+
 std::string combinations_json() {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const Combination& one : all_combinations()) {
+    for (const Combination& one : all_combinations(own_tasks())) {
         list.push_back({{"task", one.task->name},
                         {"objective", name_of(one.objective)},
                         {"aggregation", one.aggregation},
@@ -57,7 +75,7 @@ void list_combinations() {
     report::Table table{{"task", "link", "objective", "aggregations"}, {}, ""};
     // By kind and reason: what it refuses.
     std::map<std::pair<RefusalKind, std::string>, std::pair<std::size_t, std::string>> refusals;
-    for (const Combination& one : all_combinations()) {
+    for (const Combination& one : all_combinations(own_tasks())) {
         if (!one.allowed()) {
             auto& [count, example] = refusals[{one.refused, one.reason}];
             if (count++ == 0)

@@ -11,6 +11,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 my-dunlin list | grep -w my-sensors
+my-dunlin list --combinations | grep -E "^my-sensors +zeromq +moreau .*persafl"
 my-dunlin train --config "$experiment" --out trained --quiet
 my-dunlin adapt trained --quiet
 my-dunlin compare --config "$experiment" --methods persafl-me,pars-push --seeds 2 --out compared --quiet

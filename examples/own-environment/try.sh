@@ -12,6 +12,7 @@ cd "$work"
 
 ferry
 my-dunlin list | grep -w ferries
+my-dunlin list --combinations | grep -E "^ferries +zeromq +moreau .*persafl"
 my-dunlin train --config "$experiment" --out trained --quiet
 my-dunlin adapt trained --quiet
 my-dunlin export trained --format onnx --out ferry.onnx

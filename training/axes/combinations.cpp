@@ -86,6 +86,9 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
                           "the exact minimiser, by which a run is judged, is known of plain and maml");
         return {};
     }
+    if (kept == Kept::layers && !task.has_layers)
+        return refuse(K::not_built,
+                      "this task has no setting that says which layers stay with their node; take ditto");
     return {};
 }
 
@@ -138,9 +141,9 @@ std::span<const TaskTraits> task_traits() {
     return tasks;
 }
 
-std::vector<Combination> all_combinations() {
+std::vector<Combination> all_combinations(std::span<const TaskTraits> more) {
     std::vector<Combination> all;
-    for (const TaskTraits& task : tasks) {
+    const auto add = [&](const TaskTraits& task) {
         for (std::size_t o = 0; o < all_objectives().size(); ++o) {
             const auto objective = static_cast<Objective>(o);
             for (const std::optional<A> by : all_aggregations()) {
@@ -155,7 +158,9 @@ std::vector<Combination> all_combinations() {
                 }
             }
         }
-    }
+    };
+    for (const TaskTraits& task : tasks) add(task);
+    for (const TaskTraits& task : more) add(task);
     return all;
 }
 

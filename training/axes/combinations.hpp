@@ -28,8 +28,9 @@ struct TaskTraits {
     std::string_view name;
     std::string_view experiment;  ///< that runs it
     std::string_view settings =
-        {};               ///< KEY=VALUE that make the experiment this task; "" where it is that as it stands
-    bool linear = false;  ///< one layer, whose minimiser is known for plain and maml
+        {};                  ///< KEY=VALUE that make the experiment this task; "" where it is that as it stands
+    bool linear = false;     ///< one layer, whose minimiser is known for plain and maml
+    bool has_layers = true;  ///< of which a node can keep some
     bool on_real_nodes = false;
     bool on_boards = false;
     /// The experiment for hyper-gradient push, where the task has mixed second derivatives.
@@ -48,6 +49,7 @@ struct Combination {
 
     bool allowed() const { return refused == RefusalKind::none; }
 };
-std::vector<Combination> all_combinations();
+/// Of Dunlin's tasks, and of `more`, which outlive them.
+std::vector<Combination> all_combinations(std::span<const TaskTraits> more = {});
 
 }  // namespace dunlin
