@@ -23,6 +23,7 @@ enum class Code : std::uint16_t {
     unsupported_kernels,  ///< this processor cannot run the set asked for
     no_such_layer,        ///< first: the layer asked for, from 0, or from -1 backwards; second: layers
     nothing_shared,       ///< first: layers, all of them personal
+    bad_layer,            ///< first: the layer, from 0; second: what is wrong with it (core/network/layer.hpp)
     // maps
     map_header = 100,   ///< first: line with a wrong or missing header field
     map_size,           ///< first: height; second: width; a side is not in [1, limit]

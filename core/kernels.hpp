@@ -9,7 +9,7 @@
 
 namespace dunlin {
 
-enum class Activation : std::uint8_t { identity, relu, tanh, sigmoid };
+enum class Activation : std::uint8_t { identity, relu, tanh, sigmoid, leaky_relu };
 
 /// How kernels see data: a matrix of features by columns (a column is a
 /// sample), feature-major, so that the lanes of a vector register are columns.

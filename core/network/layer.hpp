@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/kernels.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace dunlin {
+
+enum class LayerKind : std::uint8_t {
+    dense,        ///< y = b + W' x, of all numbers that come in
+    convolution,  ///< over height and width; height 1 is a convolution over time, groups = channels a depthwise one
+    maximum_pool,  ///< the largest in each window, channel by channel
+    average_pool,  ///< the mean of each window
+    global_pool,   ///< the mean over height and width
+    gru,           ///< gated recurrent unit over the width, which is time
+    lstm,          ///< long short-term memory over the width
+    embedding,     ///< a row of weights for each token; the first layer only
+    normalise,     ///< to mean 0 and variance 1 over groups of channels, and all of height and width
+    add,           ///< the output of an earlier layer
+    dropout        ///< zeroes numbers at random in training
+};
+
+/// What is wrong with a layer where it stands: Code::bad_layer's second number.
+enum class LayerFault : std::uint8_t {
+    none,
+    outputs,     ///< not in [1, limit]
+    kernel,      ///< a side of the window, the stride or the padding is not in its range
+    too_small,   ///< what comes in is smaller than the window
+    groups,      ///< they do not divide the channels
+    tokens,      ///< an embedding that is not first, or another layer that is given tokens
+    back,        ///< there is no layer so far before, or its output has another extent
+    rate,        ///< not in [0, 1)
+    not_a_line,  ///< recurrent layers go over the width: the height is not 1
+    too_large    ///< more numbers than can be counted here
+};
+
+/// What a layer's numbers stand for. Rows are ordered by height, then width, then channel, so that the channels of a
+/// place, and of neighbouring places in a row, are next to each other. A sequence is as wide as it is long.
+struct Extent {
+    int height = 1, width = 1, channels = 1;
+
+    constexpr int places() const { return height * width; }
+    constexpr int size() const { return places() * channels; }
+    constexpr int row(int y, int x) const { return (y * width + x) * channels; }
+
+    friend constexpr bool operator==(const Extent&, const Extent&) = default;
+};
+
+/// One layer, as a user writes it. What belongs to other kinds is not looked at.
+struct LayerSpec {
+    LayerKind kind = LayerKind::dense;
+    Activation activation = Activation::identity;
+    int outputs =
+        0;  ///< dense: numbers; convolution: channels; recurrent: units of a direction; embedding: of a token
+    int kernel_height = 1, kernel_width = 1;  ///< of the window
+    int stride_height = 1, stride_width = 1;
+    int pad_height = 0, pad_width = 0;  ///< zeros on each side
+    int groups = 1;                     ///< of channels: convolution, normalise
+    int back = 0;                       ///< add: 1 is the layer before the one before
+    float rate = 0.0f;                  ///< dropout: the share that is zeroed
+    bool every_step = false;            ///< recurrent: the states of all steps, not the last alone
+    bool both_ways = false;             ///< recurrent: a second one from the end to the start, its channels behind
+
+    friend constexpr bool operator==(const LayerSpec&, const LayerSpec&) = default;
+};
+
+/// A layer at work on so many columns: samples side by side, as Columns has them.
+///
+/// Every kind of layer is a struct of static functions of it:
+///
+///     static constexpr LayerFault check(spec, in)    may it stand here?
+///     static constexpr Extent out(spec, in)          what comes out
+///     static constexpr std::size_t parameters(spec, in)
+///     static constexpr int extra_rows(spec, in)      rows of a matrix behind those of the output that it keeps for itself
+///     forward(run, w, x, y)                          y: output rows, before the activation, then its own
+///     backward(run, w, x, y, d, e, gradient)         d: derivatives by the output before the activation, then rows of
+///                                                    its own; adds to e, where it is not null, and to gradient
+///     tangent_forward(run, w, v, x, rx, y, ry)       derivative of y along v, x moving along rx (null: it does not)
+///     tangent_backward(run, w, v, x, rx, y, ry, d, rd, e, re, product)
+///                                                    the derivative of backward along v; adds to e, re and product
+///
+/// The two tangents are Pearlmutter's forward-over-reverse (1994): exact Hessian-vector products.
+template <class S>
+struct LayerRun {
+    const Kernels<S>& kernels;
+    const LayerSpec& spec;
+    Extent in, out;
+    int columns;
+    S* scratch;                  ///< scratch_scalars of the shape
+    const std::int32_t* tokens;  ///< embedding: the token of step t in column c is tokens[t token_stride + c]
+    std::ptrdiff_t token_stride;
+};
+
+/// A matrix that is only read, as an argument that a Columns<S> fits.
+template <class S>
+using Seen = Columns<const std::type_identity_t<S>>;
+
+/// `row` rows further down; null stays null.
+template <class S>
+Columns<S> below(Columns<S> matrix, std::ptrdiff_t row) {
+    if (matrix.data == nullptr) return matrix;
+    return {matrix.row(row), matrix.stride};
+}
+
+/// Calls f(offset of the first, count) for each of `rows` rows of `columns` numbers.
+template <class F>
+void each_row(std::ptrdiff_t stride, int rows, int columns, const F& f) {
+    for (int r = 0; r < rows; ++r) f(r * stride, columns);
+}
+
+template <class S>
+void clear_rows(Columns<S> y, int rows, int columns) {
+    each_row(y.stride, rows, columns, [&](std::ptrdiff_t at, int n) {
+        for (int c = 0; c < n; ++c) y.data[at + c] = S(0);
+    });
+}
+
+/// Row r of y becomes b[r]; zero where there is no b.
+template <class S>
+void fill_rows(const S* b, Columns<S> y, int rows, int columns) {
+    for (int r = 0; r < rows; ++r) {
+        const S value = b == nullptr ? S(0) : b[r];
+        S* const row = y.row(r);
+        for (int c = 0; c < columns; ++c) row[c] = value;
+    }
+}
+
+/// y += x
+template <class S>
+void add_rows(Seen<S> x, Columns<S> y, int rows, int columns) {
+    for (int r = 0; r < rows; ++r) {
+        const S* const from = x.row(r);
+        S* const to = y.row(r);
+        for (int c = 0; c < columns; ++c) to[c] += from[c];
+    }
+}
+
+template <class S>
+void copy_rows(Seen<S> x, Columns<S> y, int rows, int columns) {
+    for (int r = 0; r < rows; ++r) {
+        const S* const from = x.row(r);
+        S* const to = y.row(r);
+        for (int c = 0; c < columns; ++c) to[c] = from[c];
+    }
+}
+
+/// sums[r] += the sum of row r, in the order of the columns.
+template <class S>
+void add_row_sums(Seen<S> d, S* sums, int rows, int columns) {
+    for (int r = 0; r < rows; ++r) {
+        const S* const row = d.row(r);
+        S sum = sums[r];
+        for (int c = 0; c < columns; ++c) sum += row[c];
+        sums[r] = sum;
+    }
+}
+
+}  // namespace dunlin

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/math.hpp"
+#include "core/network/layer.hpp"
+
+namespace dunlin {
+
+/// A layer that walks along the width, which is time, with a state of H numbers that begins as zero. What comes out is
+/// the last state, or with every_step all of them; both ways, a second walk from the end to the start has weights of
+/// its own, and its state follows the first one's.
+///
+/// Cell is the arithmetic of a step. Of `rows` rows that a step keeps, the first `inputs` take W' x + b, `states` of
+/// them from `states_at` on take U' h (+ a), and the last H are the state h. In matrices of derivatives the same
+/// rows hold the derivatives by what these products give, and the last ones those by h. Parameters of a direction: W
+/// (channels in x inputs, row-major), b, U (H x states, row-major), a (of the last `own_bias` of its rows alone).
+template <class Cell>
+struct RecurrentLayer {
+    static constexpr LayerFault check(const LayerSpec&, Extent in) {
+        return in.height == 1 ? LayerFault::none : LayerFault::not_a_line;
+    }
+    static constexpr Extent out(const LayerSpec& spec, Extent in) {
+        return {1, spec.every_step ? in.width : 1, directions(spec) * spec.outputs};
+    }
+    static constexpr std::size_t parameters(const LayerSpec& spec, Extent in) {
+        return static_cast<std::size_t>(directions(spec)) * one_way(spec, in);
+    }
+    /// All steps of both directions.
+    static constexpr int extra_rows(const LayerSpec& spec, Extent in) {
+        return directions(spec) * in.width * Cell::rows * spec.outputs;
+    }
+
+    template <class S>
+    static void forward(const LayerRun<S>& run, const S* w, Seen<S> x, Columns<S> y) {
+        each_direction(run, [&](int way) {
+            const Walk<S> walk(run, way);
+            const S* const mine = w + way * static_cast<std::ptrdiff_t>(one_way(run.spec, run.in));
+            for (int step = 0; step < run.in.width; ++step) {
+                const Columns<S> at = walk.rows(y, step);
+                run.kernels.affine(mine, walk.input_bias(mine), walk.input(x, step), at, run.in.channels,
+                                   Cell::inputs * walk.units, run.columns, Activation::identity);
+                fill_rows(walk.state_bias(mine), below(at, own_at * walk.units), Cell::own_bias * walk.units,
+                          run.columns);
+                if (step > 0) walk.accumulate(mine, walk.state(y, step - 1), at);
+                Cell::forward(walk.block(y, step));
+            }
+            walk.each_output([&](int to, int step) {
+                copy_rows(Seen<S>(walk.state(y, step)), below(y, to), walk.units, run.columns);
+            });
+        });
+    }
+
+    template <class S>
+    static void backward(const LayerRun<S>& run, const S* w, Seen<S> x, Seen<S> y, Columns<S> d, Columns<S> e,
+                         S* gradient) {
+        each_direction(run, [&](int way) {
+            const Walk<S> walk(run, way);
+            const std::ptrdiff_t mine = way * static_cast<std::ptrdiff_t>(one_way(run.spec, run.in));
+            walk.begin_backward(d);
+            for (int step = run.in.width - 1; step >= 0; --step) {
+                walk.add_output(d, step);
+                Cell::backward(walk.block(y, step), walk.block(d, step));
+                walk.weights(gradient + mine, walk.input(x, step), step > 0 ? walk.state(y, step - 1) : Seen<S>{},
+                             walk.rows(d, step), true);
+                walk.back(w + mine, d, step, d, e, e);
+            }
+        });
+    }
+
+    template <class S>
+    static void tangent_forward(const LayerRun<S>& run, const S* w, const S* v, Seen<S> x, Seen<S> rx, Seen<S> y,
+                                Columns<S> ry) {
+        each_direction(run, [&](int way) {
+            const Walk<S> walk(run, way);
+            const std::ptrdiff_t first = way * static_cast<std::ptrdiff_t>(one_way(run.spec, run.in));
+            const S *const mine = w + first, *const moved = v + first;
+            for (int step = 0; step < run.in.width; ++step) {
+                const Columns<S> at = walk.rows(ry, step);
+                run.kernels.affine(moved, walk.input_bias(moved), walk.input(x, step), at, run.in.channels,
+                                   Cell::inputs * walk.units, run.columns, Activation::identity);
+                if (rx.data != nullptr) {
+                    run.kernels.accumulate(mine, walk.input(rx, step), at, run.in.channels,
+                                           Cell::inputs * walk.units, run.columns);
+                }
+                fill_rows(walk.state_bias(moved), below(at, own_at * walk.units), Cell::own_bias * walk.units,
+                          run.columns);
+                if (step > 0) {
+                    walk.accumulate(moved, walk.state(y, step - 1), at);
+                    walk.accumulate(mine, walk.state(Seen<S>(ry), step - 1), at);
+                }
+                Cell::tangent_forward(walk.block(y, step), walk.block(ry, step));
+            }
+            walk.each_output([&](int to, int step) {
+                copy_rows(Seen<S>(walk.state(ry, step)), below(ry, to), walk.units, run.columns);
+            });
+        });
+    }
+
+    template <class S>
+    static void tangent_backward(const LayerRun<S>& run, const S* w, const S* v, Seen<S> x, Seen<S> rx, Seen<S> y,
+                                 Seen<S> ry, Columns<S> d, Columns<S> rd, Columns<S> e, Columns<S> re, S* product) {
+        each_direction(run, [&](int way) {
+            const Walk<S> walk(run, way);
+            const std::ptrdiff_t mine = way * static_cast<std::ptrdiff_t>(one_way(run.spec, run.in));
+            walk.begin_backward(d);
+            walk.begin_backward(rd);
+            for (int step = run.in.width - 1; step >= 0; --step) {
+                walk.add_output(d, step);
+                walk.add_output(rd, step);
+                Cell::tangent_backward(walk.block(y, step), walk.block(ry, step), walk.block(d, step),
+                                       walk.block(rd, step));
+                const Seen<S> none;
+                walk.weights(product + mine, walk.input(x, step), step > 0 ? walk.state(y, step - 1) : none,
+                             walk.rows(rd, step), true);
+                walk.weights(product + mine, rx.data != nullptr ? walk.input(rx, step) : none,
+                             step > 0 ? walk.state(ry, step - 1) : none, walk.rows(d, step), false);
+                walk.back(w + mine, d, step, d, e, e);
+                walk.back(w + mine, rd, step, rd, re, e);
+                walk.back(v + mine, d, step, rd, re, e);
+            }
+        });
+    }
+
+private:
+    static constexpr int own_at = Cell::states_at + Cell::states - Cell::own_bias;  ///< in units of H
+
+    static constexpr int directions(const LayerSpec& spec) { return spec.both_ways ? 2 : 1; }
+    static constexpr std::size_t one_way(const LayerSpec& spec, Extent in) {
+        const auto h = static_cast<std::size_t>(spec.outputs), c = static_cast<std::size_t>(in.channels);
+        return (c + 1) * Cell::inputs * h + h * Cell::states * h + Cell::own_bias * h;
+    }
+    template <class S, class F>
+    static void each_direction(const LayerRun<S>& run, const F& f) {
+        for (int way = 0; way < directions(run.spec); ++way) f(way);
+    }
+
+    /// One direction: where its rows are, step by step in the order in which it goes.
+    template <class S>
+    struct Walk {
+        const LayerRun<S>& run;
+        int way, units;
+
+        Walk(const LayerRun<S>& of, int direction) : run(of), way(direction), units(of.spec.outputs) {}
+
+        int time(int step) const { return way == 0 ? step : run.in.width - 1 - step; }
+        template <class T>
+        Columns<T> rows(Columns<T> matrix, int step) const {
+            return below(matrix, run.out.size() + (way * run.in.width + step) * Cell::rows * units);
+        }
+        template <class T>
+        Seen<S> state(Columns<T> matrix, int step) const {
+            return below(rows(matrix, step), (Cell::rows - 1) * units);
+        }
+        Columns<S> open_state(Columns<S> matrix, int step) const {
+            return below(rows(matrix, step), (Cell::rows - 1) * units);
+        }
+        template <class T>
+        Columns<T> input(Columns<T> x, int step) const {
+            return below(x, time(step) * run.in.channels);
+        }
+
+        const S* input_bias(const S* w) const { return w + std::ptrdiff_t{run.in.channels} * Cell::inputs * units; }
+        S* input_bias(S* w) const { return w + std::ptrdiff_t{run.in.channels} * Cell::inputs * units; }
+        const S* state_weights(const S* w) const { return input_bias(w) + Cell::inputs * units; }
+        S* state_weights(S* w) const { return input_bias(w) + Cell::inputs * units; }
+        const S* state_bias(const S* w) const {
+            return state_weights(w) + std::ptrdiff_t{units} * Cell::states * units;
+        }
+        S* state_bias(S* w) const { return state_weights(w) + std::ptrdiff_t{units} * Cell::states * units; }
+
+        void accumulate(const S* w, Seen<S> h, Columns<S> at) const {
+            run.kernels.accumulate(state_weights(w), h, below(at, Cell::states_at * units), units,
+                                   Cell::states * units, run.columns);
+        }
+
+        /// Calls f(first row of the output, step) where a state comes out.
+        template <class F>
+        void each_output(const F& f) const {
+            if (!run.spec.every_step) return f(way * units, run.in.width - 1);
+            for (int step = 0; step < run.in.width; ++step) f(time(step) * run.out.channels + way * units, step);
+        }
+
+        /// Nothing has come from later steps yet.
+        void begin_backward(Columns<S> d) const {
+            for (int step = 0; step < run.in.width; ++step)
+                clear_rows(below(rows(d, step), Cell::kept_at * units), (Cell::rows - Cell::kept_at) * units,
+                           run.columns);
+        }
+        void add_output(Columns<S> d, int step) const {
+            each_output([&](int to, int at) {
+                if (at == step) add_rows(Seen<S>(below(d, to)), open_state(d, step), units, run.columns);
+            });
+        }
+
+        /// Null where there is no x or no state before.
+        void weights(S* gradient, Seen<S> x, Seen<S> h, Seen<S> d, bool biases) const {
+            if (x.data != nullptr) {
+                run.kernels.weight_gradient(x, d, gradient, biases ? input_bias(gradient) : nullptr,
+                                            run.in.channels, Cell::inputs * units, run.columns);
+            }
+            const Seen<S> states = below(d, Cell::states_at * units);
+            if (h.data != nullptr) {
+                run.kernels.weight_gradient(h, states, state_weights(gradient), static_cast<S*>(nullptr), units,
+                                            Cell::states * units, run.columns);
+            }
+            if (biases)
+                add_row_sums(below(d, own_at * units), state_bias(gradient), Cell::own_bias * units, run.columns);
+        }
+
+        /// Adds W d of a step of `from` to what its input is given, and U d to the state before in `to`; `asked` is null
+        /// where nobody asks for the input's.
+        void back(const S* w, Columns<S> from, int step, Columns<S> to, Columns<S> e, Columns<S> asked) const {
+            const Seen<S> d = rows(from, step);
+            if (step > 0)
+                turned(state_weights(w), below(d, Cell::states_at * units), open_state(to, step - 1), units,
+                       Cell::states * units);
+            if (asked.data != nullptr) turned(w, d, input(e, step), run.in.channels, Cell::inputs * units);
+        }
+        /// e += W d
+        void turned(const S* w, Seen<S> d, Columns<S> e, int inputs, int outputs) const {
+            for (std::ptrdiff_t i = 0; i < inputs; ++i) {
+                for (std::ptrdiff_t o = 0; o < outputs; ++o) run.scratch[o * inputs + i] = w[i * outputs + o];
+            }
+            run.kernels.accumulate(run.scratch, d, e, outputs, inputs, run.columns);
+        }
+
+        /// A step's rows, and the step's before, for the cell.
+        template <class T>
+        struct Block {
+            Columns<T> at, before;  ///< `before` is null at the first step
+            int units, columns;
+
+            T* row(int kind, int unit) const { return at.row(kind * units + unit); }
+            T* earlier(int kind, int unit) const { return before.row(kind * units + unit); }
+            bool first() const { return before.data == nullptr; }
+        };
+        template <class T>
+        Block<T> block(Columns<T> matrix, int step) const {
+            return {rows(matrix, step), step > 0 ? rows(matrix, step - 1) : Columns<T>{}, units, run.columns};
+        }
+    };
+};
+
+}  // namespace dunlin
