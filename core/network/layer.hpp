@@ -61,6 +61,7 @@ struct LayerSpec {
     int groups = 1;                     ///< of channels: convolution, normalise
     int back = 0;                       ///< add: 1 is the layer before the one before
     float rate = 0.0f;                  ///< dropout: the share that is zeroed
+    bool flat = false;                  ///< what comes in counts as numbers of one place
     bool every_step = false;            ///< recurrent: the states of all steps, not the last alone
     bool both_ways = false;             ///< recurrent: a second one from the end to the start, its channels behind
 

@@ -31,8 +31,8 @@ struct Network {
 
     /// Adds to `gradient` the gradient of sum over columns of <delta, output>, where the caller has put delta into the
     /// output rows of `deltas`; the other rows are used up.
-    void backward(const S* parameters, Inputs<S> inputs, Columns<const S> activations, Columns<S> deltas, int columns,
-                  S* gradient) const;
+    void backward(const S* parameters, Inputs<S> inputs, Columns<const S> activations, Columns<S> deltas,
+                  int columns, S* gradient) const;
 
     /// Forward-over-reverse (Pearlmutter 1994), first half: fills `tangents` with the derivative of the activations
     /// when the parameters move along `direction`.

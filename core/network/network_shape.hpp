@@ -120,7 +120,9 @@ private:
     }
 
     constexpr LayerFault append(const LayerSpec& spec) {
-        const Extent in = layers == 0 ? input : last().out;
+        Extent in = layers == 0 ? input : last().out;
+        if (spec.flat) in = {1, 1, in.size()};
+        if (!countable(in)) return LayerFault::too_large;
         Layer next{.spec = spec, .in = in, .out = in, .row = rows, .at = count};
         if (spec.kind == LayerKind::add) {
             const int from = layers - 1 - spec.back;

@@ -285,8 +285,8 @@ TEST_CASE("random stacks of random layers have the derivatives that finite diffe
         for (int l = 0; l < shape.layers; ++l) {
             const NetworkShape::Layer& layer = shape.layer(l);
             kinds << " kind " << static_cast<int>(layer.spec.kind) << " activation "
-                  << static_cast<int>(layer.spec.activation) << " to " << layer.out.height << " x " << layer.out.width
-                  << " x " << layer.out.channels << ";";
+                  << static_cast<int>(layer.spec.activation) << " to " << layer.out.height << " x "
+                  << layer.out.width << " x " << layer.out.channels << ";";
         }
         INFO("stack " << k << ":" << kinds.str());
         check_derivatives(Function(shape, static_cast<std::uint64_t>(k)));

@@ -27,6 +27,8 @@ std::string_view sentence(Code code) {
             return "no layer {0} among {1}; layers count from 0, and backwards from -1";
         case Code::nothing_shared:
             return "all {0} layers are personal, so nothing is left to learn together; leave one out";
+        case Code::bad_layer:
+            return "layer {0} cannot stand where it stands (fault {1})";
         case Code::out_of_range:
             return "{0} is out of range (limit {1})";
         case Code::too_little_memory:
