@@ -92,11 +92,13 @@ inline Float permute(Float x, const int (&index)[lanes]) {
 }
 
 #include "core/kernels/blocked.inc"
+#include "core/kernels/layers.inc"
 #include "core/kernels/flat.inc"
 
 }  // namespace
 
 constexpr Kernels<float> avx2_kernels = blocked_kernels("avx2");
+constexpr LayerKernels<float> avx2_layer_kernels = blocked_layer_kernels;
 constexpr FlatKernels avx2_flat_kernels = {any_beyond, add_scaled, add_masses};
 
 }  // namespace dunlin

@@ -98,11 +98,13 @@ inline Float permute(Float x, const int (&index)[lanes]) {
 }
 
 #include "core/kernels/blocked.inc"
+#include "core/kernels/layers.inc"
 #include "core/kernels/flat.inc"
 
 }  // namespace
 
 constexpr Kernels<float> avx512_kernels = blocked_kernels("avx512");
+constexpr LayerKernels<float> avx512_layer_kernels = blocked_layer_kernels;
 constexpr FlatKernels avx512_flat_kernels = {any_beyond, add_scaled, add_masses};
 
 }  // namespace dunlin

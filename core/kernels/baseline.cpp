@@ -77,9 +77,11 @@ inline Float spread(Float four) {
 constexpr bool has_permute = false;
 
 #include "core/kernels/blocked.inc"
+#include "core/kernels/layers.inc"
 
 }  // namespace
 
 constexpr Kernels<float> baseline_kernels = blocked_kernels("baseline");
+constexpr LayerKernels<float> baseline_layer_kernels = blocked_layer_kernels;
 
 }  // namespace dunlin

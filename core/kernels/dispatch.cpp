@@ -65,6 +65,17 @@ const FlatKernels& flat_kernels() {
     return best;
 }
 
+const LayerKernels<float>& layer_kernels(const Kernels<float>& kernels) {
+#if defined(__x86_64__)
+    if (&kernels == &avx512_kernels) return avx512_layer_kernels;
+    if (&kernels == &avx2_kernels) return avx2_layer_kernels;
+    if (&kernels == &baseline_kernels) return baseline_layer_kernels;
+#elif defined(__aarch64__) || defined(__arm__)
+    if (&kernels == &neon_kernels) return neon_layer_kernels;
+#endif
+    return reference_layer_kernels;
+}
+
 Result<const Kernels<float>*> find_kernels(std::string_view name) {
     const Kernels<float>* const* available = available_kernels();
     if (name == "fast") return available[0];

@@ -84,9 +84,11 @@ inline Float spread(Float four) {
 constexpr bool has_permute = false;
 
 #include "core/kernels/blocked.inc"
+#include "core/kernels/layers.inc"
 
 }  // namespace
 
 constexpr Kernels<float> neon_kernels = blocked_kernels("neon");
+constexpr LayerKernels<float> neon_layer_kernels = blocked_layer_kernels;
 
 }  // namespace dunlin

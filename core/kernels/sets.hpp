@@ -3,6 +3,7 @@
 
 #include "core/flat_kernels.hpp"
 #include "core/kernels.hpp"
+#include "core/layer_kernels.hpp"
 
 namespace dunlin {
 
@@ -13,6 +14,12 @@ extern const Kernels<float> baseline_kernels;
 extern const Kernels<float> avx2_kernels;
 extern const Kernels<float> avx512_kernels;
 extern const Kernels<float> neon_kernels;
+
+extern const LayerKernels<float> baseline_layer_kernels;
+extern const LayerKernels<float> avx2_layer_kernels;
+extern const LayerKernels<float> avx512_layer_kernels;
+extern const LayerKernels<float> neon_layer_kernels;
+extern const LayerKernels<float> reference_layer_kernels;
 
 extern const FlatKernels avx2_flat_kernels;
 extern const FlatKernels avx512_flat_kernels;

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/layer_kernels.hpp"
 #include "core/math.hpp"
 #include "core/network/layer.hpp"
 
 namespace dunlin {
 
-inline constexpr float leaky_slope = 0.01f;  ///< of leaky_relu below zero
-
 template <class S>
 S activated(S z, Activation activation) {
     switch (activation) {
         case Activation::relu:
-            return z > S(0) ? z : S(0);
+            return z < S(0) ? S(0) : z;  // a NaN passes, so that it is found
         case Activation::leaky_relu:
-            return z > S(0) ? z : S(leaky_slope) * z;
+            return z < S(0) ? S(leaky_slope) * z : z;
         case Activation::tanh:
             return portable::tanh(z);
         case Activation::sigmoid:
@@ -66,7 +65,7 @@ void activate(Columns<S> y, int rows, int columns, Activation activation) {
 
 /// t *= act', taken from the output h: tangents on their way up, derivatives on their way down.
 template <class S>
-void times_slope(Seen<S> h, Columns<S> t, int rows, int columns, Activation activation) {
+void times_slope(Columns<const S> h, Columns<S> t, int rows, int columns, Activation activation) {
     if (activation == Activation::identity) return;
     for (int r = 0; r < rows; ++r) {
         const S* const a = h.row(r);
@@ -77,7 +76,7 @@ void times_slope(Seen<S> h, Columns<S> t, int rows, int columns, Activation acti
 
 /// (e, re) = (act' e, act' re + act'' rh e), h the output and rh its tangent.
 template <class S>
-void times_slopes(Seen<S> h, Seen<S> rh, Columns<S> e, Columns<S> re, int rows, int columns,
+void times_slopes(Columns<const S> h, Columns<const S> rh, Columns<S> e, Columns<S> re, int rows, int columns,
                   Activation activation) {
     if (activation == Activation::identity) return;
     for (int r = 0; r < rows; ++r) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/math.hpp"
 #include "core/network/layer.hpp"
 
 #include <algorithm>
@@ -59,6 +58,8 @@ struct Windows2d {
 ///
 /// Parameters: for each group W (taps by height and width x channels in x channels out, row-major), then b.
 struct ConvolutionLayer {
+    static constexpr bool activates = true;
+
     static constexpr LayerFault check(const LayerSpec& spec, Extent in) {
         if (const LayerFault fault = Windows2d::check(spec, in); fault != LayerFault::none) return fault;
         if (spec.groups < 1 || in.channels % spec.groups != 0 || spec.outputs % spec.groups != 0)
@@ -73,8 +74,10 @@ struct ConvolutionLayer {
 
     template <class S>
     static void forward(const LayerRun<S>& run, const S* w, Seen<S> x, Columns<S> y) {
+        if (run.spec.groups == 1) return gather(run, w, x, y, w + weights(run.spec, run.in), run.spec.activation);
         fill(run, w, y);
         products(run, w, x, y);
+        run.more.activate(y, run.out.size(), run.columns, run.spec.activation);
     }
     template <class S>
     static void backward(const LayerRun<S>& run, const S* w, Seen<S> x, Seen<S>, Columns<S> d, Columns<S> e,
@@ -86,8 +89,12 @@ struct ConvolutionLayer {
     template <class S>
     static void tangent_forward(const LayerRun<S>& run, const S* w, const S* v, Seen<S> x, Seen<S> rx, Seen<S>,
                                 Columns<S> ry) {
-        fill(run, v, ry);
-        products(run, v, x, ry);
+        if (run.spec.groups == 1) {
+            gather(run, v, x, ry, v + weights(run.spec, run.in), Activation::identity);
+        } else {
+            fill(run, v, ry);
+            products(run, v, x, ry);
+        }
         if (rx.data != nullptr) products(run, w, rx, ry);
     }
     template <class S>
@@ -120,6 +127,25 @@ private:
             fill_rows(b, below(y, place * run.out.channels), run.out.channels, run.columns);
     }
 
+    /// Without groups: y = act(b + W' x), place by place.
+    template <class S>
+    static void gather(const LayerRun<S>& run, const S* w, Seen<S> x, Columns<S> y, const S* b,
+                       Activation activation) {
+        const int in = run.in.channels, out = run.out.channels;
+        ProductPart<S> parts[Windows2d::side_limit];
+        int count = 0, place = 0;
+        const auto finish = [&] {
+            run.more.affine_parts(parts, count, b, below(y, place), out, run.columns, activation);
+            count = 0;
+            place += out;
+        };
+        Windows2d::each_run(run.spec, run.in, run.out, [&](int to, int from, int tap, int taps) {
+            while (place < to) finish();
+            parts[count++] = {w + static_cast<std::ptrdiff_t>(tap) * in * out, out, below(x, from), taps * in};
+        });
+        while (place < run.out.size()) finish();
+    }
+
     /// y += W' x
     template <class S>
     static void products(const LayerRun<S>& run, const S* w, Seen<S> x, Columns<S> y) {
@@ -134,8 +160,7 @@ private:
         const std::ptrdiff_t taps = Windows2d::taps(run.spec);
         Windows2d::each_tap(run.spec, run.in, run.out, [&](int to, int from, int tap) {
             if (depthwise(run)) {
-                for (int c = 0; c < groups; ++c)
-                    add_scaled(w[c * taps + tap], x.row(from + c), y.row(to + c), run.columns);
+                run.more.add_scaled_rows(w + tap, taps, below(x, from), below(y, to), groups, run.columns);
                 return;
             }
             for (int g = 0; g < groups; ++g) {
@@ -160,6 +185,10 @@ private:
         }
         const std::ptrdiff_t taps = Windows2d::taps(run.spec);
         Windows2d::each_tap(run.spec, run.in, run.out, [&](int to, int from, int tap) {
+            if (depthwise(run)) {
+                run.more.add_row_products(below(x, from), below(d, to), gradient + tap, taps, groups, run.columns);
+                return;
+            }
             for (int g = 0; g < groups; ++g) {
                 run.kernels.weight_gradient(below(x, from + g * in), below(d, to + g * out),
                                             gradient + (g * taps + tap) * in * out, none, in, out, run.columns);
@@ -170,7 +199,7 @@ private:
     static void bias_sums(const LayerRun<S>& run, Seen<S> d, S* gradient) {
         S* const b = gradient + weights(run.spec, run.in);
         for (int place = 0; place < run.out.places(); ++place)
-            add_row_sums(below(d, place * run.out.channels), b, run.out.channels, run.columns);
+            add_row_sums(run, below(d, place * run.out.channels), b, run.out.channels);
     }
 
     /// e += W d, with the weights of each tap turned first.
@@ -180,8 +209,7 @@ private:
         const std::ptrdiff_t taps = Windows2d::taps(run.spec), block = static_cast<std::ptrdiff_t>(in) * out;
         if (depthwise(run)) {
             Windows2d::each_tap(run.spec, run.in, run.out, [&](int to, int from, int tap) {
-                for (int c = 0; c < groups; ++c)
-                    add_scaled(w[c * taps + tap], d.row(to + c), e.row(from + c), run.columns);
+                run.more.add_scaled_rows(w + tap, taps, below(d, to), below(e, from), groups, run.columns);
             });
             return;
         }
@@ -190,6 +218,7 @@ private:
                 for (int o = 0; o < out; ++o) run.scratch[k * block + o * in + i] = w[k * block + i * out + o];
             }
         }
+        if (groups == 1) return scatter(run, d, e);
         Windows2d::each_tap(run.spec, run.in, run.out, [&](int to, int from, int tap) {
             for (int g = 0; g < groups; ++g) {
                 run.kernels.accumulate(run.scratch + (g * taps + tap) * block, below(d, to + g * out),
@@ -197,11 +226,39 @@ private:
             }
         });
     }
-
-    /// y += a x
+    /// The same without groups and with the turned weights in the scratch space, by place of the input: all that its number
+    /// was in goes into one sum.
     template <class S>
-    static void add_scaled(S a, const S* x, S* y, int columns) {
-        for (int c = 0; c < columns; ++c) y[c] = portable::fma(a, x[c], y[c]);
+    static void scatter(const LayerRun<S>& run, Seen<S> d, Columns<S> e) {
+        const LayerSpec& spec = run.spec;
+        const int in = run.in.channels, out = run.out.channels;
+        const std::ptrdiff_t block = static_cast<std::ptrdiff_t>(in) * out;
+        constexpr int most = 64;
+        ProductPart<S> parts[most];
+        for (int y = 0; y < run.in.height; ++y) {
+            for (int x = 0; x < run.in.width; ++x) {
+                int count = 0;
+                const auto add = [&] {
+                    run.more.accumulate_parts(parts, count, below(e, run.in.row(y, x)), in, run.columns);
+                    count = 0;
+                };
+                for (int ky = 0; ky < spec.kernel_height; ++ky) {
+                    const int top = y + spec.pad_height - ky;
+                    if (top < 0 || top % spec.stride_height != 0 || top / spec.stride_height >= run.out.height)
+                        continue;
+                    for (int kx = 0; kx < spec.kernel_width; ++kx) {
+                        const int left = x + spec.pad_width - kx;
+                        if (left < 0 || left % spec.stride_width != 0 || left / spec.stride_width >= run.out.width)
+                            continue;
+                        if (count == most) add();
+                        parts[count++] = {run.scratch + (ky * spec.kernel_width + kx) * block, in,
+                                          below(d, run.out.row(top / spec.stride_height, left / spec.stride_width)),
+                                          out};
+                    }
+                }
+                if (count > 0) add();
+            }
+        }
     }
 };
 

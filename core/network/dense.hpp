@@ -7,6 +7,8 @@ namespace dunlin {
 
 /// y = b + W' x. Parameters: W (inputs x outputs, row-major), then b.
 struct DenseLayer {
+    static constexpr bool activates = false;
+
     static constexpr LayerFault check(const LayerSpec&, Extent) { return LayerFault::none; }
     static constexpr Extent out(const LayerSpec& spec, Extent) { return {1, 1, spec.outputs}; }
     static constexpr std::size_t parameters(const LayerSpec& spec, Extent in) {

@@ -10,6 +10,8 @@ namespace dunlin {
 /// (Srivastava et al. 2014); without a stream nothing is changed. Its own rows: what each number was multiplied by. No
 /// parameters.
 struct DropoutLayer {
+    static constexpr bool activates = false;
+
     static constexpr LayerFault check(const LayerSpec& spec, Extent) {
         return spec.rate >= 0.0f && spec.rate < 1.0f ? LayerFault::none : LayerFault::rate;
     }

@@ -8,6 +8,8 @@ namespace dunlin {
 /// A row of weights for each token of a sequence. The input's channels count the tokens that there are. Parameters:
 /// tokens x outputs, row-major.
 struct EmbeddingLayer {
+    static constexpr bool activates = false;
+
     static constexpr LayerFault check(const LayerSpec&, Extent in) {
         return in.height == 1 ? LayerFault::none : LayerFault::not_a_line;
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/kernels.hpp"
+#include "core/layer_kernels.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -76,7 +77,9 @@ struct LayerSpec {
 ///     static constexpr Extent out(spec, in)          what comes out
 ///     static constexpr std::size_t parameters(spec, in)
 ///     static constexpr int extra_rows(spec, in)      rows of a matrix behind those of the output that it keeps for itself
-///     forward(run, w, x, y)                          y: output rows, before the activation, then its own
+///     static constexpr bool activates                does its forward take the activation along?
+///     forward(run, w, x, y)                          y: output rows (before the activation, if it does not take it
+///                                                    along), then its own
 ///     backward(run, w, x, y, d, e, gradient)         d: derivatives by the output before the activation, then rows of
 ///                                                    its own; adds to e, where it is not null, and to gradient
 ///     tangent_forward(run, w, v, x, rx, y, ry)       derivative of y along v, x moving along rx (null: it does not)
@@ -87,6 +90,7 @@ struct LayerSpec {
 template <class S>
 struct LayerRun {
     const Kernels<S>& kernels;
+    const LayerKernels<S>& more;
     const LayerSpec& spec;
     Extent in, out;
     int columns;
@@ -148,15 +152,10 @@ void copy_rows(Seen<S> x, Columns<S> y, int rows, int columns) {
     }
 }
 
-/// sums[r] += the sum of row r, in the order of the columns.
+/// sums[r] += the sum of row r
 template <class S>
-void add_row_sums(Seen<S> d, S* sums, int rows, int columns) {
-    for (int r = 0; r < rows; ++r) {
-        const S* const row = d.row(r);
-        S sum = sums[r];
-        for (int c = 0; c < columns; ++c) sum += row[c];
-        sums[r] = sum;
-    }
+void add_row_sums(const LayerRun<S>& run, Seen<S> d, S* sums, int rows) {
+    run.kernels.weight_gradient(d, d, static_cast<S*>(nullptr), sums, 0, rows, run.columns);  // of no inputs
 }
 
 }  // namespace dunlin

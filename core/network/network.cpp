@@ -44,7 +44,10 @@ void Network<S>::forward(const S* parameters, Inputs<S> inputs, Columns<S> activ
             if (layer.spec.kind == LayerKind::dropout) DropoutLayer::draw(at, dropout, y);
             with_layer(layer.spec.kind, [&](auto kind) { kind.forward(at, w, x, y); });
         }
-        if (!fused) activate(y, layer.out.size(), columns, activation);
+        const bool taken = layer.spec.kind != LayerKind::add && !selects(l) &&
+                           with_layer(layer.spec.kind, [](auto kind) { return kind.activates; });
+        if (!fused && !taken && activation != Activation::identity)
+            at.more.activate(y, layer.out.size(), columns, activation);
     }
 }
 
@@ -63,8 +66,8 @@ void Network<S>::backward(const S* parameters, Inputs<S> inputs, Columns<const S
         const Columns<S> d = rows(deltas, l);
         const Columns<const S> x = input_of(l, inputs, activations);
         S* const sums = gradient + layer.at;
-        if (!std::exchange(through, false))
-            times_slope(rows(activations, l), d, layer.out.size(), columns, layer.spec.activation);
+        if (!std::exchange(through, false) && layer.spec.activation != Activation::identity)
+            at.more.times_slope(rows(activations, l), d, layer.out.size(), columns, layer.spec.activation);
         if (layer.spec.kind == LayerKind::add) {
             for (const int to : {l - 1, shape.source(l)}) {
                 receive(to);
@@ -111,10 +114,12 @@ void Network<S>::tangent_forward(const S* parameters, const S* direction, Inputs
         } else if (selects(l)) {
             kernels.select_rows(v, DenseLayer::bias(at, v), inputs.index, ry, layer.out.size(), columns,
                                 Activation::identity);
+            times_slope(y, ry, layer.out.size(), columns, activation);  // to the perceptron's bits
+            continue;
         } else {
             with_layer(layer.spec.kind, [&](auto kind) { kind.tangent_forward(at, w, v, x, rx, y, ry); });
         }
-        times_slope(y, ry, layer.out.size(), columns, activation);
+        if (activation != Activation::identity) at.more.times_slope(y, ry, layer.out.size(), columns, activation);
     }
 }
 
@@ -137,9 +142,9 @@ void Network<S>::tangent_backward(const S* parameters, const S* direction, Input
         const Columns<const S> x = input_of(l, inputs, activations);
         const Columns<const S> rx = l > 0 ? rows(tangents, l - 1) : Columns<const S>{};
         S* const sums = product + layer.at;
-        if (!std::exchange(through, false))
-            times_slopes(rows(activations, l), rows(tangents, l), d, rd, layer.out.size(), columns,
-                         layer.spec.activation);
+        if (!std::exchange(through, false) && layer.spec.activation != Activation::identity)
+            at.more.times_slopes(rows(activations, l), rows(tangents, l), d, rd, layer.out.size(), columns,
+                                 layer.spec.activation);
         if (layer.spec.kind == LayerKind::add) {
             for (const int to : {l - 1, shape.source(l)}) {
                 receive(to);

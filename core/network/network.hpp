@@ -48,7 +48,8 @@ struct Network {
 private:
     LayerRun<S> run(int l, Inputs<S> inputs, int columns) const {
         const NetworkShape::Layer& layer = shape.layer(l);
-        return {kernels, layer.spec, layer.in, layer.out, columns, scratch, inputs.index, inputs.index_stride};
+        return {kernels, layer_kernels(kernels), layer.spec,         layer.in, layer.out, columns,
+                scratch, inputs.index,           inputs.index_stride};
     }
     /// A dense layer on one token a column.
     bool selects(int l) const { return l == 0 && shape.tokens && shape.layer(l).spec.kind == LayerKind::dense; }

@@ -13,6 +13,8 @@ namespace dunlin {
 struct NormaliseLayer {
     static constexpr float epsilon = 1e-5f;
 
+    static constexpr bool activates = false;
+
     static constexpr LayerFault check(const LayerSpec& spec, Extent in) {
         return spec.groups >= 1 && in.channels % spec.groups == 0 ? LayerFault::none : LayerFault::groups;
     }

@@ -8,22 +8,22 @@ namespace dunlin {
 /// The largest number of each window, channel by channel; of several the first counts. Outside the input there is
 /// nothing. No parameters.
 struct MaximumPoolLayer {
-    static constexpr LayerFault check(const LayerSpec& spec, Extent in) { return Windows2d::check(spec, in); }
+    static constexpr bool activates = false;
+
+    static constexpr LayerFault check(const LayerSpec& spec, Extent in) {
+        const LayerFault fault = Windows2d::check(spec, in);
+        return fault == LayerFault::none && Windows2d::taps(spec) > taps_limit ? LayerFault::kernel : fault;
+    }
     static constexpr Extent out(const LayerSpec& spec, Extent in) { return Windows2d::out(spec, in, in.channels); }
     static constexpr std::size_t parameters(const LayerSpec&, Extent) { return 0; }
     static constexpr int extra_rows(const LayerSpec&, Extent) { return 0; }
 
     template <class S>
     static void forward(const LayerRun<S>& run, const S*, Seen<S> x, Columns<S> y) {
-        int done = -1;
-        Windows2d::each_tap(run.spec, run.in, run.out, [&](int to, int from, int) {
-            const bool first = to != done;
-            done = to;
-            for (int k = 0; k < run.in.channels; ++k) {
-                const S* const a = x.row(from + k);
-                S* const most = y.row(to + k);
-                for (int c = 0; c < run.columns; ++c) most[c] = first || a[c] > most[c] ? a[c] : most[c];
-            }
+        each_window(run, [&](int to, const int* from, int count) {
+            const S* rows[taps_limit];
+            for (int k = 0; k < count; ++k) rows[k] = x.row(from[k]);
+            run.more.largest(rows, count, y.row(to), run.columns);
         });
     }
     template <class S>
@@ -33,9 +33,15 @@ struct MaximumPoolLayer {
     template <class S>
     static void tangent_forward(const LayerRun<S>& run, const S*, const S*, Seen<S> x, Seen<S> rx, Seen<S>,
                                 Columns<S> ry) {
-        clear_rows(ry, run.out.size(), run.columns);
-        if (rx.data == nullptr) return;
-        each_largest(run, x, [&](int to, int from, int c) { ry.row(to)[c] = rx.row(from)[c]; });
+        if (rx.data == nullptr) return clear_rows(ry, run.out.size(), run.columns);
+        each_window(run, [&](int to, const int* from, int count) {
+            const S *rows[taps_limit], *moved[taps_limit];
+            for (int k = 0; k < count; ++k) {
+                rows[k] = x.row(from[k]);
+                moved[k] = rx.row(from[k]);
+            }
+            run.more.at_largest(rows, moved, count, ry.row(to), run.columns);
+        });
     }
     template <class S>
     static void tangent_backward(const LayerRun<S>& run, const S*, const S*, Seen<S> x, Seen<S>, Seen<S>, Seen<S>,
@@ -46,36 +52,39 @@ struct MaximumPoolLayer {
     }
 
 private:
-    /// Calls f(output row, input row, column) for the number that came through: the output is of no help, for its
-    /// activation is in it.
+    static constexpr int taps_limit = 256;  ///< of a window
+
+    /// Calls f(output row, input rows, their count), channel by channel.
     template <class S, class F>
-    static void each_largest(const LayerRun<S>& run, Seen<S> x, const F& f) {
+    static void each_window(const LayerRun<S>& run, const F& f) {
         const LayerSpec& spec = run.spec;
+        int from[taps_limit];
         for (int oy = 0; oy < run.out.height; ++oy) {
             for (int ox = 0; ox < run.out.width; ++ox) {
                 const int top = oy * spec.stride_height - spec.pad_height,
                           left = ox * spec.stride_width - spec.pad_width;
                 for (int k = 0; k < run.in.channels; ++k) {
-                    for (int c = 0; c < run.columns; ++c)
-                        f(run.out.row(oy, ox) + k, largest(run, x, top, left, k, c), c);
+                    int count = 0;
+                    for (int y = std::max(0, top); y < std::min(run.in.height, top + spec.kernel_height); ++y) {
+                        for (int x = std::max(0, left); x < std::min(run.in.width, left + spec.kernel_width); ++x)
+                            from[count++] = run.in.row(y, x) + k;
+                    }
+                    f(run.out.row(oy, ox) + k, from, count);
                 }
             }
         }
     }
     template <class S>
-    static int largest(const LayerRun<S>& run, Seen<S> x, int top, int left, int channel, int column) {
-        int best = -1;
-        for (int y = std::max(0, top); y < std::min(run.in.height, top + run.spec.kernel_height); ++y) {
-            for (int at = std::max(0, left); at < std::min(run.in.width, left + run.spec.kernel_width); ++at) {
-                const int row = run.in.row(y, at) + channel;
-                if (best < 0 || x.row(row)[column] > x.row(best)[column]) best = row;
-            }
-        }
-        return best;
-    }
-    template <class S>
     static void route(const LayerRun<S>& run, Seen<S> x, Columns<S> d, Columns<S> e) {
-        each_largest(run, x, [&](int to, int from, int c) { e.row(from)[c] += d.row(to)[c]; });
+        each_window(run, [&](int to, const int* from, int count) {
+            const S* rows[taps_limit];
+            S* into[taps_limit];
+            for (int k = 0; k < count; ++k) {
+                rows[k] = x.row(from[k]);
+                into[k] = e.row(from[k]);
+            }
+            run.more.give_largest(rows, into, count, d.row(to), run.columns);
+        });
     }
 };
 
@@ -83,6 +92,8 @@ private:
 /// As `global`: of all places. No parameters.
 template <bool global>
 struct MeanLayer {
+    static constexpr bool activates = false;
+
     static constexpr LayerFault check(const LayerSpec& spec, Extent in) {
         return global ? LayerFault::none : Windows2d::check(spec, in);
     }

@@ -16,6 +16,8 @@ namespace dunlin {
 /// (channels in x inputs, row-major), b, U (H x states, row-major), a (of the last `own_bias` of its rows alone).
 template <class Cell>
 struct RecurrentLayer {
+    static constexpr bool activates = false;
+
     static constexpr LayerFault check(const LayerSpec&, Extent in) {
         return in.height == 1 ? LayerFault::none : LayerFault::not_a_line;
     }
@@ -203,8 +205,7 @@ private:
                 run.kernels.weight_gradient(h, states, state_weights(gradient), static_cast<S*>(nullptr), units,
                                             Cell::states * units, run.columns);
             }
-            if (biases)
-                add_row_sums(below(d, own_at * units), state_bias(gradient), Cell::own_bias * units, run.columns);
+            if (biases) add_row_sums(run, below(d, own_at * units), state_bias(gradient), Cell::own_bias * units);
         }
 
         /// Adds W d of a step of `from` to what its input is given, and U d to the state before in `to`; `asked` is null

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reference of what layers beyond dense ones need: the same bits on every processor, as generic.cpp.
+#include "core/kernels/sets.hpp"
+#include "core/network/activation.hpp"
+
+namespace dunlin {
+namespace {
+
+template <class S>
+void accumulate_parts(const ProductPart<S>* parts, int count, Columns<S> Y, int outputs, int columns) {
+    const Kernels<S>& kernels = generic_kernels<S>();
+    for (const ProductPart<S>* part = parts; part != parts + count; ++part) {
+        if (part->stride == outputs) {
+            kernels.accumulate(part->W, part->X, Y, part->inputs, outputs, columns);
+            continue;
+        }
+        // A row at a time: the sums are in the same order.
+        for (int i = 0; i < part->inputs; ++i)
+            kernels.accumulate(part->W + i * part->stride, {part->X.row(i), part->X.stride}, Y, 1, outputs,
+                               columns);
+    }
+}
+
+template <class S>
+void affine_parts(const ProductPart<S>* parts, int count, const S* b, Columns<S> Y, int outputs, int columns,
+                  Activation activation) {
+    for (int o = 0; o < outputs; ++o) {
+        S* const y = Y.row(o);
+        for (int c = 0; c < columns; ++c) y[c] = b != nullptr ? b[o] : S(0);
+    }
+    accumulate_parts(parts, count, Y, outputs, columns);
+    activate(Y, outputs, columns, activation);
+}
+
+template <class S>
+int where_largest(const S* const* rows, int count, int column) {
+    int at = 0;
+    for (int k = 1; k < count; ++k) {
+        if (rows[k][column] > rows[at][column]) at = k;
+    }
+    return at;
+}
+
+template <class S>
+void largest(const S* const* rows, int count, S* y, int columns) {
+    for (int c = 0; c < columns; ++c) y[c] = rows[where_largest(rows, count, c)][c];
+}
+template <class S>
+void at_largest(const S* const* rows, const S* const* others, int count, S* y, int columns) {
+    for (int c = 0; c < columns; ++c) y[c] = others[where_largest(rows, count, c)][c];
+}
+template <class S>
+void give_largest(const S* const* rows, S* const* into, int count, const S* d, int columns) {
+    for (int c = 0; c < columns; ++c) into[where_largest(rows, count, c)][c] += d[c];
+}
+
+template <class S>
+void add_scaled_rows(const S* w, std::ptrdiff_t step, Columns<const S> X, Columns<S> Y, int rows, int columns) {
+    for (int r = 0; r < rows; ++r) {
+        const S* const x = X.row(r);
+        S* const y = Y.row(r);
+        for (int c = 0; c < columns; ++c) y[c] = portable::fma(w[r * step], x[c], y[c]);
+    }
+}
+template <class S>
+void add_row_products(Columns<const S> X, Columns<const S> D, S* sums, std::ptrdiff_t step, int rows, int columns) {
+    for (int r = 0; r < rows; ++r) {
+        for (int c = 0; c < columns; ++c) sums[r * step] = portable::fma(X.row(r)[c], D.row(r)[c], sums[r * step]);
+    }
+}
+
+template <class S>
+constexpr LayerKernels<S> table{affine_parts<S>, accumulate_parts<S>, activate<S>,         times_slope<S>,
+                                times_slopes<S>, add_scaled_rows<S>,  add_row_products<S>, largest<S>,
+                                at_largest<S>,   give_largest<S>};
+
+}  // namespace
+
+constexpr LayerKernels<float> reference_layer_kernels = table<float>;
+
+const LayerKernels<double>& layer_kernels(const Kernels<double>&) {
+    static constexpr LayerKernels<double> only = table<double>;
+    return only;
+}
+
+}  // namespace dunlin

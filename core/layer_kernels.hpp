@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/kernels.hpp"
+
+namespace dunlin {
+
+/// One of several products that are summed: W' x. Row i of W begins at W + i stride, so that W may be some columns of a
+/// wider matrix.
+template <class S>
+struct ProductPart {
+    const S* W = nullptr;
+    std::ptrdiff_t stride = 0;
+    Columns<const S> X{};
+    int inputs = 0;
+};
+
+/// The inner loops that layers beyond dense ones need, as Kernels has those of dense ones: a table apart, so that a
+/// firmware whose network is a perceptron links none of it. The reference fixes the order of every sum and every fused
+/// multiply-add; the fast ones agree to rounding.
+template <class S>
+struct LayerKernels {
+    /// Y = act(b + sum over the parts of W' X), outputs x columns; b may be null
+    void (*affine_parts)(const ProductPart<S>* parts, int count, const S* b, Columns<S> Y, int outputs, int columns,
+                         Activation);
+    /// Y += sum over the parts of W' X
+    void (*accumulate_parts)(const ProductPart<S>* parts, int count, Columns<S> Y, int outputs, int columns);
+    /// Y = act(Y), rows x columns
+    void (*activate)(Columns<S> Y, int rows, int columns, Activation);
+    /// Y times act'(.) taken from the output H
+    void (*times_slope)(Columns<const S> H, Columns<S> Y, int rows, int columns, Activation);
+    /// (E, RE) = (act' E, act' RE + act'' RH E), the derivatives taken from the output H, whose tangent is RH
+    void (*times_slopes)(Columns<const S> H, Columns<const S> RH, Columns<S> E, Columns<S> RE, int rows,
+                         int columns, Activation);
+    /// Row by row Y += w X, the weight of row r being w[r w_step]
+    void (*add_scaled_rows)(const S* w, std::ptrdiff_t w_step, Columns<const S> X, Columns<S> Y, int rows,
+                            int columns);
+    /// sums[r step] += <row r of X, row r of D>
+    void (*add_row_products)(Columns<const S> X, Columns<const S> D, S* sums, std::ptrdiff_t step, int rows,
+                             int columns);
+
+    // Column by column the largest of some rows; of several the first counts. NaN is not looked for.
+    /// y = the largest
+    void (*largest)(const S* const* rows, int count, S* y, int columns);
+    /// y = what `others` have where the largest is
+    void (*at_largest)(const S* const* rows, const S* const* others, int count, S* y, int columns);
+    /// The row of `into` where the largest is += d
+    void (*give_largest)(const S* const* rows, S* const* into, int count, const S* d, int columns);
+};
+
+/// Those that go with a set of kernels; the reference's with one that has none of its own.
+const LayerKernels<float>& layer_kernels(const Kernels<float>& kernels);
+const LayerKernels<double>& layer_kernels(const Kernels<double>& kernels);
+
+inline constexpr float leaky_slope = 0.01f;  ///< of leaky_relu below zero
+
+}  // namespace dunlin
