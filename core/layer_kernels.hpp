@@ -15,6 +15,20 @@ struct ProductPart {
     int inputs = 0;
 };
 
+/// What a recurrent layer does at a step when the products are done (core/network/recurrent.hpp): rows of the step, and of the
+/// step before it, which is null at the first.
+template <class S>
+struct CellKernels {
+    void (*forward)(Columns<S> y, Columns<const S> before, int units, int columns);
+    void (*backward)(Columns<const S> y, Columns<const S> before, Columns<S> d, Columns<S> handed, int units,
+                     int columns);
+    void (*tangent_forward)(Columns<const S> y, Columns<const S> before, Columns<S> t, Columns<const S> moved,
+                            int units, int columns);
+    void (*tangent_backward)(Columns<const S> y, Columns<const S> before, Columns<const S> t,
+                             Columns<const S> moved, Columns<S> d, Columns<S> handed, Columns<S> e,
+                             Columns<S> handed_too, int units, int columns);
+};
+
 /// The inner loops that layers beyond dense ones need, as Kernels has those of dense ones: a table apart, so that a
 /// firmware whose network is a perceptron links none of it. The reference fixes the order of every sum and every fused
 /// multiply-add; the fast ones agree to rounding.
@@ -46,6 +60,8 @@ struct LayerKernels {
     void (*at_largest)(const S* const* rows, const S* const* others, int count, S* y, int columns);
     /// The row of `into` where the largest is += d
     void (*give_largest)(const S* const* rows, S* const* into, int count, const S* d, int columns);
+
+    CellKernels<S> gru, lstm;
 };
 
 /// Those that go with a set of kernels; the reference's with one that has none of its own.

@@ -69,10 +69,23 @@ void add_row_products(Columns<const S> X, Columns<const S> D, S* sums, std::ptrd
     }
 }
 
+#include "core/kernels/cells.inc"
+
+template <class Scalar>
+struct Number {
+    using S = Scalar;
+    using T = Scalar;
+    static constexpr int lanes = 1;
+    static T load(const S* p) { return *p; }
+    static void store(S* p, T x) { *p = x; }
+    static T number(int x) { return T(x); }
+    static T tanh(T x) { return portable::tanh(x); }
+};
+
 template <class S>
 constexpr LayerKernels<S> table{affine_parts<S>, accumulate_parts<S>, activate<S>,         times_slope<S>,
                                 times_slopes<S>, add_scaled_rows<S>,  add_row_products<S>, largest<S>,
-                                at_largest<S>,   give_largest<S>};
+                                at_largest<S>,   give_largest<S>,     gru_cell<Number<S>>, lstm_cell<Number<S>>};
 
 }  // namespace
 

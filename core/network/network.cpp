@@ -192,7 +192,8 @@ void initialise_walk(const NetworkShape::Layer& layer, Stream& random, std::span
     const std::size_t gates = Cell::inputs * units, weights = inputs * gates, states = units * Cell::states * units;
     draw(random, own.first(weights), inputs, 1.0f);
     draw(random, own.subspan(weights + gates, states), units, 1.0f);
-    if constexpr (requires { Cell::f; }) std::ranges::fill(own.subspan(weights + Cell::f * units, units), 1.0f);
+    if constexpr (requires { Cell::forget; })
+        std::ranges::fill(own.subspan(weights + Cell::forget * units, units), 1.0f);
 }
 
 }  // namespace

@@ -97,11 +97,11 @@ struct NetworkShape {
     /// The layer that an `add` adds.
     constexpr int source(int l) const { return l - 1 - layer(l).spec.back; }
 
-    /// Scalars of work space: for the weights of one layer.
+    /// Scalars of work space: twice the weights of one layer.
     constexpr std::size_t scratch_scalars() const {
         std::size_t most = 0;
         for (int l = 0; l < layers; ++l) most = std::max(most, parameters(l));
-        return most;
+        return 2 * most;
     }
 
     friend constexpr bool operator==(const NetworkShape& a, const NetworkShape& b) {

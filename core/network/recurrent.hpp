@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/math.hpp"
 #include "core/network/layer.hpp"
 
+#include <array>
+
 namespace dunlin {
+
+/// Rows of a step that are one sum: `count` times H of them from `row` on, from these columns of W and U (-1: not from
+/// there), all in units of H.
+struct GateBlock {
+    int row = 0, count = 1, input = -1, state = -1;
+    bool own_bias = false;
+    Activation activation = Activation::identity;
+};
 
 /// A layer that walks along the width, which is time, with a state of H numbers that begins as zero. What comes out is
 /// the last state, or with every_step all of them; both ways, a second walk from the end to the start has weights of
 /// its own, and its state follows the first one's.
 ///
-/// Cell is the arithmetic of a step. Of `rows` rows that a step keeps, the first `inputs` take W' x + b, `states` of
+/// Cell says what a step is made of, and which kernels do its arithmetic. Of `rows` rows that a step keeps, the first `inputs` take W' x + b, `states` of
 /// them from `states_at` on take U' h (+ a), and the last H are the state h. In matrices of derivatives the same
 /// rows hold the derivatives by what these products give, and the last ones those by h. Parameters of a direction: W
 /// (channels in x inputs, row-major), b, U (H x states, row-major), a (of the last `own_bias` of its rows alone).
@@ -38,13 +47,8 @@ struct RecurrentLayer {
             const Walk<S> walk(run, way);
             const S* const mine = w + way * static_cast<std::ptrdiff_t>(one_way(run.spec, run.in));
             for (int step = 0; step < run.in.width; ++step) {
-                const Columns<S> at = walk.rows(y, step);
-                run.kernels.affine(mine, walk.input_bias(mine), walk.input(x, step), at, run.in.channels,
-                                   Cell::inputs * walk.units, run.columns, Activation::identity);
-                fill_rows(walk.state_bias(mine), below(at, own_at * walk.units), Cell::own_bias * walk.units,
-                          run.columns);
-                if (step > 0) walk.accumulate(mine, walk.state(y, step - 1), at);
-                Cell::forward(walk.block(y, step));
+                walk.gates(mine, x, y, step);
+                walk.cell().forward(walk.rows(y, step), walk.before(y, step), walk.units, run.columns);
             }
             walk.each_output([&](int to, int step) {
                 copy_rows(Seen<S>(walk.state(y, step)), below(y, to), walk.units, run.columns);
@@ -59,12 +63,14 @@ struct RecurrentLayer {
             const Walk<S> walk(run, way);
             const std::ptrdiff_t mine = way * static_cast<std::ptrdiff_t>(one_way(run.spec, run.in));
             walk.begin_backward(d);
+            walk.turn(w + mine, run.scratch);
             for (int step = run.in.width - 1; step >= 0; --step) {
                 walk.add_output(d, step);
-                Cell::backward(walk.block(y, step), walk.block(d, step));
+                walk.cell().backward(walk.rows(y, step), walk.before(y, step), walk.rows(d, step),
+                                     walk.before(d, step), walk.units, run.columns);
                 walk.weights(gradient + mine, walk.input(x, step), step > 0 ? walk.state(y, step - 1) : Seen<S>{},
                              walk.rows(d, step), true);
-                walk.back(w + mine, d, step, d, e, e);
+                walk.back(run.scratch, d, step, d, e);
             }
         });
     }
@@ -90,7 +96,8 @@ struct RecurrentLayer {
                     walk.accumulate(moved, walk.state(y, step - 1), at);
                     walk.accumulate(mine, walk.state(Seen<S>(ry), step - 1), at);
                 }
-                Cell::tangent_forward(walk.block(y, step), walk.block(ry, step));
+                walk.cell().tangent_forward(walk.rows(y, step), walk.before(y, step), at,
+                                            walk.before(Seen<S>(ry), step), walk.units, run.columns);
             }
             walk.each_output([&](int to, int step) {
                 copy_rows(Seen<S>(walk.state(ry, step)), below(ry, to), walk.units, run.columns);
@@ -106,19 +113,23 @@ struct RecurrentLayer {
             const std::ptrdiff_t mine = way * static_cast<std::ptrdiff_t>(one_way(run.spec, run.in));
             walk.begin_backward(d);
             walk.begin_backward(rd);
+            S* const moved = run.scratch + one_way(run.spec, run.in);
+            walk.turn(w + mine, run.scratch);
+            walk.turn(v + mine, moved);
             for (int step = run.in.width - 1; step >= 0; --step) {
                 walk.add_output(d, step);
                 walk.add_output(rd, step);
-                Cell::tangent_backward(walk.block(y, step), walk.block(ry, step), walk.block(d, step),
-                                       walk.block(rd, step));
+                walk.cell().tangent_backward(walk.rows(y, step), walk.before(y, step), walk.rows(ry, step),
+                                             walk.before(ry, step), walk.rows(d, step), walk.before(d, step),
+                                             walk.rows(rd, step), walk.before(rd, step), walk.units, run.columns);
                 const Seen<S> none;
                 walk.weights(product + mine, walk.input(x, step), step > 0 ? walk.state(y, step - 1) : none,
                              walk.rows(rd, step), true);
                 walk.weights(product + mine, rx.data != nullptr ? walk.input(rx, step) : none,
                              step > 0 ? walk.state(ry, step - 1) : none, walk.rows(d, step), false);
-                walk.back(w + mine, d, step, d, e, e);
-                walk.back(w + mine, rd, step, rd, re, e);
-                walk.back(v + mine, d, step, rd, re, e);
+                walk.back(run.scratch, d, step, d, e);
+                walk.back(run.scratch, rd, step, rd, re);
+                walk.back(moved, d, step, rd, re);
             }
         });
     }
@@ -175,6 +186,32 @@ private:
                                    Cell::states * units, run.columns);
         }
 
+        const CellKernels<S>& cell() const { return Cell::kernels(run.more); }
+        /// Of the step before; null at the first.
+        template <class T>
+        Columns<T> before(Columns<T> matrix, int step) const {
+            return step > 0 ? rows(matrix, step - 1) : Columns<T>{};
+        }
+
+        /// All products of a step, into its rows.
+        void gates(const S* w, Seen<S> x, Columns<S> y, int step) const {
+            const int inputs = Cell::inputs * units, states = Cell::states * units;
+            for (const GateBlock& block : Cell::blocks) {
+                ProductPart<S> parts[2];
+                int count = 0;
+                const S* b = nullptr;
+                if (block.input >= 0) {
+                    parts[count++] = {w + block.input * units, inputs, input(x, step), run.in.channels};
+                    b = input_bias(w) + block.input * units;
+                }
+                if (block.state >= 0 && step > 0)
+                    parts[count++] = {state_weights(w) + block.state * units, states, state(y, step - 1), units};
+                if (block.own_bias) b = state_bias(w);
+                run.more.affine_parts(parts, count, b, below(rows(y, step), block.row * units), block.count * units,
+                                      run.columns, block.activation);
+            }
+        }
+
         /// Calls f(first row of the output, step) where a state comes out.
         template <class F>
         void each_output(const F& f) const {
@@ -208,36 +245,29 @@ private:
             if (biases) add_row_sums(run, below(d, own_at * units), state_bias(gradient), Cell::own_bias * units);
         }
 
-        /// Adds W d of a step of `from` to what its input is given, and U d to the state before in `to`; `asked` is null
-        /// where nobody asks for the input's.
-        void back(const S* w, Columns<S> from, int step, Columns<S> to, Columns<S> e, Columns<S> asked) const {
-            const Seen<S> d = rows(from, step);
-            if (step > 0)
-                turned(state_weights(w), below(d, Cell::states_at * units), open_state(to, step - 1), units,
-                       Cell::states * units);
-            if (asked.data != nullptr) turned(w, d, input(e, step), run.in.channels, Cell::inputs * units);
+        /// W and U, turned, for `back`.
+        void turn(const S* w, S* turned) const {
+            turn(w, run.in.channels, Cell::inputs * units, turned);
+            turn(state_weights(w), units, Cell::states * units,
+                 turned + std::ptrdiff_t{run.in.channels} * Cell::inputs * units);
         }
-        /// e += W d
-        void turned(const S* w, Seen<S> d, Columns<S> e, int inputs, int outputs) const {
+        static void turn(const S* w, std::ptrdiff_t inputs, std::ptrdiff_t outputs, S* turned) {
             for (std::ptrdiff_t i = 0; i < inputs; ++i) {
-                for (std::ptrdiff_t o = 0; o < outputs; ++o) run.scratch[o * inputs + i] = w[i * outputs + o];
+                for (std::ptrdiff_t o = 0; o < outputs; ++o) turned[o * inputs + i] = w[i * outputs + o];
             }
-            run.kernels.accumulate(run.scratch, d, e, outputs, inputs, run.columns);
         }
 
-        /// A step's rows, and the step's before, for the cell.
-        template <class T>
-        struct Block {
-            Columns<T> at, before;  ///< `before` is null at the first step
-            int units, columns;
-
-            T* row(int kind, int unit) const { return at.row(kind * units + unit); }
-            T* earlier(int kind, int unit) const { return before.row(kind * units + unit); }
-            bool first() const { return before.data == nullptr; }
-        };
-        template <class T>
-        Block<T> block(Columns<T> matrix, int step) const {
-            return {rows(matrix, step), step > 0 ? rows(matrix, step - 1) : Columns<T>{}, units, run.columns};
+        /// Adds W d of a step of `from` to what its input is given, where e is not null, and U d to the state before in `to`.
+        void back(const S* turned, Columns<S> from, int step, Columns<S> to, Columns<S> e) const {
+            const int inputs = Cell::inputs * units, states = Cell::states * units;
+            const Seen<S> d = rows(from, step);
+            if (step > 0) {
+                run.kernels.accumulate(turned + std::ptrdiff_t{run.in.channels} * inputs,
+                                       below(d, Cell::states_at * units), open_state(to, step - 1), states, units,
+                                       run.columns);
+            }
+            if (e.data != nullptr)
+                run.kernels.accumulate(turned, d, input(e, step), inputs, run.in.channels, run.columns);
         }
     };
 };
