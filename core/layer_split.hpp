@@ -10,7 +10,7 @@
 
 namespace dunlin {
 
-/// Which parameters of a perceptron a fleet shares and which stay with their node, layer by layer: two views of one
+/// Which parameters of a network a fleet shares and which stay with their node, layer by layer: two views of one
 /// flat vector w = (x, y), each some ranges of it. x, the shared part, is what aggregations and messages see; y,
 /// the personal part, is what a node adapts and keeps (invariant 10).
 ///
@@ -24,28 +24,36 @@ public:
         std::size_t first = 0;
         std::size_t count = 0;
     };
+    static constexpr int layer_limit = 32;  ///< of any shape
 
     /// Nothing to split: everything is shared.
     explicit constexpr LayerSplit(std::size_t dimension = 0) { shared_.add({0, dimension}); }
 
-    /// `personal` lists affine layers from 0; -1 is the last one, -2 the one before. Errors: no_such_layer;
-    /// nothing_shared, where no layer is left over. `behind` numbers that follow the network's are shared: the
-    /// deviations of a Gaussian policy.
-    static constexpr Result<LayerSplit> make(const MlpShape& shape, std::span<const int> personal,
+    /// `personal` lists the layers of a perceptron or network that have parameters, from 0; -1 is the last one, -2 the
+    /// one before. Errors: no_such_layer; nothing_shared, where no layer is left over. `behind` numbers that follow the
+    /// network's are shared: the deviations of a Gaussian policy.
+    template <class Shape>
+    static constexpr Result<LayerSplit> make(const Shape& shape, std::span<const int> personal,
                                              std::size_t behind = 0) {
-        std::array<bool, MlpShape::layer_limit> own{};
+        std::array<Range, layer_limit> all{};
+        int layers = 0;
+        for (int layer = 0; layer < shape.layers; ++layer) {
+            const Range range{shape.weights_at(layer), shape.weights_at(layer + 1) - shape.weights_at(layer)};
+            if (range.count > 0) all[static_cast<std::size_t>(layers++)] = range;
+        }
+        std::array<bool, layer_limit> own{};
         for (const int layer : personal) {
-            const int from_front = layer < 0 ? layer + shape.layers : layer;
-            if (from_front < 0 || from_front >= shape.layers) return fail(Code::no_such_layer, layer, shape.layers);
+            const int from_front = layer < 0 ? layer + layers : layer;
+            if (from_front < 0 || from_front >= layers) return fail(Code::no_such_layer, layer, layers);
             own[static_cast<std::size_t>(from_front)] = true;
         }
         LayerSplit split;
         split.shared_ = {};
-        for (int layer = 0; layer < shape.layers; ++layer) {
-            const Range range{shape.weights_at(layer), shape.weights_at(layer + 1) - shape.weights_at(layer)};
-            (own[static_cast<std::size_t>(layer)] ? split.personal_ : split.shared_).add(range);
+        for (int layer = 0; layer < layers; ++layer) {
+            const auto at = static_cast<std::size_t>(layer);
+            (own[at] ? split.personal_ : split.shared_).add(all[at]);
         }
-        if (split.shared_.size == 0) return fail(Code::nothing_shared, shape.layers);
+        if (split.shared_.size == 0) return fail(Code::nothing_shared, layers);
         if (behind > 0) split.shared_.add({shape.parameters(), behind});
         return split;
     }
@@ -93,7 +101,7 @@ public:
 
 private:
     struct Part {
-        std::array<Range, MlpShape::layer_limit + 1> ranges{};
+        std::array<Range, layer_limit + 1> ranges{};
         int used = 0;
         std::size_t size = 0;
 

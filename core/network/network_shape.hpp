@@ -91,9 +91,9 @@ struct NetworkShape {
     /// Rows of a matrix.
     constexpr int units() const { return rows; }
     constexpr std::size_t parameters() const { return count; }
-    constexpr std::size_t parameters(int l) const {
-        return (l + 1 < layers ? layer(l + 1).at : count) - layer(l).at;
-    }
+    /// The first parameter of a layer; behind the last one, their count.
+    constexpr std::size_t weights_at(int l) const { return l < layers ? layer(l).at : count; }
+    constexpr std::size_t parameters(int l) const { return weights_at(l + 1) - weights_at(l); }
     /// The layer that an `add` adds.
     constexpr int source(int l) const { return l - 1 - layer(l).spec.back; }
 

@@ -2,6 +2,7 @@
 #include "core/layer_split.hpp"
 
 #include "core/adapt/maml.hpp"
+#include "core/network/network_shape.hpp"
 #include "core/random.hpp"
 
 #include <numeric>
@@ -112,4 +113,24 @@ TEST_CASE("inner steps that move the personal layers alone have the gradient of 
         down[k] -= 1e-4;
         CHECK(out[k] == Approx((value(up) - value(down)) / 2e-4).epsilon(1e-6));
     }
+}
+
+TEST_CASE("of any network the layers that have parameters are split") {
+    const std::vector<LayerSpec> layers{
+        {.kind = LayerKind::convolution, .outputs = 2, .kernel_height = 3, .kernel_width = 3},
+        {.kind = LayerKind::maximum_pool,
+         .kernel_height = 2,
+         .kernel_width = 2,
+         .stride_height = 2,
+         .stride_width = 2},
+        {.kind = LayerKind::normalise},
+        {.kind = LayerKind::dense, .outputs = 3}};
+    const NetworkShape shape = *NetworkShape::make({6, 6, 1}, false, layers);  // 20, 0, 4 and 27 parameters
+    const int second = 1, last = -1, fourth = 3;
+    const LayerSplit middle = *LayerSplit::make(shape, std::span(&second, 1)),
+                     end = *LayerSplit::make(shape, std::span(&last, 1));
+    CHECK(middle.personal_size() == 4);
+    CHECK(middle.personal().front().first == 20);
+    CHECK(end.personal_size() == 27);
+    CHECK(LayerSplit::make(shape, std::span(&fourth, 1)).error() == Error{Code::no_such_layer, 3, 3});
 }
