@@ -51,7 +51,7 @@ void fields(V& visit, Of<V, JobTerms> m) {
     visit.number(m.members);
     visit.number(m.seed);
     visit.number(m.dimension);
-    visit.choice(m.aggregation, Aggregation::push_sum);
+    visit.choice(m.aggregation, last_aggregation);
     visit.choice(m.objective, Objective::moreau);
     visit.table(m.moreau);
     visit.table(m.maml);
@@ -148,6 +148,9 @@ void fields(V& visit, Of<V, JobOffer> m) {
     visit.table(m.terms);
     visit.number(m.grant);
     visit.number(m.shift);
+    visit.list(m.weights, WireLimits::neighbours);
+    visit.number(m.first_round);
+    visit.number(m.last_round);
 }
 
 template <class V>
