@@ -37,7 +37,7 @@ void NodeSession::prepared() {
     if (meets()) {
         phase_ = saved_->frozen != 0 ? Phase::frozen : Phase::learning;
         base_ms_ = now_ms_;
-        base_tick_ = tick() + 1;
+        base_tick_ = last_tick() + 1;
         next_wake_ = base_tick_;
         turned_ms_ = now_ms_;
         again_at_ms_ = now_ms_;  // what was heard since it was stored is forgotten
@@ -103,14 +103,10 @@ Result<void> NodeSession::wake(ConstVector<float> gradient) {
         }
     }
     next_wake_ = tick + std::max<std::uint32_t>(1, saved_->terms.wake_ticks);
-    count_wake();
-    return {};
-}
-
-void NodeSession::count_wake() {
     ++saved_->updates;
     ++unstored_;
     ++since_report_;
+    return {};
 }
 
 bool NodeSession::report_due() const {
@@ -275,14 +271,15 @@ bool NodeSession::compose() {
         push_sum_->absorb();
         say(MassReport{saved_->terms.epoch, push_sum_->held_weight(), push_sum_->held(), steps_});
     } else if (due_.frozen && settled) {
-        for (std::size_t j = 0; j < heard_.size(); ++j) heard_[j] = push_sum_ ? push_sum_->heard(j) : -1;
-        say(Frozen{saved_->terms.epoch, tick(), heard_});
+        for (std::size_t j = 0; j < heard_.size(); ++j)
+            heard_[j] = neighbour() == nullptr ? push_sum_->heard(j) : -1;
+        say(Frozen{saved_->terms.epoch, last_tick(), heard_});
     } else if (due_.update && (settings_.store_every > 1 || unstored_ == 0)) {
         return compose_update();
     } else if (due_.request && !unaccepted()) {
         say(ModelRequest{});
     } else if (due_.report) {
-        say(Report{meets() ? tick() : static_cast<std::int64_t>(saved_->updates), final_report(),
+        say(Report{meets() ? last_tick() : static_cast<std::int64_t>(saved_->updates), final_report(),
                    std::span<const Metric>(metrics_).first(metric_count_)});
     } else if (due_.leave && !unaccepted()) {
         say(Leave{});

@@ -77,12 +77,11 @@ Result<void> NodeSession::wake_neighbour(ConstVector<float> gradient) {
     again_after_ms_ = std::clamp(2 * (now_ms_ - turned_ms_), least_patience_ms(), most_patience_ms);
     turned_ms_ = now_ms_;
     again_at_ms_ = now_ms_ + again_after_ms_;
-    if (announces) {
-        ++unstored_;
-        return {};
-    }
+    ++unstored_;
+    if (announces) return {};
     next_wake_ = tick + std::max<std::uint32_t>(1, saved_->terms.wake_ticks);
-    count_wake();
+    ++saved_->updates;
+    ++since_report_;
     return {};
 }
 

@@ -185,15 +185,6 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer, std::uint64_t told_n
     return {};
 }
 
-void NodeSession::begin_epoch() {
-    dirty_ = true;
-    unstored_ = settings_.store_every;  // before anything else is said
-    storing_count_ = 0;                 // what is being stored is of the last epoch
-    due_ = {};
-    answer(envelope(), {});
-    phase_ = Phase::learning;
-}
-
 Result<void> NodeSession::take_model(const Model& model) {
     const bool last = phase_ == Phase::ending && !meets();
     const bool measured = last && (due_.report || final_reports_ > 0);
@@ -205,7 +196,8 @@ Result<void> NodeSession::take_model(const Model& model) {
     if (last && !client_) {
         // It had no time to begin: the model that others made is measured.
     } else if (serverless(saved_->terms)) {
-        if (auto made = make_neighbour(estimate_, -1); !made) {
+        auto made = edges_can_close ? make_neighbour(estimate_, -1) : make_push_sum(estimate_);
+        if (!made) {
             fall_out(made.error());
             return made;
         }
@@ -264,13 +256,6 @@ Result<void> NodeSession::take_share(const ShareMessage& share) {
     due_.frozen = phase_ == Phase::frozen;
     follow(share.tick);
     return {};
-}
-
-/// No clock is behind the ticks that it hears of.
-void NodeSession::follow(std::int64_t tick) {
-    if (tick <= tick_now()) return;
-    base_tick_ = tick;
-    base_ms_ = now_ms_;
 }
 
 Result<void> NodeSession::take_grant(const MassGrant& grant) {

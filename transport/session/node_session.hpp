@@ -150,9 +150,7 @@ public:
 
     /// Of the running job: the last wake-up without a server, or the rounds done, -1 for none; federated updates
     /// delivered, or wake-ups.
-    std::int64_t tick() const {
-        return neighbour() != nullptr ? neighbour_->tick() : push_sum_ ? push_sum_->tick() : -1;
-    }
+    std::int64_t tick() const { return meets() ? last_tick() : -1; }
     std::uint64_t updates() const;
     const ParsPush<>* push_sum() const { return push_sum_ ? &*push_sum_ : nullptr; }
     /// The sum of all steps, modulo 2^64; empty without the job's audit.
@@ -204,8 +202,20 @@ private:
     Result<void> take_floats(const ShareMessage& share);
     Result<void> take_grant(const MassGrant& grant);
     Result<void> take_receipt(const ShareReceipt& receipt);
-    void follow(std::int64_t tick);
-    void begin_epoch();
+    /// No clock is behind the ticks that it hears of.
+    void follow(std::int64_t tick) {
+        if (tick <= tick_now()) return;
+        base_tick_ = tick;
+        base_ms_ = now_ms_;
+    }
+    void begin_epoch() {
+        dirty_ = true;
+        unstored_ = settings_.store_every;  // before anything else is said
+        storing_count_ = 0;                 // what is being stored is of the last epoch
+        due_ = {};
+        answer(envelope(), {});
+        phase_ = Phase::learning;
+    }
     void confirm_for_the_mute();
     Result<void> freeze(std::uint32_t epoch);
     void welcomed(const Welcome& welcome);
@@ -228,7 +238,6 @@ private:
     void deliver();
     Result<void> wake(ConstVector<float> gradient);
     Result<void> wake_neighbour(ConstVector<float> gradient);
-    void count_wake();
     bool report_due() const;
     bool store_wanted() const;
     bool compose();
@@ -252,6 +261,7 @@ private:
     NeighbourMachine* neighbour() const { return edges_can_close ? neighbour_ : nullptr; }
     /// Has it begun to learn with neighbours?
     bool meets() const { return push_sum_ || neighbour() != nullptr; }
+    std::int64_t last_tick() const { return neighbour() != nullptr ? neighbour_->tick() : push_sum_->tick(); }
     bool by_rounds() const { return neighbour() != nullptr && machine_kind(terms().aggregation)->rounds; }
     std::uint32_t store_every() const { return by_rounds() ? 1 : settings_.store_every; }
     bool edges_close() const { return edges_can_close && settings_.edges_close; }

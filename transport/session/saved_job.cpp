@@ -326,8 +326,7 @@ Result<void> NodeSession::resume_machine(bool current) {
 void NodeSession::drop_job() {
     client_.reset();
     push_sum_.reset();
-    neighbour_ = nullptr;
-    object_ = {};
+    if (edges_can_close) neighbour_ = nullptr;
     saved_ = nullptr;
     state_ = {};
     steps_ = {};
