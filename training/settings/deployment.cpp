@@ -9,8 +9,7 @@ void add_deployment_settings(Settings& list, Deployment& d) {
              "real nodes: updates of each node, on average; without a server rounds for as many steps. Navigation: "
              "method.rounds instead",
              Range{1, 1e9});
-    list.add("fleet.tick_ms", d.tick_ms, "real nodes without a server: milliseconds of a round, at least",
-             Range{1, 1e7});
+    list.add("fleet.tick_ms", d.tick_ms, "real nodes without a server: milliseconds of a round", Range{1, 1e7});
     list.add("fleet.report_every", d.report_every,
              "updates or wake-ups between two reports of a node; 0: at the end", Range{0, 1e9});
     list.add("fleet.seconds", d.seconds, "most that a job runs on real nodes; 0: no limit", Range{0, 1e9});
