@@ -70,7 +70,7 @@ TEST_CASE("every aggregation with neighbours has its machine on real nodes, on a
         const std::string words = std::string("name = \"") + name + "\"\n";
         const auto plan = plan_job(
             "kind = \"classification\"\n[data]\nrows = 500\n[federated]\nlocal_steps = 7\nlocal_rate = 0.5\n"
-            "[aggregation]\n" +
+            "[objective]\nname = \"plain\"\n[aggregation]\n" +
                 words + "[fleet]\nupdates = 5\n",
             "b.toml", 6);
         INFO((plan ? "" : plan.error().text));
