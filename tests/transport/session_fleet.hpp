@@ -33,6 +33,7 @@ public:
     struct Node {
         std::unique_ptr<NodeSession> session;
         std::vector<std::byte> stored;
+        std::int64_t stored_tick = -1;
         bool connected = false, gone = false;
         std::optional<Frozen> frozen;
         std::vector<std::int64_t> heard;
@@ -81,20 +82,14 @@ public:
             all.push_back(1.0 / (1.0 + static_cast<double>(std::max(in[i].size(), in[j].size()))));
         return all;
     }
-    /// What node i takes for the gradient of its loss at z: that of |z - (i, i + 1, ...)|^2 / 2 and, where it does not
-    /// count on exact sums, noise.
+    /// Of node i's loss at z, |z - (i, i + 1, ...)|^2 / 2; and noise.
     static void gradient(std::uint32_t i, ConstVector<float> z, Stream& random, bool noisy, Vector<float> out) {
         for (std::size_t k = 0; k < z.size(); ++k)
             out[k] = z[k] - static_cast<float>(i + k) + (noisy ? 0.1f * random.normal() : 0.0f);
         if (noisy) random.next_epoch();
     }
-    bool all_at(std::int64_t tick) const {
-        return std::ranges::all_of(nodes_,
-                                   [tick](const Node& node) { return node.gone || node.session->tick() >= tick; });
-    }
-    bool all_frozen() const {
-        return std::ranges::all_of(nodes_, [](const Node& node) { return node.gone || node.frozen; });
-    }
+    /// Messages that left before the state that they are of was stored (invariant 4).
+    int spoke_early() const { return spoke_early_; }
 
     std::uint32_t size() const { return static_cast<std::uint32_t>(nodes_.size()); }
     Node& node(std::uint32_t i) { return nodes_[i]; }
@@ -252,6 +247,7 @@ private:
                         session.store_failed(now_ - 990);
                     } else {
                         node.stored.assign(session.state().begin(), session.state().end());
+                        node.stored_tick = session.tick();
                         session.stored();
                     }
                     break;
@@ -274,6 +270,7 @@ private:
                         session.sent();
                         if (random_.uniform() >= faults.loss) tell(said.from, said);
                     } else if (session.recipient() != coordinator_number) {
+                        spoke_early_ += session.tick() > node.stored_tick;
                         send_share(std::get<ShareMessage>(session.message().body), faults);
                         session.sent();
                     } else {
@@ -290,11 +287,8 @@ private:
 
     void send_share(const ShareMessage& share, const SessionFaults& faults) {
         if (random_.uniform() < faults.loss) return;
-        if (faults.duplication > 0 && random_.uniform() < faults.duplication) {
-            SessionFaults once = faults;
-            once.loss = once.duplication = 0;
-            send_share(share, once);
-        }
+        if (faults.duplication > 0 && random_.uniform() < faults.duplication)
+            send_share(share, {.longest_delay = faults.longest_delay});
         flying_.push_back({now_ + 1 + random_.below(faults.longest_delay),
                            share.epoch,
                            share.from,
@@ -396,6 +390,7 @@ private:
     std::vector<Flying> flying_;
     std::int64_t now_ = 0, first_round_ = 0, last_round_ = 0;
     bool freezing_ = false, cut_off_ = false;
+    int spoke_early_ = 0;
     std::optional<std::uint32_t> heir_;
     std::vector<Mass> grant_;
     Mass grant_weight_ = 0;

@@ -46,6 +46,20 @@ bool run(SessionFleet& fleet, const SessionFaults& faults, int steps, Done&& don
     return done();
 }
 
+bool all_at(SessionFleet& fleet, std::int64_t tick) {
+    for (std::uint32_t i = 0; i < fleet.size(); ++i) {
+        if (!fleet.node(i).gone && fleet.node(i).session->tick() < tick) return false;
+    }
+    return true;
+}
+
+bool all_frozen(SessionFleet& fleet) {
+    for (std::uint32_t i = 0; i < fleet.size(); ++i) {
+        if (!fleet.node(i).frozen) return false;
+    }
+    return true;
+}
+
 /// Rounds of machines among themselves where nothing is ever lost, from these parameters and draws; by node, none for
 /// one without neighbours.
 template <class Machine>
@@ -113,6 +127,7 @@ constexpr Aggregation by_rounds[] = {Aggregation::dsgd, Aggregation::spd, Aggreg
 TEST_CASE(
     "loss, reordering, crashes and full disks change no bit of what sessions by rounds learn [invariants 3, 4]") {
     std::uint32_t wrong = 0, stuck = 0;
+    int early = 0;
     for (std::uint32_t seed = 0; seed < 60; ++seed) {
         Stream random(17, seed, Purpose::user);
         const Aggregation by = by_rounds[seed % 3];
@@ -123,14 +138,16 @@ TEST_CASE(
         fleet.use(by, 25, 0.1);
         auto draws = streams(fleet);
         const Vectors expected = in_lock_step(by, graph, fleet.terms(), fleet.firsts(), draws, 25);
-        run(fleet, faults, 400, [&] { return fleet.all_at(25); });
-        stuck += !run(fleet, {}, 20'000, [&] { return fleet.all_at(25); });
+        run(fleet, faults, 400, [&] { return all_at(fleet, 25); });
+        stuck += !run(fleet, {}, 20'000, [&] { return all_at(fleet, 25); });
         // Nobody goes further, whatever happens now.
         run(fleet, faults, 100, [] { return false; });
+        early += fleet.spoke_early();
         for (std::uint32_t i = 0; i < nodes; ++i)
             wrong += model_of(fleet, i) != expected[i] || fleet.node(i).session->tick() != 25;
     }
     CHECK(wrong == 0);
+    CHECK(early == 0);
     CHECK(stuck == 0);
 }
 
@@ -145,9 +162,9 @@ TEST_CASE("when somebody leaves, the others go on from their parameters, and wha
         const SessionFaults faults = random_faults(random);
         SessionFleet fleet(graph, 2, random, true);
         fleet.use(by, 30, 0.1);
-        REQUIRE(run(fleet, faults, 20'000, [&] { return fleet.all_at(8); }));
+        REQUIRE(run(fleet, faults, 20'000, [&] { return all_at(fleet, 8); }));
         fleet.freeze();
-        REQUIRE(run(fleet, faults, 5000, [&] { return fleet.all_frozen(); }));
+        REQUIRE(run(fleet, faults, 5000, [&] { return all_frozen(fleet); }));
         fleet.ask_for_mass();
         for (int again = 0; again < 100 && !fleet.all_reported(); ++again) {
             run(fleet, faults, 20, [&] { return fleet.all_reported(); });
@@ -170,7 +187,7 @@ TEST_CASE("when somebody leaves, the others go on from their parameters, and wha
         }
         fleet.begin_epoch(smaller, 3);
         if (seed % 4 == 0) fleet.node(1).gone = fleet.node(2).gone = true;
-        REQUIRE(run(fleet, faults, 20'000, [&] { return fleet.all_at(30); }));
+        REQUIRE(run(fleet, faults, 20'000, [&] { return all_at(fleet, 30); }));
         if (seed % 4 == 0) {
             CHECK(fleet.node(0).session->tick() == 30);
             continue;
@@ -191,6 +208,7 @@ TEST_CASE("sessions that push and pull end at the minimiser of the mean loss, wh
         fleet.use(Aggregation::push_pull, 0, 0.02);
         run(fleet, faults, 500, [] { return false; });
         run(fleet, {}, 1500, [] { return false; });
+        CHECK(fleet.spoke_early() == 0);
         for (std::uint32_t i = 0; i < 4; ++i) {
             const auto model = model_of(fleet, i);
             for (std::size_t k = 0; k < 2; ++k)
