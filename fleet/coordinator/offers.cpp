@@ -78,7 +78,7 @@ std::vector<Mass> Coordinator::weights_of(const Job& job, std::uint32_t member) 
     Watch& watch = watches_[job.number()];
     if (watch.mixing_epoch != job.epoch() || watch.mixing.edge.size() != graph.edges()) {
         auto chosen = choose_mixing(graph, Mixing::automatic, 0.2, primal_dual_bound);
-        if (!chosen) return {};
+        if (!chosen) return {};  // the book draws it both ways; a node that is told no weights declines
         watch.mixing = std::move(chosen->weights);
         watch.mixing_epoch = job.epoch();
     }
