@@ -24,7 +24,7 @@ namespace dunlin {
 /// its coordinator.
 
 /// The newest version of the wire that this code speaks, and the oldest that it still understands.
-inline constexpr std::uint16_t wire_version = 2;
+inline constexpr std::uint16_t wire_version = 3;
 inline constexpr std::uint16_t oldest_wire_version = 1;
 
 /// Limits on what a peer can make large. Decoders refuse what goes beyond them.
@@ -70,7 +70,21 @@ struct EncodedValues {
     std::span<const std::byte> bytes = {};
 };
 
-enum class Aggregation : std::uint8_t { federated, push_sum };
+/// By which machine the nodes of a job agree. The first has a server; those behind push_sum are of version 3.
+enum class Aggregation : std::uint8_t { federated, push_sum, dsgd, spd, gnsd, push_pull };
+inline constexpr Aggregation last_aggregation = Aggregation::push_pull;
+/// Do nodes give each other mass? A coordinator keeps books of it then.
+constexpr bool holds_mass(Aggregation aggregation) {
+    return aggregation == Aggregation::push_sum;
+}
+/// With neighbours, by a machine whose messages are floats?
+constexpr bool says_floats(Aggregation aggregation) {
+    return aggregation > Aggregation::push_sum;
+}
+/// The first version of the wire that has it.
+constexpr std::uint16_t version_of(Aggregation aggregation) {
+    return says_floats(aggregation) ? 3 : 1;
+}
 
 /// A job as one of its nodes sees it: all that a device needs. A host builds its task from `experiment`; a device
 /// brings its own.
@@ -167,6 +181,12 @@ struct JobOffer {
     JobTerms terms = {};
     bool grant = false;
     std::uint32_t shift = 0;  ///< version 2: multiply what you hold by 2^shift first, exactly
+    // version 3, of machines that go by rounds
+    std::span<const Mass> weights = {};  ///< W_ij of the in-neighbours, times 2^weight_bits
+    std::int64_t first_round = 0;        ///< that this epoch begins with: so many were done before
+    std::int64_t last_round = 0;         ///< after so many a node holds still; 0: it goes on until the job ends
+
+    static constexpr int weight_bits = 62;
 };
 /// What became of an update, or that a final report is there; sent when it is durable and (an update) in the model,
 /// or refused.
@@ -235,7 +255,10 @@ struct ModelUpdate {
     float samples = 1.0f;
     EncodedValues values = {};
 };
-/// From member to member, directly or by way of the coordinator. Only the newest of a link matters.
+/// From member to member, directly or by way of the coordinator. Only the newest of a link matters; of a machine that
+/// goes by rounds the newest two do, and a node that waits says them again. Where a machine says floats
+/// (says_floats), `values` holds two of them in each 64 bits, the first in the lower half, `tick` is the machine's
+/// counter, and there is no weight.
 struct ShareMessage {
     std::uint32_t epoch = 0;
     std::uint32_t from = 0, to = 0;     ///< members

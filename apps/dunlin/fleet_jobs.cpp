@@ -200,7 +200,7 @@ Outcome<int> jobs(const FleetOptions& options) {
     report::Table table{
         {"job", "experiment", "state", "how", "members", "here", "updates", "version", "epoch", "s"}, {}, ""};
     for (const Json& job : reply->json["jobs"]) {
-        const bool serverless = job["aggregation"] == "push-sum";
+        const bool serverless = job["aggregation"] != "federated";
         table.rows.push_back({job["job"].dump(), job["name"], job["state"],
                               job["push"] ? "push" : job["aggregation"].get<std::string>(), job["members"].dump(),
                               job["here"].dump(), serverless ? "" : job["updates"].dump(), job["version"].dump(),

@@ -32,7 +32,7 @@ std::string metric_text(const Json& value) {
 
 std::string members_table(const Json& job) {
     report::Table table{{"member", "node", "state", "updates", "what it measured"}, {}, ""};
-    const bool serverless = job["aggregation"] == "push-sum";
+    const bool serverless = job["aggregation"] != "federated";
     if (serverless) table.header[3] = "tick";
     for (const Json& member : job["member_list"]) {
         std::string metrics = member.value("refusal", "");
@@ -51,7 +51,7 @@ std::string members_table(const Json& job) {
 
 std::string job_line(const Json& job) {
     const std::string what =
-        job["aggregation"] == "push-sum"
+        job["aggregation"] != "federated"
             ? fmt::format("epoch {}", job["epoch"].dump())
             : fmt::format("{} updates, version {}", job["updates"].dump(), job["version"].dump());
     return fmt::format("job {}  {}  {}  {} of {} nodes here  {}  {}\n", job["job"].dump(),

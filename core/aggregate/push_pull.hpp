@@ -5,6 +5,8 @@
 #include "core/aggregate/state_block.hpp"
 #include "core/arena.hpp"
 
+#include <array>
+
 namespace dunlin {
 
 /// Push-pull, or AB, one node: gradient tracking on directed graphs. Models are pulled with weights whose rows sum to
@@ -42,9 +44,20 @@ public:
     static Result<PushPull> make(const GossipPlace& at, ConstVector<S> start, Arena& arena) {
         if (auto checked = check(at); !checked) return tl::unexpected(checked.error());
         if (start.size() != at.dimension) return wrong_size(start.size(), at.dimension);
-        PushPull node(at, arena);
+        PushPull node(at, arena.take<std::byte>(memory(at.dimension, at.in_neighbours.size())));
+        node.begin(at);
         std::copy(start.begin(), start.end(), node.said_.begin());
         return node;
+    }
+
+    /// A machine of the same place whose state lies in `block`, which stays the caller's. Errors: those of the
+    /// place; state_size, state_mismatch.
+    static Result<PushPull> resume(const GossipPlace& at, std::span<std::byte> block) {
+        if (auto checked = check(at); !checked) return tl::unexpected(checked.error());
+        const std::size_t size = memory(at.dimension, at.in_neighbours.size());
+        if (block.size() != size) return wrong_state(block.size(), size);
+        if (auto same = check_identity(block, identity_of(at)); !same) return tl::unexpected(same.error());
+        return PushPull(at, block);
     }
 
     PushPull(PushPull&&) = default;
@@ -122,12 +135,14 @@ private:
         std::int64_t kappa;
     };
 
-    PushPull(const GossipPlace& at, Arena& arena)
-        : theta_(at.theta),
-          out_degree_(static_cast<S>(at.out_degree)),
-          state_(arena.take<std::byte>(memory(at.dimension, at.in_neighbours.size()))) {
+    static std::array<std::uint64_t, identity_words> identity_of(const GossipPlace& at) {
+        return {0x50500100u | sizeof(S), at.node, at.dimension, at.in_neighbours.size()};
+    }
+
+    PushPull(const GossipPlace& at, std::span<std::byte> state)
+        : theta_(at.theta), out_degree_(static_cast<S>(at.out_degree)), state_(state) {
         const std::size_t d = at.dimension, degree = at.in_neighbours.size();
-        Arena block(state_);
+        StateView block(state_);
         header_ = block.take<Header>(1).data();
         sources_ = block.take<Source>(degree);
         const Vector<S> all = block.take<S>((7 + 2 * degree) * d);
@@ -136,17 +151,21 @@ private:
         last_ = all.subspan(3 * d, d);
         next_ = all.subspan(4 * d, 3 * d);
         heard_ = all.subspan(7 * d);
-        const std::uint64_t identity[identity_words] = {0x50500100u | sizeof(S), at.node, d, degree};
-        std::copy_n(identity, identity_words, header_->identity);
+    }
+
+    /// In zeroed memory.
+    void begin(const GossipPlace& at) {
+        std::ranges::copy(identity_of(at), header_->identity);
         header_->kappa = -1;
-        for (std::size_t j = 0; j < degree; ++j) sources_[j] = {at.in_neighbours[j], -1};
+        for (std::size_t j = 0; j < sources_.size(); ++j) sources_[j] = {at.in_neighbours[j], -1};
     }
 
     static Result<void> check(const GossipPlace& at) {
         if (auto checked = at.theta.check(); !checked) return checked;
         if (at.node >= at.nodes) return fail(Code::bad_setting, 0);
         if (at.dimension == 0) return fail(Code::bad_setting, 2);
-        if (at.in_neighbours.empty() || at.out_degree == 0) return fail(Code::no_neighbours);
+        const bool alone = at.nodes == 1 && at.out_degree == 0;
+        if (!alone && (at.in_neighbours.empty() || at.out_degree == 0)) return fail(Code::no_neighbours);
         for (std::size_t j = 0; j < at.in_neighbours.size(); ++j) {
             if (!valid_neighbour(at.in_neighbours, j, at.node, at.nodes))
                 return fail(Code::bad_neighbours, static_cast<std::int64_t>(j));

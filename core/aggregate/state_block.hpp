@@ -30,6 +30,10 @@ private:
     std::span<std::byte> rest_;
 };
 
+inline tl::unexpected<Error> wrong_state(std::size_t found, std::size_t expected) {
+    return fail(Code::state_size, static_cast<std::int64_t>(found), static_cast<std::int64_t>(expected));
+}
+
 /// Is this the state of the machine that these words name? Errors: state_mismatch (first: the word that differs).
 inline Result<void> check_identity(std::span<const std::byte> block, std::span<const std::uint64_t> identity) {
     for (std::size_t word = 0; word < identity.size(); ++word) {
@@ -45,8 +49,7 @@ inline Result<void> check_identity(std::span<const std::byte> block, std::span<c
 inline Result<void> restore_block(std::span<std::byte> block, std::span<const std::byte> saved,
                                   std::size_t identity_words) {
     if (saved.size() != block.size()) {
-        return fail(Code::state_size, static_cast<std::int64_t>(saved.size()),
-                    static_cast<std::int64_t>(block.size()));
+        return wrong_state(saved.size(), block.size());
     }
     for (std::size_t word = 0; word < identity_words; ++word) {
         const std::size_t at = word * sizeof(std::uint64_t);

@@ -6,13 +6,15 @@
 #include "core/aggregate/step_schedule.hpp"
 #include "core/arena.hpp"
 
+#include <array>
+
 namespace dunlin {
 
 struct SynchronousSettings {
     std::uint32_t node = 0;                          ///< this node's number, below `nodes`
     std::uint32_t nodes = 0;                         ///< n
     std::size_t dimension = 0;                       ///< d
-    std::span<const std::uint32_t> neighbours = {};  ///< ascending, without this node
+    std::span<const std::uint32_t> neighbours = {};  ///< ascending, without this node; none where n = 1
     std::span<const double> weights = {};            ///< W_ij of those; W_ii is what is missing to one
     StepSchedule theta = {};                         ///< by round; SPDB's 1 / (alpha n)
 
@@ -53,9 +55,20 @@ public:
     static Result<Synchronous> make(const SynchronousSettings& settings, ConstVector<S> start, Arena& arena) {
         if (auto checked = settings.check(); !checked) return tl::unexpected(checked.error());
         if (auto fit = check_values(start, settings.dimension); !fit) return tl::unexpected(fit.error());
-        Synchronous node(settings, arena);
+        Synchronous node(settings, arena.take<std::byte>(memory(settings.dimension, settings.neighbours.size())));
+        node.begin(settings);
         std::copy(start.begin(), start.end(), node.message(0).begin());
         return node;
+    }
+
+    /// A machine of the same settings whose state lies in `block`, which stays the caller's. Errors: those of the
+    /// settings; state_size, state_mismatch.
+    static Result<Synchronous> resume(const SynchronousSettings& settings, std::span<std::byte> block) {
+        if (auto checked = settings.check(); !checked) return tl::unexpected(checked.error());
+        const std::size_t size = memory(settings.dimension, settings.neighbours.size());
+        if (block.size() != size) return wrong_state(block.size(), size);
+        if (auto same = check_identity(block, identity_of(settings)); !same) return tl::unexpected(same.error());
+        return Synchronous(settings, block);
     }
 
     Synchronous(Synchronous&&) = default;
@@ -140,12 +153,14 @@ private:
         std::int64_t round[2];  ///< of what was heard last, even and odd rounds
     };
 
-    Synchronous(const SynchronousSettings& settings, Arena& arena)
-        : d_(settings.dimension),
-          theta_(settings.theta),
-          state_(arena.take<std::byte>(memory(settings.dimension, settings.neighbours.size()))) {
+    static std::array<std::uint64_t, identity_words> identity_of(const SynchronousSettings& settings) {
+        return {Rule::identity | sizeof(S), settings.node, settings.dimension, settings.neighbours.size()};
+    }
+
+    Synchronous(const SynchronousSettings& settings, std::span<std::byte> state)
+        : d_(settings.dimension), theta_(settings.theta), state_(state) {
         const std::size_t degree = settings.neighbours.size();
-        Arena block(state_);
+        StateView block(state_);
         header_ = block.take<Header>(1).data();
         sources_ = block.take<Source>(degree);
         Vector<S> rest = block.take<S>(vectors(degree) * d_);
@@ -160,10 +175,13 @@ private:
         next_ = next_part(Rule::kept + Rule::sent);
         differences_ = next_.last(Rule::sent * d_);
         heard_ = next_part(2 * degree * Rule::sent);
-        const std::uint64_t identity[identity_words] = {Rule::identity | sizeof(S), settings.node, d_, degree};
-        std::copy_n(identity, identity_words, header_->identity);
+    }
+
+    /// In zeroed memory.
+    void begin(const SynchronousSettings& settings) {
+        std::ranges::copy(identity_of(settings), header_->identity);
         header_->tick = header_->round = -1;
-        for (std::size_t j = 0; j < degree; ++j) {
+        for (std::size_t j = 0; j < sources_.size(); ++j) {
             sources_[j] = {settings.neighbours[j], S(settings.weights[j]), {-1, -1}};
         }
     }
@@ -300,7 +318,7 @@ inline Result<void> SynchronousSettings::check() const {
     if (auto checked = theta.check(); !checked) return checked;
     if (node >= nodes) return fail(Code::bad_setting, 0);
     if (dimension == 0) return fail(Code::bad_setting, 2);
-    if (neighbours.empty()) return fail(Code::no_neighbours);
+    if (neighbours.empty() && nodes > 1) return fail(Code::no_neighbours);
     if (weights.size() != neighbours.size()) return fail(Code::bad_setting, 4);
     for (std::size_t j = 0; j < neighbours.size(); ++j) {
         if (!valid_neighbour(neighbours, j, node, nodes)) {

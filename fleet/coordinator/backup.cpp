@@ -140,7 +140,7 @@ Undone undone_by_restore(const FleetState& now, const FleetState& backup) {
         if (before == nullptr || before->nonce() != job.nonce()) {
             auto& list = job.ended() ? undone.other : undone.serious;
             list.push_back(name + " was started since: it is forgotten" + (job.ended() ? "" : ", while it runs"));
-        } else if (!before->ended() && job.push_sum() && (job.ended() || job.epoch() != before->epoch())) {
+        } else if (!before->ended() && job.serverless() && (job.ended() || job.epoch() != before->epoch())) {
             undone.serious.push_back(fmt::format(
                 "{} is {} since: what its nodes hold is discarded, and they begin anew with the model of epoch {}",
                 name, job.ended() ? "over" : fmt::format("in epoch {}", job.epoch()), before->epoch()));

@@ -83,7 +83,7 @@ void Coordinator::disconnected(const PublicKey& key) {
         session_of({job, member}) = {};
         watches_[number].away_ms.erase(member);
         // Whoever gives to it is to stop at once.
-        if (job->push_sum() && !job->ended()) dirty_jobs_.insert(number);
+        if (job->serverless() && !job->ended()) dirty_jobs_.insert(number);
     }
 }
 
@@ -217,7 +217,7 @@ Result<void> Coordinator::gather(const Connection& connection, const Record& rec
 Result<void> Coordinator::answered(Connection& connection, const Membership& at, const JobAnswer& answer) {
     MemberSession& session = session_of(at);
     const JobMember& member = at.job->members()[at.member];
-    const bool runs = at.job->push_sum() && member.in() && !at.job->ended();
+    const bool runs = at.job->serverless() && member.in() && !at.job->ended();
     // Of an epoch that is over: it is offered the one that runs.
     if (runs && answer.epoch != 0 && answer.epoch != at.job->epoch()) return {};
     const bool cannot = !answer.accepted && answer.refusal.code == Code::not_durable;

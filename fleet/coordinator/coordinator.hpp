@@ -3,6 +3,7 @@
 
 #include "fleet/coordinator/fleet_state.hpp"
 #include "fleet/coordinator/outbox.hpp"
+#include "transport/mixing.hpp"
 
 #include <functional>
 #include <set>
@@ -212,6 +213,8 @@ private:
     void tell_neighbours(const PublicKey& key, const Membership& at, MemberSession& session);
     void change(const Membership& at, MemberSession& session, RecordKind kind);
     void offer(Connection& connection, const PublicKey& key, const Membership& at, MemberSession& session);
+    void decline(const Connection& connection, const Membership& at, MemberSession& session);
+    std::vector<Mass> weights_of(const Job& job, std::uint32_t member);
     bool drained(const Job& job) const;
     bool unheard(const Job& job, std::uint32_t member) const;
     std::optional<std::int64_t> last_tick(const Job& job, std::uint32_t member) const;
@@ -282,6 +285,8 @@ private:
         std::map<std::uint32_t, std::int64_t> fenced_ms;  ///< and since when those are that count no more
         /// Push-sum, by member: who can reach, and be reached by, whom (strong_components).
         std::vector<std::uint32_t> components;
+        MixingWeights mixing = {};                      ///< by rounds: of the epoch's graph
+        std::uint32_t mixing_epoch = 0;                 ///< that it is of; 0: of none
         std::map<std::uint32_t, std::int64_t> took_ms;  ///< rounds: what members took for their last update
         std::set<std::uint32_t> missed;                 ///< rounds that ended without them
     };

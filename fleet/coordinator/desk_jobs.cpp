@@ -49,7 +49,7 @@ Json Desk::Commands::run(const Json& asked) {
             complain({Code::shape_mismatch, std::ssize(request.numbers), std::ssize(job.first)}, "the policy");
         job.first = request.numbers;
         job.terms.aggregation = Aggregation::federated;
-    } else if (job.terms.aggregation == Aggregation::push_sum && members < 2) {
+    } else if (job.terms.aggregation != Aggregation::federated && members < 2) {
         complain("without a server there is nobody to agree with; choose two nodes or more");
     }
     return {{"job", need(coordinator.create_job(job, wanted), "the job")}, {"made", true}, {"members", members}};
@@ -79,7 +79,7 @@ Json Desk::Commands::add(const Json& asked) {
                 complain({Code::shape_mismatch, std::ssize(grown->first), std::ssize(known.plan().first)},
                          "with one node more the model");
             if (!grown->samples.empty()) member.samples = grown->samples.back();
-            if (known.push_sum()) member.weight_floor = grown->terms.weight_floor;
+            if (known.serverless()) member.weight_floor = grown->terms.weight_floor;
             member.experiment = std::move(grown->experiment);
         }
         const std::string& name = state().roster()[node].name;
@@ -111,7 +111,7 @@ Json Desk::Commands::remove(const Json& asked) {
 
 Json Desk::Commands::pull(const Json& asked) {
     const Job& known = job(asked);
-    if (known.push_sum() && !known.ended() && known.epoch() == 1) {
+    if (known.serverless() && !known.ended() && known.epoch() == 1) {
         complain(
             fmt::format("job {} has no server and gathers its model when it ends; "
                         "end it with: dunlin fleet stop {}",

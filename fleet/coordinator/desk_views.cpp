@@ -51,7 +51,7 @@ Json Desk::Commands::brief(const Job& known) const {
               {"token", known.request().token},
               {"state", state_name(known)},
               {"ended", known.ended().has_value()},
-              {"aggregation", known.push_sum() ? "push-sum" : "federated"},
+              {"aggregation", name_of(known.plan().terms.aggregation)},
               {"push", known.request().push},
               {"members", known.members().size()},
               {"active", active},
@@ -81,7 +81,8 @@ Json Desk::Commands::whole(const Job& known) const {
                  {"here", connection != nullptr && connection->welcome && !connection->suspect},
                  {"updates", at.updates},
                  {"reported", at.reported}};
-        if (known.push_sum()) row["tick"] = session != nullptr && session->tick >= 0 ? Json(session->tick) : Json();
+        if (known.serverless())
+            row["tick"] = session != nullptr && session->tick >= 0 ? Json(session->tick) : Json();
         if (at.state == MemberState::declined) row["refusal"] = refusal_text(at, "declined");
         members.push_back(row);
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a coordinator has to do and to tell, as a function of what is durable and of who is there.
 #include "fleet/coordinator/coordinator.hpp"
-#include "fleet/jobs/plan_job.hpp"
 #include "transport/encoding.hpp"
 
 #include <algorithm>
@@ -205,7 +204,7 @@ void Coordinator::tell_stray(const PublicKey& key, Connection& connection) {
 }
 
 void Coordinator::tell_all(const Job& job) {
-    if (job.push_sum() && !job.ended()) find_components(job);
+    if (job.serverless() && !job.ended()) find_components(job);
     for (std::uint32_t member = 0; member < job.members().size(); ++member) {
         const auto key = keys_.find(job.members()[member].node);
         if (key != keys_.end()) tell(connections_[key->second], {&job, member});
@@ -242,16 +241,16 @@ void Coordinator::tell(Connection& connection, const Membership& at) {
             change(at, session, RecordKind::member_lost);
         return;
     }
-    if (!session.joined || (job.push_sum() && session.epoch != job.epoch())) {
+    if (!session.joined || (job.serverless() && session.epoch != job.epoch())) {
         offer(connection, key, at, session);
     }
     if (!session.joined) return;
-    const bool in_step = !job.push_sum() || session.epoch == job.epoch();
+    const bool in_step = !job.serverless() || session.epoch == job.epoch();
     if (member.state == MemberState::offered && in_step) change(at, session, RecordKind::member_accepted);
     if (session.paused != job.paused() && sent(key, job.number(), JobPause{job.paused()}))
         session.paused = job.paused();
     tell_model(key, at, session);
-    if (!job.push_sum() || !in_step) return;
+    if (!job.serverless() || !in_step) return;
     tell_neighbours(key, at, session);
     if (job.closing()) tell_closing(key, at, session);
 }
@@ -263,43 +262,6 @@ void Coordinator::change(const Membership& at, MemberSession& session, RecordKin
     record(kind, at.job->number(), at.member);
 }
 
-/// Offers the job, or a new epoch of it.
-void Coordinator::offer(Connection& connection, const PublicKey& key, const Membership& at,
-                        MemberSession& session) {
-    const Job& job = *at.job;
-    const JobMember& member = job.members()[at.member];
-    if (now_ms_ < session.busy_until_ms || now_ms_ - session.offered_ms < settings_.retry_ms) return;
-    if (connection.job != 0 && connection.job != job.number()) {
-        const Job* other = state_.job(connection.job);
-        if (other != nullptr && !other->ended()) return;  // one at a time
-    }
-    if (member.state == MemberState::invited) {
-        // From now on what it will hold is counted on.
-        if (!(job.push_sum() && job.closing())) change(at, session, RecordKind::member_offered);
-        return;
-    }
-    JobOffer said;
-    const std::string document = node_document(job.plan().experiment);
-    if (const MassBook* book = job.book()) {
-        const Graph& graph = book->graph();
-        said.terms = job.plan().member_terms(at.member, book->epoch(), graph.in(at.member), graph.out(at.member));
-        if (job.plan().equal_shares)
-            said.terms.least_parts =
-                static_cast<std::uint16_t>(std::min<std::size_t>(graph.largest_out_degree() + 1, 0xffff));
-        said.grant = book->grantee() == at.member;
-        // Who begins with this epoch holds nothing yet.
-        if (member.sequence != book->epoch()) said.shift = static_cast<std::uint32_t>(book->shift());
-        const MassGrant grant{book->epoch(), book->grant().weight, book->grant().values};
-        if (said.grant && !sent(key, job.number(), grant)) return;
-    } else {
-        said.terms = job.plan().member_terms(at.member);
-    }
-    said.terms.experiment = document;
-    if (!sent(key, job.number(), said)) return;
-    session.offered_ms = now_ms_;
-    connection.job = job.number();
-}
-
 void Coordinator::tell_model(const PublicKey& key, const Membership& at, MemberSession& session) {
     const Job& job = *at.job;
     if (!session.model_due || (job.paused() && !job.ended() && !job.closing())) return;
@@ -308,7 +270,7 @@ void Coordinator::tell_model(const PublicKey& key, const Membership& at, MemberS
     // Before it is written down that a member takes part it has nothing that could be lost.
     const MemberState state = job.members()[at.member].state;
     const bool certain = state == MemberState::active || state == MemberState::leaving;
-    if (job.push_sum() && !job.ended() && !certain) return;
+    if (job.serverless() && !job.ended() && !certain) return;
     if (!sent(key, job.number(), Model{job.version(), view_values(job.model())})) return;
     session.model_due = false;
     session.has_model = true;

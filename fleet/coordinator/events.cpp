@@ -62,6 +62,11 @@ std::string refusal_text(const JobMember& member, std::string_view what) {
     return fmt::format("{}: {}", what, member.reason);
 }
 
+std::string_view name_of(Aggregation aggregation) {
+    constexpr std::string_view names[] = {"federated", "push-sum", "dsgd", "spd", "gnsd", "push-pull"};
+    return names[static_cast<std::size_t>(aggregation)];
+}
+
 std::string_view name_of(MemberState state) {
     constexpr std::string_view names[] = {"invited",  "offered", "active", "leaving", "lost",
                                           "declined", "left",    "gone",   "fenced"};

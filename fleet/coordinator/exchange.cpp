@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What nodes of a job without a server say: what they hold when they are frozen, and shares for each other.
 #include "fleet/coordinator/coordinator.hpp"
+#include "transport/session/neighbour_machine.hpp"
 
 namespace dunlin {
 
@@ -45,8 +46,10 @@ Result<void> Coordinator::shared(const Membership& at, const Message& message, c
     if (share.from != at.member || share.to >= job.members().size() || !job.members()[at.member].holds() ||
         !job.book()->graph().find(share.from, share.to))
         return fail(Code::unknown_sender, share.from);
-    if (share.values.size() != job.plan().terms.dimension)
-        return wrong_size(share.values.size(), job.plan().terms.dimension);
+    const JobTerms& terms = job.plan().terms;
+    const MachineKind* kind = machine_kind(terms.aggregation);
+    const std::size_t expected = kind != nullptr ? kind->words(terms.dimension) : terms.dimension;
+    if (share.values.size() != expected) return wrong_size(share.values.size(), expected);
     const JobMember& receiver = job.members()[share.to];
     const auto key = keys_.find(receiver.node);
     const bool takes = !job.ended() && receiver.holds() && !job.book()->statement(share.to).given();

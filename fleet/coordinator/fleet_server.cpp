@@ -20,7 +20,7 @@ std::size_t message_bytes(const FleetState& state) {
     std::size_t most = least;
     for (const auto& [number, job] : state.jobs()) {
         const JobTerms& terms = job.plan().terms;
-        const std::size_t each = !job.push_sum() ? sizeof(float) : terms.audit ? 2 * sizeof(Mass) : sizeof(Mass);
+        const std::size_t each = !job.serverless() ? sizeof(float) : terms.audit ? 2 * sizeof(Mass) : sizeof(Mass);
         most = std::max(most, around + each * terms.dimension);
     }
     return most;

@@ -93,6 +93,9 @@ std::vector<std::byte> FleetState::save() const {
     saver(given_again_from_);
     for (const auto& [number, job] : jobs_) saver(job.identity());
     for (const auto& [number, job] : jobs_) saver(job.plan().equal_shares);
+    for (const auto& [number, job] : jobs_) {
+        if (says_floats(job.plan().terms.aggregation)) saver(job.first_round());
+    }
     return saver.take();
 }
 
@@ -125,6 +128,12 @@ Result<void> FleetState::load(std::span<const std::byte> state) {
             bool equal_shares = false;
             if (loader.ok() && !loader.done()) loader(equal_shares);
             job.set_equal_shares(equal_shares);
+        }
+        for (auto& [number, job] : jobs_) {
+            std::int64_t first_round = 0;
+            if (!says_floats(job.plan().terms.aggregation)) continue;
+            loader(first_round);
+            job.set_first_round(first_round);
         }
     } else {
         for (auto& [number, job] : jobs_) job.set_identity({.epoch_before = job.epoch() - 1});

@@ -12,14 +12,15 @@ Result<Job> Job::make(std::uint64_t number, JobPlan plan, JobRequest request) {
     const auto count = static_cast<std::uint32_t>(request.nodes.size());
     if (count == 0 || count > member_limit) return fail(Code::out_of_range, count, member_limit);
     if (plan.members() != count) return fail(Code::shape_mismatch, plan.members(), count);
-    if (plan.terms.aggregation > Aggregation::push_sum) return fail(Code::bad_setting);
+    if (plan.terms.aggregation > last_aggregation) return fail(Code::bad_setting);
+    if (says_floats(plan.terms.aggregation)) plan.terms.audit = false;  // there is no mass to account for
     if (plan.first.size() != plan.terms.dimension) return wrong_size(plan.first.size(), plan.terms.dimension);
     Job job;
     job.number_ = number;
     job.plan_ = std::move(plan);
     job.request_ = std::move(request);
     for (const std::uint32_t node : job.request_.nodes) job.members_.push_back({.node = node});
-    if (job.push_sum()) {
+    if (job.serverless()) {
         auto book = MassBook::make(job.plan_);
         if (!book) return tl::unexpected(book.error());
         job.book_ = *std::move(book);
@@ -32,7 +33,7 @@ Result<Job> Job::make(std::uint64_t number, JobPlan plan, JobRequest request) {
 }
 
 bool Job::closing() const {
-    if (!push_sum() || ended_) return false;
+    if (!serverless() || ended_) return false;
     return ending_ || !departed_.empty() || std::ranges::any_of(members_, [](const JobMember& member) {
                return member.state == MemberState::leaving || member.state == MemberState::lost;
            });
@@ -186,7 +187,7 @@ Result<JobChange> Job::apply_added(const Record& record) {
     }
     JobMember& member = members_[number];
     // It begins with the next epoch: mass is counted from there.
-    member.state = push_sum() ? MemberState::lost : MemberState::invited;
+    member.state = serverless() ? MemberState::lost : MemberState::invited;
     member.reported = false;
     member.refusal = {};
     member.reason.clear();
@@ -211,7 +212,7 @@ Result<JobChange> Job::apply_member(const Record& record) {
     const bool started = member.state != MemberState::invited && member.state != MemberState::lost && !fenced;
     switch (record.kind) {
         case RecordKind::member_offered:
-            if (member.state != MemberState::invited || (push_sum() && closing())) return {};
+            if (member.state != MemberState::invited || (serverless() && closing())) return {};
             member.state = MemberState::offered;
             break;
         case RecordKind::member_accepted:
@@ -219,22 +220,22 @@ Result<JobChange> Job::apply_member(const Record& record) {
             member.state = MemberState::active;
             break;
         case RecordKind::member_leaving:
-            member.state = push_sum() ? started ? MemberState::leaving : MemberState::gone : MemberState::left;
+            member.state = serverless() ? started ? MemberState::leaving : MemberState::gone : MemberState::left;
             if (member.state == MemberState::gone && !fenced) departed_.push_back(record.node);
             break;
         case RecordKind::member_lost:
-            if (!push_sum() || (!started && !fenced)) return {};
+            if (!serverless() || (!started && !fenced)) return {};
             if (member.holds()) departed_.push_back(record.node);
             member.state = MemberState::lost;
             break;
         case RecordKind::member_fenced:
-            if (!push_sum() || member.state == MemberState::lost || fenced) return {};
+            if (!serverless() || member.state == MemberState::lost || fenced) return {};
             member.state = member.state == MemberState::leaving ? MemberState::gone : MemberState::fenced;
             departed_.push_back(record.node);
             break;
         default: {  // declined or gone
             member.state = record.kind == RecordKind::member_gone ? MemberState::gone : MemberState::declined;
-            if (push_sum() && !fenced) departed_.push_back(record.node);
+            if (serverless() && !fenced) departed_.push_back(record.node);
             if (record.kind == RecordKind::member_gone && record.payload.empty()) break;
             Loader loader(record.payload);
             loader(member.refusal.code, member.refusal.first, member.refusal.second);
@@ -249,7 +250,7 @@ Result<JobChange> Job::apply_member(const Record& record) {
     const bool alone = std::ranges::none_of(members_, [](const JobMember& m) { return m.in(); });
     // Those that were handed a policy, measured it and went are what a push is for.
     const bool served = request_.push && std::ranges::any_of(members_, &JobMember::reported);
-    if (alone && !push_sum()) end(served ? JobEndReason::finished : JobEndReason::failed);
+    if (alone && !serverless()) end(served ? JobEndReason::finished : JobEndReason::failed);
     return settle();
 }
 
@@ -310,7 +311,7 @@ void Job::end(JobEndReason reason) {
 void Job::end_by_budget() {
     const JobBudget& budget = plan_.budget;
     const bool out_of_time = budget.seconds > 0 && elapsed_ms_ >= budget.seconds * 1000;
-    if (push_sum()) {
+    if (serverless()) {
         if (out_of_time && !ending_) ending_ = JobEndReason::finished;
         return;
     }

@@ -94,7 +94,9 @@ public:
     const JobPlan& plan() const { return plan_; }
     const JobRequest& request() const { return request_; }
     const std::vector<JobMember>& members() const { return members_; }
-    bool push_sum() const { return plan_.terms.aggregation == Aggregation::push_sum; }
+    /// What is said of push-sum here is so for all jobs without a server; where they have no mass, members state their
+    /// parameters (MassBook).
+    bool serverless() const { return plan_.terms.aggregation != Aggregation::federated; }
     bool paused() const { return paused_; }
     std::uint64_t elapsed_ms() const { return elapsed_ms_; }
     std::uint64_t updates() const { return updates_; }
@@ -145,6 +147,11 @@ public:
     Identity identity() const;
     void set_identity(Identity identity);
     void set_equal_shares(bool equal) { plan_.equal_shares = equal; }
+    /// What else is kept of a job whose machines say floats.
+    std::int64_t first_round() const { return book_ ? book_->first_round() : 0; }
+    void set_first_round(std::int64_t round) {
+        if (book_) book_->set_first_round(round);
+    }
 
     void fields(Saver& archive);
     void fields(Loader& archive);
@@ -208,6 +215,7 @@ bool heavy_loss(const Job& job, Mass lost);
 /// What somebody who takes the job's result should know of it.
 std::vector<std::string> warnings_of(const Job& job);
 std::string_view name_of(MemberState state);
+std::string_view name_of(Aggregation aggregation);
 /// Why a member declined, behind `what`.
 std::string refusal_text(const JobMember& member, std::string_view what);
 std::string_view name_of(JobEndReason reason);

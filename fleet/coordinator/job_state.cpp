@@ -47,7 +47,7 @@ bool Job::fits_together() const {
     };
     return count > 0 && count <= member_limit && plan_.members() == count && request_.nodes.size() == count &&
            plan_.first.size() == dimension && final_model_.size() == (ended_ ? dimension : 0) && known(ended_) &&
-           known(ending_) && plan_.terms.aggregation <= Aggregation::push_sum && push_sum() == book_.has_value() &&
+           known(ending_) && plan_.terms.aggregation <= last_aggregation && serverless() == book_.has_value() &&
            (!book_ || book_->fits(count, dimension)) && (awaited_.empty() || awaited_.size() == count) &&
            std::ranges::all_of(departed_, [count](std::uint32_t member) { return member < count; }) &&
            std::ranges::all_of(members_, [](const JobMember& m) { return m.state <= MemberState::fenced; });

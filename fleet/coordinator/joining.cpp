@@ -64,7 +64,7 @@ void Coordinator::resume_memberships(Connection& connection, std::uint64_t claim
         const Job& job = *state_.job(number);
         const JobMember& at = job.members()[member];
         const bool counts = at.state != MemberState::fenced && epoch >= at.sequence;
-        const bool in_step = !job.push_sum() || (counts && (epoch == job.epoch() || epoch == job.epoch_before()));
+        const bool in_step = !job.serverless() || (counts && (epoch == job.epoch() || epoch == job.epoch_before()));
         if (number == claimed && in_step) {
             MemberSession& session = session_of({&job, member});
             session.joined = true;
@@ -73,7 +73,7 @@ void Coordinator::resume_memberships(Connection& connection, std::uint64_t claim
         } else {
             // Who was offered the job and nothing more has begun nothing, and begins now.
             const bool began = at.holds() && at.state != MemberState::offered;
-            session_of({&job, member}).lost = job.push_sum() && !job.ended() && began;
+            session_of({&job, member}).lost = job.serverless() && !job.ended() && began;
         }
     }
 }

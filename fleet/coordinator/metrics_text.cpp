@@ -104,7 +104,7 @@ std::string metrics_text(const FleetServer& server) {
         text.value(job.ended() ? 0 : 1, fmt::format("job=\"{}\"", number));
     text.metric("job_epoch", "gauge", "Epoch of a job's graph.");
     for (const auto& [number, job] : state.jobs()) {
-        if (job.push_sum()) text.value(job.epoch(), fmt::format("job=\"{}\"", number));
+        if (job.serverless()) text.value(job.epoch(), fmt::format("job=\"{}\"", number));
     }
     return text.take();
 }

@@ -111,7 +111,7 @@ Result<void> Coordinator::pause(std::uint64_t number, bool paused) {
 Result<void> Coordinator::stop(std::uint64_t number, bool now) {
     const auto job = running(number);
     if (!job) return tl::unexpected(job.error());
-    const bool gathers = (*job)->push_sum() && !now;
+    const bool gathers = (*job)->serverless() && !now;
     return record_now({.kind = gathers ? RecordKind::job_ending : RecordKind::job_ended,
                        .job = number,
                        .detail = static_cast<std::uint16_t>(JobEndReason::stopped)});
@@ -128,7 +128,7 @@ Result<std::uint32_t> Coordinator::add_member(std::uint64_t number, const AddedM
     const auto member = static_cast<std::uint32_t>(known - members.begin());
     if (known != members.end() && known->in()) return fail(Code::bad_participants, member);
     if (member >= Job::member_limit) return fail(Code::out_of_range, member, Job::member_limit);
-    if (known != members.end() && !(*job)->push_sum()) {
+    if (known != members.end() && !(*job)->serverless()) {
         // Its updates count from 1 again, and must not be taken for those of before.
         for (const auto& [other, place] : memberships_[added.node]) {
             const Job* running = state_.job(other);
@@ -154,7 +154,7 @@ Result<void> Coordinator::remove_member(std::uint64_t number, std::uint32_t memb
     if (!job) return tl::unexpected(job.error());
     if (member >= (*job)->members().size() || !(*job)->members()[member].in())
         return fail(Code::not_a_participant, member);
-    const bool hands_on = !now && (*job)->push_sum();
+    const bool hands_on = !now && (*job)->serverless();
     return record_now(
         {.kind = hands_on ? RecordKind::member_leaving : RecordKind::member_gone, .node = member, .job = number});
 }

@@ -15,8 +15,9 @@ std::optional<std::int64_t> Coordinator::last_tick(const Job& job, std::uint32_t
     return said != nullptr && said->frozen ? std::optional(said->frozen->first) : std::nullopt;
 }
 
-/// Has some neighbour not heard a member's last share, as far as is known?
+/// Has some neighbour not heard a member's last share, as far as is known? Only of mass that matters.
 bool Coordinator::unheard(const Job& job, std::uint32_t member) const {
+    if (says_floats(job.plan().terms.aggregation)) return false;
     const Graph& graph = job.book()->graph();
     const auto last = last_tick(job, member);
     return std::ranges::any_of(graph.out(member), [&](std::uint32_t to) {
@@ -79,7 +80,7 @@ void Coordinator::tend(const Job& job) {
         watches_[job.number()].away_ms.clear();
         return;
     }
-    if (job.push_sum())
+    if (job.serverless())
         tend_push_sum(job);
     else if (job.server()->rounds())
         tend_rounds(job);

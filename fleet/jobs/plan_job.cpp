@@ -34,34 +34,49 @@ void adapt(JobTerms& terms, const FederatedSettings& s) {
     terms.maml = s.maml;
 }
 
-Outcome<void> check_gossip(AggregationName name) {
-    if (name == AggregationName::pars_push || name == AggregationName::dpsgd) return {};
+/// By which machine nodes agree with their neighbours. Gradient push and D-PSGD are push-sum with running sums: the
+/// same recursions while nothing is lost, and what is lost is made up for.
+Outcome<void> agree(JobPlan& plan, AggregationName name) {
     if (!has_neighbours(name))
         return refuse(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it", name_of(name)));
-    return refuse(fmt::format(
-        "aggregation.name = {}: real nodes without a server run pars-push and dpsgd; `dunlin train` runs "
-        "the others here",
-        name_of(name)));
+    switch (name) {
+        case AggregationName::dsgd:
+            plan.terms.aggregation = Aggregation::dsgd;
+            break;
+        case AggregationName::spd:
+            plan.terms.aggregation = Aggregation::spd;
+            break;
+        case AggregationName::gnsd:
+            plan.terms.aggregation = Aggregation::gnsd;
+            break;
+        case AggregationName::push_pull:
+            plan.terms.aggregation = Aggregation::push_pull;
+            break;
+        default:
+            plan.terms.aggregation = Aggregation::push_sum;
+            plan.equal_shares = name == AggregationName::dpsgd;
+    }
+    return {};
 }
 
 /// Without a server: a round is a step, and there are as many of them as a server's updates would have.
 Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
     JobTerms& terms = plan.terms;
-    if (auto known = check_gossip(s.method.aggregation); !known) return known;
+    if (auto known = agree(plan, s.method.aggregation); !known) return known;
     if (auto fit = s.check(terms.members); !fit) return fit;
     if (auto drawn = check_graph("push.graph", s.push.graph); !drawn) return drawn;
     const Outcome<Graph> graph = s.push.draw(terms.members, terms.seed, s.method.aggregation);
     if (!graph) return tl::unexpected(graph.error());
-    // A later epoch draws another random graph; and fewer nodes may have more neighbours, both ways.
-    const bool changes = s.push.graph.starts_with("erdos-renyi") || s.method.aggregation == AggregationName::dpsgd;
-    const Outcome<float> floor = s.push.floor_for(changes ? terms.members - 1 : graph->largest_out_degree());
-    if (!floor) return tl::unexpected(floor.error());
-    terms.aggregation = Aggregation::push_sum;
-    plan.equal_shares = s.method.aggregation == AggregationName::dpsgd;
+    if (holds_mass(terms.aggregation)) {
+        // A later epoch draws another random graph; and fewer nodes may have more neighbours, both ways.
+        const bool changes = s.push.graph.starts_with("erdos-renyi") || plan.equal_shares;
+        const Outcome<float> floor = s.push.floor_for(changes ? terms.members - 1 : graph->largest_out_degree());
+        if (!floor) return tl::unexpected(floor.error());
+        terms.weight_floor = *floor;
+    }
     adapt(terms, s);
     terms.theta = {.scale = static_cast<double>(s.rate()), .longest_gap = s.push.longest_gap};
     terms.format.fraction_bits = 38;  // tens of thousands of nodes fit then
-    terms.weight_floor = *floor;
     plan.budget.rounds =
         static_cast<std::uint64_t>(s.deployment.updates) * static_cast<std::uint64_t>(s.local_steps);
     plan.graph = s.push.recipe(terms.members);
@@ -105,7 +120,7 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
 Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
     const AggregationName by = s.method.aggregation;
     if (!has_server(by)) {
-        if (auto known = check_gossip(by); !known) return known;
+        if (auto known = agree(plan, by); !known) return known;
     }
     if (s.deployment.updates != Deployment{}.updates)
         return refuse(fmt::format("fleet.updates = {}: navigation goes on for method.rounds; set that instead",
@@ -124,8 +139,6 @@ Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
     }
     const GossipSettings gossip = gossip_settings(s);
     JobTerms& terms = plan.terms;
-    terms.aggregation = Aggregation::push_sum;
-    plan.equal_shares = by == AggregationName::dpsgd;
     terms.objective = s.method.objective;
     terms.moreau = s.inner;
     if (s.method.objective == Objective::maml) terms.maml = maml_of(s);
@@ -176,6 +189,8 @@ Outcome<JobPlan> plan_job(std::string_view toml, std::string_view where, std::ui
     if (auto filled = std::visit([&](auto& of_kind) { return fill(plan, of_kind); }, *settings); !filled) {
         return tl::unexpected(filled.error());
     }
+    if (plan.terms.audit && says_floats(plan.terms.aggregation))
+        return refuse("fleet.audit = true: this aggregation holds no mass that there could be books of");
     plan.terms.dimension = static_cast<std::uint32_t>(plan.first.size());
     plan.experiment = write_deployed(*settings);
     return plan;

@@ -173,7 +173,7 @@ void Node::take(const Message& message) {
 }
 
 void Node::expect_shares(const JobTerms& terms) {
-    if (terms.aggregation != Aggregation::push_sum) return;
+    if (terms.aggregation == Aggregation::federated) return;
     if (auto fits = link_.expect_shares(terms.dimension); !fits)
         log_("disconnected", describe(fits.error(), settings_.link.listen).text);
 }

@@ -190,6 +190,15 @@ std::string described(const Message& message) {
     return out.str();
 }
 
+Message in_flat_form(const Message& message) {
+    Message said = message;
+    if (auto* offer = std::get_if<JobOffer>(&said.body)) {
+        offer->weights = {};
+        offer->first_round = offer->last_round = 0;
+    }
+    return said;
+}
+
 std::string kind_name(std::size_t kind) {
     static constexpr const char* names[] = {
         "join",         "job_answer",    "model_request",   "report",     "leave",        "frozen",

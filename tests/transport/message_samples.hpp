@@ -37,6 +37,9 @@ private:
 /// Every field of a message in words: two messages say the same if and only if they are equal to the bit.
 std::string described(const Message& message);
 
+/// What of a message its FlatBuffers say: what no board has room for has no words there.
+Message in_flat_form(const Message& message);
+
 /// "model_update", for file names.
 std::string kind_name(std::size_t kind);
 

@@ -5,6 +5,7 @@
 #include "transport/session/node_session.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -18,19 +19,21 @@ namespace dunlin::test {
 
 struct SessionFaults {
     float loss = 0;                   ///< of a share
+    float duplication = 0;            ///< and of one more of it
     std::uint32_t longest_delay = 1;  ///< of a share, in steps
     float crash = 0;                  ///< of a node, in a step: it goes on from what it stored
     float disconnect = 0;             ///< from the coordinator, in a step; it connects again in a later one
     float store_failure = 0;
 };
 
-/// Push-sum nodes, driven as a daemon drives them, on a network of their own; and a coordinator so small that it
+/// Nodes of a job without a server, push-sum's or others, driven as a daemon drives them, on a network of their own; and a coordinator so small that it
 /// can be trusted: it keeps offers, forwards nothing and never forgets. One step is one tick.
 class SessionFleet {
 public:
     struct Node {
         std::unique_ptr<NodeSession> session;
         std::vector<std::byte> stored;
+        std::int64_t stored_tick = -1;
         bool connected = false, gone = false;
         std::optional<Frozen> frozen;
         std::vector<std::int64_t> heard;
@@ -62,6 +65,31 @@ public:
         }
         for (std::uint32_t i = 0; i < size(); ++i) start(i);
     }
+
+    /// Before the first step: nodes agree by this machine, for so many rounds.
+    void use(Aggregation aggregation, std::int64_t last_round, double step_size) {
+        terms_.aggregation = aggregation;
+        terms_.theta.scale = step_size;
+        terms_.audit = false;
+        last_round_ = last_round;
+    }
+    const JobTerms& terms() const { return terms_; }
+    const std::vector<std::vector<float>>& firsts() const { return firsts_; }
+    /// Metropolis weights of a node's in-neighbours.
+    static std::vector<double> weights(const std::vector<std::vector<std::uint32_t>>& in, std::uint32_t i) {
+        std::vector<double> all;
+        for (const std::uint32_t j : in[i])
+            all.push_back(1.0 / (1.0 + static_cast<double>(std::max(in[i].size(), in[j].size()))));
+        return all;
+    }
+    /// Of node i's loss at z, |z - (i, i + 1, ...)|^2 / 2; and noise.
+    static void gradient(std::uint32_t i, ConstVector<float> z, Stream& random, bool noisy, Vector<float> out) {
+        for (std::size_t k = 0; k < z.size(); ++k)
+            out[k] = z[k] - static_cast<float>(i + k) + (noisy ? 0.1f * random.normal() : 0.0f);
+        if (noisy) random.next_epoch();
+    }
+    /// Messages that left before the state that they are of was stored (invariant 4).
+    int spoke_early() const { return spoke_early_; }
 
     std::uint32_t size() const { return static_cast<std::uint32_t>(nodes_.size()); }
     Node& node(std::uint32_t i) { return nodes_[i]; }
@@ -161,6 +189,9 @@ public:
         in_ = std::move(in);
         ++terms_.epoch;
         freezing_ = false;
+        for (const Node& node : nodes_) {
+            if (node.frozen) first_round_ = std::max(first_round_, node.frozen->tick);
+        }
         heir_ = leaver ? std::optional(heir) : std::nullopt;
         if (leaver) {
             nodes_[*leaver].gone = true;
@@ -216,13 +247,13 @@ private:
                         session.store_failed(now_ - 990);
                     } else {
                         node.stored.assign(session.state().begin(), session.state().end());
+                        node.stored_tick = session.tick();
                         session.stored();
                     }
                     break;
                 case Duty::learn: {
-                    const ConstVector<float> z = session.parameters();
-                    for (std::size_t k = 0; k < z.size(); ++k)
-                        session.gradient()[k] = z[k] - static_cast<float>(i + k);
+                    gradient(i, session.parameters(), session.random(), terms_.aggregation != Aggregation::push_sum,
+                             session.gradient());
                     REQUIRE(session.learned(now_));
                     break;
                 }
@@ -239,6 +270,7 @@ private:
                         session.sent();
                         if (random_.uniform() >= faults.loss) tell(said.from, said);
                     } else if (session.recipient() != coordinator_number) {
+                        spoke_early_ += session.tick() > node.stored_tick;
                         send_share(std::get<ShareMessage>(session.message().body), faults);
                         session.sent();
                     } else {
@@ -255,6 +287,8 @@ private:
 
     void send_share(const ShareMessage& share, const SessionFaults& faults) {
         if (random_.uniform() < faults.loss) return;
+        if (faults.duplication > 0 && random_.uniform() < faults.duplication)
+            send_share(share, {.longest_delay = faults.longest_delay});
         flying_.push_back({now_ + 1 + random_.below(faults.longest_delay),
                            share.epoch,
                            share.from,
@@ -330,7 +364,12 @@ private:
         terms.out_neighbours = out;
         const bool grant = heir_ == i;
         if (grant) tell(i, MassGrant{terms.epoch, grant_weight_, grant_});
-        tell(i, JobOffer{terms, grant});
+        std::vector<Mass> fixed;
+        if (says_floats(terms.aggregation)) {
+            for (const double w : weights(in_, i))
+                fixed.push_back(std::llround(std::ldexp(w, JobOffer::weight_bits)));
+        }
+        tell(i, JobOffer{terms, grant, 0, fixed, first_round_, last_round_});
         for (const std::uint32_t to : out) tell(i, Presence{to, nodes_[to].connected, true});
     }
 
@@ -349,8 +388,9 @@ private:
     std::vector<std::vector<float>> firsts_;
     JobTerms terms_;
     std::vector<Flying> flying_;
-    std::int64_t now_ = 0;
+    std::int64_t now_ = 0, first_round_ = 0, last_round_ = 0;
     bool freezing_ = false, cut_off_ = false;
+    int spoke_early_ = 0;
     std::optional<std::uint32_t> heir_;
     std::vector<Mass> grant_;
     Mass grant_weight_ = 0;

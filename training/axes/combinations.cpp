@@ -99,16 +99,22 @@ Answer on_real_nodes(const TaskTraits& task, Objective objective, std::optional<
     if (!task.on_real_nodes) return refuse(K::not_built, "no node has this task; `dunlin train` simulates it");
     if (traits_of(objective).kept != Kept::nothing)
         return refuse(K::not_built, "a real node has no place yet where what is personal survives a restart");
-    if (!by || *by == A::local) return refuse(K::not_built, "no job of real nodes does this; `dunlin train` does");
-    if (has_neighbours(*by) && *by != A::pars_push && *by != A::dpsgd)
-        return refuse(K::not_built, "real nodes without a server run pars-push and dpsgd");
-    if (traits_of(*by).sent > 1)
+    if (!by)
+        return refuse(
+            K::not_built,
+            "hyper-gradient push trains and goes back again at every outer step; a job of real nodes trains once");
+    if (*by == A::local) return refuse(K::not_built, "no job of real nodes does this; `dunlin train` does");
+    if (has_server(*by) && traits_of(*by).sent > 1)
         return refuse(K::not_built,
                       "a real server's messages hold a model alone, and no " + std::string(traits_of(*by).carries));
     return {};
 }
 
-Answer on_boards(const TaskTraits& task) {
+Answer on_boards(const TaskTraits& task, A by) {
+    if (has_neighbours(by) && !traits_of(by).holds_mass && by != A::dpsgd)
+        return refuse(
+            K::memory,
+            "a board's image has no room for this machine; take pars-push, or dpsgd, which is push-sum there");
     if (!task.on_boards) return refuse(K::not_built, "boards learn grid navigation with coordinates");
     return {};
 }
@@ -120,7 +126,7 @@ Answer answer(const TaskTraits& task, Objective objective, std::optional<A> by, 
     if (link == LinkName::simulated || (simulated && simulated->kind == K::mathematics)) return simulated;
     if (const Answer real = on_real_nodes(task, objective, by)) return real;
     if (link == LinkName::serial) {
-        if (const Answer board = on_boards(task)) return board;
+        if (const Answer board = on_boards(task, *by)) return board;
     }
     return simulated;
 }

@@ -27,7 +27,7 @@ struct ServerPlan {
 /// When a job is done: at the first of these that is not 0. With none it lasts until it is stopped.
 struct JobBudget {
     std::uint64_t updates = 0;  ///< federated: updates taken
-    std::uint64_t rounds = 0;   ///< federated: versions of the model; push-sum: ticks of every member
+    std::uint64_t rounds = 0;   ///< federated: versions of the model; else rounds, or ticks, of every member
     std::uint64_t seconds = 0;  ///< in which the job ran
 };
 
@@ -48,6 +48,10 @@ struct JobPlan {
         0;  ///< push-sum: the others go on without one that is away for longer; 0: by the round
 
     std::uint32_t members() const { return terms.members; }
+    /// Does each edge of the graph have its reverse?
+    bool both_ways() const {
+        return equal_shares || (says_floats(terms.aggregation) && terms.aggregation != Aggregation::push_pull);
+    }
 
     /// What member i is told. The text is this plan's, the neighbours are the caller's (push-sum; else empty).
     JobTerms member_terms(std::uint32_t member, std::uint32_t epoch = 1,

@@ -63,9 +63,9 @@ Result<void> MassBook::draw_graph(const JobPlan& plan, std::span<const std::uint
     const auto count = static_cast<std::uint32_t>(members.size());
     GraphRecipe recipe = plan.graph;
     recipe.nodes = count;
-    recipe.both_ways = plan.equal_shares;
+    recipe.both_ways = plan.both_ways();
     auto drawn = build_graph(recipe, plan.terms.seed + epoch_ - 1);
-    if (!drawn && epoch_ > 1) drawn = plan.equal_shares ? ring(count) : directed_ring(count);
+    if (!drawn && epoch_ > 1) drawn = plan.both_ways() ? ring(count) : directed_ring(count);
     if (!drawn) return tl::unexpected(drawn.error());
     from_.clear();
     to_.clear();
@@ -133,11 +133,13 @@ LedgerEntry MassBook::turn(const JobPlan& plan, std::span<const std::uint32_t> s
                       .left = {leaving.begin(), leaving.end()},
                       .joined = {joining.begin(), joining.end()},
                       .before = total_};
+    const bool mass = !says_floats(plan.terms.aggregation);
     Holding steps, handed_on;
     for (const auto& present : {staying, leaving}) {
         for (const std::uint32_t member : present) {
             const MassStatement& statement = statements_[member];
             entry.after.add(statement.held);
+            first_round_ = std::max(first_round_, statement.tick);
             steps.add({0, statement.steps});
             steps.subtract({0, steps_before_[member]});
         }
@@ -146,6 +148,7 @@ LedgerEntry MassBook::turn(const JobPlan& plan, std::span<const std::uint32_t> s
     entry.lost = entry.before;
     entry.lost.subtract(entry.after);
     entry.lost.subtract(steps);
+    if (!mass) entry.lost = {};
     lost_.weight = add_wrapped(lost_.weight, entry.lost.weight);
     if (plan.terms.audit) {
         lost_.add({0, entry.lost.values});
@@ -159,7 +162,11 @@ LedgerEntry MassBook::turn(const JobPlan& plan, std::span<const std::uint32_t> s
             mean_[k] = static_cast<float>(total_.values[k]) / static_cast<float>(total_.weight);
     }
     for (const std::uint32_t member : staying) steps_before_[member] = statements_[member].steps;
-    shift_ = entry.shift = over ? 0 : common_shift(plan, staying, joining.size(), handed_on);
+    shift_ = entry.shift = over || !mass ? 0 : common_shift(plan, staying, joining.size(), handed_on);
+    if (!mass && !over) {
+        total_.subtract(handed_on);
+        handed_on = {};
+    }
     total_.shift(shift_);
     handed_on.shift(shift_);
     for (MassStatement& statement : statements_) statement = {};
@@ -180,7 +187,13 @@ LedgerEntry MassBook::turn(const JobPlan& plan, std::span<const std::uint32_t> s
     }
     std::vector<std::uint32_t> members(staying.begin(), staying.end());
     members.insert(members.end(), joining.begin(), joining.end());
-    // Who is alone learns alone: it has a neighbour in name, who holds nothing and is given nothing.
+    // Who is alone learns alone. One with mass has a neighbour in name, who holds nothing and is given nothing.
+    if (members.size() == 1 && !mass) {
+        from_.clear();
+        to_.clear();
+        (void)link();
+        return entry;
+    }
     if (members.size() == 1) members.push_back(members[0] == 0 ? 1 : 0);
     std::ranges::sort(members);
     (void)draw_graph(plan, members);

@@ -59,7 +59,9 @@ struct LedgerEntry {
     int shift = 0;
 };
 
-/// The books of a push-sum job's mass: who holds what between two epochs of the graph, and the graph.
+/// The books of a push-sum job's mass: who holds what between two epochs of the graph, and the graph. Members of a job
+/// whose machines say floats state their parameters, each as mass of weight 1: then the mean is theirs, what leaves
+/// is nobody's, and nothing counts as lost.
 class MassBook {
 public:
     /// Epoch 1: all members begin with weight 1 at plan.first or, if there are any, each at its own of `starts`
@@ -91,6 +93,10 @@ public:
         steps_before_.emplace_back();
         return link();
     }
+
+    /// By rounds: how many were done before this epoch, by whoever was furthest.
+    std::int64_t first_round() const { return first_round_; }
+    void set_first_round(std::int64_t round) { first_round_ = round; }
 
     const MassStatement& statement(std::uint32_t member) const { return statements_[member]; }
     void state(std::uint32_t member, MassStatement statement) { statements_[member] = std::move(statement); }
@@ -132,6 +138,7 @@ private:
     std::vector<float> mean_;
     std::vector<std::uint32_t> from_, to_;  ///< the graph's edges
     int shift_ = 0;
+    std::int64_t first_round_ = 0;
     Graph graph_;
 };
 

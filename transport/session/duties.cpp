@@ -34,11 +34,13 @@ void NodeSession::prepared() {
     working_ = false;
     if (!wanted_) return;
     if (!resumed_) answer(envelope(), {});
-    if (push_sum_) {
+    if (meets()) {
         phase_ = saved_->frozen != 0 ? Phase::frozen : Phase::learning;
         base_ms_ = now_ms_;
-        base_tick_ = push_sum_->tick() + 1;
+        base_tick_ = last_tick() + 1;
         next_wake_ = base_tick_;
+        turned_ms_ = now_ms_;
+        again_at_ms_ = now_ms_;  // what was heard since it was stored is forgotten
     } else {
         // A state may be of the middle of the local steps, which has no update yet.
         phase_ = !client_ ? Phase::starting : client_->done() ? Phase::delivering : Phase::learning;
@@ -58,6 +60,7 @@ void NodeSession::refuse(const Error& error, std::string_view reason) {
 ConstVector<float> NodeSession::parameters() {
     if (client_) return client_->parameters();
     if (push_sum_) push_sum_->estimate(estimate_);
+    if (neighbour() != nullptr) neighbour()->estimate(estimate_);
     return estimate_;
 }
 
@@ -72,7 +75,7 @@ Result<void> NodeSession::learned(std::int64_t now_ms) {
         return taken;
     }
     if (client_ && client_->done()) deliver();
-    if (push_sum_) report_wanted_ = report_due();
+    if (meets()) report_wanted_ = report_due();
     return {};
 }
 
@@ -86,6 +89,7 @@ void NodeSession::deliver() {
 }
 
 Result<void> NodeSession::wake(ConstVector<float> gradient) {
+    if (neighbour() != nullptr) return wake_neighbour(gradient);
     confirm_for_the_mute();
     const std::int64_t tick = std::max(tick_now(), push_sum_->tick() + 1);
     const auto woken = push_sum_->wake(tick, gradient);
@@ -122,7 +126,7 @@ void NodeSession::stored() {
     if (!storing_) begun(Duty::store);
     storing_ = false;
     unstored_ -= storing_count_;
-    if (!push_sum_) return;
+    if (!meets()) return;
     if (stored_tick_ != storing_tick_) share_cursor_ = 0;
     stored_tick_ = storing_tick_;
     receipt_cursor_ = 0;
@@ -168,7 +172,7 @@ std::int64_t NodeSession::due_ms(std::int64_t later) const {
 
 bool NodeSession::store_wanted() const {
     if (now_ms_ < store_again_ms_ || phase_ == Phase::idle || storing_) return false;
-    if (unstored_ >= settings_.store_every) return true;
+    if (unstored_ >= store_every()) return true;
     // Its neighbours give a node no more until they know that what they gave is safe.
     if (phase_ == Phase::learning && dirty_ && paces()) return true;
     return phase_ == Phase::frozen && stale() && (due_.frozen || due_.mass);
@@ -187,13 +191,20 @@ Duty NodeSession::next(std::int64_t now_ms) {
     const bool measures = report_wanted_ && (phase_ == Phase::learning || phase_ == Phase::ending);
     if (measures && !working_) return Duty::report;
     if (!working_ && may_learn()) return Duty::learn;
+    // A turn without a gradient is stored at once, and so is said what is said again.
+    if (neighbour() != nullptr && store_wanted()) return Duty::store;
+    if (neighbour() != nullptr && compose()) return Duty::send;
     const auto by = [this](std::int64_t at_ms) { wake_at_ms_ = std::min(wake_at_ms_, at_ms); };
     by(retry_at_ms_);
     if (joined_) by(last_beat_ms_ + heartbeat_ms_);
     if (blocked_until_ms_ > now_ms_) by(blocked_until_ms_);
     if (store_again_ms_ > now_ms_) by(store_again_ms_);
-    if (phase_ == Phase::learning && push_sum_ && !paused_ && !working_)
-        by(waits_for_word() ? due_ms(word_patience) : due_ms());
+    if (phase_ == Phase::learning && meets() && !paused_ && !working_) {
+        using Turn = NeighbourMachine::Turn;
+        const Turn turn = neighbour() != nullptr ? neighbour()->turn() : Turn::go;
+        if (turn == Turn::go) by(waits_for_word() ? due_ms(word_patience) : due_ms());
+        if (turn == Turn::wait && unstored_ == 0) by(again_at_ms_);
+    }
     wake_at_ms_ = std::max(wake_at_ms_, now_ms_ + 1);
     return Duty::wait;
 }
@@ -214,6 +225,7 @@ bool NodeSession::waits_for_word() const {
 bool NodeSession::may_learn() {
     if (phase_ != Phase::learning || paused_) return false;
     if (client_) return !client_->done();
+    if (neighbour() != nullptr) return may_take_turn();
     if (!push_sum_ || tick_now() < next_wake_ || unstored_ >= settings_.store_every) return false;
     // Where edges cannot close, waking up for nobody would give all mass away.
     if (!connected_ && !edges_close()) return false;
@@ -251,17 +263,23 @@ bool NodeSession::compose() {
         outgoing_.envelope.job = answered_.job;
         outgoing_.envelope.nonce = answered_.nonce;
     } else if (due_.mass && settled) {
+        if (neighbour() != nullptr) {
+            const auto stated = compose_statement();
+            if (!stated) fall_out(stated.error());
+            return stated || compose();
+        }
         push_sum_->absorb();
         say(MassReport{saved_->terms.epoch, push_sum_->held_weight(), push_sum_->held(), steps_});
     } else if (due_.frozen && settled) {
-        for (std::size_t j = 0; j < heard_.size(); ++j) heard_[j] = push_sum_->heard(j);
-        say(Frozen{saved_->terms.epoch, push_sum_->tick(), heard_});
+        for (std::size_t j = 0; j < heard_.size(); ++j)
+            heard_[j] = neighbour() == nullptr ? push_sum_->heard(j) : -1;
+        say(Frozen{saved_->terms.epoch, last_tick(), heard_});
     } else if (due_.update && (settings_.store_every > 1 || unstored_ == 0)) {
         return compose_update();
     } else if (due_.request && !unaccepted()) {
         say(ModelRequest{});
     } else if (due_.report) {
-        say(Report{push_sum_ ? push_sum_->tick() : static_cast<std::int64_t>(saved_->updates), final_report(),
+        say(Report{meets() ? last_tick() : static_cast<std::int64_t>(saved_->updates), final_report(),
                    std::span<const Metric>(metrics_).first(metric_count_)});
     } else if (due_.leave && !unaccepted()) {
         say(Leave{});
@@ -275,6 +293,7 @@ bool NodeSession::compose() {
 
 /// The share of one out-neighbour after the other, as of the last store.
 bool NodeSession::compose_share() {
+    if (neighbour() != nullptr) return compose_floats();
     if (!push_sum_ || unstored_ > 0 || stored_tick_ < 0) return false;
     if (phase_ != Phase::learning && phase_ != Phase::frozen) return false;
     const auto& out = saved_->terms.out_neighbours;

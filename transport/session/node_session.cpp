@@ -100,7 +100,7 @@ void NodeSession::retry() {
     due_.request = phase_ == Phase::starting || phase_ == Phase::waiting;
     if (phase_ == Phase::ending && final_reports_ > 0) {
         due_.report = true;
-    } else if (phase_ == Phase::ending && !push_sum_ && !due_.report) {
+    } else if (phase_ == Phase::ending && !meets() && !due_.report) {
         // The last model, or after a while the one that is there.
         report_wanted_ = report_wanted_ || (final_asked_ && client_);
         due_.request = !report_wanted_;
@@ -117,7 +117,7 @@ void NodeSession::retry() {
 Result<void> NodeSession::offered(const Envelope& envelope, const JobOffer& offer) {
     if (means(envelope)) {
         const bool next = offer.terms.epoch > saved_->terms.epoch;
-        if (next && push_sum_) return next_epoch(offer, envelope.nonce);
+        if (next && meets()) return next_epoch(offer, envelope.nonce);
         if (!next && phase_ != Phase::preparing && phase_ != Phase::over) answer(envelope, {});
         if (!next) return {};
         drop_job();  // it had begun nothing when the epoch that it was offered came to its end
@@ -130,6 +130,7 @@ Result<void> NodeSession::offered(const Envelope& envelope, const JobOffer& offe
     if (auto fit = fits(offer.terms); !fit) return refused(fit.error());
     lay_out_work(offer.terms);
     lay_out_state(envelope, offer.terms, false);
+    if (const MachineKind* kind = machine_kind(offer.terms, edges_close())) kind->keep(offer, machine_);
     random_ = Stream(offer.terms.seed, offer.terms.member, Purpose::samples);
     phase_ = Phase::preparing;
     return {};
@@ -144,10 +145,11 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer, std::uint64_t told_n
         answer_.epoch = offer.terms.epoch;
         return tl::unexpected<Error>(error);
     };
-    if (phase_ != Phase::frozen || !push_sum_) return refused(Code::wrong_epoch);
+    if (phase_ != Phase::frozen || !meets()) return refused(Code::wrong_epoch);
     if (offer.grant && grant_epoch_ != offer.terms.epoch) return refused(Code::busy);
     if (offer.terms.dimension != saved_->terms.dimension) return refused(Code::shape_mismatch);
     if (auto fit = fits(offer.terms); !fit) return refused(fit.error().code);
+    if (neighbour() != nullptr) return turn_neighbour(offer, told_nonce);
 
     push_sum_->absorb();
     const std::span<Mass> held = exchange();
@@ -179,17 +181,12 @@ Result<void> NodeSession::next_epoch(const JobOffer& offer, std::uint64_t told_n
         return tl::unexpected(made.error());
     }
     take_over(std::move(*made));
-    dirty_ = true;
-    unstored_ = settings_.store_every;  // before anything else is said
-    storing_count_ = 0;                 // what is being stored is of the last epoch
-    due_ = {};
-    answer(envelope(), {});
-    phase_ = Phase::learning;
+    begin_epoch();
     return {};
 }
 
 Result<void> NodeSession::take_model(const Model& model) {
-    const bool last = phase_ == Phase::ending && !push_sum_;
+    const bool last = phase_ == Phase::ending && !meets();
     const bool measured = last && (due_.report || final_reports_ > 0);
     if ((phase_ != Phase::starting && phase_ != Phase::waiting && !last) || measured) return {};  // came twice
     if (model.values.count != saved_->terms.dimension) {
@@ -199,7 +196,8 @@ Result<void> NodeSession::take_model(const Model& model) {
     if (last && !client_) {
         // It had no time to begin: the model that others made is measured.
     } else if (serverless(saved_->terms)) {
-        if (auto made = make_push_sum(estimate_); !made) {
+        auto made = edges_can_close ? make_neighbour(estimate_, -1) : make_push_sum(estimate_);
+        if (!made) {
             fall_out(made.error());
             return made;
         }
@@ -247,18 +245,16 @@ Result<void> NodeSession::take_acknowledgement(const Acknowledgement& acknowledg
 
 Result<void> NodeSession::take_share(const ShareMessage& share) {
     if (share.epoch != saved_->terms.epoch) return fail(Code::wrong_epoch, share.epoch, saved_->terms.epoch);
-    if (share.to != saved_->terms.member || !push_sum_) return fail(Code::unknown_sender, share.from);
+    if (share.to != saved_->terms.member || !meets()) return fail(Code::unknown_sender, share.from);
     if (saved_->sealed != 0) return {};
+    if (neighbour() != nullptr) return take_floats(share);
     const auto receipt = push_sum_->receive(
         {.sender = share.from, .kappa = share.tick, .values = share.values, .weight = share.weight});
     if (!receipt) return tl::unexpected(receipt.error());
     if (*receipt == Receipt::stale) return {};
     dirty_ = true;
     due_.frozen = phase_ == Phase::frozen;
-    if (share.tick > tick_now()) {
-        base_tick_ = share.tick;
-        base_ms_ = now_ms_;
-    }
+    follow(share.tick);
     return {};
 }
 
@@ -276,7 +272,7 @@ Result<void> NodeSession::take_grant(const MassGrant& grant) {
 }
 
 Result<void> NodeSession::freeze(std::uint32_t epoch) {
-    if (epoch != saved_->terms.epoch || !push_sum_) return fail(Code::wrong_epoch, epoch, saved_->terms.epoch);
+    if (epoch != saved_->terms.epoch || !meets()) return fail(Code::wrong_epoch, epoch, saved_->terms.epoch);
     if (phase_ == Phase::learning) {
         phase_ = Phase::frozen;
         saved_->frozen = 1;
@@ -292,7 +288,7 @@ Result<void> NodeSession::take_receipt(const ShareReceipt& receipt) {
     if (receipt.epoch != saved_->terms.epoch) return fail(Code::wrong_epoch, receipt.epoch, saved_->terms.epoch);
     const auto edge = edge_to(receipt.to);
     if (receipt.from != saved_->terms.member || !edge || !push_sum_)
-        return edges_close() ? fail(Code::unknown_sender, receipt.to) : Result<void>();
+        return edges_close() && pushes(saved_->terms) ? fail(Code::unknown_sender, receipt.to) : Result<void>();
     return push_sum_->confirm(*edge, receipt.tick, receipt.weight);
 }
 
@@ -315,7 +311,10 @@ std::optional<std::uint32_t> NodeSession::edge_to(std::uint32_t member) const {
 }
 
 void NodeSession::set_reachable(std::uint32_t member, bool reachable) {
-    if (const auto edge = edge_to(member)) set_away(*edge, !reachable);
+    const auto edge = edge_to(member);
+    if (!edge) return;
+    if (reachable && away_[*edge] != 0 && by_rounds()) say_again_soon();
+    set_away(*edge, !reachable);
 }
 
 /// Also before there is anything to send.
@@ -338,7 +337,7 @@ void NodeSession::end(JobEndReason reason) {
     due_ = {};
     const bool measures = phase_ != Phase::preparing && !removed;
     phase_ = measures ? Phase::ending : Phase::over;
-    report_wanted_ = measures && push_sum_;
+    report_wanted_ = measures && meets();
     retry();
 }
 

@@ -5,6 +5,7 @@
 #include "core/aggregate/pars_push.hpp"
 #include "core/random.hpp"
 #include "transport/messages.hpp"
+#include "transport/session/neighbour_machine.hpp"
 
 #include <array>
 #include <optional>
@@ -44,6 +45,11 @@ struct SessionSettings {
 ///         case Duty::wait: link.wait(session.wake_at_ms()); ...
 ///
 /// State is durable before a message that depends on it leaves (invariant 4): `next` asks for a store first.
+///
+/// With neighbours a node is push-sum's or, where the job says so, another machine (neighbour_machine.hpp). One that
+/// goes by rounds stores each of them whatever `store_every` says, for its neighbours wait, learns as soon as it has
+/// heard them all, but once in `wake_ticks` at most, and while it waits says its last two messages again, less and
+/// less often.
 ///
 /// The round t of push-sum is the job's tick: ms of the clock handed in over tick_ms, never below the last wake-up
 /// and raised to the largest t received.
@@ -142,8 +148,9 @@ public:
     bool joined() const { return joined_; }
     std::uint32_t node() const { return node_; }
 
-    /// Of the running job: push-sum's last wake-up, -1 for none; federated updates delivered, or wake-ups.
-    std::int64_t tick() const { return push_sum_ ? push_sum_->tick() : -1; }
+    /// Of the running job: the last wake-up without a server, or the rounds done, -1 for none; federated updates
+    /// delivered, or wake-ups.
+    std::int64_t tick() const { return meets() ? last_tick() : -1; }
     std::uint64_t updates() const;
     const ParsPush<>* push_sum() const { return push_sum_ ? &*push_sum_ : nullptr; }
     /// The sum of all steps, modulo 2^64; empty without the job's audit.
@@ -179,6 +186,7 @@ private:
     ClientSettings client_settings(std::uint32_t incarnation) const;
     Result<void> make_client(std::uint32_t incarnation);
     Result<void> make_push_sum(ConstVector<float> first);
+    Result<void> make_neighbour(ConstVector<float> first, std::int64_t tick);
     Result<void> resume_machine(bool current);
     void drop_job();
     std::span<Mass> exchange() const;
@@ -187,11 +195,27 @@ private:
     bool means(const Envelope& envelope) const;
     Result<void> offered(const Envelope& envelope, const JobOffer& offer);
     Result<void> next_epoch(const JobOffer& offer, std::uint64_t nonce);
+    Result<void> turn_neighbour(const JobOffer& offer, std::uint64_t nonce);
     Result<void> take_model(const Model& model);
     Result<void> take_acknowledgement(const Acknowledgement& acknowledgement);
     Result<void> take_share(const ShareMessage& share);
+    Result<void> take_floats(const ShareMessage& share);
     Result<void> take_grant(const MassGrant& grant);
     Result<void> take_receipt(const ShareReceipt& receipt);
+    /// No clock is behind the ticks that it hears of.
+    void follow(std::int64_t tick) {
+        if (tick <= tick_now()) return;
+        base_tick_ = tick;
+        base_ms_ = now_ms_;
+    }
+    void begin_epoch() {
+        dirty_ = true;
+        unstored_ = settings_.store_every;  // before anything else is said
+        storing_count_ = 0;                 // what is being stored is of the last epoch
+        due_ = {};
+        answer(envelope(), {});
+        phase_ = Phase::learning;
+    }
     void confirm_for_the_mute();
     Result<void> freeze(std::uint32_t epoch);
     void welcomed(const Welcome& welcome);
@@ -205,15 +229,21 @@ private:
 
     void retry();
     bool may_learn();
+    bool may_take_turn();
+    void say_again_soon();
+    std::int64_t least_patience_ms() const;
     std::int64_t due_ms(std::int64_t later = 0) const;
     bool paces() const;
     bool waits_for_word() const;
     void deliver();
     Result<void> wake(ConstVector<float> gradient);
+    Result<void> wake_neighbour(ConstVector<float> gradient);
     bool report_due() const;
     bool store_wanted() const;
     bool compose();
     bool compose_share();
+    bool compose_floats();
+    Result<void> compose_statement();
     bool compose_receipt();
     void note_heard();
     bool compose_update();
@@ -227,6 +257,13 @@ private:
         const bool without_room = phase_ == Phase::over && answer_.refusal.code == Code::not_durable;
         return saved_ != nullptr && !unheard && !without_room && !unaccepted();
     }
+    /// The machine of a job without a server that says floats; firmware knows that there is none.
+    NeighbourMachine* neighbour() const { return edges_can_close ? neighbour_ : nullptr; }
+    /// Has it begun to learn with neighbours?
+    bool meets() const { return push_sum_ || neighbour() != nullptr; }
+    std::int64_t last_tick() const { return neighbour() != nullptr ? neighbour_->tick() : push_sum_->tick(); }
+    bool by_rounds() const { return neighbour() != nullptr && machine_kind(terms().aggregation)->rounds; }
+    std::uint32_t store_every() const { return by_rounds() ? 1 : settings_.store_every; }
     bool edges_close() const { return edges_can_close && settings_.edges_close; }
     bool stale() const { return unstored_ > 0 || dirty_ || storing_; }
 
@@ -248,6 +285,10 @@ private:
     std::uint64_t* nonce_ = nullptr;  ///< behind the machine, where older states have none
     std::optional<FederatedClient> client_;
     std::optional<ParsPush<>> push_sum_;
+    NeighbourMachine* neighbour_ = nullptr;  ///< lives in object_
+    std::span<std::byte> object_;
+    std::int64_t again_at_ms_ = 0, again_after_ms_ = 0;  ///< by rounds: when it says again what it said
+    std::int64_t turned_ms_ = 0;                         ///< and when it was last one round on
     Stream random_;
     std::span<float> gradient_, estimate_, residual_;
     std::span<std::byte> encoded_;

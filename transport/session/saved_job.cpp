@@ -25,9 +25,11 @@ std::size_t rounded(const JobTerms& terms) {
     return !serverless(terms) && terms.encoding != Encoding::float32 ? terms.dimension : 0;
 }
 
-/// What a neighbour is told is not what all are told where its edge was closed.
+/// What a neighbour is told is not what all are told where its edge was closed; and floats are packed.
 std::size_t told(const JobTerms& terms, bool edges_close) {
-    return serverless(terms) && edges_close ? terms.dimension : 0;
+    const MachineKind* kind = machine_kind(terms, edges_close);
+    const std::size_t words = kind != nullptr ? kind->words(terms.dimension) : 0;
+    return serverless(terms) && edges_close ? std::max<std::size_t>(terms.dimension, words) : 0;
 }
 
 /// Of what lives only as long as the job runs: gradient, estimate and, where edges close, what one is told.
@@ -38,12 +40,13 @@ std::size_t work_bytes(const JobTerms& terms, bool edges_close) {
 
 std::size_t machine_bytes(const JobTerms& terms, bool edges_close) {
     if (!serverless(terms)) return FederatedClient::memory(terms.dimension);
+    if (const MachineKind* kind = machine_kind(terms, edges_close)) return kind->state_bytes(terms);
     return ParsPush<>::memory(terms.dimension, terms.in_neighbours.size(),
                               edges_close ? terms.out_neighbours.size() : 0);
 }
 
 std::size_t step_sums(const JobTerms& terms) {
-    return serverless(terms) && terms.audit ? terms.dimension : 0;
+    return pushes(terms) && terms.audit ? terms.dimension : 0;
 }
 
 constexpr std::size_t nonce_bytes = Arena::bytes<std::uint64_t>(1);
@@ -65,8 +68,10 @@ std::size_t NodeSession::state_bytes(const JobTerms& terms, bool edges_close) {
 std::size_t NodeSession::bytes(const JobTerms& terms, bool edges_close) {
     const std::size_t lists = Arena::bytes<std::int64_t>(terms.in_neighbours.size()) +
                               2 * Arena::bytes<std::uint8_t>(edges_close ? terms.out_neighbours.size() : 0) +
-                              (serverless(terms) ? receipt_bytes(terms.in_neighbours.size()) : 0);
-    return work_bytes(terms, edges_close) + state_bytes(terms, edges_close) + lists;
+                              (pushes(terms) ? receipt_bytes(terms.in_neighbours.size()) : 0);
+    const MachineKind* kind = machine_kind(terms, edges_close);
+    return work_bytes(terms, edges_close) + state_bytes(terms, edges_close) + lists +
+           (kind != nullptr ? kind->object_bytes(terms) : 0);
 }
 
 std::uint64_t NodeSession::job() const {
@@ -88,9 +93,11 @@ Result<void> NodeSession::fits(const JobTerms& terms) const {
     if (terms.dimension == 0 || terms.dimension > WireLimits::values) {
         return fail(Code::message_too_long, terms.dimension, WireLimits::values);
     }
+    if (terms.aggregation > Aggregation::push_sum && machine_kind(terms, edges_close()) == nullptr)
+        return fail(Code::job_not_understood);
     // In 64 bits, because it may be more than a small processor can count.
     const std::uint64_t neighbours = terms.in_neighbours.size() + (edges_close() ? terms.out_neighbours.size() : 0);
-    const std::uint64_t least = serverless(terms) ? neighbours * terms.dimension * sizeof(Mass) : 0;
+    const std::uint64_t least = pushes(terms) ? neighbours * terms.dimension * sizeof(Mass) : 0;
     if (least > settings_.memory.size()) {
         return fail(Code::job_too_large, static_cast<std::int64_t>(least),
                     static_cast<std::int64_t>(settings_.memory.size()));
@@ -168,8 +175,10 @@ void NodeSession::find_state(const JobTerms& terms) {
     std::ranges::fill(away_, std::uint8_t{1});
     mute_ = memory.take<std::uint8_t>(away_.size());
     std::ranges::fill(mute_, std::uint8_t{0});
-    receipts_ = memory.take<ReceiptDue>(serverless(terms) ? terms.in_neighbours.size() : 0);
+    receipts_ = memory.take<ReceiptDue>(pushes(terms) ? terms.in_neighbours.size() : 0);
     std::ranges::fill(receipts_, ReceiptDue{-1, -1, -1, 0, 0});
+    if (const MachineKind* kind = machine_kind(terms, edges_close()))
+        object_ = memory.take<std::byte>(kind->object_bytes(terms));
     StateView block(state_);
     saved_ = block.take<Saved>(1).data();
     saved_->terms.in_neighbours = block.take<std::uint32_t>(terms.in_neighbours.size());
@@ -292,6 +301,14 @@ Result<void> NodeSession::resume_machine(bool current) {
     if (serverless(saved_->terms)) {
         incarnation_ = saved_->incarnation;
         if (saved_->started == 0) return {};
+        if (const MachineKind* kind = machine_kind(saved_->terms, edges_close())) {
+            auto resumed = kind->resume(saved_->terms, machine_, object_);
+            if (!resumed) return tl::unexpected(resumed.error());
+            neighbour_ = *resumed;
+            again_after_ms_ = least_patience_ms();
+            stored_tick_ = neighbour_->tick();
+            return {};
+        }
         auto resumed = ParsPush<>::resume(push_sum_settings(), machine_);
         if (!resumed) return tl::unexpected(resumed.error());
         take_over(std::move(*resumed));
@@ -309,6 +326,7 @@ Result<void> NodeSession::resume_machine(bool current) {
 void NodeSession::drop_job() {
     client_.reset();
     push_sum_.reset();
+    if (edges_can_close) neighbour_ = nullptr;
     saved_ = nullptr;
     state_ = {};
     steps_ = {};

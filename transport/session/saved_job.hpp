@@ -27,7 +27,14 @@ struct NodeSession::Saved {
 };
 
 inline bool serverless(const JobTerms& terms) {
+    return terms.aggregation != Aggregation::federated;
+}
+inline bool pushes(const JobTerms& terms) {
     return terms.aggregation == Aggregation::push_sum;
+}
+/// Of a machine that says floats; null for others, and in firmware, which links none.
+inline const MachineKind* machine_kind(const JobTerms& terms, bool edges_close) {
+    return edges_can_close && edges_close ? machine_kind(terms.aggregation) : nullptr;
 }
 
 }  // namespace dunlin

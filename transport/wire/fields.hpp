@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/aggregate/push_sum_settings.hpp"
 #include "transport/messages.hpp"
 
 namespace dunlin::wire {
@@ -14,6 +15,14 @@ namespace dunlin::wire {
 ///     text(x, most), lines(...)   one line, or several, of at most `most` bytes
 ///     bytes(x, most), list(...)   a span of bytes or of numbers, of at most `most` entries
 ///     table(x), tables(x, most)   a struct with fields of its own, or a span of them
+///
+/// One with `for_boards` goes through the form that boards speak, too, which has no words for what no board has room
+/// for; and where edges cannot close, that is, in firmware, nobody asks for those.
+template <class V>
+inline constexpr bool for_boards = !edges_can_close || requires {
+    V::for_boards;
+};
+
 template <class V, class T>
 using Of = typename V::template Reference<T>;
 
@@ -51,7 +60,7 @@ void fields(V& visit, Of<V, JobTerms> m) {
     visit.number(m.members);
     visit.number(m.seed);
     visit.number(m.dimension);
-    visit.choice(m.aggregation, Aggregation::push_sum);
+    visit.choice(m.aggregation, last_aggregation);
     visit.choice(m.objective, Objective::moreau);
     visit.table(m.moreau);
     visit.table(m.maml);
@@ -148,6 +157,11 @@ void fields(V& visit, Of<V, JobOffer> m) {
     visit.table(m.terms);
     visit.number(m.grant);
     visit.number(m.shift);
+    if constexpr (!for_boards<V>) {
+        visit.list(m.weights, WireLimits::neighbours);
+        visit.number(m.first_round);
+        visit.number(m.last_round);
+    }
 }
 
 template <class V>

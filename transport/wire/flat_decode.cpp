@@ -15,6 +15,7 @@ class Reader {
 public:
     template <class T>
     using Reference = T&;
+    static constexpr bool for_boards = true;
 
     Reader(const void* table, const DecodeScratch& scratch, Result<void>& result)
         : table_(static_cast<const flatbuffers::Table*>(table)), scratch_(scratch), result_(result) {}

@@ -20,6 +20,7 @@ class Table {
 public:
     template <class T>
     using Reference = const T&;
+    static constexpr bool for_boards = true;
 
     explicit Table(FlatWriter& writer) : writer_(writer) {}
 

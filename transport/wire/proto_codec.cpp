@@ -228,9 +228,12 @@ void put(const JobOffer& m, control::Control& c) {
     put(m.terms, *c.mutable_job_offer()->mutable_terms());
     c.mutable_job_offer()->set_grant(m.grant);
     c.mutable_job_offer()->set_shift(m.shift);
+    put_list(m.weights, *c.mutable_job_offer()->mutable_weights());
+    c.mutable_job_offer()->set_first_round(m.first_round);
+    c.mutable_job_offer()->set_last_round(m.last_round);
 }
 JobOffer get(const control::JobOffer& p, Lists) {
-    return {get(p.terms()), p.grant(), p.shift()};
+    return {get(p.terms()), p.grant(), p.shift(), view(p.weights()), p.first_round(), p.last_round()};
 }
 
 void put(const Acknowledgement& m, control::Control& c) {

@@ -60,6 +60,37 @@ TEST_CASE("D-PSGD on real nodes takes the graph both ways, and divides mass into
     CHECK(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"dpsgd\"\n", "b.toml", 3)->equal_shares);
 }
 
+TEST_CASE("every aggregation with neighbours has its machine on real nodes, on a graph that it can mix on") {
+    const std::pair<const char*, Aggregation> all[] = {
+        {"pars-push", Aggregation::push_sum}, {"sgp", Aggregation::push_sum}, {"dpsgd", Aggregation::push_sum},
+        {"dsgd", Aggregation::dsgd},          {"spd", Aggregation::spd},      {"gnsd", Aggregation::gnsd},
+        {"push-pull", Aggregation::push_pull}};
+    for (const auto& [name, machine] : all) {
+        INFO(name);
+        const std::string words = std::string("name = \"") + name + "\"\n";
+        const auto plan = plan_job(
+            "kind = \"classification\"\n[data]\nrows = 500\n[federated]\nlocal_steps = 7\nlocal_rate = 0.5\n"
+            "[objective]\nname = \"plain\"\n[aggregation]\n" +
+                words + "[fleet]\nupdates = 5\n",
+            "b.toml", 6);
+        INFO((plan ? "" : plan.error().text));
+        REQUIRE(plan);
+        CHECK(plan->terms.aggregation == machine);
+        CHECK(plan->budget.rounds == 35);
+        CHECK(plan->terms.theta.scale == 0.5);
+        const auto book = MassBook::make(*plan, {});
+        REQUIRE(book);
+        const bool directed =
+            name == std::string("pars-push") || name == std::string("sgp") || name == std::string("push-pull");
+        CHECK(undirected(book->graph()).has_value() == !directed);
+        const auto policy = plan_job("kind = \"fleet-navigation\"\n[aggregation]\n" + words, "a.toml", 4);
+        REQUIRE(policy);
+        CHECK(policy->terms.aggregation == machine);
+        CHECK(policy->terms.learn_until == 600);
+        CHECK(policy->budget.rounds == 900);
+    }
+}
+
 TEST_CASE("classification runs on real nodes, with samples as weights where asked") {
     const auto plan = plan_job(
         "kind = \"classification\"\n[data]\nrows = 500\n[federated]\nmethod = \"fedavg\"\n"
@@ -104,12 +135,12 @@ TEST_CASE("what real nodes cannot run is refused with what to do") {
                Contains("c.toml") && Contains("dunlin train"));
     CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"local\"\n", "c.toml", 2).error().text,
                Contains("has no fleet"));
-    CHECK_THAT(plan_job("kind = \"fleet-navigation\"\n[method]\nname = \"sgp\"\n", "c.toml", 2).error().text,
-               Contains("pars-push"));
     CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"scaffold\"\n", "c.toml", 2).error().text,
                Contains("no control variate") && Contains("dunlin train"));
-    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"push-pull\"\n", "c.toml", 2).error().text,
-               Contains("pars-push") && Contains("dunlin train"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"gnsd\"\n[fleet]\naudit = true\n", "c.toml", 2)
+                   .error()
+                   .text,
+               Contains("fleet.audit") && Contains("no mass"));
     CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"ditto\"\n", "c.toml", 2).error().text,
                Contains("personal models") && Contains("dunlin train"));
     for (const char* file : {"kind = \"fleet-navigation\"\n[network]\ngraph = \"file\"\n",
