@@ -139,6 +139,8 @@ int run(std::uint32_t clients, int threads, std::uint32_t at_a_time, bool traced
     settings.local_steps = local_steps;
     settings.local_rate = 0.05f;
     settings.buffer_size = 32;
+    settings.clock.gradient_s = 5.0f;
+    settings.clock.speed_spread = 0.25f;
     settings.clock.concurrency = static_cast<float>(at_a_time) / static_cast<float>(clients);
     const int hidden[] = {64, 64};
     const MlpShape shape = *MlpShape::make(features, hidden, classes, Activation::relu);
@@ -149,9 +151,9 @@ int run(std::uint32_t clients, int threads, std::uint32_t at_a_time, bool traced
     (*problem)->initialise(first);
     auto fleet = FederatedFleet::make(
         settings, 1, first, (*problem)->samples(),
-        [&](std::uint32_t node, int worker) -> Learner& { return (*problem)->learner(node, worker); }, workers);
+        [&](std::uint32_t node, int worker) -> Learner& { return (*problem)->learner(node, worker); }, workers,
+        traced);
     if (!fleet) return fmt::print("{}\n", fleet.error().text), 1;
-    (void)traced;
 
     double lowest = 1e30, peak = 0, spent = 0, wall = 0;
     const auto look_at_peak = [&] {

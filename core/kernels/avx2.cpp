@@ -97,6 +97,6 @@ inline Float permute(Float x, const int (&index)[lanes]) {
 }  // namespace
 
 constexpr Kernels<float> avx2_kernels = blocked_kernels("avx2");
-constexpr FlatKernels avx2_flat_kernels = {any_beyond, add_scaled, add_masses};
+constexpr FlatKernels avx2_flat_kernels = {any_beyond, add_scaled, descend, add_masses};
 
 }  // namespace dunlin

@@ -103,6 +103,6 @@ inline Float permute(Float x, const int (&index)[lanes]) {
 }  // namespace
 
 constexpr Kernels<float> avx512_kernels = blocked_kernels("avx512");
-constexpr FlatKernels avx512_flat_kernels = {any_beyond, add_scaled, add_masses};
+constexpr FlatKernels avx512_flat_kernels = {any_beyond, add_scaled, descend, add_masses};
 
 }  // namespace dunlin
