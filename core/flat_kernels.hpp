@@ -15,6 +15,8 @@ struct FlatKernels {
     bool (*any_beyond)(const float* x, std::size_t count, float limit);
     /// y := y + a x; x and y do not overlap
     void (*add_scaled)(float a, const float* x, float* y, std::size_t count);
+    /// w := w - a (g + b (w - w_0)); with b = 0 w_0 is not read. None of the three overlap
+    void (*descend)(float a, const float* g, float b, const float* w0, float* w, std::size_t count);
     /// y := y + x, wrapped; true where a sum left the range. x and y do not overlap
     bool (*add_masses)(const Mass* x, Mass* y, std::size_t count);
 };

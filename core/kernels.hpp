@@ -31,6 +31,9 @@ constexpr int pad_columns(int columns) {
     return (columns + column_multiple - 1) / column_multiple * column_multiple;
 }
 
+template <class S>
+struct SampleKernels;  // core/few_samples.hpp
+
 /// The inner loops of every perceptron, as a table of functions, so that one
 /// program carries several instruction sets and picks one when it starts. A
 /// layer's weights W are inputs x outputs, row-major (the weights that leave
@@ -79,6 +82,9 @@ struct Kernels {
     void (*tangent_backpropagate)(const S* W, const S* V, Columns<const S> D, Columns<const S> RD,
                                   Columns<const S> H, Columns<const S> RH, Columns<S> E, Columns<S> RE, int inputs,
                                   int outputs, int columns, Activation);
+
+    /// For batches of few samples; null: none that are faster
+    const SampleKernels<S>* few = nullptr;
 };
 
 /// The reference kernels: plain loops, any column count, float or double.

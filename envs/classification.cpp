@@ -18,7 +18,7 @@ Result<Classification<S>> Classification<S>::make(const MlpShape& shape, const K
     const auto columns = static_cast<std::size_t>(stride);
     for (Batch& b : batches) {
         S* memory = arena.take<S>(static_cast<std::size_t>(shape.inputs + shape.outputs()) * columns).data();
-        b = {{memory, stride}, {memory + shape.inputs * stride, stride}, 0};
+        b = {{memory, stride}, {memory + shape.inputs * stride, stride}, 0, 0};
     }
     S* probabilities = arena.take<S>(static_cast<std::size_t>(shape.outputs()) * columns).data();
     return Classification(net, batches, {probabilities, stride}, batch);
@@ -27,14 +27,20 @@ Result<Classification<S>> Classification<S>::make(const MlpShape& shape, const K
 /// The first `count` rows of `from`, or `count` drawn ones.
 template <class S>
 void Classification<S>::fill(Batch& batch, const LabelledRows& from, int count, Stream* random) {
+    batch.count = count;
     batch.columns = pad_columns(count);
+    const bool in_rows = few(batch);
     const int classes = net_.mlp.shape.outputs();
     for (int k = 0; k < classes; ++k) std::fill_n(batch.weights.row(k), batch.columns, S(0));
     const auto rows = static_cast<std::uint32_t>(from.rows.size());
     for (int c = 0; c < count; ++c) {
         const std::uint32_t index = from.rows[random ? random->below(rows) : static_cast<std::uint32_t>(c)];
         const float* row = from.row(index);
-        for (int k = 0; k < from.features; ++k) batch.inputs.row(k)[c] = S(row[k]);
+        if (in_rows) {
+            std::copy_n(row, from.features, samples(batch).data + c * samples(batch).stride);
+        } else {
+            for (int k = 0; k < from.features; ++k) batch.inputs.row(k)[c] = S(row[k]);
+        }
         batch.weights.row(from.label(index))[c] = S(-1) / S(count);
     }
 }
@@ -48,9 +54,27 @@ void Classification<S>::draw(int slot, ConstVector<S> /*w*/, Stream& random) {
     fill(batch, node, all ? static_cast<int>(node.rows.size()) : batch_, all ? nullptr : &random);
 }
 
+/// Few samples as columns, in the batch for evaluation.
+template <class S>
+void Classification<S>::spread(const Batch& batch) {
+    Batch& to = batches_.back();
+    to.count = batch.count;
+    to.columns = batch.columns;
+    for (int c = 0; c < batch.count; ++c) {
+        const S* sample = samples(batch).data + c * samples(batch).stride;
+        for (int k = 0; k < net_.mlp.shape.inputs; ++k) to.inputs.row(k)[c] = sample[k];
+    }
+    for (int k = 0; k < net_.mlp.shape.outputs(); ++k)
+        std::copy_n(batch.weights.row(k), batch.columns, to.weights.row(k));
+}
+
 template <class S>
 void Classification<S>::forward(const Batch& batch, ConstVector<S> w) {
-    net_.forward(w.data(), batch.inputs, batch.columns);
+    if (few(batch)) {
+        net_.forward_few(w.data(), samples(batch), batch.count);
+    } else {
+        net_.forward(w.data(), batch.inputs, batch.columns);
+    }
     net_.mlp.kernels->softmax(net_.outputs(), probabilities_, head().classes, batch.columns);
 }
 
@@ -66,12 +90,18 @@ void Classification<S>::gradient(int slot, ConstVector<S> w, Vector<S> out) {
     const Batch& batch = batches_[static_cast<std::size_t>(slot)];
     forward(batch, w);
     head().delta(probabilities_, batch.weights, net_.output_deltas(), batch.columns);
-    net_.gradient(w.data(), batch.inputs, batch.columns, out);
+    if (few(batch)) {
+        net_.gradient_few(w.data(), samples(batch), batch.count, out);
+    } else {
+        net_.gradient(w.data(), batch.inputs, batch.columns, out);
+    }
 }
 
 template <class S>
 void Classification<S>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Vector<S> out) {
-    const Batch& batch = batches_[static_cast<std::size_t>(slot)];
+    const Batch& drawn = batches_[static_cast<std::size_t>(slot)];
+    if (few(drawn)) spread(drawn);
+    const Batch& batch = few(drawn) ? batches_.back() : drawn;
     forward(batch, w);
     net_.tangent(w.data(), v.data(), batch.inputs, batch.columns);
     head().delta(probabilities_, batch.weights, net_.output_deltas(), batch.columns);

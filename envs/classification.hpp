@@ -78,8 +78,9 @@ public:
 
 private:
     struct Batch {
-        Columns<S> inputs;
+        Columns<S> inputs;   ///< of few samples these, one after the other
         Columns<S> weights;  ///< classes x columns: -1/|D| at each label, else 0 (see Categorical)
+        int count;           ///< samples
         int columns;         ///< padded
     };
 
@@ -87,11 +88,14 @@ private:
         : net_(net), batches_(batches), probabilities_(probabilities), batch_(batch) {}
 
     void fill(Batch& batch, const LabelledRows& from, int count, Stream* random);
+    void spread(const Batch& batch);
     void forward(const Batch& batch, ConstVector<S> w);
+    bool few(const Batch& batch) const { return &batch != &batches_.back() && net_.few(batch.count); }
+    Samples<S> samples(const Batch& batch) const { return {batch.inputs.data, net_.mlp.shape.inputs}; }
     Categorical<S> head() const { return {net_.mlp.shape.outputs()}; }
 
     MlpDerivatives<S> net_;
-    std::span<Batch> batches_;  ///< the slots, then one for evaluation
+    std::span<Batch> batches_;  ///< the slots, then one for evaluation and for Hessians of few samples
     Columns<S> probabilities_;
     int batch_;
 };

@@ -29,7 +29,7 @@ struct Edge {
 /// that stays at home (1 / (out-degree + 1) in PARS-Push) is not an edge.
 class Graph {
 public:
-    static constexpr std::uint32_t node_limit = 100'000;
+    static constexpr std::uint32_t node_limit = 1'000'000;
     static constexpr std::size_t edge_limit = std::size_t{1} << 25;
 
     /// Errors, with a place in `edges` counted from 0: graph_size, graph_too_dense, graph_node, graph_loop,

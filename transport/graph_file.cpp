@@ -126,7 +126,7 @@ private:
         }
         if (std::max(*first, *second) >= Graph::node_limit)
             return refuse({Code::graph_node, line_, std::max(*first, *second)}, *first > *second ? from : to,
-                          " is too large a node number; a graph has at most 100000 nodes");
+                          " is too large a node number; a graph has at most 1000000 nodes");
         return add({*first, *second}, line_, data);
     }
 
@@ -142,7 +142,7 @@ private:
         const std::uint32_t first = number(from), second = number(to);
         if (std::max(first, second) >= Graph::node_limit)
             return refuse({Code::graph_node, line, std::max(first, second)}, to,
-                          " is one node too many; a graph has at most 100000");
+                          " is one node too many; a graph has at most 1000000");
         return add({first, second}, line, data);
     }
 

@@ -3,6 +3,9 @@
 
 #include "core/aggregate/federated.hpp"
 
+#include <array>
+#include <bit>
+
 namespace dunlin {
 
 struct ClientSettings {
@@ -33,6 +36,28 @@ public:
         return Arena::bytes<Header>(1) + 2 * Arena::bytes<float>(dimension);
     }
 
+    /// What a client must remember once its update has arrived, until the next download: the front of its state, here
+    /// that of one which starts. The rest is written anew. Errors: bad_setting.
+    static Result<std::array<std::byte, 64>> remembered(const ClientSettings& settings) {
+        if (auto checked = check(settings); !checked) return tl::unexpected(checked.error());
+        static_assert(sizeof(Header) == 64);
+        Header header{};
+        const Identity identity = identity_of(settings);
+        std::copy(identity.begin(), identity.end(), header.identity);
+        header.incarnation = settings.incarnation;
+        return std::bit_cast<std::array<std::byte, sizeof(Header)>>(header);
+    }
+    /// Completes the state of a client that remembers its front and whose update is `values`, so that `upload` answers
+    /// it again. `state` holds memory(values.size()) bytes.
+    static void recall(std::span<std::byte> state, ConstVector<float> values) {
+        StateView block(state);
+        block.take<Header>(1);
+        for (int part = 0; part < 2; ++part) {
+            const std::span<float> numbers = block.take<float>(values.size());
+            std::copy(values.begin(), values.end(), numbers.begin());
+        }
+    }
+
     /// Errors: bad_setting.
     static Result<FederatedClient> make(const ClientSettings& settings, Arena& arena) {
         if (auto checked = check(settings); !checked) return tl::unexpected(checked.error());
@@ -58,7 +83,7 @@ public:
     static Result<void> check(const ClientSettings& settings) {
         if (settings.dimension == 0) return fail(Code::bad_setting, 2);
         if (settings.local_steps == 0) return fail(Code::bad_setting, 3);
-        if (!(settings.local_rate > 0.0f && settings.local_rate <= 1e3f)) return fail(Code::bad_setting, 4);
+        if (!(settings.local_rate > 0.0f && settings.local_rate <= rate_limit)) return fail(Code::bad_setting, 4);
         // A proximal step that overshoots w_0 diverges.
         if (!(settings.prox_weight >= 0.0f && settings.prox_weight * settings.local_rate < 1.0f)) {
             return fail(Code::bad_setting, 5);
@@ -72,7 +97,12 @@ public:
 
     /// Starts from a model of the server; whatever was under way is dropped. Errors: shape_mismatch, not_finite.
     Result<void> download(ConstVector<float> model, std::uint64_t version) {
-        if (auto fit = check_finite(model, start_.size()); !fit) return fit;
+        const bool small = looks_once && model.size() == start_.size() &&
+                           !flat_kernels().any_beyond(model.data(), model.size(), small_limit);
+        if (!small) {
+            if (auto fit = check_finite(model, start_.size()); !fit) return fit;
+        }
+        reach_ = small ? small_limit : largest_finite;
         std::copy(model.begin(), model.end(), start_.begin());
         std::copy(model.begin(), model.end(), parameters_.begin());
         header_->base_version = version;
@@ -91,13 +121,15 @@ public:
     Result<void> step(ConstVector<float> gradient) {
         if (header_->phase == idle) return fail(Code::no_model);
         if (done()) return wrong_steps();
-        if (auto fit = check_finite(gradient, start_.size()); !fit) return fit;
-        for (std::size_t k = 0; k < gradient.size(); ++k) {
-            if (const float next = stepped(gradient, k); !(next - next == 0.0f)) {
-                return fail(Code::not_finite, static_cast<std::int64_t>(k));
-            }
+        // Of small numbers none can leave the range: w_(q+1) lies between w_q and w_0, less eta g.
+        const bool small = looks_once && gradient.size() == start_.size() && reach_ < reach_limit &&
+                           !flat_kernels().any_beyond(gradient.data(), gradient.size(), small_limit);
+        if (!small) {
+            if (auto fit = check_step(gradient); !fit) return fit;
         }
-        for (std::size_t k = 0; k < gradient.size(); ++k) parameters_[k] = stepped(gradient, k);
+        reach_ = small ? reach_ + 2.0f * rate_limit * small_limit : largest_finite;
+        flat_kernels().descend(settings_.local_rate, gradient.data(), settings_.prox_weight, start_.data(),
+                               parameters_.data(), gradient.size());
         ++header_->steps;
         return {};
     }
@@ -108,7 +140,7 @@ public:
         if (header_->phase == idle) return fail(Code::no_model);
         if (!done()) return wrong_steps();
         if (header_->phase == training) {
-            for (std::size_t k = 0; k < start_.size(); ++k) start_[k] -= parameters_[k];
+            flat_kernels().add_scaled(-1.0f, parameters_.data(), start_.data(), start_.size());
             ++header_->sequence;
             header_->phase = delivered;
         }
@@ -119,10 +151,22 @@ public:
 
     std::span<const std::byte> state() const { return state_; }
     /// Takes a state that this client stored, with the incarnation that it had. Errors: state_size, state_mismatch.
-    Result<void> restore(std::span<const std::byte> saved) { return restore_block(state_, saved, identity_words); }
+    Result<void> restore(std::span<const std::byte> saved) {
+        reach_ = largest_finite;
+        return restore_block(state_, saved, identity_words);
+    }
 
 private:
     static constexpr std::size_t identity_words = 3;
+    /// Microcontrollers have no vectors that one comparison for all would feed, and no flash for it.
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+    static constexpr bool looks_once = false;
+#else
+    static constexpr bool looks_once = true;
+#endif
+    static constexpr float rate_limit = 1e3f;    ///< of eta
+    static constexpr float small_limit = 1e30f;  ///< of numbers that are checked by one comparison
+    static constexpr float reach_limit = 1e37f;  ///< of parameters that a step from cannot lead out of the range
 
     enum : std::uint64_t { idle, training, delivered };  // a phase; `delivered`: start_ holds Delta
 
@@ -149,15 +193,22 @@ private:
         return fail(Code::local_steps, static_cast<std::int64_t>(header_->steps), settings_.local_steps);
     }
 
-    float stepped(ConstVector<float> gradient, std::size_t k) const {
-        const float pull = settings_.prox_weight * (parameters_[k] - start_[k]);
-        return parameters_[k] - settings_.local_rate * (gradient[k] + pull);
+    /// Is the gradient finite, and where it would lead?
+    Result<void> check_step(ConstVector<float> gradient) const {
+        if (auto fit = check_finite(gradient, start_.size()); !fit) return fit;
+        for (std::size_t k = 0; k < gradient.size(); ++k) {
+            float next = parameters_[k];
+            flat_kernels().descend(settings_.local_rate, &gradient[k], settings_.prox_weight, &start_[k], &next, 1);
+            if (!(next - next == 0.0f)) return fail(Code::not_finite, static_cast<std::int64_t>(k));
+        }
+        return {};
     }
 
     ClientSettings settings_;
     std::span<std::byte> state_;
     Header* header_ = nullptr;
     std::span<float> start_, parameters_;
+    float reach_ = largest_finite;  ///< no parameter is farther from 0
 };
 
 }  // namespace dunlin

@@ -156,7 +156,10 @@ public:
 
     std::span<const std::byte> state() const { return state_; }
     /// Errors: state_size, state_mismatch.
-    Result<void> restore(std::span<const std::byte> saved) { return restore_block(state_, saved, identity_words); }
+    Result<void> restore(std::span<const std::byte> saved) {
+        if (auto restored = restore_block(state_, saved, identity_words); !restored) return restored;
+        return client_.restore(saved.first(client_.state().size()));
+    }
 
 private:
     static constexpr std::size_t identity_words = 3;  // of the inner client, in front

@@ -99,6 +99,6 @@ inline Float permute(Float x, const int (&index)[lanes]) {
 
 constexpr Kernels<float> avx2_kernels = blocked_kernels("avx2");
 constexpr LayerKernels<float> avx2_layer_kernels = blocked_layer_kernels;
-constexpr FlatKernels avx2_flat_kernels = {any_beyond, add_scaled, add_masses};
+constexpr FlatKernels avx2_flat_kernels = {any_beyond, add_scaled, descend, add_masses};
 
 }  // namespace dunlin

@@ -105,6 +105,6 @@ inline Float permute(Float x, const int (&index)[lanes]) {
 
 constexpr Kernels<float> avx512_kernels = blocked_kernels("avx512");
 constexpr LayerKernels<float> avx512_layer_kernels = blocked_layer_kernels;
-constexpr FlatKernels avx512_flat_kernels = {any_beyond, add_scaled, add_masses};
+constexpr FlatKernels avx512_flat_kernels = {any_beyond, add_scaled, descend, add_masses};
 
 }  // namespace dunlin

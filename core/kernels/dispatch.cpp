@@ -21,7 +21,7 @@ constexpr const Kernels<float>* sets[] = {
 #include "core/kernels/flat.inc"
 
 /// With the flags of every other file, so any processor that this build is for runs it.
-constexpr FlatKernels plain_flat_kernels = {any_beyond, add_scaled, add_masses};
+constexpr FlatKernels plain_flat_kernels = {any_beyond, add_scaled, descend, add_masses};
 
 constexpr const FlatKernels* flat_sets[] = {
 #if defined(__x86_64__)

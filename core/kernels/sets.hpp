@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/few_samples.hpp"
 #include "core/flat_kernels.hpp"
 #include "core/kernels.hpp"
 #include "core/layer_kernels.hpp"

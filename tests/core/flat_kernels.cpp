@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/flat_kernels.hpp"
 
+#include "core/random.hpp"
+
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -51,6 +53,27 @@ TEST_CASE("every set of flat kernels adds with the same bits, and rounds the pro
             }
             set->add_scaled(1.0000001f, x.data(), y.data(), size);
             CHECK(y == expected);
+        }
+    }
+}
+
+TEST_CASE("every set of flat kernels steps with the same bits, with and without a pull to where it began") {
+    Stream random(5, 0, Purpose::user);
+    for (const FlatKernels* set : every_set()) {
+        for (const std::size_t size : sizes) {
+            for (const float pull : {0.0f, 0.3f}) {
+                std::vector<float> g(size), first(size), w(size), expected(size);
+                for (std::size_t k = 0; k < size; ++k) {
+                    g[k] = random.normal();
+                    first[k] = random.normal();
+                    w[k] = random.normal();
+                    const float towards = pull * (w[k] - first[k]);
+                    const float way = 0.1f * (g[k] + towards);
+                    expected[k] = w[k] - way;
+                }
+                set->descend(0.1f, g.data(), pull, first.data(), w.data(), size);
+                CHECK(w == expected);
+            }
         }
     }
 }

@@ -149,6 +149,36 @@ TEST_CASE("classification in float agrees with double, on every set of kernels")
     }
 }
 
+TEST_CASE("few samples of wide layers give classification the bits that columns give it, Hessians too") {
+    const Table table(60, 30, 10);
+    const MlpShape shape = *MlpShape::make(30, std::vector<int>{40, 16}, 10, Activation::relu);
+    const std::vector<double> drawn = random_vector(shape.parameters(), 0.3, 1);
+    const std::vector<float> w(drawn.begin(), drawn.end()), v(drawn.rbegin(), drawn.rend());
+    for (const Kernels<float>* const* kernels = available_kernels(); *kernels != nullptr; ++kernels) {
+        Kernels<float> columns = **kernels;
+        columns.few = nullptr;
+        ClassificationTask<float> few(shape, 10, 2, **kernels), plain(shape, 10, 2, columns);
+        std::vector<float> found[2], moved[2];
+        float value[2];
+        int k = 0;
+        for (ClassificationTask<float>* made : {&few, &plain}) {
+            made->task.node = table.view();
+            Stream random(1, 0, Purpose::samples);
+            for (const int slot : {0, 1, 0}) made->task.draw(slot, w, random);
+            found[k].assign(w.size(), NAN);
+            moved[k].assign(w.size(), 0.0f);
+            made->task.hessian_vector(1, w, v, moved[k]);
+            (void)made->task.evaluate(table.view(), w);
+            made->task.gradient(0, w, found[k]);
+            value[k] = made->task.value(1, w);
+            ++k;
+        }
+        CHECK(found[0] == found[1]);
+        CHECK(moved[0] == moved[1]);
+        CHECK(value[0] == value[1]);
+    }
+}
+
 TEST_CASE("classification refuses sizes beyond its limits") {
     const MlpShape shape = *MlpShape::make(6, {}, 3), wide = *MlpShape::make(6, {}, 300);
     TestMemory memory(1 << 16);

@@ -39,13 +39,13 @@ std::unique_ptr<GossipFleet> gossip(AggregationName method, std::uint32_t seed, 
     return *std::move(made);
 }
 
-FederatedSettings served(AggregationName by) {
+FederatedSettings served(AggregationName by, bool reliable) {
     FederatedSettings settings;
     settings.method = {Objective::plain, by};
     settings.local_steps = 3;
     settings.buffer_size = 3;
-    settings.clock.loss = 0.3f;
-    settings.clock.duplication = 0.2f;
+    settings.clock.loss = reliable ? 0.0f : 0.3f;
+    settings.clock.duplication = reliable ? 0.0f : 0.2f;
     settings.clock.patience_s = 20.0f;
     return settings;
 }
@@ -79,12 +79,14 @@ TEST_CASE("a fleet of nodes alone, or of one model, that is saved goes on as if 
 }
 
 TEST_CASE("a fleet with a server that is saved in the midst goes on as if nothing had been, by every rule") {
-    for (std::size_t name = 0; name < aggregation_count; ++name) {
-        const auto by = static_cast<AggregationName>(name);
+    for (std::size_t k = 0; k < 2 * aggregation_count; ++k) {
+        const auto by = static_cast<AggregationName>(k / 2);
+        const bool reliable = k % 2 == 1;
         if (!has_server(by)) continue;
-        INFO(name_of(by));
-        BowlFleet whole(served(by), spread_centres(7), 5, 1, 0.5f),
-            first(served(by), spread_centres(7), 5, 1, 0.5f), second(served(by), spread_centres(7), 5, 2, 0.5f);
+        INFO(name_of(by) << (reliable ? " over links that lose nothing" : ""));
+        const FederatedSettings settings = served(by, reliable);
+        BowlFleet whole(settings, spread_centres(7), 5, 1, 0.5f), first(settings, spread_centres(7), 5, 1, 0.5f),
+            second(settings, spread_centres(7), 5, 2, 0.5f);
         REQUIRE(whole.made);
         REQUIRE(whole.advance(300.0));
         // Saved between two events of an `advance` that is left off there, as a run that is interrupted.
@@ -110,6 +112,22 @@ TEST_CASE("a fleet with a server that is saved in the midst goes on as if nothin
         CHECK(std::ranges::equal(second->model(), whole->model()));
         CHECK(std::ranges::equal(second->staleness_counts(), whole->staleness_counts()));
     }
+}
+
+TEST_CASE("clients of a server have memory for parameters only while they work") {
+    FederatedSettings settings = served(AggregationName::fedbuff, true);
+    settings.clock.concurrency = 0.05f;
+    const std::vector<std::vector<float>> centres(200, std::vector<float>(3000, 1.0f));
+    BowlFleet fleet(settings, centres, 5);
+    REQUIRE(fleet.made);
+    REQUIRE(fleet->bytes_per_client() > 2 * 3000 * sizeof(float));
+    REQUIRE(fleet.advance(400.0));
+    REQUIRE(fleet->counters().applied > 200);
+    Saver saver;
+    fleet->save(saver);
+    // Ten at a time, what they say, and the server.
+    CHECK(saver.bytes().size() < 40 * fleet->bytes_per_client());
+    CHECK(fleet->payload_bytes() < 20 * fleet->bytes_per_client());
 }
 
 TEST_CASE("another fleet's state, half a state and a state with more behind it are refused") {

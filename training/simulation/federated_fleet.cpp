@@ -2,55 +2,26 @@
 #include "training/simulation/federated_fleet.hpp"
 
 #include "training/network/traced_network.hpp"
+#include "training/simulation/federated_message.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
 namespace dunlin {
 namespace {
 
-/// In front of the numbers of a message: a model (the version alone counts) or an update.
-struct MessageHead {
-    std::uint64_t version;
-    std::uint64_t sequence;
-    std::uint32_t node;
-    std::uint32_t incarnation;
-    float samples;
-    std::uint32_t unused;
-};
-
 constexpr std::uint32_t server_node = 0;
-
-Result<simulation::Payload> message(simulation::Network& network, const MessageHead& head,
-                                    ConstVector<float> values) {
-    Result<simulation::Payload> payload = network.allocate(sizeof(MessageHead) + values.size_bytes());
-    if (!payload) return payload;
-    std::byte* bytes = payload->writable().data();
-    std::memcpy(bytes, &head, sizeof head);
-    std::memcpy(bytes + sizeof head, values.data(), values.size_bytes());
-    return payload;
-}
-
-MessageHead head_of(const simulation::Payload& payload) {
-    MessageHead head;
-    std::memcpy(&head, payload.as<>().data(), sizeof head);
-    return head;
-}
-
-ConstVector<float> values_of(const simulation::Payload& payload) {
-    return payload.as<float>().subspan(sizeof(MessageHead) / sizeof(float));
-}
 
 }  // namespace
 
 Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSettings& s, std::uint64_t seed,
                                                               ConstVector<float> first,
                                                               std::span<const float> samples, LearnerOf learner,
-                                                              Workers& workers) {
+                                                              Workers& workers, bool trace_payloads) {
     const auto clients = static_cast<std::uint32_t>(samples.size());
     if (auto fit = s.check(clients); !fit) return tl::unexpected(fit.error());
     std::unique_ptr<FederatedFleet> fleet(new FederatedFleet(s, std::move(learner), workers));
@@ -67,7 +38,9 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
         fleet->clients_.push_back(
             {.machine = std::move(machines->clients[i]), .random = Stream(seed, i, Purpose::samples)});
     }
-    fleet->gradients_.assign(static_cast<std::size_t>(workers.count()), std::vector<float>(first.size()));
+    fleet->client_bytes_ = machines->client_bytes;
+    for (int worker = 0; worker < workers.count(); ++worker)
+        fleet->benches_.push_back({HostMemory(first.size_bytes()), HostMemory(machines->client_bytes)});
     fleet->draws_ = Stream(seed, 0, Purpose::tasks);
     fleet->idle_.resize(clients);
     std::iota(fleet->idle_.begin(), fleet->idle_.end(), 0u);
@@ -86,7 +59,7 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
         return profile;
     };
     auto network = simulation::Network::create(*fleet->graph_, link(s.clock.download_s),
-                                               {.seed = seed, .trace_payloads = true});
+                                               {.seed = seed, .trace_payloads = trace_payloads});
     if (!network) return refuse(network.error(), "clock");
     fleet->network_ = std::make_unique<simulation::Network>(*std::move(network));
     const auto set = [&](std::uint32_t from, std::uint32_t to, simulation::LinkProfile profile) {
@@ -178,8 +151,8 @@ Result<void> FederatedFleet::at_client(std::uint32_t number, const simulation::E
     }
     if (event.tag < client.accepted) return {};
     if (event.tag == client.accepted) return client.computing ? Result<void>{} : upload(number);
-    if (auto taken = client.machine->download(values_of(event.payload), head_of(event.payload).version); !taken)
-        return taken;
+    client.model = event.payload;
+    client.update = {};
     client.accepted = event.tag;
     client.computing = true;
     client.started = event.time;
@@ -189,15 +162,18 @@ Result<void> FederatedFleet::at_client(std::uint32_t number, const simulation::E
     return {};
 }
 
+Result<simulation::Payload> FederatedFleet::update_of(AnyClient& machine) {
+    const Result<Update> update = machine.upload();
+    if (!update) return tl::unexpected(update.error());
+    return message(*network_,
+                   {update->base_version, update->sequence, update->node, update->incarnation, update->samples, 0},
+                   update->values);
+}
+
 Result<void> FederatedFleet::upload(std::uint32_t number) {
     Client& client = clients_[number];
-    const Result<Update> update = client.machine->upload();
-    if (!update) return tl::unexpected(update.error());
-    const auto payload = message(
-        *network_, {update->base_version, update->sequence, update->node, update->incarnation, update->samples, 0},
-        update->values);
-    if (!payload) return tl::unexpected(payload.error());
-    return network_->send(number + 1, server_node, *payload, client.accepted);
+    const simulation::Payload update = unreliable() ? client.update : std::exchange(client.update, {});
+    return network_->send(number + 1, server_node, update, client.accepted);
 }
 
 Result<void> FederatedFleet::at_server(const simulation::Event& event) {
@@ -231,20 +207,34 @@ Result<void> FederatedFleet::at_server(const simulation::Event& event) {
     return invite_next();
 }
 
+Result<void> FederatedFleet::take_steps(Client& client, Learner& learner, Vector<float> gradient) {
+    AnyClient& machine = *client.machine;
+    if (client.model.size() > 0) {  // unless it was restored from after that
+        if (auto taken = machine.download(values_of(client.model), head_of(client.model).version); !taken)
+            return taken;
+        client.model = {};
+    }
+    const int least = settings_.least_gradients();
+    client.gradients = learner.given(machine.parameters(), client.random);
+    while (!machine.done()) {
+        client.gradients += std::max(least, learner.gradient(machine.parameters(), client.random, gradient));
+        if (auto stepped = machine.step(gradient); !stepped) return stepped;
+    }
+    auto update = update_of(machine);
+    if (!update) return tl::unexpected(update.error());
+    client.update = *std::move(update);
+    return {};
+}
+
 void FederatedFleet::compute_one(std::uint32_t number, int worker) {
     Client& client = clients_[number];
-    client.gradients = 0;
-    client.computed = {};
-    Learner& learner = learner_(number, worker);
-    const Vector<float> gradient(gradients_[static_cast<std::size_t>(worker)]);
-    const int least = settings_.least_gradients();
-    client.gradients += learner.given(client.machine->parameters(), client.random);
-    while (!client.machine->done()) {
-        client.gradients +=
-            std::max(least, learner.gradient(client.machine->parameters(), client.random, gradient));
-        client.computed = client.machine->step(gradient);
-        if (!client.computed) return;
-    }
+    Bench& bench = benches_[static_cast<std::size_t>(worker)];
+    const auto numbers = reinterpret_cast<float*>(bench.gradient.bytes().data());
+    const bool slept = client.machine->asleep();
+    if (slept) client.machine->wake(std::move(bench.machine));
+    client.computed = take_steps(client, learner_(number, worker), {numbers, server_->model().size()});
+    HostMemory memory = client.machine->sleep();
+    if (slept) bench.machine = std::move(memory);
 }
 
 /// Runs what waits, and says when each will be done.

@@ -47,14 +47,17 @@ class Loader;
 /// once (invariant 7).
 ///
 /// A client's computation depends on nothing that happens after its download, so computations wait until the first
-/// of them might be due, and then run side by side: the numbers are the same for any number of threads.
+/// of them might be due, and then run side by side: the numbers are the same for any number of threads. A client has
+/// memory for parameters only while it computes; what it found waits as the message that it will be.
 class FederatedFleet {
 public:
-    /// `first` are the parameters that the server starts from; `samples` has one weight per client. Errors:
-    /// settings that do not fit (K larger than the fleet), and those of the machines.
+    /// `first` are the parameters that the server starts from; `samples` has one weight per client; the trace covers
+    /// what messages say, or only that they were sent. Errors: settings that do not fit (K larger than the fleet), and
+    /// those of the machines.
     static Outcome<std::unique_ptr<FederatedFleet>> make(const FederatedSettings& settings, std::uint64_t seed,
                                                          ConstVector<float> first, std::span<const float> samples,
-                                                         LearnerOf learner, Workers& workers);
+                                                         LearnerOf learner, Workers& workers,
+                                                         bool trace_payloads = true);
 
     /// Lives until `until_s`, or until `stop` says so between two events. Error: a client's steps diverged.
     Outcome<void> advance(double until_s, const std::function<bool()>& stop);
@@ -69,8 +72,10 @@ public:
     std::span<const double> gradient_s() const { return gradient_s_; }
     /// Simulated seconds that it has come to: what happened so far would have happened with any later end.
     double reached_s() const { return simulation::to_seconds(std::max(network_->now(), computed_until_)); }
-    /// Memory of a client's machine.
-    std::size_t bytes_per_client() const { return clients_.front().machine->state().size(); }
+    /// Memory of a client's machine while it computes.
+    std::size_t bytes_per_client() const { return client_bytes_; }
+    /// Bytes that messages take which are under way or may have to be sent again.
+    std::size_t payload_bytes() const { return network_->payload_bytes(); }
     std::uint32_t clients() const { return static_cast<std::uint32_t>(clients_.size()); }
     /// Equal for equal runs (invariant 11): every event, with the bytes of messages.
     std::uint64_t trace() const { return network_->trace(); }
@@ -90,6 +95,8 @@ private:
     struct Client {
         std::unique_ptr<AnyClient> machine;
         Stream random;
+        simulation::Payload model{};   ///< that it is to compute from, once it does
+        simulation::Payload update{};  ///< what it found; kept where it may have to be sent again
         std::uint64_t invitation = 0;  ///< the newest that the server sent
         bool awaited = false;          ///< the server waits for its update
         std::uint64_t accepted = 0;    ///< the newest invitation that reached the client
@@ -109,8 +116,14 @@ private:
     Result<void> at_client(std::uint32_t client, const simulation::Event& event);
     Result<void> at_server(const simulation::Event& event);
     Result<void> upload(std::uint32_t client);
+    Result<simulation::Payload> update_of(AnyClient& machine);
+    std::vector<std::byte> state_of(const Client& client) const;
+    Result<void> restore_client(Client& client, std::span<const std::byte> state, bool waits);
+    /// Must a client be able to send its update again?
+    bool unreliable() const { return settings_.clock.loss > 0.0f || settings_.clock.duplication > 0.0f; }
     Outcome<void> compute();
     void compute_one(std::uint32_t client, int worker);
+    Result<void> take_steps(Client& client, Learner& learner, Vector<float> gradient);
     Time earliest_finish() const;
     void count_busy(Time now);
 
@@ -118,11 +131,15 @@ private:
     LearnerOf learner_;
     Workers& workers_;
     std::unique_ptr<AnyServer> server_;
-    std::vector<Client> clients_;
     std::vector<double> gradient_s_;
-    std::vector<std::vector<float>> gradients_;  ///< by worker
+    struct Bench {
+        HostMemory gradient, machine;
+    };
+    std::vector<Bench> benches_;  ///< by worker
+    std::size_t client_bytes_ = 0;
     std::unique_ptr<Graph> graph_;
     std::unique_ptr<simulation::Network> network_;
+    std::vector<Client> clients_;      ///< they hold payloads of the network
     Stream draws_;                     ///< who is invited
     std::vector<std::uint32_t> idle_;  ///< clients without an invitation
     std::uint32_t awaited_ = 0;

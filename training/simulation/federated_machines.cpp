@@ -3,6 +3,9 @@
 
 #include "training/axes/machines.hpp"
 
+#include <algorithm>
+#include <optional>
+
 #include <fmt/format.h>
 
 namespace dunlin {
@@ -42,21 +45,74 @@ private:
 template <class Machine>
 class ClientOf final : public AnyClient {
 public:
-    ClientOf(HostMemory memory, Machine machine) : memory_(std::move(memory)), machine_(std::move(machine)) {}
+    /// Errors: those of the machine's settings.
+    static Result<std::unique_ptr<AnyClient>> make(const ClientSettings& settings) {
+        std::unique_ptr<ClientOf> client(new ClientOf(settings));
+        if constexpr (sleeps) {
+            auto front = Machine::remembered(settings);
+            if (!front) return tl::unexpected(front.error());
+            client->front_.assign(front->begin(), front->end());
+        } else {
+            client->memory_ = HostMemory(Machine::memory(settings.dimension));
+            Arena arena(client->memory_.bytes());
+            auto machine = Machine::make(settings, arena);
+            if (!machine) return tl::unexpected(machine.error());
+            client->machine_.emplace(*std::move(machine));
+        }
+        return client;
+    }
 
     Result<void> download(ConstVector<float> sent, std::uint64_t version) override {
-        return machine_.download(sent, version);
+        return machine_->download(sent, version);
     }
-    ConstVector<float> parameters() const override { return machine_.parameters(); }
-    bool done() const override { return machine_.done(); }
-    Result<void> step(ConstVector<float> gradient) override { return machine_.step(gradient); }
-    Result<Update> upload() override { return machine_.upload(); }
-    std::span<const std::byte> state() const override { return machine_.state(); }
-    Result<void> restore(std::span<const std::byte> saved) override { return machine_.restore(saved); }
+    ConstVector<float> parameters() const override { return machine_->parameters(); }
+    bool done() const override { return machine_->done(); }
+    Result<void> step(ConstVector<float> gradient) override { return machine_->step(gradient); }
+    Result<Update> upload() override { return machine_->upload(); }
+    std::span<const std::byte> state() const override {
+        return machine_ ? machine_->state() : std::span<const std::byte>(front_);
+    }
+    Result<void> restore(std::span<const std::byte> saved) override {
+        if (machine_) return machine_->restore(saved);
+        return restore_block(front_, saved, 3);
+    }
+
+    bool asleep() const override { return !machine_; }
+    void wake(HostMemory memory) override {
+        if constexpr (sleeps) {
+            memory_ = std::move(memory);
+            std::ranges::copy(front_, memory_.bytes().begin());
+            machine_.emplace(Machine::resume(settings_, memory_.bytes()).value());
+        }
+    }
+    HostMemory sleep() override {
+        if constexpr (sleeps) {
+            std::ranges::copy(machine_->state().first(front_.size()), front_.begin());
+            machine_.reset();
+            return std::move(memory_);
+        }
+        return HostMemory(0);
+    }
+    std::vector<std::byte> state_with(ConstVector<float> values) const override {
+        std::vector<std::byte> state(front_);
+        if constexpr (sleeps) {
+            HostMemory memory(Machine::memory(settings_.dimension));
+            std::ranges::copy(front_, memory.bytes().begin());
+            Machine::recall(memory.bytes(), values);
+            state.assign(memory.bytes().begin(), memory.bytes().end());
+        }
+        return state;
+    }
 
 private:
-    HostMemory memory_;
-    Machine machine_;
+    static constexpr bool sleeps = requires(ClientSettings settings) { Machine::remembered(settings); };
+
+    explicit ClientOf(const ClientSettings& settings) : settings_(settings) {}
+
+    ClientSettings settings_;
+    std::vector<std::byte> front_{};  ///< what it remembers asleep
+    HostMemory memory_{0};
+    std::optional<Machine> machine_{};
 };
 
 template <class Rule>
@@ -75,6 +131,7 @@ Outcome<FederatedMachines> machines_of(const FederatedSettings& s, ConstVector<f
         if (!server) return refuse(server.error(), "the server");
         made.server = std::make_unique<ServerOf<Server>>(std::move(memory), *std::move(server));
     }
+    made.client_bytes = Client::memory(first.size());
     ClientSettings settings{.dimension = first.size(),
                             .local_steps = static_cast<std::uint32_t>(s.local_steps),
                             .local_rate = s.rate(),
@@ -83,11 +140,9 @@ Outcome<FederatedMachines> machines_of(const FederatedSettings& s, ConstVector<f
     for (std::uint32_t i = 0; i < samples.size(); ++i) {
         settings.node = i;
         settings.samples = s.weigh_by_samples ? samples[i] : 1.0f;
-        HostMemory memory(Client::memory(settings.dimension));
-        Arena arena(memory.bytes());
-        auto client = Client::make(settings, arena);
+        auto client = ClientOf<Client>::make(settings);
         if (!client) return refuse(client.error(), fmt::format("client {}", i));
-        made.clients.push_back(std::make_unique<ClientOf<Client>>(std::move(memory), *std::move(client)));
+        made.clients.push_back(*std::move(client));
     }
     return made;
 }

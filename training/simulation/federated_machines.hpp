@@ -28,7 +28,8 @@ public:
     virtual Result<void> restore(std::span<const std::byte> saved) = 0;
 };
 
-/// A client of any rule; see FederatedClient.
+/// A client of any rule; see FederatedClient. One that remembers little between its updates may be `asleep`: it then has
+/// no memory for parameters, and only `wake` and `state` may be called. It is born asleep.
 class AnyClient {
 public:
     virtual ~AnyClient() = default;
@@ -39,12 +40,22 @@ public:
     virtual Result<Update> upload() = 0;
     virtual std::span<const std::byte> state() const = 0;
     virtual Result<void> restore(std::span<const std::byte> saved) = 0;
+
+    virtual bool asleep() const = 0;
+    /// Goes on in such memory, of FederatedMachines::client_bytes, with whatever is in it.
+    virtual void wake(HostMemory memory) = 0;
+    /// Gives the memory back, unless it must remember more (the answer is then empty). For when its update has been
+    /// copied: the next thing is a download.
+    virtual HostMemory sleep() = 0;
+    /// The state that it would have awake, had it not slept since it delivered these values.
+    virtual std::vector<std::byte> state_with(ConstVector<float> values) const = 0;
 };
 
-/// The server and the clients of an aggregation, each with memory of its own.
+/// The server and the clients of an aggregation.
 struct FederatedMachines {
     std::unique_ptr<AnyServer> server;
     std::vector<std::unique_ptr<AnyClient>> clients;
+    std::size_t client_bytes = 0;  ///< that one needs awake
 };
 
 /// `first` are the parameters that the server starts from; `samples` has one weight per client. Errors: those of the

@@ -2,7 +2,10 @@
 // How a simulated fleet with a server is saved and goes on.
 #include "training/host/archive.hpp"
 #include "training/simulation/federated_fleet.hpp"
+#include "training/simulation/federated_message.hpp"
 #include "transport/simulation/network_state.hpp"
+
+#include <cassert>
 
 namespace dunlin {
 namespace {
@@ -13,13 +16,54 @@ std::vector<std::byte> bytes_of(std::span<const std::byte> state) {
 
 }  // namespace
 
+/// That of its machine, as if it had downloaded its model when that arrived and never slept: the front alone only where
+/// there is nothing more to remember.
+std::vector<std::byte> FederatedFleet::state_of(const Client& client) const {
+    AnyClient& machine = *client.machine;
+    if (client.model.size() > 0) {
+        const std::vector<std::byte> before = bytes_of(machine.state());
+        const bool slept = machine.asleep();
+        if (slept) machine.wake(HostMemory(client_bytes_));
+        const MessageHead head = head_of(client.model);
+        [[maybe_unused]] const auto taken = machine.download(values_of(client.model), head.version);
+        assert(taken);  // the server lets nothing else into its model
+        std::vector<std::byte> after = bytes_of(machine.state());
+        if (slept) (void)machine.sleep();
+        [[maybe_unused]] const auto restored = machine.restore(before);
+        assert(restored);
+        return after;
+    }
+    if (client.update.size() > 0 && machine.asleep()) return machine.state_with(values_of(client.update));
+    return bytes_of(machine.state());
+}
+
+Result<void> FederatedFleet::restore_client(Client& client, std::span<const std::byte> state, bool waits) {
+    AnyClient& machine = *client.machine;
+    const bool whole = state.size() == client_bytes_;
+    if (whole && machine.asleep()) machine.wake(HostMemory(client_bytes_));
+    if (auto restored = machine.restore(state); !restored) return restored;
+    if (machine.asleep()) {
+        if (!waits && !client.computing) return {};
+        return fail(Code::state_size, static_cast<std::int64_t>(state.size()),
+                    static_cast<std::int64_t>(client_bytes_));
+    }
+    if (waits) return {};  // in memory of its own until it has computed
+    if (client.computing || (unreliable() && client.accepted > 0)) {
+        auto update = update_of(machine);
+        if (!update) return tl::unexpected(update.error());
+        client.update = *std::move(update);
+    }
+    (void)machine.sleep();
+    return {};
+}
+
 // The message that carries the model is made again when it is needed: for a version it always says the same.
 void FederatedFleet::save(Saver& saver) const {
     saver(bytes_of(server_->state()), network_->save(), draws_, idle_, awaited_, waiting_, counters_,
           staleness_counts_, busy_, counted_until_, computed_until_, begun_);
     for (const Client& client : clients_) {
-        saver(bytes_of(client.machine->state()), client.random, client.invitation, client.awaited, client.accepted,
-              client.computing, client.started, client.gradients);
+        saver(state_of(client), client.random, client.invitation, client.awaited, client.accepted, client.computing,
+              client.started, client.gradients);
     }
 }
 
@@ -36,11 +80,16 @@ Result<void> FederatedFleet::restore(Loader& loader) {
             if (client >= clients()) return fail(Code::out_of_range, client, clients());
         }
     }
+    std::vector<bool> waits(clients_.size());
+    for (const std::uint32_t client : waiting_) waits[client] = true;
     for (Client& client : clients_) {
         loader(state, client.random, client.invitation, client.awaited, client.accepted, client.computing,
                client.started, client.gradients);
         if (!loader.ok()) return {};
-        if (auto restored = client.machine->restore(state); !restored) return restored;
+        if (auto restored =
+                restore_client(client, state, waits[static_cast<std::size_t>(&client - clients_.data())]);
+            !restored)
+            return restored;
     }
     return {};
 }
