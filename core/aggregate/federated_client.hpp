@@ -83,6 +83,8 @@ public:
 
     /// w_q, where the next gradient is to be taken.
     ConstVector<float> parameters() const { return parameters_; }
+    /// q, the steps that were taken since the download.
+    std::uint64_t steps() const { return header_->steps; }
     /// Have all Q steps been taken?
     bool done() const { return header_->phase != idle && header_->steps >= settings_.local_steps; }
 

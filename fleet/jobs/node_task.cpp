@@ -5,6 +5,7 @@
 #include "training/models/model_file.hpp"
 #include "training/navigation/navigation_model.hpp"
 #include "training/navigation/navigation_nodes.hpp"
+#include "training/runs/federated_learners.hpp"
 
 #include <array>
 
@@ -45,21 +46,34 @@ private:
 
 class ProblemTask final : public NodeTask {
 public:
-    ProblemTask(std::unique_ptr<FederatedProblem> data, const ProblemSettings& settings, const JobTerms& terms)
-        : data_(std::move(data)),
-          name_(settings.experiment),
-          experiment_(terms.experiment),
-          personal_(settings.federated.personal),
-          own_(settings.source == DataSource::nodes),
-          node_(own_ ? 0 : terms.member),
-          draws_(settings.seed, terms.member, Purpose::evaluate) {}
+    /// Errors: keep_own_models'.
+    static Outcome<std::unique_ptr<NodeTask>> make(std::unique_ptr<FederatedProblem> data,
+                                                   const ProblemSettings& settings, const JobTerms& terms) {
+        const std::uint32_t node = settings.source == DataSource::nodes ? 0 : terms.member;
+        std::vector<float> first(data->dimension());
+        data->initialise(first);
+        PersonalLayers layers(data->split(), 1, first, node);
+        if (traits_of(settings.federated.objective()).kept == Kept::model) {
+            if (auto kept = keep_own_models(layers, settings.federated, first); !kept)
+                return tl::unexpected(kept.error());
+        }
+        return std::unique_ptr<NodeTask>(
+            new ProblemTask(std::move(data), settings, terms, node, std::move(layers)));
+    }
 
-    Learner& learner() override { return data_->learner(node_, 0); }
-    std::span<const Metric> measure(ConstVector<float> w) override {
-        theta_.assign(w.begin(), w.end());
+    Learner& learner() override { return learner_(node_, 0); }
+    std::vector<float> kept() const override {
+        std::vector<float> all(layers_.kept_size());
+        layers_.take_kept(node_, all);
+        return all;
+    }
+    void put_kept(ConstVector<float> kept) override { layers_.put_kept(node_, kept); }
+    std::span<const Metric> measure(ConstVector<float> x) override {
+        theta_.resize(data_->dimension());
+        layers_.compose(node_, x, theta_);
         // The same draws every time: how often a model was measured before says nothing about it.
         Stream random = draws_;
-        data_->personalise(node_, w, personal_, random, theta_, 0);
+        make_personal(*data_, layers_, personal_, node_, random, theta_, 0);
         judged_ = data_->metrics(data_->judge(node_, theta_, 0));
         metrics_.clear();
         for (const FleetMetric& metric : judged_) metrics_.push_back({metric.key, metric.value});
@@ -78,7 +92,21 @@ public:
     DataNotes notes() const override { return own_ ? data_->notes() : DataNotes{}; }
 
 private:
+    ProblemTask(std::unique_ptr<FederatedProblem> data, const ProblemSettings& settings, const JobTerms& terms,
+                std::uint32_t node, PersonalLayers layers)
+        : data_(std::move(data)),
+          layers_(std::move(layers)),
+          learner_(learner_of(*data_, settings.federated, layers_, 1)),
+          name_(settings.experiment),
+          experiment_(terms.experiment),
+          personal_(settings.federated.personalisation(layers_.split().has_personal())),
+          own_(settings.source == DataSource::nodes),
+          node_(node),
+          draws_(settings.seed, terms.member, Purpose::evaluate) {}
+
     std::unique_ptr<FederatedProblem> data_;
+    PersonalLayers layers_;  ///< this node's
+    LearnerOf learner_;
     std::string name_, experiment_;
     Personalisation personal_;
     bool own_;            ///< the data are this node's own
@@ -111,10 +139,11 @@ Made make(const ProblemExperiment& experiment, const JobTerms& terms, const std:
             "dunlin-node run --data FILE");
     auto data = make_problem(experiment, own_data);
     if (!data) return tl::unexpected(data.error());
-    if ((*data)->dimension() != terms.dimension) return wrong_shape((*data)->dimension(), terms);
-    if (own) return std::make_unique<ProblemTask>(*std::move(data), experiment.settings(), terms);
-    if (terms.member >= (*data)->nodes()) return refuse("the data are of fewer nodes than the job has members");
-    return std::make_unique<ProblemTask>(*std::move(data), experiment.settings(), terms);
+    const std::size_t shared = (*data)->split().shared_size();
+    if (shared != terms.dimension) return wrong_shape(shared, terms);
+    if (!own && terms.member >= (*data)->nodes())
+        return refuse("the data are of fewer nodes than the job has members");
+    return ProblemTask::make(*std::move(data), experiment.settings(), terms);
 }
 
 }  // namespace

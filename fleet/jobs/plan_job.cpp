@@ -151,8 +151,10 @@ Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
     const ProblemSettings& s = experiment.settings();
     plan.name = s.experiment;
     plan.terms.seed = s.seed;
-    plan.first.resize(data.dimension());
-    data.initialise(plan.first);
+    std::vector<float> first(data.dimension());
+    data.initialise(first);
+    plan.first.resize(data.split().shared_size());
+    data.split().take_shared<float>(first, plan.first);
     deploy(plan, s.federated.deployment);
     if (s.federated.gossips()) return push(plan, s.federated);
     if (own && s.federated.weigh_by_samples)

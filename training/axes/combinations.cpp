@@ -90,13 +90,11 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
     return {};
 }
 
-Answer on_real_nodes(const TaskTraits& task, Objective objective, std::optional<A> by) {
+Answer on_real_nodes(const TaskTraits& task, std::optional<A> by) {
     if (by == A::global)
         return refuse(K::privacy,
                       "one model on everybody's data needs the data of everybody in one place; take fedavg");
     if (!task.on_real_nodes) return refuse(K::not_built, "no node has this task; `dunlin train` simulates it");
-    if (traits_of(objective).kept != Kept::nothing)
-        return refuse(K::not_built, "a real node has no place yet where what is personal survives a restart");
     if (!by || *by == A::local) return refuse(K::not_built, "no job of real nodes does this; `dunlin train` does");
     if (has_neighbours(*by) && *by != A::pars_push && *by != A::dpsgd)
         return refuse(K::not_built, "real nodes without a server run pars-push and dpsgd");
@@ -116,7 +114,7 @@ Answer answer(const TaskTraits& task, Objective objective, std::optional<A> by, 
     // What cannot be at all is refused everywhere for the same reason.
     const Answer simulated = in_one_process(task, objective, by);
     if (link == LinkName::simulated || (simulated && simulated->kind == K::mathematics)) return simulated;
-    if (const Answer real = on_real_nodes(task, objective, by)) return real;
+    if (const Answer real = on_real_nodes(task, by)) return real;
     if (link == LinkName::serial) {
         if (const Answer board = on_boards(task)) return board;
     }

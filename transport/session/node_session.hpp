@@ -111,12 +111,16 @@ public:
     const JobTerms& terms() const;
     std::uint64_t job() const;    ///< 0: none
     std::uint64_t nonce() const;  ///< of the job, as far as it is known
+    /// Does it go on with a state that was stored?
+    bool resumed() const { return resumed_; }
     void prepared();
     /// `reason` is one line for people; it must live until the next job.
     void refuse(const Error& error, std::string_view reason = {});
 
     /// Where the next gradient is to be taken; also the model that reports are about.
     ConstVector<float> parameters();
+    /// Is the next gradient the first one at a model that the node got from the others?
+    bool begins() const { return !client_ || client_->steps() == 0; }
     Stream& random() { return random_; }
     Vector<float> gradient() { return gradient_; }
     /// Takes the step. Errors: not_finite, mass_overflow: the node has diverged, says so and leaves the job.

@@ -52,7 +52,7 @@ void fields(V& visit, Of<V, JobTerms> m) {
     visit.number(m.seed);
     visit.number(m.dimension);
     visit.choice(m.aggregation, Aggregation::push_sum);
-    visit.choice(m.objective, Objective::moreau);
+    visit.choice(m.objective, Objective::ditto);
     visit.table(m.moreau);
     visit.table(m.maml);
     visit.lines(m.experiment, WireLimits::text_bytes);
