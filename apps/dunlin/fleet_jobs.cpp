@@ -147,9 +147,7 @@ Outcome<void> check_shared(ProblemExperiment& pushed) {
     const bool kept = traits_of(pushed.settings().federated.objective()).kept != Kept::nothing;
     if (!kept && (layers.empty() || layers == "[]")) return {};
     return refuse(
-        "a part of this model stays with its nodes, and a push hands whole models out; `dunlin fleet run` has "
-        "nodes "
-        "learn it");
+        "a part of this model stays with its nodes, and a push hands whole models out; have them learn it");
 }
 
 /// What nodes that bring their data are to have, where the settings leave it to the model.

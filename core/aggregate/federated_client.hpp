@@ -116,7 +116,7 @@ public:
         }
         return Update{settings_.node,    static_cast<std::uint32_t>(header_->incarnation),
                       header_->sequence, header_->base_version,
-                      settings_.samples, settings_.payload == Payload::difference ? start_ : parameters_};
+                      settings_.samples, settings_.payload == Payload::model ? parameters_ : start_};
     }
 
     std::span<const std::byte> state() const { return state_; }

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace dunlin {
 
 bool Coordinator::sent(const PublicKey& key, const Envelope& envelope, const MessageBody& body) {
@@ -273,6 +275,19 @@ void Coordinator::offer(Connection& connection, const PublicKey& key, const Memb
         const Job* other = state_.job(connection.job);
         if (other != nullptr && !other->ended()) return;  // one at a time
     }
+    // It could not read the offer, and so not decline it either.
+    if (const std::uint16_t needed = version_of(job.plan().terms); connection.version < needed) {
+        if (!member.in() || session.state_commit == counters_.commits + 1) return;
+        session.state_commit = counters_.commits + 1;
+        const std::vector<std::byte> payload = refusal_payload(
+            {Code::wire_version_unknown, connection.version, needed},
+            fmt::format("its program speaks version {} of the wire, and the job takes {}: update it",
+                        connection.version, needed));
+        (void)gather(
+            connection,
+            {.kind = RecordKind::member_declined, .node = at.member, .job = job.number(), .payload = payload});
+        return;
+    }
     if (member.state == MemberState::invited) {
         // From now on what it will hold is counted on.
         if (!(job.push_sum() && job.closing())) change(at, session, RecordKind::member_offered);
@@ -309,7 +324,9 @@ void Coordinator::tell_model(const PublicKey& key, const Membership& at, MemberS
     const MemberState state = job.members()[at.member].state;
     const bool certain = state == MemberState::active || state == MemberState::leaving;
     if (job.push_sum() && !job.ended() && !certain) return;
-    if (!sent(key, job.number(), Model{job.version(), view_values(job.model())})) return;
+    if (!sent(key, job.number(),
+              Model{job.version(), view_values(job.server() != nullptr ? job.server()->download() : job.model())}))
+        return;
     session.model_due = false;
     session.has_model = true;
     if (job.request().push && !session.ended)

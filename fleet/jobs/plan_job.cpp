@@ -74,11 +74,6 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
         return refuse(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it",
                                   name_of(s.method.aggregation)));
     }
-    if (const AggregationTraits& traits = traits_of(s.method.aggregation); traits.sent > 1)
-        return refuse(
-            fmt::format("aggregation.name = {}: a real server's messages hold a model alone, and no {}; "
-                        "`dunlin train` runs it here",
-                        traits.name, traits.carries));
     if (auto fit = s.check(plan.terms.members); !fit) return fit;
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::federated;
@@ -86,19 +81,12 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     terms.local_steps = static_cast<std::uint32_t>(s.local_steps);
     terms.local_rate = s.rate();
     terms.fedprox_weight = s.method.aggregation == AggregationName::fedprox ? s.fedprox_weight : 0.0f;
-    terms.payload = s.method.aggregation == AggregationName::fedasync ? Payload::model : Payload::difference;
+    terms.payload = s.method.aggregation == AggregationName::fedasync ? Payload::model
+                    : traits_of(s.method.aggregation).sent > 1        ? Payload::corrected
+                                                                      : Payload::difference;
     if (s.staleness_limit > 0) plan.server.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
     plan.server.concurrency = s.clock.concurrency;
-    if (s.rounds()) {
-        plan.server.rule = FedAvgRule{s.round_rate};
-    } else if (s.method.aggregation == AggregationName::fedasync) {
-        plan.server.rule = FedAsyncRule{s.mixing, s.staleness_exponent};
-    } else if (s.method.aggregation == AggregationName::fedbuff) {
-        plan.server.rule =
-            FedBuffRule{s.round_rate, static_cast<std::uint32_t>(s.buffer_size), s.staleness_exponent};
-    } else {
-        plan.server.rule = PersaflRule{s.server_rate};
-    }
+    plan.server.rule = rule_of(s.method.aggregation, s.rule());
     return {};
 }
 

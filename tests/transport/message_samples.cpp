@@ -37,6 +37,7 @@ public:
         return last;
     }
     static Objective golden(Objective) { return Objective::moreau; }
+    static Payload golden(Payload) { return Payload::model; }
     template <class E>
     void choice(E& value, E last) {
         value = random_ ? static_cast<E>(below(static_cast<std::size_t>(last) + 1)) : golden(last);

@@ -98,13 +98,13 @@ Answer on_real_nodes(const TaskTraits& task, std::optional<A> by) {
     if (!by || *by == A::local) return refuse(K::not_built, "no job of real nodes does this; `dunlin train` does");
     if (has_neighbours(*by) && *by != A::pars_push && *by != A::dpsgd)
         return refuse(K::not_built, "real nodes without a server run pars-push and dpsgd");
-    if (traits_of(*by).sent > 1)
-        return refuse(K::not_built,
-                      "a real server's messages hold a model alone, and no " + std::string(traits_of(*by).carries));
     return {};
 }
 
-Answer on_boards(const TaskTraits& task) {
+Answer on_boards(const TaskTraits& task, std::optional<A> by) {
+    if (by && has_server(*by) && traits_of(*by).sent > 1)
+        return refuse(K::memory,
+                      "a board's image leaves out the " + std::string(traits_of(*by).carries) + "s; take fedavg");
     if (!task.on_boards) return refuse(K::not_built, "boards learn grid navigation with coordinates");
     return {};
 }
@@ -116,7 +116,7 @@ Answer answer(const TaskTraits& task, Objective objective, std::optional<A> by, 
     if (link == LinkName::simulated || (simulated && simulated->kind == K::mathematics)) return simulated;
     if (const Answer real = on_real_nodes(task, by)) return real;
     if (link == LinkName::serial) {
-        if (const Answer board = on_boards(task)) return board;
+        if (const Answer board = on_boards(task, by)) return board;
     }
     return simulated;
 }

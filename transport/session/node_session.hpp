@@ -3,6 +3,7 @@
 
 #include "core/aggregate/federated_client.hpp"
 #include "core/aggregate/pars_push.hpp"
+#include "core/aggregate/scaffold.hpp"
 #include "core/random.hpp"
 #include "transport/messages.hpp"
 
@@ -182,6 +183,9 @@ private:
     ParsPushSettings push_sum_settings() const;
     ClientSettings client_settings(std::uint32_t incarnation) const;
     Result<void> make_client(std::uint32_t incarnation);
+    std::span<std::byte> client_memory() const;
+    void find_variates();
+    Result<void> step();
     Result<void> make_push_sum(ConstVector<float> first);
     Result<void> resume_machine(bool current);
     void drop_job();
@@ -289,6 +293,10 @@ private:
     std::size_t metric_count_ = 0;
     Message outgoing_{};
     std::uint32_t recipient_ = coordinator_number;
+
+    // of a job whose clients correct their steps
+    std::optional<ControlVariates> variates_;
+    std::span<float> sent_;  ///< what a server sent: estimate_, and the mean variate behind it
 };
 
 }  // namespace dunlin

@@ -60,7 +60,7 @@ void fields(V& visit, Of<V, JobTerms> m) {
     visit.number(m.local_rate);
     visit.number(m.fedprox_weight);
     visit.number(m.samples);
-    visit.choice(m.payload, Payload::model);
+    visit.choice(m.payload, Payload::corrected);
     visit.choice(m.encoding, Encoding::int8);
     visit.list(m.in_neighbours, WireLimits::neighbours);
     visit.list(m.out_neighbours, WireLimits::neighbours);

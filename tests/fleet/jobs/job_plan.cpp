@@ -76,6 +76,23 @@ TEST_CASE("classification runs on real nodes, with samples as weights where aske
     CHECK((*task)->measure(plan->first)[0].name == "accuracy");
 }
 
+TEST_CASE("every server's rule becomes a job of that rule, and its nodes are told what they correct steps by") {
+    for (std::size_t a = 0; a < aggregation_count; ++a) {
+        const auto name = static_cast<AggregationName>(a);
+        if (!has_server(name)) continue;
+        INFO(name_of(name));
+        const auto plan = plan_job("kind = \"classification\"\n[data]\nrows = 500\n[aggregation]\nname = \"" +
+                                       std::string(name_of(name)) + "\"\n[federated]\nbuffer_size = 2\n",
+                                   "b.toml", 2);
+        INFO((plan ? "" : plan.error().text));
+        REQUIRE(plan);
+        CHECK(plan->server.rule.index() == a);
+        CHECK((plan->terms.payload == Payload::model) == (name == AggregationName::fedasync));
+        CHECK((plan->terms.payload == Payload::corrected) == (name == AggregationName::scaffold));
+        CHECK(version_of(plan->terms) == (name == AggregationName::scaffold ? 3 : 1));
+    }
+}
+
 TEST_CASE("classification without a server is as many rounds as its updates have steps") {
     const auto planned = [](const std::string& more) {
         return plan_job(
@@ -149,8 +166,6 @@ TEST_CASE("what real nodes cannot run is refused with what to do") {
                Contains("has no fleet"));
     CHECK_THAT(plan_job("kind = \"fleet-navigation\"\n[method]\nname = \"sgp\"\n", "c.toml", 2).error().text,
                Contains("pars-push"));
-    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"scaffold\"\n", "c.toml", 2).error().text,
-               Contains("no control variate") && Contains("dunlin train"));
     CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"push-pull\"\n", "c.toml", 2).error().text,
                Contains("pars-push") && Contains("dunlin train"));
     for (const char* file : {"kind = \"fleet-navigation\"\n[network]\ngraph = \"file\"\n",
