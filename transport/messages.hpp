@@ -102,11 +102,11 @@ struct JobTerms {
     std::string_view experiment = {};  ///< a resolved config.toml
 
     // federated
-    std::uint32_t local_steps = 1;  ///< Q
-    float local_rate = 0.1f;        ///< eta
-    float fedprox_weight = 0.0f;    ///< mu
-    float samples = 1.0f;           ///< weight in a round's mean
-    Payload payload = Payload::difference;
+    std::uint32_t local_steps = 1;          ///< Q
+    float local_rate = 0.1f;                ///< eta
+    float fedprox_weight = 0.0f;            ///< mu
+    float samples = 1.0f;                   ///< weight in a round's mean
+    Payload payload = Payload::difference;  ///< `corrected`: a Model holds c behind the parameters, 2 d numbers
     Encoding encoding = Encoding::float32;
 
     // push-sum
@@ -320,6 +320,12 @@ inline constexpr bool is_data =
 /// understand all that they know, and fields that came later are left out by them.
 constexpr std::uint16_t version_of(std::size_t kind) {
     return kind >= body_index<ShareReceipt> ? 2 : 1;
+}
+
+/// The first version that knows every word of a job's terms: who speaks an older one cannot be offered it.
+constexpr std::uint16_t version_of(const JobTerms& terms) {
+    return terms.objective > Objective::moreau || terms.payload > Payload::model ? std::uint16_t{3}
+                                                                                 : version_of(terms.aggregation);
 }
 
 }  // namespace dunlin

@@ -141,6 +141,15 @@ Outcome<void> check_model(ProblemExperiment& pushed, const SavedModel& saved) {
     return {};
 }
 
+/// A push hands a whole model out, and what stays with nodes is in none.
+Outcome<void> check_shared(ProblemExperiment& pushed) {
+    const std::string layers = pushed.list().value("model.personal_layers");
+    const bool kept = traits_of(pushed.settings().federated.objective()).kept != Kept::nothing;
+    if (!kept && (layers.empty() || layers == "[]")) return {};
+    return refuse(
+        "a part of this model stays with its nodes, and a push hands whole models out; have them learn it");
+}
+
 /// What nodes that bring their data are to have, where the settings leave it to the model.
 Outcome<void> take_data_terms(ProblemExperiment& pushed, const TrainedModel& model) {
     if (!pushed.nodes_bring_data()) return {};
@@ -170,6 +179,7 @@ Outcome<int> push(RunOptions options) {
     if (auto done = change_deployed(*settings, options.assignments); !done) return tl::unexpected(done.error());
     if (auto* problem_run = std::get_if<ProblemExperiment>(&*settings)) {
         if (auto own = check_model(*problem_run, *saved); !own) return tl::unexpected(own.error());
+        if (auto shared = check_shared(*problem_run); !shared) return tl::unexpected(shared.error());
         if (auto taken = take_data_terms(*problem_run, policy); !taken) return tl::unexpected(taken.error());
     }
     // The settings again from their text: what a node reads must be in range there too.

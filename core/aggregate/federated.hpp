@@ -12,8 +12,9 @@
 
 namespace dunlin {
 
-/// What a client uploads: how far it moved, w_0 - w_Q, or where it arrived, w_Q.
-enum class Payload : std::uint8_t { difference, model };
+/// What a client uploads: how far it moved, w_0 - w_Q, or where it arrived, w_Q. `corrected` is a difference too, of
+/// steps that control variates correct: a model comes with the mean one behind it (core/aggregate/scaffold.hpp).
+enum class Payload : std::uint8_t { difference, model, corrected };
 
 /// One upload: a view, the memory belongs to the client or to the link that brought it.
 struct Update {

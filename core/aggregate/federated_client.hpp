@@ -113,6 +113,8 @@ public:
 
     /// w_q, where the next gradient is to be taken.
     ConstVector<float> parameters() const { return parameters_; }
+    /// q, the steps that were taken since the download.
+    std::uint64_t steps() const { return header_->steps; }
     /// Have all Q steps been taken?
     bool done() const { return header_->phase != idle && header_->steps >= settings_.local_steps; }
 
@@ -146,7 +148,7 @@ public:
         }
         return Update{settings_.node,    static_cast<std::uint32_t>(header_->incarnation),
                       header_->sequence, header_->base_version,
-                      settings_.samples, settings_.payload == Payload::difference ? start_ : parameters_};
+                      settings_.samples, settings_.payload == Payload::model ? parameters_ : start_};
     }
 
     std::span<const std::byte> state() const { return state_; }

@@ -62,6 +62,11 @@ public:
     bool round_running() const { return rounds_.round_running(); }
 
     /// As FederatedServer's.
+    Result<void> check(const Update& update) const { return rounds_.check(update); }
+    void continue_from(const ScaffoldServer& smaller) {
+        rounds_.continue_from(smaller.rounds_);
+        std::copy(smaller.sent_.begin(), smaller.sent_.end(), sent_.begin());
+    }
     Result<void> begin_round(std::span<const std::uint32_t> participants) {
         return rounds_.begin_round(participants);
     }
@@ -112,20 +117,58 @@ private:
     std::span<float> sent_;
 };
 
+/// What corrects the steps of a client of any method: its own variate c_i, and the mean one that came with its model.
+/// A view of a block of memory() bytes, in which it goes on with what is there; zeros are a beginning.
+class ControlVariates {
+public:
+    static constexpr std::size_t memory(std::size_t dimension) { return 4 * Arena::bytes<float>(dimension); }
+
+    /// `local_steps` is Q.
+    ControlVariates(std::span<std::byte> block, std::size_t dimension, std::uint32_t local_steps)
+        : steps_(static_cast<float>(local_steps)) {
+        StateView view(block);
+        for (std::span<float>* part : {&own_, &mean_, &seen_, &corrected_}) *part = view.take<float>(dimension);
+    }
+
+    ConstVector<float> own() const { return own_; }  ///< c_i
+
+    /// Before the steps from a model that came with this c.
+    void begin(ConstVector<float> mean) {
+        std::copy(mean.begin(), mean.end(), mean_.begin());
+        std::fill(seen_.begin(), seen_.end(), 0.0f);
+    }
+    /// g - c_i + c, a view until the next call.
+    ConstVector<float> correct(ConstVector<float> gradient) {
+        for (std::size_t k = 0; k < own_.size(); ++k) corrected_[k] = gradient[k] + (mean_[k] - own_[k]);
+        return corrected_;
+    }
+    /// A step was taken along the corrected gradient; `last` of Q.
+    void stepped(ConstVector<float> gradient, bool last) {
+        for (std::size_t k = 0; k < own_.size(); ++k) seen_[k] += gradient[k] / steps_;
+        if (last) std::copy(seen_.begin(), seen_.end(), own_.begin());
+    }
+
+private:
+    float steps_;
+    std::span<float> own_, mean_, seen_, corrected_;  ///< c_i; c; what c_i will be; the step's direction
+};
+
 /// The client: that of any method, whose gradients are corrected by c - c_i before they are stepped along.
 class ScaffoldClient {
 public:
     static constexpr std::size_t memory(std::size_t dimension) {
-        return FederatedClient::memory(dimension) + 4 * Arena::bytes<float>(dimension);
+        return FederatedClient::memory(dimension) + ControlVariates::memory(dimension);
     }
 
     /// Errors: those of FederatedClient::make.
     static Result<ScaffoldClient> make(const ClientSettings& settings, Arena& arena) {
         const std::span<std::byte> state = arena.take<std::byte>(memory(settings.dimension));
-        Arena block(state);
+        const std::size_t front = FederatedClient::memory(settings.dimension);
+        Arena block(state.first(front));
         auto client = FederatedClient::make(settings, block);
         if (!client) return tl::unexpected(client.error());
-        return ScaffoldClient(*std::move(client), settings, state, block);
+        const ControlVariates variates(state.subspan(front), settings.dimension, settings.local_steps);
+        return ScaffoldClient(*std::move(client), variates, state);
     }
 
     ScaffoldClient(ScaffoldClient&&) = default;
@@ -133,23 +176,21 @@ public:
 
     /// Starts from the server's x and c. Errors: shape_mismatch, not_finite.
     Result<void> download(ConstVector<float> sent, std::uint64_t version) {
-        if (auto fit = check_finite(sent, 2 * own_.size()); !fit) return fit;
-        if (auto taken = client_.download(sent.first(own_.size()), version); !taken) return taken;
-        std::copy(sent.begin() + std::ssize(own_), sent.end(), mean_.begin());
-        std::fill(seen_.begin(), seen_.end(), 0.0f);
+        const std::size_t d = variate().size();
+        if (auto fit = check_finite(sent, 2 * d); !fit) return fit;
+        if (auto taken = client_.download(sent.first(d), version); !taken) return taken;
+        variates_.begin(sent.subspan(d));
         return {};
     }
     ConstVector<float> parameters() const { return client_.parameters(); }
-    ConstVector<float> variate() const { return own_; }  ///< c_i
+    ConstVector<float> variate() const { return variates_.own(); }  ///< c_i
     bool done() const { return client_.done(); }
 
     /// Errors: those of FederatedClient::step; the client is then unchanged.
     Result<void> step(ConstVector<float> gradient) {
-        if (gradient.size() != own_.size()) return wrong_size(gradient.size(), own_.size());
-        for (std::size_t k = 0; k < own_.size(); ++k) corrected_[k] = gradient[k] + (mean_[k] - own_[k]);
-        if (auto stepped = client_.step(corrected_); !stepped) return stepped;
-        for (std::size_t k = 0; k < own_.size(); ++k) seen_[k] += gradient[k] / steps_;
-        if (done()) std::copy(seen_.begin(), seen_.end(), own_.begin());
+        if (gradient.size() != variate().size()) return wrong_size(gradient.size(), variate().size());
+        if (auto stepped = client_.step(variates_.correct(gradient)); !stepped) return stepped;
+        variates_.stepped(gradient, done());
         return {};
     }
     Result<Update> upload() { return client_.upload(); }
@@ -164,20 +205,12 @@ public:
 private:
     static constexpr std::size_t identity_words = 3;  // of the inner client, in front
 
-    ScaffoldClient(FederatedClient&& client, const ClientSettings& settings, std::span<std::byte> state,
-                   Arena& block)
-        : client_(std::move(client)),
-          steps_(static_cast<float>(settings.local_steps)),
-          state_(state),
-          own_(block.take<float>(settings.dimension)),
-          mean_(block.take<float>(settings.dimension)),
-          seen_(block.take<float>(settings.dimension)),
-          corrected_(block.take<float>(settings.dimension)) {}
+    ScaffoldClient(FederatedClient&& client, const ControlVariates& variates, std::span<std::byte> state)
+        : client_(std::move(client)), variates_(variates), state_(state) {}
 
     FederatedClient client_;
-    float steps_;
+    ControlVariates variates_;
     std::span<std::byte> state_;
-    std::span<float> own_, mean_, seen_, corrected_;  ///< c_i; c; what c_i will be; the step's direction
 };
 
 template <>

@@ -98,8 +98,8 @@ inline Float permute(Float x, const int (&index)[lanes]) {
 }
 
 #include "core/kernels/blocked.inc"
-#include "core/kernels/layers.inc"
 #include "core/kernels/flat.inc"
+#include "core/kernels/layers.inc"
 
 }  // namespace
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace dunlin {
 
 bool Coordinator::sent(const PublicKey& key, const Envelope& envelope, const MessageBody& body) {
@@ -271,7 +273,9 @@ void Coordinator::tell_model(const PublicKey& key, const Membership& at, MemberS
     const MemberState state = job.members()[at.member].state;
     const bool certain = state == MemberState::active || state == MemberState::leaving;
     if (job.serverless() && !job.ended() && !certain) return;
-    if (!sent(key, job.number(), Model{job.version(), view_values(job.model())})) return;
+    if (!sent(key, job.number(),
+              Model{job.version(), view_values(job.server() != nullptr ? job.server()->download() : job.model())}))
+        return;
     session.model_due = false;
     session.has_model = true;
     if (job.request().push && !session.ended)

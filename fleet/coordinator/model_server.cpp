@@ -9,7 +9,8 @@ namespace {
 template <class Rule>
 class RuleServer final : public ModelServer {
 public:
-    using Machine = FederatedServer<Rule>;
+    using Machine = typename MachinesOf<Rule>::Server;
+    static constexpr bool by_rounds = Rule::gathering == Gathering::participants;
 
     RuleServer(const ServerSettings& settings, const Rule& rule, ConstVector<float> first)
         : memory_(Machine::memory(settings.dimension, settings.nodes)), machine_([&] {
@@ -23,6 +24,7 @@ public:
     Result<void> check(const Update& update) const override { return machine_->check(update); }
     Verdict receive(const Update& update) override { return machine_->receive(update); }
     ConstVector<float> model() const override { return machine_->model(); }
+    ConstVector<float> download() const override { return machine_->download(); }
     std::uint64_t version() const override { return machine_->version(); }
     std::span<const std::byte> state() const override { return machine_->state(); }
     Result<void> restore(std::span<const std::byte> saved) override { return machine_->restore(saved); }
@@ -31,17 +33,17 @@ public:
         machine_->continue_from(*dynamic_cast<const RuleServer&>(smaller).machine_);
     }
 
-    bool rounds() const override { return Machine::rounds; }
+    bool rounds() const override { return by_rounds; }
     bool round_running() const override {
-        if constexpr (Machine::rounds) return machine_->round_running();
+        if constexpr (by_rounds) return machine_->round_running();
         return false;
     }
     Result<void> begin_round([[maybe_unused]] std::span<const std::uint32_t> participants) override {
-        if constexpr (Machine::rounds) return machine_->begin_round(participants);
+        if constexpr (by_rounds) return machine_->begin_round(participants);
         return fail(Code::round_closed);
     }
     Result<void> close_round() override {
-        if constexpr (Machine::rounds) return machine_->close_round().map([](std::uint32_t) {});
+        if constexpr (by_rounds) return machine_->close_round().map([](std::uint32_t) {});
         return fail(Code::round_closed);
     }
 
@@ -63,10 +65,7 @@ Result<std::unique_ptr<ModelServer>> make_server(const ServerSettings& settings,
 Result<std::unique_ptr<ModelServer>> ModelServer::make(const ServerPlan& plan, std::uint32_t members,
                                                        ConstVector<float> first) {
     const ServerSettings settings{members, first.size(), plan.staleness_limit, plan.component_limit};
-    if (const auto* rule = std::get_if<FedAsyncRule>(&plan.rule)) return make_server(settings, *rule, first);
-    if (const auto* rule = std::get_if<FedBuffRule>(&plan.rule)) return make_server(settings, *rule, first);
-    if (const auto* rule = std::get_if<FedAvgRule>(&plan.rule)) return make_server(settings, *rule, first);
-    return make_server(settings, std::get<PersaflRule>(plan.rule), first);
+    return std::visit([&](const auto& rule) { return make_server(settings, rule, first); }, plan.rule);
 }
 
 }  // namespace dunlin

@@ -8,7 +8,7 @@
 
 namespace dunlin {
 
-/// A FederatedServer of whatever rule the plan names, in memory of its own.
+/// A server of whatever rule the plan names, in memory of its own.
 class ModelServer {
 public:
     /// Errors: FederatedServer::make's.
@@ -19,6 +19,8 @@ public:
     virtual Result<void> check(const Update& update) const = 0;
     virtual Verdict receive(const Update& update) = 0;
     virtual ConstVector<float> model() const = 0;
+    /// What a client is sent: the model, and behind it what else the rule has for it.
+    virtual ConstVector<float> download() const = 0;
     virtual std::uint64_t version() const = 0;
     virtual std::span<const std::byte> state() const = 0;
     virtual Result<void> restore(std::span<const std::byte> saved) = 0;

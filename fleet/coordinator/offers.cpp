@@ -16,7 +16,7 @@ void Coordinator::offer(Connection& connection, const PublicKey& key, const Memb
                         MemberSession& session) {
     const Job& job = *at.job;
     const JobMember& member = job.members()[at.member];
-    if (connection.version < version_of(job.plan().terms.aggregation)) return decline(connection, at, session);
+    if (connection.version < version_of(job.plan().terms)) return decline(connection, at, session);
     if (now_ms_ < session.busy_until_ms || now_ms_ - session.offered_ms < settings_.retry_ms) return;
     if (connection.job != 0 && connection.job != job.number()) {
         const Job* other = state_.job(connection.job);
@@ -60,12 +60,12 @@ void Coordinator::offer(Connection& connection, const PublicKey& key, const Memb
 void Coordinator::decline(const Connection& connection, const Membership& at, MemberSession& session) {
     if (session.state_commit == counters_.commits + 1) return;
     session.state_commit = counters_.commits + 1;
-    const Aggregation aggregation = at.job->plan().terms.aggregation;
-    const std::vector<std::byte> payload =
-        refusal_payload({Code::wire_version_unknown, connection.version, version_of(aggregation)},
-                        fmt::format("speaks version {} of the wire, and {} takes version {}: update the program "
-                                    "of this node",
-                                    connection.version, name_of(aggregation), version_of(aggregation)));
+    const std::uint16_t needed = version_of(at.job->plan().terms);
+    const std::vector<std::byte> payload = refusal_payload(
+        {Code::wire_version_unknown, connection.version, needed},
+        fmt::format("its program speaks version {} of the wire, and the job takes version {}: update the "
+                    "program of this node",
+                    connection.version, needed));
     (void)store_->add(
         {.kind = RecordKind::member_declined, .node = at.member, .job = at.job->number(), .payload = payload});
 }

@@ -26,8 +26,14 @@ void plan_fields(Archive& archive, JobPlan& plan) {
 
     ServerPlan& s = plan.server;
     archive(s.staleness_limit, s.component_limit, s.norm_limit, s.concurrency, s.patience_ms);
+    // As every program read it; FedProx is FedAvg to its server.
+    enum : std::uint32_t { is_persafl, is_async, is_buffered, is_averaged, is_scaffold = 5 };
     auto kind = static_cast<std::uint32_t>(s.rule.index());
+    if (std::holds_alternative<FedProxRule>(s.rule)) kind = is_averaged;
     archive(kind);
+    ScaffoldRule scaffold;
+    if (auto* rule = std::get_if<ScaffoldRule>(&s.rule)) scaffold = *rule;
+    if (kind == is_scaffold) archive(scaffold.server_rate, scaffold.path);
     PersaflRule persafl;
     FedAsyncRule async;
     FedBuffRule buffered;
@@ -37,12 +43,14 @@ void plan_fields(Archive& archive, JobPlan& plan) {
     if (auto* rule = std::get_if<FedAsyncRule>(&s.rule)) async = *rule;
     if (auto* rule = std::get_if<FedBuffRule>(&s.rule)) buffered = *rule;
     if (auto* rule = std::get_if<FedAvgRule>(&s.rule)) averaged = *rule;
+    if (auto* rule = std::get_if<FedProxRule>(&s.rule)) averaged = *rule;
     archive(persafl.server_rate, async.mixing, async.staleness_exponent, buffered.server_rate, buffered.buffer_size,
             buffered.staleness_exponent, averaged.server_rate);
-    if (kind == 0) s.rule = persafl;
-    if (kind == 1) s.rule = async;
-    if (kind == 2) s.rule = buffered;
-    if (kind == 3) s.rule = averaged;
+    if (kind == is_persafl) s.rule = persafl;
+    if (kind == is_async) s.rule = async;
+    if (kind == is_buffered) s.rule = buffered;
+    if (kind == is_averaged) s.rule = averaged;
+    if (kind == is_scaffold) s.rule = scaffold;
 }
 
 }  // namespace dunlin

@@ -124,7 +124,7 @@ void GatewayDevice::follow_sessions() {
     const auto saved = store_.load();
     if (!saved) log_("store_failed", describe(saved.error(), settings_.directory.string()).text);
     if (saved && *saved) {
-        enqueue_bytes(SerialKind::restore, std::as_bytes(std::span(**saved)));
+        enqueue_bytes(SerialKind::restore, std::as_bytes(std::span((*saved)->session)));
     } else {
         enqueue_bytes(SerialKind::nothing_kept, {});
     }

@@ -19,33 +19,46 @@ Settings settings_of(ProblemExperiment& experiment) {
     return experiment.list();
 }
 
-Outcome<TrainedModel> model_of(const FleetNavigationSettings& settings) {
-    const auto nodes = make_navigation(settings);
-    if (!nodes) return tl::unexpected(nodes.error());
-    return navigation_model(settings, (*nodes)->policy().network.shape, {});
+/// A model as it began, and what of it is the job's.
+struct FirstModel {
+    TrainedModel model;
+    LayerSplit split;
+};
+
+void note_layers(FirstModel& first) {
+    if (first.split.has_personal())
+        first.model.notes.push_back(
+            "The layers that stay with their nodes are in no message: here they are as they began, and what each "
+            "node "
+            "made of them is on its own disk");
 }
-Outcome<TrainedModel> model_of(const ProblemExperiment& experiment) {
+
+Outcome<FirstModel> first_model(const FleetNavigationSettings& settings) {
+    const auto nodes = NavigationNodes::make(settings, 1);
+    if (!nodes) return tl::unexpected(nodes.error());
+    FirstModel first{navigation_model(settings, (*nodes)->policy().network.shape, (*nodes)->first_parameters()),
+                     (*nodes)->split()};
+    note_layers(first);
+    return first;
+}
+Outcome<FirstModel> first_model(const ProblemExperiment& experiment) {
     const auto data = make_problem(experiment);
     if (!data) return tl::unexpected(data.error());
-    TrainedModel model = (*data)->description();
+    FirstModel first{(*data)->description(), (*data)->split()};
+    TrainedModel& model = first.model;
     model.experiment = experiment.settings().experiment;
-    model.personal_is = personal_sentence(experiment.settings().federated.personal);
-    return model;
+    model.personal_is =
+        personal_sentence(experiment.settings().federated.personalisation(first.split.has_personal()));
+    model.parameters.resize((*data)->dimension());
+    (*data)->initialise(model.parameters);
+    note_layers(first);
+    return first;
 }
 
 Outcome<DeployedSettings> read(DeployedSettings settings, std::string_view toml, std::string_view where) {
     Settings list = std::visit([](auto& of_kind) { return settings_of(of_kind); }, settings);
     if (auto done = list.read(toml, where); !done) return tl::unexpected(done.error());
     return settings;
-}
-
-Outcome<void> keeps_nothing(Objective name) {
-    const ObjectiveTraits& objective = traits_of(name);
-    if (objective.kept == Kept::nothing) return {};
-    return refuse(
-        fmt::format("objective.name = {}: it has personal {}, and real nodes keep none yet; `dunlin train` runs "
-                    "it here",
-                    objective.name, objective.kept == Kept::layers ? "layers" : "models"));
 }
 
 }  // namespace
@@ -81,33 +94,22 @@ std::string write_deployed(DeployedSettings& settings) {
                       settings);
 }
 
-Outcome<std::unique_ptr<NavigationNodes>> make_navigation(const FleetNavigationSettings& settings) {
-    if (auto kept = keeps_nothing(settings.method.objective); !kept) return tl::unexpected(kept.error());
-    auto made = NavigationNodes::make(settings, 1);
-    if (made && (*made)->split().has_personal())
-        return refuse("policy.personal_layers: real nodes keep none yet; `dunlin train` runs them here");
-    return made;
-}
-
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment,
                                                         const std::string& own_data) {
-    if (auto kept = keeps_nothing(experiment.settings().federated.objective()); !kept)
-        return tl::unexpected(kept.error());
-    auto made = experiment.nodes_bring_data() ? experiment.make_own(own_data) : experiment.make(1);
-    if (made && (*made)->split().has_personal())
-        return refuse("model.personal_layers: real nodes keep none yet; `dunlin train` runs them here");
-    return made;
+    return experiment.nodes_bring_data() ? experiment.make_own(own_data) : experiment.make(1);
 }
 
-Outcome<TrainedModel> deployed_model(DeployedSettings& settings, std::vector<float> numbers) {
-    Outcome<TrainedModel> model = std::visit([](const auto& of_kind) { return model_of(of_kind); }, settings);
-    if (!model) return model;
-    if (numbers.size() != model->count())
-        return refuse(Error{Code::shape_mismatch, std::ssize(numbers), static_cast<std::int64_t>(model->count())},
+Outcome<TrainedModel> deployed_model(DeployedSettings& settings, ConstVector<float> numbers) {
+    Outcome<FirstModel> first = std::visit([](const auto& of_kind) { return first_model(of_kind); }, settings);
+    if (!first) return tl::unexpected(first.error());
+    TrainedModel& model = first->model;
+    const std::size_t shared = first->split.shared_size();
+    if (numbers.size() != shared)
+        return refuse(Error{Code::shape_mismatch, std::ssize(numbers), static_cast<std::int64_t>(shared)},
                       "the job's model");
-    model->parameters = std::move(numbers);
-    if (model->config.empty()) model->config = write_deployed(settings);
-    return model;
+    first->split.put_shared<float>(numbers, model.parameters);
+    if (model.config.empty()) model.config = write_deployed(settings);
+    return std::move(model);
 }
 
 }  // namespace dunlin

@@ -28,20 +28,13 @@ Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std:
 /// The document that says all settings. Paths stay as they were given: each machine reads its own files.
 std::string write_deployed(DeployedSettings& settings);
 
-class NavigationNodes;
-
-/// What the nodes of a navigation job learn, for one caller at a time. Errors: the settings'; what stays with a node,
-/// as below.
-Outcome<std::unique_ptr<NavigationNodes>> make_navigation(const FleetNavigationSettings& settings);
-
-/// What the nodes learn, for one caller at a time. Errors: the problem's; personal layers, for a real node has no
-/// place yet where they would survive a restart. Where nodes bring their data, `own_data` is a node's; without one it
-/// has no nodes.
+/// What the nodes learn, for one caller at a time. Errors: the problem's. Where nodes bring their data, `own_data` is a
+/// node's; without one it has no nodes.
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment,
                                                         const std::string& own_data = {});
 
-/// A job's model with what it is for; `numbers` are its parameters. Errors: the settings', numbers of another
-/// model.
-Outcome<TrainedModel> deployed_model(DeployedSettings& settings, std::vector<float> numbers);
+/// A job's model with what it is for; `numbers` are its parameters, of which layers that stay with their nodes are as
+/// they began. Errors: the settings', numbers of another model.
+Outcome<TrainedModel> deployed_model(DeployedSettings& settings, ConstVector<float> numbers);
 
 }  // namespace dunlin

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace dunlin {
 
@@ -17,6 +18,12 @@ class NodeTask {
 public:
     virtual ~NodeTask() = default;
     virtual Learner& learner() = 0;
+    /// What the learner keeps from one gradient to the next and from one model that it is given to the next, in no
+    /// message (invariant 10): personal layers, a model of the node's own. As many numbers at all times; empty where
+    /// there is nothing of the kind. The node keeps it with the state of its session, and hands it back before every
+    /// gradient and measurement: so a gradient that nobody waits for any more changes nothing.
+    virtual std::vector<float> kept() const { return {}; }
+    virtual void put_kept(ConstVector<float> /*kept*/) {}
     /// How well the node does with the shared parameters w once it has made them its own. The metrics are this
     /// task's memory until the next call.
     virtual std::span<const Metric> measure(ConstVector<float> w) = 0;

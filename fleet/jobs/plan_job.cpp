@@ -89,11 +89,6 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
         return refuse(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it",
                                   name_of(s.method.aggregation)));
     }
-    if (const AggregationTraits& traits = traits_of(s.method.aggregation); traits.sent > 1)
-        return refuse(
-            fmt::format("aggregation.name = {}: a real server's messages hold a model alone, and no {}; "
-                        "`dunlin train` runs it here",
-                        traits.name, traits.carries));
     if (auto fit = s.check(plan.terms.members); !fit) return fit;
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::federated;
@@ -101,20 +96,21 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     terms.local_steps = static_cast<std::uint32_t>(s.local_steps);
     terms.local_rate = s.rate();
     terms.fedprox_weight = s.method.aggregation == AggregationName::fedprox ? s.fedprox_weight : 0.0f;
-    terms.payload = s.method.aggregation == AggregationName::fedasync ? Payload::model : Payload::difference;
+    terms.payload = s.method.aggregation == AggregationName::fedasync ? Payload::model
+                    : traits_of(s.method.aggregation).sent > 1        ? Payload::corrected
+                                                                      : Payload::difference;
     if (s.staleness_limit > 0) plan.server.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
     plan.server.concurrency = s.clock.concurrency;
-    if (s.rounds()) {
-        plan.server.rule = FedAvgRule{s.round_rate};
-    } else if (s.method.aggregation == AggregationName::fedasync) {
-        plan.server.rule = FedAsyncRule{s.mixing, s.staleness_exponent};
-    } else if (s.method.aggregation == AggregationName::fedbuff) {
-        plan.server.rule =
-            FedBuffRule{s.round_rate, static_cast<std::uint32_t>(s.buffer_size), s.staleness_exponent};
-    } else {
-        plan.server.rule = PersaflRule{s.server_rate};
-    }
+    plan.server.rule = rule_of(s.method.aggregation, s.rule());
     return {};
+}
+
+/// Of the first parameters those that do not stay with a node.
+std::vector<float> first_shared(const FederatedProblem& problem) {
+    std::vector<float> first(problem.dimension()), shared(problem.split().shared_size());
+    problem.initialise(first);
+    problem.split().take_shared<float>(first, shared);
+    return shared;
 }
 
 Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
@@ -127,11 +123,11 @@ Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
                                   s.deployment.updates));
     if (auto drawn = check_graph("network.graph", s.graph); !drawn) return drawn;
     s.nodes = static_cast<int>(plan.terms.members);
-    auto nodes = make_navigation(s);
+    auto nodes = NavigationNodes::make(s, 1);
     if (!nodes) return tl::unexpected(nodes.error());
     plan.name = s.experiment;
     plan.terms.seed = s.seed;
-    plan.first = (*nodes)->first_parameters();
+    plan.first = first_shared((*nodes)->problem());
     deploy(plan, s.deployment);
     if (has_server(by)) {
         plan.budget.updates = static_cast<std::uint64_t>(s.rounds) * plan.terms.members;
@@ -164,8 +160,7 @@ Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
     const ProblemSettings& s = experiment.settings();
     plan.name = s.experiment;
     plan.terms.seed = s.seed;
-    plan.first.resize(data.dimension());
-    data.initialise(plan.first);
+    plan.first = first_shared(data);
     deploy(plan, s.federated.deployment);
     if (s.federated.gossips()) return push(plan, s.federated);
     if (own && s.federated.weigh_by_samples)

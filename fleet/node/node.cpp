@@ -3,31 +3,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <new>
 
 #include <fmt/format.h>
 
 namespace dunlin {
 namespace {
-
-constexpr std::chrono::milliseconds at_once{2};  ///< that a thing may take before the node looks for messages
-
-std::int64_t now_ms() {
-    using namespace std::chrono;
-    return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
-}
-
-/// As a message may carry it.
-std::string one_line(std::string text) {
-    for (char& c : text) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    }
-    std::size_t end = std::min(text.size(), WireLimits::line_bytes);
-    // Not within a character.
-    while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-    text.resize(end);
-    return text;
-}
 
 std::string_view name_of(JobEndReason reason) {
     switch (reason) {
@@ -44,6 +26,11 @@ std::string_view name_of(JobEndReason reason) {
 }
 
 }  // namespace
+
+std::int64_t Node::now_ms() {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
 
 // Untouched pages cost nothing, so the memory is not written before it is used.
 Node::Memory::Memory(std::size_t size)
@@ -76,10 +63,11 @@ Outcome<std::unique_ptr<Node>> Node::make(NodeSettings settings, NodeLog log) {
     auto link = NodeLink::open(settings.link);
     if (!link) return refuse(link.error(), settings.link.endpoint);
     std::unique_ptr<Node> node(new Node(std::move(settings), *std::move(store), *std::move(link), std::move(log)));
-    const auto saved = node->store_.load();
+    auto saved = node->store_.load();
     if (!saved) return refuse(saved.error(), where + "/state");
-    if (*saved) {
-        if (auto resumed = node->session_.resume(std::as_bytes(std::span(**saved))); !resumed) {
+    if (*saved) node->kept_ = std::move((*saved)->kept);
+    if (*saved && !(*saved)->session.empty()) {
+        if (auto resumed = node->session_.resume(std::as_bytes(std::span((*saved)->session))); !resumed) {
             const Code code = resumed.error().code;
             if (code != Code::state_mismatch && code != Code::state_size)
                 return refuse(resumed.error(), where + "/state");
@@ -195,7 +183,7 @@ void Node::act(Duty duty) {
             break;
         case Duty::finish:
             log_("job_over", fmt::format("job {} is over: {}", session_.job(), name_of(session_.end_reason())));
-            if (auto erased = store_.erase(); !erased) log_("store_failed", describe(erased.error(), "state").text);
+            forget();
             session_.finished();
             task_.reset();
             break;
@@ -212,8 +200,10 @@ void Node::send() {
 
 void Node::begin_store() {
     storing_.assign(session_.state().begin(), session_.state().end());
+    kept_.nonce = session_.nonce();  // it may have been told only now
+    storing_kept_ = kept_;
     session_.begun(Duty::store);
-    store_thread_.begin([this] { stored_ = store_.save(storing_); });
+    store_thread_.begin([this] { stored_ = store_.save(storing_, storing_kept_); });
     if (store_thread_.collect(at_once)) end_store();
 }
 
@@ -231,148 +221,14 @@ void Node::end_store() {
     session_.store_failed(now_ms());
 }
 
-// what a job asks for
-
-void Node::begin_work(Duty duty) {
-    work_.duty = duty;
-    work_.job = session_.job();
-    if (duty == Duty::prepare) {
-        work_.terms = session_.terms();
-        work_.experiment = work_.terms.experiment;
-        work_.in.assign(work_.terms.in_neighbours.begin(), work_.terms.in_neighbours.end());
-        work_.out.assign(work_.terms.out_neighbours.begin(), work_.terms.out_neighbours.end());
-        work_.terms.experiment = work_.experiment;
-        work_.terms.in_neighbours = work_.in;
-        work_.terms.out_neighbours = work_.out;
-    } else {
-        const ConstVector<float> parameters = session_.parameters();
-        work_.parameters.assign(parameters.begin(), parameters.end());
-        work_.task = task_;
-        work_.random = session_.random();
-        work_.final = session_.final_report();
-    }
-    if (duty == Duty::prepare)
-        job_memory_.allow(static_cast<std::int64_t>(settings_.memory_bytes) - beside_data(work_.terms));
-    session_.begun(duty);
-    work_thread_.begin([this] { work(); });
-    // Most gradients are quick, and waiting for one is quicker than being woken.
-    if (work_thread_.collect(at_once)) end_work();
-}
-
-/// On the second thread.
-void Node::work() {
-    work_.too_large = false;
-    try {
-        const Spending spending(job_memory_);
-        do_work();
-    } catch (const std::bad_alloc&) {
-        work_.too_large = true;
-    } catch (const std::exception& unforeseen) {
-        // It may name a file.
-        work_.task = tl::unexpected(Failure{unforeseen.what(), true, "an unforeseen error, which its log names"});
-    }
-}
-
-void Node::do_work() {
-    Work& w = work_;
-    if (w.duty == Duty::prepare) {
-        w.task = settings_.make_task(w.terms).map(
-            [](std::unique_ptr<NodeTask>&& made) { return std::shared_ptr<NodeTask>(std::move(made)); });
-    } else if (w.duty == Duty::learn) {
-        w.gradient.resize(w.parameters.size());
-        (*w.task)->learner().gradient(w.parameters, w.random, w.gradient);
-    } else {
-        const auto measured = (*w.task)->measure(w.parameters);
-        w.metrics.assign(measured.begin(), measured.end());
-        w.names.clear();
-        for (const Metric& metric : measured) w.names.emplace_back(metric.name);
-        if (!w.final) return;
-        w.personal_file = (*w.task)->personal_file();
-        if (!w.personal_file.empty())
-            w.personal = store_.keep_personal(w.job, std::as_bytes(std::span(w.personal_file)));
-    }
-}
-
-/// Bytes that a job takes beside what the second thread allocates: the session's, copies of parameters, gradient
-/// and state, and a message that comes or goes.
-std::int64_t Node::beside_data(const JobTerms& terms) const {
-    const std::size_t session = NodeSession::bytes(terms, true);
-    return static_cast<std::int64_t>(3 * session + std::size_t{16} * terms.dimension);
-}
-
-/// The node goes on without the job, and says what it would take.
-void Node::too_large() {
-    work_.task = nullptr;
-    if (!session_.wanted()) return session_.refuse({Code::job_too_large});
-    const JobTerms& terms = session_.terms();
-    const std::int64_t needed = beside_data(terms) + job_memory_.wanted();
-    const auto allowed = static_cast<std::int64_t>(settings_.memory_bytes);
-    constexpr std::int64_t mb = std::int64_t{1} << 20;
-    refusal_ =
-        fmt::format("needs {} MB or more with its data, and --memory-mb allows {}", needed / mb + 1, allowed / mb);
-    log_("job_refused", fmt::format("job {}: {}", session_.job(), refusal_));
-    task_.reset();
-    session_.refuse({Code::job_too_large, needed, allowed}, refusal_);
-}
-
-void Node::end_work() {
-    if (work_.too_large) return too_large();
-    if (!work_.task) {
-        const Failure& why = work_.task.error();
-        refusal_ = one_line(why.told.empty() ? why.text : why.told);
-        log_("job_refused", fmt::format("job {}: {}", work_.job, one_line(why.text)));
-        work_.task = nullptr;
-        return session_.refuse({Code::job_not_understood, 0, 0}, refusal_);
-    }
-    if (work_.duty == Duty::prepare) return prepared();
-    work_.duty == Duty::learn ? learned() : reported();
-    work_.task = nullptr;
-}
-
-void Node::prepared() {
-    auto made = std::exchange(work_.task, nullptr);
-    if (!session_.wanted()) return session_.prepared();  // the offer is gone
-    task_ = *std::move(made);
-    log_("job_taken", fmt::format("takes part in job {} as member {} of {}", work_.job, work_.terms.member,
-                                  work_.terms.members));
-    for (const DataNote& note : task_->notes()) {
-        if (!note.text.empty()) log_("data", note.text);
-    }
-    session_.prepared();
-}
-
-void Node::learned() {
-    if (session_.wanted()) {
-        std::ranges::copy(work_.gradient, session_.gradient().begin());
-        session_.random() = work_.random;
-    }
-    if (auto taken = session_.learned(now_ms()); !taken) {
-        log_("diverged", describe(taken.error(), fmt::format("job {}", work_.job)).text);
-    }
-}
-
-void Node::reported() {
-    if (session_.wanted()) {
-        names_ = std::move(work_.names);
-        for (std::size_t k = 0; k < names_.size(); ++k) work_.metrics[k].name = names_[k];
-        work_.metrics.push_back({"updates", static_cast<double>(session_.updates())});
-        for (const Metric& metric : work_.metrics)
-            log_("metric", fmt::format("{} {:.4g}", metric.name, metric.value));
-        if (work_.final) log_personal();
-    }
-    session_.reported(work_.metrics);
-}
-
-/// What the job was for. It stays here, also when the job's state is gone.
-void Node::log_personal() const {
-    if (work_.personal_file.empty()) return;
-    if (work_.personal) {
-        log_("personal",
-             fmt::format("what this node made its own in job {} is in {}", work_.job, work_.personal->string()));
-    } else {
-        log_("store_failed", fmt::format("what this node made its own in job {} is lost: {}", work_.job,
-                                         describe(work_.personal.error(), settings_.directory.string()).text));
-    }
+/// Of a job that is over. Who was taken out of it, or fell out, may be taken in again, and goes on with what stayed with
+/// it.
+void Node::forget() {
+    const JobEndReason why = session_.end_reason();
+    const bool returns = (why == JobEndReason::removed || why == JobEndReason::failed) && !kept_.numbers.empty();
+    if (!returns) kept_ = {};
+    const Result<void> done = returns ? store_.save({}, kept_) : store_.erase();
+    if (!done) log_("store_failed", describe(done.error(), "state").text);
 }
 
 }  // namespace dunlin

@@ -9,6 +9,7 @@
 #include "transport/zeromq/node_link.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -70,6 +71,8 @@ private:
         std::vector<std::uint32_t> in, out;
         Outcome<std::shared_ptr<NodeTask>> task;  ///< prepare: made; else what to work with
         std::vector<float> parameters, gradient;
+        bool begins = false;      ///< learn: at a model that the node has just been given
+        std::vector<float> kept;  ///< what stays with the node: before, and after a gradient
         Stream random;
         std::vector<Metric> metrics;
         std::vector<std::string> names;  ///< of metrics
@@ -79,6 +82,10 @@ private:
         Result<std::filesystem::path> personal;  ///< where it is
     };
 
+    /// That a thing may take before the node looks for messages.
+    static constexpr std::chrono::milliseconds at_once{2};
+    static std::int64_t now_ms();
+
     void take_arrivals();
     void take(const Message& message);
     void expect_shares(const JobTerms& terms);
@@ -87,13 +94,16 @@ private:
     void send();
     void begin_store();
     void end_store();
+    void forget();
     void begin_work(Duty duty);
     void work();
     void do_work();
     void end_work();
     void too_large();
     std::int64_t beside_data(const JobTerms& terms) const;
+    void decline(const Failure& why, const Error& error = {Code::job_not_understood, 0, 0});
     void prepared();
+    Outcome<void> keep_on();
     void learned();
     void reported();
     void log_personal() const;
@@ -110,7 +120,11 @@ private:
     JobMemory job_memory_;
     std::string refusal_;             ///< what the coordinator is told
     std::vector<std::string> names_;  ///< of the metrics that are reported
+    /// What stays with the node, as of the session's state: it changes with a step that the session takes, and is
+    /// stored with the state that has the step. Before there is a task, what was stored.
+    KeptPart kept_;
     std::vector<std::byte> storing_;
+    KeptPart storing_kept_;
     Result<void> stored_;
     std::int64_t heard_ms_ = 0, heartbeat_ms_ = 1000;
     bool storing_failed_ = false;

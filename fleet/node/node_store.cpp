@@ -19,6 +19,11 @@ struct Head {
     std::uint64_t checksum;
 };
 constexpr std::array<char, 8> state_magic{'D', 'N', 'L', 'N', 'O', 'D', 'E', '1'};
+constexpr std::array<char, 8> kept_magic{'D', 'N', 'L', 'N', 'O', 'D', 'E', '2'};
+/// In front of a state with what stays with the node.
+struct KeptHead {
+    std::uint64_t job, nonce, session_bytes;
+};
 
 std::uint64_t checksum(std::span<const std::byte> bytes) {
     return crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
@@ -44,7 +49,7 @@ Result<NodeStore> NodeStore::open(FileSystem& files, const std::filesystem::path
     return NodeStore(files, directory, *std::move(lock));
 }
 
-Result<std::optional<std::vector<std::uint64_t>>> NodeStore::load() const {
+Result<std::optional<NodeState>> NodeStore::load() const {
     const auto bytes = files_->read(directory_ / "state");
     if (!bytes) {
         if (bytes.error().code == Code::file_missing) return std::nullopt;
@@ -54,19 +59,44 @@ Result<std::optional<std::vector<std::uint64_t>>> NodeStore::load() const {
     const auto damaged = [&] { return fail(Code::store_damaged, 0, static_cast<std::int64_t>(bytes->size())); };
     if (bytes->size() < sizeof head) return damaged();
     std::memcpy(&head, bytes->data(), sizeof head);
-    const std::span<const std::byte> state = std::span(*bytes).subspan(sizeof head);
-    if (head.magic != state_magic || head.bytes != state.size() || head.checksum != checksum(state))
+    std::span<const std::byte> session = std::span(*bytes).subspan(sizeof head);
+    if (head.bytes != session.size() || head.checksum != checksum(session)) return damaged();
+    NodeState state;
+    if (head.magic == kept_magic) {
+        KeptHead kept;
+        if (session.size() < sizeof kept) return damaged();
+        std::memcpy(&kept, session.data(), sizeof kept);
+        const auto behind = session.subspan(sizeof kept);
+        if (kept.session_bytes > behind.size() || (behind.size() - kept.session_bytes) % sizeof(float) != 0)
+            return damaged();
+        session = behind.first(static_cast<std::size_t>(kept.session_bytes));
+        const auto numbers = behind.subspan(session.size());
+        state.kept = {kept.job, kept.nonce, std::vector<float>(numbers.size() / sizeof(float))};
+        std::memcpy(state.kept.numbers.data(), numbers.data(), numbers.size());
+    } else if (head.magic != state_magic) {
         return damaged();
-    std::vector<std::uint64_t> aligned((state.size() + 7) / 8);
-    std::memcpy(aligned.data(), state.data(), state.size());
-    return aligned;
+    }
+    state.session.resize((session.size() + 7) / 8);
+    std::memcpy(state.session.data(), session.data(), session.size());
+    return state;
 }
 
-Result<void> NodeStore::save(std::span<const std::byte> state) {
-    const Head head{state_magic, state.size(), checksum(state)};
-    std::vector<std::byte> bytes(sizeof head + state.size());
+Result<void> NodeStore::save(std::span<const std::byte> session, const KeptPart& kept) {
+    const bool keeps = !kept.numbers.empty();
+    const auto numbers = std::as_bytes(std::span(kept.numbers));
+    std::vector<std::byte> bytes(sizeof(Head) + (keeps ? sizeof(KeptHead) : 0) + session.size() + numbers.size());
+    std::size_t at = sizeof(Head);
+    const auto put = [&](std::span<const std::byte> part) {
+        std::ranges::copy(part, bytes.begin() + static_cast<std::ptrdiff_t>(at));
+        at += part.size();
+    };
+    const KeptHead front{kept.job, kept.nonce, session.size()};
+    if (keeps) put(std::as_bytes(std::span(&front, 1)));
+    put(session);
+    put(numbers);
+    const auto behind = std::span(bytes).subspan(sizeof(Head));
+    const Head head{keeps ? kept_magic : state_magic, behind.size(), checksum(behind)};
     std::memcpy(bytes.data(), &head, sizeof head);
-    std::memcpy(bytes.data() + sizeof head, state.data(), state.size());
     ++saves_;
     bytes_written_ += bytes.size();
     return replace_file(*files_, directory_ / "state", bytes);

@@ -134,6 +134,24 @@ TEST_CASE("list --combinations prints every pair of axes on every link, with why
         CHECK(one["allowed"] == (one["kind"] == ""));
         CHECK(one["allowed"] == (one["reason"] == ""));
     }
+    // What stays with a node has a place on its disk, and none on a board.
+    const auto kind = [&](const std::string& task, const std::string& objective, const std::string& aggregation,
+                          const std::string& link) -> std::string {
+        for (const auto& one : list) {
+            if (one["task"] == task && one["objective"] == objective && one["aggregation"] == aggregation &&
+                one["link"] == link)
+                return one["kind"];
+        }
+        return "none of them";
+    };
+    for (const char* objective : {"plain", "bilevel", "ditto"}) {
+        for (const char* aggregation : {"fedavg", "pars-push", "scaffold"}) {
+            for (const char* task : {"classification", "ranking", "point-navigation", "characters"})
+                CHECK(kind(task, objective, aggregation, "zeromq") == "");
+        }
+    }
+    CHECK(kind("grid-navigation-coordinates", "plain", "fedavg", "serial") == "");
+    CHECK(kind("grid-navigation-coordinates", "plain", "scaffold", "serial") == "memory");
     CHECK(aggregations.size() == aggregation_count + 1);
     CHECK(list.size() == tasks.size() * aggregations.size() * all_objectives().size() * 4);
     CHECK_THAT(program::run(folder, {"list", "--combinations"}).out, Catch::Contains("mathematics: "));

@@ -213,7 +213,9 @@ TEST_CASE("real nodes learn with every objective by D-PSGD and by servers of eve
     for (const auto& [objective, aggregation] :
          {std::pair{"plain", "dpsgd"}, std::pair{"maml", "dpsgd"}, std::pair{"moreau", "dpsgd"},
           std::pair{"plain", "pars-push"}, std::pair{"moreau", "fedbuff"}, std::pair{"maml", "fedavg"},
-          std::pair{"plain", "fedasync"}, std::pair{"plain", "fedprox"}, std::pair{"maml", "persafl"}}) {
+          std::pair{"plain", "fedasync"}, std::pair{"plain", "fedprox"}, std::pair{"maml", "persafl"},
+          std::pair{"bilevel", "pars-push"}, std::pair{"bilevel", "fedavg"}, std::pair{"ditto", "dpsgd"},
+          std::pair{"ditto", "fedbuff"}, std::pair{"plain", "scaffold"}, std::pair{"maml", "scaffold"}}) {
         INFO(objective << " " << aggregation);
         fleet.ask({"run",   "classification",
                    "--set", "data.clients=2",

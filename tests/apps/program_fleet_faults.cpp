@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "live_fleet.hpp"
 #include "program_path.hpp"
+#include "training/models/model_file.hpp"
 
 #include <fstream>
 
@@ -41,6 +42,49 @@ TEST_CASE("a coordinator that is killed goes on where it was, and its nodes come
     REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);
     const json members = fleet.ask({"status", "--job", "1"})["member_list"];
     for (const json& member : members) CHECK(member["updates"] > 0);
+}
+
+TEST_CASE(
+    "a node that is killed again and again ends with the layers of one that never was, to the bit [invariant 4]") {
+    LiveFleet fleet;
+    const std::vector<std::string> names{"alice", "bob"};
+    for (const std::string& name : names) {
+        fleet.ask({"run",     "classification",
+                   "--nodes", name,
+                   "--set",   "data.clients=2",
+                   "--set",   "data.rows=200",
+                   "--set",   "data.conflicting=true",
+                   "--set",   "model.hidden=[8]",
+                   "--set",   "model.personal_layers=[\"last\"]",
+                   "--set",   "aggregation.name=fedavg",
+                   "--set",   "federated.local_steps=5",
+                   "--set",   "fleet.updates=600",
+                   "--set",   "fleet.patience_s=600"});
+    }
+    int kills = 0;
+    for (std::uint64_t next = 50;;) {
+        const json status = fleet.ask({"status", "--job", "1"});
+        if (status["state"] != "running") break;
+        if (status["updates"] < next) continue;
+        next = status["updates"].get<std::uint64_t>() + 100;
+        fleet.nodes[0]->send(SIGKILL);
+        fleet.nodes[0]->wait();
+        fleet.nodes[0] = fleet.start_node("alice", fleet.server_key);
+        ++kills;
+    }
+    CHECK(kills >= 2);
+    std::vector<std::vector<float>> models, own;
+    for (std::size_t k = 0; k < 2; ++k) {
+        const std::string job = std::to_string(k + 1);
+        REQUIRE(fleet.command({"wait", "--for=reported", "--job", job, "--timeout", "60"}).code == 0);
+        fleet.ask({"pull", "--job", job, "--out", "model"});
+        models.push_back(dunlin::TrainedModel::read(fleet.folder / "model")->parameters);
+        own.push_back(
+            dunlin::TrainedModel::read(fleet.folder / names[k] / ("personal-" + job + ".dunlin"))->parameters);
+    }
+    CHECK(models[0] == models[1]);
+    CHECK(own[0] == own[1]);
+    CHECK(own[0] != models[0]);
 }
 
 TEST_CASE("half of a fleet without a server dies and comes back, and all learn as if nothing had been", "[.slow]") {

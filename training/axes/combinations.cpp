@@ -92,21 +92,16 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
     return {};
 }
 
-Answer on_real_nodes(const TaskTraits& task, Objective objective, std::optional<A> by) {
+Answer on_real_nodes(const TaskTraits& task, std::optional<A> by) {
     if (by == A::global)
         return refuse(K::privacy,
                       "one model on everybody's data needs the data of everybody in one place; take fedavg");
     if (!task.on_real_nodes) return refuse(K::not_built, "no node has this task; `dunlin train` simulates it");
-    if (traits_of(objective).kept != Kept::nothing)
-        return refuse(K::not_built, "a real node has no place yet where what is personal survives a restart");
     if (!by)
         return refuse(
             K::not_built,
             "hyper-gradient push trains and goes back again at every outer step; a job of real nodes trains once");
     if (*by == A::local) return refuse(K::not_built, "no job of real nodes does this; `dunlin train` does");
-    if (has_server(*by) && traits_of(*by).sent > 1)
-        return refuse(K::not_built,
-                      "a real server's messages hold a model alone, and no " + std::string(traits_of(*by).carries));
     return {};
 }
 
@@ -115,6 +110,9 @@ Answer on_boards(const TaskTraits& task, A by) {
         return refuse(
             K::memory,
             "a board's image has no room for this machine; take pars-push, or dpsgd, which is push-sum there");
+    if (has_server(by) && traits_of(by).sent > 1)
+        return refuse(K::memory,
+                      "a board's image leaves out the " + std::string(traits_of(by).carries) + "s; take fedavg");
     if (!task.on_boards) return refuse(K::not_built, "boards learn grid navigation with coordinates");
     return {};
 }
@@ -124,7 +122,7 @@ Answer answer(const TaskTraits& task, Objective objective, std::optional<A> by, 
     // What cannot be at all is refused everywhere for the same reason.
     const Answer simulated = in_one_process(task, objective, by);
     if (link == LinkName::simulated || (simulated && simulated->kind == K::mathematics)) return simulated;
-    if (const Answer real = on_real_nodes(task, objective, by)) return real;
+    if (const Answer real = on_real_nodes(task, by)) return real;
     if (link == LinkName::serial) {
         if (const Answer board = on_boards(task, *by)) return board;
     }

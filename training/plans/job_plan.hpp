@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/aggregate/server_rules.hpp"
+#include "training/axes/aggregations.hpp"
+#include "training/axes/machines.hpp"
 #include "transport/graph.hpp"
 #include "transport/messages.hpp"
 
@@ -13,9 +14,18 @@
 
 namespace dunlin {
 
+#define DUNLIN_RULE(name, rule) , rule
+template <class, class... Rules>
+using OneOf = std::variant<Rules...>;
+/// A server's rule: one of the table, in its order.
+using AnyServerRule = OneOf<void DUNLIN_SERVER_RULES(DUNLIN_RULE)>;
+#undef DUNLIN_RULE
+/// That of this name, which has a server.
+AnyServerRule rule_of(AggregationName name, const RuleSettings& settings);
+
 /// How a coordinator treats the updates of a federated job.
 struct ServerPlan {
-    std::variant<PersaflRule, FedAsyncRule, FedBuffRule, FedAvgRule> rule;
+    AnyServerRule rule;
     std::uint64_t staleness_limit = ServerSettings::unbounded;
     float component_limit = 1e6f;  ///< an update with a larger component is refused
     float norm_limit = 1e9f;       ///< or with a larger Euclidean norm

@@ -14,6 +14,13 @@ Outcome<void> keep_own_models(PersonalLayers& layers, const FederatedSettings& s
     return {};
 }
 
+void make_personal(FederatedProblem& problem, const PersonalLayers& layers, const Personalisation& how,
+                   std::uint32_t node, Stream& random, Vector<float> theta, int worker) {
+    if (layers.keeps_models()) return (void)std::ranges::copy(layers.model_of(node), theta.begin());
+    const std::vector<float> w(theta.begin(), theta.end());
+    problem.personalise(node, w, how, random, theta, worker);
+}
+
 LearnerOf learner_of(FederatedProblem& problem, const FederatedSettings& settings, PersonalLayers& layers,
                      int threads) {
     LearnerOf whole = [&problem](std::uint32_t node, int worker) -> Learner& {

@@ -10,6 +10,11 @@ namespace dunlin {
 /// too.
 Outcome<void> keep_own_models(PersonalLayers& layers, const FederatedSettings& settings, ConstVector<float> first);
 
+/// Makes `theta`, a node's model with the shared parameters that it was given, the one that the node uses: after the
+/// steps that `how` says, or the one that it keeps.
+void make_personal(FederatedProblem& problem, const PersonalLayers& layers, const Personalisation& how,
+                   std::uint32_t node, Stream& random, Vector<float> theta, int worker);
+
 /// What the nodes learn with: the objective of the whole model, or of what its layers leave to be shared. `problem`
 /// and `layers` outlive it.
 LearnerOf learner_of(FederatedProblem& problem, const FederatedSettings& settings, PersonalLayers& layers,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/problems/personal_layers.hpp"
 
+#include <cassert>
 #include <charconv>
 #include <memory>
 
@@ -107,9 +108,21 @@ Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::stri
     return split_of(shape, {"last"}, behind, section);
 }
 
-PersonalLayers::PersonalLayers(const LayerSplit& split, std::uint32_t nodes, ConstVector<float> first)
-    : split_(split), all_(nodes, std::vector<float>(split.personal_size())) {
+PersonalLayers::PersonalLayers(const LayerSplit& split, std::uint32_t nodes, ConstVector<float> first,
+                               std::uint32_t from)
+    : split_(split), from_(from), all_(nodes, std::vector<float>(split.personal_size())) {
     for (std::vector<float>& y : all_) split.take_personal<float>(first, y);
+}
+
+void PersonalLayers::take_kept(std::uint32_t node, Vector<float> kept) const {
+    const auto behind = std::ranges::copy(of(node), kept.begin()).out;
+    if (keeps_models()) std::ranges::copy(model_of(node), behind);
+}
+
+void PersonalLayers::put_kept(std::uint32_t node, ConstVector<float> kept) {
+    assert(kept.size() == kept_size());
+    std::ranges::copy(kept.first(split_.personal_size()), of(node).begin());
+    if (keeps_models()) std::ranges::copy(kept.subspan(split_.personal_size()), model_of(node).begin());
 }
 
 SplitGradient descend_together(LearnerOf whole, const LayerSplit& split, float personal_rate) {

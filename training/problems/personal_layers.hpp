@@ -30,12 +30,12 @@ Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::stri
 /// see the shared part alone, through the learners that shared_learners makes (invariant 10).
 class PersonalLayers {
 public:
-    /// Every node starts from the y of `first`, a whole model.
-    PersonalLayers(const LayerSplit& split, std::uint32_t nodes, ConstVector<float> first);
+    /// Every node starts from the y of `first`, a whole model. The nodes are those numbered from `from`.
+    PersonalLayers(const LayerSplit& split, std::uint32_t nodes, ConstVector<float> first, std::uint32_t from = 0);
 
     const LayerSplit& split() const { return split_; }
-    Vector<float> of(std::uint32_t node) { return all_[node]; }
-    ConstVector<float> of(std::uint32_t node) const { return all_[node]; }
+    Vector<float> of(std::uint32_t node) { return all_[node - from_]; }
+    ConstVector<float> of(std::uint32_t node) const { return all_[node - from_]; }
 
     /// The node's whole model (x, y_i).
     void compose(std::uint32_t node, ConstVector<float> shared, Vector<float> w) const {
@@ -69,11 +69,17 @@ public:
         models_.assign(all_.size(), std::vector<float>(first.begin(), first.end()));
     }
     bool keeps_models() const { return !models_.empty(); }
-    Vector<float> model_of(std::uint32_t node) { return models_[node]; }
-    ConstVector<float> model_of(std::uint32_t node) const { return models_[node]; }
+    Vector<float> model_of(std::uint32_t node) { return models_[node - from_]; }
+    ConstVector<float> model_of(std::uint32_t node) const { return models_[node - from_]; }
+
+    /// All that a node keeps in one vector of kept_size() numbers: y, then its own model where it has one.
+    std::size_t kept_size() const { return split_.personal_size() + (keeps_models() ? split_.dimension() : 0); }
+    void take_kept(std::uint32_t node, Vector<float> kept) const;
+    void put_kept(std::uint32_t node, ConstVector<float> kept);
 
 private:
     LayerSplit split_;
+    std::uint32_t from_;
     std::vector<std::vector<float>> all_;
     std::vector<std::vector<float>> models_;
 };

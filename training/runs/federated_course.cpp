@@ -14,11 +14,8 @@ namespace {
 class SharingCourse : public FederatedCourse {
 public:
     void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) override {
-        if (layers_.keeps_models()) return (void)std::ranges::copy(layers_.model_of(node), theta.begin());
-        std::vector<float> w(theta.size());
-        shared(node, w);
-        std::ranges::copy(w, theta.begin());
-        problem_.personalise(node, w, settings_.personal, random, theta, worker);
+        if (!layers_.keeps_models()) shared(node, theta);
+        make_personal(problem_, layers_, settings_.personal, node, random, theta, worker);
     }
 
 protected:

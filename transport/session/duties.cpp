@@ -69,13 +69,20 @@ Result<void> NodeSession::learned(std::int64_t now_ms) {
     working_ = false;
     if (!wanted_) return {};
     saved_->set_random_epoch(random_.epoch());
-    const Result<void> taken = client_ ? client_->step(gradient_) : wake(gradient_);
+    const Result<void> taken = !client_ ? wake(gradient_) : steps_are_corrected ? step() : client_->step(gradient_);
     if (!taken) {
         fall_out(taken.error());
         return taken;
     }
     if (client_ && client_->done()) deliver();
     if (meets()) report_wanted_ = report_due();
+    return {};
+}
+
+Result<void> NodeSession::step() {
+    if (!variates_) return client_->step(gradient_);
+    if (auto stepped = client_->step(variates_->correct(gradient_)); !stepped) return stepped;
+    variates_->stepped(gradient_, client_->done());
     return {};
 }
 

@@ -189,10 +189,12 @@ Result<void> NodeSession::take_model(const Model& model) {
     const bool last = phase_ == Phase::ending && !meets();
     const bool measured = last && (due_.report || final_reports_ > 0);
     if ((phase_ != Phase::starting && phase_ != Phase::waiting && !last) || measured) return {};  // came twice
-    if (model.values.count != saved_->terms.dimension) {
-        return fail(Code::shape_mismatch, model.values.count, saved_->terms.dimension);
-    }
-    if (auto decoded = decode(model.values, estimate_); !decoded) return decoded;
+    // Whose job is over is not told what corrects steps.
+    const bool whole = steps_are_corrected && !(last && model.values.count == estimate_.size());
+    const std::span<float> sent = whole ? sent_ : estimate_;
+    if (model.values.count != sent.size())
+        return fail(Code::shape_mismatch, model.values.count, static_cast<std::int64_t>(sent.size()));
+    if (auto decoded = decode(model.values, sent); !decoded) return decoded;
     if (last && !client_) {
         // It had no time to begin: the model that others made is measured.
     } else if (serverless(saved_->terms)) {
@@ -212,7 +214,12 @@ Result<void> NodeSession::take_model(const Model& model) {
             }
             saved_->incarnation = incarnation_;
         }
+        if (steps_are_corrected) {
+            const ConstVector<float> mean = sent.subspan(estimate_.size());
+            if (auto fit = check_finite(mean, mean.size()); !fit) return fit;
+        }
         if (auto taken = client_->download(estimate_, model.version); !taken) return taken;
+        if (steps_are_corrected && variates_ && !last) variates_->begin(sent.subspan(estimate_.size()));
     }
     due_.request = false;
     report_wanted_ = last || report_due();

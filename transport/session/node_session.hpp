@@ -3,6 +3,7 @@
 
 #include "core/aggregate/federated_client.hpp"
 #include "core/aggregate/pars_push.hpp"
+#include "core/aggregate/scaffold.hpp"
 #include "core/random.hpp"
 #include "transport/messages.hpp"
 #include "transport/session/neighbour_machine.hpp"
@@ -117,12 +118,16 @@ public:
     const JobTerms& terms() const;
     std::uint64_t job() const;    ///< 0: none
     std::uint64_t nonce() const;  ///< of the job, as far as it is known
+    /// Does it go on with a state that was stored?
+    bool resumed() const { return resumed_; }
     void prepared();
     /// `reason` is one line for people; it must live until the next job.
     void refuse(const Error& error, std::string_view reason = {});
 
     /// Where the next gradient is to be taken; also the model that reports are about.
     ConstVector<float> parameters();
+    /// Is the next gradient the first one at a model that the node got from the others?
+    bool begins() const { return !client_ || client_->steps() == 0; }
     Stream& random() { return random_; }
     Vector<float> gradient() { return gradient_; }
     /// Takes the step. Errors: not_finite, mass_overflow: the node has diverged, says so and leaves the job.
@@ -185,6 +190,9 @@ private:
     ParsPushSettings push_sum_settings() const;
     ClientSettings client_settings(std::uint32_t incarnation) const;
     Result<void> make_client(std::uint32_t incarnation);
+    std::span<std::byte> client_memory() const;
+    void find_variates();
+    Result<void> step();
     Result<void> make_push_sum(ConstVector<float> first);
     Result<void> make_neighbour(ConstVector<float> first, std::int64_t tick);
     Result<void> resume_machine(bool current);
@@ -326,6 +334,10 @@ private:
     std::size_t metric_count_ = 0;
     Message outgoing_{};
     std::uint32_t recipient_ = coordinator_number;
+
+    // of a job whose clients correct their steps
+    std::optional<ControlVariates> variates_;
+    std::span<float> sent_;  ///< what a server sent: estimate_, and the mean variate behind it
 };
 
 }  // namespace dunlin

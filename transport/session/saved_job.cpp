@@ -32,14 +32,23 @@ std::size_t told(const JobTerms& terms, bool edges_close) {
     return serverless(terms) && edges_close ? std::max<std::size_t>(terms.dimension, words) : 0;
 }
 
+/// Numbers in a server's message.
+std::size_t sent_down(const JobTerms& terms) {
+    return (corrected(terms) ? 2 : 1) * static_cast<std::size_t>(terms.dimension);
+}
+
 /// Of what lives only as long as the job runs: gradient, estimate and, where edges close, what one is told.
 std::size_t work_bytes(const JobTerms& terms, bool edges_close) {
-    return 2 * Arena::bytes<float>(terms.dimension) + Arena::bytes<Mass>(told(terms, edges_close)) +
-           padded(encoded_bytes(terms.encoding, rounded(terms))) + Arena::bytes<float>(rounded(terms));
+    return Arena::bytes<float>(terms.dimension) + Arena::bytes<float>(sent_down(terms)) +
+           Arena::bytes<Mass>(told(terms, edges_close)) + padded(encoded_bytes(terms.encoding, rounded(terms))) +
+           Arena::bytes<float>(rounded(terms));
 }
 
 std::size_t machine_bytes(const JobTerms& terms, bool edges_close) {
-    if (!serverless(terms)) return FederatedClient::memory(terms.dimension);
+    if (!serverless(terms)) {
+        return FederatedClient::memory(terms.dimension) +
+               (corrected(terms) ? ControlVariates::memory(terms.dimension) : 0);
+    }
     if (const MachineKind* kind = machine_kind(terms, edges_close)) return kind->state_bytes(terms);
     return ParsPush<>::memory(terms.dimension, terms.in_neighbours.size(),
                               edges_close ? terms.out_neighbours.size() : 0);
@@ -90,11 +99,12 @@ const JobTerms& NodeSession::terms() const {
 // memory
 
 Result<void> NodeSession::fits(const JobTerms& terms) const {
-    if (terms.dimension == 0 || terms.dimension > WireLimits::values) {
+    if (terms.dimension == 0 || sent_down(terms) > WireLimits::values) {
         return fail(Code::message_too_long, terms.dimension, WireLimits::values);
     }
     if (terms.aggregation > Aggregation::push_sum && machine_kind(terms, edges_close()) == nullptr)
         return fail(Code::job_not_understood);
+    if (!steps_are_corrected && terms.payload > Payload::model) return fail(Code::job_not_understood);
     // In 64 bits, because it may be more than a small processor can count.
     const std::uint64_t neighbours = terms.in_neighbours.size() + (edges_close() ? terms.out_neighbours.size() : 0);
     const std::uint64_t least = pushes(terms) ? neighbours * terms.dimension * sizeof(Mass) : 0;
@@ -114,7 +124,9 @@ Result<void> NodeSession::fits(const JobTerms& terms) const {
 void NodeSession::lay_out_work(const JobTerms& terms) {
     Arena arena(settings_.memory);
     gradient_ = arena.take<float>(terms.dimension);
-    estimate_ = arena.take<float>(terms.dimension);
+    const std::span<float> sent = arena.take<float>(sent_down(terms));
+    if (steps_are_corrected) sent_ = sent;
+    estimate_ = sent.first(terms.dimension);
     told_ = arena.take<Mass>(told(terms, edges_close()));
     encoded_ = arena.take<std::byte>(encoded_bytes(terms.encoding, rounded(terms)));
     residual_ = arena.take<float>(rounded(terms));
@@ -218,11 +230,23 @@ ClientSettings NodeSession::client_settings(std::uint32_t incarnation) const {
 }
 
 Result<void> NodeSession::make_client(std::uint32_t incarnation) {
-    Arena arena(machine_);
+    Arena arena(client_memory());
     auto made = FederatedClient::make(client_settings(incarnation), arena);
     if (!made) return tl::unexpected(made.error());
     client_.emplace(std::move(*made));
+    find_variates();
     return {};
+}
+
+/// Of a job with a server, the client's; behind it, where steps are corrected, what corrects them.
+std::span<std::byte> NodeSession::client_memory() const {
+    return steps_are_corrected ? machine_.first(FederatedClient::memory(saved_->terms.dimension)) : machine_;
+}
+
+/// They outlive the client: who begins anew, as another incarnation, has learned what its gradients are like.
+void NodeSession::find_variates() {
+    const JobTerms& t = saved_->terms;
+    if (corrected(t)) variates_.emplace(machine_.subspan(client_memory().size()), t.dimension, t.local_steps);
 }
 
 Result<void> NodeSession::make_push_sum(ConstVector<float> first) {
@@ -317,14 +341,16 @@ Result<void> NodeSession::resume_machine(bool current) {
     }
     if (saved_->started == 0 || !current) return {};
     incarnation_ = saved_->incarnation;
-    auto resumed = FederatedClient::resume(client_settings(incarnation_), machine_);
+    auto resumed = FederatedClient::resume(client_settings(incarnation_), client_memory());
     if (!resumed) return tl::unexpected(resumed.error());
     client_.emplace(std::move(*resumed));
+    find_variates();
     return {};
 }
 
 void NodeSession::drop_job() {
     client_.reset();
+    if (steps_are_corrected) variates_.reset();
     push_sum_.reset();
     if (edges_can_close) neighbour_ = nullptr;
     saved_ = nullptr;

@@ -26,6 +26,13 @@ struct NodeSession::Saved {
     }
 };
 
+/// Are there jobs whose clients correct their steps in this build? A board's image leaves them out.
+inline constexpr bool steps_are_corrected = edges_can_close;
+
+inline bool corrected(const JobTerms& terms) {
+    return steps_are_corrected && terms.payload == Payload::corrected;
+}
+
 inline bool serverless(const JobTerms& terms) {
     return terms.aggregation != Aggregation::federated;
 }

@@ -61,7 +61,7 @@ void fields(V& visit, Of<V, JobTerms> m) {
     visit.number(m.seed);
     visit.number(m.dimension);
     visit.choice(m.aggregation, last_aggregation);
-    visit.choice(m.objective, Objective::moreau);
+    visit.choice(m.objective, Objective::ditto);
     visit.table(m.moreau);
     visit.table(m.maml);
     visit.lines(m.experiment, WireLimits::text_bytes);
@@ -69,7 +69,7 @@ void fields(V& visit, Of<V, JobTerms> m) {
     visit.number(m.local_rate);
     visit.number(m.fedprox_weight);
     visit.number(m.samples);
-    visit.choice(m.payload, Payload::model);
+    visit.choice(m.payload, Payload::corrected);
     visit.choice(m.encoding, Encoding::int8);
     visit.list(m.in_neighbours, WireLimits::neighbours);
     visit.list(m.out_neighbours, WireLimits::neighbours);

@@ -107,6 +107,23 @@ TEST_CASE("classification runs on real nodes, with samples as weights where aske
     CHECK((*task)->measure(plan->first)[0].name == "accuracy");
 }
 
+TEST_CASE("every server's rule becomes a job of that rule, and its nodes are told what they correct steps by") {
+    for (std::size_t a = 0; a < aggregation_count; ++a) {
+        const auto name = static_cast<AggregationName>(a);
+        if (!has_server(name)) continue;
+        INFO(name_of(name));
+        const auto plan = plan_job("kind = \"classification\"\n[data]\nrows = 500\n[aggregation]\nname = \"" +
+                                       std::string(name_of(name)) + "\"\n[federated]\nbuffer_size = 2\n",
+                                   "b.toml", 2);
+        INFO((plan ? "" : plan.error().text));
+        REQUIRE(plan);
+        CHECK(plan->server.rule.index() == a);
+        CHECK((plan->terms.payload == Payload::model) == (name == AggregationName::fedasync));
+        CHECK((plan->terms.payload == Payload::corrected) == (name == AggregationName::scaffold));
+        CHECK(version_of(plan->terms) == (name == AggregationName::scaffold ? 3 : 1));
+    }
+}
+
 TEST_CASE("classification without a server is as many rounds as its updates have steps") {
     const auto planned = [](const std::string& more) {
         return plan_job(
@@ -130,19 +147,58 @@ TEST_CASE("classification without a server is as many rounds as its updates have
     CHECK_THAT(planned("[push]\ngraph = \"web\"\n").error().text, Contains("push.graph: web"));
 }
 
+TEST_CASE("layers that stay with nodes are in no job's model, and each node's task has its own") {
+    const std::string layers = "[model]\nhidden = [5]\npersonal_layers = [\"last\"]\n";
+    const std::string plain = "kind = \"classification\"\n[model]\nhidden = [5]\n[objective]\nname = ";
+    const std::vector<std::string> all{"kind = \"classification\"\n" + layers,
+                                       "kind = \"ranking\"\n" + layers,
+                                       "kind = \"characters\"\n" + layers,
+                                       "kind = \"fleet-point-navigation\"\n" + layers,
+                                       plain + "\"bilevel\"\n",
+                                       plain + "\"ditto\"\n"};
+    for (const std::string& toml : all) {
+        INFO(toml);
+        const auto plan = plan_job(toml, "a.toml", 2);
+        INFO((plan ? "" : plan.error().text));
+        REQUIRE(plan);
+        auto settings = read_deployed(plan->experiment, "a.toml");
+        REQUIRE(settings);
+        const auto model = deployed_model(*settings, plan->first);
+        REQUIRE(model);
+        const bool whole = plan->first.size() == model->parameters.size();
+        CHECK(whole == (toml.find("ditto") != std::string::npos));
+        auto task = make_node_task(plan->member_terms(1));
+        REQUIRE(task);
+        const std::vector<float> first = (*task)->kept();
+        CHECK(first.size() == model->parameters.size() - (whole ? 0 : plan->first.size()));
+        std::vector<float> gradient(plan->first.size());
+        Stream random(1, 1, Purpose::samples);
+        const auto learn = [&] {
+            Stream same = random;
+            (*task)->learner().given(plan->first, same);
+            (*task)->learner().gradient(plan->first, same, gradient);
+            return (*task)->kept();
+        };
+        const std::vector<float> learned = learn();
+        CHECK(learned != first);
+        CHECK(learn() != learned);
+        (*task)->put_kept(first);
+        CHECK(learn() == learned);
+        // A measurement changes nothing, and is of the model with what is the node's own in it.
+        CHECK_FALSE((*task)->measure(plan->first).empty());
+        CHECK((*task)->kept() == learned);
+    }
+}
+
 TEST_CASE("what real nodes cannot run is refused with what to do") {
     CHECK_THAT(plan_job("kind = \"regression\"\n", "c.toml", 2).error().text,
                Contains("c.toml") && Contains("dunlin train"));
     CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"local\"\n", "c.toml", 2).error().text,
                Contains("has no fleet"));
-    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"scaffold\"\n", "c.toml", 2).error().text,
-               Contains("no control variate") && Contains("dunlin train"));
     CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"gnsd\"\n[fleet]\naudit = true\n", "c.toml", 2)
                    .error()
                    .text,
                Contains("fleet.audit") && Contains("no mass"));
-    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"ditto\"\n", "c.toml", 2).error().text,
-               Contains("personal models") && Contains("dunlin train"));
     for (const char* file : {"kind = \"fleet-navigation\"\n[network]\ngraph = \"file\"\n",
                              "kind = \"ranking\"\n[federated]\nmethod = \"pars-push\"\n[push]\ngraph = \"file\"\n"})
         CHECK_THAT(plan_job(file, "c.toml", 2).error().text, Contains("graph = \"file\""));

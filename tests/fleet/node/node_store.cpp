@@ -31,17 +31,35 @@ TEST_CASE("a node's state comes back as it was stored, and not after it was eras
     REQUIRE(store);
     CHECK_FALSE(store->load()->has_value());
     REQUIRE(store->save(std::as_bytes(std::span(words))));
-    CHECK(**store->load() == words);
+    CHECK((*store->load())->session == words);
+    CHECK((*store->load())->kept.numbers.empty());
     REQUIRE(store->erase());
     CHECK_FALSE(store->load()->has_value());
     CHECK(store->erase());
+}
+
+TEST_CASE("what stays with a node comes back with the state that it was stored with") {
+    const Folder folder;
+    auto store = NodeStore::open(posix_file_system(), folder.path);
+    REQUIRE(store);
+    const KeptPart kept{7, 0xabcdef0123456789, {0.5f, -1e-30f, 3.0f}};
+    for (const bool in_a_job : {true, false}) {
+        REQUIRE(store->save(std::as_bytes(std::span(words).first(in_a_job ? words.size() : 0)), kept));
+        const auto state = store->load();
+        REQUIRE((state && *state));
+        CHECK((*state)->session == (in_a_job ? words : std::vector<std::uint64_t>{}));
+        CHECK((*state)->kept.job == kept.job);
+        CHECK((*state)->kept.nonce == kept.nonce);
+        CHECK((*state)->kept.numbers == kept.numbers);
+    }
 }
 
 TEST_CASE("a state with a single wrong bit, or cut short, is refused") {
     const Folder folder;
     auto store = NodeStore::open(posix_file_system(), folder.path);
     REQUIRE(store);
-    REQUIRE(store->save(std::as_bytes(std::span(words))));
+    const auto kept = GENERATE(KeptPart{}, KeptPart{3, 9, {1.0f, 2.0f}});
+    REQUIRE(store->save(std::as_bytes(std::span(words)), kept));
     const auto file = folder.path / "state";
     const auto size = static_cast<std::streamoff>(std::filesystem::file_size(file));
     for (std::streamoff at = 0; at < size; at += 5) {
@@ -53,7 +71,7 @@ TEST_CASE("a state with a single wrong bit, or cut short, is refused") {
         stream.seekp(at).put(byte).flush();
     }
     CHECK(store->load());
-    std::filesystem::resize_file(file, static_cast<std::uintmax_t>(size - 1));
+    std::filesystem::resize_file(file, static_cast<std::uintmax_t>(size - 4));
     CHECK(store->load().error().code == Code::store_damaged);
 }
 

@@ -1,39 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/jobs/plan_job.hpp"
+#include "personal_numbers.hpp"
 #include "real_fleet.hpp"
 #include "transport/encoding.hpp"
 
-#include <cstring>
 #include <fstream>
-#include <unordered_set>
 
 #include <catch2/catch.hpp>
 
 using namespace dunlin;
 using namespace dunlin::test;
-
-namespace {
-
-/// Do three personal parameters in a row appear in what was said, at any byte?
-bool appears(const std::vector<std::vector<float>>& personal, const std::vector<std::vector<std::byte>>& frames) {
-    constexpr std::size_t window = 3 * sizeof(float);
-    std::unordered_set<std::string> secrets;
-    for (const auto& theta : personal) {
-        for (std::size_t k = 0; k + 3 <= theta.size(); k += 3) {
-            secrets.emplace(reinterpret_cast<const char*>(theta.data() + k), window);
-        }
-    }
-    std::string piece(window, '\0');
-    for (const auto& frame : frames) {
-        for (std::size_t at = 0; at + window <= frame.size(); ++at) {
-            std::memcpy(piece.data(), frame.data() + at, window);
-            if (secrets.contains(piece)) return true;
-        }
-    }
-    return false;
-}
-
-}  // namespace
 
 TEST_CASE("what is personal is in no message of a whole run, and a planted leak is found [invariant 10]") {
     for (const JobPlan& plan : {federated(), push_sum()}) {

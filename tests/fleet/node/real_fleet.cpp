@@ -86,11 +86,6 @@ void RealFleet::stop(Member& member) {
     member.node.reset();
 }
 
-void RealFleet::restart(Member& member) {
-    stop(member);
-    start(member);
-}
-
 std::uint64_t RealFleet::run(JobPlan plan) {
     plan.terms.members = static_cast<std::uint32_t>(numbers_.size());
     plan.first.assign(plan.terms.dimension, 0.0f);
@@ -114,7 +109,9 @@ std::uint64_t RealFleet::run_planned(const JobPlan& plan) {
         if (job.ended() && ++since_end > report_limit_) return *number;
         if (turns % 37 == 36 && restarts_ > 0) {
             --restarts_;
-            restart(*members_[static_cast<std::size_t>(turns) / 37 % members_.size()]);
+            const std::size_t member = static_cast<std::size_t>(turns) / 37 % members_.size();
+            power_off(member);
+            power_on(member);
         }
     }
     const Job& job = *server_->coordinator().state().job(*number);

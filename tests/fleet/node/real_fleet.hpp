@@ -81,8 +81,9 @@ public:
     /// From now on so many times a node is powered off without a word, and on again.
     void restart_during_jobs(int times) { restarts_ = times; }
 
-    /// Powers a node off without a word, for good.
+    /// Powers a node off without a word, for good or until it is powered on.
     void power_off(std::size_t member) { stop(*members_[member]); }
+    void power_on(std::size_t member) { start(*members_[member]); }
     /// A job may take so many rounds of the coordinator, of 10 ms or less.
     void set_turn_limit(int turns) { turn_limit_ = turns; }
     /// And so many from its end to the last final report.
@@ -119,7 +120,6 @@ private:
 
     void start(Member& member);
     void stop(Member& member);
-    void restart(Member& member);
 
     std::filesystem::path folder_;
     KeyPair keys_;
