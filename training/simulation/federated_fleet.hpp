@@ -111,6 +111,7 @@ private:
     Result<void> upload(std::uint32_t client);
     Outcome<void> compute();
     void compute_one(std::uint32_t client, int worker);
+    void exchange_computed();
     Time earliest_finish() const;
     void count_busy(Time now);
 

@@ -45,4 +45,32 @@ Result<void> FederatedFleet::restore(Loader& loader) {
     return {};
 }
 
+/// Every rank has the server and all clients, and computes for those of its block: what came of them goes to the others.
+void FederatedFleet::exchange_computed() {
+    RankGroup& ranks = workers_.ranks();
+    Saver own;
+    for (const std::uint32_t number : waiting_) {
+        if (ranks.owner(number, clients()) != ranks.rank()) continue;
+        const Client& client = clients_[number];
+        const Error error = client.computed ? Error{} : client.computed.error();
+        own(bytes_of(client.machine->state()), client.random, client.gradients, client.computed.has_value(),
+            error.code, error.first, error.second);
+    }
+    std::vector<RankGroup::Bytes> heard;
+    ranks.tell(own.take(), heard);
+    std::vector<Loader> from(heard.begin(), heard.end());
+    for (const std::uint32_t number : waiting_) {
+        const int owner = ranks.owner(number, clients());
+        if (owner == ranks.rank()) continue;
+        Client& client = clients_[number];
+        std::vector<std::byte> state;
+        bool computed = false;
+        Error error;
+        from[static_cast<std::size_t>(owner)](state, client.random, client.gradients, computed, error.code,
+                                              error.first, error.second);
+        client.computed = client.machine->restore(state);
+        if (!computed) client.computed = tl::unexpected(error);
+    }
+}
+
 }  // namespace dunlin
