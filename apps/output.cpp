@@ -11,7 +11,10 @@
 namespace dunlin::app {
 namespace {
 
+bool muted = false;
+
 void write(std::FILE* file, std::string_view text) {
+    if (muted) return;
     const std::string safe = shown(text);
     std::fwrite(safe.data(), 1, safe.size(), file);
 }
@@ -20,6 +23,10 @@ void write(std::FILE* file, std::string_view text) {
 
 void write_out(std::string_view text) {
     write(stdout, text);
+}
+
+void mute_output(bool mute) {
+    muted = mute;
 }
 
 void write_note(std::string_view text) {

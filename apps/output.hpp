@@ -23,6 +23,9 @@ void note(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
     write_note(fmt::format(format, std::forward<Arguments>(arguments)...));
 }
 
+/// From now on neither is written, for another process says the same; or both are again.
+void mute_output(bool mute);
+
 /// Hands what was written to stdout to the system; has any of it been lost so far?
 bool output_lost();
 

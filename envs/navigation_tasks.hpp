@@ -80,7 +80,7 @@ struct GridTaskSplit {
 };
 
 /// At most this many tasks are drawn at once.
-inline constexpr int grid_task_limit = 10'000;
+inline constexpr int grid_task_limit = 100'000;
 
 /// Draws tasks with goals as `draw_goal` does. As long as the map has a goal for each, all goals differ. If not,
 /// its goals are divided among training and held-out tasks in proportion and repeat within each, so that no

@@ -1,18 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/command_options.hpp"
 #include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/ranks.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/output.hpp"
 #include "training/host/shell_text.hpp"
 
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace dunlin::app {
 namespace {
+
+std::string spreading_kinds() {
+    std::vector<std::string_view> names;
+    for (const Kind& kind : kinds()) {
+        if (kind.spreads) names.push_back(kind.name);
+    }
+    return fmt::format("{}", fmt::join(names, ", "));
+}
 
 struct TrainOptions {
     TrainRequest request;
@@ -20,13 +36,36 @@ struct TrainOptions {
     std::string resume;
 };
 
-Outcome<int> train(const TrainOptions& options) {
+/// The kind, if its runs can be spread over the ranks that there are.
+Outcome<const Kind*> spread(Outcome<const Kind*> kind, const RankGroup& ranks) {
+    if (!kind || (*kind)->spreads || !ranks.spread()) return kind;
+    return refuse(
+        fmt::format("train: started as {} processes, but a run of kind {} is made by one; over several go the "
+                    "nodes of kinds {}. `dunlin compare` and `dunlin sweep` spread many runs of any kind",
+                    ranks.count(), (*kind)->name, spreading_kinds()));
+}
+
+/// What rank 0 answers, its error included, is all ranks'.
+template <class T>
+Outcome<T> of_first(RankGroup& ranks, const std::function<Outcome<T>()>& make) {
+    Outcome<T> made = ranks.leads() ? make() : Outcome<T>(T{});
+    // The others have nothing to say of it: they are muted.
+    if (!ranks.first_says(made.has_value()) && made) return unable("rank 0 failed");
+    return made;
+}
+
+Outcome<int> train(const TrainOptions& options, RankGroup& ranks) {
     TrainRequest request = options.request;
-    if (const int processes = started_together(); processes > 1)
-        return refuse(
-            fmt::format("train: started as one of {} processes, but a run is made by one; `dunlin compare` "
-                        "and `dunlin sweep` spread many runs over them",
-                        processes));
+    request.ranks = &ranks;
+    std::optional<DirectoryLock> locked;
+    const auto lock = [&](const std::string& directory) {
+        return of_first<int>(ranks, [&]() -> Outcome<int> {
+            Outcome<DirectoryLock> made = run_directory(request, directory);
+            if (!made) return tl::unexpected(made.error());
+            locked.emplace(*std::move(made));
+            return 0;
+        });
+    };
     if (!options.resume.empty()) {
         request.resume = true;
         request.directory = options.resume;
@@ -40,22 +79,43 @@ Outcome<int> train(const TrainOptions& options) {
         if (!text)
             return refuse(fmt::format(
                 "{}: not a run directory (no config.toml); expected what `dunlin train` wrote", options.resume));
-        const Outcome<const Kind*> kind = kind_of(*text, path.string());
+        const Outcome<const Kind*> kind = spread(kind_of(*text, path.string()), ranks);
         if (!kind) return tl::unexpected(kind.error());
-        const Outcome<DirectoryLock> lock = run_directory(request, options.resume);
-        if (!lock) return tl::unexpected(lock.error());
+        if (auto done = lock(options.resume); !done) return done;
         return (*kind)->train(request);
     }
     if (request.experiment.empty() && request.config.empty()) {
         return refuse(
             "train: name an experiment (`dunlin list` shows them), or give --config FILE or --resume DIR");
     }
-    const Outcome<const Kind*> kind = kind_of(request);
+    if (!request.config.empty() && ranks.spread()) {  // once, for all ranks
+        auto read = of_first<std::string>(ranks, [&] { return read_text(request.config); });
+        if (!read) return tl::unexpected(read.error());
+        std::vector<RankGroup::Bytes> said;
+        const auto bytes = std::as_bytes(std::span(*read));
+        ranks.tell({bytes.begin(), bytes.end()}, said);
+        if (!ranks.leads()) read->assign(reinterpret_cast<const char*>(said[0].data()), said[0].size());
+        request.config_text = *std::move(read);
+    }
+    const Outcome<const Kind*> kind = spread(kind_of(request), ranks);
     if (!kind) return tl::unexpected(kind.error());
-    const Outcome<DirectoryLock> lock = run_directory(request, options.out);
-    if (!lock) return tl::unexpected(lock.error());
-    request.directory = lock->path();
+    if (auto done = lock(options.out); !done) return done;
+    if (locked) request.directory = locked->path();
     return (*kind)->train(request);
+}
+
+/// All ranks make the run, and the first tells of it and writes it down.
+Outcome<int> train(const TrainOptions& options) {
+    Outcome<Ranks> ranks = Ranks::join();
+    if (!ranks) return tl::unexpected(ranks.error());
+    RankGroup& group = ranks->together();
+    mute_output(!group.leads());
+    Outcome<int> code = train(options, group);
+    if (code)
+        ranks->end(*code, "");
+    else
+        ranks->end(code.error().unable ? failed : wrong_input, code.error().text);
+    return code;
 }
 
 }  // namespace

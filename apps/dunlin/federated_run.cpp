@@ -81,7 +81,7 @@ Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedRes
     };
     RunPauses pauses;
     record->attach(pauses);
-    Workers workers(request.threads);
+    Workers workers(request.threads, *request.ranks);
     Outcome<void> trained = train_federated(*job.problem, job.settings, job.seed, workers, pauses, keep, result);
     if (!request.quiet && !result.history.empty()) record->progress().show(progress_line(job, result));
     return trained;

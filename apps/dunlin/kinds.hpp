@@ -3,6 +3,7 @@
 
 #include "apps/dunlin/trial.hpp"
 #include "training/host/failure.hpp"
+#include "training/host/rank_group.hpp"
 #include "training/problems/problem_kinds.hpp"
 #include "training/settings/settings.hpp"
 
@@ -30,6 +31,7 @@ struct TrainRequest {
     int threads = 1;
     bool json = false;
     bool quiet = false;
+    RankGroup* ranks = &RankGroup::alone();  ///< that make the run together; the first alone writes
 
     /// The command line that makes this run again, for a shell.
     std::string command() const;
@@ -59,6 +61,7 @@ struct Kind {
     /// incomplete.
     std::function<Outcome<TrialResult>(const TrainRequest& request, const std::function<bool()>& stop)> trial{};
     std::string_view methods{};  ///< by comma: what `dunlin compare` compares when nothing else is asked for
+    bool spreads = false;        ///< over ranks, the nodes of one run
 };
 
 /// All kinds, with the problems that are registered by now. They stay where they are. For one thread at a time.

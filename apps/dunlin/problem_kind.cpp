@@ -54,7 +54,8 @@ Kind problem_kind(const RegisteredProblem& kind) {
                 return trial;
             });
         },
-        .methods = methods};
+        .methods = methods,
+        .spreads = true};
 }
 
 }  // namespace dunlin::app

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "training/host/failure.hpp"
+#include "training/host/rank_group.hpp"
 
 #include <functional>
 #include <memory>
@@ -9,8 +10,8 @@
 
 namespace dunlin::app {
 
-/// The processes that mpirun or srun started together (docs/cluster.md). Rank 0 asks, the others answer. A program that
-/// nobody started so is one rank, and MPI is then not touched.
+/// The processes that mpirun or srun started together (docs/cluster.md). Either rank 0 asks and the others answer, or
+/// they make one run together. A program that nobody started so is one rank, and MPI is then not touched.
 class Ranks {
 public:
     /// Once in a program. Error: started as one of several, but built without MPI.
@@ -27,6 +28,11 @@ public:
     std::string ask(int rank, int slot, const std::string& question);
     /// Of the others: answers in so many slots, a thread each, until rank 0 is done.
     void answer(int slots, const std::function<std::string(const std::string&)>& work);
+
+    /// For one run together. It ends with `end` on every rank, with its exit code and, where it failed, what is to be
+    /// said; where others still go on, they are ended too.
+    RankGroup& together();
+    void end(int code, const std::string& failure);
 
 private:
     struct Implementation;

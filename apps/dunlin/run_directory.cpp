@@ -45,7 +45,7 @@ tl::unexpected<Failure> unreadable_checkpoint(const std::filesystem::path& path,
 }
 
 Outcome<void> prepare_run(const TrainRequest& request, std::string_view config) {
-    if (request.resume) return {};
+    if (request.resume || !request.ranks->leads()) return {};
     std::error_code ignored;
     if (std::filesystem::exists(request.directory / "config.toml", ignored)) {
         return refuse(fmt::format("{}: holds a run already; go on with it by --resume {}, or choose another --out",
@@ -65,6 +65,7 @@ Outcome<void> write_model(const TrainRequest& request, const TrainedModel& model
 }
 
 Outcome<void> write_run_file(const TrainRequest& request, const std::string& name, std::string_view text) {
+    if (!request.ranks->leads()) return {};
     const std::filesystem::path path = request.directory / name;
     return report::write_file(path, text).map_error([&](const Error& error) {
         return describe(error, path.string());

@@ -32,7 +32,7 @@ Outcome<void> prepare_run(const TrainRequest& request, std::string_view config);
 /// Of a run that goes on, once it does: writes config.toml if it says something else now. Error: it cannot be written.
 Outcome<void> keep_config(const TrainRequest& request, std::string_view config);
 
-/// Writes a whole file of the run or nothing.
+/// Writes a whole file of the run or nothing; on other ranks than the first nothing.
 Outcome<void> write_run_file(const TrainRequest& request, const std::string& name, std::string_view text);
 
 /// The run's model: policy.dunlin of navigation, model.dunlin of other runs.

@@ -26,16 +26,40 @@ Outcome<RunRecord> RunRecord::open(const TrainRequest& request, std::string conf
     return record;
 }
 
+namespace {
+constexpr std::uint32_t stop_signal = 1, due_signal = 2;
+}
+
 void RunRecord::attach(RunPauses& pauses) {
-    pauses.stop = interrupted;
+    pauses.stop = [this] { return (look() & stop_signal) != 0; };
+    attached_ = true;
+    if (request_->ranks->spread()) request_->ranks->signal = [this] { return here(); };
     pauses.earlier = std::move(earlier_);
     pauses.checkpoint = [this](const RunPauses::Save& save, bool now) { return checkpoint(save, now); };
 }
 
+RunRecord::~RunRecord() {
+    if (attached_ && request_->ranks->spread()) request_->ranks->signal = [] { return 0u; };
+}
+
+std::uint32_t RunRecord::here() const {
+    const bool due = std::chrono::duration<double>(Clock::now() - saved_).count() >= pause_s_;
+    return (interrupted() ? stop_signal : 0) | (due && request_->ranks->leads() ? due_signal : 0);
+}
+
+/// What is to be done now. Ranks know it of each other by what they exchange anyway, and by themselves now and then.
+std::uint32_t RunRecord::look() {
+    RankGroup& ranks = *request_->ranks;
+    if (!ranks.spread()) return here();
+    constexpr std::uint32_t stride = 16;
+    if (looks_++ % stride == 0) (void)ranks.any(false);
+    return ranks.signals();
+}
+
 Outcome<void> RunRecord::checkpoint(const RunPauses::Save& save, bool now) {
+    if (too_large_ || (!now && (look() & due_signal) == 0)) return {};
     const Clock::time_point start = Clock::now();
     const auto seconds = [](Clock::duration time) { return std::chrono::duration<double>(time).count(); };
-    if (too_large_ || (!now && seconds(start - saved_) < pause_s_)) return {};
     if (auto kept = begin(); !kept) return kept;
     Saver saver(run_state_limit);
     save(saver);
@@ -51,6 +75,7 @@ Outcome<void> RunRecord::checkpoint(const RunPauses::Save& save, bool now) {
         return written;
     saved_ = Clock::now();
     pause_s_ = std::max(checkpoint_s, 20.0 * seconds(saved_ - start));
+    looks_ = 0;  // what was due is done, and is not to be found due again
     return {};
 }
 
@@ -61,7 +86,7 @@ Outcome<void> RunRecord::begin() {
 }
 
 Outcome<void> RunRecord::row(std::vector<report::CsvValue> fields) {
-    if (auto kept = begin(); !kept) return kept;
+    if (auto kept = begin(); !kept || !request_->ranks->leads()) return kept;
     const std::filesystem::path path = request_->directory / "metrics.csv";
     const auto failed_at = [&](const Error& error) { return describe(error, path.string()); };
     if (!metrics_) {

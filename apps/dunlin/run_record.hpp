@@ -19,9 +19,14 @@ inline constexpr double checkpoint_s = 2.0;
 
 /// What a run of any kind leaves while it goes on: metrics.csv row by row, checkpoint.dunlin now and then, when it is
 /// interrupted and when it ends, and a line about its progress. A run that goes on writes metrics.csv anew, from the
-/// rows that its checkpoint holds. For one thread; `request` outlives it.
+/// rows that its checkpoint holds. On several ranks each saves, for what is saved is on all of them, and the first
+/// writes; they leave off where one of them is interrupted. For one thread; `request` outlives it.
 class RunRecord {
 public:
+    ~RunRecord();
+    RunRecord(RunRecord&&) noexcept = default;
+    RunRecord& operator=(RunRecord&&) = delete;
+
     /// `header` is that of metrics.csv. Errors: a checkpoint that cannot be read.
     static Outcome<RunRecord> open(const TrainRequest& request, std::string config,
                                    std::vector<std::string> header = {});
@@ -44,6 +49,8 @@ private:
         : request_(&request), config_(std::move(config)), header_(std::move(header)), progress_(request.quiet) {}
     Outcome<void> begin();
     Outcome<void> checkpoint(const RunPauses::Save& save, bool now);
+    std::uint32_t here() const;
+    std::uint32_t look();
 
     const TrainRequest* request_;
     std::string config_;
@@ -53,8 +60,10 @@ private:
     Progress progress_;
     Clock::time_point saved_ = Clock::now();
     double pause_s_ = checkpoint_s;
+    std::uint32_t looks_ = 0;
     bool begun_ = false;
     bool too_large_ = false;
+    bool attached_ = false;
 };
 
 }  // namespace dunlin::app

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs of a sweep and of a comparison that are spread over ranks give what one process gives.
+# Runs of a sweep and of a comparison that are spread over ranks give what one process gives, and so does one run whose
+# nodes are.
 # usage: mpi.sh DUNLIN MPIRUN
 set -euo pipefail
 dunlin=$1 mpirun=$2
@@ -49,3 +50,38 @@ status=0
 [[ $status == 2 ]] || fail "train on four ranks ends with $status"
 grep -q 'dunlin sweep' train.txt || fail "train on four ranks does not say what can be done"
 [[ ! -e train ]] || fail "train on four ranks made a directory"
+
+# One run whose nodes are spread: all but what it took is the same to the bit.
+short=(--set clock.budget_s=6 --set report.evaluations=2 --set data.clients=10 --quiet)
+same() {
+    cmp "$1/metrics.csv" "$2/metrics.csv" || fail "$3: other numbers"
+    cmp "$1/model.dunlin" "$2/model.dunlin" || fail "$3: another model"
+    diff <(grep -v '"seconds"' "$1/summary.json") <(grep -v '"seconds"' "$2/summary.json") || fail "$3: another summary"
+    grep -q '"trace": "[0-9a-f]\{16\}"' "$2/summary.json" || fail "$3: no trace"
+}
+while read -r count method; do
+    rm -rf one several
+    "$dunlin" train classification --method "$method" "${short[@]}" --out one >one.txt 2>/dev/null
+    "$mpirun" --oversubscribe -n "$count" "$dunlin" train classification --method "$method" "${short[@]}" \
+        --out several >several.txt 2>several.err </dev/null || fail "$method on $count ranks: $(cat several.err)"
+    cmp one.txt several.txt || fail "$method on $count ranks prints something else"
+    same one several "$method on $count ranks"
+done <<'METHODS'
+2 pars-push
+4 pars-push
+2 persafl-me
+4 fedavg
+METHODS
+grep -q '"mass_error": 0' one/summary.json && fail "fedavg has no mass"
+# Stopped and gone on by another number of ranks.
+rm -rf one several
+"$dunlin" train classification --method pars-push "${short[@]}" --out one >/dev/null 2>&1
+"$mpirun" --oversubscribe -n 2 "$dunlin" train classification --method pars-push "${short[@]}" \
+    --set clock.budget_s=3 --out several >/dev/null 2>&1
+"$mpirun" --oversubscribe -n 3 "$dunlin" train --resume several --set clock.budget_s=6 >/dev/null 2>&1 ||
+    fail "a run on two ranks does not go on on three"
+[[ $(grep '"trace"' one/summary.json) == $(grep '"trace"' several/summary.json) ]] || fail "a resumed run went another way"
+# What only the first can find out ends all.
+status=0
+"$mpirun" --oversubscribe -n 2 "$dunlin" train classification "${short[@]}" --out one >/dev/null 2>taken.txt || status=$?
+[[ $status != 0 ]] && grep -q 'holds a run already' taken.txt || fail "a directory that is taken ends with $status"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/simulation/network_state.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -163,7 +164,12 @@ TEST_CASE("a batch holds all events of one time, together for each node and in o
             expected[event.node].push_back(event.tag * 1000 + event.link);
         }
         std::size_t covered = 0;
-        for (const Batch::Group& group : batch.groups) {
+        REQUIRE(batch.by_node.size() == batch.groups.size());
+        std::uint32_t above = 0;
+        for (const std::uint32_t index : batch.by_node) {  // the events lie in the order of nodes
+            const Batch::Group& group = batch.groups[index];
+            CHECK(group.node >= above);
+            above = group.node + 1;
             CHECK(group.first == covered);
             covered += group.count;
             REQUIRE(found[group.node].empty());
@@ -283,6 +289,26 @@ TEST_CASE("memory has a limit, and what is free makes room for other sizes befor
     }
     CHECK(pool.allocate(60'000));
     CHECK(pool.reserved_bytes() <= 100'000);
+}
+
+TEST_CASE("many small payloads lie in large pages, which make room for other sizes once none of theirs is in use") {
+    constexpr std::size_t limit = 6'000'000;
+    PayloadPool pool(limit);
+    {
+        std::vector<Payload> held;
+        for (int k = 0; k < 2500; ++k) {
+            held.push_back(*pool.allocate(2000));
+            REQUIRE(reinterpret_cast<std::uintptr_t>(held.back().as().data()) % 64 == 0);
+            std::memset(held.back().writable().data(), k & 0xff, 2000);
+        }
+        CHECK(pool.allocate(2'000'000).error().code == Code::payloads_full);
+        for (int k = 0; k < 2500; ++k) {
+            const auto bytes = held[static_cast<std::size_t>(k)].as();
+            REQUIRE(std::ranges::all_of(bytes, [&](std::byte byte) { return byte == std::byte(k & 0xff); }));
+        }
+    }
+    CHECK(pool.allocate(4'000'000));
+    CHECK(pool.reserved_bytes() <= limit);
 }
 
 TEST_CASE("too much under way is an error and sends nothing") {

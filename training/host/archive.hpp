@@ -41,6 +41,8 @@ public:
     void operator()(const T&... values) {
         (put(values), ...);
     }
+    /// Bytes that another Saver made, as if it had been this one.
+    void append(std::span<const std::byte> saved) { put_raw(saved); }
     std::span<const std::byte> bytes() const { return bytes_; }
     std::vector<std::byte> take() { return std::move(bytes_); }
     bool full() const { return full_; }
@@ -97,6 +99,8 @@ public:
         (take(values), ...);
     }
     bool ok() const { return ok_; }
+    /// As many bytes as fit, as `Saver::append` put them.
+    void copy(std::span<std::byte> raw) { take_raw(raw); }
     /// What was read is none of what was saved here.
     void refuse() { ok_ = false; }
     /// Has all been read, and nothing beyond?

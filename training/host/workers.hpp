@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "training/host/rank_group.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -13,13 +15,15 @@ namespace dunlin {
 /// takes a piece is not determined, so a piece must not depend on it: results go by the piece's number.
 class Workers {
 public:
-    /// The calling thread is one of them; `threads` at least 1.
-    explicit Workers(int threads);
+    /// The calling thread is one of them; `threads` at least 1. `ranks`, which outlives them, are the processes that
+    /// these are of: who hands out pieces takes those of this one.
+    explicit Workers(int threads, RankGroup& ranks = RankGroup::alone());
     ~Workers();
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
 
     int count() const { return static_cast<int>(threads_.size()) + 1; }
+    RankGroup& ranks() const { return ranks_; }
 
     /// Calls job(piece, worker) for every piece in [0, pieces), worker in [0, count()); returns when all are done.
     void run(int pieces, const std::function<void(int piece, int worker)>& job);
@@ -28,6 +32,7 @@ private:
     void serve(int worker);
     void take_pieces(int worker);
 
+    RankGroup& ranks_;
     std::vector<std::thread> threads_;
     const std::function<void(int, int)>* job_ = nullptr;
     int pieces_ = 0;

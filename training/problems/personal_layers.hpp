@@ -5,6 +5,7 @@
 #include "core/layer_split.hpp"
 #include "envs/data_notes.hpp"
 #include "training/host/failure.hpp"
+#include "training/host/rank_group.hpp"
 #include "training/simulation/learner.hpp"
 
 #include <algorithm>
@@ -41,6 +42,11 @@ public:
     void compose(std::uint32_t node, ConstVector<float> shared, Vector<float> w) const {
         split_.put_shared(shared, w);
         split_.put_personal(of(node), w);
+    }
+    /// Each rank has what is of its own nodes; then all have all.
+    void known_to_all(RankGroup& ranks) {
+        ranks.share(all_);
+        if (keeps_models()) ranks.share(models_);
     }
     /// All y and models, for an archive; `fits` says whether what was read is as it was: of so many nodes, with whole
     /// models of their own or without.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <type_traits>
 
 namespace dunlin {
 namespace {
@@ -82,7 +83,7 @@ class GossipCourse final : public SharingCourse {
 public:
     static Outcome<std::unique_ptr<GossipCourse>> make(FederatedProblem& problem, const FederatedSettings& settings,
                                                        const PersonalLayers& layers, std::span<const float> first,
-                                                       std::uint64_t seed, LearnerOf learner, int threads) {
+                                                       std::uint64_t seed, LearnerOf learner, Workers& workers) {
         const AggregationName by = settings.method.aggregation;
         const Outcome<Graph> graph = settings.push.draw(problem.nodes(), seed, by);
         if (!graph) return tl::unexpected(graph.error());
@@ -92,7 +93,8 @@ public:
         const GossipSettings fleet = clock.settings_of(settings, seed, *floor);
         std::vector<float> start;
         for (std::uint32_t i = 0; i < problem.nodes(); ++i) start.insert(start.end(), first.begin(), first.end());
-        auto made = make_gossip_fleet(by, *graph, fleet, start, std::move(learner), threads);
+        auto made =
+            make_gossip_fleet(by, *graph, fleet, start, std::move(learner), workers.count(), workers.ranks());
         if (!made) return tl::unexpected(made.error());
         return std::unique_ptr<GossipCourse>(new GossipCourse(problem, settings, layers, *std::move(made), clock));
     }
@@ -159,6 +161,22 @@ Result<void> check_models(const Loader& loader, const std::vector<std::vector<fl
     return {};
 }
 
+/// Those that are learned here: of a model that is all ranks' every rank makes the same.
+RankGroup::Block own_models(const RankGroup& ranks, std::size_t models) {
+    return models == 1 ? RankGroup::Block{0, 1} : ranks.block(static_cast<std::uint32_t>(models));
+}
+
+/// For a checkpoint: what each rank knows of its own all know then.
+template <class T>
+std::vector<T> known_to_all(RankGroup& ranks, std::vector<T> all) {
+    if (all.size() == 1) return all;
+    if constexpr (std::is_trivially_copyable_v<T>)
+        ranks.share(std::span(all), static_cast<std::uint32_t>(all.size()));
+    else
+        ranks.share(all);
+    return all;
+}
+
 /// The same with another objective than the plain one: what is learned is a model to be made one's own.
 class AloneCourse final : public SharingCourse {
 public:
@@ -178,9 +196,10 @@ public:
         constexpr int stride = 50;  // steps between two looks at `stop`
         while (steps_ < target && !stop()) {
             const int steps = std::min(stride, target - steps_);
-            workers_.run(static_cast<int>(models_.size()), [&](int piece, int worker) {
-                const auto k = static_cast<std::size_t>(piece);
-                const auto node = is_local() ? static_cast<std::uint32_t>(piece) : FederatedProblem::everybody;
+            const RankGroup::Block own = own_models(workers_.ranks(), models_.size());
+            workers_.run(static_cast<int>(own.size()), [&](int piece, int worker) {
+                const std::size_t k = own.first + static_cast<std::size_t>(piece);
+                const auto node = is_local() ? static_cast<std::uint32_t>(k) : FederatedProblem::everybody;
                 std::vector<float>& w = models_[k];
                 std::vector<float> gradient(w.size());
                 for (int step = 0; step < steps; ++step) {
@@ -195,7 +214,10 @@ public:
         return {};
     }
     double reached() const override { return static_cast<double>(steps_) / settings_.baseline_steps; }
-    void save(Saver& saver) const override { saver(steps_, models_, costs_, streams_); }
+    void save(Saver& saver) const override {
+        RankGroup& ranks = workers_.ranks();
+        saver(steps_, known_to_all(ranks, models_), known_to_all(ranks, costs_), known_to_all(ranks, streams_));
+    }
     Result<void> restore(Loader& loader) override {
         const std::size_t models = models_.size(), d = models_.front().size();
         loader(steps_, models_, costs_, streams_);
@@ -203,7 +225,8 @@ public:
         return check_models(loader, models_, streams_, models, d);
     }
     void describe(FederatedRow& row) override {
-        row.gradients = std::accumulate(costs_.begin(), costs_.end(), std::int64_t{0});
+        const std::vector<std::int64_t> costs = known_to_all(workers_.ranks(), costs_);
+        row.gradients = std::accumulate(costs.begin(), costs.end(), std::int64_t{0});
         row.time_s = static_cast<double>(settings_.clock.gradient_s) * static_cast<double>(row.gradients) /
                      static_cast<double>(models_.size());
         row.active = 1.0;
@@ -241,9 +264,10 @@ public:
         constexpr int stride = 50;  // steps between two looks at `stop`
         while (steps_ < target && !stop()) {
             const Personalisation how{std::min(stride, target - steps_), settings_.baseline_rate, 0.0f};
-            workers_.run(static_cast<int>(models_.size()), [&](int piece, int worker) {
-                const auto k = static_cast<std::size_t>(piece);
-                const auto node = is_local() ? static_cast<std::uint32_t>(piece) : FederatedProblem::everybody;
+            const RankGroup::Block own = own_models(workers_.ranks(), models_.size());
+            workers_.run(static_cast<int>(own.size()), [&](int piece, int worker) {
+                const std::size_t k = own.first + static_cast<std::size_t>(piece);
+                const auto node = is_local() ? static_cast<std::uint32_t>(k) : FederatedProblem::everybody;
                 problem_.personalise(node, first_, how, streams_[k], models_[k], worker);
             });
             steps_ += how.steps;
@@ -251,7 +275,9 @@ public:
         return {};
     }
     double reached() const override { return static_cast<double>(steps_) / settings_.baseline_steps; }
-    void save(Saver& saver) const override { saver(steps_, models_, streams_); }
+    void save(Saver& saver) const override {
+        saver(steps_, known_to_all(workers_.ranks(), models_), known_to_all(workers_.ranks(), streams_));
+    }
     Result<void> restore(Loader& loader) override {
         const std::size_t models = models_.size();
         loader(steps_, models_, streams_);
@@ -296,7 +322,7 @@ Outcome<std::unique_ptr<FederatedCourse>> make_course(FederatedProblem& problem,
     }
     if (settings.gossips()) {
         return GossipCourse::make(problem, settings, layers, layers.shared_of(first), seed, std::move(learner),
-                                  workers.count());
+                                  workers);
     }
     auto fleet = FederatedFleet::make(settings, seed, layers.shared_of(first), problem.samples(),
                                       std::move(learner), workers);

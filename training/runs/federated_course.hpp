@@ -24,7 +24,7 @@ public:
     virtual Result<void> restore(Loader& loader) = 0;
     /// What is known of the fleet so far.
     virtual void report(FederatedResult&) const {}
-    /// Writes the model that a node was given, with its own personal layers.
+    /// Writes the model that a node of this rank's block was given, with its own personal layers.
     virtual void shared(std::uint32_t node, Vector<float> w) const = 0;
     /// Writes a node's personal model.
     virtual void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) = 0;

@@ -45,8 +45,10 @@ void judge(FederatedProblem& problem, FederatedCourse& course, std::uint64_t see
     std::vector<FleetScore> shared(problem.nodes()), personal(problem.nodes());
     std::vector<std::vector<float>> theta(static_cast<std::size_t>(workers.count()),
                                           std::vector<float>(problem.dimension()));
-    workers.run(static_cast<int>(problem.nodes()), [&](int piece, int worker) {
-        const auto node = static_cast<std::uint32_t>(piece);
+    RankGroup& ranks = workers.ranks();
+    const RankGroup::Block own_nodes = ranks.block(problem.nodes());
+    workers.run(static_cast<int>(own_nodes.size()), [&](int piece, int worker) {
+        const std::uint32_t node = own_nodes.first + static_cast<std::uint32_t>(piece);
         Stream random = judging_stream(seed, node, result.history.size());
         const Vector<float> own(theta[static_cast<std::size_t>(worker)]);
         course.shared(node, own);
@@ -54,6 +56,8 @@ void judge(FederatedProblem& problem, FederatedCourse& course, std::uint64_t see
         course.personal(node, random, own, worker);
         personal[node] = judged(problem, node, own, worker);
     });
+    ranks.share(std::span(shared), problem.nodes());
+    ranks.share(std::span(personal), problem.nodes());
     FleetScore shared_sum, personal_sum;
     for (const FleetScore& score : shared) shared_sum.add(score);
     for (const FleetScore& score : personal) personal_sum.add(score);
@@ -69,19 +73,25 @@ void judge(FederatedProblem& problem, FederatedCourse& course, std::uint64_t see
 }
 
 /// The models as the last row judged them.
-void keep_models(FederatedProblem& problem, FederatedCourse& course, std::uint64_t seed, FederatedResult& result) {
+void keep_models(FederatedProblem& problem, FederatedCourse& course, std::uint64_t seed, RankGroup& ranks,
+                 FederatedResult& result) {
     const std::size_t d = problem.dimension();
     std::vector<double> sum(d);
     std::vector<float> w(d);
     const bool kept = d * problem.nodes() <= FederatedResult::personal_limit;
-    for (std::uint32_t node = 0; node < problem.nodes(); ++node) {
-        course.shared(node, w);
-        for (std::size_t k = 0; k < d; ++k) sum[k] += static_cast<double>(w[k]) / problem.nodes();
-        if (!kept) continue;
-        Stream random = judging_stream(seed, node, result.history.size() - 1);
-        course.personal(node, random, w, 0);
-        result.personal_models.insert(result.personal_models.end(), w.begin(), w.end());
-    }
+    if (kept) result.personal_models.resize(d * problem.nodes());
+    const RankGroup::Block own = ranks.block(problem.nodes());
+    ranks.in_turn(std::span(sum), [&] {
+        for (std::uint32_t node = own.first; node < own.last; ++node) {
+            course.shared(node, w);
+            for (std::size_t k = 0; k < d; ++k) sum[k] += static_cast<double>(w[k]) / problem.nodes();
+            if (!kept) continue;
+            Stream random = judging_stream(seed, node, result.history.size() - 1);
+            course.personal(node, random, w, 0);
+            std::ranges::copy(w, result.personal_models.begin() + static_cast<std::ptrdiff_t>(node * d));
+        }
+    });
+    ranks.share(std::span(result.personal_models), problem.nodes());
     result.shared_model.assign(sum.begin(), sum.end());
 }
 
@@ -127,6 +137,7 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
         return earlier_s + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     };
     const RunPauses::Save save = [&](Saver& saver) {
+        layers.known_to_all(workers.ranks());
         saver(schedule, seconds(), result.history, result.personal_by_node, layers);
         (*course)->save(saver);
     };
@@ -175,7 +186,7 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
     if (result.complete) {
         if (auto kept = pauses.checkpoint(save, true); !kept) return kept;
     }
-    keep_models(problem, **course, seed, result);
+    keep_models(problem, **course, seed, workers.ranks(), result);
     return {};
 }
 

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -239,8 +241,13 @@ void FederatedFleet::compute_one(std::uint32_t number, int worker) {
 
 /// Runs what waits, and says when each will be done.
 Outcome<void> FederatedFleet::compute() {
-    workers_.run(static_cast<int>(waiting_.size()),
-                 [this](int piece, int worker) { compute_one(waiting_[static_cast<std::size_t>(piece)], worker); });
+    std::vector<std::uint32_t> here;
+    const RankGroup::Block own = workers_.ranks().block(clients());
+    std::ranges::copy_if(waiting_, std::back_inserter(here),
+                         [&](std::uint32_t client) { return own.holds(client); });
+    workers_.run(static_cast<int>(here.size()),
+                 [&](int piece, int worker) { compute_one(here[static_cast<std::size_t>(piece)], worker); });
+    if (workers_.ranks().spread()) exchange_computed();
     for (const std::uint32_t number : waiting_) {
         const Client& client = clients_[number];
         const std::string who = fmt::format("client {}", number);

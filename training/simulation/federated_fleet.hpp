@@ -124,6 +124,8 @@ private:
     Outcome<void> compute();
     void compute_one(std::uint32_t client, int worker);
     Result<void> take_steps(Client& client, Learner& learner, Vector<float> gradient);
+    void exchange_computed();
+    Result<void> take_computed(Client& client, std::span<const std::byte> state, std::span<const std::byte> update);
     Time earliest_finish() const;
     void count_busy(Time now);
 

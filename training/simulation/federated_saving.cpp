@@ -5,6 +5,7 @@
 #include "training/simulation/federated_message.hpp"
 #include "transport/simulation/network_state.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace dunlin {
@@ -92,6 +93,48 @@ Result<void> FederatedFleet::restore(Loader& loader) {
             return restored;
     }
     return {};
+}
+
+/// What another rank computed for a client, as if it had been computed here.
+Result<void> FederatedFleet::take_computed(Client& client, std::span<const std::byte> state,
+                                           std::span<const std::byte> update) {
+    client.model = {};
+    if (!client.machine->asleep()) (void)client.machine->sleep();
+    if (auto restored = client.machine->restore(state); !restored) return restored;
+    if (update.empty()) return {};
+    auto payload = network_->allocate(update.size());
+    if (!payload) return tl::unexpected(payload.error());
+    std::ranges::copy(update, payload->writable<std::byte>().begin());
+    client.update = *std::move(payload);
+    return {};
+}
+
+/// Every rank has the server and all clients, and computes for those of its block: what came of them goes to the others.
+void FederatedFleet::exchange_computed() {
+    RankGroup& ranks = workers_.ranks();
+    Saver own;
+    for (const std::uint32_t number : waiting_) {
+        if (ranks.owner(number, clients()) != ranks.rank()) continue;
+        const Client& client = clients_[number];
+        const Error error = client.computed ? Error{} : client.computed.error();
+        own(bytes_of(client.machine->state()), bytes_of(client.update.as<>()), client.random, client.gradients,
+            client.computed.has_value(), error.code, error.first, error.second);
+    }
+    std::vector<RankGroup::Bytes> heard;
+    ranks.tell(own.take(), heard);
+    std::vector<Loader> from(heard.begin(), heard.end());
+    for (const std::uint32_t number : waiting_) {
+        const int owner = ranks.owner(number, clients());
+        if (owner == ranks.rank()) continue;
+        Client& client = clients_[number];
+        std::vector<std::byte> state, update;
+        bool computed = false;
+        Error error;
+        from[static_cast<std::size_t>(owner)](state, update, client.random, client.gradients, computed, error.code,
+                                              error.first, error.second);
+        client.computed = take_computed(client, state, update);
+        if (!computed) client.computed = tl::unexpected(error);
+    }
 }
 
 }  // namespace dunlin

@@ -15,8 +15,9 @@ namespace {
 
 template <class Node>
 Outcome<std::unique_ptr<GossipFleet>> make_fleet(const Graph& graph, const GossipSettings& settings,
-                                                 std::span<const float> start, LearnerOf learner_of, int threads) {
-    auto fleet = SimulatedGossip<Node>::make(graph, settings, start, std::move(learner_of), threads);
+                                                 std::span<const float> start, LearnerOf learner_of, int threads,
+                                                 RankGroup& ranks) {
+    auto fleet = SimulatedGossip<Node>::make(graph, settings, start, std::move(learner_of), threads, ranks);
     if (!fleet) return refuse(fleet.error(), "the fleet's settings");
     return std::unique_ptr<GossipFleet>(*std::move(fleet));
 }
@@ -36,7 +37,9 @@ GossipCounters& GossipCounters::operator+=(const GossipCounters& other) {
 std::vector<float> GossipFleet::estimates() const {
     const std::size_t d = dimension();
     std::vector<float> all(nodes() * d);
-    for (std::uint32_t i = 0; i < nodes(); ++i) estimate(i, std::span(all).subspan(i * d, d));
+    const RankGroup::Block own = ranks().block(nodes());
+    for (std::uint32_t i = own.first; i < own.last; ++i) estimate(i, std::span(all).subspan(i * d, d));
+    ranks().share(std::span(all), nodes());
     return all;
 }
 
@@ -104,7 +107,7 @@ Failure diverged(const Error& error, std::uint32_t node, simulation::Time tick, 
 Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, const Graph& graph,
                                                         const GossipSettings& settings,
                                                         std::span<const float> start, LearnerOf learner_of,
-                                                        int threads) {
+                                                        int threads, RankGroup& ranks) {
     if (auto checked = strongly_connected(graph); !checked) return refuse(checked.error(), "network.graph");
     const AggregationTraits& traits = traits_of(method);
     if (traits.undirected) {
@@ -120,6 +123,8 @@ Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, 
     }
     if (auto checked = simulation::check(settings.link); !checked) return refuse(checked.error(), "network");
     if (settings.absences.any()) {
+        if (ranks.spread())
+            return refuse("network.gone: a fleet whose nodes go and return is made by one process: start it alone");
         if (method != AggregationName::pars_push)
             return refuse("network.gone: only for method.name = \"pars-push\"; the others cannot lose a node");
         return AbsentGossip::make(graph, settings, start, std::move(learner_of)).map([](auto&& fleet) {
@@ -129,7 +134,7 @@ Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, 
     switch (method) {
 #define DUNLIN_MAKE(name, machine) \
     case AggregationName::name:    \
-        return make_fleet<machine>(graph, settings, start, std::move(learner_of), threads);
+        return make_fleet<machine>(graph, settings, start, std::move(learner_of), threads, ranks);
         DUNLIN_GOSSIP_NODES(DUNLIN_MAKE)
 #undef DUNLIN_MAKE
         default:

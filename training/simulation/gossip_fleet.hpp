@@ -4,6 +4,7 @@
 #include "training/axes/aggregations.hpp"
 #include "training/axes/gossip_settings.hpp"
 #include "training/host/failure.hpp"
+#include "training/host/rank_group.hpp"
 #include "training/simulation/learner.hpp"
 #include "transport/graph.hpp"
 #include "transport/mixing.hpp"
@@ -48,6 +49,10 @@ class Loader;
 ///
 /// The same seed gives the same run for any number of threads: nodes of one tick are served in parallel, and what
 /// they say is sent afterwards in order.
+///
+/// And for any number of ranks: each has the whole network, and serves the nodes of its block alone; what they say is
+/// told to the others after every tick. All ranks call the same functions, and get the same answers but from `estimate`
+/// and `weight`, which know the nodes of `ranks().block(nodes())`.
 class GossipFleet {
 public:
     using Time = simulation::Time;
@@ -61,6 +66,8 @@ public:
 
     virtual std::uint32_t nodes() const = 0;
     virtual std::size_t dimension() const = 0;
+    /// The processes that its nodes are spread over.
+    virtual RankGroup& ranks() const { return RankGroup::alone(); }
     /// Of the graph; 0 where there is none.
     virtual std::uint32_t edges() const { return 0; }
     /// z of a node; `out` holds dimension() floats.
@@ -106,7 +113,7 @@ public:
 Outcome<std::unique_ptr<GossipFleet>> make_gossip_fleet(AggregationName method, const Graph& graph,
                                                         const GossipSettings& settings,
                                                         std::span<const float> start, LearnerOf learner_of,
-                                                        int threads);
+                                                        int threads, RankGroup& ranks = RankGroup::alone());
 
 /// The weights that a method by rounds gets on this graph. Errors: not undirected; an eigenvalue out of bounds,
 /// with the figure and what to do.

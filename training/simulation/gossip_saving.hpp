@@ -12,17 +12,27 @@ namespace dunlin {
 /// What all threads counted is one sum, whoever counted it.
 template <GossipNode Node>
 void SimulatedGossip<Node>::save(Saver& saver) const {
-    std::vector<Mass> applied(desks_.front().applied.size());
-    for (const Desk& desk : desks_) {
-        for (std::size_t k = 0; k < applied.size(); ++k) applied[k] = add_wrapped(applied[k], desk.applied[k]);
+    saver(calm_, counters(), all_applied());
+    const auto put_own = [&](Saver& to) {
+        for (const Member& member : members_) {
+            const auto state = member.node.state();
+            to(std::vector<std::byte>(state.begin(), state.end()), static_cast<const Doings&>(member));
+        }
+    };
+    if (ranks().spread()) {
+        Saver own;
+        put_own(own);
+        std::vector<RankGroup::Bytes> parts;
+        ranks().tell({own.bytes().begin(), own.bytes().end()}, parts);
+        parts[static_cast<std::size_t>(ranks().rank())] = own.take();
+        for (const RankGroup::Bytes& part : parts) saver.append(part);
+    } else {
+        put_own(saver);
     }
-    saver(calm_, counters(), applied);
-    for (const Member& member : members_) {
-        const auto state = member.node.state();
-        saver(std::vector<std::byte>(state.begin(), state.end()), member.life, member.batches, member.stored,
-              member.crash.from, member.crash.until, member.down, member.wake_up_set, member.awaits, member.spoke);
-    }
-    if (!saver.full()) saver(network_->save());  // a copy of all that is under way
+    if (saver.full()) return;
+    simulation::NetworkState network = network_->save();  // a copy of all that is under way
+    if (ranks().spread()) fill_in(network.payloads);
+    saver(network);
 }
 
 template <GossipNode Node>
@@ -38,14 +48,17 @@ Result<void> SimulatedGossip<Node>::restore(Loader& loader) {
         desk.counters = {};
         std::ranges::fill(desk.applied, Mass{0});
     }
-    desks_.front().counters = counters;
-    desks_.front().applied = std::move(applied);
-    for (Member& member : members_) {
+    others_ = {};
+    (ranks().leads() ? desks_.front().counters : others_) = counters;
+    if (ranks().leads()) desks_.front().applied = std::move(applied);
+    for (std::uint32_t i = 0; i < nodes(); ++i) {
         std::vector<std::byte> state;
-        loader(state, member.life, member.batches, member.stored, member.crash.from, member.crash.until,
-               member.down, member.wake_up_set, member.awaits, member.spoke);
+        Doings elsewhere;
+        Member* const member = own_.holds(i) ? &members_[i - own_.first] : nullptr;
+        loader(state, member != nullptr ? *member : elsewhere);
         if (!loader.ok()) return {};
-        if (auto restored = member.node.restore(state); !restored) return restored;
+        if (member == nullptr) continue;
+        if (auto restored = member->node.restore(state); !restored) return restored;
     }
     simulation::NetworkState network;
     loader(network);

@@ -6,6 +6,7 @@
 #include "training/simulation/gossip_fleet.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -27,13 +28,13 @@ public:
     /// graph_not_undirected.
     static Result<std::unique_ptr<SimulatedGossip>> make(const Graph& graph, const GossipSettings& settings,
                                                          std::span<const float> start, LearnerOf learner_of,
-                                                         int threads) {
+                                                         int threads, RankGroup& ranks = RankGroup::alone()) {
         if (settings.wake_gap < 1) return fail(Code::bad_setting, 6);
         if (auto checked = settings.lives.check(); !checked) return tl::unexpected(checked.error());
         const std::size_t d = start.size() / graph.nodes();
         if (d == 0 || start.size() != d * graph.nodes()) return wrong_size(start.size(), d * graph.nodes());
         std::unique_ptr<SimulatedGossip> fleet(
-            new SimulatedGossip(graph, settings, d, std::move(learner_of), threads));
+            new SimulatedGossip(graph, settings, d, std::move(learner_of), threads, ranks));
         if constexpr (synchronous) {
             auto chosen = choose_mixing(graph, settings.mixing, settings.rho_over_tau, primal_dual_bound);
             if (!chosen) return tl::unexpected(chosen.error());
@@ -64,12 +65,13 @@ public:
     std::uint32_t nodes() const override { return graph_.nodes(); }
     std::uint32_t edges() const override { return graph_.edges(); }
     std::size_t dimension() const override { return dimension_; }
-    void estimate(std::uint32_t node, Vector<float> out) const override { members_[node].node.estimate(out); }
+    RankGroup& ranks() const override { return workers_.ranks(); }
+    void estimate(std::uint32_t node, Vector<float> out) const override { machine(node).estimate(out); }
     float weight(std::uint32_t node) const override {
-        if constexpr (has_mass) return members_[node].node.weight();
+        if constexpr (has_mass) return machine(node).weight();
         return 1.0f;
     }
-    const Node& machine(std::uint32_t node) const { return members_[node].node; }
+    const Node& machine(std::uint32_t node) const { return members_[node - own_.first].node; }
 
     std::optional<std::uint64_t> mass_error() const override {
         if constexpr (exact) {
@@ -78,11 +80,9 @@ public:
             Value y{};
             sum_mass(x, y);
             std::uint64_t largest = distance(y, first_y_);
-            for (std::size_t k = 0; k < dimension_; ++k) {
-                Value expected = first_x_[k];
-                for (const Desk& desk : desks_) expected = subtract_wrapped(expected, desk.applied[k]);
-                largest = std::max(largest, distance(x[k], expected));
-            }
+            const std::vector<Mass> applied = all_applied();
+            for (std::size_t k = 0; k < dimension_; ++k)
+                largest = std::max(largest, distance(x[k], subtract_wrapped(first_x_[k], applied[k])));
             return largest;
         }
         return std::nullopt;
@@ -100,8 +100,8 @@ public:
     }
 
     GossipCounters counters() const override {
-        GossipCounters total;
-        for (const Desk& desk : desks_) total += desk.counters;
+        GossipCounters total = own_counters();
+        total += others_;
         return total;
     }
     const simulation::Counters& messages() const override { return network_->counters(); }
@@ -112,18 +112,19 @@ public:
     std::uint64_t trace() const override { return network_->trace(); }
     double bytes_per_node() const override {
         double bytes = 0;
-        for (const Member& member : members_) {
-            bytes += static_cast<double>(member.node.state().size() + member.stored.capacity() + sizeof(Member));
-        }
-        return bytes / static_cast<double>(members_.size());
+        ranks().in_turn(std::span(&bytes, 1), [&] {
+            for (const Member& member : members_)
+                bytes +=
+                    static_cast<double>(member.node.state().size() + member.stored.capacity() + sizeof(Member));
+        });
+        return bytes / static_cast<double>(nodes());
     }
 
 private:
     enum Timer : std::uint64_t { wake_up, crash, restart, repeat };
 
-    struct Member {
-        HostMemory memory;
-        Node node;
+    /// A node's state beside its machine's.
+    struct Doings {
         Life life;
         Stream batches;
         std::vector<std::byte> stored = {};  ///< the durable state; kept only where nodes can crash
@@ -132,6 +133,14 @@ private:
         bool wake_up_set = false;
         bool awaits = false;  ///< awake, and waiting for its neighbours' round
         Time spoke = 0;       ///< when it last said something
+
+        template <class Archive>
+        void fields(Archive& archive) {
+            archive(life, batches, stored, crash.from, crash.until, down, wake_up_set, awaits, spoke);
+        }
+    };
+    struct Member : Doings {
+        Node node;
     };
 
     /// What a thread works with, and what it counted.
@@ -141,29 +150,54 @@ private:
         GossipCounters counters;
     };
 
-    /// What is to be sent and set once all nodes of a tick were served.
-    struct Reply {
+    /// What is to be sent and set once all nodes of a tick were served. There are as many as nodes, so one fits a cache
+    /// line, and what is rare lies apart.
+    struct alignas(64) Reply {
+        using Alarm = std::pair<Time, Timer>;
+        struct Rest {
+            std::vector<Alarm> alarms;
+            std::optional<Error> error;
+        };
+
         simulation::Payload share;
         std::int64_t counter = 0;
+        std::array<Alarm, 2> first_alarms{};
+        std::uint32_t alarms = 0;
         bool speaks = false;
-        std::vector<std::pair<Time, Timer>> timers;
-        std::optional<Error> error;
+        std::unique_ptr<Rest> rest;
 
-        void clear() {
-            share = {};
-            speaks = false;
-            timers.clear();
-            error.reset();
+        void clear() { *this = {}; }
+        void set(Time time, Timer timer) {
+            if (alarms < first_alarms.size())
+                first_alarms[alarms] = {time, timer};
+            else
+                more().alarms.emplace_back(time, timer);
+            ++alarms;
+        }
+        const Alarm& alarm(std::uint32_t k) const {
+            return k < first_alarms.size() ? first_alarms[k] : rest->alarms[k - first_alarms.size()];
+        }
+        void fail(const Error& error) { more().error = error; }
+        std::optional<Error> error() const { return rest != nullptr ? rest->error : std::nullopt; }
+
+    private:
+        Rest& more() {
+            if (rest == nullptr) rest = std::make_unique<Rest>();
+            return *rest;
         }
     };
+    static_assert(sizeof(Reply) == 64);
 
     SimulatedGossip(const Graph& graph, const GossipSettings& settings, std::size_t d, LearnerOf learner_of,
-                    int threads)
+                    int threads, RankGroup& ranks)
         : graph_(graph),
           settings_(settings),
           dimension_(d),
           learner_of_(std::move(learner_of)),
-          workers_(threads),
+          workers_(threads, ranks),
+          own_(ranks.block(graph.nodes())),
+          memory_(memory_of_own()),
+          arena_(memory_),
           desks_(static_cast<std::size_t>(workers_.count())),
           first_x_(has_mass ? d : 0) {
         for (Desk& desk : desks_) {
@@ -171,7 +205,7 @@ private:
             desk.gradient.resize(d);
             if (exact && settings.audit) desk.applied.resize(d);
         }
-        members_.reserve(graph.nodes());
+        members_.reserve(own_.size());
     }
 
     void calm_down() {
@@ -183,37 +217,53 @@ private:
         const bool audited = after_event != nullptr && workers_.count() == 1;
         while (network_->pop_batch(batch_, until)) {
             replies_.resize(std::max(replies_.size(), batch_.groups.size()));
-            workers_.run(static_cast<int>(batch_.groups.size()), [&](int piece, int worker) {
-                Reply& reply = replies_[static_cast<std::size_t>(piece)];
-                reply.clear();
-                prefetch(static_cast<std::size_t>(piece));
-                for (const simulation::Event& event : batch_.of(batch_.groups[static_cast<std::size_t>(piece)])) {
-                    if (const Result<void> served = serve(event, worker, reply); !served) {
-                        reply.error = served.error();
-                        return;
-                    }
-                    if (audited) after_event();
-                }
-            });
-            for (std::size_t g = 0; g < batch_.groups.size(); ++g) {
+            serve_all(audited ? &after_event : nullptr);
+            if (ranks().spread()) exchange_replies();
+            const std::size_t groups = batch_.groups.size();
+            for (std::size_t g = 0; g < groups; ++g) {
+                if (g + 8 < groups) network_->prefetch(batch_.groups[g + 8].node, replies_[g + 8].share);
                 if (Outcome<void> sent = post(batch_.groups[g].node, replies_[g]); !sent) return sent;
+                replies_[g].share = {};  // while it is at hand
             }
         }
         return {};
     }
 
+    /// Serves the nodes that are here, in their order: a tick walks through memory as it lies.
+    void serve_all(const std::function<void()>* after_event) {
+        served_.clear();
+        for (const std::uint32_t g : batch_.by_node) {
+            if (own_.holds(batch_.groups[g].node)) served_.push_back(g);
+        }
+        workers_.run(static_cast<int>(served_.size()), [&](int piece, int worker) {
+            const std::uint32_t group = served_[static_cast<std::size_t>(piece)];
+            Reply& reply = replies_[group];
+            reply.clear();
+            prefetch(static_cast<std::size_t>(piece));
+            for (simulation::Event& event : batch_.of(batch_.groups[group])) {
+                if (const Result<void> served = serve(event, worker, reply); !served) {
+                    reply.fail(served.error());
+                    return;
+                }
+                event.payload = {};  // nobody else looks at it while it is at hand
+                if (after_event != nullptr) (*after_event)();
+            }
+        });
+    }
+
     /// Groups come in no order that a processor could foresee, and thousands of nodes fit no cache: what is needed
     /// soon is asked for early, in two stages, since a member says where its state lies.
-    void prefetch(std::size_t group) const {
+    void prefetch(std::size_t piece) const {
         constexpr std::size_t near = 4, far = 8;
         const std::size_t most = std::min<std::size_t>(4096, (dimension_ + 1) * sizeof(Value));
-        if (group + far < batch_.groups.size()) {
-            const simulation::Batch::Group& later = batch_.groups[group + far];
-            prefetch(&members_[later.node], sizeof(Member));
+        if (piece + far < served_.size()) {
+            const simulation::Batch::Group& later = batch_.groups[served_[piece + far]];
+            prefetch(&members_[later.node - own_.first], sizeof(Member));
             for (std::uint32_t k = 0; k < later.count; ++k) batch_.events[later.first + k].payload.prefetch(most);
         }
-        if (group + near < batch_.groups.size()) {
-            const std::span<const std::byte> state = members_[batch_.groups[group + near].node].node.state();
+        if (piece + near < served_.size()) {
+            __builtin_prefetch(&replies_[served_[piece + near]], 1);
+            const std::span<const std::byte> state = machine(batch_.groups[served_[piece + near]].node).state();
             prefetch(state.data(), std::min<std::size_t>(state.size(), 4096));
         }
     }
@@ -221,7 +271,15 @@ private:
         for (std::size_t k = 0; k < bytes; k += 64) __builtin_prefetch(static_cast<const std::byte*>(data) + k);
     }
 
-    Result<Node> make_node(std::uint32_t i, std::span<const float> start, Arena& arena) const {
+    /// All states lie side by side, in the order of nodes.
+    std::size_t memory_of_own() const {
+        std::size_t bytes = 0;
+        for (std::uint32_t i = own_.first; i < own_.last; ++i)
+            bytes += Node::memory(dimension_, graph_.in(i).size());
+        return bytes;
+    }
+
+    Result<Node> make_node(std::uint32_t i, std::span<const float> start) {
         std::vector<std::uint32_t> in_degrees;
         for (const std::uint32_t j : graph_.in(i))
             in_degrees.push_back(static_cast<std::uint32_t>(graph_.in(j).size()));
@@ -241,34 +299,41 @@ private:
                                              .largest_value = settings_.largest_value,
                                              .weight_floor = settings_.weight_floor,
                                              .step_ratio_limit = settings_.step_ratio_limit}),
-                          start, arena);
+                          start, arena_);
     }
 
     Result<void> add(std::uint32_t i, std::span<const float> start) {
-        HostMemory memory(Node::memory(dimension_, graph_.in(i).size()));
-        Arena arena(memory.bytes());
-        Result<Node> node = make_node(i, start, arena);
-        if (!node) return tl::unexpected(node.error());
-        members_.push_back({std::move(memory), *std::move(node), Life(settings_.lives, settings_.seed, i),
-                            Stream(settings_.seed, i, Purpose::samples)});
-        Member& member = members_.back();
-        store(member);
-        member.crash = member.life.crashes.at(0);
-        member.wake_up_set = true;
+        Life life(settings_.lives, settings_.seed, i);
+        const Windows::Window first_crash = life.crashes.at(0);
         // The first wake-up lies within one gap, like all others.
-        if (auto set = network_->set_timer(i, settings_.gap(member.life) - 1, wake_up); !set) return set;
-        if (!settings_.lives.crashes()) return {};
-        return network_->set_timer(i, member.crash.from, crash);
+        const Time first_wake_up = settings_.gap(life) - 1;
+        if (auto set = network_->set_timer(i, first_wake_up, wake_up); !set) return set;
+        if (settings_.lives.crashes()) {
+            if (auto set = network_->set_timer(i, first_crash.from, crash); !set) return set;
+        }
+        if (!own_.holds(i)) return {};
+        Result<Node> node = make_node(i, start);
+        if (!node) return tl::unexpected(node.error());
+        members_.push_back(
+            {{.life = std::move(life), .batches = Stream(settings_.seed, i, Purpose::samples)}, *std::move(node)});
+        Member& member = members_.back();
+        member.crash = first_crash;
+        store(member, first_wake_up);
+        member.wake_up_set = true;
+        return {};
     }
 
-    void store(Member& member) const {
+    /// Keeps the durable state, if the node may crash before it stores the next: as a rule at `next`, its next wake-up;
+    /// but one by rounds may wait longer.
+    void store(Member& member, Time next) const {
         if (!settings_.lives.crashes()) return;
+        if (!synchronous && member.crash.from > next) return std::vector<std::byte>().swap(member.stored);
         const auto state = member.node.state();
         member.stored.assign(state.begin(), state.end());
     }
 
     Result<void> serve(const simulation::Event& event, int worker, Reply& reply) {
-        Member& member = members_[event.node];
+        Member& member = members_[event.node - own_.first];
         if (event.kind == simulation::Event::Kind::delivery) {
             if (member.down) return {};
             if (auto heard = hear(member, event); !heard || !goes_on(member)) return heard;
@@ -288,14 +353,13 @@ private:
                 ++desks_[static_cast<std::size_t>(worker)].counters.crashes;
                 member.down = true;
                 member.awaits = false;
-                reply.timers.emplace_back(member.crash.until, restart);
+                reply.set(member.crash.until, restart);
                 return member.node.restore(member.stored);  // the rest of its memory is gone
             case restart:
                 member.down = false;
                 member.crash = member.life.crashes.at(network_->now());
-                reply.timers.emplace_back(member.crash.from, crash);
-                if (!std::exchange(member.wake_up_set, true))
-                    reply.timers.emplace_back(network_->now() + 1, wake_up);
+                reply.set(member.crash.from, crash);
+                if (!std::exchange(member.wake_up_set, true)) reply.set(network_->now() + 1, wake_up);
                 if (member.node.share().kappa >= 0) return speak(member.node.share(), reply);
                 return {};
         }
@@ -306,8 +370,7 @@ private:
     bool waits(Member& member, Reply& reply) const {
         if constexpr (synchronous) {
             member.awaits = member.node.round() >= 0 && !member.node.ready();
-            if (member.awaits)
-                reply.timers.emplace_back(std::max(member.spoke + patience(), network_->now() + 1), repeat);
+            if (member.awaits) reply.set(std::max(member.spoke + patience(), network_->now() + 1), repeat);
             return member.awaits;
         }
         return false;
@@ -359,16 +422,17 @@ private:
         if constexpr (exact) {
             if (woken->step_size != 0.0f && settings_.audit) count_step(desk, woken->step_size);
         }
-        store(member);
-
+        Time next = now + patience();
         if (woken->waited && synchronous) {
-            reply.timers.emplace_back(now + patience(), repeat);
+            reply.set(next, repeat);
         } else {
             member.awaits = false;
             member.wake_up_set = true;
-            const Time next = now + settings_.gap(member.life);
-            reply.timers.emplace_back(calm_ ? next : member.life.awake_from(next), wake_up);
+            next = now + settings_.gap(member.life);
+            if (!calm_) next = member.life.awake_from(next);
+            reply.set(next, wake_up);
         }
+        store(member, next);
         // A crash before the next tick comes before the message has left: it goes out after the restart.
         if (member.crash.from == now + 1 && !calm_) return {};
         return speak(woken->share, reply);
@@ -397,11 +461,12 @@ private:
 
     Outcome<void> post(std::uint32_t i, const Reply& reply) {
         Result<void> done;
-        if (reply.error) done = tl::unexpected(*reply.error);
+        if (const std::optional<Error> error = reply.error()) done = tl::unexpected(*error);
         if (done && reply.speaks) {
             done = network_->broadcast(i, reply.share, static_cast<std::uint64_t>(reply.counter));
         }
-        for (const auto& [time, tag] : reply.timers) {
+        for (std::uint32_t k = 0; k < reply.alarms; ++k) {
+            const auto& [time, tag] = reply.alarm(k);
             if (done && time < simulation::time_limit) done = network_->set_timer(i, time, tag);
         }
         if (!done) return tl::unexpected(diverged(done.error(), i, network_->now(), settings_.largest_value));
@@ -410,9 +475,32 @@ private:
 
     void sum_mass(std::vector<Value>& x, Value& y) const {
         if constexpr (has_mass) {
-            for (const Member& member : members_) member.node.add_mass(x, y);
+            std::vector<Value> all(x);
+            all.push_back(y);
+            ranks().in_turn(std::span(all), [&] {
+                for (const Member& member : members_)
+                    member.node.add_mass(std::span(all).first(x.size()), all.back());
+            });
+            std::copy(all.begin(), all.end() - 1, x.begin());
+            y = all.back();
         }
     }
+    std::vector<Mass> all_applied() const {
+        std::vector<Mass> all(desks_.front().applied.size());
+        ranks().in_turn(std::span(all), [&] {
+            for (const Desk& desk : desks_) {
+                for (std::size_t k = 0; k < all.size(); ++k) all[k] = add_wrapped(all[k], desk.applied[k]);
+            }
+        });
+        return all;
+    }
+    GossipCounters own_counters() const {
+        GossipCounters total;
+        for (const Desk& desk : desks_) total += desk.counters;
+        return total;
+    }
+    void exchange_replies();
+    void fill_in(std::vector<std::vector<std::byte>>& payloads) const;
 
     static std::uint64_t distance(Mass a, Mass b) {
         const Mass difference = subtract_wrapped(a, b);
@@ -425,17 +513,23 @@ private:
     std::size_t dimension_;
     LearnerOf learner_of_;
     Workers workers_;
+    RankGroup::Block own_;                       ///< the nodes that are served here
+    simulation::LargeVector<std::byte> memory_;  ///< of their machines
+    Arena arena_;
     std::vector<Desk> desks_;
+    GossipCounters others_;  ///< of the other ranks
     bool calm_ = false;
     std::vector<Value> first_x_;
     Value first_y_{};
     MixingWeights mixing_;
-    std::vector<Member> members_;
+    simulation::LargeVector<Member> members_;  ///< of `own_`
     std::unique_ptr<simulation::Network> network_;
-    simulation::Batch batch_;  ///< its payloads go back to the network, so it dies first
-    std::vector<Reply> replies_;
+    simulation::Batch batch_;                 ///< its payloads go back to the network, so it dies first
+    simulation::LargeVector<Reply> replies_;  ///< by group
+    std::vector<std::uint32_t> served_;       ///< groups, as they are served here
 };
 
 }  // namespace dunlin
 
+#include "training/simulation/gossip_ranks.hpp"
 #include "training/simulation/gossip_saving.hpp"

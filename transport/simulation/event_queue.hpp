@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "transport/simulation/large_pages.hpp"
 #include "transport/simulation/time.hpp"
 
 #include <algorithm>
@@ -9,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <vector>
 
 namespace dunlin::simulation {
 
@@ -45,7 +45,7 @@ public:
         if (more()) return now_ <= until;
         if (filled_ == 0) return false;
         const int lowest = std::countr_zero(filled_);
-        std::vector<Item>& bucket = buckets_[lowest];
+        LargeVector<Item>& bucket = buckets_[lowest];
         Time earliest = std::numeric_limits<Time>::max();
         for (const Item& item : bucket) earliest = std::min(earliest, item.time);
         if (earliest > until) return false;
@@ -86,7 +86,7 @@ private:
         filled_ |= std::uint64_t{1} << k;
     }
 
-    std::array<std::vector<Item>, 64> buckets_;  // times are below 2^63
+    std::array<LargeVector<Item>, 64> buckets_;  // times are below 2^63
     std::uint64_t filled_ = 0;                   // bit k: bucket k may hold something
     std::size_t taken_ = 0;                      // of bucket 0
     std::size_t size_ = 0;

@@ -4,6 +4,7 @@
 #include "transport/simulation/fingerprint.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace dunlin::simulation {
 namespace {
@@ -99,20 +100,24 @@ Result<void> Network::send(std::uint32_t link, const Payload& payload, std::uint
     if (link >= links_.size()) return fail(Code::unknown_link, link, -1);
     if (const auto checked = room(); !checked) return checked;
     ++counters_.sent;
-    counters_.sent_bytes += payload.as().size();
+    counters_.sent_bytes += payload.size();
     if (tap_) tap_(graph_->source(link), graph_->target(link), payload.as());
     Payload::Buffer* buffer = payload.buffer_;
     if (buffer != nullptr) buffer->add_reference();
-    if (buffer != nullptr && settings_.trace_payloads && !buffer->fingerprinted) {
-        buffer->fingerprint = fingerprint(payload.as());
-        buffer->fingerprinted = true;
-    }
+    (void)sealed(payload);
     const Link& state = links_[link];
     if (state.waiting == 0 && state.busy_until <= now())
         transmit(link, buffer, tag);
     else
         enqueue(link, buffer, tag);
     return {};
+}
+
+std::uint64_t Network::sealed(const Payload& payload) const {
+    Payload::Buffer* buffer = payload.buffer_;
+    if (buffer == nullptr || !settings_.trace_payloads) return 0;
+    if (!std::exchange(buffer->fingerprinted, true)) buffer->fingerprint = fingerprint(payload.as());
+    return buffer->fingerprint;
 }
 
 Result<void> Network::send(std::uint32_t from, std::uint32_t to, const Payload& payload, std::uint64_t tag) {
@@ -266,6 +271,13 @@ void Network::fill(Event& event, const Item& item) {
     record(timer ? Mark::timer : Mark::delivery, item.subject, item.buffer, item.tag);
 }
 
+void Network::prefetch(std::uint32_t node, const Payload& payload) const {
+    const std::uint32_t first = graph_->first_out(node),
+                        count = static_cast<std::uint32_t>(graph_->out(node).size());
+    if (payload.buffer_ != nullptr) __builtin_prefetch(payload.buffer_, 1);
+    for (std::uint32_t k = 0; k < count; ++k) __builtin_prefetch(&links_[first + k], 1);
+}
+
 bool Network::next(Event& event, Time until) {
     while (queue_.advance(until)) {
         const Item item = queue_.take();
@@ -303,16 +315,33 @@ bool Network::pop_batch(Batch& batch, Time until) {
         }
         ++batch.groups[group].count;
     }
+    batch.by_node.clear();
+    if (batch.groups.size() > group_of_.size() / 16) {
+        for (const std::uint32_t group : group_of_) {
+            if (group != no_group) batch.by_node.push_back(group);
+        }
+    } else {
+        for (std::uint32_t group = 0; group < batch.groups.size(); ++group) batch.by_node.push_back(group);
+        std::ranges::sort(batch.by_node, {}, [&](std::uint32_t group) { return batch.groups[group].node; });
+    }
     std::uint32_t first = 0;
-    for (Batch::Group& group : batch.groups) {
-        group.first = first;
-        first += std::exchange(group.count, 0);
+    for (const std::uint32_t index : batch.by_node) {
+        batch.groups[index].first = first;
+        first += std::exchange(batch.groups[index].count, 0);
     }
     batch.time = now();
     batch.events.resize(popped_.size());
-    for (const Item& item : popped_) {
-        Batch::Group& group = batch.groups[group_of_[node_of(item)]];
-        fill(batch.events[group.first + group.count++], item);
+    // In the order of sending: payloads and places in the batch lie anywhere, so they are asked for early.
+    constexpr std::size_t far = 16;
+    for (std::size_t k = 0; k < popped_.size(); ++k) {
+        if (k + far < popped_.size()) {
+            const Item& later = popped_[k + far];
+            const Batch::Group& group = batch.groups[group_of_[node_of(later)]];
+            __builtin_prefetch(batch.events.data() + group.first + group.count, 1);
+            if (later.buffer != nullptr) __builtin_prefetch(later.buffer, 1);
+        }
+        Batch::Group& group = batch.groups[group_of_[node_of(popped_[k])]];
+        fill(batch.events[group.first + group.count++], popped_[k]);
     }
     for (const Batch::Group& group : batch.groups) group_of_[group.node] = no_group;
     return true;

@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "transport/graph.hpp"
 #include "transport/simulation/event_queue.hpp"
+#include "transport/simulation/large_pages.hpp"
 #include "transport/simulation/link.hpp"
 #include "transport/simulation/payload.hpp"
 #include "transport/simulation/time.hpp"
@@ -40,8 +41,10 @@ struct Batch {
     };
 
     Time time = 0;
-    std::vector<Event> events;
+    LargeVector<Event> events;
     std::vector<Group> groups;  ///< in the order of their first event
+    std::vector<std::uint32_t>
+        by_node;  ///< of `groups`, in ascending order of nodes, which is also that of `events`
 
     std::span<Event> of(const Group& group) { return {events.data() + group.first, group.count}; }
 };
@@ -101,6 +104,14 @@ public:
 
     /// A payload to fill. May be called from any thread. Errors: payload_too_large, payloads_full.
     Result<Payload> allocate(std::size_t size) { return payloads_->allocate(size); }
+    /// For one whose bytes are in another process and that nobody reads here: it counts, and leaves its trace, as the
+    /// one that `sealed` was asked of there.
+    Result<Payload> stand_in(std::size_t size, std::uint64_t fingerprint) {
+        return payloads_->stand_in(size, fingerprint);
+    }
+    /// Of a payload that is filled, what the trace keeps of its bytes; 0 for none. For one thread at a time for each
+    /// payload.
+    std::uint64_t sealed(const Payload& payload) const;
 
     /// Sends at now() along an edge. Errors: unknown_link; network_full, with nothing sent.
     Result<void> send(std::uint32_t link, const Payload& payload, std::uint64_t tag = 0);
@@ -115,6 +126,9 @@ public:
     /// Rings once. There is no way to take it back: a driver whose node crashed ignores the stale tag. Errors:
     /// graph_node; bad_time unless now() <= time <= time_limit; network_full.
     Result<void> set_timer(std::uint32_t node, Time time, std::uint64_t tag = 0);
+
+    /// Asks the processor early for what a broadcast of this node will touch.
+    void prefetch(std::uint32_t node, const Payload& payload) const;
 
     /// The next event. False, with the clock where it was, when none is left at `until` or before.
     bool next(Event& event, Time until = time_limit);
@@ -193,13 +207,13 @@ private:
     NetworkSettings settings_;
     std::unique_ptr<PayloadPool> payloads_;
     std::vector<LinkProfile> profiles_;
-    std::vector<Link> links_;
+    LargeVector<Link> links_;
     std::vector<Cut> cuts_;  ///< sorted
     EventQueue<Item> queue_;
     std::vector<Waiting> waiting_slots_;
     std::vector<std::uint32_t> free_slots_;
     std::size_t waiting_ = 0;
-    std::vector<Item> popped_;             ///< of the batch under construction
+    LargeVector<Item> popped_;             ///< of the batch under construction
     std::vector<std::uint32_t> group_of_;  ///< by node, while a batch is built
     Counters counters_;
     Tap tap_;

@@ -18,7 +18,8 @@ NetworkState Network::save() const {
         if (buffer == nullptr) return 0;
         const auto [found, fresh] =
             numbers.try_emplace(buffer, static_cast<std::uint32_t>(state.payloads.size() + 1));
-        if (fresh) state.payloads.emplace_back(buffer->data(), buffer->data() + buffer->size);
+        if (fresh)
+            state.payloads.emplace_back(buffer->data(), buffer->data() + (buffer->stands_in ? 0 : buffer->size));
         return found->second;
     };
     for (const Link& link : links_)

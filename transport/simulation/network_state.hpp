@@ -49,9 +49,10 @@ struct NetworkState {
     std::uint64_t trace = 0;
     Counters counters;
     std::vector<Link> links;
-    std::vector<std::vector<std::byte>> payloads;  ///< each once, however many messages carry it
-    std::vector<Pending> queue;                    ///< those of one time in their order
-    std::vector<Pending> waiting;                  ///< those of one link in their order
+    /// Each once, however many messages carry it; empty where something stands in for it.
+    std::vector<std::vector<std::byte>> payloads;
+    std::vector<Pending> queue;    ///< those of one time in their order
+    std::vector<Pending> waiting;  ///< those of one link in their order
     std::vector<Cut> cuts;
 
     template <class Archive>

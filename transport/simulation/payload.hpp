@@ -32,10 +32,13 @@ public:
     ~Payload();
 
     std::size_t size() const;
+    /// Does it stand in for bytes that are in another process?
+    bool stands_in() const;
+    std::uint64_t fingerprint() const;
     /// The bytes, aligned to 64, as an array of T; a rest that does not fill a T is left out.
     template <class T = std::byte>
     std::span<const T> as() const {
-        return {data<T>(), size() / sizeof(T)};
+        return {data<T>(), stands_in() ? 0 : size() / sizeof(T)};
     }
     /// The same to write to; for the maker, before the first send.
     template <class T = std::byte>
@@ -78,6 +81,8 @@ public:
 
     /// `size` bytes, whatever they held before. Errors: payload_too_large, payloads_full.
     Result<Payload> allocate(std::size_t size);
+    /// No bytes, but the size and the fingerprint of some. Errors as above.
+    Result<Payload> stand_in(std::size_t size, std::uint64_t fingerprint);
 
     std::size_t in_use() const;          ///< payloads that somebody holds
     std::size_t reserved_bytes() const;  ///< memory taken from the system, used or free
@@ -86,6 +91,13 @@ private:
     friend class Payload;
     static constexpr int classes = 89;  // 64 bytes up to the limit
 
+    /// Buffers side by side in a large page, which goes back to the system when none of them is in use. Of a pool that
+    /// holds little each buffer is a piece of memory by itself.
+    struct Slab;
+    static constexpr std::size_t slab_bytes = std::size_t{2} << 20;
+    static constexpr std::size_t slab_buffer_bytes = std::size_t{1} << 15;  ///< the largest that lies in one
+
+    void* carve(std::size_t bytes);
     void give_back(Payload::Buffer* buffer);
     void trim();
 
@@ -94,6 +106,7 @@ private:
     std::size_t limit_bytes_;
     std::size_t reserved_bytes_ = 0;
     std::size_t in_use_ = 0;
+    Slab* newest_ = nullptr;  ///< has room behind what is taken
 };
 
 /// In front of every payload's bytes, in the same piece of memory.
@@ -105,6 +118,8 @@ struct alignas(64) Payload::Buffer {
     std::atomic<std::uint32_t> references;
     int size_class;
     bool fingerprinted;
+    bool stands_in;
+    bool in_slab;
 
     void add_reference() { references.fetch_add(1, std::memory_order_relaxed); }
     std::byte* data() { return reinterpret_cast<std::byte*>(this + 1); }
@@ -121,6 +136,14 @@ inline Payload::~Payload() {
 
 inline std::size_t Payload::size() const {
     return buffer_ != nullptr ? buffer_->size : 0;
+}
+
+inline bool Payload::stands_in() const {
+    return buffer_ != nullptr && buffer_->stands_in;
+}
+
+inline std::uint64_t Payload::fingerprint() const {
+    return buffer_ != nullptr && buffer_->fingerprinted ? buffer_->fingerprint : 0;
 }
 
 template <class T>
