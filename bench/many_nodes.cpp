@@ -137,7 +137,7 @@ int learn(std::uint32_t nodes, simulation::Time rounds, int threads, RankGroup& 
     const std::vector<float> first = learners.first_parameters();
     for (std::uint32_t i = 0; i < nodes; ++i) start.insert(start.end(), first.begin(), first.end());
     const LearnerOf learner_of = [&](std::uint32_t node, int worker) -> Learner& {
-        return learners.learner(node, worker);
+        return learners.problem().learner(node, worker);
     };
     auto fleet = make_gossip_fleet(AggregationName::pars_push, random_cycles(nodes, 16), settings, start,
                                    learner_of, threads, ranks);

@@ -26,7 +26,7 @@ Outcome<Job> job_of(const TrainRequest& request) {
     Settings list = fleet_navigation_settings(job.settings);
     if (Outcome<void> read = read_settings(request, method_key, list); !read) return tl::unexpected(read.error());
     job.config = list.write();
-    auto training = FleetNavigation::make(job.settings, request.threads);
+    auto training = FleetNavigation::make(job.settings, request.threads, *request.ranks);
     if (!training) return tl::unexpected(training.error());
     job.training = *std::move(training);
     say_notes(job.training->notes());

@@ -73,6 +73,19 @@ done <<'METHODS'
 4 fedavg
 METHODS
 grep -q '"mass_error": 0' one/summary.json && fail "fedavg has no mass"
+# Policies too, also where layers stay with their nodes.
+policies=(--set environment.nodes=5 --set environment.map=empty-4x4 --set environment.horizon=8 --set policy.hidden=[6]
+    --set adaptation.trajectories=4 --set adaptation.steps=2 --set report.adaptations=2 --set report.evaluate_every=10
+    --set method.rounds=20 --set method.settling_rounds=5 --set report.centralised=false --quiet)
+for method in pars-push spdb persafl-me; do
+    rm -rf one several
+    "$dunlin" train fleet-navigation --method $method "${policies[@]}" --out one >one.txt 2>/dev/null
+    "$mpirun" --oversubscribe -n 3 "$dunlin" train fleet-navigation --method $method "${policies[@]}" --out several \
+        >several.txt 2>several.err </dev/null || fail "$method of policies on 3 ranks: $(cat several.err)"
+    diff one.txt several.txt || fail "$method of policies on 3 ranks prints something else"
+    cmp one/policy.dunlin several/policy.dunlin || fail "$method of policies on 3 ranks: other policies"
+    diff <(grep -v '"seconds"' one/summary.json) <(grep -v '"seconds"' several/summary.json) || fail "$method of policies: another summary"
+done
 # Stopped and gone on by another number of ranks.
 rm -rf one several
 "$dunlin" train classification --method pars-push "${short[@]}" --out one >/dev/null 2>&1

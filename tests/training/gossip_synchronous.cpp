@@ -77,8 +77,9 @@ TEST_CASE(
         const auto fleet = make_gossip_fleet(method, graph, settings, start, {}, 1);
         return fleet ? std::string() : fleet.error().text;
     };
+    const GossipSettings usual;
     for (const AggregationName method : {AggregationName::dsgd, AggregationName::spd, AggregationName::gnsd}) {
-        CHECK_THAT(refused(method, *directed_ring(6), {}),
+        CHECK_THAT(refused(method, *directed_ring(6), usual),
                    Catch::StartsWith("network.graph") && Catch::Contains("the edge from 0 to 1 has no edge back"));
     }
     // The Laplacian of the complete graph of 6 has the eigenvalue 6: 1 - 0.25 * 6 = -0.5.

@@ -33,7 +33,7 @@ constexpr TaskTraits tasks[] = {
      .settings = "model.loss=reward",
 
      .on_real_nodes = true},
-    {.name = "regression", .experiment = "regression", .linear = true},
+    {.name = "regression", .experiment = "regression", .linear = true, .on_ranks = false},
     {.name = "characters",
      .experiment = "characters",
 
@@ -117,11 +117,22 @@ Answer on_boards(const TaskTraits& task, A by) {
     return {};
 }
 
+Answer over_ranks(const TaskTraits& task, std::optional<A> by) {
+    if (!by || !task.on_ranks)
+        return refuse(K::not_built, "this is one process's work; its threads share the nodes");
+    if ((*by == A::local || *by == A::global) && task.experiment == "fleet-navigation")
+        return refuse(K::not_built, "rounds of nodes that agree with nobody are not spread; start one process");
+    return {};
+}
+
 Answer answer(const TaskTraits& task, Objective objective, std::optional<A> by, LinkName link) {
-    if (link == LinkName::mpi) return refuse(K::not_built, "no fleet is spread over ranks yet");
     // What cannot be at all is refused everywhere for the same reason.
     const Answer simulated = in_one_process(task, objective, by);
     if (link == LinkName::simulated || (simulated && simulated->kind == K::mathematics)) return simulated;
+    if (link == LinkName::mpi) {
+        if (const Answer spread = over_ranks(task, by)) return spread;
+        return simulated;
+    }
     if (const Answer real = on_real_nodes(task, by)) return real;
     if (link == LinkName::serial) {
         if (const Answer board = on_boards(task, *by)) return board;

@@ -23,11 +23,12 @@ using Policy = NavigationNodes::Policy;
 
 class Run final : public FleetNavigation {
 public:
-    Run(const FleetNavigationSettings& settings, std::unique_ptr<NavigationNodes> nodes, int threads)
+    Run(const FleetNavigationSettings& settings, std::unique_ptr<NavigationNodes> nodes, int threads,
+        RankGroup& ranks)
         : settings_(settings),
           nodes_(std::move(nodes)),
           layers_(nodes_->split(), nodes_->nodes(), nodes_->first_parameters()),
-          workers_(threads) {
+          workers_(threads, ranks) {
         for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) optima_.push_back(nodes_->optimum(i));
     }
 
@@ -72,7 +73,9 @@ public:
             saver(done.round, rounds(), std::int64_t{settings_.rounds}, environment_steps(), seconds(),
                   outcome.history, outcome.centralised, done.centralised);
             fleet_->save(saver);
-            if (keeps_something()) saver(layers_);
+            if (!keeps_something()) return;
+            layers_.known_to_all(workers_.ranks());
+            saver(layers_);
         };
         for (; done.round < rounds() && outcome.failure.empty(); ++done.round) {
             const auto left_off = hooks.left_off(save);
@@ -139,7 +142,8 @@ private:
             return {};
         });
         if (!restored) return restored;
-        evaluation_steps_ = nodes_->environment_steps() - steps;
+        // What was sampled before is the first rank's.
+        evaluation_steps_ = nodes_->environment_steps() - (workers_.ranks().leads() ? steps : 0);
         if (auto fits = RunPauses::check_length("method.rounds, with method.settling_rounds", rounds(), done.round);
             !fits)
             return fits;
@@ -172,9 +176,10 @@ private:
     bool keeps_something() const { return layers_.split().has_personal() || layers_.keeps_models(); }
 
     /// What each node has: the model that it kept beside the shared one, or the shared one with its own layers.
-    std::vector<float> models() const {
+    std::vector<float> models() {
         std::vector<float> shared = fleet_->estimates();
         if (!keeps_something() || settings_.method.aggregation == AggregationName::global) return shared;
+        layers_.known_to_all(workers_.ranks());
         const std::size_t d = nodes_->dimension(), x = layers_.split().shared_size();
         std::vector<float> all(nodes_->nodes() * d);
         for (std::uint32_t i = 0; i < nodes_->nodes(); ++i) {
@@ -187,19 +192,27 @@ private:
         return all;
     }
 
-    /// Sampled for training so far.
-    std::int64_t environment_steps() const { return nodes_->environment_steps() - evaluation_steps_; }
+    /// Sampled for training so far, on all ranks.
+    std::int64_t environment_steps() const {
+        std::int64_t steps = 0;
+        workers_.ranks().in_turn(std::span(&steps, 1),
+                                 [&] { steps += nodes_->environment_steps() - evaluation_steps_; });
+        return steps;
+    }
 
     /// `models`: one for each node, or one for all.
     std::vector<double> evaluate(std::span<const float> models, std::uint64_t epoch) {
         const std::size_t d = nodes_->dimension();
         const std::int64_t before = nodes_->environment_steps();
         std::vector<double> ratios(nodes_->nodes());
-        workers_.run(static_cast<int>(ratios.size()), [&](int piece, int worker) {
-            const auto i = static_cast<std::size_t>(piece);
+        const RankGroup::Block own = workers_.ranks().block(nodes_->nodes());
+        workers_.run(static_cast<int>(own.size()), [&](int piece, int worker) {
+            const std::uint32_t node = own.first + static_cast<std::uint32_t>(piece);
+            const std::size_t i = node;
             const auto w = models.subspan(models.size() > d ? i * d : 0, d);
-            ratios[i] = nodes_->ratio(static_cast<std::uint32_t>(piece), w, epoch, optima_[i], worker);
+            ratios[i] = nodes_->ratio(node, w, epoch, optima_[i], worker);
         });
+        workers_.ranks().share(std::span(ratios), nodes_->nodes());
         evaluation_steps_ += nodes_->environment_steps() - before;
         return ratios;
     }
@@ -285,7 +298,8 @@ double FleetNavigationRow::mean() const {
     return std::accumulate(ratios.begin(), ratios.end(), 0.0) / static_cast<double>(ratios.size());
 }
 
-Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavigationSettings& s, int threads) {
+Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavigationSettings& s, int threads,
+                                                                RankGroup& ranks) {
     if (s.nodes < 2) return refuse("environment.nodes: a node alone agrees with nobody; simulate at least 2");
     if (const std::string refusal = refusal_of(s.method); !refusal.empty())
         return refuse(fmt::format("objective.name = {}, aggregation.name = {}: {}", name_of(s.method.objective),
@@ -301,7 +315,7 @@ Outcome<std::unique_ptr<FleetNavigation>> FleetNavigation::make(const FleetNavig
                         s.inner.prox_weight));
     auto nodes = NavigationNodes::make(s, threads);
     if (!nodes) return tl::unexpected(nodes.error());
-    auto run = std::make_unique<Run>(s, *std::move(nodes), threads);
+    auto run = std::make_unique<Run>(s, *std::move(nodes), threads, ranks);
     if (Outcome<void> connected = run->connect(); !connected) return tl::unexpected(connected.error());
     return run;
 }

@@ -7,6 +7,7 @@
 #include "envs/data_notes.hpp"
 #include "training/axes/axes.hpp"
 #include "training/host/failure.hpp"
+#include "training/host/rank_group.hpp"
 #include "training/host/run_pauses.hpp"
 #include "training/navigation/navigation.hpp"
 #include "training/settings/deployment.hpp"
@@ -152,8 +153,10 @@ struct FleetNavigationHooks : RunPauses {
 /// A run that is ready to start.
 class FleetNavigation {
 public:
-    /// Errors: settings that do not fit each other, the map or the network.
-    static Outcome<std::unique_ptr<FleetNavigation>> make(const FleetNavigationSettings& settings, int threads);
+    /// Errors: settings that do not fit each other, the map or the network. Nodes are spread over `ranks`, which outlive
+    /// the run; all of them make it.
+    static Outcome<std::unique_ptr<FleetNavigation>> make(const FleetNavigationSettings& settings, int threads,
+                                                          RankGroup& ranks = RankGroup::alone());
     virtual ~FleetNavigation() = default;
 
     /// What was assumed of the settings; what the graph's file says that is not used, or was renumbered.
