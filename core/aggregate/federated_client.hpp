@@ -130,8 +130,7 @@ public:
             if (auto fit = check_step(gradient); !fit) return fit;
         }
         reach_ = small ? reach_ + 2.0f * rate_limit * small_limit : largest_finite;
-        flat_kernels().descend(settings_.local_rate, gradient.data(), settings_.prox_weight, start_.data(),
-                               parameters_.data(), gradient.size());
+        descend(gradient.data(), start_.data(), parameters_.data(), gradient.size());
         ++header_->steps;
         return {};
     }
@@ -142,7 +141,11 @@ public:
         if (header_->phase == idle) return fail(Code::no_model);
         if (!done()) return wrong_steps();
         if (header_->phase == training) {
-            flat_kernels().add_scaled(-1.0f, parameters_.data(), start_.data(), start_.size());
+            if constexpr (looks_once) {
+                flat_kernels().add_scaled(-1.0f, parameters_.data(), start_.data(), start_.size());
+            } else {
+                for (std::size_t k = 0; k < start_.size(); ++k) start_[k] -= parameters_[k];
+            }
             ++header_->sequence;
             header_->phase = delivered;
         }
@@ -196,11 +199,21 @@ private:
     }
 
     /// Is the gradient finite, and where it would lead?
+    /// w := w - eta (g + mu (w - w_0)) for so many numbers; a board has no table of kernels for that.
+    void descend(const float* g, const float* w0, float* w, std::size_t count) const {
+        if constexpr (looks_once) {
+            flat_kernels().descend(settings_.local_rate, g, settings_.prox_weight, w0, w, count);
+        } else {
+            for (std::size_t k = 0; k < count; ++k)
+                w[k] -= settings_.local_rate * (g[k] + settings_.prox_weight * (w[k] - w0[k]));
+        }
+    }
+
     Result<void> check_step(ConstVector<float> gradient) const {
         if (auto fit = check_finite(gradient, start_.size()); !fit) return fit;
         for (std::size_t k = 0; k < gradient.size(); ++k) {
             float next = parameters_[k];
-            flat_kernels().descend(settings_.local_rate, &gradient[k], settings_.prox_weight, &start_[k], &next, 1);
+            descend(&gradient[k], &start_[k], &next, 1);
             if (!(next - next == 0.0f)) return fail(Code::not_finite, static_cast<std::int64_t>(k));
         }
         return {};
