@@ -144,7 +144,7 @@ void derivatives(benchmark::State& state, const Case& what, const Kernels<float>
     Numbers activations(size), deltas(size), tangents(size), tangent_deltas(size),
         gradient(shape.parameters(), 0.0f), scratch(shape.scratch_scalars());
     const Network<float> net{shape, *set, scratch.data};
-    const Inputs<float> input{{x.data, stride}};
+    const NetworkInputs<float> input{{x.data, stride}};
     const auto at = [&](const Numbers& numbers) { return Columns<float>{numbers.data, stride}; };
     const auto seed = [&](const Numbers& numbers) {
         clear_rows(net.output(at(numbers)), shape.outputs(), stride);

@@ -37,7 +37,7 @@ inline tl::unexpected<Error> wrong_size(std::size_t found, std::size_t expected)
 }
 
 /// Is this `size` finite numbers? Errors: shape_mismatch, not_finite.
-inline Result<void> check_finite(ConstVector<float> values, std::size_t size) {
+[[gnu::noinline]] inline Result<void> check_finite(ConstVector<float> values, std::size_t size) {
     if (values.size() != size) return wrong_size(values.size(), size);
     const std::size_t bad = first_beyond(values, largest_finite);
     if (bad < size) return fail(Code::not_finite, static_cast<std::int64_t>(bad));

@@ -82,13 +82,11 @@ struct MlpShape {
     friend constexpr bool operator==(const MlpShape&, const MlpShape&) = default;
 };
 
-/// A batch of inputs: a matrix, or for a one-hot shape the index of each column's 1; of a sequence of tokens step t's
-/// begin at t index_stride.
+/// A batch of inputs: a matrix, or for a one-hot shape the index of each column's 1.
 template <class S>
 struct Inputs {
     Columns<const S> matrix{};
     const std::int32_t* index = nullptr;
-    std::ptrdiff_t index_stride = 0;
 };
 
 /// The perceptron as a function of flat parameters. It owns nothing: activations, deltas and gradients are matrices

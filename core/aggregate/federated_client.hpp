@@ -102,7 +102,7 @@ public:
         if (!small) {
             if (auto fit = check_finite(model, start_.size()); !fit) return fit;
         }
-        reach_ = small ? small_limit : largest_finite;
+        if constexpr (looks_once) reach_ = small ? small_limit : largest_finite;
         std::copy(model.begin(), model.end(), start_.begin());
         std::copy(model.begin(), model.end(), parameters_.begin());
         header_->base_version = version;
@@ -129,8 +129,13 @@ public:
         if (!small) {
             if (auto fit = check_step(gradient); !fit) return fit;
         }
-        reach_ = small ? reach_ + 2.0f * rate_limit * small_limit : largest_finite;
-        descend(gradient.data(), start_.data(), parameters_.data(), gradient.size());
+        if constexpr (looks_once) {
+            reach_ = small ? reach_ + 2.0f * rate_limit * small_limit : largest_finite;
+            flat_kernels().descend(settings_.local_rate, gradient.data(), settings_.prox_weight, start_.data(),
+                                   parameters_.data(), gradient.size());
+        } else {
+            for (std::size_t k = 0; k < gradient.size(); ++k) parameters_[k] = stepped(gradient, k);
+        }
         ++header_->steps;
         return {};
     }
@@ -199,24 +204,18 @@ private:
     }
 
     /// Is the gradient finite, and where it would lead?
-    /// w := w - eta (g + mu (w - w_0)) for so many numbers; a board has no table of kernels for that.
-    void descend(const float* g, const float* w0, float* w, std::size_t count) const {
-        if constexpr (looks_once) {
-            flat_kernels().descend(settings_.local_rate, g, settings_.prox_weight, w0, w, count);
-        } else {
-            for (std::size_t k = 0; k < count; ++k)
-                w[k] -= settings_.local_rate * (g[k] + settings_.prox_weight * (w[k] - w0[k]));
-        }
-    }
-
-    Result<void> check_step(ConstVector<float> gradient) const {
+    [[gnu::always_inline]] Result<void> check_step(ConstVector<float> gradient) const {
         if (auto fit = check_finite(gradient, start_.size()); !fit) return fit;
         for (std::size_t k = 0; k < gradient.size(); ++k) {
-            float next = parameters_[k];
-            descend(&gradient[k], &start_[k], &next, 1);
-            if (!(next - next == 0.0f)) return fail(Code::not_finite, static_cast<std::int64_t>(k));
+            if (const float next = stepped(gradient, k); !(next - next == 0.0f)) {
+                return fail(Code::not_finite, static_cast<std::int64_t>(k));
+            }
         }
         return {};
+    }
+    float stepped(ConstVector<float> gradient, std::size_t k) const {
+        const float pull = settings_.prox_weight * (parameters_[k] - start_[k]);
+        return parameters_[k] - settings_.local_rate * (gradient[k] + pull);
     }
 
     ClientSettings settings_;

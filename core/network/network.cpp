@@ -21,7 +21,7 @@ bool Network<S>::fuses(int l) const {
 }
 
 template <class S>
-void Network<S>::forward(const S* parameters, Inputs<S> inputs, Columns<S> activations, int columns,
+void Network<S>::forward(const S* parameters, NetworkInputs<S> inputs, Columns<S> activations, int columns,
                          Stream* dropout) const {
     for (int l = 0; l < shape.layers; ++l) {
         const NetworkShape::Layer& layer = shape.layer(l);
@@ -35,7 +35,7 @@ void Network<S>::forward(const S* parameters, Inputs<S> inputs, Columns<S> activ
             copy_rows(x, y, layer.out.size(), columns);
             add_rows(Columns<const S>(rows(activations, shape.source(l))), y, layer.out.size(), columns);
         } else if (selects(l)) {
-            kernels.select_rows(w, DenseLayer::bias(at, w), inputs.index, y, layer.out.size(), columns,
+            kernels.select_rows(w, DenseLayer::bias(at, w), inputs.tokens, y, layer.out.size(), columns,
                                 fused ? activation : Activation::identity);
         } else if (fused) {
             kernels.affine(w, DenseLayer::bias(at, w), x, y, layer.in.size(), layer.out.size(), columns,
@@ -52,8 +52,8 @@ void Network<S>::forward(const S* parameters, Inputs<S> inputs, Columns<S> activ
 }
 
 template <class S>
-void Network<S>::backward(const S* parameters, Inputs<S> inputs, Columns<const S> activations, Columns<S> deltas,
-                          int columns, S* gradient) const {
+void Network<S>::backward(const S* parameters, NetworkInputs<S> inputs, Columns<const S> activations,
+                          Columns<S> deltas, int columns, S* gradient) const {
     std::array<bool, NetworkShape::layer_limit> begun{};  // something has been added to a layer's deltas
     bool through = false;                                 // the activation's slope is in them
     const auto receive = [&](int l) {
@@ -74,7 +74,7 @@ void Network<S>::backward(const S* parameters, Inputs<S> inputs, Columns<const S
                 add_rows(Columns<const S>(d), rows(deltas, to), layer.out.size(), columns);
             }
         } else if (selects(l)) {
-            kernels.scatter_rows(inputs.index, d, sums,
+            kernels.scatter_rows(inputs.tokens, d, sums,
                                  sums + (DenseLayer::bias(at, parameters + layer.at) - (parameters + layer.at)),
                                  layer.out.size(), columns);
         } else if (layer.spec.kind == LayerKind::dense && l > 0 && fuses(l - 1)) {
@@ -93,7 +93,7 @@ void Network<S>::backward(const S* parameters, Inputs<S> inputs, Columns<const S
 }
 
 template <class S>
-void Network<S>::tangent_forward(const S* parameters, const S* direction, Inputs<S> inputs,
+void Network<S>::tangent_forward(const S* parameters, const S* direction, NetworkInputs<S> inputs,
                                  Columns<const S> activations, Columns<S> tangents, int columns) const {
     for (int l = 0; l < shape.layers; ++l) {
         const NetworkShape::Layer& layer = shape.layer(l);
@@ -112,7 +112,7 @@ void Network<S>::tangent_forward(const S* parameters, const S* direction, Inputs
             copy_rows(rx, ry, layer.out.size(), columns);
             add_rows(Columns<const S>(rows(tangents, shape.source(l))), ry, layer.out.size(), columns);
         } else if (selects(l)) {
-            kernels.select_rows(v, DenseLayer::bias(at, v), inputs.index, ry, layer.out.size(), columns,
+            kernels.select_rows(v, DenseLayer::bias(at, v), inputs.tokens, ry, layer.out.size(), columns,
                                 Activation::identity);
             times_slope(y, ry, layer.out.size(), columns, activation);  // to the perceptron's bits
             continue;
@@ -124,7 +124,7 @@ void Network<S>::tangent_forward(const S* parameters, const S* direction, Inputs
 }
 
 template <class S>
-void Network<S>::tangent_backward(const S* parameters, const S* direction, Inputs<S> inputs,
+void Network<S>::tangent_backward(const S* parameters, const S* direction, NetworkInputs<S> inputs,
                                   Columns<const S> activations, Columns<const S> tangents, Columns<S> deltas,
                                   Columns<S> tangent_deltas, int columns, S* product) const {
     std::array<bool, NetworkShape::layer_limit> begun{};
@@ -152,7 +152,7 @@ void Network<S>::tangent_backward(const S* parameters, const S* direction, Input
                 add_rows(Columns<const S>(rd), rows(tangent_deltas, to), layer.out.size(), columns);
             }
         } else if (selects(l)) {
-            kernels.scatter_rows(inputs.index, rd, sums, sums + (DenseLayer::bias(at, v) - v), layer.out.size(),
+            kernels.scatter_rows(inputs.tokens, rd, sums, sums + (DenseLayer::bias(at, v) - v), layer.out.size(),
                                  columns);
         } else if (layer.spec.kind == LayerKind::dense && l > 0 && fuses(l - 1)) {
             DenseLayer::weights(at, x, Columns<const S>(rd), sums);

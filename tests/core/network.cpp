@@ -2,6 +2,8 @@
 // Networks of all kinds of layers: derivatives against finite differences, through random stacks.
 #include "core/network/network.hpp"
 
+#include "core/mlp.hpp"
+
 #include <cmath>
 #include <sstream>
 #include <string>
@@ -65,7 +67,7 @@ struct Function {
     Network<double> network() const {
         return {shape, generic_kernels<double>(), const_cast<double*>(scratch.data())};
     }
-    Inputs<double> input() const { return {{inputs.data(), columns}, tokens.data(), columns}; }
+    NetworkInputs<double> input() const { return {{inputs.data(), columns}, tokens.data(), columns}; }
     std::vector<double> matrix() const {
         // What nobody has written is seen.
         return std::vector<double>(static_cast<std::size_t>(shape.units()) * static_cast<std::size_t>(columns),
@@ -311,7 +313,7 @@ std::vector<float> all_of(const NetworkShape& shape, const Kernels<float>& kerne
     std::vector<std::int32_t> tokens;
     for (int k = 0; k < shape.input.width * columns; ++k)
         tokens.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(shape.input.channels))));
-    const Inputs<float> input{{x.data(), columns}, tokens.data(), columns};
+    const NetworkInputs<float> input{{x.data(), columns}, tokens.data(), columns};
     const std::size_t size = static_cast<std::size_t>(shape.units()) * columns;
     std::vector<float> matrices(4 * size), sums(2 * w.size());
     const auto at = [&](std::size_t k) { return Columns<float>{matrices.data() + k * size, columns}; };
@@ -382,26 +384,28 @@ TEST_CASE("a network of dense layers computes the perceptron's bits") {
                                      x = drawn(19 * columns);
             std::vector<std::int32_t> index;
             for (int k = 0; k < columns; ++k) index.push_back(static_cast<std::int32_t>(random.below(19)));
-            const Inputs<float> input{{x.data(), columns}, index.data(), columns};
+            const Inputs<float> input{{x.data(), columns}, index.data()};
+            const NetworkInputs<float> same{input.matrix, input.index, columns};
             const std::size_t size = static_cast<std::size_t>(shape.units()) * columns;
             const std::vector<float> delta = drawn(5 * columns);
             for (const Kernels<float>* const* set = available_kernels(); *set != nullptr; ++set) {
                 std::vector<float> scratch(shape.scratch_scalars());
-                const auto all_of = [&](const auto& net) {
+                const auto all_of = [&](const auto& net, const auto& given) {
                     std::vector<float> all(4 * size), g(2 * w.size());
                     const auto at = [&](std::size_t k) { return Columns<float>{all.data() + k * size, columns}; };
-                    net.forward(w.data(), input, at(0), columns);
+                    net.forward(w.data(), given, at(0), columns);
                     std::ranges::copy(delta, net.output(at(1)).data);
-                    net.backward(w.data(), input, at(0), at(1), columns, g.data());
-                    net.tangent_forward(w.data(), v.data(), input, at(0), at(2), columns);
+                    net.backward(w.data(), given, at(0), at(1), columns, g.data());
+                    net.tangent_forward(w.data(), v.data(), given, at(0), at(2), columns);
                     std::ranges::copy(delta, net.output(at(1)).data);
                     std::ranges::copy(delta, net.output(at(3)).data);
-                    net.tangent_backward(w.data(), v.data(), input, at(0), at(2), at(1), at(3), columns,
+                    net.tangent_backward(w.data(), v.data(), given, at(0), at(2), at(1), at(3), columns,
                                          g.data() + w.size());
                     return std::pair(all, g);
                 };
                 INFO((*set)->name);
-                CHECK(all_of(Network<float>{shape, **set, scratch.data()}) == all_of(Mlp<float>{perceptron, *set}));
+                CHECK(all_of(Network<float>{shape, **set, scratch.data()}, same) ==
+                      all_of(Mlp<float>{perceptron, *set}, input));
             }
         }
     }

@@ -102,9 +102,8 @@ Result<void> NodeSession::fits(const JobTerms& terms) const {
     if (terms.dimension == 0 || sent_down(terms) > WireLimits::values) {
         return fail(Code::message_too_long, terms.dimension, WireLimits::values);
     }
-    if (terms.aggregation > Aggregation::push_sum && machine_kind(terms, edges_close()) == nullptr)
-        return fail(Code::job_not_understood);
-    if (!steps_are_corrected && terms.payload > Payload::model) return fail(Code::job_not_understood);
+    const bool known = terms.aggregation <= Aggregation::push_sum || machine_kind(terms, edges_close()) != nullptr;
+    if (!known || (!steps_are_corrected && terms.payload > Payload::model)) return fail(Code::job_not_understood);
     // In 64 bits, because it may be more than a small processor can count.
     const std::uint64_t neighbours = terms.in_neighbours.size() + (edges_close() ? terms.out_neighbours.size() : 0);
     const std::uint64_t least = pushes(terms) ? neighbours * terms.dimension * sizeof(Mass) : 0;
