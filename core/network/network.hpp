@@ -57,7 +57,7 @@ private:
     LayerRun<S> run(int l, NetworkInputs<S> inputs, int columns) const {
         const NetworkShape::Layer& layer = shape.layer(l);
         return {kernels, layer_kernels(kernels), layer.spec,         layer.in, layer.out, columns,
-                scratch, inputs.tokens,           inputs.token_stride};
+                scratch, inputs.tokens,          inputs.token_stride};
     }
     /// A dense layer on one token a column.
     bool selects(int l) const { return l == 0 && shape.tokens && shape.layer(l).spec.kind == LayerKind::dense; }
