@@ -152,6 +152,8 @@ TEST_CASE("list --combinations prints every pair of axes on every link, with why
     }
     CHECK(kind("grid-navigation-coordinates", "plain", "fedavg", "serial") == "");
     CHECK(kind("grid-navigation-coordinates", "plain", "scaffold", "serial") == "memory");
+    CHECK(kind("grid-navigation-coordinates", "bilevel", "fedavg", "serial") == "memory");
+    CHECK(kind("grid-navigation-coordinates", "bilevel", "fedavg", "zeromq") == "");
     CHECK(aggregations.size() == aggregation_count + 1);
     CHECK(list.size() == tasks.size() * aggregations.size() * all_objectives().size() * 4);
     CHECK_THAT(program::run(folder, {"list", "--combinations"}).out, Catch::Contains("mathematics: "));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <sstream>
 
 using namespace dunlin::program;
 using Catch::Matchers::Contains;
@@ -236,6 +237,28 @@ TEST_CASE("real nodes learn with every objective by D-PSGD and by servers of eve
     const Ended refused = fleet.command({"run", "classification", "--set", "aggregation.name=global"});
     CHECK(refused.code == 2);
     CHECK_THAT(refused.err, Contains("has no fleet"));
+}
+
+TEST_CASE("policies on a grid keep layers and whole models with real nodes") {
+    LiveFleet fleet;
+    int number = 0;
+    for (const auto& [objective, aggregation] :
+         {std::pair{"bilevel", "spd"}, std::pair{"bilevel", "persafl"}, std::pair{"ditto", "fedavg"}}) {
+        INFO(objective << " " << aggregation);
+        fleet.ask({"run", "fleet-navigation", "--set", "policy.hidden=[8]", "--set", "environment.map=empty-4x4",
+                   "--set", "environment.horizon=10", "--set", "adaptation.trajectories=8", "--set",
+                   "method.rounds=20", "--set", "method.settling_rounds=2", "--set",
+                   std::string("objective.name=") + objective, "--set",
+                   std::string("aggregation.name=") + aggregation});
+        ++number;
+        REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);
+        CHECK(fleet.ask({"status", "--job", std::to_string(number)})["state"] == "finished");
+        std::ostringstream name;
+        name << "alice/personal-" << number << ".dunlin";
+        const auto kept = dunlin::TrainedModel::read(fleet.folder / name.str());
+        REQUIRE(kept);
+        CHECK_THAT(kept->personal_is, Contains("own") || Contains("kept"));
+    }
 }
 
 TEST_CASE("nodes run exactly the policy that is pushed, or the push is refused by key") {

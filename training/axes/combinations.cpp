@@ -105,7 +105,9 @@ Answer on_real_nodes(const TaskTraits& task, std::optional<A> by) {
     return {};
 }
 
-Answer on_boards(const TaskTraits& task, A by) {
+Answer on_boards(const TaskTraits& task, Objective objective, A by) {
+    if (traits_of(objective).kept != Kept::nothing)
+        return refuse(K::memory, "a board has no place for what stays with a node; take plain, maml or moreau");
     if (has_neighbours(by) && !traits_of(by).holds_mass && by != A::dpsgd)
         return refuse(
             K::memory,
@@ -135,7 +137,7 @@ Answer answer(const TaskTraits& task, Objective objective, std::optional<A> by, 
     }
     if (const Answer real = on_real_nodes(task, by)) return real;
     if (link == LinkName::serial) {
-        if (const Answer board = on_boards(task, *by)) return board;
+        if (const Answer board = on_boards(task, objective, *by)) return board;
     }
     return simulated;
 }

@@ -99,6 +99,10 @@ TrainedModel navigation_model(const FleetNavigationSettings& settings, const Mlp
     carry_map(s);
     TrainedModel model = navigation_model(in_one_process(s), shape, std::move(parameters));
     model.shared_is = fmt::format("meta-policy of a fleet, seed {}", s.seed);
+    const Kept kept = traits_of(s.method.objective).kept;
+    if (kept == Kept::layers) model.personal_is = "the shared policy with the node's own layers";
+    if (kept == Kept::model)
+        model.personal_is = "the policy that the node kept beside the shared one, which it followed";
     model.config = fleet_navigation_settings(s).write(Settings::Paths::absolute, newer_fleet_navigation_settings());
     return model;
 }
