@@ -72,12 +72,12 @@ Result<std::optional<NodeState>> NodeStore::load() const {
         session = behind.first(static_cast<std::size_t>(kept.session_bytes));
         const auto numbers = behind.subspan(session.size());
         state.kept = {kept.job, kept.nonce, std::vector<float>(numbers.size() / sizeof(float))};
-        std::memcpy(state.kept.numbers.data(), numbers.data(), numbers.size());
+        if (!numbers.empty()) std::memcpy(state.kept.numbers.data(), numbers.data(), numbers.size());
     } else if (head.magic != state_magic) {
         return damaged();
     }
     state.session.resize((session.size() + 7) / 8);
-    std::memcpy(state.session.data(), session.data(), session.size());
+    if (!session.empty()) std::memcpy(state.session.data(), session.data(), session.size());
     return state;
 }
 

@@ -167,6 +167,10 @@ void NodeSession::finished() {
 
 // what comes next
 
+std::int64_t NodeSession::last_tick() const {
+    return neighbour() != nullptr ? neighbour_->tick() : push_sum_->tick();
+}
+
 std::int64_t NodeSession::tick_now() const {
     return base_tick_ + (now_ms_ - base_ms_) / std::max<std::uint32_t>(1, saved_->terms.tick_ms);
 }

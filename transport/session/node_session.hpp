@@ -269,7 +269,7 @@ private:
     NeighbourMachine* neighbour() const { return edges_can_close ? neighbour_ : nullptr; }
     /// Has it begun to learn with neighbours?
     bool meets() const { return push_sum_ || neighbour() != nullptr; }
-    std::int64_t last_tick() const { return neighbour() != nullptr ? neighbour_->tick() : push_sum_->tick(); }
+    std::int64_t last_tick() const;
     bool by_rounds() const { return neighbour() != nullptr && machine_kind(terms().aggregation)->rounds; }
     std::uint32_t store_every() const { return by_rounds() ? 1 : settings_.store_every; }
     bool edges_close() const { return edges_can_close && settings_.edges_close; }
