@@ -107,7 +107,7 @@ TEST_CASE("a mixed fleet learns in rounds what a fleet of one processor learns, 
     // And asynchronously, where every order of arrival is right: it reaches its target, once nodes in an emulator,
     // which send a fifth of what the others do, have learned for long enough.
     const json members = mixed.learn({"fleet-navigation-server", "--set", "policy.hidden=[16]", "--set",
-                                      "method.rounds=1600", "--set", "method.server_rate=0.33"});
+                                      "method.rounds=2400", "--set", "method.server_rate=0.33"});
     for (const json& member : members) {
         INFO(member);
         CHECK(member["metrics"]["return_ratio"] > 0.85);
