@@ -126,12 +126,14 @@ TEST_CASE("the same with nodes that crash, and with the run in one process that 
 }
 
 TEST_CASE("a fleet whose policies keep layers at home is killed, and goes on with them") {
-    killed_run_goes_on(navigation + Words{"--method", "spdb"}, "method.rounds", "1000000", 30);
+    killed_run_goes_on(navigation + set({"adaptation.trajectories=200"}) + Words{"--method", "spdb"},
+                       "method.rounds", "1000000", 30);
 }
 
 TEST_CASE("a fleet whose nodes keep policies of their own is killed, and goes on with them") {
-    killed_run_goes_on(navigation + set({"objective.name=ditto", "aggregation.name=fedavg"}), "method.rounds",
-                       "1000000", 30);
+    killed_run_goes_on(
+        navigation + set({"adaptation.trajectories=200", "objective.name=ditto", "aggregation.name=fedavg"}),
+        "method.rounds", "1000000", 30);
 }
 
 TEST_CASE("a fleet that learns navigation with a server is killed and goes on") {
