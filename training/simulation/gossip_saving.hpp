@@ -10,7 +10,7 @@
 namespace dunlin {
 
 /// What all threads counted is one sum, whoever counted it.
-template <GossipNode Node>
+template <FleetNode Node>
 void SimulatedGossip<Node>::save(Saver& saver) const {
     saver(calm_, counters(), all_applied());
     const auto put_own = [&](Saver& to) {
@@ -35,7 +35,7 @@ void SimulatedGossip<Node>::save(Saver& saver) const {
     saver(network);
 }
 
-template <GossipNode Node>
+template <FleetNode Node>
 Result<void> SimulatedGossip<Node>::restore(Loader& loader) {
     bool calm = false;
     GossipCounters counters;
