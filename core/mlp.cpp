@@ -2,28 +2,11 @@
 #include "core/mlp.hpp"
 
 #include "core/math.hpp"
+#include "core/network/activation.hpp"
 
 #include <algorithm>
 
 namespace dunlin {
-namespace {
-
-/// act'(z), from a = act(z).
-template <class S>
-S slope(S a, Activation activation) {
-    switch (activation) {
-        case Activation::relu:
-            return a > S(0) ? S(1) : S(0);
-        case Activation::tanh:
-            return S(1) - a * a;
-        case Activation::sigmoid:
-            return a - a * a;
-        default:
-            return S(1);
-    }
-}
-
-}  // namespace
 
 template <class S>
 void Mlp<S>::forward(const S* parameters, Inputs<S> inputs, Columns<S> activations, int columns) const {

@@ -49,7 +49,8 @@ TEST_CASE("nodes learn to classify without a server, by every objective, and no 
         CHECK(coordinator.state().job(number)->ended() == JobEndReason::stopped);
         REQUIRE(reports >= 20);
         CAPTURE(sum / reports);
-        CHECK(sum / reports > 0.6);  // .95 on an idle machine; on a busy one messages take longer than a tick
+        // Under sanitizers on a busy machine, where messages take longer than a tick, .73 was seen.
+        CHECK(sum / reports > 0.6);
         REQUIRE_FALSE(fleet.ledger().empty());
         CHECK(fleet.ledger().back().lost.nothing());
         CHECK(fleet.ledger().back().after.values.size() == plan->terms.dimension);
