@@ -49,6 +49,7 @@ int run_program(int argc, char** argv) {
     add_footprint(program, run);
     add_gateway(program, run);
     add_list(program, run);
+    add_privacy(program, run);
     dunlin::read_options_as_settings(program);
     try {
         program.parse(argc, argv);

@@ -60,6 +60,8 @@ TEST_CASE("output that is lost on a full disk ends every command with 1") {
                                 "$D list",
                                 "$D footprint",
                                 "$D footprint --json",
+                                "$D privacy --noise 1",
+                                "$D privacy --noise 1 --json",
                                 "$D fleet init",
                                 "$D fleet init --json",
                                 "$D fleet nodes",
