@@ -38,7 +38,9 @@ enum class Purpose : std::uint8_t {
     links,       ///< latency, loss, duplication
     lives,       ///< speeds, sleep, crashes of simulated nodes
     graph,       ///< random graphs
-    user         ///< for code outside Dunlin
+    user,        ///< for code outside Dunlin
+    liars,       ///< which members of a simulated fleet lie, and how
+    defence      ///< buckets of a sum that bears them
 };
 
 /// Counter-based random numbers: the key is the seed and the counter says what

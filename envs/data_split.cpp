@@ -195,6 +195,14 @@ Result<std::vector<NodeRows>> split_rows(const DataTable& table, const SplitSett
     return nodes;
 }
 
+void NodeRows::flip(int classes) {
+    if (relabel.empty()) {
+        relabel.resize(static_cast<std::size_t>(classes));
+        std::iota(relabel.begin(), relabel.end(), std::uint8_t{0});
+    }
+    for (std::uint8_t& label : relabel) label = static_cast<std::uint8_t>(classes - 1 - label);
+}
+
 std::vector<std::uint32_t> training_rows(std::span<const NodeRows> nodes) {
     Rows all;
     for (const NodeRows& node : nodes) all.insert(all.end(), node.train.begin(), node.train.end());

@@ -38,6 +38,8 @@ struct NodeRows {
 
     LabelledRows train_view(const DataTable& table) const { return table.view(train, names()); }
     LabelledRows test_view(const DataTable& table) const { return table.view(test, names()); }
+    /// Gives its labels, of so many classes, in the opposite order: what a node does that lies about them.
+    void flip(int classes);
 
 private:
     const std::uint8_t* names() const { return relabel.empty() ? nullptr : relabel.data(); }

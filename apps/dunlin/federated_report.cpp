@@ -235,6 +235,14 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
         json[result.metric_keys[metric]] = number(last.personal[metric]);
     for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
         json["shared"][result.metric_keys[metric]] = number(last.shared[metric]);
+    json["attack"] = name_of(job.settings.attack.name);
+    json["defence"] = job.settings.defence.defends() ? name_of(job.settings.defence.sum) : "none";
+    json["liars"] = result.liars;
+    if (result.metric_keys.front() == "accuracy") {
+        json["shared_accuracy_honest"] = number(last.shared.front());
+        if (!result.personal_by_node.empty())
+            json["accuracy_honest_worst"] = number(std::ranges::min(result.personal_by_node));
+    }
     json["simulated_s"] = last.time_s;
     json["updates"] = result.counters.applied;
     json["updates_refused"] = result.counters.refused;

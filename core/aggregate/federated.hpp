@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cassert>
 #include <concepts>
+#include <type_traits>
 
 namespace dunlin {
 
@@ -91,6 +92,39 @@ struct ServerSettings {
     float component_limit = 1e6f;               ///< an update with a larger component is refused
 };
 
+/// How a gathering server keeps what it gathers: as one sum.
+class WeightedSum {
+public:
+    struct Settings {};
+    static constexpr std::size_t memory(std::size_t dimension, std::size_t) {
+        return Arena::bytes<float>(dimension);
+    }
+    static constexpr std::size_t scratch(std::size_t, std::size_t) { return 0; }
+    static constexpr std::uint64_t kind = 0;
+
+    WeightedSum(const Settings&, std::size_t dimension, std::size_t, Arena& state, Arena&)
+        : sum_(state.take<float>(dimension)) {}
+
+    /// One update: of the server's coefficient, and of the weight of its member.
+    void add(std::uint32_t, std::uint64_t, float coefficient, float mass, ConstVector<float> values) {
+        flat_kernels().add_scaled(coefficient * mass, values.data(), sum_.data(), sum_.size());
+    }
+    /// Calls apply(scale, vector), where scale times the vector is the sum, and forgets it. False: there is nothing to
+    /// apply, in spite of `gathered` updates.
+    template <class Apply>
+    bool take(std::uint64_t, std::uint64_t, double mass, Apply apply) {
+        apply(static_cast<float>(1.0 / mass), sum_);
+        std::fill(sum_.begin(), sum_.end(), 0.0f);
+        return true;
+    }
+    void continue_from(const WeightedSum& smaller) {
+        std::copy(smaller.sum_.begin(), smaller.sum_.end(), sum_.begin());
+    }
+
+private:
+    std::span<float> sum_;
+};
+
 /// The one server behind every rule. With a rule that gathers nothing, an update changes the model as it arrives
 /// (PersA-FL, Algorithm 1, lines 3-5; c is the rule's coefficient):
 ///
@@ -105,25 +139,32 @@ struct ServerSettings {
 /// that is stale, from the future, of the wrong size, not finite or too large never reaches the model (invariants
 /// 7, 9).
 ///
-/// The state is one block of the caller's arena: header, one record a node, the model and, if the rule gathers, a
-/// sum. Movable, not copyable.
-template <ServerRule Rule>
+/// The state is one block of the caller's arena: header, one record a node, the model and, if the rule gathers, what
+/// was gathered: a sum, or with DefendedRows (core/robust/defended_rows.hpp) in its place all updates, which a sum that
+/// bears liars then makes one of. Movable, not copyable.
+template <ServerRule Rule, class Gathered = WeightedSum>
 class FederatedServer {
+    /// Nothing is kept where nothing is gathered.
+    struct NoSum {
+        NoSum(const typename Gathered::Settings&, std::size_t, std::size_t, Arena&, Arena&) {}
+        static constexpr std::uint64_t kind = 0;
+    };
+
 public:
     static constexpr bool gathers = Rule::gathering != Gathering::nothing;
     static constexpr bool rounds = Rule::gathering == Gathering::participants;
     static_assert(!gathers || Rule::payload == Payload::difference);
+    using Sum = std::conditional_t<gathers, Gathered, NoSum>;
 
     static constexpr std::size_t staleness_bins = 64;
 
     static constexpr std::size_t memory(std::size_t dimension, std::size_t nodes) {
-        return Arena::bytes<Header>(1) + Arena::bytes<Member>(nodes) + Arena::bytes<float>(dimension) +
-               Arena::bytes<float>(gathers ? dimension : 0);
+        return state_size(dimension, nodes) + (gathers ? Gathered::scratch(dimension, nodes) : 0);
     }
 
     /// Errors: bad_setting, those of the rule, shape_mismatch and not_finite (of the first model).
     static Result<FederatedServer> make(const ServerSettings& settings, const Rule& rule, ConstVector<float> model,
-                                        Arena& arena) {
+                                        Arena& arena, const typename Gathered::Settings& gathered = {}) {
         if (settings.nodes == 0) return fail(Code::bad_setting, 0);
         if (settings.dimension == 0) return fail(Code::bad_setting, 1);
         if (!(settings.component_limit > 0.0f && settings.component_limit <= largest_finite)) {
@@ -131,7 +172,7 @@ public:
         }
         if (auto checked = rule.check(settings.nodes); !checked) return tl::unexpected(checked.error());
         if (auto fit = check_finite(model, settings.dimension); !fit) return tl::unexpected(fit.error());
-        FederatedServer server(settings, rule, arena);
+        FederatedServer server(settings, rule, gathered, arena);
         std::copy(model.begin(), model.end(), server.model_.begin());
         return server;
     }
@@ -143,6 +184,8 @@ public:
     /// What a client is sent: the model.
     ConstVector<float> download() const { return model_; }
     std::uint64_t version() const { return header_->version; }
+    /// What it gathers with.
+    const Sum& gathering() const { return sum_; }
     /// Updates gathered since the model last changed.
     std::uint32_t gathered() const { return static_cast<std::uint32_t>(header_->gathered); }
     /// How many updates that were taken had staleness 0, 1, ...; the last bin counts all larger ones.
@@ -233,7 +276,7 @@ public:
         std::copy_n(identity, identity_words, header_->identity);
         std::copy(smaller.members_.begin(), smaller.members_.end(), members_.begin());
         std::copy(smaller.model_.begin(), smaller.model_.end(), model_.begin());
-        std::copy(smaller.sum_.begin(), smaller.sum_.end(), sum_.begin());
+        if constexpr (gathers) sum_.continue_from(smaller.sum_);
     }
 
     std::span<const std::byte> state() const { return state_; }
@@ -256,18 +299,25 @@ private:
         std::uint32_t awaited;
     };
 
-    FederatedServer(const ServerSettings& settings, const Rule& rule, Arena& arena)
+    static constexpr std::size_t state_size(std::size_t dimension, std::size_t nodes) {
+        return Arena::bytes<Header>(1) + Arena::bytes<Member>(nodes) + Arena::bytes<float>(dimension) +
+               (gathers ? Gathered::memory(dimension, nodes) : 0);
+    }
+
+    FederatedServer(const ServerSettings& settings, const Rule& rule, const typename Gathered::Settings& gathered,
+                    Arena& arena)
         : rule_(rule),
           staleness_limit_(rounds ? 0 : settings.staleness_limit),
           component_limit_(settings.component_limit),
-          state_(arena.take<std::byte>(memory(settings.dimension, settings.nodes))) {
-        Arena block(state_);
-        header_ = block.take<Header>(1).data();
-        members_ = block.take<Member>(settings.nodes);
-        model_ = block.take<float>(settings.dimension);
-        sum_ = block.take<float>(gathers ? settings.dimension : 0);
+          state_(arena.take<std::byte>(state_size(settings.dimension, settings.nodes))),
+          block_(state_),
+          header_(block_.take<Header>(1).data()),
+          members_(block_.take<Member>(settings.nodes)),
+          model_(block_.take<float>(settings.dimension)),
+          sum_(gathered, settings.dimension, settings.nodes, block_, arena) {
         const std::uint64_t kind = 0x46530001u + (static_cast<std::uint64_t>(Rule::gathering) << 8) +
-                                   (static_cast<std::uint64_t>(Rule::payload) << 16);
+                                   (static_cast<std::uint64_t>(Rule::payload) << 16) +
+                                   (static_cast<std::uint64_t>(Sum::kind) << 24);
         const std::uint64_t identity[identity_words] = {kind, settings.nodes, settings.dimension};
         std::copy_n(identity, identity_words, header_->identity);
     }
@@ -286,8 +336,7 @@ private:
 
     void gather(const Update& update, float coefficient) {
         const float mass = rounds ? update.samples : 1.0f;
-        const float scale = coefficient * mass;
-        flat_kernels().add_scaled(scale, update.values.data(), sum_.data(), sum_.size());
+        sum_.add(update.node, header_->gathered, coefficient, mass, update.values);
         header_->mass += static_cast<double>(mass);
         ++header_->gathered;
         if (rounds) {
@@ -298,9 +347,9 @@ private:
 
     void flush() {
         if (header_->gathered > 0) {
-            apply(static_cast<float>(1.0 / header_->mass), sum_);
-            std::fill(sum_.begin(), sum_.end(), 0.0f);
-            ++header_->version;
+            const bool applied = sum_.take(header_->version, header_->gathered, header_->mass,
+                                           [&](float scale, ConstVector<float> values) { apply(scale, values); });
+            if (applied) ++header_->version;
         }
         header_->gathered = header_->awaited = header_->open = 0;
         header_->mass = 0.0;
@@ -310,9 +359,11 @@ private:
     std::uint64_t staleness_limit_;
     float component_limit_;
     std::span<std::byte> state_;
-    Header* header_ = nullptr;
+    Arena block_;  ///< of the state, from which the rest is taken in this order
+    Header* header_;
     std::span<Member> members_;
-    std::span<float> model_, sum_;
+    std::span<float> model_;
+    Sum sum_;
 };
 
 }  // namespace dunlin

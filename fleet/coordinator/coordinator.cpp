@@ -10,21 +10,6 @@
 namespace dunlin {
 namespace {
 
-/// In eight sums side by side, which a processor adds at once.
-double squared_norm(ConstVector<float> values) {
-    std::array<double, 8> sums{};
-    const std::size_t whole = values.size() / sums.size() * sums.size();
-    for (std::size_t k = 0; k < whole; k += sums.size()) {
-        for (std::size_t lane = 0; lane < sums.size(); ++lane) {
-            const double value = values[k + lane];
-            sums[lane] += value * value;
-        }
-    }
-    for (const float value : values.subspan(whole))
-        sums[0] += static_cast<double>(value) * static_cast<double>(value);
-    return std::accumulate(sums.begin(), sums.end(), 0.0);
-}
-
 /// Whoever refuses an epoch's or a job's offer like this can take it later.
 bool takes_later(Code code) {
     return code == Code::busy || code == Code::wrong_epoch || code == Code::not_durable;

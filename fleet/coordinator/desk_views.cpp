@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace dunlin {
 namespace {
 
@@ -64,6 +66,12 @@ Json Desk::Commands::brief(const Job& known) const {
     if (const MassBook* book = known.book()) {
         told["weight_lost"] = known.plan().terms.format.to_float<double>(book->lost().weight);
         told["warnings"] = warnings_of(known);
+    }
+    if (known.server() != nullptr && known.server()->undefended() > 0) {
+        told["undefended"] = known.server()->undefended();
+        told["warnings"].push_back(
+            fmt::format("{} rounds had too few updates for the job's defence, and changed nothing",
+                        known.server()->undefended()));
     }
     return told;
 }

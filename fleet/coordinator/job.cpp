@@ -25,7 +25,7 @@ Result<Job> Job::make(std::uint64_t number, JobPlan plan, JobRequest request) {
         if (!book) return tl::unexpected(book.error());
         job.book_ = *std::move(book);
     } else {
-        auto server = ModelServer::make(job.plan_.server, count, job.plan_.first);
+        auto server = ModelServer::make(job.plan_.server, job.plan_.terms.seed, count, job.plan_.first);
         if (!server) return tl::unexpected(server.error());
         job.server_ = *std::move(server);
     }
@@ -167,7 +167,7 @@ Result<JobChange> Job::apply_added(const Record& record) {
     if (number == members_.size()) {
         const std::uint32_t count = number + 1;
         if (server_) {
-            auto larger = ModelServer::make(plan_.server, count, plan_.first);
+            auto larger = ModelServer::make(plan_.server, plan_.terms.seed, count, plan_.first);
             if (!larger) return unreadable(record);
             (*larger)->continue_from(*server_);
             server_ = *std::move(larger);

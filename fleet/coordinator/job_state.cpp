@@ -58,7 +58,8 @@ Result<void> Job::restore() {
     if (!fits_together()) return fail(Code::store_damaged, static_cast<std::int64_t>(number_));
     if (book_) return book_->link();
     if (ended_) return {};
-    auto server = ModelServer::make(plan_.server, static_cast<std::uint32_t>(members_.size()), plan_.first);
+    auto server =
+        ModelServer::make(plan_.server, plan_.terms.seed, static_cast<std::uint32_t>(members_.size()), plan_.first);
     if (!server) return tl::unexpected(server.error());
     server_ = *std::move(server);
     return server_->restore(saved);

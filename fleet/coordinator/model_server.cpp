@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/model_server.hpp"
 
+#include "core/robust/defended_rows.hpp"
 #include "training/host/host_memory.hpp"
 
 namespace dunlin {
 namespace {
 
-template <class Rule>
+template <class Rule, class Machine>
 class RuleServer final : public ModelServer {
 public:
-    using Machine = typename MachinesOf<Rule>::Server;
     static constexpr bool by_rounds = Rule::gathering == Gathering::participants;
 
-    RuleServer(const ServerSettings& settings, const Rule& rule, ConstVector<float> first)
+    template <class... Gathered>
+    RuleServer(const ServerSettings& settings, const Rule& rule, ConstVector<float> first,
+               const Gathered&... gathered)
         : memory_(Machine::memory(settings.dimension, settings.nodes)), machine_([&] {
               Arena arena(memory_.bytes());
-              return Machine::make(settings, rule, first, arena);
+              return Machine::make(settings, rule, first, arena, gathered...);
           }()) {}
 
     /// To be asked before anything else.
@@ -33,6 +35,10 @@ public:
         machine_->continue_from(*dynamic_cast<const RuleServer&>(smaller).machine_);
     }
 
+    std::uint64_t undefended() const override {
+        if constexpr (requires { machine_->gathering().undefended(); }) return machine_->gathering().undefended();
+        return 0;
+    }
     bool rounds() const override { return by_rounds; }
     bool round_running() const override {
         if constexpr (by_rounds) return machine_->round_running();
@@ -52,20 +58,29 @@ private:
     Result<Machine> machine_;
 };
 
-template <class Rule>
+template <class Machine, class Rule, class... Gathered>
 Result<std::unique_ptr<ModelServer>> make_server(const ServerSettings& settings, const Rule& rule,
-                                                 ConstVector<float> first) {
-    auto server = std::make_unique<RuleServer<Rule>>(settings, rule, first);
+                                                 ConstVector<float> first, const Gathered&... gathered) {
+    auto server = std::make_unique<RuleServer<Rule, Machine>>(settings, rule, first, gathered...);
     if (auto made = server->made(); !made) return tl::unexpected(made.error());
     return server;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<ModelServer>> ModelServer::make(const ServerPlan& plan, std::uint32_t members,
-                                                       ConstVector<float> first) {
+Result<std::unique_ptr<ModelServer>> ModelServer::make(const ServerPlan& plan, std::uint64_t seed,
+                                                       std::uint32_t members, ConstVector<float> first) {
     const ServerSettings settings{members, first.size(), plan.staleness_limit, plan.component_limit};
-    return std::visit([&](const auto& rule) { return make_server(settings, rule, first); }, plan.rule);
+    return std::visit(
+        [&]<class Rule>(const Rule& rule) {
+            if constexpr (Defensible<Rule>) {
+                if (plan.defence.defends())
+                    return make_server<DefendedServerOf<Rule>>(settings, rule, first,
+                                                               DefendedRows::Settings{plan.defence, seed});
+            }
+            return make_server<typename MachinesOf<Rule>::Server>(settings, rule, first);
+        },
+        plan.rule);
 }
 
 }  // namespace dunlin

@@ -12,8 +12,8 @@ namespace dunlin {
 class ModelServer {
 public:
     /// Errors: FederatedServer::make's.
-    static Result<std::unique_ptr<ModelServer>> make(const ServerPlan& plan, std::uint32_t members,
-                                                     ConstVector<float> first);
+    static Result<std::unique_ptr<ModelServer>> make(const ServerPlan& plan, std::uint64_t seed,
+                                                     std::uint32_t members, ConstVector<float> first);
     virtual ~ModelServer() = default;
 
     virtual Result<void> check(const Update& update) const = 0;
@@ -24,6 +24,8 @@ public:
     virtual std::uint64_t version() const = 0;
     virtual std::span<const std::byte> state() const = 0;
     virtual Result<void> restore(std::span<const std::byte> saved) = 0;
+    /// Rounds or buffers of too few members for the defence, which changed nothing.
+    virtual std::uint64_t undefended() const = 0;
     /// Goes on where one of the same rule and model with no more members is.
     virtual void continue_from(const ModelServer& smaller) = 0;
 

@@ -30,7 +30,14 @@ void plan_fields(Archive& archive, JobPlan& plan) {
     enum : std::uint32_t { is_persafl, is_async, is_buffered, is_averaged, is_scaffold = 5 };
     auto kind = static_cast<std::uint32_t>(s.rule.index());
     if (std::holds_alternative<FedProxRule>(s.rule)) kind = is_averaged;
+    constexpr std::uint32_t is_defended = 0x100;  // a program that does not know it has no such rule
+    if (s.defence.defends()) kind |= is_defended;
     archive(kind);
+    if ((kind & is_defended) != 0) {
+        Defence& d = s.defence;
+        archive(d.sum, d.mixing, d.adaptive_clipping, d.liars_share, d.radius, d.momentum, d.bucket);
+        kind &= ~is_defended;
+    }
     ScaffoldRule scaffold;
     if (auto* rule = std::get_if<ScaffoldRule>(&s.rule)) scaffold = *rule;
     if (kind == is_scaffold) archive(scaffold.server_rate, scaffold.path);

@@ -90,6 +90,10 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
                                   name_of(s.method.aggregation)));
     }
     if (auto fit = s.check(plan.terms.members); !fit) return fit;
+    if (s.attack.attacks())
+        return refuse(fmt::format("attack.name = {}: real nodes do not lie; `dunlin train` simulates it",
+                                  name_of(s.attack.name)));
+    if (auto fit = check_defence_memory(s.defence, plan.terms.members, plan.first.size()); !fit) return fit;
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::federated;
     adapt(terms, s);
@@ -102,6 +106,7 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     if (s.staleness_limit > 0) plan.server.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
     plan.server.concurrency = s.clock.concurrency;
     plan.server.rule = rule_of(s.method.aggregation, s.rule());
+    plan.server.defence = s.defence;
     return {};
 }
 

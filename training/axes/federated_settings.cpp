@@ -5,6 +5,9 @@
 #include "training/network/traced_network.hpp"
 #include "training/settings/reading.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/format.h>
 
 namespace dunlin {
@@ -106,6 +109,11 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
         if (product < 1.0f) return {};
         return refuse(fmt::format("{} = {:.3g}: must stay below 1, or steps overshoot", what, product));
     };
+    const auto awaited =
+        static_cast<std::uint32_t>(std::max(1L, std::lround(clock.concurrency * static_cast<float>(clients))));
+    const auto gathered =
+        method.aggregation == AggregationName::fedbuff ? static_cast<std::uint32_t>(buffer_size) : awaited;
+    if (auto fit = check_robust(attack, defence, method.aggregation, gathered); !fit) return fit;
     if (objective() == Objective::moreau) {
         if (auto fit = below_one("moreau.local_rate * moreau.prox_weight", moreau_local_rate * moreau.prox_weight);
             !fit)
@@ -218,6 +226,7 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
     list.add("baseline.rate", s.baseline_rate, "their size", rate);
 
     add_trace_setting(list, s.trace);
+    add_robust_settings(list, s.attack, s.defence);
 
     list.add("report.evaluations", s.evaluations, "how often the models are judged, over the clock",
              Range{1, 10000})
@@ -244,7 +253,17 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
         {"data.scale", "[]"},
         {"ditto.prox_weight", "0.5"},
         {"ditto.personal_rate", "0.1"},
-        {"ditto.steps", "10"}};
+        {"ditto.steps", "10"},
+        {"attack.name", "\"none\""},
+        {"attack.share", "0.2"},
+        {"attack.strength", "1.0"},
+        {"defence.name", "\"none\""},
+        {"defence.mixing", "\"nearest\""},
+        {"defence.adaptive_clipping", "true"},
+        {"defence.share", "0.2"},
+        {"defence.momentum", "0.0"},
+        {"defence.radius", "0.0"},
+        {"defence.bucket", "2"}};
     return newer;
 }
 

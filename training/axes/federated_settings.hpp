@@ -8,6 +8,7 @@
 #include "core/aggregate/federated.hpp"
 #include "envs/data_notes.hpp"
 #include "training/axes/axes.hpp"
+#include "training/axes/robust_settings.hpp"
 #include "training/host/failure.hpp"
 #include "training/settings/deployment.hpp"
 #include "training/settings/settings.hpp"
@@ -91,6 +92,9 @@ struct FederatedSettings {
     Bilevel bilevel;
     Ditto ditto;
 
+    AttackSettings attack;  ///< of simulated fleets
+    Defence defence;
+
     int baseline_steps = 1000;   ///< of `local`, per node, and of `global`
     float baseline_rate = 0.1f;  ///< their step size
 
@@ -131,7 +135,7 @@ struct FederatedSettings {
 };
 
 /// Adds the sections [federated], [objective], [aggregation], [maml], [moreau], [bilevel], [push], [clock],
-/// [personal], [baseline], [network] and [report].
+/// [personal], [baseline], [network], [attack], [defence] and [report].
 void add_federated_settings(Settings& list, FederatedSettings& settings);
 /// Settings that nodes of older Dunlins do not know, each with the value that they go by: while it has that, a
 /// job's text leaves it out.

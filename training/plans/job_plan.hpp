@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/robust/defence.hpp"
 #include "training/axes/aggregations.hpp"
 #include "training/axes/machines.hpp"
 #include "transport/graph.hpp"
@@ -26,6 +27,7 @@ AnyServerRule rule_of(AggregationName name, const RuleSettings& settings);
 /// How a coordinator treats the updates of a federated job.
 struct ServerPlan {
     AnyServerRule rule;
+    Defence defence;  ///< of what it gathers
     std::uint64_t staleness_limit = ServerSettings::unbounded;
     float component_limit = 1e6f;  ///< an update with a larger component is refused
     float norm_limit = 1e9f;       ///< or with a larger Euclidean norm

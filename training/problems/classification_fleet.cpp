@@ -13,6 +13,7 @@ namespace {
 
 struct ClassificationWorld {
     using Task = Classification<float>;
+    static constexpr bool has_labels = true;
 
     DataTable table;
     std::vector<NodeRows> parts;
@@ -143,6 +144,10 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedDat
                               .seed = seed};
     world.notes = std::move(data.notes);
     world.input = std::move(data.input);
+    if (settings.attack.name == AttackName::label_flip) {
+        for (const std::uint32_t liar : settings.attack.liars(world.nodes(), seed))
+            world.parts[liar].flip(world.table.classes);
+    }
     world.all_rows = training_rows(world.parts);
     world.all_labels = world.table.labels;
     world.test_rows.resize(world.test.rows());

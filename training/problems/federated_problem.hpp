@@ -70,6 +70,9 @@ public:
     /// What each node trains on: a weight.
     virtual std::vector<float> samples() const = 0;
 
+    /// Are there labels that a node may lie about? Its settings' attack then makes it.
+    virtual bool has_labels() const { return false; }
+
     /// A learner that stands in for a node until the same worker asks for another; `everybody` for all nodes' data
     /// together.
     virtual Learner& learner(std::uint32_t node, int worker) = 0;
@@ -93,6 +96,7 @@ public:
 ///     void assign_personal(Task&, std::uint32_t node);   where personal models train on less
 ///     LayerSplit split;                              where it can have personal layers
 ///     DataNotes notes;                               where reading its data changes or leaves out any
+///     static constexpr bool has_labels;              those who lie about them have been told to (attack.name)
 ///     static constexpr bool one_node_at_a_time;      there is no everybody's data: its learner draws a node for
 ///                                                    each gradient, and `assign` is called with nodes alone
 ///     static constexpr bool draws_by_parameters;     a ScoredTask, of which exact MAML needs the sum of scores
@@ -122,6 +126,11 @@ public:
     }
     void initialise(Vector<float> w) const override { world_.initialise(w); }
     std::vector<float> samples() const override { return world_.samples(); }
+    bool has_labels() const override {
+        return requires {
+            World::has_labels;
+        };
+    }
 
     Learner& learner(std::uint32_t node, int worker) override {
         Bench& bench = at(worker);

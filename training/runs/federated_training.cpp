@@ -40,8 +40,8 @@ FleetScore judged(FederatedProblem& problem, std::uint32_t node, ConstVector<flo
 }
 
 /// Judges the shared and all personal models, in parallel, and appends the row.
-void judge(FederatedProblem& problem, FederatedCourse& course, std::uint64_t seed, Workers& workers,
-           FederatedResult& result) {
+void judge(FederatedProblem& problem, FederatedCourse& course, std::uint64_t seed,
+           const std::vector<std::uint32_t>& liars, Workers& workers, FederatedResult& result) {
     std::vector<FleetScore> shared(problem.nodes()), personal(problem.nodes());
     std::vector<std::vector<float>> theta(static_cast<std::size_t>(workers.count()),
                                           std::vector<float>(problem.dimension()));
@@ -58,6 +58,8 @@ void judge(FederatedProblem& problem, FederatedCourse& course, std::uint64_t see
     });
     ranks.share(std::span(shared), problem.nodes());
     ranks.share(std::span(personal), problem.nodes());
+    // Who lies is not asked how well its model does.
+    for (const std::uint32_t liar : liars) shared[liar] = personal[liar] = {};
     FleetScore shared_sum, personal_sum;
     for (const FleetScore& score : shared) shared_sum.add(score);
     for (const FleetScore& score : personal) personal_sum.add(score);
@@ -123,6 +125,10 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
         if (auto kept = keep_own_models(layers, settings, first); !kept) return kept;
     }
     if (auto fit = settings.check(problem.nodes()); !fit) return fit;
+    if (settings.attack.name == AttackName::label_flip && !problem.has_labels())
+        return refuse("attack.name = label-flip: there are no labels here; choose another attack");
+    result.liars = settings.attack.liars(problem.nodes(), seed);
+    const std::vector<std::uint32_t>& liars = result.liars;
     FederatedSettings traced = settings;
     if (auto followed = follow_trace(traced, problem.nodes()); !followed) return followed;
     auto course = make_course(problem, traced, seed, first, layers, workers);
@@ -177,7 +183,7 @@ Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings
             if (auto kept = pauses.checkpoint(save, true); !kept) return kept;
             break;
         }
-        judge(problem, **course, seed, workers, result);
+        judge(problem, **course, seed, liars, workers, result);
         (*course)->report(result);
         result.seconds = seconds();
         result.complete = schedule.next == schedule.evaluations;

@@ -34,7 +34,8 @@ struct FederatedResult {
     std::vector<std::string> metric_keys, metric_titles;
     std::vector<FederatedRow> history;
     std::vector<std::uint64_t> staleness;     ///< FederatedFleet::staleness_counts
-    std::vector<double> personal_by_node;     ///< the first metric at the end, of each node
+    std::vector<double> personal_by_node;     ///< the first metric at the end, of each node that is honest
+    std::vector<std::uint32_t> liars;         ///< the others, whom no figure counts
     FleetCounters counters;                   ///< without a server `applied` counts wake-ups
     std::optional<double> consensus_error;    ///< without a server: of the shared parameters
     std::optional<std::uint64_t> mass_error;  ///< and of the total mass: 0 (invariant 1)

@@ -27,9 +27,10 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
     const auto clients = static_cast<std::uint32_t>(samples.size());
     if (auto fit = s.check(clients); !fit) return tl::unexpected(fit.error());
     std::unique_ptr<FederatedFleet> fleet(new FederatedFleet(s, std::move(learner), workers));
-    auto machines = make_federated_machines(s, first, samples);
+    auto machines = make_federated_machines(s, seed, first, samples);
     if (!machines) return tl::unexpected(machines.error());
     fleet->server_ = std::move(machines->server);
+    if (s.attack.sends()) fleet->attack_ = std::make_unique<Attack>(s.attack, s.defence, clients, seed);
 
     for (std::uint32_t i = 0; i < clients; ++i) {
         Stream speed(seed, i, Purpose::lives);
@@ -46,6 +47,8 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
     fleet->draws_ = Stream(seed, 0, Purpose::tasks);
     fleet->idle_.resize(clients);
     std::iota(fleet->idle_.begin(), fleet->idle_.end(), 0u);
+    if (s.attack.name == AttackName::left_out)
+        for (const std::uint32_t liar : s.attack.liars(clients, seed)) std::erase(fleet->idle_, liar);
 
     auto graph = star(clients + 1);
     if (!graph) return refuse(graph.error(), "the fleet");
@@ -86,7 +89,7 @@ std::uint64_t FederatedFleet::version() const {
 
 /// As many invitations as concurrency allows: the first ones, or a round's.
 Result<void> FederatedFleet::begin() {
-    const auto share = std::lround(settings_.clock.concurrency * static_cast<float>(clients()));
+    const auto share = std::lround(settings_.clock.concurrency * static_cast<float>(idle_.size()));
     const auto wanted = static_cast<std::size_t>(std::max(1L, share));
     std::vector<std::uint32_t> chosen;
     while (chosen.size() < wanted) {
@@ -239,6 +242,31 @@ void FederatedFleet::compute_one(std::uint32_t number, int worker) {
     if (slept) bench.machine = std::move(memory);
 }
 
+/// Puts what liars make of it in place of the updates that they have just computed.
+Result<void> FederatedFleet::lie() {
+    std::vector<ConstVector<float>> honest;
+    std::vector<std::uint32_t> liars;
+    for (const std::uint32_t number : waiting_) {
+        if (!clients_[number].computed) continue;
+        if (attack_->lies(number)) {
+            liars.push_back(number);
+        } else {
+            honest.push_back(values_of(clients_[number].update));
+        }
+    }
+    if (liars.empty()) return {};
+    attack_->see(std::move(honest), liars.size());
+    std::vector<float> crafted(server_->model().size());
+    for (const std::uint32_t number : liars) {
+        Client& client = clients_[number];
+        attack_->craft(values_of(client.update), client.random, crafted);
+        auto lie = message(*network_, head_of(client.update), crafted);
+        if (!lie) return tl::unexpected(lie.error());
+        client.update = *std::move(lie);
+    }
+    return {};
+}
+
 /// Runs what waits, and says when each will be done.
 Outcome<void> FederatedFleet::compute() {
     std::vector<std::uint32_t> here;
@@ -248,6 +276,9 @@ Outcome<void> FederatedFleet::compute() {
     workers_.run(static_cast<int>(here.size()),
                  [&](int piece, int worker) { compute_one(here[static_cast<std::size_t>(piece)], worker); });
     if (workers_.ranks().spread()) exchange_computed();
+    if (attack_ != nullptr) {
+        if (auto lied = lie(); !lied) return refuse(lied.error(), "attack");
+    }
     for (const std::uint32_t number : waiting_) {
         const Client& client = clients_[number];
         const std::string who = fmt::format("client {}", number);

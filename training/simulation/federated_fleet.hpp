@@ -2,6 +2,7 @@
 #pragma once
 
 #include "training/host/workers.hpp"
+#include "training/simulation/attack.hpp"
 #include "training/simulation/federated_machines.hpp"
 #include "training/simulation/learner.hpp"
 #include "transport/graph.hpp"
@@ -123,6 +124,7 @@ private:
     bool unreliable() const { return settings_.clock.loss > 0.0f || settings_.clock.duplication > 0.0f; }
     Outcome<void> compute();
     void compute_one(std::uint32_t client, int worker);
+    Result<void> lie();
     Result<void> take_steps(Client& client, Learner& learner, Vector<float> gradient);
     void exchange_computed();
     Result<void> take_computed(Client& client, std::span<const std::byte> state, std::span<const std::byte> update);
@@ -134,6 +136,7 @@ private:
     Workers& workers_;
     std::unique_ptr<AnyServer> server_;
     std::vector<double> gradient_s_;
+    std::unique_ptr<Attack> attack_;  ///< null: all are honest
     struct Bench {
         HostMemory gradient, machine;
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/simulation/federated_machines.hpp"
 
+#include "core/robust/defended_rows.hpp"
 #include "training/axes/machines.hpp"
 
 #include <algorithm>
@@ -115,22 +116,36 @@ private:
     std::optional<Machine> machine_{};
 };
 
+/// Errors: the machine's.
+template <class Server, class Rule, class... Gathered>
+Outcome<std::unique_ptr<AnyServer>> server_of(const FederatedSettings& s, const Rule& rule,
+                                              ConstVector<float> first, std::size_t clients,
+                                              const Gathered&... gathered) {
+    ServerSettings settings{.nodes = static_cast<std::uint32_t>(clients), .dimension = first.size()};
+    if (s.staleness_limit > 0) settings.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
+    HostMemory memory(Server::memory(settings.dimension, settings.nodes));
+    Arena arena(memory.bytes());
+    auto server = Server::make(settings, rule, first, arena, gathered...);
+    if (!server) return refuse(server.error(), "the server");
+    return std::make_unique<ServerOf<Server>>(std::move(memory), *std::move(server));
+}
+
 template <class Rule>
-Outcome<FederatedMachines> machines_of(const FederatedSettings& s, ConstVector<float> first,
+Outcome<FederatedMachines> machines_of(const FederatedSettings& s, std::uint64_t seed, ConstVector<float> first,
                                        std::span<const float> samples) {
     using Server = typename MachinesOf<Rule>::Server;
     using Client = typename MachinesOf<Rule>::Client;
     const Rule rule = Rule::of(s.rule());
     FederatedMachines made;
-    {
-        ServerSettings settings{.nodes = static_cast<std::uint32_t>(samples.size()), .dimension = first.size()};
-        if (s.staleness_limit > 0) settings.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
-        HostMemory memory(Server::memory(settings.dimension, settings.nodes));
-        Arena arena(memory.bytes());
-        auto server = Server::make(settings, rule, first, arena);
-        if (!server) return refuse(server.error(), "the server");
-        made.server = std::make_unique<ServerOf<Server>>(std::move(memory), *std::move(server));
+    Outcome<std::unique_ptr<AnyServer>> server = nullptr;
+    if constexpr (Defensible<Rule>) {
+        if (s.defence.defends())
+            server = server_of<DefendedServerOf<Rule>>(s, rule, first, samples.size(),
+                                                       DefendedRows::Settings{s.defence, seed});
     }
+    if (server && *server == nullptr) server = server_of<Server>(s, rule, first, samples.size());
+    if (!server) return tl::unexpected(server.error());
+    made.server = *std::move(server);
     made.client_bytes = Client::memory(first.size());
     ClientSettings settings{.dimension = first.size(),
                             .local_steps = static_cast<std::uint32_t>(s.local_steps),
@@ -149,12 +164,14 @@ Outcome<FederatedMachines> machines_of(const FederatedSettings& s, ConstVector<f
 
 }  // namespace
 
-Outcome<FederatedMachines> make_federated_machines(const FederatedSettings& settings, ConstVector<float> first,
-                                                   std::span<const float> samples) {
+Outcome<FederatedMachines> make_federated_machines(const FederatedSettings& settings, std::uint64_t seed,
+                                                   ConstVector<float> first, std::span<const float> samples) {
+    if (auto fits = check_defence_memory(settings.defence, samples.size(), first.size()); !fits)
+        return tl::unexpected(fits.error());
     switch (settings.method.aggregation) {
 #define DUNLIN_MAKE(name, rule) \
     case AggregationName::name: \
-        return machines_of<rule>(settings, first, samples);
+        return machines_of<rule>(settings, seed, first, samples);
         DUNLIN_SERVER_RULES(DUNLIN_MAKE)
 #undef DUNLIN_MAKE
         default:

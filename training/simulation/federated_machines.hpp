@@ -58,9 +58,9 @@ struct FederatedMachines {
     std::size_t client_bytes = 0;  ///< that one needs awake
 };
 
-/// `first` are the parameters that the server starts from; `samples` has one weight per client. Errors: those of the
-/// machines.
-Outcome<FederatedMachines> make_federated_machines(const FederatedSettings& settings, ConstVector<float> first,
-                                                   std::span<const float> samples);
+/// `first` are the parameters that the server starts from; `samples` has one weight per client; the seed is that of a
+/// defence's buckets. Errors: those of the machines.
+Outcome<FederatedMachines> make_federated_machines(const FederatedSettings& settings, std::uint64_t seed,
+                                                   ConstVector<float> first, std::span<const float> samples);
 
 }  // namespace dunlin

@@ -33,7 +33,7 @@ void check_books(World& world, const JobPlan& plan, std::uint64_t number) {
     for (const auto& said : world.acknowledged) REQUIRE(taken.contains(said));
     const Job& job = *world.coordinator().state().job(number);
     CHECK(job.updates() == taken.size());
-    auto replay = *ModelServer::make(plan.server, plan.members(), plan.first);
+    auto replay = *ModelServer::make(plan.server, plan.terms.seed, plan.members(), plan.first);
     if (replay->rounds()) return;  // when rounds began is not in the chronicle
     std::vector<float> scratch;
     for (const auto& [index, update] : world.chronicle().updates) {
@@ -78,6 +78,18 @@ TEST_CASE("models sent whole are applied once, durably, in any storm [invariants
 TEST_CASE("buffered updates are applied once, durably, in any storm [invariants 7 and 8]") {
     for (std::uint64_t seed = 1; seed <= 20; ++seed)
         live(plan_with(FedBuffRule{.buffer_size = 3}, 5, {.rounds = 60}), seed);
+}
+
+TEST_CASE("what a defence gathers is kept and summed up alike in any storm [invariants 7 and 8]") {
+    const auto defended = [](AnyServerRule rule, JobBudget budget) {
+        JobPlan plan = plan_with(rule, 4, budget);
+        plan.server.defence = {.sum = RobustSum::centred_clipping, .momentum = 0.5f};
+        return plan;
+    };
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        live(defended(FedBuffRule{.server_rate = 0.5f, .buffer_size = 4}, {.updates = 200}), seed);
+        live(defended(FedAvgRule{}, {.rounds = 30}), seed);
+    }
 }
 
 TEST_CASE("rounds come to their end in any storm [invariants 7 and 8]") {
