@@ -256,7 +256,7 @@ Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved)
     }
     const Outcome<TrainedModel> model = chosen(options, saved);
     if (!model) return tl::unexpected(model.error());
-    if (model->network)
+    if (model->network && options.format != "onnx")
         return refuse(fmt::format("{}: a network of other layers than dense ones is not exported", options.format));
     const Outcome<Files> files = model_files(options, saved, *model);
     if (!files) return tl::unexpected(files.error());
