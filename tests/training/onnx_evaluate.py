@@ -40,6 +40,8 @@ def slide(x, kernel, a, fill, channels, reduce):
 def conv(a, x, w, b=None):
     groups = a.get("group", 1)
     inputs, outputs = x.shape[1] // groups, w.shape[0] // groups
+    if a.get("auto_pad") == "SAME_UPPER":
+        a = {**a, "pads": [(side - 1) // 2 for side in w.shape[2:]] * 2}
 
     def products(seen):
         parts = [numpy.tensordot(seen[:, g * inputs:(g + 1) * inputs], w[g * outputs:(g + 1) * outputs],
