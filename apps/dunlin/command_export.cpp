@@ -171,8 +171,14 @@ std::vector<ModelArray> arrays_of(const TrainedModel& model) {
     const std::span<const float> all(model.parameters);
     std::vector<ModelArray> arrays;
     for (int n = 0; n < model.networks; ++n) {
-        const std::span<const float> own = all.subspan(static_cast<std::size_t>(n) * shape.parameters());
+        const std::span<const float> own = all.subspan(static_cast<std::size_t>(n) * model.network_parameters());
         const std::string of = model.networks == 1 ? "" : fmt::format("network_{}_", n);
+        for (int l = 0; model.network && l < model.network->layers; ++l) {
+            const std::size_t count = model.network->parameters(l);
+            if (count > 0)
+                arrays.push_back(
+                    {fmt::format("{}layer_{}", of, l), {count}, own.subspan(model.network->weights_at(l), count)});
+        }
         for (int l = 0; l < shape.layers; ++l) {
             const auto inputs = static_cast<std::size_t>(shape.fan_in(l)),
                        width = static_cast<std::size_t>(shape.width(l));
@@ -183,8 +189,9 @@ std::vector<ModelArray> arrays_of(const TrainedModel& model) {
                 arrays.push_back({fmt::format("{}bias_{}", of, l), {width}, own.subspan(shape.bias_at(l), width)});
         }
     }
-    const auto outputs = static_cast<std::size_t>(shape.outputs());
-    if (model.gaussian()) arrays.push_back({"log_sigma", {outputs}, all.subspan(shape.parameters(), outputs)});
+    const auto outputs = static_cast<std::size_t>(model.outputs());
+    if (model.gaussian())
+        arrays.push_back({"log_sigma", {outputs}, all.subspan(model.network_parameters(), outputs)});
     for (const auto& [name, numbers] : {std::pair("centre", &model.centre), std::pair("scale", &model.scale),
                                         std::pair("mixture_weights", &model.weights)}) {
         if (!numbers->empty()) arrays.push_back({name, {numbers->size()}, *numbers});
@@ -256,8 +263,6 @@ Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved)
     }
     const Outcome<TrainedModel> model = chosen(options, saved);
     if (!model) return tl::unexpected(model.error());
-    if (model->network && options.format != "onnx")
-        return refuse(fmt::format("{}: a network of other layers than dense ones is not exported", options.format));
     const Outcome<Files> files = model_files(options, saved, *model);
     if (!files) return tl::unexpected(files.error());
     const bool folder = options.format == "npy";

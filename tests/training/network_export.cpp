@@ -5,6 +5,9 @@
 #include "source_dir.hpp"
 #include "training/models/model_export.hpp"
 
+#include <algorithm>
+#include <sstream>
+
 #include <catch2/catch.hpp>
 
 using namespace dunlin;
@@ -24,4 +27,43 @@ TEST_CASE("networks of every kind of layer are valid ONNX, and compute there wha
           0);
     INFO(folder.read("log.txt"));
     CHECK(folder.read("log.txt").find("Error") == std::string::npos);
+}
+
+TEST_CASE("networks of every kind of layer have in C the bits of the reference kernels, without a C++ compiler") {
+    const Folder folder;
+    std::string program = "#include <stdio.h>\n#include <math.h>\n", body, wanted, sources;
+    for (const NetworkSample& sample : network_samples()) {
+        const TrainedModel model = scaled(model_of(sample));
+        folder.write(sample.name + ".h", model_c_header(model, sample.name));
+        folder.write(sample.name + ".c", model_c_source(model, sample.name, sample.name + ".h"));
+        sources += sample.name + ".c ";
+        const Lines lines = lines_of(model);
+        const bool state = model.tokens() && model.steps() == 1;
+        program += "#include \"" + sample.name + ".h\"\n";
+        std::istringstream rows(lines.in);
+        for (std::string row; std::getline(rows, row);) {
+            std::replace(row.begin(), row.end(), ' ', ',');
+            body += fmt::format(
+                "    {{\n    const {} in[] = {{{}}};\n    float out[{}];\n    int k;\n    {}_forward({}, out);\n"
+                "    for (k = 0; k < {}; ++k) printf(\"%.9g \", (double)out[k]);\n    printf(\"\\n\");\n    }}\n",
+                model.tokens() ? "int32_t" : "float", row, model.outputs(), sample.name, state ? "in[0]" : "in",
+                model.outputs());
+        }
+        wanted += lines.out;
+    }
+    // What is not there, or not a number, gives no number.
+    body +=
+        "    {\n    const int32_t none[6] = {0, 1, 2, 11, 0, 0};\n    float in[400] = {0}, out[11];\n"
+        "    characters_forward(none, out);\n    if (out[0] == out[0] || characters_best(out) != -1) return 1;\n"
+        "    in[17] = NAN;\n    keywords_forward(in, out);\n    if (out[0] == out[0]) return 2;\n    }\n";
+    folder.write("main.c", program + "int main(void) {\n" + body + "    return 0;\n}\n");
+    REQUIRE(folder.shell("cc -std=c99 -pedantic -Wall -Wextra -Werror -O1 -ffp-contract=off -fsanitize=undefined "
+                         "-fno-sanitize-recover=all main.c " +
+                         sources + "-lm -o all && ./all > answers.txt") == 0);
+    std::istringstream given(folder.read("answers.txt")), expected(wanted);
+    int count = 0;
+    for (float is = 0, was = 0; given >> is && expected >> was; ++count) {
+        if (is != was) FAIL("number " << count << ": " << is << ", not " << was);
+    }
+    CHECK(count == 3 * (10 + 3 + 2 + 3 + 6 + 3 + 2 + 11 + 4));
 }
