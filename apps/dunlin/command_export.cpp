@@ -226,6 +226,13 @@ Outcome<Files> model_files(const ExportOptions& options, const SavedModel& saved
                      {file + ".c", model_c_source(model, prefix, file + ".h")}};
     }
     if (options.format == "onnx") return Files{{file + ".onnx", model_onnx(model, options.name)}};
+    if (model.network) {
+        if (!options.task.empty() || options.steps)
+            return refuse("--format header: a network of layers goes out by itself, without --task and --steps");
+        Outcome<std::string> header = network_header(model, options.name);
+        if (!header) return tl::unexpected(header.error());
+        return Files{{file + ".hpp", *std::move(header)}};
+    }
     if (model.head != ModelHead::actions) {
         return refuse(
             fmt::format("--format header: a board adapts policies of grid navigation, and this is a model of {}; "

@@ -175,6 +175,11 @@ Outcome<int> push(RunOptions options) {
     const auto saved = open_model(options.policy);
     if (!saved) return tl::unexpected(saved.error());
     const TrainedModel& policy = saved->model;
+    if (policy.frozen > 0)
+        return refuse(fmt::format(
+            "{}: {} of its layers are frozen, and nodes of a fleet move all; import it without --freeze, "
+            "or adapt it here with: dunlin adapt {}",
+            options.policy, policy.frozen, options.policy));
     if (policy.gaussian())
         return refuse(
             fmt::format("{}: a policy of the point world, and real nodes navigate on a grid", options.policy));

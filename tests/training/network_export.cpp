@@ -67,3 +67,52 @@ TEST_CASE("networks of every kind of layer have in C the bits of the reference k
     }
     CHECK(count == 3 * (10 + 3 + 2 + 3 + 6 + 3 + 2 + 11 + 4));
 }
+
+TEST_CASE(
+    "networks of every kind of layer run in firmware by their headers, freestanding, to the bits of the "
+    "reference") {
+    const Folder folder;
+    std::string program = "#include \"core/network/fixed_network.hpp\"\n#include <cstdio>\n", body, wanted;
+    for (const NetworkSample& sample : network_samples()) {
+        const TrainedModel model = scaled(model_of(sample));
+        const auto header = network_header(model, sample.name);
+        REQUIRE(header);
+        folder.write(sample.name + ".hpp", *header);
+        const Lines lines = lines_of(model);
+        program += "#include \"" + sample.name + ".hpp\"\n";
+        std::istringstream rows(lines.in);
+        for (std::string row; std::getline(rows, row);) {
+            std::replace(row.begin(), row.end(), ' ', ',');
+            body += fmt::format("    run<exported::{}::Network>({{{}}});\n", sample.name, row);
+        }
+        wanted += lines.out;
+    }
+    program += R"(
+using namespace dunlin;
+template <class N>
+void run(std::array<float, static_cast<std::size_t>(N::shape.tokens ? N::shape.input.width : N::shape.input.size())> in) {
+    static float rows[N::units];
+    std::array<std::int32_t, in.size()> tokens{};
+    for (std::size_t k = 0; k < in.size(); ++k) {
+        tokens[k] = static_cast<std::int32_t>(in[k]);
+        if constexpr (requires { N::centre; }) in[k] = (in[k] - N::centre[k]) * N::scale[k];
+    }
+    NetworkInputs<float> inputs{{in.data(), 1}};
+    if (N::shape.tokens) inputs = {{}, tokens.data(), 1};
+    FixedNetwork<N::shape>::forward(N::parameters.data(), inputs, {rows, 1}, 1);
+    if (!N::intact()) std::printf("damaged ");
+    for (int k = 0; k < N::outputs; ++k) std::printf("%.9g ", static_cast<double>(rows[N::output_row + k]));
+}
+)";
+    folder.write("main.cpp", program + "int main() {\n" + body + "}\n");
+    REQUIRE(folder.shell("c++ -std=c++20 -O1 -fno-exceptions -fno-rtti -ffp-contract=off -Wall -Wextra -Werror -I. "
+                         "-I" DUNLIN_SOURCE_DIR " main.cpp " DUNLIN_SOURCE_DIR
+                         "/core/kernels/generic.cpp " DUNLIN_SOURCE_DIR
+                         "/core/kernels/generic_layers.cpp -o all && ./all > answers.txt") == 0);
+    std::istringstream given(folder.read("answers.txt")), expected(wanted);
+    int count = 0;
+    for (float is = 0, was = 0; given >> is && expected >> was; ++count) {
+        if (is != was) FAIL("number " << count << ": " << is << ", not " << was);
+    }
+    CHECK(count == 3 * (10 + 3 + 2 + 3 + 6 + 3 + 2 + 11 + 4));
+}
