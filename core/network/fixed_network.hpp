@@ -34,12 +34,13 @@ struct FixedNetwork {
     static void forward(const float* parameters, NetworkInputs<float> inputs, Columns<float> activations,
                         int columns) {
         LayerKernels<float> more{};
-        more.affine_parts = reference::affine_parts<float>;
+        if constexpr (has(LayerKind::convolution) || has(LayerKind::gru) || has(LayerKind::lstm))
+            more.affine_parts = reference::affine_parts<float>;
         if constexpr (has(LayerKind::convolution)) more.add_scaled_rows = reference::add_scaled_rows<float>;
         if constexpr (has(LayerKind::maximum_pool)) more.largest = reference::largest<float>;
         if constexpr (has(LayerKind::gru)) more.gru.forward = reference::gru_forward_step;
         if constexpr (has(LayerKind::lstm)) more.lstm.forward = reference::lstm_forward_step;
-        more.activate = activate<float>;
+        if constexpr (has(LayerKind::convolution)) more.activate = activate<float>;
         [&]<int... l>(std::integer_sequence<int, l...>) {
             (forward_layer<l>(more, parameters, inputs, activations, columns), ...);
         }
@@ -50,7 +51,7 @@ struct FixedNetwork {
     static void backward(const float* parameters, NetworkInputs<float> inputs, Columns<const float> activations,
                          Columns<float> deltas, int columns, float* gradient, float* scratch) {
         LayerKernels<float> more{};
-        more.accumulate_parts = reference::accumulate_parts<float>;
+        if constexpr (has(LayerKind::convolution)) more.accumulate_parts = reference::accumulate_parts<float>;
         if constexpr (has(LayerKind::convolution)) {
             more.add_scaled_rows = reference::add_scaled_rows<float>;
             more.add_row_products = reference::add_row_products<float>;
@@ -118,7 +119,17 @@ private:
             layer_of<spec.kind>().forward(at, w, x, y);
         }
         if constexpr (spec.activation != Activation::identity && !activates<l>())
-            activate(y, at.out.size(), columns, spec.activation);
+            each_row(y.stride, at.out.size(), columns, [&](std::ptrdiff_t from, int n) {
+                for (int c = 0; c < n; ++c) y.data[from + c] = active<spec.activation>(y.data[from + c]);
+            });
+    }
+    /// `activated`, so that no other activation is linked.
+    template <Activation activation>
+    static float active(float z) {
+        if constexpr (activation == Activation::tanh) return portable::tanh(z);
+        if constexpr (activation == Activation::sigmoid) return portable::sigmoid(z);
+        if constexpr (activation == Activation::relu) return z < 0.0f ? 0.0f : z;
+        if constexpr (activation == Activation::leaky_relu) return z < 0.0f ? leaky_slope * z : z;
     }
     template <int l>
     static constexpr bool activates() {
