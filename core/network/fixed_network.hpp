@@ -160,7 +160,8 @@ private:
         const Seen<float> x = input<l>(inputs, activations);
         const float* const w = parameters + layer<l>.at;
         float* const sums = gradient + layer<l>.at;
-        if constexpr (!fused<l>) times_slope(rows<l>(activations), d, at.out.size(), columns, spec.activation);
+        if constexpr (!fused<l> && spec.activation != Activation::identity)
+            times_slope(rows<l>(activations), d, at.out.size(), columns, spec.activation);
         if constexpr (spec.kind == LayerKind::add) {
             receive<l - 1>(deltas, columns, begun);
             receive<shape.source(l)>(deltas, columns, begun);
