@@ -6,6 +6,7 @@
 #include "training/problems/problem_kinds.hpp"
 #include "training/runs/adaptable.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
@@ -76,7 +77,20 @@ constexpr std::array<const char*, stages> keys{"untrained", "untrained_adapted",
 constexpr std::array<const char*, stages> titles{"untrained", "untrained, adapted", "before", "after"};
 using Scores = std::array<FleetScore, stages>;
 
-Scores scores_of(Opened& open, const std::vector<float>& model, std::uint32_t node) {
+/// As the node does it, but the first `frozen` parameters stay as they are: step by step, since a step of the others
+/// does not ask where these go.
+void personalise(Opened& open, std::uint32_t node, const std::vector<float>& from, std::size_t frozen,
+                 Stream& random, std::vector<float>& theta) {
+    if (frozen == 0) return open.nodes->personalise(node, from, open.how, random, theta, 0);
+    Personalisation step = open.how;
+    step.steps = std::min(1, open.how.steps);
+    for (int k = 0; k < open.how.steps; ++k) {
+        open.nodes->personalise(node, from, step, random, theta, 0);
+        std::copy_n(from.begin(), frozen, theta.begin());
+    }
+}
+
+Scores scores_of(Opened& open, const std::vector<float>& model, std::size_t frozen, std::uint32_t node) {
     std::vector<float> first(model.size());
     open.nodes->initialise(first);
     Scores scores;
@@ -85,7 +99,7 @@ Scores scores_of(Opened& open, const std::vector<float>& model, std::uint32_t no
         std::vector<float> theta = *start;
         scores[at] = open.nodes->judge(node, theta, 0);
         Stream random(open.seed, node, Purpose::evaluate);
-        open.nodes->personalise(node, *start, open.how, random, theta, 0);
+        personalise(open, node, *start, at == before ? frozen : 0, random, theta);
         scores[static_cast<std::size_t>(at) + 1] = open.nodes->judge(node, theta, 0);
     }
     return scores;
@@ -144,7 +158,7 @@ Outcome<int> adapt_supervised(const SavedModel& saved, const SupervisedAdaptatio
     Scores all;
     constexpr std::size_t shown = 8;
     for (const std::uint32_t node : chosen) {
-        const Scores scores = scores_of(*open, model, node);
+        const Scores scores = scores_of(*open, model, saved.model.frozen_parameters(), node);
         for (std::size_t stage = 0; stage < stages; ++stage) all[stage].add(scores[stage]);
         json["nodes"].push_back({{"name", description.nodes[node]}, {"rows", scores[0].count}});
         if (scores[0].count > 0) json["nodes"].back().update(json_of(*open->nodes, scores));

@@ -171,8 +171,14 @@ std::vector<ModelArray> arrays_of(const TrainedModel& model) {
     const std::span<const float> all(model.parameters);
     std::vector<ModelArray> arrays;
     for (int n = 0; n < model.networks; ++n) {
-        const std::span<const float> own = all.subspan(static_cast<std::size_t>(n) * shape.parameters());
+        const std::span<const float> own = all.subspan(static_cast<std::size_t>(n) * model.network_parameters());
         const std::string of = model.networks == 1 ? "" : fmt::format("network_{}_", n);
+        for (int l = 0; model.network && l < model.network->layers; ++l) {
+            const std::size_t count = model.network->parameters(l);
+            if (count > 0)
+                arrays.push_back(
+                    {fmt::format("{}layer_{}", of, l), {count}, own.subspan(model.network->weights_at(l), count)});
+        }
         for (int l = 0; l < shape.layers; ++l) {
             const auto inputs = static_cast<std::size_t>(shape.fan_in(l)),
                        width = static_cast<std::size_t>(shape.width(l));
@@ -183,8 +189,9 @@ std::vector<ModelArray> arrays_of(const TrainedModel& model) {
                 arrays.push_back({fmt::format("{}bias_{}", of, l), {width}, own.subspan(shape.bias_at(l), width)});
         }
     }
-    const auto outputs = static_cast<std::size_t>(shape.outputs());
-    if (model.gaussian()) arrays.push_back({"log_sigma", {outputs}, all.subspan(shape.parameters(), outputs)});
+    const auto outputs = static_cast<std::size_t>(model.outputs());
+    if (model.gaussian())
+        arrays.push_back({"log_sigma", {outputs}, all.subspan(model.network_parameters(), outputs)});
     for (const auto& [name, numbers] : {std::pair("centre", &model.centre), std::pair("scale", &model.scale),
                                         std::pair("mixture_weights", &model.weights)}) {
         if (!numbers->empty()) arrays.push_back({name, {numbers->size()}, *numbers});
@@ -219,6 +226,13 @@ Outcome<Files> model_files(const ExportOptions& options, const SavedModel& saved
                      {file + ".c", model_c_source(model, prefix, file + ".h")}};
     }
     if (options.format == "onnx") return Files{{file + ".onnx", model_onnx(model, options.name)}};
+    if (model.network) {
+        if (!options.task.empty() || options.steps)
+            return refuse("--format header: a network of layers goes out by itself, without --task and --steps");
+        Outcome<std::string> header = network_header(model, options.name);
+        if (!header) return tl::unexpected(header.error());
+        return Files{{file + ".hpp", *std::move(header)}};
+    }
     if (model.head != ModelHead::actions) {
         return refuse(
             fmt::format("--format header: a board adapts policies of grid navigation, and this is a model of {}; "
@@ -264,7 +278,7 @@ Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved)
                                                            : saved.folder;
     const Outcome<int> written = write_files(out, *files, options.quiet);
     if (!written) return written;
-    if (model->format < TrainedModel::newest_format)
+    if (model->format < TrainedModel::described_format)
         note("{}: written by an older Dunlin; what its inputs and actions mean is not in it\n",
              saved.file.string());
     return 0;

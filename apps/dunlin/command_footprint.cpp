@@ -3,8 +3,11 @@
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
 #include "envs/grid_navigation.hpp"
-#include "training/host/footprint.hpp"
+#include "training/host/network_footprint.hpp"
+#include "training/host/plain_text.hpp"
+#include "training/models/layer_text.hpp"
 
+#include <charconv>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,6 +27,9 @@ struct FootprintOptions {
     bool one_hot = false;
     std::string activation = "relu", method = "adapt";
     DeviceSettings device;
+    std::vector<std::string> layers;
+    std::string input;
+    bool tokens = false, runs_only = false;
     bool json = false;
 };
 
@@ -33,7 +39,53 @@ void add_rows(report::Table& table, const char* where, const std::vector<Footpri
     table.rows.push_back({"", "together", fmt::format("{}", total)});
 }
 
+int print(const Footprint& result, bool as_json) {
+    if (as_json) {
+        nlohmann::ordered_json json{{"flash_bytes", result.flash_bytes()}, {"ram_bytes", result.ram_bytes()}};
+        for (const auto& [name, parts] : {std::pair("flash", &result.flash), std::pair("ram", &result.ram)}) {
+            for (const FootprintPart& part : *parts) json[name][part.what] = part.bytes;
+        }
+        say("{}\n", json.dump(2));
+        return 0;
+    }
+    report::Table table{{"where", "what", "bytes"}, {}, ""};
+    add_rows(table, "flash", result.flash, result.flash_bytes());
+    add_rows(table, "RAM", result.ram, result.ram_bytes());
+    say("{}", report::text_table(table));
+    return 0;
+}
+
+/// "20x20x1", "20x3" (steps of numbers) or "13".
+Outcome<Extent> read_input(const std::string& text) {
+    std::vector<int> sides;
+    for (const char *at = text.data(), *const end = at + text.size();;) {
+        int side = 0;
+        const auto read = std::from_chars(at, end, side);
+        if (read.ec != std::errc() || side < 1 || side > NetworkShape::width_limit) break;
+        sides.push_back(side);
+        if (read.ptr == end && sides.size() <= 3) {
+            sides.insert(sides.begin(), 3 - sides.size(), 1);
+            return Extent{sides[0], sides[1], sides[2]};
+        }
+        if (*read.ptr != 'x') break;
+        at = read.ptr + 1;
+    }
+    return refuse(
+        fmt::format("--input \"{}\": what comes into --layers; expected HEIGHTxWIDTHxCHANNELS such as 20x20x1, "
+                    "STEPSxNUMBERS or NUMBERS",
+                    shown(text, false)));
+}
+
+Outcome<int> print_network_footprint(const FootprintOptions& options) {
+    const auto input = read_input(options.input);
+    if (!input) return tl::unexpected(input.error());
+    const auto shape = read_layers("--layers", *input, options.tokens, options.layers, 0);
+    if (!shape) return tl::unexpected(shape.error());
+    return print(footprint(*shape, !options.runs_only), options.json);
+}
+
 Outcome<int> print_footprint(const FootprintOptions& options) {
+    if (!options.layers.empty()) return print_network_footprint(options);
     DeviceSettings device = options.device;
     device.method = options.method == "pars-push" ? DeviceMethod::pars_push : DeviceMethod::adapt;
     if (options.neighbours && device.method == DeviceMethod::adapt)
@@ -53,20 +105,7 @@ Outcome<int> print_footprint(const FootprintOptions& options) {
     if (options.outputs != 5) return refuse("--outputs: a device navigates on a grid, by five actions");
     if (options.one_hot) device.cells = inputs;
     device.shape = *shape;
-    const Footprint result = footprint(device);
-    if (options.json) {
-        nlohmann::ordered_json json{{"flash_bytes", result.flash_bytes()}, {"ram_bytes", result.ram_bytes()}};
-        for (const auto& [name, parts] : {std::pair("flash", &result.flash), std::pair("ram", &result.ram)}) {
-            for (const FootprintPart& part : *parts) json[name][part.what] = part.bytes;
-        }
-        say("{}\n", json.dump(2));
-        return 0;
-    }
-    report::Table table{{"where", "what", "bytes"}, {}, ""};
-    add_rows(table, "flash", result.flash, result.flash_bytes());
-    add_rows(table, "RAM", result.ram, result.ram_bytes());
-    say("{}", report::text_table(table));
-    return 0;
+    return print(footprint(device), options.json);
 }
 
 }  // namespace
@@ -82,6 +121,22 @@ void add_footprint(CLI::App& program, Command& run) {
     CLI::Option* const table = command->add_flag_callback(
         "--table", [options] { options->hidden.clear(); }, "no hidden layers");
     table->excludes(hidden);
+    CLI::Option* const layers =
+        command
+            ->add_option("--layers", options->layers,
+                         "instead of a policy, a network of layers, as docs/networks.md has them")
+            ->delimiter(',')
+            ->excludes(hidden)
+            ->excludes(table);
+    CLI::Option* const input =
+        command
+            ->add_option("--input", options->input,
+                         "what comes into --layers: 20x20x1, 20x3 for steps of numbers, or 13")
+            ->needs(layers);
+    layers->needs(input);
+    command->add_flag("--tokens", options->tokens, "what comes in are tokens, such as 20x64: 20 of 64 kinds")
+        ->needs(layers);
+    command->add_flag("--run-only", options->runs_only, "the network runs there and is not trained")->needs(layers);
     command->add_option("--inputs", options->inputs, "of the policy: 2 coordinates, or with --one-hot the cells")
         ->check(CLI::Range(1, 65536));
     command->add_option("--outputs", options->outputs, "actions: 5")->check(CLI::Range(1, 4096));
@@ -106,7 +161,9 @@ void add_footprint(CLI::App& program, Command& run) {
     command->footer(
         "Measured on a Cortex-M4F; scripts/firmware.sh holds it against real images.\n"
         "Example:\n  dunlin footprint --hidden 64,64 --inputs 2 --outputs 5 --method pars-push "
-        "--neighbours 3\n");
+        "--neighbours 3\n"
+        "  dunlin footprint --input 20x20x1 --layers \"conv 3x3 8 stride=2 relu,depthwise 3x3,global-average,dense "
+        "10\"\n");
     command->callback([options, &run] { run = [options] { return print_footprint(*options); }; });
 }
 

@@ -15,6 +15,7 @@ using Command = std::function<Outcome<int>()>;
 void add_train(CLI::App& program, Command& run);
 void add_adapt(CLI::App& program, Command& run);
 void add_export(CLI::App& program, Command& run);
+void add_import(CLI::App& program, Command& run);
 void add_inspect(CLI::App& program, Command& run);
 void add_footprint(CLI::App& program, Command& run);
 void add_compare(CLI::App& program, Command& run);

@@ -117,7 +117,11 @@ Outcome<DeployedSettings> pushed_settings(RunOptions& options, const SavedModel&
     if (!text) return tl::unexpected(text.error());
     auto settings = read_deployed(*text, options.experiment);
     if (!settings) return settings;
-    if (auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) take_network(*navigation, policy);
+    if (auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) {
+        if (policy.network)
+            return refuse(options.policy + ": no perceptron, and nodes that navigate have one as their policy");
+        take_network(*navigation, policy);
+    }
     if (assumed) {
         note(
             "dunlin: {}: written by an older Dunlin, it says nothing of its map, horizon and inner loop; taken "
@@ -171,6 +175,11 @@ Outcome<int> push(RunOptions options) {
     const auto saved = open_model(options.policy);
     if (!saved) return tl::unexpected(saved.error());
     const TrainedModel& policy = saved->model;
+    if (policy.frozen > 0)
+        return refuse(fmt::format(
+            "{}: {} of its layers are frozen, and nodes of a fleet move all; import it without --freeze, "
+            "or adapt it here with: dunlin adapt {}",
+            options.policy, policy.frozen, options.policy));
     if (policy.gaussian())
         return refuse(
             fmt::format("{}: a policy of the point world, and real nodes navigate on a grid", options.policy));

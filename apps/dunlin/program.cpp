@@ -44,6 +44,7 @@ int run_program(int argc, char** argv) {
     add_sweep(program, run);
     add_adapt(program, run);
     add_export(program, run);
+    add_import(program, run);
     add_inspect(program, run);
     add_fleet(program, run);
     add_footprint(program, run);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reference of what layers beyond dense ones need: the same bits on every processor, as generic.cpp.
+#include "core/kernels/reference_layers.hpp"
 #include "core/kernels/sets.hpp"
 #include "core/network/activation.hpp"
 
 namespace dunlin {
-namespace {
+namespace reference {
 
 template <class S>
 void accumulate_parts(const ProductPart<S>* parts, int count, Columns<S> Y, int outputs, int columns) {
@@ -32,6 +33,8 @@ void affine_parts(const ProductPart<S>* parts, int count, const S* b, Columns<S>
     activate(Y, outputs, columns, activation);
 }
 
+namespace {
+
 template <class S>
 int where_largest(const S* const* rows, int count, int column) {
     int at = 0;
@@ -41,14 +44,20 @@ int where_largest(const S* const* rows, int count, int column) {
     return at;
 }
 
+}  // namespace
+
 template <class S>
 void largest(const S* const* rows, int count, S* y, int columns) {
     for (int c = 0; c < columns; ++c) y[c] = rows[where_largest(rows, count, c)][c];
 }
+namespace {
+
 template <class S>
 void at_largest(const S* const* rows, const S* const* others, int count, S* y, int columns) {
     for (int c = 0; c < columns; ++c) y[c] = others[where_largest(rows, count, c)][c];
 }
+}  // namespace
+
 template <class S>
 void give_largest(const S* const* rows, S* const* into, int count, const S* d, int columns) {
     for (int c = 0; c < columns; ++c) into[where_largest(rows, count, c)][c] += d[c];
@@ -68,6 +77,8 @@ void add_row_products(Columns<const S> X, Columns<const S> D, S* sums, std::ptrd
         for (int c = 0; c < columns; ++c) sums[r * step] = portable::fma(X.row(r)[c], D.row(r)[c], sums[r * step]);
     }
 }
+
+namespace {
 
 #include "core/kernels/cells.inc"
 
@@ -89,10 +100,35 @@ constexpr LayerKernels<S> table{affine_parts<S>, accumulate_parts<S>, activate<S
 
 }  // namespace
 
-constexpr LayerKernels<float> reference_layer_kernels = table<float>;
+template void affine_parts<float>(const ProductPart<float>*, int, const float*, Columns<float>, int, int,
+                                  Activation);
+template void accumulate_parts<float>(const ProductPart<float>*, int, Columns<float>, int, int);
+template void add_scaled_rows<float>(const float*, std::ptrdiff_t, Columns<const float>, Columns<float>, int, int);
+template void add_row_products<float>(Columns<const float>, Columns<const float>, float*, std::ptrdiff_t, int, int);
+template void largest<float>(const float* const*, int, float*, int);
+template void give_largest<float>(const float* const*, float* const*, int, const float*, int);
+
+void gru_forward_step(Columns<float> y, Columns<const float> before, int units, int columns) {
+    gru_forward<Number<float>>(y, before, units, columns);
+}
+void gru_backward_step(Columns<const float> y, Columns<const float> before, Columns<float> d, Columns<float> handed,
+                       int units, int columns) {
+    gru_backward<Number<float>>(y, before, d, handed, units, columns);
+}
+void lstm_forward_step(Columns<float> y, Columns<const float> before, int units, int columns) {
+    lstm_forward<Number<float>>(y, before, units, columns);
+}
+void lstm_backward_step(Columns<const float> y, Columns<const float> before, Columns<float> d,
+                        Columns<float> handed, int units, int columns) {
+    lstm_backward<Number<float>>(y, before, d, handed, units, columns);
+}
+
+}  // namespace reference
+
+constexpr LayerKernels<float> reference_layer_kernels = reference::table<float>;
 
 const LayerKernels<double>& layer_kernels(const Kernels<double>&) {
-    static constexpr LayerKernels<double> only = table<double>;
+    static constexpr LayerKernels<double> only = reference::table<double>;
     return only;
 }
 

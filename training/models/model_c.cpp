@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "training/models/model_c_network.hpp"
 #include "training/models/model_export.hpp"
 
 #include <algorithm>
@@ -114,7 +115,9 @@ std::string upper(std::string name) {
 
 std::string declaration(const TrainedModel& model, const std::string& prefix) {
     return fmt::format("void {}_forward({}, float* output)", prefix,
-                       model.shape.one_hot ? "int32_t state" : "const float* input");
+                       !model.tokens()     ? "const float* input"
+                       : model.steps() > 1 ? "const int32_t* tokens"
+                                           : "int32_t state");
 }
 
 /// Outputs are logits or probabilities of one of several.
@@ -130,12 +133,17 @@ std::string numbers(const std::string& declared, std::span<const float> values) 
 }
 
 /// What a network's arrays are called: weights_0, or of the second of a mixture weights_1_0.
+std::string called(const TrainedModel& model, const char* what, int network) {
+    return model.networks == 1 ? fmt::format("{}_", what) : fmt::format("{}_{}_", what, network);
+}
 std::string called(const TrainedModel& model, const char* what, int network, int layer) {
-    return model.networks == 1 ? fmt::format("{}_{}", what, layer) : fmt::format("{}_{}_{}", what, network, layer);
+    return fmt::format("{}{}", called(model, what, network), layer);
 }
 
 /// The statements that put one network's outputs into `result`.
 std::string layers(const TrainedModel& model, int network, const std::string& input, const std::string& result) {
+    if (model.network)
+        return c_network::statements(*model.network, called(model, "weights", network), input, result);
     const MlpShape& shape = model.shape;
     std::string text;
     for (int l = 0; l < shape.layers; ++l) {
@@ -159,28 +167,36 @@ std::string forward(const TrainedModel& model, const std::string& prefix) {
     const MlpShape& shape = model.shape;
     std::string text = fmt::format("\n{} {{\n", declaration(model, prefix));
     const bool scaled = !model.centre.empty();
-    if (scaled) text += fmt::format("    float scaled[{}];\n", shape.inputs);
+    const int outputs = model.outputs();
+    if (scaled) text += fmt::format("    float scaled[{}];\n", model.inputs());
+    if (model.network) text += c_network::buffers(*model.network);
     for (int l = 0; l + 1 < shape.layers; ++l) text += fmt::format("    float hidden_{}[{}];\n", l, shape.width(l));
-    if (model.networks > 1) text += fmt::format("    float part[{}];\n", shape.outputs());
+    if (model.networks > 1) text += fmt::format("    float part[{}];\n", outputs);
     text += "    int k;\n";
-    if (shape.one_hot) {
+    if (model.tokens() && model.steps() > 1) {
+        text += fmt::format(
+            "    for (k = 0; k < {}; ++k) {{\n        if (tokens[k] >= 0 && tokens[k] < {}) continue;\n        for "
+            "(k = 0; k < "
+            "{}; ++k) output[k] = NAN;\n        return;\n    }}\n",
+            model.steps(), model.inputs(), outputs);
+    } else if (model.tokens()) {
         text += fmt::format(
             "    if (state < 0 || state >= {}) {{\n        for (k = 0; k < {}; ++k) output[k] = NAN;\n        "
             "return;\n    }}\n",
-            shape.inputs, shape.outputs());
+            model.inputs(), outputs);
     }
     if (scaled)
         text += fmt::format("    for (k = 0; k < {}; ++k) scaled[k] = (input[k] - centre[k]) * scale[k];\n",
-                            shape.inputs);
+                            model.inputs());
     const std::string input = scaled ? "scaled" : "input";
     if (model.networks == 1) {
         text += layers(model, 0, input, "output");
     } else {
-        text += fmt::format("    for (k = 0; k < {}; ++k) output[k] = 0.0f;\n", shape.outputs());
+        text += fmt::format("    for (k = 0; k < {}; ++k) output[k] = 0.0f;\n", outputs);
         for (int n = 0; n < model.networks; ++n) {
             text += layers(model, n, input, "part") + fmt::format("    {}_softmax(part);\n", prefix);
             text += fmt::format("    for (k = 0; k < {}; ++k) output[k] = fmaf({:a}f, part[k], output[k]);\n",
-                                shape.outputs(), model.weights[static_cast<std::size_t>(n)]);
+                                outputs, model.weights[static_cast<std::size_t>(n)]);
         }
     }
     return text + "    (void)k;\n}\n";
@@ -194,12 +210,16 @@ std::string model_c_header(const TrainedModel& model, const std::string& prefix)
         "/* SPDX-License-Identifier: Apache-2.0 */\n/* Written by `dunlin export --format c`; do not edit.\n\n";
     for (const std::string& line : about(model)) text += "   " + line + "\n";
     text += fmt::format("*/\n#ifndef {0}_H\n#define {0}_H\n\n#include <stdint.h>\n\n", macro);
-    text += fmt::format("#define {0}_INPUTS {1}\n#define {0}_OUTPUTS {2}\n\n", macro, model.shape.inputs,
-                        model.shape.outputs());
+    text += fmt::format("#define {0}_INPUTS {1}\n#define {0}_OUTPUTS {2}\n\n", macro,
+                        model.tokens() && model.steps() > 1 ? model.steps() : model.inputs(), model.outputs());
     text += "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
-    text += model.shape.one_hot
-                ? fmt::format("/* `state`: 0 to {}_INPUTS - 1; for any other the output is NaN.\n", macro)
-                : fmt::format("/* `input`: {}_INPUTS numbers; where one is NaN, the output is NaN.\n", macro);
+    text +=
+        model.tokens() && model.steps() > 1
+            ? fmt::format("/* `tokens`: {}_INPUTS of them, each 0 to {}; where one is none, the output is NaN.\n",
+                          macro, model.inputs() - 1)
+        : model.tokens()
+            ? fmt::format("/* `state`: 0 to {}_INPUTS - 1; for any other the output is NaN.\n", macro)
+            : fmt::format("/* `input`: {}_INPUTS numbers; where one is NaN, the output is NaN.\n", macro);
     switch (model.head) {
         case ModelHead::gaussian:
             text += fmt::format(
@@ -216,8 +236,8 @@ std::string model_c_header(const TrainedModel& model, const std::string& prefix)
                                 model.head == ModelHead::actions ? "an action" : "a class");
             break;
         default:
-            text += fmt::format("   `output` gets {}_OUTPUTS number{}. */\n", macro,
-                                model.shape.outputs() == 1 ? "" : "s");
+            text +=
+                fmt::format("   `output` gets {}_OUTPUTS number{}. */\n", macro, model.outputs() == 1 ? "" : "s");
     }
     text += declaration(model, prefix) + ";\n";
     if (model.gaussian()) text += fmt::format("\nextern const float {}_log_sigma[{}_OUTPUTS];\n", prefix, macro);
@@ -250,7 +270,12 @@ std::string model_c_source(const TrainedModel& model, const std::string& prefix,
     const std::span<const float> all(model.parameters);
     bool curved = false, active = false, products = false;
     for (int n = 0; n < model.networks; ++n) {
-        const std::span<const float> own = all.subspan(static_cast<std::size_t>(n) * shape.parameters());
+        const std::span<const float> own = all.subspan(static_cast<std::size_t>(n) * model.network_parameters());
+        for (int l = 0; model.network && l < model.network->layers; ++l) {
+            const std::size_t first = model.network->weights_at(l), count = model.network->parameters(l);
+            if (count > 0)
+                text += numbers("static const float " + called(model, "weights", n, l), own.subspan(first, count));
+        }
         for (int l = 0; l < shape.layers; ++l) {
             const auto width = static_cast<std::size_t>(shape.width(l));
             text += numbers("static const float " + called(model, "weights", n, l),
@@ -268,8 +293,10 @@ std::string model_c_source(const TrainedModel& model, const std::string& prefix,
         text +=
             numbers("static const float centre", model.centre) + numbers("static const float scale", model.scale);
     if (model.gaussian())
-        text += numbers(fmt::format("const float {}_log_sigma", prefix), all.subspan(shape.parameters()));
+        text += numbers(fmt::format("const float {}_log_sigma", prefix), all.subspan(model.network_parameters()));
+    curved = curved || (model.network && c_network::curved(*model.network));
     if (curved || chooses(model)) text += exponential;
+    if (model.network) text += c_network::functions(*model.network);
     if (active) text += activation_source(shape.hidden);
     if (products) text += affine;
     const auto filled = [&](std::string_view what, const char* linkage) {

@@ -40,6 +40,11 @@ std::vector<std::string> about(const TrainedModel& model);
 /// so the bits are the file's. Errors: a setting that a device does not have.
 Outcome<std::string> model_header(const TrainedModel& model, const BoardTask& task, const std::string& name);
 
+/// The same for a network of layers that a firmware runs or trains (core/network/fixed_network.hpp): a struct
+/// dunlin::exported::Network, or with a name dunlin::exported::NAME::Network, of its shape and parameters. Errors: a
+/// perceptron, a mixture.
+Outcome<std::string> network_header(const TrainedModel& model, const std::string& name);
+
 /// The model in C99, without any library but <math.h>'s fmaf: what NAME.h declares and NAME.c defines, with names
 /// that begin with `prefix`. The same bits as the reference kernels wherever fmaf rounds once. No input has
 /// undefined behaviour: where a number in is NaN, or a state is none, NaN comes out. `file` is the header's name.
