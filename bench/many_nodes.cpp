@@ -15,7 +15,7 @@
 #include "apps/dunlin/ranks.hpp"
 #include "apps/output.hpp"
 #include "core/random.hpp"
-#include "training/navigation/navigation_nodes.hpp"
+#include "training/problems/navigation_fleet.hpp"
 #include "training/simulation/gossip_fleet.hpp"
 
 #include <algorithm>
@@ -123,9 +123,9 @@ int learn(std::uint32_t nodes, simulation::Time rounds, int threads, RankGroup& 
     tasks.input = PolicyInput::coordinates;
     tasks.inner.step_limit = 1;
     tasks.rollout.trajectories = 4;
-    auto made = NavigationNodes::make(tasks, threads);
+    auto made = make_navigation_fleet(tasks, threads);
     if (!made) return std::fprintf(stderr, "%s\n", made.error().text.c_str()), 1;
-    NavigationNodes& learners = **made;
+    FederatedProblem& learners = **made;
     const std::size_t d = learners.dimension();
     GossipSettings settings = settings_of();
     settings.theta = {.scale = 0.05f, .offset = 0.0, .longest_gap = 1};
@@ -134,10 +134,11 @@ int learn(std::uint32_t nodes, simulation::Time rounds, int threads, RankGroup& 
     settings.lives.awake_mean = 30;
     settings.lives.asleep_mean = 3;
     std::vector<float> start;
-    const std::vector<float> first = learners.first_parameters();
+    std::vector<float> first(d);
+    learners.initialise(first);
     for (std::uint32_t i = 0; i < nodes; ++i) start.insert(start.end(), first.begin(), first.end());
     const LearnerOf learner_of = [&](std::uint32_t node, int worker) -> Learner& {
-        return learners.problem().learner(node, worker);
+        return learners.learner(node, worker);
     };
     auto fleet = make_gossip_fleet(AggregationName::pars_push, random_cycles(nodes, 16), settings, start,
                                    learner_of, threads, ranks);

@@ -172,8 +172,9 @@ std::string json_text(const Adaptation& adaptation, const NavigationSettings& se
 Outcome<int> adapt(const AdaptOptions& options) {
     const Outcome<SavedModel> saved = open_model(options.directory);
     if (!saved) return tl::unexpected(saved.error());
-    // A policy of a registered problem adapts as its other models do.
-    if (!saved->model.navigates() || (saved->kind != nullptr && find_problem(saved->kind->name) != nullptr)) {
+    // A policy of a registered problem adapts as its other models do, but on a grid as in one process.
+    if (!saved->model.navigates() || (saved->kind != nullptr && saved->kind->name != "fleet-navigation" &&
+                                      find_problem(saved->kind->name) != nullptr)) {
         const struct {
             const char* option;
             bool given;

@@ -2,10 +2,10 @@
 #include "apps/dunlin/federated_report.hpp"
 
 #include "apps/dunlin/data_report.hpp"
+#include "apps/dunlin/figures.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
-#include "training/simulation/federated_clock.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -69,11 +69,24 @@ std::string concurrency_svg(const FederatedResult& result) {
 
 std::string by_node_svg(const FederatedJob& job, const FederatedResult& result) {
     report::Histogram chart;
-    chart.title = fmt::format("{} of each of the {}, personal models", result.metric_titles.front(), job.nodes_are);
+    chart.title =
+        fmt::format("{} of each of the {}, personal models", result.metric_titles.front(), job.nodes_are());
     chart.x.title = result.metric_titles.front();
-    chart.samples.push_back({.name = job.nodes_are, .values = result.personal_by_node});
+    chart.samples.push_back({.name = job.nodes_are(), .values = result.personal_by_node});
     chart.bins = 20;
     return report::histogram(chart);
+}
+
+report::Table federated_table(const FederatedJob& job, const FederatedResult& result) {
+    report::Table table{{"models"}, {{"personal"}, {"shared"}}, ""};
+    const FederatedRow& last = result.history.back();
+    for (std::size_t metric = 0; metric < result.metric_titles.size(); ++metric) {
+        table.header.push_back(result.metric_titles[metric]);
+        table.rows[0].push_back(fmt::format("{:.4f}", last.personal[metric]));
+        table.rows[1].push_back(fmt::format("{:.4f}", last.shared[metric]));
+    }
+    table.caption = fmt::format("{}, after {:.0f} simulated seconds", title_of(job.settings.method), last.time_s);
+    return table;
 }
 
 }  // namespace
@@ -98,17 +111,8 @@ std::string personalisation_text(const FederatedSettings& settings) {
         how.prox_weight > 0 ? fmt::format(", pulled back with weight {}", how.prox_weight) : "");
 }
 
-DataNotes notes_of(const FederatedJob& job) {
-    DataNotes notes = job.problem->notes();
-    if (job.settings.gossips())
-        (void)job.settings.push.draw(job.problem->nodes(), job.seed, job.settings.method.aggregation,
-                                     &notes);  // an error ends the run anyway
-    FederatedSettings traced = job.settings;
-    (void)follow_trace(traced, job.problem->nodes(), &notes);
-    return notes;
-}
-
 std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& result) {
+    if (job.rounds) return {};
     const double first = result.history.front().personal.front(), last = result.history.back().personal.front();
     if (last >= first) return {};
     return fmt::format(
@@ -118,29 +122,27 @@ std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& 
 }
 
 bool diverged(const FederatedResult& result) {
+    if (result.history.empty() || result.history.front().shared.empty()) return false;  // by rounds it fails
     // Returns may be negative: half of what there was is lost below that, too.
     const double first = result.history.front().personal.front();
     return !(result.history.back().personal.front() >= first - std::abs(first) / 2);
 }
 
-report::Table federated_table(const FederatedJob& job, const FederatedResult& result) {
-    report::Table table{{"models"}, {{"personal"}, {"shared"}}, ""};
-    const FederatedRow& last = result.history.back();
-    for (std::size_t metric = 0; metric < result.metric_titles.size(); ++metric) {
-        table.header.push_back(result.metric_titles[metric]);
-        table.rows[0].push_back(fmt::format("{:.4f}", last.personal[metric]));
-        table.rows[1].push_back(fmt::format("{:.4f}", last.shared[metric]));
-    }
-    table.caption = fmt::format("{}, after {:.0f} simulated seconds", title_of(job.settings.method), last.time_s);
-    return table;
+std::string federated_text(const FederatedJob& job, const FederatedResult& result) {
+    if (!job.rounds) return report::text_table(federated_table(job, result));
+    const RunFigures figures = figures_of(job, result);
+    return fmt::format("{}consensus error {:.3f} %; mass error {}{}\n", report::text_table(first_table(figures)),
+                       100 * result.last.consensus_error,
+                       result.mass_error ? fmt::format("{}", *result.mass_error) : "not defined", figures.line);
 }
 
 std::vector<std::pair<std::string, std::string>> federated_plots(const FederatedJob& job,
                                                                  const FederatedResult& result) {
-    std::vector<std::pair<std::string, std::string>> plots;
+    std::vector<std::pair<std::string, std::string>> plots = plots_of(figures_of(job, result));
+    if (job.rounds) return plots;
     for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
         plots.emplace_back(result.metric_keys[metric] + ".svg", metric_svg(result, metric));
-    plots.emplace_back(job.nodes_are + ".svg", by_node_svg(job, result));
+    plots.emplace_back(job.nodes_are() + ".svg", by_node_svg(job, result));
     if (has_server(job)) {
         plots.emplace_back("staleness.svg", staleness_svg(result));
         plots.emplace_back("concurrency.svg", concurrency_svg(result));
@@ -148,12 +150,11 @@ std::vector<std::pair<std::string, std::string>> federated_plots(const Federated
     return plots;
 }
 
-std::string federated_html(const FederatedJob& job, const FederatedResult& result, const std::string& command) {
+namespace {
+
+/// The page of a fleet that lives by the clock.
+void add_clock(report::HtmlReport& page, const FederatedJob& job, const FederatedResult& result) {
     const FederatedRow& last = result.history.back();
-    report::HtmlReport page;
-    page.title = job.experiment;
-    page.subtitle = fmt::format("{}, seed {}, {} {}, {:.0f} simulated seconds", title_of(job.settings.method),
-                                job.seed, job.problem->nodes(), job.nodes_are, last.time_s);
     page.key_numbers = {
         {fmt::format("{:.3f}", last.personal.front()), result.metric_titles.front() + ", personal models"},
         {fmt::format("{:.3f}", last.shared.front()), result.metric_titles.front() + ", shared model"}};
@@ -169,7 +170,6 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
         page.key_numbers.push_back({count_text(static_cast<double>(result.counters.applied)), "updates"});
         page.key_numbers.push_back({fmt::format("{:.1f}", mean_staleness(result)), "mean staleness"});
     }
-    if (!result.complete) page.warnings.push_back("The run was interrupted; the numbers are its last ones.");
     if (const std::string warning = worse_than_at_first(job, result); !warning.empty())
         page.warnings.push_back(warning);
     if (result.counters.refused > 0)
@@ -181,15 +181,14 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
         const auto found = std::ranges::find(plots, name, &std::pair<std::string, std::string>::first);
         return report::Figure{found->second, caption};
     };
-    report::Section held_out{
-        .heading = "Held-out data",
-        .paragraphs = {job.data + notes_text(notes_of(job)), personalisation_text(job.settings)},
-        .figures = {},
-        .tables = {federated_table(job, result)}};
+    report::Section held_out{.heading = "Held-out data",
+                             .paragraphs = {job.data + notes_text(job.notes()), personalisation_text(job.settings)},
+                             .figures = {},
+                             .tables = {federated_table(job, result)}};
     for (const std::string& key : result.metric_keys)
         held_out.figures.push_back(
-            figure(key + ".svg", "Mean over all held-out data of all " + job.nodes_are + "."));
-    held_out.figures.push_back(figure(job.nodes_are + ".svg", "At the end."));
+            figure(key + ".svg", "Mean over all held-out data of all " + job.nodes_are() + "."));
+    held_out.figures.push_back(figure(job.nodes_are() + ".svg", "At the end."));
     page.sections.push_back(std::move(held_out));
     if (job.settings.gossips()) {
         page.sections.push_back(
@@ -213,35 +212,22 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
              .figures = {figure("concurrency.svg", "Mean between two evaluations."),
                          figure("staleness.svg", "Of all updates.")}});
     }
-    page.settings = job.config;
-    page.reproduce = command;
-    return report::html_report(page);
 }
 
-std::string federated_summary(const FederatedJob& job, const FederatedResult& result, int threads) {
+/// A fleet by the clock.
+void add_clock(nlohmann::ordered_json& json, const FederatedResult& result) {
     const FederatedRow& last = result.history.back();
-    nlohmann::ordered_json json{{"experiment", job.experiment},
-                                {"method", name_of(job.settings.method)},
-                                {"objective", name_of(job.settings.method.objective)},
-                                {"aggregation", name_of(job.settings.method.aggregation)},
-                                {"seed", job.seed},
-                                {"complete", result.complete},
-                                {job.nodes_are, job.problem->nodes()}};
-    const auto number = [](double value) -> nlohmann::ordered_json {
-        if (!std::isfinite(value)) return nullptr;
-        return value;
-    };
     for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
-        json[result.metric_keys[metric]] = number(last.personal[metric]);
+        json[result.metric_keys[metric]] = number_or_null(last.personal[metric]);
     for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
-        json["shared"][result.metric_keys[metric]] = number(last.shared[metric]);
+        json["shared"][result.metric_keys[metric]] = number_or_null(last.shared[metric]);
     json["attack"] = name_of(job.settings.attack.name);
     json["defence"] = job.settings.defence.defends() ? name_of(job.settings.defence.sum) : "none";
     json["liars"] = result.liars;
     if (result.metric_keys.front() == "accuracy") {
-        json["shared_accuracy_honest"] = number(last.shared.front());
+        json["shared_accuracy_honest"] = number_or_null(last.shared.front());
         if (!result.personal_by_node.empty())
-            json["accuracy_honest_worst"] = number(std::ranges::min(result.personal_by_node));
+            json["accuracy_honest_worst"] = number_or_null(std::ranges::min(result.personal_by_node));
     }
     json["simulated_s"] = last.time_s;
     json["updates"] = result.counters.applied;
@@ -249,11 +235,46 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
     json["updates_repeated"] = result.counters.repeated;
     json["task_gradients"] = last.gradients;
     json["mean_staleness"] = mean_staleness(result);
-    if (result.consensus_error) json["consensus_error"] = number(*result.consensus_error);
+    if (result.consensus_error) json["consensus_error"] = number_or_null(*result.consensus_error);
     if (result.mass_error) json["mass_error"] = *result.mass_error;
+}
+
+}  // namespace
+
+std::string federated_html(const FederatedJob& job, const FederatedResult& result, const std::string& command) {
+    const RunFigures figures = figures_of(job, result);
+    report::HtmlReport page;
+    page.title = job.name();
+    page.subtitle = job.rounds
+                        ? fmt::format("{}, seed {}", figures.subject, job.seed())
+                        : fmt::format("{}, seed {}, {} {}, {:.0f} simulated seconds", title_of(job.settings.method),
+                                      job.seed(), job.problem->nodes(), job.nodes_are(), result.last.time_s);
+    if (!job.rounds) add_clock(page, job, result);
+    add_figures(page, figures);
+    if (job.rounds) add_rounds(page, result);
+    if (!result.complete && result.failure.empty())
+        page.warnings.push_back("The run was interrupted; the numbers are its last ones.");
+    page.settings = job.config;
+    page.reproduce = command;
+    return report::html_report(page);
+}
+
+std::string federated_summary(const FederatedJob& job, const FederatedResult& result, int threads) {
+    nlohmann::ordered_json json{{"experiment", job.name()},
+                                {"method", job.rounds ? job.rounds->method : name_of(job.settings.method)},
+                                {"objective", name_of(job.settings.method.objective)},
+                                {"aggregation", name_of(job.settings.method.aggregation)},
+                                {"seed", job.seed()},
+                                {"complete", result.complete},
+                                {job.nodes_are(), job.problem->nodes()}};
+    if (job.rounds)
+        add_rounds(json, result);
+    else
+        add_clock(json, result);
+    add_figures(json, figures_of(job, result));
     json["parameters"] = job.problem->dimension();
     json["trace"] = fmt::format("{:016x}", result.trace);
-    json["data"] = data_json(notes_of(job));
+    json["data"] = data_json(job.notes());
     json["seconds"] = result.seconds;
     json["threads"] = threads;
     return json.dump(2) + "\n";

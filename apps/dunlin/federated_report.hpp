@@ -13,16 +13,14 @@ namespace dunlin::app {
 /// How the method makes a personal model of the shared one, in words.
 std::string personalisation_text(const FederatedSettings& settings);
 
-/// What was left out, filled in, renumbered or assumed when the data and the graph were read.
-DataNotes notes_of(const FederatedJob& job);
-
 /// Empty, or a warning: training has made the models worse.
 std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& result);
 /// Have personal models lost half of what the same personal steps make of untrained parameters (all first metrics
 /// are the better the larger), or is that no number?
 bool diverged(const FederatedResult& result);
 
-report::Table federated_table(const FederatedJob& job, const FederatedResult& result);
+/// What the terminal shows.
+std::string federated_text(const FederatedJob& job, const FederatedResult& result);
 /// The pictures of a run: file name and SVG.
 std::vector<std::pair<std::string, std::string>> federated_plots(const FederatedJob& job,
                                                                  const FederatedResult& result);

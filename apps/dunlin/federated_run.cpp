@@ -3,19 +3,65 @@
 
 #include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/federated_report.hpp"
+#include "apps/dunlin/figures.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/dunlin/run_record.hpp"
 #include "apps/output.hpp"
 #include "training/host/shell_text.hpp"
-#include "training/simulation/federated_clock.hpp"
+
+#include <algorithm>
 
 #include <fmt/format.h>
 
 namespace dunlin::app {
 namespace {
 
-std::vector<std::string> metrics_header(const FederatedResult& result) {
+/// The columns of a fleet by rounds, with one for each node in place of "node*_KEY".
+std::vector<std::string> round_header(const FederatedJob& job) {
+    std::vector<std::string> header;
+    for (const std::string& column : job.rounds->columns) {
+        const std::size_t star = column.find('*');
+        if (star == std::string::npos) {
+            header.push_back(column);
+            continue;
+        }
+        for (std::uint32_t i = 0; i < job.problem->nodes(); ++i)
+            header.push_back(fmt::format("{}{}{}", column.substr(0, star), i, column.substr(star + 1)));
+    }
+    return header;
+}
+
+std::vector<report::CsvValue> round_fields(const FederatedJob& job, const FederatedResult& result) {
+    const FederatedRow& row = result.newest();
+    const std::pair<std::string_view, report::CsvValue> known[] = {
+        {"run", result.beside.empty() ? "fleet" : "centralised"},
+        {"round", row.round},
+        {"wake_ups", row.updates},
+        {"task_gradients", row.gradients},
+        {"env_steps", row.environment_steps},
+        {"messages_lost", row.messages_lost},
+        {"consensus_error", row.consensus_error}};
+    std::vector<report::CsvValue> fields;
+    for (const std::string& column : job.rounds->columns) {
+        if (column.find('*') != std::string::npos) {
+            fields.insert(fields.end(), row.by_node.begin(), row.by_node.end());
+            continue;
+        }
+        const auto at = std::ranges::find(known, std::string_view(column),
+                                          &std::pair<std::string_view, report::CsvValue>::first);
+        if (at != std::end(known)) {
+            fields.push_back(at->second);
+            continue;
+        }
+        const auto metric = std::ranges::find(result.metric_keys, column);
+        fields.emplace_back(row.personal[static_cast<std::size_t>(metric - result.metric_keys.begin())]);
+    }
+    return fields;
+}
+
+std::vector<std::string> metrics_header(const FederatedJob& job, const FederatedResult& result) {
+    if (job.rounds) return round_header(job);
     std::vector<std::string> header{"time_s", "updates", "version", "task_gradients", "staleness", "active"};
     for (const char* which : {"personal", "shared"}) {
         for (const std::string& key : result.metric_keys) header.push_back(fmt::format("{}_{}", which, key));
@@ -23,7 +69,9 @@ std::vector<std::string> metrics_header(const FederatedResult& result) {
     return header;
 }
 
-std::vector<report::CsvValue> metrics_fields(const FederatedRow& row) {
+std::vector<report::CsvValue> metrics_fields(const FederatedJob& job, const FederatedResult& result) {
+    if (job.rounds) return round_fields(job, result);
+    const FederatedRow& row = result.history.back();
     std::vector<report::CsvValue> fields{row.time_s,    row.updates,   row.version,
                                          row.gradients, row.staleness, row.active};
     for (const auto* values : {&row.personal, &row.shared}) {
@@ -33,7 +81,16 @@ std::vector<report::CsvValue> metrics_fields(const FederatedRow& row) {
 }
 
 std::string progress_line(const FederatedJob& job, const FederatedResult& result) {
-    const FederatedRow& row = result.history.back();
+    const FederatedRow& row = result.newest();
+    if (job.rounds) {
+        std::string text = result.beside.empty()
+                               ? fmt::format("round {}/{}  {} updates", row.round + 1, job.rounds->rounds,
+                                             count_text(static_cast<double>(row.updates)))
+                               : fmt::format("centralised iteration {}", row.round);
+        for (std::size_t metric = 0; metric < result.metric_titles.size(); ++metric)
+            text += fmt::format("  {} {:.3f}", result.metric_titles[metric], row.personal[metric]);
+        return text;
+    }
     const double done = static_cast<double>(result.history.size() - 1) / job.settings.evaluations;
     return fmt::format("{:.0f} s simulated  {} updates  staleness {:.1f}  {} {:.3f} (shared {:.3f})  {} left",
                        row.time_s, row.updates, row.staleness, result.metric_titles.front(), row.personal.front(),
@@ -41,19 +98,23 @@ std::string progress_line(const FederatedJob& job, const FederatedResult& result
 }
 
 TrainedModel model_of(const FederatedJob& job, const FederatedResult& result) {
-    TrainedModel model = job.problem->description();
-    const Personalisation how = job.settings.personalisation(job.problem->split().has_personal());
-    const bool alone = job.settings.method == preset::local;
-    model.experiment = job.experiment;
-    model.config = job.config;
+    TrainedModel model = job.experiment.description(*job.problem);
+    if (model.config.empty()) model.config = job.config;
     model.parameters = result.shared_model;
     model.personal = result.personal_models;
-    model.shared_is = alone
-                          ? "the first parameters, untrained, for every node learned alone"
-                          : fmt::format("shared model of {}, seed {}; where nodes hold different ones, their mean",
-                                        name_of(job.settings.method), job.seed);
-    model.personal_is = personal_sentence(how);
-    if (model.personal.empty()) model.notes.push_back("The nodes' own models are too many for this file");
+    if (job.rounds) {
+        model.shared_is = job.rounds->shared_is;
+        if (!model.personal.empty()) model.nodes = job.problem->description().nodes;
+    } else {
+        model.shared_is =
+            job.settings.method == preset::local
+                ? "the first parameters, untrained, for every node learned alone"
+                : fmt::format("shared model of {}, seed {}; where nodes hold different ones, their mean",
+                              name_of(job.settings.method), job.seed());
+    }
+    const std::size_t all = result.shared_model.size() * job.problem->nodes();
+    if (model.personal.empty() && all > FederatedResult::personal_limit)
+        model.notes.push_back("The nodes' own models are too many for this file");
     return model;
 }
 
@@ -75,37 +136,23 @@ Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedRes
     auto record = RunRecord::open(request, job.config);
     if (!record) return tl::unexpected(record.error());
     const auto keep = [&](const FederatedResult& so_far) -> Outcome<void> {
-        if (so_far.history.size() == 1) record->set_header(metrics_header(so_far));
+        if (so_far.history.size() == 1) record->set_header(metrics_header(job, so_far));
         record->show([&] { return progress_line(job, so_far); });
-        return record->row(metrics_fields(so_far.history.back()));
+        return record->row(metrics_fields(job, so_far));
     };
     RunPauses pauses;
     record->attach(pauses);
-    Workers workers(request.threads, *request.ranks);
-    Outcome<void> trained = train_federated(*job.problem, job.settings, job.seed, workers, pauses, keep, result);
+    Outcome<void> trained = job.run->run(pauses, keep, result);
     if (!request.quiet && !result.history.empty()) record->progress().show(progress_line(job, result));
     return trained;
 }
 
-/// What is wrong with the settings, before anything is run.
-Outcome<void> check(const FederatedJob& job) {
-    FederatedSettings traced = job.settings;
-    if (auto fit = job.settings.check(job.problem->nodes()); !fit) return fit;
-    return follow_trace(traced, job.problem->nodes());
-}
-
 }  // namespace
 
-Outcome<std::string> resolved_config(const FederatedJob& job) {
-    say_notes(notes_of(job));
-    return check(job).map([&] { return job.config; });
-}
-
 Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
-    if (auto fit = check(job); !fit) return tl::unexpected(fit.error());
     if (auto ready = prepare_run(request, job.config); !ready) return tl::unexpected(ready.error());
     tell(request.quiet, job.data);
-    say_notes(notes_of(job));
+    say_notes(job.notes());
     catch_interrupts();
     FederatedResult result;
     if (auto trained = train(request, job, result); !trained) {
@@ -116,13 +163,20 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
     if (request.json) {
         say("{}", federated_summary(job, result, request.threads));
     } else {
-        say("{}", report::text_table(federated_table(job, result)));
+        say("{}", federated_text(job, result));
     }
     if (const std::string warning = worse_than_at_first(job, result); !warning.empty())
         note("dunlin: {}\n", warning);
+    if (!result.failure.empty()) {
+        note("dunlin: {}; {}\n", result.failure, job.rounds->advice);
+        return failed;
+    }
     if (!result.complete) {
-        tell(request.quiet, fmt::format("stopped at {:.0f} simulated seconds; go on with: dunlin train --resume {}",
-                                        result.history.back().time_s, shell_path(request.directory)));
+        tell(
+            request.quiet,
+            fmt::format("stopped{}; go on with: dunlin train --resume {}",
+                        job.rounds ? "" : fmt::format(" at {:.0f} simulated seconds", result.history.back().time_s),
+                        shell_path(request.directory)));
         return stopped;
     }
     tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
@@ -130,15 +184,19 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
 }
 
 Outcome<TrialResult> try_federated(FederatedJob& job, const std::function<bool()>& stop) {
-    Workers workers(1);
     FederatedResult result;
     const auto keep = [](const FederatedResult&) -> Outcome<void> { return {}; };
     RunPauses pauses;
     pauses.stop = stop;
-    if (auto trained = train_federated(*job.problem, job.settings, job.seed, workers, pauses, keep, result);
-        !trained)
-        return tl::unexpected(trained.error());
+    if (auto trained = job.run->run(pauses, keep, result); !trained) return tl::unexpected(trained.error());
     TrialResult trial;
+    trial.notes = job.notes();
+    if (job.rounds) {
+        trial.complete = result.complete || !result.failure.empty();
+        trial.failure = result.failure;
+        add_figures(trial, figures_of(job, result));
+        return trial;
+    }
     trial.complete = result.complete;
     if (result.complete && diverged(result)) trial.failure = worse_than_at_first(job, result);
     using Show = Measure::Show;
@@ -169,6 +227,7 @@ Outcome<TrialResult> try_federated(FederatedJob& job, const std::function<bool()
         shared.y.push_back(row.shared.front());
     }
     trial.curves = {std::move(personal), std::move(shared)};
+    add_figures(trial, figures_of(job, result));
     return trial;
 }
 

@@ -7,27 +7,31 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace dunlin::app {
 
-/// A federated experiment that is ready to run, whatever its task is.
+/// A run of a registered problem that is ready to start, whatever its task is.
 struct FederatedJob {
-    std::string experiment;
-    std::uint64_t seed = 1;
-    std::string config;     ///< the resolved settings
-    std::string nodes_are;  ///< "users" or "clients"
-    std::string data;       ///< what is learned from, for the report
-    FederatedSettings settings;
-    std::unique_ptr<FederatedProblem> problem;
+    ProblemExperiment experiment;
+    std::string config;               ///< the resolved settings
+    std::string data = {};            ///< what is learned from, for the report
+    FederatedSettings settings = {};  ///< how nodes learn
+    std::unique_ptr<FederatedProblem> problem = {};
+    std::optional<RoundPlan> rounds = {};  ///< of a fleet that lives by rounds
+    std::unique_ptr<Workers> workers = {};
+    std::unique_ptr<FederatedRun> run = {};
+
+    const std::string& name() const { return experiment.settings().experiment; }
+    std::uint64_t seed() const { return experiment.settings().seed; }
+    const std::string& nodes_are() const { return experiment.kind().nodes_are; }
+    const DataNotes& notes() const { return run->notes(); }
 };
 
 /// Trains and writes a run directory (docs/files.md): config.toml, metrics.csv, summary.json, plots, report.html.
 /// Returns the exit code.
 Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job);
-
-/// The resolved settings, after checking that a run of them could start.
-Outcome<std::string> resolved_config(const FederatedJob& job);
 
 /// One run in one thread without files, for comparisons.
 Outcome<TrialResult> try_federated(FederatedJob& job, const std::function<bool()>& stop);

@@ -13,8 +13,7 @@
 #include "training/host/plain_text.hpp"
 #include "training/host/shell_text.hpp"
 #include "training/host/text_values.hpp"
-#include "training/navigation/navigation_model.hpp"
-#include "training/navigation/navigation_nodes.hpp"
+#include "training/problems/navigation_fleet.hpp"
 
 #include <memory>
 #include <optional>
@@ -44,7 +43,7 @@ Outcome<std::string> experiment_text(const std::string& name) {
 }
 
 /// Starts a job; `numbers` are those of a policy that is pushed.
-Outcome<int> start(const RunOptions& options, DeployedSettings& settings, Json request,
+Outcome<int> start(const RunOptions& options, ProblemExperiment& settings, Json request,
                    const std::vector<float>& numbers) {
     request["command"] = "run";
     request["experiment"] = write_deployed(settings);
@@ -69,12 +68,12 @@ Outcome<int> start(const RunOptions& options, DeployedSettings& settings, Json r
 }
 
 /// An experiment's settings, with what the options change.
-Outcome<DeployedSettings> changed(std::string_view toml, const RunOptions& options) {
+Outcome<ProblemExperiment> changed(std::string_view toml, const RunOptions& options) {
     auto settings = read_deployed(toml, options.experiment);
     if (!settings) return settings;
     std::vector<std::string> assignments = options.assignments;
     if (options.seed) assignments.push_back(fmt::format("seed={}", *options.seed));
-    if (auto done = change_deployed(*settings, assignments); !done) return tl::unexpected(done.error());
+    if (auto done = settings->list().set(assignments); !done) return tl::unexpected(done.error());
     return settings;
 }
 
@@ -95,17 +94,19 @@ void take_network(FleetNavigationSettings& settings, const TrainedModel& policy)
 }
 
 /// What the nodes are to run: what the policy says of itself, or else `options.experiment` with its network.
-Outcome<DeployedSettings> pushed_settings(RunOptions& options, const SavedModel& saved) {
+Outcome<ProblemExperiment> pushed_settings(RunOptions& options, const SavedModel& saved) {
     const TrainedModel& policy = saved.model;
     if (options.experiment.empty() && saved.kind != nullptr && saved.kind->name == "navigation") {
         const auto own = navigation_settings_of(saved);
         if (!own) return tl::unexpected(own.error());
         FleetNavigationSettings served;
-        served.method = preset::persafl_me;
+        served.federated.method = preset::persafl_me;
         auto fleet = on_a_fleet(*own, served);
         if (!fleet) return tl::unexpected(fleet.error());
         options.experiment = options.policy;
-        return DeployedSettings(*std::move(fleet));
+        ProblemExperiment experiment(*find_problem(fleet->kind));
+        *experiment.as<FleetNavigationSettings>() = *std::move(fleet);
+        return experiment;
     }
     if (options.experiment.empty() && saved.kind != nullptr) {
         options.experiment = options.policy;
@@ -117,7 +118,7 @@ Outcome<DeployedSettings> pushed_settings(RunOptions& options, const SavedModel&
     if (!text) return tl::unexpected(text.error());
     auto settings = read_deployed(*text, options.experiment);
     if (!settings) return settings;
-    if (auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) {
+    if (auto* navigation = settings->as<FleetNavigationSettings>()) {
         if (policy.network)
             return refuse(options.policy + ": no perceptron, and nodes that navigate have one as their policy");
         take_network(*navigation, policy);
@@ -185,16 +186,16 @@ Outcome<int> push(RunOptions options) {
             fmt::format("{}: a policy of the point world, and real nodes navigate on a grid", options.policy));
     auto settings = pushed_settings(options, *saved);
     if (!settings) return tl::unexpected(settings.error());
-    if (auto done = change_deployed(*settings, options.assignments); !done) return tl::unexpected(done.error());
-    if (auto* problem_run = std::get_if<ProblemExperiment>(&*settings)) {
-        if (auto own = check_model(*problem_run, *saved); !own) return tl::unexpected(own.error());
-        if (auto shared = check_shared(*problem_run); !shared) return tl::unexpected(shared.error());
-        if (auto taken = take_data_terms(*problem_run, policy); !taken) return tl::unexpected(taken.error());
+    if (auto done = settings->list().set(options.assignments); !done) return tl::unexpected(done.error());
+    if (settings->as<FleetNavigationSettings>() == nullptr) {
+        if (auto own = check_model(*settings, *saved); !own) return tl::unexpected(own.error());
+        if (auto shared = check_shared(*settings); !shared) return tl::unexpected(shared.error());
+        if (auto taken = take_data_terms(*settings, policy); !taken) return tl::unexpected(taken.error());
     }
     // The settings again from their text: what a node reads must be in range there too.
     settings = read_deployed(write_deployed(*settings), options.experiment);
     if (!settings) return tl::unexpected(settings.error());
-    if (const auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) {
+    if (const auto* navigation = settings->as<FleetNavigationSettings>()) {
         if (auto fits = check_network(*navigation, policy); !fits)
             return refuse(fmt::format("{}: {}", options.policy, fits.error().text));
     }

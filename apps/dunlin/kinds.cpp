@@ -38,8 +38,6 @@ const Kind built_in[] = {
      resolve_decentralised, try_decentralised, "spdb,d2,gnsd,dsgd"},
     {"pdbo", train_pdbo_kind, help<PdboSettings, pdbo_settings>, "method.name", resolve_pdbo, try_pdbo,
      "pdbo-mtl,pdbo-mtl-local,sgp,local"},
-    {"fleet-navigation", train_fleet_navigation_kind, help<FleetNavigationSettings, fleet_navigation_settings>,
-     "method.name", resolve_fleet_navigation, try_fleet_navigation, "pars-push,sgp,persafl-me", true},
 };
 
 }  // namespace

@@ -91,8 +91,4 @@ Outcome<int> train_pdbo_kind(const TrainRequest& request);
 Outcome<std::string> resolve_pdbo(const TrainRequest& request);
 Outcome<TrialResult> try_pdbo(const TrainRequest& request, const std::function<bool()>& stop);
 
-Outcome<int> train_fleet_navigation_kind(const TrainRequest& request);
-Outcome<std::string> resolve_fleet_navigation(const TrainRequest& request);
-Outcome<TrialResult> try_fleet_navigation(const TrainRequest& request, const std::function<bool()>& stop);
-
 }  // namespace dunlin::app

@@ -1,30 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/dunlin/federated_report.hpp"
+#include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/federated_run.hpp"
 #include "apps/dunlin/run_directory.hpp"
 
 namespace dunlin::app {
 namespace {
 
-constexpr std::string_view method_key = "federated.method";
 constexpr std::string_view methods =
     "persafl-me,persafl-maml,persafl,pfedme,per-fedavg,fedavg,fedprox,fedasync,fedbuff,pars-push,pars-push-maml,"
     "pars-push-me,local,global";
 
+Outcome<FederatedJob> job_of(ProblemExperiment experiment, std::string config, int threads, RankGroup& ranks) {
+    FederatedJob job{.experiment = std::move(experiment), .config = std::move(config)};
+    const RegisteredProblem& kind = job.experiment.kind();
+    auto problem = job.experiment.make(threads);
+    if (!problem) return tl::unexpected(problem.error());
+    job.problem = *std::move(problem);
+    job.data = job.experiment.about(*job.problem);
+    job.settings = job.experiment.learning();
+    if (job.experiment.by_rounds()) {
+        auto rounds = job.experiment.rounds(*job.problem);
+        if (!rounds) return tl::unexpected(rounds.error());
+        job.rounds = *std::move(rounds);
+    }
+    job.workers = std::make_unique<Workers>(threads, ranks);
+    FederatedTerms terms{.settings = job.settings,
+                         .seed = job.seed(),
+                         .rounds = job.rounds,
+                         .judging = job.experiment.judging(*job.problem)};
+    if (kind.beside) {
+        // What they point to stays where it is when the job moves.
+        terms.beside = [&kind, settings = &job.experiment.settings(), problem = job.problem.get(),
+                        workers = job.workers.get()] { return kind.beside(*settings, *problem, *workers); };
+    }
+    auto run = FederatedRun::make(*job.problem, std::move(terms), *job.workers);
+    if (!run) return tl::unexpected(run.error());
+    job.run = *std::move(run);
+    return job;
+}
+
 Outcome<FederatedJob> job_of(const RegisteredProblem& kind, const TrainRequest& request, int threads) {
     ProblemExperiment experiment(kind);
     Settings list = experiment.list();
-    if (auto read = read_settings(request, method_key, list); !read) return tl::unexpected(read.error());
-    auto problem = experiment.make(threads);
-    if (!problem) return tl::unexpected(problem.error());
-    const ProblemSettings& settings = experiment.settings();
-    return FederatedJob{.experiment = settings.experiment,
-                        .seed = settings.seed,
-                        .config = list.write(),
-                        .nodes_are = kind.nodes_are,
-                        .data = experiment.about(**problem),
-                        .settings = settings.federated,
-                        .problem = *std::move(problem)};
+    if (auto read = read_settings(request, kind.method_key, list); !read) return tl::unexpected(read.error());
+    std::string config = list.write();
+    return job_of(std::move(experiment), std::move(config), threads, *request.ranks);
 }
 
 }  // namespace
@@ -43,18 +63,19 @@ Kind problem_kind(const RegisteredProblem& kind) {
             const Outcome<void> read = list.read(toml, "the experiment");
             return read ? list.help() : read.error().text + "\n";
         },
-        .method_key = method_key,
-        .resolve =
-            [&kind](const TrainRequest& request) { return job_of(kind, request, 1).and_then(resolved_config); },
+        .method_key = kind.method_key,
+        .resolve = [&kind](const TrainRequest& request) -> Outcome<std::string> {
+            const auto job = job_of(kind, request, 1);
+            if (!job) return tl::unexpected(job.error());
+            say_notes(job->notes());
+            return job->config;
+        },
         .trial = [&kind](const TrainRequest& request, const std::function<bool()>& stop) -> Outcome<TrialResult> {
             auto job = job_of(kind, request, 1);
             if (!job) return tl::unexpected(job.error());
-            return try_federated(*job, stop).map([&](TrialResult trial) {
-                trial.notes = notes_of(*job);
-                return trial;
-            });
+            return try_federated(*job, stop);
         },
-        .methods = methods,
+        .methods = kind.methods.empty() ? methods : std::string_view(kind.methods),
         .spreads = true};
 }
 

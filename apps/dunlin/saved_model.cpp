@@ -3,7 +3,7 @@
 
 #include "apps/dunlin/run_directory.hpp"
 #include "training/host/plain_text.hpp"
-#include "training/navigation/navigation_model.hpp"
+#include "training/problems/navigation_fleet.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -2,8 +2,6 @@
 #include "fleet/jobs/experiments.hpp"
 
 #include "training/host/plain_text.hpp"
-#include "training/navigation/navigation_model.hpp"
-#include "training/navigation/navigation_nodes.hpp"
 
 #include <algorithm>
 
@@ -11,13 +9,6 @@
 
 namespace dunlin {
 namespace {
-
-Settings settings_of(FleetNavigationSettings& settings) {
-    return fleet_navigation_settings(settings);
-}
-Settings settings_of(ProblemExperiment& experiment) {
-    return experiment.list();
-}
 
 /// A model as it began, and what of it is the job's.
 struct FirstModel {
@@ -33,32 +24,15 @@ void note_layers(FirstModel& first) {
             "made of them is on its own disk");
 }
 
-Outcome<FirstModel> first_model(const FleetNavigationSettings& settings) {
-    const auto nodes = NavigationNodes::make(settings, 1);
-    if (!nodes) return tl::unexpected(nodes.error());
-    FirstModel first{navigation_model(settings, (*nodes)->policy().network.shape, (*nodes)->first_parameters()),
-                     (*nodes)->split()};
-    note_layers(first);
-    return first;
-}
 Outcome<FirstModel> first_model(const ProblemExperiment& experiment) {
     const auto data = make_problem(experiment);
     if (!data) return tl::unexpected(data.error());
-    FirstModel first{(*data)->description(), (*data)->split()};
+    FirstModel first{experiment.description(**data), (*data)->split()};
     TrainedModel& model = first.model;
-    model.experiment = experiment.settings().experiment;
-    model.personal_is =
-        personal_sentence(experiment.settings().federated.personalisation(first.split.has_personal()));
     model.parameters.resize((*data)->dimension());
     (*data)->initialise(model.parameters);
     note_layers(first);
     return first;
-}
-
-Outcome<DeployedSettings> read(DeployedSettings settings, std::string_view toml, std::string_view where) {
-    Settings list = std::visit([](auto& of_kind) { return settings_of(of_kind); }, settings);
-    if (auto done = list.read(toml, where); !done) return tl::unexpected(done.error());
-    return settings;
 }
 
 }  // namespace
@@ -68,12 +42,15 @@ std::string experiment_kind(std::string_view toml) {
     return name.empty() ? "navigation" : name;
 }
 
-Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view where) {
+Outcome<ProblemExperiment> read_deployed(std::string_view toml, std::string_view where) {
     const std::string kind = experiment_kind(toml);
-    if (kind == "fleet-navigation") return read(FleetNavigationSettings(), toml, where);
-    if (const RegisteredProblem* found = find_problem(kind)) return read(ProblemExperiment(*found), toml, where);
-    std::string known = "fleet-navigation";
-    for (const RegisteredProblem& one : registered_problems()) known += ", " + one.name;
+    if (const RegisteredProblem* found = find_problem(kind)) {
+        ProblemExperiment experiment(*found);
+        if (auto read = experiment.list().read(toml, where); !read) return tl::unexpected(read.error());
+        return experiment;
+    }
+    std::string known;
+    for (const RegisteredProblem& one : registered_problems()) known += (known.empty() ? "" : ", ") + one.name;
     if (is_built_in(kind))
         return refuse(fmt::format("{}: kind = \"{}\": real nodes run {}; `dunlin train` runs the others here",
                                   where, kind, known));
@@ -81,17 +58,8 @@ Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view 
                               where, shown(kind, false), known));
 }
 
-Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std::string>& assignments) {
-    Settings list = std::visit([](auto& of_kind) { return settings_of(of_kind); }, settings);
-    return list.set(assignments);
-}
-
-std::string write_deployed(DeployedSettings& settings) {
-    constexpr Settings::Paths paths = Settings::Paths::as_given;
-    if (auto* navigation = std::get_if<FleetNavigationSettings>(&settings))
-        return settings_of(*navigation).write(paths, newer_fleet_navigation_settings());
-    return std::visit([](auto& of_kind) { return settings_of(of_kind).write(paths, newer_federated_settings()); },
-                      settings);
+std::string write_deployed(ProblemExperiment& experiment) {
+    return experiment.list().write(Settings::Paths::as_given, experiment.kind().newer);
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment,
@@ -99,8 +67,8 @@ Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment&
     return experiment.nodes_bring_data() ? experiment.make_own(own_data) : experiment.make(1);
 }
 
-Outcome<TrainedModel> deployed_model(DeployedSettings& settings, ConstVector<float> numbers) {
-    Outcome<FirstModel> first = std::visit([](const auto& of_kind) { return first_model(of_kind); }, settings);
+Outcome<TrainedModel> deployed_model(ProblemExperiment& settings, ConstVector<float> numbers) {
+    Outcome<FirstModel> first = first_model(settings);
     if (!first) return tl::unexpected(first.error());
     TrainedModel& model = first->model;
     const std::size_t shared = first->split.shared_size();

@@ -2,12 +2,10 @@
 #pragma once
 
 #include "training/models/model_file.hpp"
-#include "training/navigation/fleet_navigation.hpp"
 #include "training/problems/problem_kinds.hpp"
 
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 namespace dunlin {
@@ -16,17 +14,11 @@ namespace dunlin {
 /// without one.
 std::string experiment_kind(std::string_view toml);
 
-/// The experiments that real nodes can run.
-using DeployedSettings = std::variant<FleetNavigationSettings, ProblemExperiment>;
-
 /// Reads a document over the defaults of its kind. Errors: a kind that is not registered here; the settings'. `where` names it in errors.
-Outcome<DeployedSettings> read_deployed(std::string_view toml, std::string_view where);
-
-/// Settings as "KEY=VALUE", one after the other. Errors: no such key, or not such a value.
-Outcome<void> change_deployed(DeployedSettings& settings, const std::vector<std::string>& assignments);
+Outcome<ProblemExperiment> read_deployed(std::string_view toml, std::string_view where);
 
 /// The document that says all settings. Paths stay as they were given: each machine reads its own files.
-std::string write_deployed(DeployedSettings& settings);
+std::string write_deployed(ProblemExperiment& settings);
 
 /// What the nodes learn, for one caller at a time. Errors: the problem's. Where nodes bring their data, `own_data` is a
 /// node's; without one it has no nodes.
@@ -35,6 +27,6 @@ Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment&
 
 /// A job's model with what it is for; `numbers` are its parameters, of which layers that stay with their nodes are as
 /// they began. Errors: the settings', numbers of another model.
-Outcome<TrainedModel> deployed_model(DeployedSettings& settings, ConstVector<float> numbers);
+Outcome<TrainedModel> deployed_model(ProblemExperiment& settings, ConstVector<float> numbers);
 
 }  // namespace dunlin

@@ -2,7 +2,6 @@
 #include "fleet/jobs/plan_job.hpp"
 
 #include "fleet/jobs/experiments.hpp"
-#include "training/navigation/navigation_nodes.hpp"
 
 #include <fmt/format.h>
 
@@ -118,42 +117,32 @@ std::vector<float> first_shared(const FederatedProblem& problem) {
     return shared;
 }
 
-Outcome<void> fill(JobPlan& plan, FleetNavigationSettings& s) {
-    const AggregationName by = s.method.aggregation;
-    if (!has_server(by)) {
-        if (auto known = agree(plan, by); !known) return known;
-    }
-    if (s.deployment.updates != Deployment{}.updates)
-        return refuse(fmt::format("fleet.updates = {}: navigation goes on for method.rounds; set that instead",
-                                  s.deployment.updates));
-    if (auto drawn = check_graph("network.graph", s.graph); !drawn) return drawn;
-    s.nodes = static_cast<int>(plan.terms.members);
-    auto nodes = NavigationNodes::make(s, 1);
-    if (!nodes) return tl::unexpected(nodes.error());
-    plan.name = s.experiment;
-    plan.terms.seed = s.seed;
-    plan.first = first_shared((*nodes)->problem());
-    deploy(plan, s.deployment);
-    if (has_server(by)) {
-        plan.budget.updates = static_cast<std::uint64_t>(s.rounds) * plan.terms.members;
-        return serve(plan, federated_settings(s));
-    }
-    const GossipSettings gossip = gossip_settings(s);
+/// A fleet that lives by rounds: they go on for as long as the plan says.
+Outcome<void> live_by_rounds(JobPlan& plan, const RoundPlan& rounds, const FederatedSettings& s) {
     JobTerms& terms = plan.terms;
-    terms.objective = s.method.objective;
-    terms.moreau = s.inner;
-    if (s.method.objective == Objective::maml) terms.maml = maml_of(s);
+    if (s.deployment.updates != Deployment{}.updates)
+        return refuse(fmt::format("fleet.updates = {}: this experiment goes on for method.rounds; set that instead",
+                                  s.deployment.updates));
+    if (auto drawn = check_graph("network.graph", rounds.recipe.graph.kind); !drawn) return drawn;
+    if (has_server(s.method.aggregation)) {
+        plan.budget.updates = static_cast<std::uint64_t>(rounds.learning) * terms.members;
+        return serve(plan, s);
+    }
+    if (auto known = agree(plan, s.method.aggregation); !known) return known;
+    const GossipSettings& gossip = rounds.recipe.gossip;
+    adapt(terms, s);
     terms.theta = gossip.theta;
     terms.format = gossip.format;
     terms.largest_value = gossip.largest_value;
     terms.weight_floor = gossip.weight_floor;
-    terms.learn_until = s.rounds;
-    plan.budget.rounds = static_cast<std::uint64_t>(s.rounds) + static_cast<std::uint64_t>(s.settling_rounds);
-    plan.graph = graph_recipe(s);
+    terms.learn_until = rounds.learning;
+    plan.budget.rounds = static_cast<std::uint64_t>(rounds.rounds);
+    plan.graph = rounds.recipe.graph;
     return {};
 }
 
 Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
+    experiment.resize(plan.terms.members);
     auto made = make_problem(experiment);
     if (!made) return tl::unexpected(made.error());
     const FederatedProblem& data = **made;
@@ -162,20 +151,24 @@ Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
         return refuse(
             fmt::format("{} nodes for an experiment that has data for {}", plan.terms.members, data.nodes()));
     }
-    const ProblemSettings& s = experiment.settings();
-    plan.name = s.experiment;
-    plan.terms.seed = s.seed;
+    plan.name = experiment.settings().experiment;
+    plan.terms.seed = experiment.settings().seed;
     plan.first = first_shared(data);
-    deploy(plan, s.federated.deployment);
-    if (s.federated.gossips()) return push(plan, s.federated);
-    if (own && s.federated.weigh_by_samples)
+    const FederatedSettings s = experiment.learning();
+    deploy(plan, s.deployment);
+    if (experiment.by_rounds()) {
+        const auto rounds = experiment.rounds(data);
+        return rounds ? live_by_rounds(plan, *rounds, s) : tl::unexpected(rounds.error());
+    }
+    if (s.gossips()) return push(plan, s);
+    if (own && s.weigh_by_samples)
         return refuse(
             "federated.weigh_by_samples: nobody here knows how many rows a node has (data.source = nodes)");
     plan.samples = data.samples();
     plan.samples.resize(plan.terms.members);
-    if (!s.federated.weigh_by_samples) plan.samples.assign(plan.terms.members, 1.0f);
-    plan.budget.updates = static_cast<std::uint64_t>(s.federated.deployment.updates) * plan.terms.members;
-    return serve(plan, s.federated);
+    if (!s.weigh_by_samples) plan.samples.assign(plan.terms.members, 1.0f);
+    plan.budget.updates = static_cast<std::uint64_t>(s.deployment.updates) * plan.terms.members;
+    return serve(plan, s);
 }
 
 }  // namespace
@@ -186,7 +179,7 @@ Outcome<JobPlan> plan_job(std::string_view toml, std::string_view where, std::ui
     if (!settings) return tl::unexpected(settings.error());
     JobPlan plan;
     plan.terms.members = members;
-    if (auto filled = std::visit([&](auto& of_kind) { return fill(plan, of_kind); }, *settings); !filled) {
+    if (auto filled = fill(plan, *settings); !filled) {
         return tl::unexpected(filled.error());
     }
     if (plan.terms.audit && says_floats(plan.terms.aggregation))

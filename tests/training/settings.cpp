@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/settings/settings.hpp"
 
-#include "training/navigation/fleet_navigation.hpp"
 #include "training/navigation/navigation.hpp"
 #include "training/problems/classification_fleet.hpp"
+#include "training/problems/navigation_fleet.hpp"
 #include "training/problems/pdbo_settings.hpp"
 #include "training/problems/ranking_fleet.hpp"
 #include "training/runs/decentralised.hpp"

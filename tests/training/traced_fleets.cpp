@@ -3,10 +3,11 @@
 #include "gossip_scenario.hpp"
 #include "measured_file.hpp"
 #include "source_dir.hpp"
-#include "training/navigation/fleet_navigation.hpp"
 #include "training/network/traced_network.hpp"
 #include "training/problems/classification_fleet.hpp"
+#include "training/problems/navigation_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
+#include "training/runs/federated_training.hpp"
 #include "training/runs/regression_training.hpp"
 #include "training/simulation/federated_clock.hpp"
 
@@ -309,7 +310,12 @@ TEST_CASE("a trace that does not fit is refused by key, and what was made of it 
     FleetNavigationSettings navigation;
     navigation.trace = traces.latency;
     navigation.nodes = 13;
-    const auto made = FleetNavigation::make(navigation, 1);
+    const auto kind = navigation_fleet_kind();
+    const auto fleet = make_navigation_fleet(navigation, 1);
+    REQUIRE(fleet);
+    Workers workers(1);
+    const auto made = FederatedRun::make(
+        **fleet, {.settings = kind.learning(navigation), .rounds = *kind.rounds(navigation, **fleet)}, workers);
     REQUIRE_FALSE(made);
     CHECK_THAT(made.error().text, Catch::StartsWith("network.trace: "));
 }

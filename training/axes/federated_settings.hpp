@@ -42,6 +42,7 @@ struct Personalisation {
     int steps = 5;
     float rate = 0.1f;
     float prox_weight = 0.0f;           ///< lambda
+    float accuracy = 0.0f;              ///< the steps end at this gradient norm; 0: none does
     bool personal_layers_only = false;  ///< as with ANIL; what a fleet with personal layers does
     bool own_model = false;             ///< none of these, but the model that the node keeps beside the shared one
 };

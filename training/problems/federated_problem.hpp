@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/adapt/moreau_envelope.hpp"
 #include "core/adapt/plain.hpp"
 #include "core/layer_split.hpp"
 #include "envs/data_notes.hpp"
@@ -13,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,6 +60,20 @@ public:
     virtual DataNotes notes() const { return {}; }
     /// The first is the one that methods are judged by.
     virtual std::vector<FleetMetric> metrics(const FleetScore& score) const = 0;
+    /// What is said of one node; the first stands for it in tables and plots.
+    virtual std::vector<FleetMetric> node_metrics(std::uint32_t /*node*/, const FleetScore& score) const {
+        return metrics(score);
+    }
+    /// What is said of all nodes, by their numbers: of the sum of their scores, unless the problem knows better.
+    virtual std::vector<FleetMetric> metrics_of(std::span<const FleetScore> nodes) const {
+        FleetScore sum;
+        for (const FleetScore& score : nodes) sum.add(score);
+        return metrics(sum);
+    }
+    /// Is told who takes part from now on, 1 for each node that does, for problems whose judgement depends on it.
+    virtual void attend(std::span<const std::uint8_t> /*present*/) {}
+    /// Environment steps that were sampled so far, by all workers; 0 of a problem that samples none.
+    virtual std::int64_t environment_steps() const { return 0; }
 
     /// The model that is learned, without its parameters and its settings: what goes in and comes out, and the
     /// nodes.
@@ -93,6 +109,9 @@ public:
 ///     FleetScore judge(Task&, std::uint32_t node, ConstVector<float>);
 ///     std::vector<FleetMetric> metrics(const FleetScore&);
 ///     void describe(TrainedModel&) const;                   all of it but the nodes' names, where they are numbers
+///     std::vector<FleetMetric> node_metrics(std::uint32_t node, const FleetScore&);   where a node's are others
+///     std::vector<FleetMetric> metrics_of(std::span<const FleetScore>);   where all nodes' are not the sum's
+///     void attend(std::span<const std::uint8_t> present);                 where they depend on who takes part
 ///     void assign_personal(Task&, std::uint32_t node);   where personal models train on less
 ///     LayerSplit split;                              where it can have personal layers
 ///     DataNotes notes;                               where reading its data changes or leaves out any
@@ -157,10 +176,16 @@ public:
         } else if (!has_to_draw(node)) {
             world_.assign(bench.task, node);
         }
-        const Ditto following{.prox_weight = how.prox_weight, .personal_rate = how.rate, .step_clip = step_clip_};
+        const MoreauEnvelope towards{.prox_weight = how.prox_weight,
+                                     .inner_rate = how.rate,
+                                     .accuracy = how.accuracy,
+                                     .step_clip = step_clip_};
         for (int k = 0; k < how.steps; ++k) {
             if (has_to_draw(node)) world_.assign(bench.task, random.below(world_.nodes()));
-            following.step<float>(bench.task, w, random, theta, Vector<float>(bench.scratch).first(theta.size()));
+            bench.task.draw(0, ConstVector<float>(theta), random);
+            const bool arrived =
+                towards.step<float>(bench.task, w, theta, Vector<float>(bench.scratch).first(theta.size()));
+            if (arrived && how.accuracy > 0.0f) break;
             if (how.personal_layers_only) keep_shared(w, theta);
         }
     }
@@ -168,6 +193,24 @@ public:
         return world_.judge(at(worker).task, node, w);
     }
     std::vector<FleetMetric> metrics(const FleetScore& score) const override { return world_.metrics(score); }
+    std::vector<FleetMetric> node_metrics(std::uint32_t node, const FleetScore& score) const override {
+        if constexpr (requires { world_.node_metrics(node, score); }) return world_.node_metrics(node, score);
+        return world_.metrics(score);
+    }
+    std::vector<FleetMetric> metrics_of(std::span<const FleetScore> nodes) const override {
+        if constexpr (requires { world_.metrics_of(nodes); }) return world_.metrics_of(nodes);
+        return FederatedProblem::metrics_of(nodes);
+    }
+    void attend([[maybe_unused]] std::span<const std::uint8_t> present) override {
+        if constexpr (requires { world_.attend(present); }) world_.attend(present);
+    }
+    std::int64_t environment_steps() const override {
+        std::int64_t steps = 0;
+        if constexpr (requires(const Task& task) { task.steps(); }) {
+            for (const auto& bench : benches_) steps += bench->task.steps();
+        }
+        return steps;
+    }
 
     DataNotes notes() const override {
         if constexpr (requires { world_.notes; }) return world_.notes;
@@ -184,12 +227,6 @@ public:
     }
 
     const World& world() const { return world_; }
-    /// The worker's task with the node's training data, until the worker asks for another.
-    Task& task_of(std::uint32_t node, int worker) {
-        world_.assign(at(worker).task, node);
-        return at(worker).task;
-    }
-    const Task& task(int worker) const { return benches_[static_cast<std::size_t>(worker)]->task; }
 
 private:
     /// What one thread works with.

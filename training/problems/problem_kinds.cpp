@@ -4,6 +4,7 @@
 #include "training/host/plain_text.hpp"
 #include "training/problems/character_fleet.hpp"
 #include "training/problems/classification_fleet.hpp"
+#include "training/problems/navigation_fleet.hpp"
 #include "training/problems/point_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
 #include "training/settings/run_settings.hpp"
@@ -17,7 +18,8 @@ namespace {
 
 std::deque<RegisteredProblem>& table() {
     static std::deque<RegisteredProblem> problems{registered(classification_kind()), registered(ranking_kind()),
-                                                  registered(point_fleet_kind()), registered(character_kind())};
+                                                  registered(point_fleet_kind()), registered(character_kind()),
+                                                  registered(navigation_fleet_kind())};
     return problems;
 }
 
@@ -53,7 +55,7 @@ const RegisteredProblem* find_problem(std::string_view name) {
 }
 
 bool is_built_in(std::string_view name) {
-    constexpr std::string_view names[] = {"navigation", "fleet-navigation", "regression", "decentralised", "pdbo"};
+    constexpr std::string_view names[] = {"navigation", "regression", "decentralised", "pdbo"};
     return std::ranges::find(names, name) != std::end(names);
 }
 
@@ -65,13 +67,30 @@ Outcome<void> register_problem(RegisteredProblem kind) {
     if (is_built_in(kind.name) || find_problem(kind.name) != nullptr) return refused("the name is taken");
     const auto defaults = kind.defaults();
     const Settings list = kind.settings(*defaults);
-    for (const char* key : {"kind", "experiment", "seed", "federated.method"}) {
+    for (const std::string& key :
+         {std::string("kind"), std::string("experiment"), std::string("seed"), kind.method_key}) {
         if (list.value(key).empty())
             return refused(fmt::format(
                 "its settings have no {}; begin with problem_settings and end with add_federated_settings", key));
     }
     table().push_back(std::move(kind));
     return {};
+}
+
+FederatedSettings ProblemExperiment::learning() const {
+    return kind_->learning ? kind_->learning(*settings_) : settings_->federated;
+}
+
+Judging ProblemExperiment::judging(const FederatedProblem& made) const {
+    if (kind_->judging) return kind_->judging(*settings_);
+    return {.personal = settings_->federated.personalisation(made.split().has_personal())};
+}
+
+TrainedModel ProblemExperiment::description(const FederatedProblem& made) const {
+    TrainedModel model = kind_->describe ? kind_->describe(*settings_, made) : made.description();
+    model.experiment = settings_->experiment;
+    if (model.personal_is.empty()) model.personal_is = personal_sentence(judging(made).personal);
+    return model;
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> ProblemExperiment::make(int threads) const {

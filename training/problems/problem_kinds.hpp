@@ -3,6 +3,9 @@
 
 #include "training/axes/federated_settings.hpp"
 #include "training/problems/federated_problem.hpp"
+#include "training/problems/round_plan.hpp"
+#include "training/problems/run_figures.hpp"
+#include "training/problems/side_course.hpp"
 #include "training/settings/settings.hpp"
 
 #include <concepts>
@@ -10,9 +13,12 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace dunlin {
 
@@ -40,6 +46,9 @@ Settings problem_settings(ProblemSettings& settings);
 /// Adds data.source.
 void add_source_setting(Settings& list, ProblemSettings& settings);
 
+/// Settings that nodes of older Dunlins do not know, each with the value that they go by.
+using NewerSettings = std::span<const std::pair<std::string_view, std::string_view>>;
+
 /// A problem, as a program registers it by name. S, its settings, derives from ProblemSettings.
 template <class S>
 struct ProblemKind {
@@ -55,6 +64,27 @@ struct ProblemKind {
     /// data: a problem without nodes, of the same dimension and first parameters. Errors: the settings'; the data's,
     /// whose `told` says what the node lacks and shows nothing of what it has.
     std::function<Outcome<std::unique_ptr<FederatedProblem>>(const S&, const std::string& path)> make_own{};
+
+    // What only problems have whose documents are not those of `add_federated_settings`.
+
+    std::string method_key = "federated.method";  ///< the setting that --methods varies
+    std::string methods{};                        ///< by comma, those that are compared; empty: the usual ones
+    NewerSettings newer = newer_federated_settings();
+    /// How nodes learn, where the document says that in other words than `federated`.
+    std::function<FederatedSettings(const S&)> learning{};
+    std::function<Judging(const S&)> judging{};
+    /// How its fleet lives by rounds; left out, it lives by the clock. Errors: of the settings.
+    std::function<Outcome<RoundPlan>(const S&, const FederatedProblem&)> rounds{};
+    /// Where a fleet of any size has a node's problem for each: takes the number of nodes.
+    std::function<void(S&, std::uint32_t nodes)> resize{};
+    /// The model without its parameters, where the problem's own description is not all that its file says.
+    std::function<TrainedModel(const S&, const FederatedProblem&)> describe{};
+    /// Adds to the figures of a run that came so far.
+    std::function<void(const S&, FederatedProblem&, const FederatedResult&, RunFigures&)> report{};
+    /// A run in one process beside the fleet's, or null where there is none of these settings.
+    std::function<std::unique_ptr<SideCourse>(const S&, const FederatedProblem&, Workers&)> beside{};
+    /// The runs that this one is compared with when it has ended.
+    std::function<std::vector<SideRun>(const S&)> side_runs{};
 };
 
 /// The same when its settings are known by their base alone.
@@ -78,25 +108,34 @@ RegisteredProblem registered(ProblemKind<S> kind) {
     RegisteredProblem problem;
     problem.name = kind.name;
     problem.nodes_are = kind.nodes_are;
+    problem.method_key = kind.method_key;
+    problem.methods = kind.methods;
+    problem.newer = kind.newer;
     const bool own = kind.make_own != nullptr;
     problem.settings = [list = std::move(kind.settings), own](ProblemSettings& s) {
         Settings all = list(static_cast<S&>(s));
         if (own) add_source_setting(all, s);
         return all;
     };
-    problem.make = [make = std::move(kind.make)](const ProblemSettings& s, int threads) {
-        return make(static_cast<const S&>(s), threads);
+    // Each is given the settings as what they are.
+    const auto lifted = [](auto& place, auto function) {
+        if (!function) return;
+        place = [function = std::move(function)](auto& s, auto&&... rest) {
+            using Own = std::conditional_t<std::is_const_v<std::remove_reference_t<decltype(s)>>, const S, S>;
+            return function(static_cast<Own&>(s), std::forward<decltype(rest)>(rest)...);
+        };
     };
-    if (kind.about) {
-        problem.about = [about = std::move(kind.about)](const ProblemSettings& s, const FederatedProblem& made) {
-            return about(static_cast<const S&>(s), made);
-        };
-    }
-    if (own) {
-        problem.make_own = [make = std::move(kind.make_own)](const ProblemSettings& s, const std::string& path) {
-            return make(static_cast<const S&>(s), path);
-        };
-    }
+    lifted(problem.make, std::move(kind.make));
+    lifted(problem.about, std::move(kind.about));
+    lifted(problem.make_own, std::move(kind.make_own));
+    lifted(problem.learning, std::move(kind.learning));
+    lifted(problem.judging, std::move(kind.judging));
+    lifted(problem.rounds, std::move(kind.rounds));
+    lifted(problem.resize, std::move(kind.resize));
+    lifted(problem.describe, std::move(kind.describe));
+    lifted(problem.report, std::move(kind.report));
+    lifted(problem.beside, std::move(kind.beside));
+    lifted(problem.side_runs, std::move(kind.side_runs));
     problem.defaults = [name = kind.name] {
         auto settings = std::make_unique<S>();
         settings->kind = settings->experiment = name;
@@ -118,6 +157,11 @@ public:
 
     const RegisteredProblem& kind() const { return *kind_; }
     const ProblemSettings& settings() const { return *settings_; }
+    /// The same as what they are; null where they are others.
+    template <std::derived_from<ProblemSettings> S>
+    S* as() const {
+        return dynamic_cast<S*>(settings_.get());
+    }
     /// Of these settings: it goes on pointing into them.
     Settings list() { return kind_->settings(*settings_); }
     /// Errors: the kind's; an objective that needs personal layers where there are none; data that nodes bring.
@@ -127,6 +171,21 @@ public:
     Outcome<std::unique_ptr<FederatedProblem>> make_own(const std::string& path) const;
     /// What it is learned from, for the report.
     std::string about(const FederatedProblem& made) const;
+
+    /// How nodes learn.
+    FederatedSettings learning() const;
+    /// How models are made a node's own and judged.
+    Judging judging(const FederatedProblem& made) const;
+    bool by_rounds() const { return kind_->rounds != nullptr; }
+    /// Where a fleet lives by rounds. Errors: the kind's.
+    Outcome<RoundPlan> rounds(const FederatedProblem& made) const { return kind_->rounds(*settings_, made); }
+    /// Takes the number of nodes where a fleet may have any.
+    void resize(std::uint32_t nodes) {
+        if (kind_->resize) kind_->resize(*settings_, nodes);
+    }
+    /// The model without its parameters, with its experiment's name, how it is made a node's own, and its settings
+    /// where they are to be others than the document's.
+    TrainedModel description(const FederatedProblem& made) const;
 
 private:
     const RegisteredProblem* kind_;

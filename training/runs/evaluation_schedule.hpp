@@ -1,15 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 namespace dunlin {
 
-/// When models are judged: `evaluations` times on the way and at the beginning.
+/// When models are judged: `evaluations` times on the way and at the beginning; or after the first round, every so
+/// many after it, and after the last.
 struct EvaluationSchedule {
     int evaluations = 1;
     double length = 0;
     int next = 0;  ///< the row to come
+    std::int64_t every = 0;
 
-    double share(int row) const { return static_cast<double>(row) / evaluations; }
+    static EvaluationSchedule of_rounds(std::int64_t rounds, std::int64_t every) {
+        return {.evaluations = static_cast<int>((rounds - 1 + every - 1) / every),
+                .length = static_cast<double>(rounds),
+                .every = every};
+    }
+
+    double share(int row) const {
+        if (every == 0) return static_cast<double>(row) / evaluations;
+        return std::min(static_cast<double>(row) * static_cast<double>(every) + 1.0, length) / length;
+    }
     template <class Archive>
     void fields(Archive& archive) {
         archive(evaluations, length, next);
@@ -18,10 +32,14 @@ struct EvaluationSchedule {
     /// The row to come of a run that has come so far (a share of this length) by the schedule `before`: the same one,
     /// or where that was another the first that lies ahead of both its last row and what it lived through.
     int after(const EvaluationSchedule& before, double reached) const {
-        if (before.evaluations == evaluations && before.length == length) return before.next;
-        const double last = before.next > 0 ? before.share(before.next - 1) * before.length / length : -1.0;
         constexpr double rounding = 1e-9;
         int row = 0;
+        if (every > 0) {
+            while (row <= evaluations && share(row) <= reached * (1 + rounding)) ++row;
+            return row;
+        }
+        if (before.evaluations == evaluations && before.length == length) return before.next;
+        const double last = before.next > 0 ? before.share(before.next - 1) * before.length / length : -1.0;
         while (row <= evaluations && (share(row) <= last * (1 + rounding) || share(row) < reached * (1 - rounding)))
             ++row;
         return row;

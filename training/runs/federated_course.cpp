@@ -83,9 +83,10 @@ class GossipCourse final : public SharingCourse {
 public:
     static Outcome<std::unique_ptr<GossipCourse>> make(FederatedProblem& problem, const FederatedSettings& settings,
                                                        const PersonalLayers& layers, std::span<const float> first,
-                                                       std::uint64_t seed, LearnerOf learner, Workers& workers) {
+                                                       std::uint64_t seed, LearnerOf learner, Workers& workers,
+                                                       DataNotes& notes) {
         const AggregationName by = settings.method.aggregation;
-        const Outcome<Graph> graph = settings.push.draw(problem.nodes(), seed, by);
+        const Outcome<Graph> graph = settings.push.draw(problem.nodes(), seed, by, &notes);
         if (!graph) return tl::unexpected(graph.error());
         const Outcome<float> floor = settings.push.floor_for(graph->largest_out_degree());
         if (!floor) return tl::unexpected(floor.error());
@@ -307,11 +308,9 @@ private:
     int steps_ = 0;
 };
 
-}  // namespace
-
-Outcome<std::unique_ptr<FederatedCourse>> make_course(FederatedProblem& problem, const FederatedSettings& settings,
-                                                      std::uint64_t seed, const std::vector<float>& first,
-                                                      PersonalLayers& layers, Workers& workers) {
+Outcome<std::unique_ptr<FederatedCourse>> by_the_clock(FederatedProblem& problem, const FederatedSettings& settings,
+                                                       std::uint64_t seed, const std::vector<float>& first,
+                                                       PersonalLayers& layers, Workers& workers, DataNotes& notes) {
     if (settings.baseline() && settings.objective() == Objective::plain)
         return std::make_unique<BaselineCourse>(problem, settings, seed, workers);
     LearnerOf learner = learner_of(problem, settings, layers, workers.count());
@@ -322,12 +321,28 @@ Outcome<std::unique_ptr<FederatedCourse>> make_course(FederatedProblem& problem,
     }
     if (settings.gossips()) {
         return GossipCourse::make(problem, settings, layers, layers.shared_of(first), seed, std::move(learner),
-                                  workers);
+                                  workers, notes);
     }
     auto fleet = FederatedFleet::make(settings, seed, layers.shared_of(first), problem.samples(),
                                       std::move(learner), workers);
     if (!fleet) return tl::unexpected(fleet.error());
     return std::make_unique<FleetCourse>(problem, settings, layers, *std::move(fleet));
+}
+
+}  // namespace
+
+Outcome<std::unique_ptr<FederatedCourse>> make_course(FederatedProblem& problem, const FederatedTerms& terms,
+                                                      const std::vector<float>& first, PersonalLayers& layers,
+                                                      Workers& workers, DataNotes& notes) {
+    if (terms.rounds) return make_round_course(problem, terms, first, layers, workers, notes);
+    if (auto fit = terms.settings.check(problem.nodes()); !fit) return tl::unexpected(fit.error());
+    FederatedSettings settings = terms.settings;
+    DataNotes of_trace;
+    if (auto followed = follow_trace(settings, problem.nodes(), &of_trace); !followed)
+        return tl::unexpected(followed.error());
+    auto course = by_the_clock(problem, settings, terms.seed, first, layers, workers, notes);
+    notes.insert(notes.end(), of_trace.begin(), of_trace.end());
+    return course;
 }
 
 }  // namespace dunlin

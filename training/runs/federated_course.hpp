@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace dunlin {
@@ -24,16 +25,22 @@ public:
     virtual Result<void> restore(Loader& loader) = 0;
     /// What is known of the fleet so far.
     virtual void report(FederatedResult&) const {}
+    /// Tells the problem who takes part, where some are gone.
+    virtual void attend(FederatedProblem&) const {}
     /// Writes the model that a node of this rank's block was given, with its own personal layers.
     virtual void shared(std::uint32_t node, Vector<float> w) const = 0;
     /// Writes a node's personal model.
     virtual void personal(std::uint32_t node, Stream& random, Vector<float> theta, int worker) = 0;
 };
 
-/// The course that the settings' method takes. `first` is a whole model; problem, layers and workers belong to the
-/// caller. Errors: those of the fleets.
-Outcome<std::unique_ptr<FederatedCourse>> make_course(FederatedProblem& problem, const FederatedSettings& settings,
-                                                      std::uint64_t seed, const std::vector<float>& first,
-                                                      PersonalLayers& layers, Workers& workers);
+/// The course that the terms' method takes. `first` is a whole model; problem, layers and workers belong to the
+/// caller. `notes` are told what was assumed of graph and trace. Errors: those of the fleets.
+Outcome<std::unique_ptr<FederatedCourse>> make_course(FederatedProblem& problem, const FederatedTerms& terms,
+                                                      const std::vector<float>& first, PersonalLayers& layers,
+                                                      Workers& workers, DataNotes& notes);
+/// That of rounds, of which the terms have a plan.
+Outcome<std::unique_ptr<FederatedCourse>> make_round_course(FederatedProblem& problem, const FederatedTerms& terms,
+                                                            const std::vector<float>& first, PersonalLayers& layers,
+                                                            Workers& workers, DataNotes& notes);
 
 }  // namespace dunlin

@@ -1,199 +1,414 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/runs/federated_training.hpp"
 
+#include "rl/adaptation.hpp"
 #include "training/problems/federated_learners.hpp"
 #include "training/runs/evaluation_schedule.hpp"
 #include "training/runs/federated_course.hpp"
-#include "training/simulation/federated_clock.hpp"
+#include "training/runs/fleet_judge.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace dunlin {
 namespace {
 
-std::vector<double> values(const std::vector<FleetMetric>& metrics) {
-    std::vector<double> list;
-    for (const FleetMetric& metric : metrics) list.push_back(metric.value);
-    return list;
+using Seconds = std::chrono::duration<double>;
+using Clock = std::chrono::steady_clock;
+
+double median(std::vector<double> values) {
+    const auto middle = values.begin() + std::ssize(values) / 2;
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
 }
 
-/// What a node's personalisation draws from for one row.
-Stream judging_stream(std::uint64_t seed, std::uint32_t node, std::size_t row) {
-    Stream random(seed, node, Purpose::evaluate);
-    constexpr std::uint64_t epochs = 1u << 20;  // more than the steps of any personalisation
-    random.seek_epoch(row * epochs);
-    return random;
-}
+class Run final : public FederatedRun {
+public:
+    Run(FederatedProblem& problem, FederatedTerms terms, Workers& workers)
+        : problem_(problem),
+          terms_(std::move(terms)),
+          workers_(workers),
+          first_(problem.dimension()),
+          layers_(problem.split(), problem.nodes(), initialised()),
+          schedule_(schedule()),
+          judge_(problem, workers, terms_.seed, judging()) {}
 
-/// Of a model with a number that is none no judgement is a number: kernels may hide it, and a wrong figure would look
-/// like a right one.
-FleetScore judged(FederatedProblem& problem, std::uint32_t node, ConstVector<float> w, int worker) {
-    if (std::ranges::all_of(w, [](float value) { return std::isfinite(value); }))
-        return problem.judge(node, w, worker);
-    FleetScore score{.count = 1, .sums = {}};
-    score.sums.fill(std::numeric_limits<double>::quiet_NaN());
-    return score;
-}
-
-/// Judges the shared and all personal models, in parallel, and appends the row.
-void judge(FederatedProblem& problem, FederatedCourse& course, std::uint64_t seed,
-           const std::vector<std::uint32_t>& liars, Workers& workers, FederatedResult& result) {
-    std::vector<FleetScore> shared(problem.nodes()), personal(problem.nodes());
-    std::vector<std::vector<float>> theta(static_cast<std::size_t>(workers.count()),
-                                          std::vector<float>(problem.dimension()));
-    RankGroup& ranks = workers.ranks();
-    const RankGroup::Block own_nodes = ranks.block(problem.nodes());
-    workers.run(static_cast<int>(own_nodes.size()), [&](int piece, int worker) {
-        const std::uint32_t node = own_nodes.first + static_cast<std::uint32_t>(piece);
-        Stream random = judging_stream(seed, node, result.history.size());
-        const Vector<float> own(theta[static_cast<std::size_t>(worker)]);
-        course.shared(node, own);
-        shared[node] = judged(problem, node, own, worker);
-        course.personal(node, random, own, worker);
-        personal[node] = judged(problem, node, own, worker);
-    });
-    ranks.share(std::span(shared), problem.nodes());
-    ranks.share(std::span(personal), problem.nodes());
-    // Who lies is not asked how well its model does.
-    for (const std::uint32_t liar : liars) shared[liar] = personal[liar] = {};
-    FleetScore shared_sum, personal_sum;
-    for (const FleetScore& score : shared) shared_sum.add(score);
-    for (const FleetScore& score : personal) personal_sum.add(score);
-    result.personal_by_node.clear();
-    for (const FleetScore& score : personal) {
-        if (score.count > 0) result.personal_by_node.push_back(problem.metrics(score).front().value);
-    }
-    FederatedRow row;
-    course.describe(row);
-    row.shared = values(problem.metrics(shared_sum));
-    row.personal = values(problem.metrics(personal_sum));
-    result.history.push_back(std::move(row));
-}
-
-/// The models as the last row judged them.
-void keep_models(FederatedProblem& problem, FederatedCourse& course, std::uint64_t seed, RankGroup& ranks,
-                 FederatedResult& result) {
-    const std::size_t d = problem.dimension();
-    std::vector<double> sum(d);
-    std::vector<float> w(d);
-    const bool kept = d * problem.nodes() <= FederatedResult::personal_limit;
-    if (kept) result.personal_models.resize(d * problem.nodes());
-    const RankGroup::Block own = ranks.block(problem.nodes());
-    ranks.in_turn(std::span(sum), [&] {
-        for (std::uint32_t node = own.first; node < own.last; ++node) {
-            course.shared(node, w);
-            for (std::size_t k = 0; k < d; ++k) sum[k] += static_cast<double>(w[k]) / problem.nodes();
-            if (!kept) continue;
-            Stream random = judging_stream(seed, node, result.history.size() - 1);
-            course.personal(node, random, w, 0);
-            std::ranges::copy(w, result.personal_models.begin() + static_cast<std::ptrdiff_t>(node * d));
+    Outcome<void> connect() {
+        notes_ = problem_.notes();
+        const AttackSettings& attack = terms_.settings.attack;
+        if (attack.attacks() && terms_.rounds)
+            return refuse(fmt::format("attack.name = {}: not there for fleets that live by rounds of their own",
+                                      name_of(attack.name)));
+        if (attack.name == AttackName::label_flip && !problem_.has_labels())
+            return refuse("attack.name = label-flip: there are no labels here; choose another attack");
+        liars_ = attack.liars(problem_.nodes(), terms_.seed);
+        if (keeps_models()) {
+            if (auto kept = keep_own_models(layers_, terms_.settings, first_); !kept) return kept;
         }
-    });
-    ranks.share(std::span(result.personal_models), problem.nodes());
-    result.shared_model.assign(sum.begin(), sum.end());
-}
-
-/// What the whole is counted in: simulated seconds, or steps.
-double length_of(const FederatedSettings& settings) {
-    return settings.baseline() ? settings.baseline_steps : static_cast<double>(settings.clock.budget_s);
-}
-
-/// Hands the rows of an earlier part to who keeps them.
-Outcome<void> keep_again(FederatedResult& result, const FederatedKeep& keep) {
-    std::vector<FederatedRow> rows = std::exchange(result.history, {});
-    for (FederatedRow& row : rows) {
-        result.history.push_back(std::move(row));
-        if (auto kept = keep(result); !kept) return kept;
+        auto course = make_course(problem_, terms_, first_, layers_, workers_, notes_);
+        if (!course) return tl::unexpected(course.error());
+        course_ = *std::move(course);
+        return {};
     }
-    return {};
-}
+
+    const DataNotes& notes() const override { return notes_; }
+
+    Outcome<void> run(const RunPauses& pauses, const FederatedKeep& keep, FederatedResult& result) override {
+        start_ = Clock::now();
+        name_metrics(result);
+        result.liars = liars_;
+        const RunPauses::Save save = [&](Saver& saver) { save_all(saver, result); };
+        if (pauses.goes_on()) {
+            if (auto gone_on = go_on(pauses, keep, result); !gone_on) return gone_on;
+        }
+        Outcome<void> saved;
+        const auto stop = [&] {
+            const auto left_off = pauses.left_off(save);
+            if (!left_off) saved = tl::unexpected(left_off.error());
+            return !left_off || *left_off;
+        };
+        for (; schedule_.next <= schedule_.evaluations && result.failure.empty(); ++schedule_.next) {
+            const bool begins = result.history.empty();
+            if (auto done = live(schedule_.share(schedule_.next), stop); !done) return done;
+            if (!saved) return saved;
+            if (terms_.rounds) course_->report(result);
+            // A moment that was reached is judged in any case where it would not come again.
+            const bool there =
+                terms_.rounds && rounds_over() == std::llround(schedule_.share(schedule_.next) * schedule_.length);
+            if (result.failure.empty() && !there && pauses.stop() && !begins) {
+                // The stop may have come after the last look at it on the way here.
+                if (auto kept = pauses.checkpoint(save, true); !kept) return kept;
+                break;
+            }
+            result.history.push_back(judge_row(result));
+            course_->report(result);
+            result.seconds = seconds();
+            result.complete = schedule_.next == schedule_.evaluations && result.failure.empty();
+            if (auto kept = keep(result); !kept) return kept;
+        }
+        judge_the_end(result);
+        if (result.complete && terms_.beside) {
+            if (auto ran = run_beside(pauses, save, keep, result); !ran) return ran;
+        }
+        result.seconds = seconds();
+        if (result.complete) {
+            if (auto kept = pauses.checkpoint(save, true); !kept) return kept;
+        }
+        keep_models(result);
+        return {};
+    }
+
+private:
+    static constexpr std::uint64_t last_epoch = set_apart_epochs;
+
+    const std::vector<float>& initialised() {
+        problem_.initialise(first_);
+        return first_;
+    }
+    Judging judging() {
+        if (!terms_.rounds) terms_.judging = {};
+        // What a node keeps is its own as it is.
+        if (traits_of(terms_.settings.objective()).kept != Kept::nothing) terms_.judging.personal.steps = 0;
+        return terms_.judging;
+    }
+    EvaluationSchedule schedule() const {
+        if (terms_.rounds)
+            return EvaluationSchedule::of_rounds(terms_.rounds->rounds, terms_.rounds->evaluate_every);
+        const FederatedSettings& s = terms_.settings;
+        // What the whole is counted in: simulated seconds, or steps.
+        return {.evaluations = s.evaluations,
+                .length = s.baseline() ? s.baseline_steps : static_cast<double>(s.clock.budget_s)};
+    }
+    bool keeps_models() const { return traits_of(terms_.settings.objective()).kept == Kept::model; }
+    double seconds() const { return earlier_s_ + Seconds(Clock::now() - start_).count(); }
+
+    void name_metrics(FederatedResult& result) const {
+        const FleetScore one{.count = 1, .sums = {}};
+        for (const FleetMetric& metric : problem_.metrics_of(std::span(&one, 1))) {
+            result.metric_keys.push_back(metric.key);
+            result.metric_titles.push_back(metric.title);
+        }
+    }
+
+    /// Rounds of the tail are judged one by one.
+    Outcome<void> live(double share, const std::function<bool()>& stop) {
+        const std::int64_t tail = terms_.rounds ? terms_.rounds->tail : 0;
+        if (tail == 0) return course_->advance(share, stop);
+        const std::int64_t first = first_of_tail(), target = std::llround(share * schedule_.length);
+        for (std::int64_t done = rounds_over(); done < target;) {
+            const std::int64_t next = done < first ? std::min(first, target) : done + 1;
+            if (auto lived = course_->advance(static_cast<double>(next) / schedule_.length, stop); !lived)
+                return lived;
+            if (rounds_over() == done) return {};
+            done = rounds_over();
+            if (done > first) tail_.push_back(judge_.by_node(scores_of_all(done - 1)));
+            if (done < next) return {};
+        }
+        return {};
+    }
+    std::int64_t rounds_over() const { return std::llround(course_->reached() * schedule_.length); }
+    std::int64_t first_of_tail() const {
+        return std::max<std::int64_t>(0, terms_.rounds->rounds - terms_.rounds->tail);
+    }
+
+    MakeModel personal_models() {
+        return [this](std::uint32_t node, Stream& random, Vector<float> theta, int worker) {
+            course_->personal(node, random, theta, worker);
+        };
+    }
+    std::vector<FleetScore> scores_of_all(std::int64_t round) {
+        course_->attend(problem_);
+        return judge_.scores(evaluation_epoch(round), personal_models());
+    }
+    FederatedRow judge_row(FederatedResult& result) {
+        FederatedRow row;
+        course_->describe(row);
+        if (terms_.rounds) {
+            take(row, scores_of_all(row.round), result);
+            return row;
+        }
+        const std::uint64_t epoch = result.history.size();  // more draws than those of any personalisation
+        auto shared = judge_.scores(
+            epoch, [this](std::uint32_t node, Stream&, Vector<float> w, int) { course_->shared(node, w); });
+        auto personal = judge_.scores(epoch, personal_models());
+        // Who lies is not asked how well its model does.
+        for (const std::uint32_t liar : liars_) shared[liar] = personal[liar] = {};
+        result.personal_by_node.clear();
+        for (const FleetScore& score : personal) {
+            if (score.count > 0) result.personal_by_node.push_back(problem_.metrics(score).front().value);
+        }
+        row.shared = judge_.together(shared);
+        row.personal = judge_.together(personal);
+        return row;
+    }
+    void take(FederatedRow& row, std::vector<FleetScore> scores, FederatedResult& result) {
+        row.environment_steps = judge_.environment_steps();
+        row.personal = judge_.together(scores);
+        row.by_node = judge_.by_node(scores);
+        result.personal_by_node = row.by_node;
+        result.scores = std::move(scores);
+    }
+
+    /// What a run ends with: its last row, models that are judged once more, or the medians of the last rounds.
+    void judge_the_end(FederatedResult& result) {
+        if (!terms_.rounds) return (void)(result.last = result.history.back());
+        course_->describe(result.last);
+        result.consensus_error = result.last.consensus_error;
+        take(result.last, scores_of_all(static_cast<std::int64_t>(last_epoch)), result);
+        result.last.round = rounds_over();
+        for (std::size_t i = 0; i < result.personal_by_node.size(); ++i) {
+            std::vector<double> own;
+            for (const std::vector<double>& values : tail_) {
+                if (!std::isnan(values[i])) own.push_back(values[i]);  // of when it was there
+            }
+            if (!own.empty()) result.personal_by_node[i] = median(std::move(own));
+        }
+    }
+
+    void save_all(Saver& saver, const FederatedResult& result) {
+        layers_.known_to_all(workers_.ranks());
+        saver(schedule_, seconds(), result.history, result.personal_by_node, layers_);
+        if (terms_.rounds) {
+            saver(terms_.rounds->learning, judge_.environment_steps(), tail_,
+                  result.beside.empty() ? earlier_beside_ : result.beside, side_ != nullptr);
+            if (side_) side_->save(saver);
+        }
+        course_->save(saver);
+    }
+
+    /// Takes up an earlier part of the run.
+    Outcome<void> go_on(const RunPauses& pauses, const FederatedKeep& keep, FederatedResult& result) {
+        EvaluationSchedule before;
+        std::int64_t learning = 0, steps = 0;
+        auto gone_on = pauses.go_on([&](Loader& loader) -> Result<void> {
+            loader(before, earlier_s_, result.history, result.personal_by_node, layers_);
+            if (!loader.ok()) return {};
+            if (!layers_.fits(problem_.nodes(), keeps_models())) return fail(Code::shape_mismatch);
+            if (terms_.rounds) {
+                bool side = false;
+                loader(learning, steps, tail_, result.beside, side);
+                for (const std::vector<double>& values : tail_) {
+                    if (values.size() != problem_.nodes()) return wrong_size(values.size(), problem_.nodes());
+                }
+                if (side && terms_.beside) side_ = terms_.beside();
+                if (side && !side_) return fail(Code::shape_mismatch);
+                if (side) {
+                    if (auto restored = side_->restore(loader); !restored) return restored;
+                }
+            }
+            return course_->restore(loader);
+        });
+        if (!gone_on) return gone_on;
+        result.seconds = earlier_s_;
+        if (terms_.rounds) {
+            if (auto fits = fit_rounds(before, learning, steps, result); !fits) return fits;
+        } else {
+            const auto done = static_cast<std::int64_t>(course_->reached() * schedule_.length);
+            if (auto fits =
+                    RunPauses::check_length(terms_.settings.baseline() ? "baseline.steps" : "clock.budget_s",
+                                            static_cast<std::int64_t>(schedule_.length), done);
+                !fits)
+                return fits;
+        }
+        schedule_.next = schedule_.after(before, course_->reached());
+        course_->report(result);
+        result.complete = schedule_.next > schedule_.evaluations;
+        // To who keeps them, those of an earlier part again.
+        std::vector<FederatedRow> beside = std::exchange(result.beside, {}),
+                                  rows = std::exchange(result.history, {});
+        for (FederatedRow& row : rows) {
+            result.history.push_back(std::move(row));
+            if (auto kept = keep(result); !kept) return kept;
+        }
+        earlier_beside_ = std::move(beside);
+        return {};
+    }
+
+    /// A run by rounds that goes on: may it have the length that it is to have now? Rows that it has because it ended
+    /// are none of a longer one.
+    Outcome<void> fit_rounds(const EvaluationSchedule& before, std::int64_t learning, std::int64_t steps,
+                             FederatedResult& result) {
+        const RoundPlan& plan = *terms_.rounds;
+        judge_.set_environment_steps(steps);
+        const std::int64_t done = rounds_over(), all = std::llround(before.length);
+        if (auto fits = RunPauses::check_length(plan.length_key, plan.rounds, done); !fits) return fits;
+        // Rounds in which nodes learned cannot become such in which they settle.
+        if (auto fits = RunPauses::check_length("method.rounds", plan.learning, std::min(done, learning)); !fits)
+            return fits;
+        if (done == all && plan.rounds > all) {
+            if (!result.history.empty() && result.history.back().round % plan.evaluate_every != 0)
+                result.history.pop_back();
+            if (side_ && !result.beside.empty() && result.beside.back().round == side_->iteration())
+                result.beside.pop_back();
+        }
+        if (plan.tail == 0) return {};
+        const std::int64_t wanted = std::max<std::int64_t>(0, done - first_of_tail()), kept = std::ssize(tail_);
+        if (plan.rounds != all && wanted > kept)
+            return refuse(
+                fmt::format("{} = {}: a run is judged by its last {} rounds, of which {} are over without "
+                            "having been judged; give {} or more",
+                            plan.length_key, plan.rounds, plan.tail, wanted - kept, done + plan.tail - kept));
+        tail_.erase(tail_.begin(),
+                    tail_.end() - static_cast<std::ptrdiff_t>(std::clamp<std::int64_t>(wanted, 0, kept)));
+        return {};
+    }
+
+    /// One model in one process, beside the fleet's, until as many environment steps were taken.
+    Outcome<void> run_beside(const RunPauses& pauses, const RunPauses::Save& save, const FederatedKeep& keep,
+                             FederatedResult& result) {
+        if (!side_) side_ = terms_.beside();
+        if (!side_) return {};
+        const std::int64_t budget = result.last.environment_steps;
+        for (FederatedRow& row : std::exchange(earlier_beside_, {})) {
+            result.beside.push_back(std::move(row));
+            if (auto kept = keep(result); !kept) return kept;
+        }
+        const auto judge = [&]() -> Outcome<void> {
+            const bool last = side_->environment_steps() >= budget;
+            if (side_->iteration() % terms_.rounds->evaluate_every != 0 && !last) return {};
+            const auto own = [&](std::uint32_t node, Stream& random, Vector<float> theta, int worker) {
+                std::ranges::copy(side_->parameters(), theta.begin());
+                problem_.personalise(node, side_->parameters(), terms_.judging.personal, random, theta, worker);
+            };
+            const auto judged = judge_.scores(last ? last_epoch : evaluation_epoch(side_->iteration()), own);
+            result.beside.push_back({.round = side_->iteration(),
+                                     .environment_steps = side_->environment_steps(),
+                                     .shared = {},
+                                     .personal = judge_.together(judged),
+                                     .by_node = judge_.by_node(judged)});
+            return keep(result);
+        };
+        // Where a run that had ended goes on, its last row was another one.
+        if (side_->iteration() > 0 && (result.beside.empty() || result.beside.back().round < side_->iteration())) {
+            if (auto kept = judge(); !kept) return kept;
+        }
+        while (side_->environment_steps() < budget) {
+            const auto left_off = pauses.left_off(save);
+            if (!left_off) return tl::unexpected(left_off.error());
+            if (*left_off) break;
+            if (auto done = side_->iterate(); !done) return done;
+            if (auto kept = judge(); !kept) return kept;
+        }
+        result.complete = side_->environment_steps() >= budget;
+        return {};
+    }
+
+    /// The models as they were judged; of a fleet by rounds, what they were made of.
+    void keep_models(FederatedResult& result) {
+        const std::size_t d = problem_.dimension();
+        const bool one = terms_.rounds && has_one_model(terms_.settings.method.aggregation) &&
+                         !layers_.split().has_personal() && !layers_.keeps_models();
+        const bool kept = !one && d * problem_.nodes() <= FederatedResult::personal_limit;
+        std::vector<double> sum(d);
+        std::vector<float> w(d);
+        if (kept) result.personal_models.resize(d * problem_.nodes());
+        RankGroup& ranks = workers_.ranks();
+        const RankGroup::Block own = ranks.block(problem_.nodes());
+        ranks.in_turn(std::span(sum), [&] {
+            for (std::uint32_t node = own.first; node < own.last; ++node) {
+                held(node, w);
+                for (std::size_t k = 0; k < d; ++k)
+                    sum[k] +=
+                        terms_.rounds ? static_cast<double>(w[k]) : static_cast<double>(w[k]) / problem_.nodes();
+                if (!kept) continue;
+                if (!terms_.rounds) {
+                    Stream random = judge_.stream(node, result.history.size() - 1);
+                    course_->personal(node, random, w, 0);
+                }
+                std::ranges::copy(w, result.personal_models.begin() + static_cast<std::ptrdiff_t>(node * d));
+            }
+        });
+        ranks.share(std::span(result.personal_models), problem_.nodes());
+        if (terms_.rounds) {
+            for (double& value : sum) value /= problem_.nodes();
+        }
+        result.shared_model.assign(sum.begin(), sum.end());
+        if (one) course_->shared(own.first, result.shared_model);
+    }
+    /// What a node has, before it makes it its own: by rounds also a whole model of its own.
+    void held(std::uint32_t node, Vector<float> w) const {
+        if (terms_.rounds && layers_.keeps_models())
+            std::ranges::copy(layers_.model_of(node), w.begin());
+        else
+            course_->shared(node, w);
+    }
+
+    FederatedProblem& problem_;
+    FederatedTerms terms_;
+    Workers& workers_;
+    DataNotes notes_;
+    std::vector<std::uint32_t> liars_;
+    std::vector<float> first_;
+    PersonalLayers layers_;
+    EvaluationSchedule schedule_;
+    FleetJudge judge_;
+    std::unique_ptr<FederatedCourse> course_;
+    std::unique_ptr<SideCourse> side_;
+    std::vector<FederatedRow> earlier_beside_;
+    std::vector<std::vector<double>> tail_;  ///< each node's figure after each of the last rounds
+    double earlier_s_ = 0;
+    Clock::time_point start_ = Clock::now();
+};
 
 }  // namespace
+
+Outcome<std::unique_ptr<FederatedRun>> FederatedRun::make(FederatedProblem& problem, FederatedTerms terms,
+                                                          Workers& workers) {
+    auto run = std::make_unique<Run>(problem, std::move(terms), workers);
+    if (auto connected = run->connect(); !connected) return tl::unexpected(connected.error());
+    return run;
+}
 
 Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings& settings, std::uint64_t seed,
                               Workers& workers, const RunPauses& pauses, const FederatedKeep& keep,
                               FederatedResult& result) {
-    const auto start = std::chrono::steady_clock::now();
-    std::vector<float> first(problem.dimension());
-    problem.initialise(first);
-    PersonalLayers layers(problem.split(), problem.nodes(), first);
-    if (traits_of(settings.objective()).kept == Kept::model) {
-        if (auto kept = keep_own_models(layers, settings, first); !kept) return kept;
-    }
-    if (auto fit = settings.check(problem.nodes()); !fit) return fit;
-    if (settings.attack.name == AttackName::label_flip && !problem.has_labels())
-        return refuse("attack.name = label-flip: there are no labels here; choose another attack");
-    result.liars = settings.attack.liars(problem.nodes(), seed);
-    const std::vector<std::uint32_t>& liars = result.liars;
-    FederatedSettings traced = settings;
-    if (auto followed = follow_trace(traced, problem.nodes()); !followed) return followed;
-    auto course = make_course(problem, traced, seed, first, layers, workers);
-    if (!course) return tl::unexpected(course.error());
-    for (const FleetMetric& metric : problem.metrics({.count = 1, .sums = {}})) {
-        result.metric_keys.push_back(metric.key);
-        result.metric_titles.push_back(metric.title);
-    }
-    EvaluationSchedule schedule{.evaluations = settings.evaluations, .length = length_of(settings)};
-    double earlier_s = 0;
-    const auto seconds = [&] {
-        return earlier_s + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    };
-    const RunPauses::Save save = [&](Saver& saver) {
-        layers.known_to_all(workers.ranks());
-        saver(schedule, seconds(), result.history, result.personal_by_node, layers);
-        (*course)->save(saver);
-    };
-    if (pauses.goes_on()) {
-        EvaluationSchedule before;
-        auto gone_on = pauses.go_on([&](Loader& loader) -> Result<void> {
-            loader(before, earlier_s, result.history, result.personal_by_node, layers);
-            if (!loader.ok()) return {};
-            if (!layers.fits(problem.nodes(), traits_of(settings.objective()).kept == Kept::model))
-                return fail(Code::shape_mismatch);
-            return (*course)->restore(loader);
-        });
-        if (!gone_on) return gone_on;
-        result.seconds = earlier_s;
-        const auto done = static_cast<std::int64_t>((*course)->reached() * schedule.length);
-        if (auto fits = RunPauses::check_length(settings.baseline() ? "baseline.steps" : "clock.budget_s",
-                                                static_cast<std::int64_t>(schedule.length), done);
-            !fits)
-            return fits;
-        schedule.next = schedule.after(before, (*course)->reached());
-        (*course)->report(result);
-        result.complete = schedule.next > schedule.evaluations;
-        if (auto kept = keep_again(result, keep); !kept) return kept;
-    }
-    Outcome<void> saved;
-    const auto stop = [&] {
-        const auto left_off = pauses.left_off(save);
-        if (!left_off) saved = tl::unexpected(left_off.error());
-        return !left_off || *left_off;
-    };
-    for (; schedule.next <= schedule.evaluations; ++schedule.next) {
-        const bool begins = result.history.empty();
-        if (auto done = (*course)->advance(schedule.share(schedule.next), stop); !done) return done;
-        if (!saved) return saved;
-        if (pauses.stop() && !begins) {
-            // The stop may have come after the last look at it on the way here.
-            if (auto kept = pauses.checkpoint(save, true); !kept) return kept;
-            break;
-        }
-        judge(problem, **course, seed, liars, workers, result);
-        (*course)->report(result);
-        result.seconds = seconds();
-        result.complete = schedule.next == schedule.evaluations;
-        if (auto kept = keep(result); !kept) return kept;
-    }
-    if (result.complete) {
-        if (auto kept = pauses.checkpoint(save, true); !kept) return kept;
-    }
-    keep_models(problem, **course, seed, workers.ranks(), result);
-    return {};
+    auto run = FederatedRun::make(problem, {.settings = settings, .seed = seed}, workers);
+    if (!run) return tl::unexpected(run.error());
+    return (*run)->run(pauses, keep, result);
 }
 
 }  // namespace dunlin

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "training/axes/round_network_settings.hpp"
 #include "training/runs/regression_training.hpp"
 #include "training/settings/run_settings.hpp"
-#include "training/simulation/any_fleet.hpp"
 
 namespace dunlin {
 
@@ -53,12 +51,7 @@ Settings regression_settings(RegressionRunSettings& s) {
     list.add("method.step_scale", s.step_scale, "c of theta(t) = c / (t + t0); 0: 2 / mean curvature",
              Range{0, 1e6});
     list.add("method.step_offset", s.step_offset, "t0; 0: 20 c times the largest curvature", Range{0, 1e9});
-    list.add("method.fraction_bits", s.fraction_bits, "of the fixed point in which mass is kept", Range{8, 60});
-    list.add("method.largest_value", s.largest_value, "a node whose parameters go beyond has diverged",
-             Range{0, 1e9, true});
-    list.add("method.weight_floor", s.weight_floor,
-             "push-sum weight that a node never gives away; 0.01 where nodes crash or losses have no bound",
-             Range{0, 0.25});
+    add_mass_settings(list, s);
 
     list.add("report.evaluate_every", s.evaluate_every, "rounds between rows of metrics.csv", Range{1, 1e6})
         .may_change();

@@ -68,44 +68,13 @@ StepSchedule schedule(const RegressionRunSettings& s, const RegressionObjective&
     return theta;
 }
 
-GraphRecipe recipe_of(const RegressionRunSettings& s) {
-    return {.kind = s.graph,
-            .nodes = static_cast<std::uint32_t>(s.data.agents),
-            .probability = static_cast<double>(s.probability),
-            .path = s.graph_file};
-}
-
-GossipSettings fleet_settings(const RegressionRunSettings& s, const StepSchedule& theta) {
-    GossipSettings fleet;
-    fleet.seed = s.seed;
-    fleet.theta = theta;
-    fleet.format.fraction_bits = s.fraction_bits;
-    fleet.largest_value = s.largest_value;
-    fleet.weight_floor = s.weight_floor;
-    fleet.link = simulation::LinkProfile::rounds(
-        s.delay_limit,
-        s.loss_limit < 0 ? simulation::LinkProfile::unbounded : static_cast<std::uint32_t>(s.loss_limit), s.loss);
-    fleet.link.duplication = s.duplication;
-    fleet.wake_gap = s.wake_gap;
-    fleet.lives.up_mean = s.crash_gap;
-    fleet.lives.down_mean = s.downtime;
-    fleet.absences = s.absences;
-    fleet.absences.graph = recipe_of(s);
-    return fleet;
-}
-
 /// With a server steps do not shrink: they are as large as the first one of a round.
 FederatedSettings federated_settings(const RegressionRunSettings& s, const StepSchedule& theta) {
     FederatedSettings federated;
     federated.method = s.method;
     federated.maml = {.steps = s.steps, .inner_rate = s.inner_rate};
     federated.local_rate = federated.maml_local_rate = static_cast<float>(theta.at(0));
-    federated.local_steps = s.local_steps;
-    federated.server_rate = s.server_rate;
-    federated.buffer_size = std::min(federated.buffer_size, s.data.agents);
-    federated.clock.loss = s.loss;
-    federated.clock.duplication = s.duplication;
-    federated.clock.patience_s = 100.0f;
+    s.serve(federated, s.data.agents);
     return federated;
 }
 
@@ -136,13 +105,9 @@ public:
             bench.task.agent = agents_.all[node];
             return bench.learner;
         };
-        const FleetRecipe recipe{.by = settings_.method.aggregation,
-                                 .graph = recipe_of(settings_),
-                                 .gossip = fleet_settings(settings_, theta_),
-                                 .federated = federated_settings(settings_, theta_),
-                                 .trace = settings_.trace,
-                                 .tick_ms = settings_.tick_ms};
         const auto nodes = static_cast<std::uint32_t>(agents_.all.size());
+        const FleetRecipe recipe =
+            settings_.recipe(federated_settings(settings_, theta_), nodes, settings_.seed, theta_);
         const std::vector<float> first(agents_.all.front().beta.size());
         auto fleet = make_any_fleet(recipe, first, nodes, learner_of, workers_, &notes_);
         if (!fleet) return tl::unexpected(fleet.error());

@@ -7,7 +7,7 @@
 #include "training/host/failure.hpp"
 #include "training/host/run_pauses.hpp"
 #include "training/settings/settings.hpp"
-#include "training/simulation/gossip_fleet.hpp"
+#include "training/simulation/round_settings.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -20,7 +20,7 @@
 namespace dunlin {
 
 /// All that a run of decentralised regression can be told. Defaults are PARS-Push's section 5.
-struct RegressionRunSettings {
+struct RegressionRunSettings : RoundSettings {
     std::string kind = "regression";
     std::string experiment = "regression";
     std::string kernels = "fast";
@@ -31,33 +31,21 @@ struct RegressionRunSettings {
     int steps = 1;             ///< u, the personalisation budget
     float inner_rate = 0.08f;  ///< alpha
 
-    std::string graph = "erdos-renyi";
-    float probability = 0.15f;
-    std::string graph_file;
-    int wake_gap = 2;     ///< Gamma_w
-    int delay_limit = 2;  ///< Gamma_d
-    int loss_limit = 1;   ///< Gamma_f; -1: no bound
-    float loss = 0.3f;
-    float duplication = 0.0f;
-    int crash_gap = 0;  ///< mean rounds between a node's crashes; 0: none
-    int downtime = 20;  ///< mean rounds until its restart
-    AbsenceSettings absences;
-    std::string trace;      ///< a file of NetworkTrace; empty: none
-    float tick_ms = 50.0f;  ///< that a round lasts, as a trace of round trips counts it
-
     Method method{Objective::maml, AggregationName::pars_push};
-    int rounds = 6000;
-    int local_steps = 1;       ///< Q, with a server
-    float server_rate = 0.1f;  ///< beta of PersA-FL
-    float step_scale = 0.0f;   ///< c of theta(t) = c / (t + t0); 0: 2 / mean curvature of F^(u)
-    float step_offset = 0.0f;  ///< t0; 0: 20 c times the largest curvature
-    int fraction_bits = 48;
-    float largest_value = 1000.0f;
-    float weight_floor = 0x1p-12f;
-
-    int evaluate_every = 20;      ///< rounds between rows of metrics.csv
+    float step_scale = 0.0f;      ///< c of theta(t) = c / (t + t0); 0: 2 / mean curvature of F^(u)
+    float step_offset = 0.0f;     ///< t0; 0: 20 c times the largest curvature
     bool personalisation = true;  ///< also train for the other budgets, for the figure
     bool robustness = true;       ///< also train with fewer faults and by stochastic gradient push
+
+    RegressionRunSettings() {
+        graph = "erdos-renyi";
+        probability = 0.15f;
+        loss_limit = 1;
+        loss = 0.3f;
+        rounds = 6000;
+        weight_floor = 0x1p-12f;
+        evaluate_every = 20;
+    }
 };
 
 /// The list of these settings, for files, --set and help.

@@ -213,7 +213,7 @@ TEST_CASE("a job's text says nothing of a trace unless one is asked for") {
         auto settings = read_deployed("kind = \"" + std::string(kind) + "\"\n", "test");
         REQUIRE(settings);
         CHECK_THAT(write_deployed(*settings), !Catch::Contains("trace = ") && !Catch::Contains("tick_ms = 50"));
-        REQUIRE(change_deployed(*settings, {"network.trace=/somewhere/rtt-ms.txt"}));
+        REQUIRE(settings->list().set("network.trace=/somewhere/rtt-ms.txt"));
         CHECK_THAT(write_deployed(*settings), Catch::Contains("trace = \"/somewhere/rtt-ms.txt\""));
     }
 }

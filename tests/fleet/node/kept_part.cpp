@@ -140,7 +140,7 @@ TEST_CASE("by rounds real nodes learn what simulated ones learn, and keep what t
         JobPlan plan = classification(axes, 3, clock + "[report]\nevaluations = 1\n");
         auto settings = read_deployed(plan.experiment, "the test");
         REQUIRE(settings);
-        const auto& experiment = std::get<ProblemExperiment>(*settings);
+        const ProblemExperiment& experiment = *settings;
         const auto problem = experiment.make(1);
         REQUIRE(problem);
         Workers workers(1);

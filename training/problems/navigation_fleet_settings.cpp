@@ -2,78 +2,11 @@
 #include "envs/map_file.hpp"
 #include "envs/navigation_tasks.hpp"
 #include "training/axes/objective_settings.hpp"
-#include "training/axes/round_network_settings.hpp"
-#include "training/navigation/fleet_navigation.hpp"
-#include "training/settings/run_settings.hpp"
-#include "training/simulation/any_fleet.hpp"
-
-#include <algorithm>
+#include "training/problems/navigation_fleet.hpp"
 
 namespace dunlin {
 
-GraphRecipe graph_recipe(const FleetNavigationSettings& s) {
-    GraphRecipe recipe;
-    recipe.kind = s.graph;
-    recipe.nodes = static_cast<std::uint32_t>(s.nodes);
-    recipe.probability = static_cast<double>(s.probability);
-    recipe.path = s.graph_file;
-    return recipe;
-}
-
-Maml maml_of(const FleetNavigationSettings& s) {
-    Maml maml;
-    maml.steps = s.inner.step_limit;
-    maml.inner_rate = s.inner.inner_rate;
-    maml.first_order = s.first_order;
-    maml.score_term = !s.first_order;  // what is sampled depends on the parameters
-    maml.step_clip = s.inner.step_clip;
-    return maml;
-}
-
-GossipSettings gossip_settings(const FleetNavigationSettings& s) {
-    GossipSettings gossip;
-    gossip.seed = s.seed;
-    const bool envelope = s.method.objective == Objective::moreau;
-    const double largest = envelope
-                               ? static_cast<double>(s.interpolation) / static_cast<double>(s.inner.prox_weight)
-                               : static_cast<double>(s.rate);
-    const auto offset = static_cast<double>(s.step_offset);
-    gossip.theta = {offset > 0.0 ? largest * offset : largest, offset, s.wake_gap};
-    gossip.format.fraction_bits = s.fraction_bits;
-    gossip.largest_value = s.largest_value;
-    gossip.weight_floor = s.weight_floor;
-    gossip.link = simulation::LinkProfile::rounds(
-        s.delay_limit,
-        s.loss_limit < 0 ? simulation::LinkProfile::unbounded : static_cast<std::uint32_t>(s.loss_limit), s.loss);
-    gossip.wake_gap = s.wake_gap;
-    gossip.lives.up_mean = s.crash_gap;
-    gossip.lives.down_mean = s.downtime;
-    gossip.absences = s.absences;
-    gossip.absences.graph = graph_recipe(s);
-    gossip.learn_until = s.rounds;
-    return gossip;
-}
-
-FederatedSettings federated_settings(const FleetNavigationSettings& s) {
-    FederatedSettings federated;
-    federated.method = s.method;
-    federated.moreau = s.inner;
-    if (s.method.objective == Objective::maml) federated.maml = maml_of(s);
-    federated.local_rate = federated.maml_local_rate = s.rate;
-    federated.buffer_size = std::min(federated.buffer_size, s.nodes);
-    federated.moreau_local_rate =
-        (has_server(s.method.aggregation) ? s.local_interpolation : s.interpolation) / s.inner.prox_weight;
-    federated.bilevel = s.bilevel;
-    federated.ditto = s.ditto;
-    federated.fedprox_weight = s.inner.prox_weight;
-    federated.local_steps = s.local_steps;
-    federated.server_rate = s.server_rate;
-    federated.clock.loss = s.loss;
-    federated.clock.patience_s = 100.0f;
-    return federated;
-}
-
-std::span<const std::pair<std::string_view, std::string_view>> newer_fleet_navigation_settings() {
+NewerSettings newer_fleet_navigation_settings() {
     static constexpr std::pair<std::string_view, std::string_view> newer[] = {
         {"environment.rows", "[]"},
         {"environment.start", "[]"},
@@ -98,8 +31,7 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_fleet_navig
 
 Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     using Range = Settings::Range;
-    Settings list;
-    add_run_settings(list, s);
+    Settings list = problem_settings(s);
 
     list.add("environment.nodes", s.nodes, "nodes, each with a task of its own", Range{1, grid_task_limit});
     list.add_path("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file",
@@ -138,8 +70,8 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("adaptation.baseline", s.rollout.baseline, "what rewards to go are centred by",
              {{"none", Baseline::none}, {"leave-one-out", Baseline::leave_one_out}, {"linear", Baseline::linear}});
 
-    add_bilevel_settings(list, "bilevel", s.bilevel);
-    add_ditto_settings(list, s.ditto);
+    add_bilevel_settings(list, "bilevel", s.federated.bilevel);
+    add_ditto_settings(list, s.federated.ditto);
 
     add_round_network_settings(list, s);
     list.add("network.crash_gap", s.crash_gap, "mean rounds between a node's crashes; 0: none", Range{0, 1e9});
@@ -156,11 +88,11 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
                                {"pfedme", preset::pfedme},
                                {"local", {Objective::moreau, AggregationName::local}},
                                {"global", {Objective::moreau, AggregationName::global}}});
-    list.add_preset("method.name", s.method,
+    list.add_preset("method.name", s.federated.method,
                     "a method with the Moreau envelope, which is an objective.name and an aggregation.name; write "
                     "these instead for any other pair",
                     std::move(names), {"objective.name", "aggregation.name"});
-    add_axes(list, s.method);
+    add_axes(list, s.federated.method);
     list.add("method.rounds", s.rounds,
              "rounds in which nodes learn; with a server: as many updates a node, on average", Range{1, 1e6})
         .may_change();
@@ -175,19 +107,14 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
     list.add("method.local_interpolation", s.local_interpolation, "with a server: eta lambda of a local step",
              Range{0, 0.999, true});
     list.add("method.server_rate", s.server_rate, "beta of persafl-me: between 1/n and 5/n", Range{0, 10, true});
-    list.add("method.fraction_bits", s.fraction_bits, "of the fixed point in which mass is kept", Range{8, 60});
-    list.add("method.largest_value", s.largest_value, "a node whose parameters go beyond has diverged",
-             Range{0, 1e9, true});
-    list.add("method.weight_floor", s.weight_floor,
-             "push-sum weight that a node never gives away; 0.01 where nodes crash or losses have no bound",
-             Range{0, 0.25});
+    add_mass_settings(list, s);
 
     list.add("report.evaluate_every", s.evaluate_every, "rounds between evaluations", Range{1, 1e6}).may_change();
     list.add("report.adaptations", s.adaptations, "adaptations that an evaluation takes the mean of", Range{1, 100})
         .may_change();
     list.add("report.centralised", s.centralised, "moreau: train in one process too, for as many environment steps")
         .may_change();
-    add_deployment_settings(list, s.deployment);
+    add_deployment_settings(list, s.federated.deployment);
     return list;
 }
 

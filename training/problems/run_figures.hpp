@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace dunlin {
+
+/// What a problem adds to the report, the summary and the comparisons of its runs, as data: whoever shows them draws
+/// the charts and sets the tables. All text is for people and may hold anything.
+
+/// A number that is not finite, and monostate, stand for none.
+using FigureValue =
+    std::variant<std::monostate, double, std::int64_t, std::uint64_t, std::string, std::vector<double>>;
+
+struct FigureLine {
+    std::string name;
+    std::vector<double> x, y;
+    std::optional<double> reference = {};  ///< a dashed line at this height
+};
+
+/// Lines; with categories bars, of which a line's y has one for each.
+struct FigureChart {
+    std::string file;  ///< "returns.svg"
+    std::string title = {}, x_title = {}, y_title = {}, caption = {};
+    bool logarithmic = false;  ///< the y axis
+    std::optional<double> low = {}, high = {};
+    std::string reference_name = {};
+    std::vector<FigureLine> lines = {};
+    std::vector<std::string> categories = {};
+};
+
+struct FigureColumn {
+    enum class Show : std::uint8_t { digits3, digits4, percent, plain };
+    std::string key;    ///< in the summary; empty: not there
+    std::string title;  ///< in tables; empty: not there
+    Show show = Show::digits3;
+};
+
+/// A table for people that is a list of the summary too, of objects, or of numbers where it is `flat`.
+struct FigureTable {
+    std::string key;  ///< of the list; empty: none
+    std::vector<FigureColumn> columns = {};
+    std::vector<std::vector<FigureValue>> rows = {};
+    std::size_t most_shown = 1'000'000;  ///< rows that people see
+    bool flat = false;                   ///< the list has the values of its only column with a key
+};
+
+struct FigureSection {
+    std::string heading;
+    std::vector<std::string> paragraphs = {};
+    std::vector<FigureChart> charts = {};
+    std::vector<FigureTable> tables = {};
+};
+
+struct FigureNumber {
+    std::string text, label;
+    bool missed = false;  ///< a target that was not reached
+};
+
+/// What a comparison keeps.
+struct FigureMeasure {
+    enum class Show : std::uint8_t { mean, count, file };
+    std::string key, title;
+    double value = 0;
+    Show show = Show::mean;
+    bool drawn = false;
+};
+struct FigureCurve {
+    std::string key, title, x_title, y_title;
+    std::vector<double> x, y;
+};
+
+struct RunFigures {
+    std::string subject;  ///< what was done, for the page's second line
+    std::vector<FigureNumber> numbers;
+    std::vector<FigureSection> sections;  ///< the first one's first table is shown on the terminal
+    std::vector<std::pair<std::string, FigureValue>> fields;  ///< of the summary; "a.b" is b in a
+    std::vector<FigureMeasure> measures;                      ///< methods are judged by the first
+    std::vector<FigureCurve> curves;
+    std::string line;      ///< under the table on the terminal
+    std::string progress;  ///< on the newest row
+};
+
+}  // namespace dunlin
