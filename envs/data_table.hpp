@@ -27,7 +27,8 @@ struct DataTable {
     std::vector<float> centre, scale;        ///< after standardise(): what each kept feature was less, and times
     std::vector<std::string> feature_names;  ///< empty: they have none
     DataNotes notes;                         ///< what reading and preparing it left out or changed
-    int image_height = 0, image_width = 0;   ///< 0: not images
+    int image_height = 0, image_width = 0;   ///< 0: not images; of colours, those of a pixel are next to each other
+    int tokens = 0;                          ///< above 0: a feature is a token, one of so many kinds
     int first_label = 0;                     ///< of an IDX file: what class 0 is called there
 
     std::size_t rows() const { return labels.size(); }

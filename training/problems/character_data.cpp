@@ -24,7 +24,8 @@ Outcome<CharacterData> read_characters(const CharacterSettings& s, std::uint64_t
         speech = *std::move(read);
     }
     const std::string where = s.path.empty() ? "data" : s.path;
-    auto table = character_rows(speech, speakers, s.context, most);
+    auto table = character_rows(speech, speakers, s.context, most,
+                                s.as_tokens ? CharacterForm::tokens : CharacterForm::ones);
     if (!table) return refuse(table.error(), where);
     auto parts = split_in_order(*table, s.test_fraction);
     if (!parts) return refuse(parts.error(), where);
