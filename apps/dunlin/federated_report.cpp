@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -235,6 +236,16 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
         json[result.metric_keys[metric]] = number(last.personal[metric]);
     for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
         json["shared"][result.metric_keys[metric]] = number(last.shared[metric]);
+    if (result.metric_keys.front() == "accuracy" && !result.personal_by_node.empty()) {
+        std::vector<double> nodes = result.personal_by_node;
+        std::ranges::sort(nodes);
+        const auto mean_of_first = [&](std::size_t count) {
+            return number(std::accumulate(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(count), 0.0) /
+                          static_cast<double>(count));
+        };
+        json["test_accuracy"] = mean_of_first(nodes.size());
+        json["test_accuracy_worst"] = mean_of_first((nodes.size() + 9) / 10);
+    }
     json["simulated_s"] = last.time_s;
     json["updates"] = result.counters.applied;
     json["updates_refused"] = result.counters.refused;

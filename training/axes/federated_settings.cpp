@@ -231,6 +231,7 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
         {"model.personal_layers", "[]"},
         {"model.layers", "[]"},
         {"model.input", "\"\""},
+        {"data.resize", "\"\""},
         {"bilevel.personal_rate", "0.02"},
         {"bilevel.ridge", "0.0"},
         {"bilevel.hyper_gradient", "\"cheap\""},
