@@ -256,6 +256,8 @@ Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved)
     }
     const Outcome<TrainedModel> model = chosen(options, saved);
     if (!model) return tl::unexpected(model.error());
+    if (model->network)
+        return refuse(fmt::format("{}: a network of other layers than dense ones is not exported", options.format));
     const Outcome<Files> files = model_files(options, saved, *model);
     if (!files) return tl::unexpected(files.error());
     const bool folder = options.format == "npy";
@@ -264,7 +266,7 @@ Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved)
                                                            : saved.folder;
     const Outcome<int> written = write_files(out, *files, options.quiet);
     if (!written) return written;
-    if (model->format < TrainedModel::newest_format)
+    if (model->format < TrainedModel::described_format)
         note("{}: written by an older Dunlin; what its inputs and actions mean is not in it\n",
              saved.file.string());
     return 0;

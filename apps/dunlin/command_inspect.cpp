@@ -3,6 +3,7 @@
 #include "apps/dunlin/saved_model.hpp"
 #include "apps/output.hpp"
 #include "core/checksum.hpp"
+#include "training/models/layer_text.hpp"
 #include "training/models/model_export.hpp"
 
 #include <cmath>
@@ -23,10 +24,38 @@ struct InspectOptions {
     bool config = false;
 };
 
-constexpr const char* activations[] = {"identity", "relu", "tanh", "sigmoid"};
+constexpr const char* activations[] = {"identity", "relu", "tanh", "sigmoid", "leaky-relu"};
 
 std::vector<int> widths_of(const TrainedModel& model) {
     return {model.shape.widths.begin(), model.shape.widths.begin() + model.shape.layers};
+}
+
+nlohmann::ordered_json network_json(const TrainedModel& model) {
+    if (model.network) {
+        const Extent in = model.network->input;
+        return {{"inputs", model.inputs()},
+                {"tokens", model.tokens()},
+                {"extent", {in.height, in.width, in.channels}},
+                {"layers", layer_texts(*model.network)},
+                {"networks", model.networks}};
+    }
+    return {
+        {"inputs", model.shape.inputs}, {"one_hot", model.shape.one_hot},
+        {"widths", widths_of(model)},   {"activation", activations[static_cast<std::size_t>(model.shape.hidden)]},
+        {"bias", model.shape.bias},     {"linear_input", model.shape.linear_input},
+        {"networks", model.networks}};
+}
+
+std::string network_text(const TrainedModel& model) {
+    if (model.network) {
+        const std::string in = model.tokens() ? fmt::format("{} of {} tokens", model.steps(), model.inputs())
+                                              : extent_text(model.network->input);
+        return fmt::format("{}, then {}", in, fmt::join(layer_texts(*model.network), ", "));
+    }
+    return fmt::format("{} {}, then {} ({}{}{})", model.shape.inputs, model.shape.one_hot ? "states" : "inputs",
+                       fmt::join(widths_of(model), ", "), activations[static_cast<std::size_t>(model.shape.hidden)],
+                       model.shape.bias ? ", biases" : ", no biases",
+                       model.shape.linear_input ? ", the first layer linear" : "");
 }
 
 std::string json_text(const SavedModel& saved) {
@@ -43,13 +72,8 @@ std::string json_text(const SavedModel& saved) {
     if (model.described()) {
         json["head"] = name_of(model.head);
         json["signature"] = fmt::format("{:08x}", model.signature());
-        json["network"] = {{"inputs", model.shape.inputs},
-                           {"one_hot", model.shape.one_hot},
-                           {"widths", widths_of(model)},
-                           {"activation", activations[static_cast<std::size_t>(model.shape.hidden)]},
-                           {"bias", model.shape.bias},
-                           {"linear_input", model.shape.linear_input},
-                           {"networks", model.networks}};
+        json["network"] = network_json(model);
+        if (model.frozen > 0) json["frozen"] = model.frozen;
         json["input"] = {{"meaning", model.input},
                          {"names", model.input_names},
                          {"centre", model.centre},
@@ -79,11 +103,11 @@ void print(const SavedModel& saved) {
         return;
     }
     for (const std::string& line : about(model)) say("{}\n", line);
-    const std::string network = fmt::format(
-        "{} {}, then {} ({}{}{})", model.shape.inputs, model.shape.one_hot ? "states" : "inputs",
-        fmt::join(widths_of(model), ", "), activations[static_cast<std::size_t>(model.shape.hidden)],
-        model.shape.bias ? ", biases" : ", no biases", model.shape.linear_input ? ", the first layer linear" : "");
-    say("Network: {}{}.\n", model.networks > 1 ? fmt::format("{} of them, each ", model.networks) : "", network);
+    say("Network: {}{}.\n", model.networks > 1 ? fmt::format("{} of them, each ", model.networks) : "",
+        network_text(model));
+    if (model.frozen > 0)
+        say("Frozen: the first {} of {} layers with parameters, which adapting leaves as they are.\n", model.frozen,
+            model.weighted_layers());
     double square = 0;
     for (const float value : model.parameters) square += static_cast<double>(value) * static_cast<double>(value);
     say("Parameters: {}, norm {:.4g}, CRC-32 {:08x}.\n", model.parameters.size(), std::sqrt(square),

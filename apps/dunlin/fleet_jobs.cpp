@@ -117,7 +117,11 @@ Outcome<DeployedSettings> pushed_settings(RunOptions& options, const SavedModel&
     if (!text) return tl::unexpected(text.error());
     auto settings = read_deployed(*text, options.experiment);
     if (!settings) return settings;
-    if (auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) take_network(*navigation, policy);
+    if (auto* navigation = std::get_if<FleetNavigationSettings>(&*settings)) {
+        if (policy.network)
+            return refuse(options.policy + ": no perceptron, and nodes that navigate have one as their policy");
+        take_network(*navigation, policy);
+    }
     if (assumed) {
         note(
             "dunlin: {}: written by an older Dunlin, it says nothing of its map, horizon and inner loop; taken "

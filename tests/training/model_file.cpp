@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/models/model_file.hpp"
 
+#include "temporary_file.hpp"
 #include "training/navigation/checkpoint_file.hpp"
 
 #include <algorithm>
@@ -10,31 +11,12 @@
 #include <limits>
 
 #include <catch2/catch.hpp>
-#include <unistd.h>
 
 using namespace dunlin;
 
 namespace {
 
-/// A file that is gone with its test.
-class File {
-public:
-    explicit File(const std::string& bytes) {
-        std::string name = (std::filesystem::temp_directory_path() / "dunlin-file-XXXXXX").string();
-        const int descriptor = ::mkstemp(name.data());
-        REQUIRE(descriptor >= 0);
-        ::close(descriptor);
-        path_ = name;
-        std::ofstream(path_, std::ios::binary) << bytes;
-    }
-    ~File() { std::filesystem::remove(path_); }
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    const std::filesystem::path& path() const { return path_; }
-
-private:
-    std::filesystem::path path_;
-};
+using File = test::TemporaryFile;
 
 TrainedModel sample_policy(bool gaussian) {
     const std::vector<int> hidden{3};
@@ -185,8 +167,8 @@ TEST_CASE("files of format 1 still read, and a newer format is refused by number
     CHECK(read->format == 1);
     CHECK(read->head == ModelHead::gaussian);
     CHECK(read->config.empty());
-    file.fields["format"] = "3";
-    CHECK(read_policy(file.bytes()).error() == Error{Code::file_version, 3, 2});
+    file.fields["format"] = "4";
+    CHECK(read_policy(file.bytes()).error() == Error{Code::file_version, 4, 3});
 
     ArrayFile numbers{"model", {{"experiment", "x"}, {"version", "4"}}, {{"parameters", std::vector<float>{1, 2}}}};
     const auto bare = read_policy(numbers.bytes());

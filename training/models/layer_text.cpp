@@ -214,8 +214,9 @@ std::string extent_text(Extent extent) {
     return fmt::format("{} x {} x {}", extent.height, extent.width, extent.channels);
 }
 
-std::string layer_text(const LayerSpec& spec) {
-    const bool apart = spec.kind == LayerKind::convolution && spec.groups > 1 && spec.groups == spec.outputs;
+std::string layer_text(const LayerSpec& spec, Extent in) {
+    const bool apart = spec.kind == LayerKind::convolution && spec.groups > 1 && spec.groups == spec.outputs &&
+                       spec.groups == in.channels;
     const bool one_group = spec.kind == LayerKind::normalise && spec.groups == 1;
     const auto word = std::ranges::find_if(words, [&](const Word& one) {
         if (apart || one_group) return one.name == (apart ? depthwise : layer_norm);
@@ -250,7 +251,7 @@ std::vector<std::string> layer_texts(const NetworkShape& shape) {
     std::vector<std::string> texts;
     for (int l = 0; l < shape.layers; ++l) {
         if (shape.layer(l).spec.flat) texts.emplace_back(flatten);
-        texts.push_back(layer_text(shape.layer(l).spec));
+        texts.push_back(layer_text(shape.layer(l).spec, shape.layer(l).in));
     }
     return texts;
 }

@@ -21,7 +21,8 @@ namespace dunlin {
 /// Sizes are height x width; one number is a width, over time. A window's stride is 1 for a convolution and its own size
 /// for a pool; `pad=same` keeps the size at stride 1. `add N` adds what the layer N before the last one gave.
 /// Activations: relu, leaky-relu, tanh, sigmoid, linear.
-std::string layer_text(const LayerSpec& spec);
+/// `in` is what comes into it.
+std::string layer_text(const LayerSpec& spec, Extent in);
 
 /// "28 x 28 x 1", or "20 steps of 13 numbers".
 std::string extent_text(Extent extent);

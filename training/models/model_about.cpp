@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "training/models/layer_text.hpp"
 #include "training/models/model_export.hpp"
 
 #include <algorithm>
@@ -104,16 +105,19 @@ std::vector<std::string> about(const TrainedModel& model) {
     std::vector<std::string> lines;
     lines.push_back(fmt::format("Experiment: {}.{}", model.experiment.empty() ? "not said" : model.experiment,
                                 model.task.empty() ? "" : " Task: " + model.task + "."));
-    if (model.format < 2)
+    if (model.format < TrainedModel::described_format)
         lines.push_back(
             "Written by an older Dunlin: its file does not say the map, the horizon and the task, nor how inputs "
             "are "
             "scaled.");
     if (!model.shared_is.empty()) lines.push_back("The model: " + model.shared_is + ".");
     lines.push_back("Input: " +
-                    (!model.input.empty()  ? model.input
-                     : model.shape.one_hot ? fmt::format("the number of a state, 0 to {}", model.shape.inputs - 1)
-                                           : fmt::format("{} numbers", model.shape.inputs)) +
+                    (!model.input.empty() ? model.input
+                     : model.tokens() && model.steps() > 1
+                         ? fmt::format("{} tokens, each 0 to {}", model.steps(), model.inputs() - 1)
+                     : model.tokens() ? fmt::format("the number of a state, 0 to {}", model.inputs() - 1)
+                     : model.network  ? extent_text(model.network->input)
+                                      : fmt::format("{} numbers", model.inputs())) +
                     ".");
     add_names(lines, "input", model.input_names);
     if (!model.centre.empty())
@@ -121,8 +125,7 @@ std::vector<std::string> about(const TrainedModel& model) {
             "Inputs are raw: the model takes the mean off each and divides it by the deviation that it had in the "
             "training data.");
     lines.push_back(
-        "Output: " + (!model.output.empty() ? model.output : fmt::format("{} numbers", model.shape.outputs())) +
-        ".");
+        "Output: " + (!model.output.empty() ? model.output : fmt::format("{} numbers", model.outputs())) + ".");
     add_names(lines,
               model.head == ModelHead::actions    ? "action"
               : model.head == ModelHead::gaussian ? "number"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/models/model_file.hpp"
 
+#include "training/models/layer_text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -92,6 +94,33 @@ bool fit(const std::vector<std::string>& names, std::size_t count) {
     return names.empty() || names.size() == count;
 }
 
+/// The parameters of a file are fewer than this, so that no count below wraps where a size has 32 bits.
+constexpr std::uint64_t count_limit = ArrayFile::size_limit / sizeof(float);
+
+bool countable(const MlpShape& shape) {
+    std::uint64_t count = 0;
+    for (int l = 0; l < shape.layers; ++l)
+        count += (static_cast<std::uint64_t>(shape.fan_in(l)) + 1) * static_cast<std::uint64_t>(shape.width(l));
+    return count <= count_limit;
+}
+
+/// A network as layer_text writes it.
+Result<NetworkShape> read_network(Reader& reader) {
+    const auto side = [&](const char* name) {
+        return static_cast<int>(reader.integer(name, 1, NetworkShape::width_limit));
+    };
+    const Extent input{side("input_height"), side("input_width"), side("input_channels")};
+    const bool tokens = reader.integer("tokens", 0, 1) != 0;
+    if (reader.error()) return tl::unexpected(*reader.error());
+    const std::vector<std::string> layers = split(reader.text("layers"));
+    // A layer may have a "flatten" in front.
+    if (layers.size() > 2 * NetworkShape::layer_limit)
+        return fail(Code::too_many_layers, std::ssize(layers), NetworkShape::layer_limit);
+    const auto shape = read_layers("layers", input, tokens, layers, 0);
+    if (!shape) return fail(Code::file_syntax);
+    return *shape;
+}
+
 Result<MlpShape> read_shape(const ArrayFile& file, Reader& reader) {
     const auto inputs = static_cast<int>(reader.integer("inputs", 0, MlpShape::width_limit));
     const auto hidden =
@@ -102,7 +131,9 @@ Result<MlpShape> read_shape(const ArrayFile& file, Reader& reader) {
     if (reader.error()) return tl::unexpected(*reader.error());
     Result<MlpShape> shape =
         MlpShape::make(inputs, std::span(*widths).first(widths->size() - 1), widths->back(), hidden, one_hot, bias);
-    if (shape) shape->linear_input = reader.integer_or("linear_input", 0, 1, 0) != 0;
+    if (!shape) return shape;
+    shape->linear_input = reader.integer_or("linear_input", 0, 1, 0) != 0;
+    if (!countable(*shape)) return fail(Code::file_too_large);
     return shape;
 }
 
@@ -110,6 +141,24 @@ Result<MlpShape> read_shape(const ArrayFile& file, Reader& reader) {
 
 std::string_view name_of(ModelHead head) {
     return std::ranges::find(heads, head, &std::pair<std::string_view, ModelHead>::second)->first;
+}
+
+int TrainedModel::weighted_layers() const {
+    const auto of = [](const auto& layers) {
+        int count = 0;
+        for (int l = 0; l < layers.layers; ++l) count += layers.weights_at(l + 1) > layers.weights_at(l) ? 1 : 0;
+        return count;
+    };
+    return network ? of(*network) : of(shape);
+}
+
+std::size_t TrainedModel::frozen_parameters() const {
+    const auto of = [this](const auto& layers) {
+        int left = frozen, l = 0;
+        for (; l < layers.layers && left > 0; ++l) left -= layers.weights_at(l + 1) > layers.weights_at(l) ? 1 : 0;
+        return layers.weights_at(l);
+    };
+    return network ? of(*network) : of(shape);
 }
 
 void TrainedModel::take_nodes(std::vector<float> models) {
@@ -144,16 +193,28 @@ std::optional<TrainedModel> TrainedModel::of_node(std::size_t node) const {
 
 std::string TrainedModel::bytes() const {
     ArrayFile file{navigates() ? "policy" : "model", {}, {}};
-    file.fields = {{"format", std::to_string(newest_format)},
+    file.fields = {{"format", std::to_string(network || frozen > 0 ? newest_format : described_format)},
                    {"experiment", one_line(experiment)},
-                   {"inputs", std::to_string(shape.inputs)},
-                   {"activation", std::to_string(static_cast<int>(shape.hidden))},
-                   {"one_hot", std::to_string(shape.one_hot)},
-                   {"bias", std::to_string(shape.bias)},
-                   {"linear_input", std::to_string(shape.linear_input)},
                    {"gaussian", std::to_string(gaussian())},
                    {"head", std::string(name_of(head))},
                    {"networks", std::to_string(networks)}};
+    file.arrays = {{"parameters", parameters}};
+    if (network) {
+        file.fields.insert({{"input_height", std::to_string(network->input.height)},
+                            {"input_width", std::to_string(network->input.width)},
+                            {"input_channels", std::to_string(network->input.channels)},
+                            {"tokens", std::to_string(network->tokens)},
+                            {"layers", joined(layer_texts(*network))}});
+    } else {
+        file.fields.insert({{"inputs", std::to_string(shape.inputs)},
+                            {"activation", std::to_string(static_cast<int>(shape.hidden))},
+                            {"one_hot", std::to_string(shape.one_hot)},
+                            {"bias", std::to_string(shape.bias)},
+                            {"linear_input", std::to_string(shape.linear_input)}});
+        file.arrays["widths"] =
+            std::vector<std::int32_t>(shape.widths.begin(), shape.widths.begin() + shape.layers);
+    }
+    if (frozen > 0) file.fields["frozen"] = std::to_string(frozen);
     const auto add = [&](const char* name, std::string text) {
         if (!text.empty()) file.fields[name] = std::move(text);
     };
@@ -168,9 +229,6 @@ std::string TrainedModel::bytes() const {
     add("personal_is", one_line(personal_is));
     add("nodes", joined(nodes));
     if (updates >= 0) file.fields["version"] = std::to_string(updates);
-    file.arrays = {
-        {"parameters", parameters},
-        {"widths", std::vector<std::int32_t>(shape.widths.begin(), shape.widths.begin() + shape.layers)}};
     const std::pair<const char*, const std::vector<float>*> more[] = {{"centre", &centre},
                                                                       {"scale", &scale},
                                                                       {"weights", &weights},
@@ -201,9 +259,21 @@ Result<TrainedModel> TrainedModel::read(const std::filesystem::path& path) {
         if (reader.error()) return tl::unexpected(*reader.error());
         return model;
     }
-    const Result<MlpShape> shape = read_shape(*file, reader);
-    if (!shape) return tl::unexpected(shape.error());
-    model.shape = *shape;
+    if (model.format > described_format && reader.has("layers")) {
+        const Result<NetworkShape> network = read_network(reader);
+        if (!network) return tl::unexpected(network.error());
+        model.network = *network;
+    } else {
+        const Result<MlpShape> shape = read_shape(*file, reader);
+        if (!shape) return tl::unexpected(shape.error());
+        model.shape = *shape;
+    }
+    if (model.format > described_format) {
+        model.frozen = static_cast<int>(reader.integer_or("frozen", 1, NetworkShape::layer_limit, 0));
+        const int layers = model.weighted_layers();
+        if (model.frozen > layers || (model.frozen > 0 && reader.integer_or("networks", 1, 4096, 1) > 1))
+            return fail(Code::no_such_layer, model.frozen, layers);
+    }
     model.head = reader.integer("gaussian", 0, 1) != 0 ? ModelHead::gaussian : ModelHead::actions;
     if (model.format > 1) {
         const auto known = std::ranges::find(heads, reader.text("head"), [](const auto& h) { return h.first; });
@@ -221,12 +291,16 @@ Result<TrainedModel> TrainedModel::read(const std::filesystem::path& path) {
     model.shared_is = reader.text("shared_is");
     model.personal_is = reader.text("personal_is");
     model.nodes = split(reader.text("nodes"));
-    const auto inputs = static_cast<std::size_t>(shape->inputs),
-               outputs = static_cast<std::size_t>(shape->outputs());
+    const auto inputs = static_cast<std::size_t>(model.inputs()),
+               outputs = static_cast<std::size_t>(model.outputs());
     const auto networks = static_cast<std::size_t>(model.networks);
+    const std::uint64_t together = std::uint64_t{model.network_parameters()} * networks + outputs;
+    const std::uint64_t all = file->arrays.contains("personal") ? together * std::uint64_t{model.nodes.size()} : 0;
+    if (together > count_limit || all > count_limit) return fail(Code::file_too_large);
     model.parameters = reader.numbers("parameters", model.count(), true);
-    model.centre = reader.numbers("centre", inputs, false);
-    model.scale = reader.numbers("scale", inputs, !model.centre.empty());
+    const std::size_t scaled = model.network && model.tokens() ? 0 : inputs;  // a token is no quantity
+    model.centre = reader.numbers("centre", scaled, false);
+    model.scale = reader.numbers("scale", scaled, !model.centre.empty());
     model.weights = reader.numbers("weights", networks, model.head == ModelHead::mixture);
     model.personal = reader.numbers("personal", model.nodes.size() * model.count(), false);
     model.node_weights = reader.numbers("node_weights", model.nodes.size() * networks, false);
