@@ -31,6 +31,10 @@ FileResult<PictureSet> load_pictures(const std::string& path, const TableChoice&
 /// The same as a table of at most 256 labels. Error also: label_out_of_range.
 FileResult<DataTable> load_picture_table(const TableSource& source);
 
+/// Made-up characters as a stand-in for an alphabet, without any file: each a line of a few strokes, drawn `drawings`
+/// times by as many hands; every fourth is to test on.
+PictureSet draw_characters(int characters, int drawings, int side, std::uint64_t seed);
+
 /// The binary form of CIFAR-10 (Krizhevsky 2009): data_batch_1.bin, ... to train on and test_batch.bin, plain or packed,
 /// each picture a byte of its label and 32 x 32 pixels of three colours, one colour after another; here the colours of
 /// a pixel stand next to each other. Errors: file_missing; file_truncated (no whole number of pictures);

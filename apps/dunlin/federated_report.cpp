@@ -244,6 +244,10 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
                           static_cast<double>(count));
         };
         json["test_accuracy"] = mean_of_first(nodes.size());
+        for (std::size_t metric = 1; metric < result.metric_keys.size(); ++metric) {
+            if (result.metric_keys[metric].starts_with("accuracy_"))
+                json["test_" + result.metric_keys[metric]] = number(last.personal[metric]);
+        }
         json["test_accuracy_worst"] = mean_of_first((nodes.size() + 9) / 10);
     }
     json["simulated_s"] = last.time_s;

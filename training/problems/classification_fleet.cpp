@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/problems/classification_fleet.hpp"
 
+#include "training/models/layer_text.hpp"
 #include "training/problems/personal_layers.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <numeric>
 #include <type_traits>
 #include <variant>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace dunlin {
 namespace {
@@ -57,7 +60,11 @@ struct ClassificationWorld {
     }
     void describe(TrainedModel& model) const {
         describe_classifier(table, model);
-        if constexpr (std::same_as<typename Net::Shape, MlpShape>) model.shape = shape;
+        if constexpr (std::same_as<typename Net::Shape, MlpShape>) {
+            model.shape = shape;
+        } else {
+            model.network = shape;
+        }
         if (!input.empty()) model.input = input;
         if (table.user_names.size() == parts.size()) model.nodes = table.user_names;
         if (std::ranges::any_of(parts, [](const NodeRows& part) { return !part.relabel.empty(); }))
@@ -66,16 +73,25 @@ struct ClassificationWorld {
     }
     std::vector<FleetMetric> metrics(const FleetScore& score) const {
         const auto rows = static_cast<double>(score.count);
-        return {{"accuracy", "accuracy", score.sums[0] / rows}, {"loss", "cross-entropy", score.sums[1] / rows}};
+        std::vector<FleetMetric> list{{"accuracy", "accuracy", score.sums[0] / rows},
+                                      {"loss", "cross-entropy", score.sums[1] / rows}};
+        if (table.tokens > 0)
+            list.push_back({"bits_per_character", "bits a character", score.sums[1] / rows / std::log(2.0)});
+        return list;
     }
 };
 
 /// What follows from the data: what goes in, what comes out, and the layers between.
 std::string sizes_of(const TrainedModel& model) {
-    std::string layers = fmt::format("{}", model.shape.inputs);
-    for (int k = 0; k < model.shape.layers; ++k)
-        layers += fmt::format("-{}", model.shape.widths[static_cast<std::size_t>(k)]);
-    return fmt::format(", {} features{}, {} classes ({}), a network {}", model.shape.inputs,
+    std::string layers;
+    if (model.network) {
+        layers = fmt::format("of {}", fmt::join(layer_texts(*model.network), ", "));
+    } else {
+        layers = fmt::format("{}", model.shape.inputs);
+        for (int k = 0; k < model.shape.layers; ++k)
+            layers += fmt::format("-{}", model.shape.widths[static_cast<std::size_t>(k)]);
+    }
+    return fmt::format(", {} features{}, {} classes ({}), a network {}", model.inputs(),
                        model.centre.empty() ? "" : " (of zero mean and unit variance over the rows to train on)",
                        model.output_names.size(), quoted_list(model.output_names), layers);
 }

@@ -95,6 +95,7 @@ public:
 ///     DataNotes notes;                               where reading its data changes or leaves out any
 ///     static constexpr bool one_node_at_a_time;      there is no everybody's data: its learner draws a node for
 ///                                                    each gradient, and `assign` is called with nodes alone
+///     static constexpr bool personal_where_judged;   a model is made one's own by `judge` itself, piece by piece
 ///     static constexpr bool draws_by_parameters;     a ScoredTask, of which exact MAML needs the sum of scores
 template <class World>
 class WorldProblem final : public FederatedProblem {
@@ -142,6 +143,7 @@ public:
     }
     void personalise(std::uint32_t node, ConstVector<float> w, const Personalisation& how, Stream& random,
                      Vector<float> theta, int worker) override {
+        if constexpr (requires { World::personal_where_judged; }) return;
         Bench& bench = at(worker);
         if constexpr (requires { world_.assign_personal(bench.task, node); }) {
             world_.assign_personal(bench.task, node);

@@ -4,6 +4,7 @@
 #include "training/host/plain_text.hpp"
 #include "training/problems/character_fleet.hpp"
 #include "training/problems/classification_fleet.hpp"
+#include "training/problems/few_shot_fleet.hpp"
 #include "training/problems/point_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
 #include "training/settings/run_settings.hpp"
@@ -17,7 +18,8 @@ namespace {
 
 std::deque<RegisteredProblem>& table() {
     static std::deque<RegisteredProblem> problems{registered(classification_kind()), registered(ranking_kind()),
-                                                  registered(point_fleet_kind()), registered(character_kind())};
+                                                  registered(point_fleet_kind()), registered(character_kind()),
+                                                  registered(few_shot_kind())};
     return problems;
 }
 
