@@ -179,14 +179,13 @@ Result<std::vector<NodeRows>> split_rows(const DataTable& table, const SplitSett
             break;
         case Split::users:
             rows = split_users(table);
-            std::erase_if(rows, [&](const Rows& own) { return own.size() <= test_rows(own, s); });
-            if (!table.uses.empty())
-                std::erase_if(rows, [&](const Rows& own) {
-                    const auto of_use = [&](RowUse use) {
-                        return std::ranges::count(own, use, [&](std::uint32_t row) { return table.uses[row]; });
-                    };
-                    return of_use(RowUse::train) == 0 || of_use(RowUse::test) == 0;
-                });
+            std::erase_if(rows, [&](const Rows& own) {
+                if (table.uses.empty()) return own.size() <= test_rows(own, s);
+                const auto of_use = [&](RowUse use) {
+                    return std::ranges::count(own, use, [&](std::uint32_t row) { return table.uses[row]; });
+                };
+                return of_use(RowUse::train) == 0 || of_use(RowUse::test) == 0;
+            });
             if (rows.empty()) return fail(Code::too_few_rows, 0, 1);
             keep_largest(rows, static_cast<std::size_t>(std::max(0, s.largest_users)));
     }

@@ -48,16 +48,16 @@ struct Rows {
 };
 
 template <class S>
-using Task = Classification<S, NetworkDerivatives<S>>;
+using NetworkTask = Classification<S, NetworkDerivatives<S>>;
 
 template <class S>
 struct Made {
     TestMemory memory;
-    Task<S> task;
+    NetworkTask<S> task;
 
     Made(const NetworkShape& shape, int batch, int slots, const Kernels<S>& kernels = generic_kernels<S>())
-        : memory(Task<S>::bytes(shape, batch, slots)),
-          task(*Task<S>::make(shape, kernels, batch, slots, memory.arena)) {}
+        : memory(NetworkTask<S>::bytes(shape, batch, slots)),
+          task(*NetworkTask<S>::make(shape, kernels, batch, slots, memory.arena)) {}
 };
 
 template <class S = double>
@@ -91,7 +91,7 @@ constexpr EpisodeSettings four_ways{.ways = 4, .shots = 2, .queries = 3};
 
 }  // namespace
 
-static_assert(dunlin::Task<Task<float>> && dunlin::Task<Episodes, double>);
+static_assert(Task<NetworkTask<float>> && Task<Episodes, double>);
 
 TEST_CASE("classification by a convolutional and by a recurrent network agrees with finite differences to 1e-6") {
     for (const NetworkShape& shape :
