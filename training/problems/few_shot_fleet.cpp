@@ -213,7 +213,10 @@ Outcome<std::unique_ptr<FederatedProblem>> make_few_shot(const FewShotSettings& 
     auto set = read_set(s);
     if (!set) return tl::unexpected(set.error());
     set->pictures.classes = s.episode.ways;
-    const auto either = network_for(s, set->pictures);
+    NetworkSettings network = s;
+    const std::string last = fmt::format("dense {}", s.episode.ways);
+    if (network.takes_layers() && network.layers.back() != last) network.layers.push_back(last);
+    const auto either = network_for(network, set->pictures);
     if (!either) return tl::unexpected(either.error());
     return std::visit([&](const auto& shape) { return make_world(s, std::move(*set), shape, threads); }, *either);
 }

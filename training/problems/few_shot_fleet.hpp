@@ -10,7 +10,8 @@
 namespace dunlin {
 
 /// How well a fleet learns to learn: nodes with characters of their own, judged on characters that nobody has trained
-/// on, a few drawings of each being given.
+/// on, a few drawings of each being given. The network's last layer, an output for each of an episode's classes, need
+/// not be among its `layers`.
 struct FewShotSettings : ProblemSettings, NetworkSettings {
     std::string path;  ///< of load_pictures; empty: made-up characters
     int nodes = 8;
