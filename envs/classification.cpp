@@ -3,34 +3,35 @@
 
 namespace dunlin {
 
-template <class S>
-Result<Classification<S>> Classification<S>::make(const MlpShape& shape, const Kernels<S>& kernels, int batch,
-                                                  int slots, Arena& arena) {
+template <class S, class Net>
+Result<Classification<S, Net>> Classification<S, Net>::make(const Shape& shape, const Kernels<S>& kernels,
+                                                            int batch, int slots, Arena& arena) {
     constexpr int class_limit = 256;
     if (shape.outputs() > class_limit) return fail(Code::out_of_range, shape.outputs(), class_limit);
     if (batch < 1 || batch > classification_batch_limit)
         return fail(Code::out_of_range, batch, classification_batch_limit);
     if (slots < 1) return fail(Code::out_of_range, slots, 1);
 
-    const MlpDerivatives<S> net(shape, kernels, batch, arena);
+    const Net net(shape, kernels, batch, arena);
     const std::span<Batch> batches = arena.take<Batch>(static_cast<std::size_t>(slots) + 1);
     const std::ptrdiff_t stride = pad_columns(batch);
     const auto columns = static_cast<std::size_t>(stride);
     for (Batch& b : batches) {
-        S* memory = arena.take<S>(static_cast<std::size_t>(shape.inputs + shape.outputs()) * columns).data();
-        b = {{memory, stride}, {memory + shape.inputs * stride, stride}, 0, 0};
+        const int inputs = Net::inputs(shape);
+        S* memory = arena.take<S>(static_cast<std::size_t>(inputs + shape.outputs()) * columns).data();
+        b = {{memory, stride}, {memory + inputs * stride, stride}, 0, 0};
     }
     S* probabilities = arena.take<S>(static_cast<std::size_t>(shape.outputs()) * columns).data();
-    return Classification(net, batches, {probabilities, stride}, batch);
+    return Classification(net, kernels, batches, {probabilities, stride}, batch);
 }
 
 /// The first `count` rows of `from`, or `count` drawn ones.
-template <class S>
-void Classification<S>::fill(Batch& batch, const LabelledRows& from, int count, Stream* random) {
+template <class S, class Net>
+void Classification<S, Net>::fill(Batch& batch, const LabelledRows& from, int count, Stream* random) {
     batch.count = count;
     batch.columns = pad_columns(count);
     const bool in_rows = few(batch);
-    const int classes = net_.mlp.shape.outputs();
+    const int classes = shape().outputs();
     for (int k = 0; k < classes; ++k) std::fill_n(batch.weights.row(k), batch.columns, S(0));
     const auto rows = static_cast<std::uint32_t>(from.rows.size());
     for (int c = 0; c < count; ++c) {
@@ -45,60 +46,61 @@ void Classification<S>::fill(Batch& batch, const LabelledRows& from, int count, 
     }
 }
 
-template <class S>
-void Classification<S>::draw(int slot, ConstVector<S> /*w*/, Stream& random) {
+template <class S, class Net>
+void Classification<S, Net>::draw(int slot, ConstVector<S> /*w*/, Stream& random) {
     random.next_epoch();
     Batch& batch = batches_[static_cast<std::size_t>(slot)];
     const auto capacity = static_cast<std::size_t>(batch_);
     const bool all = node.rows.size() <= capacity;
     fill(batch, node, all ? static_cast<int>(node.rows.size()) : batch_, all ? nullptr : &random);
+    if constexpr (Net::drops_out) batch.dropout = random.lane(0);
 }
 
 /// Few samples as columns, in the batch for evaluation.
-template <class S>
-void Classification<S>::spread(const Batch& batch) {
+template <class S, class Net>
+void Classification<S, Net>::spread(const Batch& batch) {
     Batch& to = batches_.back();
     to.count = batch.count;
     to.columns = batch.columns;
     for (int c = 0; c < batch.count; ++c) {
         const S* sample = samples(batch).data + c * samples(batch).stride;
-        for (int k = 0; k < net_.mlp.shape.inputs; ++k) to.inputs.row(k)[c] = sample[k];
+        for (int k = 0; k < Net::inputs(shape()); ++k) to.inputs.row(k)[c] = sample[k];
     }
-    for (int k = 0; k < net_.mlp.shape.outputs(); ++k)
-        std::copy_n(batch.weights.row(k), batch.columns, to.weights.row(k));
+    for (int k = 0; k < shape().outputs(); ++k) std::copy_n(batch.weights.row(k), batch.columns, to.weights.row(k));
 }
 
-template <class S>
-void Classification<S>::forward(const Batch& batch, ConstVector<S> w) {
-    if (few(batch)) {
+template <class S, class Net>
+void Classification<S, Net>::forward(const Batch& batch, ConstVector<S> w) {
+    if constexpr (Net::drops_out) {
+        net_.forward(w.data(), batch.inputs, batch.columns, to_train_on(batch) ? &batch.dropout : nullptr);
+    } else if (few(batch)) {
         net_.forward_few(w.data(), samples(batch), batch.count);
     } else {
         net_.forward(w.data(), batch.inputs, batch.columns);
     }
-    net_.mlp.kernels->softmax(net_.outputs(), probabilities_, head().classes, batch.columns);
+    kernels_->softmax(net_.outputs(), probabilities_, head().classes, batch.columns);
 }
 
-template <class S>
-S Classification<S>::value(int slot, ConstVector<S> w) {
+template <class S, class Net>
+S Classification<S, Net>::value(int slot, ConstVector<S> w) {
     const Batch& batch = batches_[static_cast<std::size_t>(slot)];
     forward(batch, w);
     return head().value(probabilities_, batch.weights, batch.columns);
 }
 
-template <class S>
-void Classification<S>::gradient(int slot, ConstVector<S> w, Vector<S> out) {
+template <class S, class Net>
+void Classification<S, Net>::gradient(int slot, ConstVector<S> w, Vector<S> out) {
     const Batch& batch = batches_[static_cast<std::size_t>(slot)];
     forward(batch, w);
     head().delta(probabilities_, batch.weights, net_.output_deltas(), batch.columns);
-    if (few(batch)) {
-        net_.gradient_few(w.data(), samples(batch), batch.count, out);
-    } else {
-        net_.gradient(w.data(), batch.inputs, batch.columns, out);
+    if constexpr (Net::knows_few) {
+        if (few(batch)) return net_.gradient_few(w.data(), samples(batch), batch.count, out);
     }
+    net_.gradient(w.data(), batch.inputs, batch.columns, out);
 }
 
-template <class S>
-void Classification<S>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Vector<S> out) {
+template <class S, class Net>
+void Classification<S, Net>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Vector<S> out) {
     const Batch& drawn = batches_[static_cast<std::size_t>(slot)];
     if (few(drawn)) spread(drawn);
     const Batch& batch = few(drawn) ? batches_.back() : drawn;
@@ -110,8 +112,8 @@ void Classification<S>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S
     net_.product(w.data(), v.data(), batch.inputs, batch.columns, out);
 }
 
-template <class S>
-ClassificationScore Classification<S>::evaluate(const LabelledRows& rows, ConstVector<S> w) {
+template <class S, class Net>
+ClassificationScore Classification<S, Net>::evaluate(const LabelledRows& rows, ConstVector<S> w) {
     Batch& batch = batches_.back();
     ClassificationScore score;
     LabelledRows rest = rows;
@@ -136,5 +138,7 @@ ClassificationScore Classification<S>::evaluate(const LabelledRows& rows, ConstV
 
 template class Classification<float>;
 template class Classification<double>;
+template class Classification<float, NetworkDerivatives<float>>;
+template class Classification<double, NetworkDerivatives<double>>;
 
 }  // namespace dunlin

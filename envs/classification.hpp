@@ -5,6 +5,7 @@
 #include "core/heads.hpp"
 #include "core/task.hpp"
 #include "envs/mlp_derivatives.hpp"
+#include "envs/network_derivatives.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -38,35 +39,46 @@ struct ClassificationScore {
 /// Largest number of rows in a batch.
 inline constexpr int classification_batch_limit = 1 << 16;
 
-/// Cross-entropy of a perceptron's softmax on minibatches of a node's rows:
+/// Cross-entropy of a network's softmax on minibatches of a node's rows:
 ///
-///     f(w, D) = -1/|D| sum over D of log softmax(mlp(w, x))_label
+///     f(w, D) = -1/|D| sum over D of log softmax(net(w, x))_label
+///
+/// `Net` is the network with memory for its derivatives: MlpDerivatives, or NetworkDerivatives for layers of any kind.
+/// Dropout belongs to a batch: it is drawn with it, and the same at every call. Where tokens come in, a row's features
+/// are tokens.
 ///
 /// A batch is `batch` rows drawn uniformly with replacement, or all of a node's rows where they are no more than
 /// that. Any number of nodes may share one task object: `node` may change between a batch's last use and the next
 /// draw.
-template <class S>
+template <class S, class Net = MlpDerivatives<S>>
 class Classification {
 public:
+    using Shape = typename Net::Shape;
+
     LabelledRows node;  ///< features are the shape's inputs, labels are below its outputs
 
-    static constexpr std::size_t bytes(const MlpShape& shape, int batch, int slots) {
+    static constexpr std::size_t bytes(const Shape& shape, int batch, int slots) {
         const auto columns = static_cast<std::size_t>(pad_columns(batch));
-        const auto rows = static_cast<std::size_t>(shape.inputs + shape.outputs());
+        const auto rows = static_cast<std::size_t>(Net::inputs(shape) + shape.outputs());
         const auto batches = static_cast<std::size_t>(slots) + 1;
-        return MlpDerivatives<S>::bytes(shape, batch) + Arena::bytes<Batch>(batches) +
-               batches * Arena::bytes<S>(rows * columns) +
+        return Net::bytes(shape, batch) + Arena::bytes<Batch>(batches) + batches * Arena::bytes<S>(rows * columns) +
                Arena::bytes<S>(static_cast<std::size_t>(shape.outputs()) * columns);
     }
 
     /// Takes bytes(...) of `arena`. The shape's outputs are the classes. Errors: out_of_range (batch, slots, or
     /// more than 256 classes).
-    static Result<Classification> make(const MlpShape& shape, const Kernels<S>& kernels, int batch, int slots,
+    static Result<Classification> make(const Shape& shape, const Kernels<S>& kernels, int batch, int slots,
                                        Arena& arena);
 
-    std::size_t dimension() const { return net_.mlp.shape.parameters(); }
+    std::size_t dimension() const { return shape().parameters(); }
     int slots() const { return static_cast<int>(batches_.size()) - 1; }
-    const MlpShape& shape() const { return net_.mlp.shape; }
+    const Shape& shape() const {
+        if constexpr (Net::knows_few) {
+            return net_.mlp.shape;
+        } else {
+            return net_.shape;
+        }
+    }
 
     void draw(int slot, ConstVector<S> w, Stream& random);
     S value(int slot, ConstVector<S> w);
@@ -82,19 +94,26 @@ private:
         Columns<S> weights;  ///< classes x columns: -1/|D| at each label, else 0 (see Categorical)
         int count;           ///< samples
         int columns;         ///< padded
+        Stream dropout{};    ///< of a batch that was drawn to train on
     };
 
-    Classification(MlpDerivatives<S> net, std::span<Batch> batches, Columns<S> probabilities, int batch)
-        : net_(net), batches_(batches), probabilities_(probabilities), batch_(batch) {}
+    Classification(const Net& net, const Kernels<S>& kernels, std::span<Batch> batches, Columns<S> probabilities,
+                   int batch)
+        : net_(net), kernels_(&kernels), batches_(batches), probabilities_(probabilities), batch_(batch) {}
 
     void fill(Batch& batch, const LabelledRows& from, int count, Stream* random);
     void spread(const Batch& batch);
     void forward(const Batch& batch, ConstVector<S> w);
-    bool few(const Batch& batch) const { return &batch != &batches_.back() && net_.few(batch.count); }
-    Samples<S> samples(const Batch& batch) const { return {batch.inputs.data, net_.mlp.shape.inputs}; }
-    Categorical<S> head() const { return {net_.mlp.shape.outputs()}; }
+    bool few(const Batch& batch) const {
+        if constexpr (Net::knows_few) return &batch != &batches_.back() && net_.few(batch.count);
+        return false;
+    }
+    bool to_train_on(const Batch& batch) const { return &batch != &batches_.back(); }
+    Samples<S> samples(const Batch& batch) const { return {batch.inputs.data, Net::inputs(shape())}; }
+    Categorical<S> head() const { return {shape().outputs()}; }
 
-    MlpDerivatives<S> net_;
+    Net net_;
+    const Kernels<S>* kernels_;
     std::span<Batch> batches_;  ///< the slots, then one for evaluation and for Hessians of few samples
     Columns<S> probabilities_;
     int batch_;
@@ -102,5 +121,7 @@ private:
 
 extern template class Classification<float>;
 extern template class Classification<double>;
+extern template class Classification<float, NetworkDerivatives<float>>;
+extern template class Classification<double, NetworkDerivatives<double>>;
 
 }  // namespace dunlin

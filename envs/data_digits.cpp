@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "envs/data_table.hpp"
+#include "envs/data_pictures.hpp"
 
 #include <algorithm>
 #include <array>
@@ -107,6 +107,22 @@ Glyph write(Glyph glyph, float wobble, Stream& random) {
     return glyph;
 }
 
+/// Adds the pixels of one picture.
+void draw(const Glyph& of, const DigitSettings& s, Stream& random, std::vector<float>& values) {
+    const float pixel = 1.0f / static_cast<float>(s.side);
+    const Glyph glyph = write(of, s.wobble, random);
+    const float pen = std::max(0.02f, 0.05f + 0.015f * s.wobble * random.normal());
+    for (int k = 0; k < s.side * s.side; ++k) {
+        const Point p{(static_cast<float>(k % s.side) + 0.5f) * pixel,
+                      (static_cast<float>(k / s.side) + 0.5f) * pixel};
+        float nearest = 2.0f;
+        for (std::size_t j = 1; j < static_cast<std::size_t>(glyph.count); ++j)
+            nearest = std::min(nearest, distance(p, glyph.points[j - 1], glyph.points[j]));
+        const float ink = std::clamp(1.0f - (nearest - pen) / pixel, 0.0f, 1.0f);
+        values.push_back(ink + s.noise * random.normal());
+    }
+}
+
 /// Gives the rows to users, and each user's pixels their own gains and offsets.
 void shift_domains(DataTable& table, int domains, float shift, std::uint64_t seed) {
     const auto width = static_cast<std::size_t>(table.features);
@@ -147,25 +163,38 @@ Result<DataTable> draw_digits(const DigitSettings& s, std::uint64_t seed) {
     table.values.reserve(static_cast<std::size_t>(s.rows) * static_cast<std::size_t>(table.features));
     constexpr std::uint32_t everyone = (1u << 24) - 1;  // the stream that belongs to no node
     const Stream all(seed, everyone, Purpose::data);
-    const float pixel = 1.0f / static_cast<float>(s.side);
     for (int row = 0; row < s.rows; ++row) {
         Stream random = all.lane(static_cast<std::uint32_t>(row));
         const int digit = row % 10;
-        const Glyph glyph = write(glyphs[static_cast<std::size_t>(digit)], s.wobble, random);
-        const float pen = std::max(0.02f, 0.05f + 0.015f * s.wobble * random.normal());
         table.labels.push_back(static_cast<std::uint8_t>(digit));
-        for (int k = 0; k < table.features; ++k) {
-            const Point p{(static_cast<float>(k % s.side) + 0.5f) * pixel,
-                          (static_cast<float>(k / s.side) + 0.5f) * pixel};
-            float nearest = 2.0f;
-            for (std::size_t j = 1; j < static_cast<std::size_t>(glyph.count); ++j)
-                nearest = std::min(nearest, distance(p, glyph.points[j - 1], glyph.points[j]));
-            const float ink = std::clamp(1.0f - (nearest - pen) / pixel, 0.0f, 1.0f);
-            table.values.push_back(ink + s.noise * random.normal());
-        }
+        draw(glyphs[static_cast<std::size_t>(digit)], s, random, table.values);
     }
     if (s.domains > 0) shift_domains(table, s.domains, s.domain_shift, seed);
     return table;
+}
+
+PictureSet draw_characters(int characters, int drawings, int side, std::uint64_t seed) {
+    const DigitSettings s{.side = side, .wobble = 0.6f, .noise = 0.0f};
+    PictureSet set;
+    DataTable& table = set.pictures;
+    table.features = side * side;
+    table.image_height = table.image_width = side;
+    for (int k = 0; k < characters; ++k) {
+        Stream random(seed, static_cast<std::uint32_t>(k), Purpose::data);
+        Glyph glyph{.count = 4 + static_cast<int>(random.below(4)), .points = {}};
+        for (int j = 0; j < glyph.count; ++j)
+            glyph.points[static_cast<std::size_t>(j)] = {0.15f + 0.7f * random.uniform(),
+                                                         0.15f + 0.7f * random.uniform()};
+        for (int drawing = 0; drawing < drawings; ++drawing) {
+            Stream hand = random.lane(static_cast<std::uint32_t>(drawing));
+            draw(glyph, s, hand, table.values);
+            set.labels.push_back(k);
+            table.uses.push_back(k % 4 == 3 ? RowUse::test : RowUse::train);
+        }
+        set.label_names.push_back(std::to_string(k + 1));
+    }
+    table.labels.resize(set.labels.size());
+    return set;
 }
 
 }  // namespace dunlin

@@ -2,6 +2,7 @@
 #include "envs/data_formats.hpp"
 
 #include "envs/data_npy.hpp"
+#include "envs/data_pictures.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -54,6 +55,11 @@ constexpr TableFormat formats[] = {
     {.name = "IDX",
      .fits = [](const std::string& path) { return !is_folder(path) && ends(path, "idx3-ubyte"); },
      .load = [](const TableSource& s) { return load_idx(s.path, labels_beside(s.path), s.labels); }},
+    {.name = "pictures with a table of labels", .fits = has_pictures, .load = load_picture_table},
+    {.name = "CIFAR",
+     .fits = has_cifar,
+     .load = [](const TableSource& s) { return load_cifar(s.path, IdxPart::train); },
+     .load_test = [](const TableSource& s) { return load_cifar(s.path, IdxPart::test); }},
     {.name = "IDX",
      .fits = is_idx,
      .load = [](const TableSource& s) { return load_idx_folder(s.path, IdxPart::train, s.labels); },

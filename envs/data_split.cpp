@@ -130,6 +130,14 @@ void keep_largest(std::vector<Rows>& nodes, std::size_t count) {
                   [&](const Rows& rows) { return rows.size() < least || (rows.size() == least && equals-- <= 0); });
 }
 
+/// Moves the rows that the table wants to be tested on to the front, and out what it wants nobody to use.
+std::size_t put_tests_first(Rows& rows, const DataTable& table) {
+    std::erase_if(rows, [&](std::uint32_t row) { return table.uses[row] == RowUse::none; });
+    const auto boundary =
+        std::ranges::stable_partition(rows, [&](std::uint32_t row) { return table.uses[row] == RowUse::test; });
+    return rows.size() - boundary.size();
+}
+
 std::size_t test_rows(const Rows& rows, const SplitSettings& s) {
     return static_cast<std::size_t>(std::ceil(s.test_fraction * static_cast<float>(rows.size())));
 }
@@ -171,7 +179,13 @@ Result<std::vector<NodeRows>> split_rows(const DataTable& table, const SplitSett
             break;
         case Split::users:
             rows = split_users(table);
-            std::erase_if(rows, [&](const Rows& own) { return own.size() <= test_rows(own, s); });
+            std::erase_if(rows, [&](const Rows& own) {
+                if (table.uses.empty()) return own.size() <= test_rows(own, s);
+                const auto of_use = [&](RowUse use) {
+                    return std::ranges::count(own, use, [&](std::uint32_t row) { return table.uses[row]; });
+                };
+                return of_use(RowUse::train) == 0 || of_use(RowUse::test) == 0;
+            });
             if (rows.empty()) return fail(Code::too_few_rows, 0, 1);
             keep_largest(rows, static_cast<std::size_t>(std::max(0, s.largest_users)));
     }
@@ -181,7 +195,7 @@ Result<std::vector<NodeRows>> split_rows(const DataTable& table, const SplitSett
         Stream own(seed, static_cast<std::uint32_t>(k), Purpose::data);
         Rows& all = rows[k];
         shuffle(all, own);
-        const std::size_t test = test_rows(all, s);
+        const std::size_t test = table.uses.empty() ? test_rows(all, s) : put_tests_first(all, table);
         if (all.size() <= test) return fail(Code::too_few_rows, static_cast<std::int64_t>(k), std::ssize(all));
         const auto limit = s.train_limit > 0 ? static_cast<std::size_t>(s.train_limit) : all.size();
         const auto boundary = all.begin() + static_cast<std::ptrdiff_t>(test);

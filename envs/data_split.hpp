@@ -45,7 +45,8 @@ private:
     const std::uint8_t* names() const { return relabel.empty() ? nullptr : relabel.data(); }
 };
 
-/// Shares out a table. The same seed gives the same split. Split::users leaves out users who would have no row to
+/// Shares out a table. The same seed gives the same split. Where the table says what its rows are for, a node holds out
+/// those of its rows that are to test on, and no others. Split::users leaves out users who would have no row to
 /// train on. Errors: bad_setting (position in the struct; also Split::users for a table without users);
 /// too_few_rows (a node, or every user, would have none to train on, or none to test on where test_fraction > 0).
 Result<std::vector<NodeRows>> split_rows(const DataTable& table, const SplitSettings& settings, std::uint64_t seed);

@@ -90,6 +90,7 @@ void DataTable::keep_first(int count) {
     labels.resize(kept);
     values.resize(kept * static_cast<std::size_t>(features));
     if (!users.empty()) users.resize(kept);
+    if (!uses.empty()) uses.resize(kept);
 }
 
 }  // namespace dunlin

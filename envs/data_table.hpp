@@ -14,6 +14,9 @@
 
 namespace dunlin {
 
+/// What a row is for, where the data say so.
+enum class RowUse : std::uint8_t { train, test, none };
+
 /// Rows of features with a label each, for hosts. Whatever is shared out among nodes is an index of a row.
 struct DataTable {
     int features = 0;
@@ -22,12 +25,14 @@ struct DataTable {
     std::vector<double> origin;  ///< by feature, what to add to its values (to_floats); empty: nothing
     std::vector<std::uint8_t> labels;
     std::vector<std::int32_t> users;       ///< whose row it is, from 0; empty where rows belong to nobody
+    std::vector<RowUse> uses;              ///< empty: the data do not say
     std::vector<std::string> class_names;  ///< empty: classes are numbers
     std::vector<std::string> user_names;
     std::vector<float> centre, scale;        ///< after standardise(): what each kept feature was less, and times
     std::vector<std::string> feature_names;  ///< empty: they have none
     DataNotes notes;                         ///< what reading and preparing it left out or changed
-    int image_height = 0, image_width = 0;   ///< 0: not images
+    int image_height = 0, image_width = 0;   ///< 0: not images; of colours, those of a pixel are next to each other
+    int tokens = 0;                          ///< above 0: a feature is a token, one of so many kinds
     int first_label = 0;                     ///< of an IDX file: what class 0 is called there
 
     std::size_t rows() const { return labels.size(); }

@@ -118,15 +118,18 @@ Result<Speech> draw_speech(const DialectSettings& s, std::uint64_t seed) {
     return speech;
 }
 
-Result<DataTable> character_rows(const Speech& speech, int speakers, int context, int characters) {
+Result<DataTable> character_rows(const Speech& speech, int speakers, int context, int characters,
+                                 CharacterForm form) {
     if (std::ssize(speech.texts) < speakers) {
         return fail(Code::too_few_speakers, std::ssize(speech.texts), speakers);
     }
     if (context < 1 || context > 64) return fail(Code::bad_setting, 1);
     if (characters < 1) return fail(Code::bad_setting, 2);
     DataTable table;
-    table.features = context * speech_symbols;
+    const bool as_tokens = form == CharacterForm::tokens;
+    table.features = context * (as_tokens ? 1 : speech_symbols);
     table.classes = speech_symbols;
+    if (as_tokens) table.tokens = speech_symbols;
     const auto length = static_cast<std::size_t>(context), width = static_cast<std::size_t>(table.features);
     for (int speaker = 0; speaker < speakers; ++speaker) {
         const std::string& text = speech.texts[static_cast<std::size_t>(speaker)];
@@ -136,7 +139,12 @@ Result<DataTable> character_rows(const Speech& speech, int speakers, int context
             table.values.resize(table.values.size() + width);
             float* row = table.values.data() + table.values.size() - width;
             for (std::size_t back = 0; back < length; ++back) {
-                row[back * symbols + number_of(text[at - 1 - back])] = 1.0f;
+                const std::size_t number = number_of(text[at - 1 - back]);
+                if (as_tokens) {
+                    row[length - 1 - back] = static_cast<float>(number);
+                } else {
+                    row[back * symbols + number] = 1.0f;
+                }
             }
             table.labels.push_back(static_cast<std::uint8_t>(number_of(text[at])));
             table.users.push_back(speaker);

@@ -41,10 +41,16 @@ struct DialectSettings {
 /// Errors: bad_setting (position in the struct).
 Result<Speech> draw_speech(const DialectSettings& settings, std::uint64_t seed);
 
-/// Rows for the first `speakers` speakers: a character to guess from the `context` ones before it, each as
-/// `speech_symbols` features of which one is 1; at most `characters` rows a speaker, in order. Errors:
-/// too_few_speakers; bad_setting (1 context, 2 characters).
-Result<DataTable> character_rows(const Speech& speech, int speakers, int context, int characters);
+/// What a character that another is guessed from looks like.
+enum class CharacterForm : std::uint8_t {
+    ones,   ///< `speech_symbols` features of which one is 1; the last character first
+    tokens  ///< one feature, its number; in the order in which they are said
+};
+
+/// Rows for the first `speakers` speakers: a character to guess from the `context` ones before it; at most
+/// `characters` rows a speaker, in order. Errors: too_few_speakers; bad_setting (1 context, 2 characters).
+Result<DataTable> character_rows(const Speech& speech, int speakers, int context, int characters,
+                                 CharacterForm form = CharacterForm::ones);
 
 /// Shares out rows by user in their own order, training first and testing last, as time would. Errors: bad_setting
 /// (test_fraction, or a table without users); too_few_rows.

@@ -17,9 +17,15 @@ namespace dunlin {
 /// same bits from samples that stand one after the other, and are faster.
 template <class S>
 struct MlpDerivatives {
+    using Shape = MlpShape;
+    static constexpr bool drops_out = false;
+    static constexpr bool knows_few = true;
+
     Mlp<S> mlp;
     Columns<S> activations, deltas, tangents, tangent_deltas;
 
+    /// Numbers of a sample.
+    static constexpr int inputs(const MlpShape& shape) { return shape.inputs; }
     static constexpr std::size_t bytes(const MlpShape& shape, int columns) {
         const auto rows = static_cast<std::size_t>(4 * shape.units());
         return Arena::bytes<S>(rows * static_cast<std::size_t>(pad_columns(columns)));

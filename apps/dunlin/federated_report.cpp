@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -215,19 +216,32 @@ void add_clock(report::HtmlReport& page, const FederatedJob& job, const Federate
 }
 
 /// A fleet by the clock.
-void add_clock(nlohmann::ordered_json& json, const FederatedResult& result) {
+void add_clock(nlohmann::ordered_json& json, const FederatedSettings& settings, const FederatedResult& result) {
     const FederatedRow& last = result.history.back();
     for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
         json[result.metric_keys[metric]] = number_or_null(last.personal[metric]);
     for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
         json["shared"][result.metric_keys[metric]] = number_or_null(last.shared[metric]);
-    json["attack"] = name_of(job.settings.attack.name);
-    json["defence"] = job.settings.defence.defends() ? name_of(job.settings.defence.sum) : "none";
+    json["attack"] = name_of(settings.attack.name);
+    json["defence"] = settings.defence.defends() ? name_of(settings.defence.sum) : "none";
     json["liars"] = result.liars;
-    if (result.metric_keys.front() == "accuracy") {
+    if (result.metric_keys.front() == "accuracy" && !result.personal_by_node.empty()) {
+        std::vector<double> nodes = result.personal_by_node;
+        // A model that diverged has no accuracy, and is the worst.
+        std::ranges::sort(nodes, [](double a, double b) { return a < b || (std::isnan(a) && !std::isnan(b)); });
+        const auto mean_of_first = [&](std::size_t count) {
+            return number_or_null(
+                std::accumulate(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(count), 0.0) /
+                static_cast<double>(count));
+        };
+        json["test_accuracy"] = mean_of_first(nodes.size());
+        for (std::size_t metric = 1; metric < result.metric_keys.size(); ++metric) {
+            if (result.metric_keys[metric].starts_with("accuracy_"))
+                json["test_" + result.metric_keys[metric]] = number_or_null(last.personal[metric]);
+        }
+        json["test_accuracy_worst"] = mean_of_first((nodes.size() + 9) / 10);
         json["shared_accuracy_honest"] = number_or_null(last.shared.front());
-        if (!result.personal_by_node.empty())
-            json["accuracy_honest_worst"] = number_or_null(std::ranges::min(result.personal_by_node));
+        json["accuracy_honest_worst"] = number_or_null(nodes.front());
     }
     json["simulated_s"] = last.time_s;
     json["updates"] = result.counters.applied;
@@ -270,7 +284,7 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
     if (job.rounds)
         add_rounds(json, result);
     else
-        add_clock(json, result);
+        add_clock(json, job.settings, result);
     add_figures(json, figures_of(job, result));
     json["parameters"] = job.problem->dimension();
     json["trace"] = fmt::format("{:016x}", result.trace);

@@ -138,7 +138,8 @@ Outcome<void> check_model(ProblemExperiment& pushed, const SavedModel& saved) {
     ProblemExperiment own(pushed.kind());
     Settings was = own.list(), is = pushed.list();
     if (auto read = was.read(saved.config, saved.file.string()); !read) return read;
-    for (const char* key : {"model.hidden", "model.activation", "model.personal_layers"}) {
+    for (const char* key :
+         {"model.hidden", "model.activation", "model.layers", "model.input", "model.personal_layers"}) {
         if (was.value(key) != is.value(key))
             return refuse(fmt::format("{} = {}, but the model was trained with {}; leave it as it is", key,
                                       is.value(key), was.value(key)));

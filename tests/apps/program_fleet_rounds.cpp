@@ -71,6 +71,28 @@ TEST_CASE("real nodes learn by every aggregation with neighbours") {
     }
 }
 
+TEST_CASE("real nodes learn with a convolutional network, by MAML's Hessians and by layers of their own") {
+    const LiveFleet fleet;
+    for (const std::string objective : {"maml", "bilevel"}) {
+        INFO(objective);
+        const json job = fleet.ask({"run",   "classification",
+                                    "--set", "data.clients=2",
+                                    "--set", "data.rows=400",
+                                    "--set", "data.labels_per_client=5",
+                                    "--set", "model.layers=[\"conv 3x3 8 stride=2 relu\", \"dense 10\"]",
+                                    "--set", "objective.name=" + objective,
+                                    "--set", "aggregation.name=persafl",
+                                    "--set", "federated.server_rate=0.5",
+                                    "--set", "federated.local_rate=0.1",
+                                    "--set", "maml.local_rate=0.1",
+                                    "--set", "fleet.updates=40"})["job"];
+        REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);
+        const json status = fleet.ask({"status", "--job", job.dump()});
+        CHECK(status["state"] == "finished");
+        for (const json& member : status["member_list"]) CHECK(member["metrics"]["accuracy"] > 0.5);
+    }
+}
+
 TEST_CASE("kill -9 of a node and of the coordinator changes no bit of what real nodes learn by rounds") {
     LiveFleet fleet({{"a"}, {"b"}, {"c"}});
     const auto learn = [&](const std::string& token, const std::function<void(const json&)>& meanwhile) {

@@ -238,6 +238,9 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
 std::span<const std::pair<std::string_view, std::string_view>> newer_federated_settings() {
     static constexpr std::pair<std::string_view, std::string_view> newer[] = {
         {"model.personal_layers", "[]"},
+        {"model.layers", "[]"},
+        {"model.input", "\"\""},
+        {"data.resize", "\"\""},
         {"bilevel.personal_rate", "0.02"},
         {"bilevel.ridge", "0.0"},
         {"bilevel.hyper_gradient", "\"cheap\""},

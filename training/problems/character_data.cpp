@@ -24,7 +24,8 @@ Outcome<CharacterData> read_characters(const CharacterSettings& s, std::uint64_t
         speech = *std::move(read);
     }
     const std::string where = s.path.empty() ? "data" : s.path;
-    auto table = character_rows(speech, speakers, s.context, most);
+    auto table = character_rows(speech, speakers, s.context, most,
+                                s.as_tokens ? CharacterForm::tokens : CharacterForm::ones);
     if (!table) return refuse(table.error(), where);
     auto parts = split_in_order(*table, s.test_fraction);
     if (!parts) return refuse(parts.error(), where);
@@ -47,6 +48,10 @@ Outcome<CharacterData> read_characters(const CharacterSettings& s, std::uint64_t
     if (speech.other_letters > 0)
         notes.push_back({"letters_replaced", speech.other_letters,
                          fmt::format("{} letters other than a to z became blanks", speech.other_letters)});
+    if (s.as_tokens)
+        data.shared.input = fmt::format(
+            "{} characters in the order in which they are said, each a number: 1 to {} for a to z, 0 for all else",
+            s.context, speech_symbols - 1);
     data.description = fmt::format(
         "{} characters of {} speakers{}, the next one guessed from {}; in order, the "
         "last ones held out.",

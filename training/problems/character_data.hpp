@@ -15,6 +15,7 @@ struct CharacterSettings {
     int context = 3;     ///< characters that the next is guessed from
     float test_fraction = 0.2f;
     DialectSettings speech{};  ///< how many speakers, and how much of each; the rest is of generated speech
+    bool as_tokens = false;    ///< CharacterForm::tokens
 };
 
 struct CharacterData {

@@ -2,6 +2,8 @@
 #include "training/problems/classification_data.hpp"
 
 #include "envs/data_formats.hpp"
+#include "envs/data_pictures.hpp"
+#include "training/problems/network_settings.hpp"
 #include "training/settings/reading.hpp"
 
 #include <algorithm>
@@ -28,6 +30,17 @@ Outcome<DataTable> read_or_draw(const DataSettings& s, std::uint64_t seed) {
     if (!loaded) return refuse(loaded.error());
     loaded->keep_first(s.rows);
     return *std::move(loaded);
+}
+
+Outcome<void> resize(const DataSettings& s, DataTable& table) {
+    if (s.resize.empty()) return {};
+    const auto extent = read_extent("data.resize", s.resize);
+    if (!extent) return tl::unexpected(extent.error());
+    if (auto sized = resize_pictures(table, extent->height, extent->width); !sized)
+        return refuse(
+            fmt::format("data.resize = \"{}\": {}", s.resize,
+                        sized.error().first == 0 ? "the data are no pictures" : "sides are 1 to 4096 pixels"));
+    return {};
 }
 
 /// Rows of users' are theirs: who names the column need not say data.split too.
@@ -100,6 +113,7 @@ void add_data_settings(Settings& list, DataSettings& s) {
     list.add("data.domains", s.digits.domains,
              "generated: users, each with its own view of the pixels; 0: nobody's", Range{0, 1e6});
     list.add("data.domain_shift", s.digits.domain_shift, "generated: how much these views differ", Range{0, 10});
+    list.add("data.resize", s.resize, "pictures to this size, as \"20x20\"; empty: as they are");
     list.add("data.standardise", s.standardise, "features to zero mean and unit variance; a table always is");
     list.add("data.inputs", s.inputs, "source = nodes: numbers in a row, where data.features does not name them",
              Range{0, 65536});
@@ -131,15 +145,18 @@ void add_data_settings(Settings& list, DataSettings& s) {
 void describe_classifier(const DataTable& table, TrainedModel& model) {
     model.task = "classification";
     model.head = ModelHead::classes;
-    model.input = table.image_width > 0
-                      ? fmt::format(
-                            "{} pixels of an image of {} rows and {} columns, row by row from the upper left, "
-                            "0 dark to 1 bright",
-                            table.features, table.image_height, table.image_width)
-                      : fmt::format(
-                            "{} features, in the order of the data's columns, in the data's units; a missing "
-                            "one is its mean",
-                            table.features);
+    model.input =
+        table.image_width > 0
+            ? fmt::format(
+                  "{} {} of an image of {} rows and {} columns, row by row from the upper left, "
+                  "0 dark to 1 bright",
+                  table.features,
+                  table.features > table.image_height * table.image_width ? "colours of pixels" : "pixels",
+                  table.image_height, table.image_width)
+            : fmt::format(
+                  "{} features, in the order of the data's columns, in the data's units; a missing "
+                  "one is its mean",
+                  table.features);
     model.output = "logits, one a class; probabilities are their softmax";
     model.output_names = table.class_names;
     for (int label = static_cast<int>(table.class_names.size()); label < table.classes; ++label)
@@ -157,6 +174,7 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
     if (table->classes < 2)
         return refuse(fmt::format("{}: all {} rows have the same class; expected two classes at least", where,
                                   table->rows()));
+    if (auto sized = resize(s, *table); !sized) return tl::unexpected(sized.error());
     const SplitSettings split = split_of(s, *table);
     auto parts = split_rows(*table, split, seed);
     if (!parts) {
@@ -171,6 +189,7 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
         auto read = test_table(s, *table, seed);
         if (!read) return tl::unexpected(read.error());
         test = *std::move(read);
+        if (auto sized = resize(s, test); !sized) return tl::unexpected(sized.error());
         if (test.features != table->features) {
             return refuse(fmt::format("{}: {} pixels to train on, but {} to test on", s.path, table->features,
                                       test.features));

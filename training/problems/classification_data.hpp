@@ -21,7 +21,8 @@ struct DataSettings {
     int first_label = -1;  ///< of an IDX folder, as IdxLabels
     int rows = 0;          ///< use the first ones only; 0: all (generated: 5000)
     bool standardise = false;
-    int inputs = 0;  ///< of data that nodes bring and whose features have no names: how many there are
+    std::string resize{};  ///< pictures to this size, as "20x20"; empty: as they are
+    int inputs = 0;        ///< of data that nodes bring and whose features have no names: how many there are
     std::vector<float> centre{}, scale{};  ///< of data that nodes bring, by feature: what is subtracted, and times
     DigitSettings digits{};
     SplitSettings split{};

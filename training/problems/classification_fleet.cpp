@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/problems/classification_fleet.hpp"
 
+#include "training/models/layer_text.hpp"
 #include "training/problems/personal_layers.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <concepts>
 #include <numeric>
+#include <type_traits>
+#include <variant>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace dunlin {
 namespace {
 
+template <class Net>
 struct ClassificationWorld {
-    using Task = Classification<float>;
+    using Task = Classification<float, Net>;
     static constexpr bool has_labels = true;
 
     DataTable table;
     std::vector<NodeRows> parts;
     DataTable test;  ///< rows of nobody's; empty where nodes hold rows out
-    MlpShape shape;
+    typename Net::Shape shape;
     LayerSplit split;
     const Kernels<float>* kernels = nullptr;
     int batch = 1, slots = 1;
@@ -54,7 +61,11 @@ struct ClassificationWorld {
     }
     void describe(TrainedModel& model) const {
         describe_classifier(table, model);
-        model.shape = shape;
+        if constexpr (std::same_as<typename Net::Shape, MlpShape>) {
+            model.shape = shape;
+        } else {
+            model.network = shape;
+        }
         if (!input.empty()) model.input = input;
         if (table.user_names.size() == parts.size()) model.nodes = table.user_names;
         if (std::ranges::any_of(parts, [](const NodeRows& part) { return !part.relabel.empty(); }))
@@ -63,16 +74,25 @@ struct ClassificationWorld {
     }
     std::vector<FleetMetric> metrics(const FleetScore& score) const {
         const auto rows = static_cast<double>(score.count);
-        return {{"accuracy", "accuracy", score.sums[0] / rows}, {"loss", "cross-entropy", score.sums[1] / rows}};
+        std::vector<FleetMetric> list{{"accuracy", "accuracy", score.sums[0] / rows},
+                                      {"loss", "cross-entropy", score.sums[1] / rows}};
+        if (table.tokens > 0)
+            list.push_back({"bits_per_character", "bits a character", score.sums[1] / rows / std::log(2.0)});
+        return list;
     }
 };
 
 /// What follows from the data: what goes in, what comes out, and the layers between.
 std::string sizes_of(const TrainedModel& model) {
-    std::string layers = fmt::format("{}", model.shape.inputs);
-    for (int k = 0; k < model.shape.layers; ++k)
-        layers += fmt::format("-{}", model.shape.widths[static_cast<std::size_t>(k)]);
-    return fmt::format(", {} features{}, {} classes ({}), a network {}", model.shape.inputs,
+    std::string layers;
+    if (model.network) {
+        layers = fmt::format("of {}", fmt::join(layer_texts(*model.network), ", "));
+    } else {
+        layers = fmt::format("{}", model.shape.inputs);
+        for (int k = 0; k < model.shape.layers; ++k)
+            layers += fmt::format("-{}", model.shape.widths[static_cast<std::size_t>(k)]);
+    }
+    return fmt::format(", {} features{}, {} classes ({}), a network {}", model.inputs(),
                        model.centre.empty() ? "" : " (of zero mean and unit variance over the rows to train on)",
                        model.output_names.size(), quoted_list(model.output_names), layers);
 }
@@ -80,34 +100,14 @@ std::string sizes_of(const TrainedModel& model) {
 }  // namespace
 
 Settings classification_settings(ClassificationSettings& s) {
-    using Range = Settings::Range;
     Settings list = problem_settings(s);
     add_data_settings(list, s.data);
-    list.add("model.hidden", s.hidden, "widths of the hidden layers", Range{1, 4096});
-    list.add("model.activation", s.activation, "of the hidden layers",
-             {{"tanh", Activation::tanh}, {"relu", Activation::relu}, {"sigmoid", Activation::sigmoid}});
-    list.add("model.personal_layers", s.personal_layers,
-             "layers that never leave their client: first, last, numbers from 0; empty: none");
+    add_network_settings(list, s, "client");
     add_federated_settings(list, s.federated);
     return list;
 }
 
 namespace {
-
-/// A network for such data.
-Outcome<std::unique_ptr<FederatedProblem>> make_for(const ClassificationSettings& s, Outcome<SharedData> data,
-                                                    int threads) {
-    if (!data) return tl::unexpected(data.error());
-    const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return refuse(kernels.error(), "kernels");
-    const auto shape = MlpShape::make(data->table.features, s.hidden, data->table.classes, s.activation);
-    if (!shape) return refuse(shape.error(), "model.hidden");
-
-    const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), data->notes);
-    if (!split) return tl::unexpected(split.error());
-
-    return make_classification_problem(*std::move(data), *shape, *split, **kernels, s.federated, s.seed, threads);
-}
 
 Outcome<void> check_held_out(const ClassificationSettings& s) {
     if (s.data.split.test_fraction > 0.0f) return {};
@@ -117,7 +117,9 @@ Outcome<void> check_held_out(const ClassificationSettings& s) {
 Outcome<std::unique_ptr<FederatedProblem>> make_own_classification(const ClassificationSettings& s,
                                                                    const std::string& path) {
     if (auto held_out = check_held_out(s); !held_out) return tl::unexpected(held_out.error());
-    return make_for(s, read_own_data(s.data, path, s.seed), 1);
+    auto data = read_own_data(s.data, path, s.seed);
+    if (!data) return tl::unexpected(data.error());
+    return make_classification_problem(*std::move(data), s, s, 1);
 }
 
 }  // namespace
@@ -125,23 +127,46 @@ Outcome<std::unique_ptr<FederatedProblem>> make_own_classification(const Classif
 Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const ClassificationSettings& s,
                                                                        int threads) {
     if (auto held_out = check_held_out(s); !held_out) return tl::unexpected(held_out.error());
-    return make_for(s, read_data(s.data, s.seed), threads);
+    auto data = read_data(s.data, s.seed);
+    if (!data) return tl::unexpected(data.error());
+    return make_classification_problem(*std::move(data), s, s, threads);
 }
 
-Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData data, const MlpShape& shape,
+Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData data,
+                                                                       const NetworkSettings& network,
+                                                                       const ProblemSettings& s, int threads) {
+    const auto kernels = find_kernels(s.kernels);
+    if (!kernels) return refuse(kernels.error(), "kernels");
+    const auto either = network_for(network, data.table);
+    if (!either) return tl::unexpected(either.error());
+    if (network.takes_layers() && network.hidden != NetworkSettings{}.hidden)
+        data.notes.push_back({"", 0, "model.hidden is not looked at, for model.layers names all layers"});
+    return std::visit(
+        [&](const auto& shape) -> Outcome<std::unique_ptr<FederatedProblem>> {
+            const auto split = split_for(shape, network.personal_layers, s.federated.objective(), data.notes);
+            if (!split) return tl::unexpected(split.error());
+            return make_classification_problem(std::move(data), shape, *split, **kernels, s.federated, s.seed,
+                                               threads);
+        },
+        *either);
+}
+
+template <class Shape>
+Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData data, const Shape& shape,
                                                                        const LayerSplit& split,
                                                                        const Kernels<float>& kernels,
                                                                        const FederatedSettings& settings,
                                                                        std::uint64_t seed, int threads) {
-    ClassificationWorld world{.table = std::move(data.table),
-                              .parts = std::move(data.parts),
-                              .test = std::move(data.test),
-                              .shape = shape,
-                              .split = split,
-                              .kernels = &kernels,
-                              .batch = settings.batch,
-                              .slots = settings.slots(),
-                              .seed = seed};
+    using Net = std::conditional_t<std::same_as<Shape, MlpShape>, MlpDerivatives<float>, NetworkDerivatives<float>>;
+    ClassificationWorld<Net> world{.table = std::move(data.table),
+                                   .parts = std::move(data.parts),
+                                   .test = std::move(data.test),
+                                   .shape = shape,
+                                   .split = split,
+                                   .kernels = &kernels,
+                                   .batch = settings.batch,
+                                   .slots = settings.slots(),
+                                   .seed = seed};
     world.notes = std::move(data.notes);
     world.input = std::move(data.input);
     if (settings.attack.name == AttackName::label_flip) {
@@ -159,10 +184,22 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedDat
     }
     HostMemory memory(world.bytes());
     Arena arena(memory.bytes());
-    const auto task = Classification<float>::make(world.shape, *world.kernels, world.batch, world.slots, arena);
+    const auto task =
+        Classification<float, Net>::make(world.shape, *world.kernels, world.batch, world.slots, arena);
     if (!task) return refuse(task.error(), "federated.batch");
-    return std::make_unique<WorldProblem<ClassificationWorld>>(std::move(world), settings, threads);
+    return std::make_unique<WorldProblem<ClassificationWorld<Net>>>(std::move(world), settings, threads);
 }
+
+template Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData, const MlpShape&,
+                                                                                const LayerSplit&,
+                                                                                const Kernels<float>&,
+                                                                                const FederatedSettings&,
+                                                                                std::uint64_t, int);
+template Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData, const NetworkShape&,
+                                                                                const LayerSplit&,
+                                                                                const Kernels<float>&,
+                                                                                const FederatedSettings&,
+                                                                                std::uint64_t, int);
 
 ProblemKind<ClassificationSettings> classification_kind() {
     return {.name = "classification",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "training/problems/classification_data.hpp"
+#include "training/problems/network_settings.hpp"
 #include "training/problems/problem_kinds.hpp"
 
 #include <memory>
@@ -11,12 +12,8 @@
 namespace dunlin {
 
 /// Classification on a fleet whose clients hold different parts of a table.
-struct ClassificationSettings : ProblemSettings {
+struct ClassificationSettings : ProblemSettings, NetworkSettings {
     DataSettings data;
-
-    std::vector<int> hidden{32};
-    Activation activation = Activation::relu;
-    std::vector<std::string> personal_layers;  ///< see split_of
 };
 
 Settings classification_settings(ClassificationSettings& settings);
@@ -29,12 +26,19 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(const Cla
 
 ProblemKind<ClassificationSettings> classification_kind();
 
-/// The same of data that were read, with a network and layers of the caller's. Where they have a table of test
-/// rows, every node is judged on all of these. Error: federated.batch.
-Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData data, const MlpShape& shape,
+/// The same of data that were read, with a network and layers of the caller's: MlpShape or NetworkShape. Where they
+/// have a table of test rows, every node is judged on all of these. Error: federated.batch.
+template <class Shape>
+Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData data, const Shape& shape,
                                                                        const LayerSplit& split,
                                                                        const Kernels<float>& kernels,
                                                                        const FederatedSettings& settings,
                                                                        std::uint64_t seed, int threads);
+
+/// The same with a network that `network` says. Errors also: of it.
+Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedData data,
+                                                                       const NetworkSettings& network,
+                                                                       const ProblemSettings& settings,
+                                                                       int threads);
 
 }  // namespace dunlin

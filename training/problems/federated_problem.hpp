@@ -118,6 +118,7 @@ public:
 ///     static constexpr bool has_labels;              those who lie about them have been told to (attack.name)
 ///     static constexpr bool one_node_at_a_time;      there is no everybody's data: its learner draws a node for
 ///                                                    each gradient, and `assign` is called with nodes alone
+///     static constexpr bool personal_where_judged;   a model is made one's own by `judge` itself, piece by piece
 ///     static constexpr bool draws_by_parameters;     a ScoredTask, of which exact MAML needs the sum of scores
 template <class World>
 class WorldProblem final : public FederatedProblem {
@@ -170,6 +171,7 @@ public:
     }
     void personalise(std::uint32_t node, ConstVector<float> w, const Personalisation& how, Stream& random,
                      Vector<float> theta, int worker) override {
+        if constexpr (requires { World::personal_where_judged; }) return;
         Bench& bench = at(worker);
         if constexpr (requires { world_.assign_personal(bench.task, node); }) {
             world_.assign_personal(bench.task, node);

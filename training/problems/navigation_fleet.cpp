@@ -296,6 +296,7 @@ Outcome<void> check_network(const FleetNavigationSettings& s, const TrainedModel
     constexpr std::string_view activations[] = {"identity", "relu", "tanh", "sigmoid"};
     const auto name = [&](Activation activation) { return activations[static_cast<std::size_t>(activation)]; };
     if (policy.gaussian()) return refuse("the policy's outputs are velocities, and real nodes navigate on a grid");
+    if (policy.network) return refuse("the policy is no perceptron, as nodes that navigate have");
     if (shape.outputs() != move_count)
         return refuse(fmt::format("the policy has {} outputs; a grid has {} actions", shape.outputs(), move_count));
     const bool one_hot = s.input == PolicyInput::one_hot;

@@ -42,6 +42,8 @@ Outcome<DataTable> wanted_table(const DataSettings& s) {
             return refuse(fmt::format("{} has {} numbers for {} features", key, list->size(), width));
     }
     if (std::ranges::count(s.scale, 0.0f) > 0) return refuse("data.scale: 0 would leave nothing of a feature");
+    if (!s.resize.empty())
+        return refuse("data.resize: nodes with data of their own bring pictures of the size that the model takes");
     if (s.split.conflicting) return refuse("data.conflicting: nodes with data of their own keep their labels");
     table.classes = static_cast<int>(s.columns.classes.size());
     table.class_names = s.columns.classes;

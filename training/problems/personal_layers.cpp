@@ -60,6 +60,14 @@ private:
     int worker_;
 };
 
+/// Layers that have parameters.
+template <class Shape>
+int weighted_layers(const Shape& shape) {
+    int count = 0;
+    for (int l = 0; l < shape.layers; ++l) count += shape.weights_at(l + 1) > shape.weights_at(l) ? 1 : 0;
+    return count;
+}
+
 /// One learner a thread, told whose it is.
 template <class Made>
 LearnerOf by_worker(std::vector<Made> learners) {
@@ -73,7 +81,8 @@ LearnerOf by_worker(std::vector<Made> learners) {
 
 }  // namespace
 
-Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal, std::size_t behind,
+template <class Shape>
+Outcome<LayerSplit> split_of(const Shape& shape, const std::vector<std::string>& personal, std::size_t behind,
                              std::string_view section) {
     std::vector<int> layers;
     for (const std::string& name : personal) {
@@ -84,7 +93,7 @@ Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::strin
                 return refuse(
                     fmt::format("model.personal_layers: \"{}\" is no layer; expected first, last, or a "
                                 "number from 0 to {}",
-                                name, shape.layers - 1));
+                                name, weighted_layers(shape) - 1));
             }
         }
         layers.push_back(layer);
@@ -95,10 +104,11 @@ Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::strin
     return *split;
 }
 
-Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::string>& personal, Objective objective,
+template <class Shape>
+Outcome<LayerSplit> split_for(const Shape& shape, const std::vector<std::string>& personal, Objective objective,
                               DataNotes& notes, std::size_t behind, std::string_view section) {
     if (objective != Objective::bilevel || !personal.empty()) return split_of(shape, personal, behind, section);
-    if (shape.layers < 2)
+    if (weighted_layers(shape) < 2)
         return refuse(fmt::format(
             "objective.name = bilevel: one layer alone cannot be both shared and personal; set {}.hidden",
             section));
@@ -107,6 +117,15 @@ Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::stri
          fmt::format("{}.personal_layers: none is named, so the bilevel objective keeps the last one", section)});
     return split_of(shape, {"last"}, behind, section);
 }
+
+template Outcome<LayerSplit> split_of(const MlpShape&, const std::vector<std::string>&, std::size_t,
+                                      std::string_view);
+template Outcome<LayerSplit> split_of(const NetworkShape&, const std::vector<std::string>&, std::size_t,
+                                      std::string_view);
+template Outcome<LayerSplit> split_for(const MlpShape&, const std::vector<std::string>&, Objective, DataNotes&,
+                                       std::size_t, std::string_view);
+template Outcome<LayerSplit> split_for(const NetworkShape&, const std::vector<std::string>&, Objective, DataNotes&,
+                                       std::size_t, std::string_view);
 
 PersonalLayers::PersonalLayers(const LayerSplit& split, std::uint32_t nodes, ConstVector<float> first,
                                std::uint32_t from)

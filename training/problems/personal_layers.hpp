@@ -3,6 +3,8 @@
 
 #include "core/adapt/objective.hpp"
 #include "core/layer_split.hpp"
+#include "core/mlp.hpp"
+#include "core/network/network_shape.hpp"
 #include "envs/data_notes.hpp"
 #include "training/host/failure.hpp"
 #include "training/host/rank_group.hpp"
@@ -18,13 +20,16 @@
 namespace dunlin {
 
 /// The split that a setting names: "first", "last", or layers by number from 0. Errors name SECTION.personal_layers:
-/// no such layer, nothing left to share. `behind` as LayerSplit::make has it.
-Outcome<LayerSplit> split_of(const MlpShape& shape, const std::vector<std::string>& personal,
-                             std::size_t behind = 0, std::string_view section = "model");
+/// no such layer, nothing left to share. `behind` as LayerSplit::make has it. `shape` is a perceptron's or a network's,
+/// whose layers without parameters are not counted.
+template <class Shape>
+Outcome<LayerSplit> split_of(const Shape& shape, const std::vector<std::string>& personal, std::size_t behind = 0,
+                             std::string_view section = "model");
 
 /// The same for a method: with the bilevel objective, and nothing named, the last layer, which `notes` say. Errors
 /// also: where the bilevel objective has no layer to share.
-Outcome<LayerSplit> split_for(const MlpShape& shape, const std::vector<std::string>& personal, Objective objective,
+template <class Shape>
+Outcome<LayerSplit> split_for(const Shape& shape, const std::vector<std::string>& personal, Objective objective,
                               DataNotes& notes, std::size_t behind = 0, std::string_view section = "model");
 
 /// What the nodes of a fleet keep to themselves: the personal part y_i of every node's model. Methods and messages

@@ -4,6 +4,7 @@
 #include "training/host/plain_text.hpp"
 #include "training/problems/character_fleet.hpp"
 #include "training/problems/classification_fleet.hpp"
+#include "training/problems/few_shot_fleet.hpp"
 #include "training/problems/navigation_fleet.hpp"
 #include "training/problems/point_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
@@ -17,9 +18,9 @@ namespace dunlin {
 namespace {
 
 std::deque<RegisteredProblem>& table() {
-    static std::deque<RegisteredProblem> problems{registered(classification_kind()), registered(ranking_kind()),
-                                                  registered(point_fleet_kind()), registered(character_kind()),
-                                                  registered(navigation_fleet_kind())};
+    static std::deque<RegisteredProblem> problems{registered(classification_kind()),   registered(ranking_kind()),
+                                                  registered(point_fleet_kind()),      registered(character_kind()),
+                                                  registered(navigation_fleet_kind()), registered(few_shot_kind())};
     return problems;
 }
 
