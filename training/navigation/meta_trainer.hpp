@@ -68,11 +68,17 @@ public:
         for (int task = 0; task < task_count(); ++task) {
             streams_.emplace_back(settings.seed, static_cast<std::uint32_t>(task), Purpose::rollout);
         }
-        Stream random(settings.seed, 0, Purpose::initialise);
-        initialise(policy.network.shape, random, learner_.parameters(), settings.output_gain);
-        if constexpr (Policy::continuous) {
-            std::fill_n(policy.log_sigma(learner_.parameters().data()), policy.actions(), settings.first_log_sigma);
-        }
+        std::ranges::copy(first_parameters(), learner_.parameters().begin());
+    }
+
+    /// What training begins with: an untrained policy, by the seed.
+    std::vector<float> first_parameters() const {
+        std::vector<float> first(policy_.parameters());
+        Stream random(settings_.seed, 0, Purpose::initialise);
+        initialise(policy_.network.shape, random, Vector<float>(first), settings_.output_gain);
+        if constexpr (Policy::continuous)
+            std::fill_n(policy_.log_sigma(first.data()), policy_.actions(), settings_.first_log_sigma);
+        return first;
     }
 
     /// Bytes that a trainer's learning will take: what to look at before making one.
@@ -121,7 +127,7 @@ public:
             std::ranges::copy(counts, learner_.value_counts().begin());
             return {};
         }
-        const Result<void> updated = learner_.update();
+        const Result<void> updated = learner_.update(iteration_);
         if (!updated) return updated;
         environment_steps_ += std::accumulate(steps.begin(), steps.end(), std::int64_t{0});
         gradients_ += std::accumulate(taken.begin(), taken.end(), std::int64_t{0});

@@ -53,7 +53,7 @@ struct NavigationSettings {
     int horizon = 30;
     float discount = 0.95f;
     float meta_rate = 0.0f;  ///< alpha; 0: alpha = interpolation / prox_weight
-    MetaSettings meta;
+    MetaSettings meta{.maml = {.steps = 0, .inner_rate = 0.0f, .score_term = true, .step_clip = -1.0f}};
     RolloutSettings rollout{.trajectories = 40};
 
     int evaluate_every = 1;         ///< iterations between evaluations, at least
@@ -66,6 +66,9 @@ struct NavigationSettings {
 Settings navigation_settings(NavigationSettings& settings);
 
 enum class TaskSet : std::uint8_t { training, held_out };
+
+/// The policy that is adapted: the meta-policy, or the untrained one that training began with.
+enum class StartPolicy : std::uint8_t { meta, untrained };
 
 /// How well a policy does on a task. NaN where a value does not exist: there is no exact planning for the point
 /// world.
@@ -127,9 +130,14 @@ public:
     virtual int evaluation_interval() const = 0;
 
     /// Adapts the meta-policy to every task of a set: outcomes[task][k] after k inner steps, or with `last_only`
-    /// one outcome a task. Different epochs draw different trajectories. Of no use when `stopped` afterwards.
+    /// one outcome a task. Different epochs draw different trajectories, the same one the same for any start. Of no
+    /// use when `stopped` afterwards.
     virtual std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint64_t epoch,
-                                                           bool last_only) = 0;
+                                                           bool last_only,
+                                                           StartPolicy start = StartPolicy::meta) = 0;
+    /// What one policy for all training tasks, made with all that is known of them, reaches on every task of a set
+    /// without adaptation. Empty where that would take too long (`single_policy`), and when `stopped`.
+    virtual std::vector<TaskOutcome> best_single_policy(TaskSet set) = 0;
     /// The epoch of numbers that `dunlin adapt` and boards adapt with: none that an iteration's evaluation has
     /// drawn.
     static constexpr std::uint32_t fresh_epoch = set_apart_epochs + 2;
