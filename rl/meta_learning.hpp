@@ -46,7 +46,8 @@ struct MetaSettings {
                          .step_limit = 8,
                          .step_clip = 0.5f,
                          .fresh_batches = true};
-    /// Of the MAMLs. steps = 0, inner_rate = 0 and step_clip < 0 mean those of `inner`: the methods then adapt alike.
+    /// Of the MAMLs. steps = 0 means as many as a trained policy is given, inner_rate = 0 and step_clip < 0 those of
+    /// `inner`: the methods then adapt alike.
     Maml maml{.steps = 1, .inner_rate = 0.7f, .score_term = true, .step_clip = 0.5f};
     Adam outer{.rate = 3e-3f};  ///< the outer step of the MAMLs, or of all that `outer_step` names one for
 
@@ -74,7 +75,8 @@ struct MetaSettings {
     }
     Maml exact_or_first_order() const {
         Maml own = maml;
-        if (own.steps == 0) own.steps = std::min(inner.step_limit, Maml::step_limit);
+        if (own.steps == 0)
+            own.steps = std::min(adaptation_steps > 0 ? adaptation_steps : inner.step_limit, Maml::step_limit);
         if (own.inner_rate <= 0.0f) own.inner_rate = inner.inner_rate;
         if (own.step_clip < 0.0f) own.step_clip = inner.step_clip;
         own.first_order = method == MetaMethod::fomaml;

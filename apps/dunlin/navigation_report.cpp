@@ -151,9 +151,10 @@ std::string report_html(const NavigationResult& result, const std::string& confi
     const NavigationSettings& settings = result.settings;
     report::HtmlReport page;
     page.title = settings.experiment;
-    page.subtitle = fmt::format("{}, seed {}, {} of {} meta-iterations, {} kernels, policy evaluated per {}",
-                                method_name(settings.meta.method), settings.seed, result.iteration,
-                                settings.iterations, result.kernels, result.evaluates_per_state ? "state" : "step");
+    const std::string length = settings.environment_steps > 0 ? "" : fmt::format(" of {}", settings.iterations);
+    page.subtitle = fmt::format("{}, seed {}, {}{} meta-iterations, {} kernels, policy evaluated per {}",
+                                method_name(settings.meta.method), settings.seed, result.iteration, length,
+                                result.kernels, result.evaluates_per_state ? "state" : "step");
     const auto worst = std::ranges::min_element(
         result.tasks, {},
         exact(result) ? [](const TaskOutcome& t) { return t.ratio(); }
@@ -236,6 +237,9 @@ std::string summary_json(const NavigationResult& result) {
                                 {"iterations", result.iteration},
                                 {"env_steps", result.environment_steps},
                                 {"task_gradients", result.gradients},
+                                {"inner_steps", result.settings.meta.adaptation().step_limit},
+                                {"trajectories", result.settings.rollout.trajectories},
+                                {"adaptation_env_steps", result.adaptation_environment_steps},
                                 {"seconds", result.seconds},
                                 {"env_steps_per_second", result.steps_per_second()},
                                 {"kernels", result.kernels},

@@ -29,8 +29,13 @@ double since(Clock::time_point start) {
 }
 
 std::string progress_line(const NavigationResult& result, double elapsed_s) {
-    const auto done = static_cast<double>(result.iteration), all = static_cast<double>(result.settings.iterations);
-    std::string line = fmt::format("iteration {}/{} ", result.iteration, result.settings.iterations);
+    const NavigationSettings& settings = result.settings;
+    const bool by_steps = settings.environment_steps > 0;
+    const auto done = static_cast<double>(by_steps ? result.environment_steps : result.iteration),
+               all = static_cast<double>(by_steps ? settings.environment_steps : settings.iterations);
+    std::string line =
+        by_steps ? fmt::format("iteration {}, {} of {} steps ", result.iteration, count_text(done), count_text(all))
+                 : fmt::format("iteration {}/{} ", result.iteration, settings.iterations);
     const std::vector<TaskOutcome> none;
     const std::vector<TaskOutcome>& tasks = result.history.empty() ? none : result.history.back().tasks;
     const bool exact = !tasks.empty() && !std::isnan(tasks.front().optimal_return);
@@ -47,7 +52,7 @@ std::string progress_line(const NavigationResult& result, double elapsed_s) {
     }
     line += exact ? " of the optimum" : " return";
     return line + fmt::format("  {} steps/s  {} left", count_text(result.steps_per_second()),
-                              duration_text(done > 0 ? elapsed_s / done * (all - done) : 0));
+                              duration_text(done > 0 ? elapsed_s / done * std::max(0.0, all - done) : 0));
 }
 
 }  // namespace
@@ -79,15 +84,13 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
                                   last_of_each(outcomes), means(last_of_each(held_out))});
         return hooks.keep(result.history.back());
     };
-    const auto due = [&] {
-        return result.iteration % result.evaluation_interval == 0 || result.iteration == settings.iterations;
-    };
+    const auto due = [&] { return result.iteration % result.evaluation_interval == 0 || training.finished(); };
     update();
     // A run that was stopped while it evaluated begins with that.
     if (result.history.empty() || (due() && result.history.back().iteration < result.iteration)) {
         if (Outcome<void> kept = evaluate(); !kept) return kept;
     }
-    while (training.iteration() < settings.iterations && !hooks.stop()) {
+    while (!training.finished() && !hooks.stop()) {
         const Clock::time_point start = Clock::now();
         const std::int64_t before = training.iteration();
         const Outcome<void> done = training.iterate();
@@ -104,11 +107,15 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
         hooks.progress(result);
         if (Outcome<void> kept = hooks.checkpoint(training, result); !kept) return kept;
     }
-    result.complete = training.iteration() >= settings.iterations;
+    result.complete = training.finished();
 
     constexpr std::uint64_t final_epoch = set_apart_epochs + 1;
     const auto outcomes = training.evaluate(TaskSet::training, training.training_steps(), final_epoch, true);
-    if (!training.stopped()) result.tasks = last_of_each(outcomes);
+    if (!training.stopped() && !outcomes.empty()) {
+        result.tasks = last_of_each(outcomes);
+        result.adaptation_environment_steps =
+            static_cast<double>(training.adaptation_environment_steps()) / static_cast<double>(outcomes.size());
+    }
     result.held_out_names = training.task_names(TaskSet::held_out);
     result.evaluated_iteration = result.iteration;
     const int unseen_steps = settings.adaptation_steps;
@@ -132,6 +139,17 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
         result.held_out_single.clear();
     }
     return {};
+}
+
+Outcome<std::int64_t> environment_steps_of(const NavigationSettings& settings, const std::function<bool()>& stop) {
+    Outcome<std::unique_ptr<NavigationTraining>> training = NavigationTraining::make(settings, 1);
+    if (!training) return tl::unexpected(training.error());
+    (*training)->stop_when(interrupted);
+    while (!(*training)->finished()) {
+        if (stop()) return 0;
+        if (const Outcome<void> done = (*training)->iterate(); !done) return tl::unexpected(done.error());
+    }
+    return (*training)->environment_steps();
 }
 
 Outcome<NavigationResult> run_navigation(const NavigationSettings& settings, const std::function<bool()>& stop) {
@@ -184,8 +202,13 @@ Outcome<NavigationRun> NavigationRun::resume(const NavigationSettings& settings,
     if (!state) return unreadable_checkpoint(checkpoint, state.error());
     if (Result<void> restored = run.training_->restore(*state); !restored)
         return unreadable_checkpoint(checkpoint, restored.error());
-    if (auto fits = RunPauses::check_length("rl.iterations", settings.iterations, state->iteration); !fits)
+    const bool by_steps = settings.environment_steps > 0;
+    if (auto fits = by_steps ? RunPauses::check_length("rl.environment_steps", settings.environment_steps,
+                                                       state->environment_steps - state->environment_steps / 8)
+                             : RunPauses::check_length("rl.iterations", settings.iterations, state->iteration);
+        !fits) {
         return tl::unexpected(fits.error());
+    }
     const std::size_t tasks = run.training_->task_names(TaskSet::training).size();
     auto history = read_metrics(options.directory / "metrics.csv", tasks, state->iteration);
     if (!history) return tl::unexpected(history.error());

@@ -40,6 +40,7 @@ struct NavigationResult {
     std::int64_t environment_steps = 0;
     std::int64_t gradients = 0;
     double seconds = 0;
+    double adaptation_environment_steps = 0;  ///< to take the meta-policy to one training task, on average
     std::vector<std::string> task_names;
     std::vector<MetricsRow> history;
     std::vector<TaskOutcome> tasks;        ///< after a fresh adaptation of the training's length
@@ -71,6 +72,8 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
                                NavigationResult& result);
 
 /// Trains without files, for comparisons; left off when the program is interrupted.
+/// Environment steps that training takes, without looking at what comes of it; 0 when it was interrupted.
+Outcome<std::int64_t> environment_steps_of(const NavigationSettings& settings, const std::function<bool()>& stop);
 Outcome<NavigationResult> run_navigation(const NavigationSettings& settings, const std::function<bool()>& stop);
 
 /// A run directory (docs/files.md): config.toml, metrics.csv, checkpoint.dunlin, policy.dunlin, summary.json,

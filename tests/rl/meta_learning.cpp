@@ -142,7 +142,11 @@ TEST_CASE(
     CHECK(settings.slots() == 6);
     settings.adaptation_steps = 2;
     CHECK(settings.adaptation().step_limit == 2);
+    CHECK(settings.training().step_limit == 2);  // a MAML's objective is the loss after them
+    settings.method = MetaMethod::reptile;
     CHECK(settings.training().step_limit == 5);
+    CHECK(settings.adaptation().step_limit == 2);
+    settings.method = MetaMethod::fomaml;
     settings.maml = {.steps = 1, .inner_rate = 0.7f, .step_clip = 0.0f};
     CHECK(settings.training().step_limit == 1);
     CHECK(settings.training().inner_rate == 0.7f);

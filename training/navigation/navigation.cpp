@@ -36,6 +36,7 @@ public:
     std::int64_t iteration() const override { return trainer_.iteration(); }
     std::int64_t environment_steps() const override { return trainer_.environment_steps(); }
     std::int64_t gradients() const override { return trainer_.gradients(); }
+    std::int64_t adaptation_environment_steps() const override { return trainer_.adaptation_environment_steps(); }
     std::vector<std::string> task_names(TaskSet set) const override { return world_.names(set); }
 
     std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint64_t epoch, bool last_only,
@@ -255,6 +256,14 @@ std::vector<std::string> NavigationTraining::notes() const {
                         held_out, settings_.held_out_tasks));
     }
     return notes;
+}
+
+bool NavigationTraining::finished() const {
+    if (settings_.environment_steps == 0) return iteration() >= settings_.iterations;
+    if (iteration() == 0) return false;
+    const std::int64_t done = environment_steps();
+    // Without meta-learning an iteration takes none, however many there are.
+    return done == 0 || done + done / (2 * iteration()) >= settings_.environment_steps;
 }
 
 Result<void> NavigationTraining::load(ConstVector<float> parameters) {

@@ -50,6 +50,7 @@ struct NavigationSettings {
     float first_log_sigma = -0.5f;
 
     int iterations = 120;
+    int environment_steps = 0;  ///< of training, instead of iterations; 0: not given
     int horizon = 30;
     float discount = 0.95f;
     float meta_rate = 0.0f;  ///< alpha; 0: alpha = interpolation / prox_weight
@@ -111,6 +112,11 @@ public:
     virtual std::int64_t iteration() const = 0;
     virtual std::int64_t environment_steps() const = 0;
     virtual std::int64_t gradients() const = 0;
+    /// Whether training is as long as settings say. A length in environment steps is met as nearly as whole iterations
+    /// can: the last one is left out where that is nearer.
+    bool finished() const;
+    /// Environment steps that adaptation took in the last `evaluate`, over all tasks, without those of judging.
+    virtual std::int64_t adaptation_environment_steps() const = 0;
 
     virtual std::vector<std::string> task_names(TaskSet set) const = 0;
     /// How many of a set differ from all others of it.

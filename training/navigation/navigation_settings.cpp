@@ -47,6 +47,9 @@ Settings navigation_settings(NavigationSettings& s) {
               {"reptile", MetaMethod::reptile},
               {"scratch", MetaMethod::scratch}});
     list.add("rl.iterations", s.iterations, "meta-iterations T", Range{0, 1e9}).may_change();
+    list.add("rl.environment_steps", s.environment_steps,
+             "environment steps of training, instead of rl.iterations; 0: not given", Range{0, 2e9})
+        .may_change();
     list.add("rl.horizon", s.horizon, "steps of a trajectory H", Range{1, 10000});
     list.add("rl.discount", s.discount, "gamma", Range{0, 1, true});
     list.add("rl.task_batch", meta.task_batch, "tasks in an iteration B", Range{1, 10000});
@@ -79,7 +82,7 @@ Settings navigation_settings(NavigationSettings& s) {
               {"per-step", Evaluation::per_step},
               {"per-state", Evaluation::per_state}});
 
-    list.add("maml.steps", meta.maml.steps, "inner steps u of the MAMLs; 0: as rl.inner_steps",
+    list.add("maml.steps", meta.maml.steps, "inner steps u of the MAMLs; 0: as many as a trained policy is given",
              Range{0, Maml::step_limit});
     list.add("maml.inner_rate", meta.maml.inner_rate, "step size of the MAMLs' inner steps; 0: as rl.inner_rate",
              Range{0, 1e3});
