@@ -182,7 +182,7 @@ TEST_CASE("a setting can be one method's alone, in a file, on the command line a
     CHECK(unknown.err.find("no method \"mmaml\"") != std::string::npos);
 }
 
-TEST_CASE("--tune gives every method equally many runs on seeds of their own, and counts their steps apart") {
+TEST_CASE("tuning gives every method equally many runs on seeds of their own, and counts their steps apart") {
     const Folder folder;
     const Ended ended =
         run(folder, small_run("compare", {"--methods=memrl,fomaml", "--seeds=2", "--tune=4", "--json", "--out=c"}));

@@ -250,6 +250,7 @@ task_batch = 3
 trajectories = 20
 prox_weight = 0.03
 interpolation = 0.5
+outer_step = "own"
 inner_rate = 0.7
 inner_steps = 8
 step_clip = 0.5
