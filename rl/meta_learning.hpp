@@ -22,39 +22,68 @@ enum class MetaMethod : std::uint8_t {
     scratch   ///< no meta-learning: the first parameters stay
 };
 
+/// How w follows the mean over tasks of the outer gradient: w - theta_b of memrl and reptile, the loss's of the MAMLs.
+enum class OuterStep : std::uint8_t {
+    own,       ///< the method's own: interpolation of memrl and reptile, Adam of the MAMLs
+    sgd,       ///< w <- w - rate g
+    momentum,  ///< m <- decay m + g, w <- w - rate m (Polyak's heavy ball)
+    adam
+};
+
 /// The settings of meta-reinforcement learning; the paper's symbols beside.
 struct MetaSettings {
     MetaMethod method = MetaMethod::memrl;
     int task_batch = 3;          ///< B: tasks drawn in an iteration
     float interpolation = 0.5f;  ///< alpha lambda in (0, 1]: how far w goes towards the mean of theta_i
+    /// c >= 0: outer step t is 1 / (1 + c t) as long as the first. It does not depend on how long a run is, so that a
+    /// run may go on.
+    float outer_decay = 0.0f;
+    OuterStep outer_step = OuterStep::own;
+    int adaptation_steps = 0;  ///< inner steps that a trained policy is given; 0: as many as in training
     MoreauEnvelope inner{.prox_weight = 0.03f,  // lambda
                          .inner_rate = 0.7f,    // beta
                          .accuracy = 0.0f,      // nu
                          .step_limit = 8,
                          .step_clip = 0.5f,
                          .fresh_batches = true};
+    /// Of the MAMLs. steps = 0 means as many as a trained policy is given, inner_rate = 0 and step_clip < 0 those of
+    /// `inner`: the methods then adapt alike.
     Maml maml{.steps = 1, .inner_rate = 0.7f, .score_term = true, .step_clip = 0.5f};
-    Adam outer{.rate = 3e-3f};  ///< the outer step of maml and fomaml
+    Adam outer{.rate = 3e-3f};  ///< the outer step of the MAMLs, or of all that `outer_step` names one for
+
+    bool is_maml() const { return method == MetaMethod::maml || method == MetaMethod::fomaml; }
 
     /// The inner loop that takes meta-parameters to a task, also one that was never seen.
     MoreauEnvelope adaptation() const {
+        MoreauEnvelope steps = training();
+        if (is_maml() && maml.steps == 0) steps.step_limit = inner.step_limit;
+        if (adaptation_steps > 0) steps.step_limit = adaptation_steps;
+        return steps;
+    }
+    /// The same in training, which may be of another length.
+    MoreauEnvelope training() const {
         MoreauEnvelope steps = inner;
         if (method != MetaMethod::memrl) steps.prox_weight = 0.0f;
-        if (method == MetaMethod::maml || method == MetaMethod::fomaml) {
-            steps.inner_rate = maml.inner_rate;
-            steps.step_clip = maml.step_clip;
-            steps.step_limit = maml.steps;
+        if (is_maml()) {
+            const Maml own = exact_or_first_order();
+            steps.inner_rate = own.inner_rate;
+            steps.step_clip = own.step_clip;
+            steps.step_limit = own.steps;
             steps.accuracy = 0.0f;
         }
         return steps;
     }
     Maml exact_or_first_order() const {
-        Maml steps = maml;
-        steps.first_order = method == MetaMethod::fomaml;
-        return steps;
+        Maml own = maml;
+        if (own.steps == 0)
+            own.steps = std::min(adaptation_steps > 0 ? adaptation_steps : inner.step_limit, Maml::step_limit);
+        if (own.inner_rate <= 0.0f) own.inner_rate = inner.inner_rate;
+        if (own.step_clip < 0.0f) own.step_clip = inner.step_clip;
+        own.first_order = method == MetaMethod::fomaml;
+        return own;
     }
     /// Batches that a task must keep at once.
-    int slots() const { return method == MetaMethod::maml || method == MetaMethod::fomaml ? maml.slots() : 1; }
+    int slots() const { return is_maml() ? exact_or_first_order().slots() : 1; }
 };
 
 /// The outer loop: meta-parameters w and what the tasks of an iteration say about them. For every iteration call
@@ -62,6 +91,8 @@ struct MetaSettings {
 ///
 ///     memrl, reptile:  theta_b by the inner loop from w;   w <- (1 - alpha lambda) w + alpha lambda mean of theta_b
 ///     maml, fomaml:    the gradient of the loss after the inner steps, then a step of Adam
+///
+/// or, where settings name another outer step, that step against the mean of w - theta_b or of the gradients.
 ///
 /// Source: MEMRL, Algorithm 1, lines 3-8. Memory comes from an arena; nothing allocates after set-up.
 template <class S>
@@ -85,7 +116,8 @@ public:
     }
     /// Scalars that `learn` needs for one thread.
     static std::size_t scratch(const MetaSettings& settings, std::size_t dimension) {
-        return std::max(MoreauEnvelope::scratch(dimension), settings.maml.scratch(dimension));
+        const std::size_t inner = MoreauEnvelope::scratch(dimension);
+        return settings.is_maml() ? std::max(inner, settings.exact_or_first_order().scratch(dimension)) : inner;
     }
 
     const MetaSettings& settings() const { return settings_; }
@@ -108,7 +140,7 @@ public:
         switch (settings_.method) {
             case MetaMethod::memrl:
             case MetaMethod::reptile:
-                return settings_.adaptation().solve(task, w, random, out, scratch);
+                return settings_.training().solve(task, w, random, out, scratch);
             case MetaMethod::maml:
             case MetaMethod::fomaml: {
                 // The loss that the score term is centred by is the mean of earlier iterations: fixed beforehand.
@@ -127,9 +159,9 @@ public:
         }
     }
 
-    /// The outer step. Error: not_finite, with the first parameter that is NaN or whose square overflows (Adam
+    /// The outer step of iteration number `iteration`, from 0. Error: not_finite, with the first parameter that is NaN or whose square overflows (Adam
     /// keeps squares, and one that is infinite holds its parameter for ever); then w stays as it was.
-    Result<void> update() {
+    Result<void> update(std::int64_t iteration = 0) {
         const S scale = S(1) / S(settings_.task_batch);
         std::fill(mean_.begin(), mean_.end(), S(0));
         for (int b = 0; b < settings_.task_batch; ++b) {
@@ -139,24 +171,41 @@ public:
         for (std::size_t k = 0; k < dimension_; ++k) {
             if (!std::isfinite(mean_[k] * mean_[k])) return fail(Code::not_finite, static_cast<std::int64_t>(k));
         }
-        switch (settings_.method) {
-            case MetaMethod::memrl:
-            case MetaMethod::reptile:
-                for (std::size_t k = 0; k < dimension_; ++k) {
-                    w_[k] += S(settings_.interpolation) * (mean_[k] - w_[k]);
-                }
-                break;
-            case MetaMethod::maml:
-            case MetaMethod::fomaml:
-                settings_.outer.step<S>(w_, mean_, moments_);
-                break;
-            default:
-                break;
+        if (settings_.method == MetaMethod::scratch) return {};
+        const float shorter = 1.0f / (1.0f + settings_.outer_decay * static_cast<float>(iteration));
+        if (!settings_.is_maml()) {
+            if (settings_.outer_step == OuterStep::own) {
+                for (std::size_t k = 0; k < dimension_; ++k)
+                    w_[k] += S(settings_.interpolation * shorter) * (mean_[k] - w_[k]);
+                return {};
+            }
+            for (std::size_t k = 0; k < dimension_; ++k) mean_[k] = w_[k] - mean_[k];
         }
+        follow(shorter);
         return {};
     }
 
 private:
+    /// A step against the gradient in `mean_`, `shorter` as long as the settings say.
+    void follow(float shorter) {
+        Adam outer = settings_.outer;
+        outer.rate *= shorter;
+        switch (settings_.outer_step) {
+            case OuterStep::sgd:
+                Sgd{outer.rate}.step<S>(w_, mean_);
+                break;
+            case OuterStep::momentum:
+                for (std::size_t k = 0; k < dimension_; ++k) {
+                    S& m = moments_.mean[k];
+                    m = S(outer.mean_decay) * m + mean_[k];
+                    w_[k] -= S(outer.rate) * m;
+                }
+                break;
+            default:
+                outer.step<S>(w_, mean_, moments_);
+        }
+    }
+
     /// Each contribution starts on a cache line.
     static constexpr std::size_t stride(std::size_t dimension) { return Arena::bytes<S>(dimension) / sizeof(S); }
     static constexpr std::int32_t value_memory = 10;  ///< iterations over which a task's loss is averaged

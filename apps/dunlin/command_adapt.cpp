@@ -2,6 +2,7 @@
 #include "apps/dunlin/adapt_supervised.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/directory_lock.hpp"
+#include "apps/dunlin/navigation_baselines.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/saved_model.hpp"
 #include "apps/output.hpp"
@@ -41,6 +42,8 @@ struct Adaptation {
     std::vector<bool> trained_on;  ///< whether it is a training task
     std::vector<std::vector<TaskOutcome>> outcomes;
     bool exact = false;
+    std::vector<std::vector<TaskOutcome>> untrained{};  ///< the same from the policy that training began with
+    std::vector<TaskOutcome> single{};                  ///< of one policy for all training tasks; may be empty
 };
 
 /// The tasks asked for; else those that the run held out; else those that it was trained on.
@@ -56,8 +59,15 @@ Outcome<Adaptation> measure(NavigationTraining& training, const AdaptOptions& op
                           {},
                           training.evaluate(set, steps, NavigationTraining::fresh_epoch, false),
                           training.settings().world == World::grid};
-    const auto skipped = static_cast<std::ptrdiff_t>(first);
-    adaptation.outcomes.erase(adaptation.outcomes.begin(), adaptation.outcomes.begin() + skipped);
+    adaptation.untrained =
+        training.evaluate(set, steps, NavigationTraining::fresh_epoch, false, StartPolicy::untrained);
+    adaptation.single = training.best_single_policy(set);
+    const auto skip = [first](auto& list) {
+        list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(std::min(first, list.size())));
+    };
+    skip(adaptation.outcomes);
+    skip(adaptation.untrained);
+    skip(adaptation.single);
     if (!options.tasks.empty()) adaptation.names = options.tasks;
     for (std::size_t k = 0; k < adaptation.outcomes.size(); ++k)
         adaptation.trained_on.push_back(set == TaskSet::training ||
@@ -65,10 +75,17 @@ Outcome<Adaptation> measure(NavigationTraining& training, const AdaptOptions& op
     return adaptation;
 }
 
+/// What tables compare: the share of the optimum, where that is known.
+double value_of(const Adaptation& adaptation, const TaskOutcome& outcome) {
+    return adaptation.exact ? outcome.ratio() : outcome.expected_return;
+}
+
 /// A row for every inner step of every task.
 report::Table long_table(const Adaptation& adaptation) {
     report::Table table{{"task", "inner step", "return"}, {}, ""};
     if (adaptation.exact) table.header.insert(table.header.end(), {"optimum", "share", "success"});
+    table.header.push_back("untrained");
+    if (!adaptation.single.empty()) table.header.push_back("one policy");
     for (std::size_t task = 0; task < adaptation.names.size(); ++task) {
         for (std::size_t k = 0; k < adaptation.outcomes[task].size(); ++k) {
             const TaskOutcome& outcome = adaptation.outcomes[task][k];
@@ -78,6 +95,9 @@ report::Table long_table(const Adaptation& adaptation) {
                 for (double value : {outcome.optimal_return, outcome.ratio(), outcome.success})
                     row.push_back(fmt::format("{:.3f}", value));
             }
+            row.push_back(fmt::format("{:.3f}", value_of(adaptation, adaptation.untrained[task][k])));
+            if (!adaptation.single.empty())
+                row.push_back(k == 0 ? fmt::format("{:.3f}", value_of(adaptation, adaptation.single[task])) : "");
             table.rows.push_back(std::move(row));
         }
     }
@@ -87,7 +107,10 @@ report::Table long_table(const Adaptation& adaptation) {
 /// A row for every inner step: the mean and the worst of many tasks.
 report::Table short_table(const Adaptation& adaptation) {
     report::Table table{{"inner step", "mean return", "worst return"}, {}, ""};
-    if (adaptation.exact) table.header = {"inner step", "mean share", "worst share", "mean success"};
+    table.header.push_back("untrained");
+    if (adaptation.exact)
+        table.header = {"inner step",   "mean share",      "worst share",
+                        "mean success", "untrained share", "untrained success"};
     for (std::size_t k = 0; k < adaptation.outcomes.front().size(); ++k) {
         double sum = 0, success = 0, worst = INFINITY;
         for (const auto& steps : adaptation.outcomes) {
@@ -100,6 +123,11 @@ report::Table short_table(const Adaptation& adaptation) {
         table.rows.push_back(
             {fmt::format("{}", k), fmt::format("{:.3f}", sum / count), fmt::format("{:.3f}", worst)});
         if (adaptation.exact) table.rows.back().push_back(fmt::format("{:.3f}", success / count));
+        std::vector<TaskOutcome> untrained;
+        for (const auto& task : adaptation.untrained) untrained.push_back(task[k]);
+        const TaskMeans base = means(untrained);
+        table.rows.back().push_back(fmt::format("{:.3f}", adaptation.exact ? base.ratio : base.expected_return));
+        if (adaptation.exact) table.rows.back().push_back(fmt::format("{:.3f}", base.success));
     }
     return table;
 }
@@ -147,26 +175,35 @@ std::string plot(const Adaptation& adaptation) {
 
 std::string json_text(const Adaptation& adaptation, const NavigationSettings& settings) {
     using Json = nlohmann::ordered_json;
-    const auto number = [](double value) -> Json {
-        if (std::isfinite(value)) return value;
-        return nullptr;
-    };
     Json json{{"experiment", settings.experiment}, {"seed", settings.seed}, {"tasks", Json::array()}};
     for (std::size_t task = 0; task < adaptation.names.size(); ++task) {
         Json steps = Json::array();
         for (std::size_t k = 0; k < adaptation.outcomes[task].size(); ++k) {
             const TaskOutcome& outcome = adaptation.outcomes[task][k];
-            steps.push_back({{"inner_step", k},
-                             {"return", number(outcome.expected_return)},
-                             {"optimal_return", number(outcome.optimal_return)},
-                             {"return_ratio", number(outcome.ratio())},
-                             {"success", number(outcome.success)}});
+            Json step{{"inner_step", k},
+                      {"return", number_or_null(outcome.expected_return)},
+                      {"optimal_return", number_or_null(outcome.optimal_return)},
+                      {"return_ratio", number_or_null(outcome.ratio())},
+                      {"success", number_or_null(outcome.success)}};
+            add_baselines(step, outcome, &adaptation.untrained[task][k],
+                          adaptation.single.empty() ? nullptr : &adaptation.single[task]);
+            steps.push_back(std::move(step));
         }
         json["tasks"].push_back({{"name", adaptation.names[task]},
                                  {"trained_on", bool(adaptation.trained_on[task])},
                                  {"steps", steps}});
     }
     return json.dump(2) + "\n";
+}
+
+/// Where an untrained policy adapts better, in a sentence.
+std::string harm_of(const Adaptation& adaptation, const NavigationSettings& settings) {
+    NavigationResult result;
+    result.settings = settings;
+    result.held_out = adaptation.outcomes;
+    result.held_out_untrained = adaptation.untrained;
+    const std::vector<std::string> sentences = harms(result);
+    return sentences.empty() ? std::string() : sentences.front();
 }
 
 Outcome<int> adapt(const AdaptOptions& options) {
@@ -212,6 +249,8 @@ Outcome<int> adapt(const AdaptOptions& options) {
         if (adaptation->trained_on[k])
             note("note: {} is a task that the policy was trained on\n", options.tasks[k]);
     }
+    if (const std::string harm = harm_of(*adaptation, settings); !harm.empty())
+        tell(options.quiet, "warning: " + harm);
     constexpr std::size_t long_limit = 4;
     if (options.json)
         say("{}", json_text(*adaptation, settings));

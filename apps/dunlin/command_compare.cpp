@@ -110,7 +110,17 @@ void add_compare(CLI::App& program, Command& run) {
                                        "Compare methods over several seeds: a table, plots and a report");
     CLI::Option* methods = command->add_option(
         "--methods", options->methods, "methods, by comma; default: all of the experiment's kind (`dunlin list`)");
-    command->get_option("--resume")->excludes(methods);
+    CLI::Option* by_iterations = command->add_flag(
+        "--by-iterations", options->plan.by_iterations,
+        "train for as many iterations as settings say; else all methods of navigation train for as "
+        "many environment steps as the experiment's own");
+    CLI::Option* tune =
+        command
+            ->add_option("--tune", options->plan.tune,
+                         "step sizes to try for each method, by successive halving on seeds of their "
+                         "own; what that takes is told apart")
+            ->check(CLI::Range(2, 1000));
+    for (CLI::Option* fixed : {methods, by_iterations, tune}) command->get_option("--resume")->excludes(fixed);
     command->footer([options] {
         return settings_help("compare", options->plan.base.experiment, options->plan.base.config) +
                "Example:\n  dunlin compare navigation --methods memrl,maml,fomaml,reptile,scratch --seeds 10\n";

@@ -11,6 +11,7 @@
 #include "training/runs/decentralised.hpp"
 #include "training/runs/regression_training.hpp"
 
+#include <algorithm>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -31,7 +32,8 @@ std::string help(std::string_view toml) {
 
 const Kind built_in[] = {
     {"navigation", train_navigation_kind, help<NavigationSettings, navigation_settings>, "rl.method",
-     resolve_navigation, try_navigation, "memrl,maml,fomaml,reptile,scratch"},
+     resolve_navigation, try_navigation, "memrl,maml,fomaml,reptile,scratch", false, level_navigation,
+     vary_navigation},
     {"regression", train_regression_kind, help<RegressionRunSettings, regression_settings>, "method.name",
      resolve_regression, try_regression, gossip_methods},
     {"decentralised", train_decentralised_kind, help<DecentralisedSettings, decentralised_settings>, "method.name",
@@ -91,7 +93,8 @@ std::string TrainRequest::command() const {
     return text;
 }
 
-Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_key) const {
+Outcome<std::vector<std::pair<std::string, std::string>>> TrainRequest::documents() const {
+    std::vector<std::pair<std::string, std::string>> all;
     const Experiment* ready_made = find_experiment(experiment);
     if (ready_made == nullptr && !experiment.empty()) {
         std::vector<std::string_view> names;
@@ -99,17 +102,33 @@ Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_ke
         return refuse(fmt::format("no experiment \"{}\"; choose one of {}", shown(experiment, false),
                                   fmt::join(names, ", ")));
     }
-    if (ready_made != nullptr) {
-        if (Outcome<void> read = settings.read(ready_made->toml, "experiment " + experiment); !read) return read;
-    }
+    if (ready_made != nullptr) all.emplace_back(ready_made->toml, "experiment " + experiment);
     if (!config.empty()) {
         const Outcome<std::string> text = document();
         if (!text) return tl::unexpected(text.error());
-        if (Outcome<void> read = settings.read(*text, config); !read) return read;
+        all.emplace_back(*text, config);
     }
-    if (!method.empty()) {
-        if (Outcome<void> set = settings.set(fmt::format("{}={}", method_key, method)); !set) return set;
+    return all;
+}
+
+Outcome<std::vector<MethodSetting>> TrainRequest::method_settings() const {
+    const auto texts = documents();
+    if (!texts) return tl::unexpected(texts.error());
+    std::vector<MethodSetting> all;
+    for (const auto& [text, where] : *texts) {
+        auto own = dunlin::method_settings(text, where);
+        if (!own) return tl::unexpected(own.error());
+        all.insert(all.end(), own->begin(), own->end());
     }
+    for (const std::string& assignment : assignments) {
+        if (MethodSetting one = split_method(assignment); !one.method.empty()) all.push_back(std::move(one));
+    }
+    return all;
+}
+
+Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_key) const {
+    const auto texts = documents();
+    if (!texts) return tl::unexpected(texts.error());
     for (const std::string& assignment : assignments) {
         const std::string_view key = std::string_view(assignment).substr(0, assignment.find('='));
         for (const auto& [given, option, own] :
@@ -119,7 +138,55 @@ Outcome<void> TrainRequest::apply(Settings& settings, std::string_view method_ke
                 return refuse(fmt::format("--set {}: {} says it too; give one of them", assignment, option));
         }
     }
-    if (Outcome<void> set = settings.set(assignments); !set) return set;
+    // First what holds for all methods, which says what the method is; then again with its own between.
+    std::string chosen;
+    const auto own_of = [&](const MethodSetting& one) { return !chosen.empty() && one.method == chosen; };
+    const auto set_own = [&](const MethodSetting& one) -> Outcome<void> {
+        return whole_key(settings, method_key, one).and_then([&](const std::string& whole) {
+            return settings.set(whole);
+        });
+    };
+    const auto pass = [&]() -> Outcome<void> {
+        for (const auto& [text, where] : *texts) {
+            if (Outcome<void> read = settings.read(text, where); !read) return read;
+            if (chosen.empty()) continue;
+            const auto own = dunlin::method_settings(text, where);
+            if (!own) return tl::unexpected(own.error());
+            for (const MethodSetting& one : *own) {
+                if (!own_of(one)) continue;
+                if (Outcome<void> set = set_own(one); !set) return set;
+            }
+        }
+        if (!method.empty()) {
+            if (Outcome<void> set = settings.set(fmt::format("{}={}", method_key, method)); !set) return set;
+        }
+        std::vector<std::string> given;
+        for (const std::string& assignment : assignments) {
+            const MethodSetting one = split_method(assignment);
+            if (one.method.empty()) {
+                given.push_back(assignment);
+            } else if (own_of(one)) {
+                Outcome<std::string> whole = whole_key(settings, method_key, one);
+                if (!whole) return tl::unexpected(whole.error());
+                given.push_back(*std::move(whole));
+            }
+        }
+        return settings.set(given);
+    };
+    if (Outcome<void> done = pass(); !done) return done;
+    const auto own = method_settings();
+    if (!own) return tl::unexpected(own.error());
+    const std::vector<std::string> methods = settings.choices(method_key);
+    for (const MethodSetting& one : *own) {
+        if (std::ranges::find(methods, one.method) == methods.end())
+            return refuse(fmt::format("{}: no method \"{}\" here; there are {}", one.text(), one.method,
+                                      fmt::join(methods, ", ")));
+    }
+    if (!own->empty() && !general) {
+        const std::string quoted = settings.value(method_key);
+        if (quoted.size() > 2) chosen = quoted.substr(1, quoted.size() - 2);
+        if (Outcome<void> done = pass(); !done) return done;
+    }
     if (seed) return settings.set(fmt::format("seed={}", *seed));
     return {};
 }

@@ -5,6 +5,7 @@
 #include "training/host/failure.hpp"
 #include "training/host/rank_group.hpp"
 #include "training/problems/problem_kinds.hpp"
+#include "training/settings/method_settings.hpp"
 #include "training/settings/settings.hpp"
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace dunlin::app {
@@ -31,6 +33,7 @@ struct TrainRequest {
     int threads = 1;
     bool json = false;
     bool quiet = false;
+    bool general = false;                    ///< leave out what is one method's alone
     RankGroup* ranks = &RankGroup::alone();  ///< that make the run together; the first alone writes
 
     /// The command line that makes this run again, for a shell.
@@ -39,8 +42,13 @@ struct TrainRequest {
     std::string arguments() const;
     /// What is in `config`.
     Outcome<std::string> document() const;
+    /// The ready-made experiment and `config`, those that there are: text, and what to call it.
+    Outcome<std::vector<std::pair<std::string, std::string>>> documents() const;
+    /// Those of documents and assignments, of any method.
+    Outcome<std::vector<MethodSetting>> method_settings() const;
     /// Reads the ready-made experiment, then the file, then --method (as `method_key`), the assignments and the
-    /// seed into a list of settings that has "seed".
+    /// seed into a list of settings that has "seed". The method's own settings come after what else their document
+    /// says, and on the command line in order.
     Outcome<void> apply(Settings& settings, std::string_view method_key) const;
 };
 
@@ -62,6 +70,12 @@ struct Kind {
     std::function<Outcome<TrialResult>(const TrainRequest& request, const std::function<bool()>& stop)> trial{};
     std::string_view methods{};  ///< by comma: what `dunlin compare` compares when nothing else is asked for
     bool spreads = false;        ///< over ranks, the nodes of one run
+    /// Settings that make the methods of a comparison learn from equally much, found by the experiment's own method;
+    /// none where they say so already, or when interrupted.
+    std::function<Outcome<std::vector<std::string>>(const TrainRequest& request, const std::function<bool()>& stop)>
+        level{};
+    /// Step sizes to try for the request's method; candidate 0 are those that it has. The same factors for all methods.
+    std::function<Outcome<std::vector<std::string>>(const TrainRequest& request, int candidate)> vary{};
 };
 
 /// All kinds, with the problems that are registered by now. They stay where they are. For one thread at a time.
@@ -78,6 +92,8 @@ Kind problem_kind(const RegisteredProblem& problem);
 Outcome<int> train_navigation_kind(const TrainRequest& request);
 Outcome<std::string> resolve_navigation(const TrainRequest& request);
 Outcome<TrialResult> try_navigation(const TrainRequest& request, const std::function<bool()>& stop);
+Outcome<std::vector<std::string>> level_navigation(const TrainRequest& request, const std::function<bool()>& stop);
+Outcome<std::vector<std::string>> vary_navigation(const TrainRequest& request, int candidate);
 
 Outcome<int> train_regression_kind(const TrainRequest& request);
 Outcome<std::string> resolve_regression(const TrainRequest& request);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/kinds.hpp"
+#include "apps/dunlin/navigation_baselines.hpp"
 #include "apps/dunlin/navigation_report.hpp"
 #include "apps/dunlin/navigation_run.hpp"
 #include "apps/dunlin/progress.hpp"
@@ -34,9 +35,11 @@ Outcome<int> train_navigation_kind(const TrainRequest& request) {
         say("{}", run->summary_json());
     } else {
         say("{}", report::text_table(worst_tasks(result)));
+        if (const std::string held_out = held_out_text(result); !held_out.empty()) say("{}\n", held_out);
         say("{} environment steps in {:.2f} s ({:.2f} million a second, {} kernels)\n", result.environment_steps,
             result.seconds, result.steps_per_second() / 1e6, result.kernels);
     }
+    for (const std::string& harm : harms(result)) tell(request.quiet, "warning: " + harm);
     if (*code == stopped) {
         if (result.evaluated_iteration < result.iteration) {
             note("the tasks' numbers are those of iteration {}: there was no time for others\n",

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/navigation_report.hpp"
 
+#include "apps/dunlin/navigation_baselines.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
-#include "apps/report/navigation_picture.hpp"
-#include "apps/report/svg_plot.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -16,17 +15,6 @@
 namespace dunlin::app {
 namespace {
 
-std::string outcome_text(const TaskOutcome& outcome) {
-    if (std::isnan(outcome.optimal_return)) return fmt::format("return {:.1f}", outcome.expected_return);
-    return fmt::format("return {:.2f} of {:.2f} ({:.0f} %)", outcome.expected_return, outcome.optimal_return,
-                       100 * outcome.ratio());
-}
-
-nlohmann::ordered_json number_or_null(double value) {
-    if (!std::isfinite(value)) return nullptr;
-    return value;
-}
-
 nlohmann::ordered_json task_json(const std::string& name, const TaskOutcome& outcome) {
     return {{"name", name},
             {"return", number_or_null(outcome.expected_return)},
@@ -36,27 +24,12 @@ nlohmann::ordered_json task_json(const std::string& name, const TaskOutcome& out
             {"sampled_return", number_or_null(outcome.sampled_return)}};
 }
 
-bool exact(const NavigationResult& result) {
-    return result.settings.world == World::grid;
+const TaskOutcome* at(const std::vector<TaskOutcome>& outcomes, std::size_t task) {
+    return task < outcomes.size() ? &outcomes[task] : nullptr;
 }
 
-/// The exact returns behind returns_svg, as shares of the optimum. Empty in the point world.
-std::string shares_svg(const NavigationResult& result) {
-    if (!exact(result)) return {};
-    report::LineChart chart;
-    chart.title = "Return after adaptation as a share of the optimum, exact";
-    chart.x.title = "meta-iteration";
-    chart.x.whole = true;
-    chart.y.title = "share of the optimum";
-    for (std::size_t task = 0; task < std::min<std::size_t>(result.task_names.size(), 8); ++task) {
-        report::Series series{.name = result.task_names[task], .x = {}, .y = {}};
-        for (const MetricsRow& row : result.history) {
-            series.x.push_back(static_cast<double>(row.iteration));
-            series.y.push_back(row.tasks[task].ratio());
-        }
-        chart.series.push_back(std::move(series));
-    }
-    return report::line_chart(chart);
+bool exact(const NavigationResult& result) {
+    return result.settings.world == World::grid;
 }
 
 std::string method_name(MetaMethod method) {
@@ -76,99 +49,51 @@ std::string method_name(MetaMethod method) {
 
 }  // namespace
 
-std::string trajectories_svg(const std::vector<TaskRecord>& records, const std::string& title, bool grid) {
-    if (!grid) {
-        report::PointPicture picture{.title = title, .panels = {}, .kinds = {"after adaptation"}};
-        for (const TaskRecord& record : records) {
-            report::PointPanel panel{
-                record.name, outcome_text(record.outcome), {{record.goal[0], record.goal[1]}}, {}};
-            for (const RecordedTrajectory& trajectory : record.trajectories) {
-                report::PointPath path;
-                for (const auto& position : trajectory.positions) path.points.push_back({position[0], position[1]});
-                panel.paths.push_back(std::move(path));
-            }
-            picture.panels.push_back(std::move(panel));
-        }
-        return report::point_picture(picture);
-    }
-    report::NavigationPicture picture{.title = title, .panels = {}};
-    const auto cell = [](const std::array<double, 2>& position) {
-        return report::Cell{static_cast<int>(position[0]), static_cast<int>(position[1])};
-    };
-    for (const TaskRecord& record : records) {
-        report::NavigationPanel panel{.title = record.name,
-                                      .subtitle = outcome_text(record.outcome),
-                                      .rows = record.rows,
-                                      .columns = record.columns,
-                                      .walls = record.walls,
-                                      .goals = {cell(record.goal)},
-                                      .trajectories = {}};
-        for (const RecordedTrajectory& trajectory : record.trajectories) {
-            report::Trajectory path{{}, trajectory.success};
-            for (const auto& position : trajectory.positions) path.cells.push_back(cell(position));
-            panel.trajectories.push_back(std::move(path));
-        }
-        picture.panels.push_back(std::move(panel));
-    }
-    return report::navigation_picture(picture);
-}
-
-std::string returns_svg(const NavigationResult& result) {
-    report::LineChart chart{.title = "Return after adaptation",
-                            .x = {.title = "meta-iteration", .whole = true},
-                            .y = {exact(result) ? "discounted return, exact" : "return, sum over the horizon"},
-                            .series = {},
-                            .reference_name = "optimum"};
-    const std::size_t shown = std::min<std::size_t>(result.task_names.size(), 8);
-    for (std::size_t task = 0; task < shown; ++task) {
-        report::Series series{.name = result.task_names[task], .x = {}, .y = {}};
-        for (const MetricsRow& row : result.history) {
-            series.x.push_back(static_cast<double>(row.iteration));
-            series.y.push_back(exact(result) ? row.tasks[task].expected_return : row.tasks[task].sampled_return);
-        }
-        if (exact(result) && !result.tasks.empty()) series.reference = result.tasks[task].optimal_return;
-        chart.series.push_back(std::move(series));
-    }
-    return report::line_chart(chart);
-}
-
-std::string held_out_svg(const NavigationResult& result) {
-    if (result.held_out.empty()) return {};
-    report::Series series{.name = "held-out tasks", .x = {}, .y = {}};
-    for (std::size_t k = 0; k < result.held_out.front().size(); ++k) {
-        double sum = 0, low = INFINITY, high = -INFINITY;
-        for (const auto& task : result.held_out) {
-            const double value = exact(result) ? task[k].ratio() : task[k].expected_return;
-            sum += value;
-            low = std::min(low, value);
-            high = std::max(high, value);
-        }
-        series.x.push_back(static_cast<double>(k));
-        series.y.push_back(sum / static_cast<double>(result.held_out.size()));
-        series.low.push_back(low);
-        series.high.push_back(high);
-    }
-    return report::line_chart(
-        {.title = "Adaptation to tasks that were never seen",
-         .x = {.title = "inner steps", .whole = true},
-         .y = {exact(result) ? "return as a share of the optimum" : "return, sum over the horizon"},
-         .series = {series},
-         .band_name = fmt::format("range over {} tasks", result.held_out.size())});
-}
-
 report::Table task_table(const NavigationResult& result) {
-    report::Table table{{"task", "return"}, {}, ""};
-    if (exact(result)) table.header.insert(table.header.end(), {"optimum", "share", "success"});
-    for (std::size_t task = 0; task < result.tasks.size(); ++task) {
-        const TaskOutcome& outcome = result.tasks[task];
-        std::vector<std::string> row{result.task_names[task], fmt::format("{:.3f}", outcome.expected_return)};
-        if (exact(result)) {
-            for (double value : {outcome.optimal_return, outcome.ratio(), outcome.success})
-                row.push_back(fmt::format("{:.3f}", value));
-        }
-        table.rows.push_back(std::move(row));
+    const auto text = [](double value) { return std::isfinite(value) ? fmt::format("{:.3f}", value) : "–"; };
+    const bool baselines = result.untrained.size() == result.tasks.size() && !result.tasks.empty();
+    const bool single = result.single_policy.size() == result.tasks.size() && !result.tasks.empty();
+    // Where the reward is dense, a share of the optimum is earned by standing near: success comes first.
+    const bool success_first = result.settings.reward == Reward::dense;
+    report::Table table{{"task"}, {}, ""};
+    const auto column = [&](const char* name, auto&& value) {
+        table.header.emplace_back(name);
+        for (std::size_t task = 0; task < result.tasks.size(); ++task)
+            table.rows[task].push_back(text(value(task)));
+    };
+    for (std::size_t task = 0; task < result.tasks.size(); ++task) table.rows.push_back({result.task_names[task]});
+    const auto& tasks = result.tasks;
+    if (!exact(result)) {
+        column("return", [&](std::size_t k) { return tasks[k].expected_return; });
+        if (baselines) column("untrained", [&](std::size_t k) { return result.untrained[k].expected_return; });
+        if (single) column("one policy", [&](std::size_t k) { return result.single_policy[k].expected_return; });
+        return table;
     }
+    if (success_first) {
+        column("success", [&](std::size_t k) { return tasks[k].success; });
+        if (baselines) column("untrained success", [&](std::size_t k) { return result.untrained[k].success; });
+    }
+    column("return", [&](std::size_t k) { return tasks[k].expected_return; });
+    column("optimum", [&](std::size_t k) { return tasks[k].optimal_return; });
+    column("share", [&](std::size_t k) { return tasks[k].ratio(); });
+    if (!success_first) column("success", [&](std::size_t k) { return tasks[k].success; });
+    if (baselines) {
+        column("untrained", [&](std::size_t k) { return result.untrained[k].ratio(); });
+        column("gain", [&](std::size_t k) { return normalised_gain(tasks[k], result.untrained[k]); });
+    }
+    if (single) column("one policy", [&](std::size_t k) { return result.single_policy[k].ratio(); });
     return table;
+}
+
+std::string baselines_text(const NavigationResult& result) {
+    if (result.untrained.empty()) return {};
+    std::string text = "\"untrained\" is the policy that training began with under the same adaptation";
+    if (exact(result)) text += ", \"gain\" is (J - J0) / (J* - J0), J0 being its return";
+    if (!result.single_policy.empty())
+        text += "; \"one policy\" is the best that was found for all training tasks without adaptation";
+    else
+        text += "; a best single policy without adaptation was not looked for: the map is too large for that";
+    return text + ".";
 }
 
 report::Table worst_tasks(const NavigationResult& result) {
@@ -181,14 +106,44 @@ report::Table worst_tasks(const NavigationResult& result) {
         const TaskOutcome& outcome = result.tasks[task];
         return exact(result) ? outcome.ratio() : outcome.expected_return;
     });
-    double sum = 0;
-    for (const TaskOutcome& outcome : result.tasks) sum += outcome.expected_return;
     std::vector<std::vector<std::string>> rows;
     for (std::size_t k = 0; k < shown; ++k) rows.push_back(table.rows[order[k]]);
-    rows.push_back({fmt::format("mean of all {}", order.size()),
-                    fmt::format("{:.3f}", sum / static_cast<double>(order.size()))});
+    rows.push_back({fmt::format("mean of all {}", order.size())});
+    for (std::size_t column = 1; column < table.header.size(); ++column) {
+        double sum = 0;
+        int count = 0;
+        for (const auto& row : table.rows) {
+            if (row[column] == "–") continue;
+            sum += std::stod(row[column]);
+            ++count;
+        }
+        rows.back().push_back(count > 0 ? fmt::format("{:.3f}", sum / count) : "–");
+    }
     table.rows = std::move(rows);
     return table;
+}
+
+std::string held_out_text(const NavigationResult& result) {
+    if (result.held_out.empty()) return {};
+    const TaskMeans mine = means(last_of_each(result.held_out)),
+                    base = means(last_of_each(result.held_out_untrained)), one = means(result.held_out_single);
+    const auto three = [&](const char* what, double TaskMeans::*value, int digits) {
+        std::string text = fmt::format("{} {:.{}f}", what, mine.*value, digits);
+        if (std::isfinite(base.*value)) text += fmt::format(" (untrained {:.{}f}", base.*value, digits);
+        if (std::isfinite(one.*value))
+            text += fmt::format("{}one policy without adaptation {:.{}f}", std::isfinite(base.*value) ? ", " : " (",
+                                one.*value, digits);
+        return std::isfinite(base.*value) || std::isfinite(one.*value) ? text + ")" : text;
+    };
+    const std::size_t tasks = result.held_out.size();
+    std::string text = fmt::format("{} held-out tasks{} after {} inner steps: ", tasks,
+                                   static_cast<std::size_t>(result.distinct_held_out) == tasks
+                                       ? ""
+                                       : fmt::format(", {} different ones,", result.distinct_held_out),
+                                   result.held_out.front().size() - 1);
+    if (!exact(result)) return text + three("return", &TaskMeans::expected_return, 2);
+    return text + three("success", &TaskMeans::success, 3) + ", " +
+           three("share of the optimum", &TaskMeans::ratio, 3);
 }
 
 std::string report_html(const NavigationResult& result, const std::string& config, const std::string& command,
@@ -196,9 +151,10 @@ std::string report_html(const NavigationResult& result, const std::string& confi
     const NavigationSettings& settings = result.settings;
     report::HtmlReport page;
     page.title = settings.experiment;
-    page.subtitle = fmt::format("{}, seed {}, {} of {} meta-iterations, {} kernels, policy evaluated per {}",
-                                method_name(settings.meta.method), settings.seed, result.iteration,
-                                settings.iterations, result.kernels, result.evaluates_per_state ? "state" : "step");
+    const std::string length = settings.environment_steps > 0 ? "" : fmt::format(" of {}", settings.iterations);
+    page.subtitle = fmt::format("{}, seed {}, {}{} meta-iterations, {} kernels, policy evaluated per {}",
+                                method_name(settings.meta.method), settings.seed, result.iteration, length,
+                                result.kernels, result.evaluates_per_state ? "state" : "step");
     const auto worst = std::ranges::min_element(
         result.tasks, {},
         exact(result) ? [](const TaskOutcome& t) { return t.ratio(); }
@@ -217,6 +173,10 @@ std::string report_html(const NavigationResult& result, const std::string& confi
         page.warnings.push_back(
             fmt::format("The run was interrupted after iteration {}; the numbers are those of iteration {}.",
                         result.iteration, result.evaluated_iteration));
+    for (const std::string& harm : harms(result)) {
+        page.warnings.push_back(harm + ".");
+        page.warnings.back()[0] = 'M';
+    }
     if (exact(result)) {
         for (const TaskOutcome& task : result.tasks) {
             if (task.success < 0.5 && settings.reward == Reward::sparse) {
@@ -234,6 +194,10 @@ std::string report_html(const NavigationResult& result, const std::string& confi
                                    exact(result) ? " Returns are exact, by dynamic programming." : "")},
         .figures = {{returns_svg(result), "Return after adaptation, while the meta-policy learns."}},
         .tables = {task_table(result)}};
+    if (const std::string text = baselines_text(result); !text.empty()) {
+        tasks.paragraphs.push_back(text);
+        tasks.paragraphs.back()[0] = '"';
+    }
     if (const std::string shares = shares_svg(result); !shares.empty())
         tasks.figures.push_back({shares, "The same as a share of each task's optimum."});
     page.sections.push_back(std::move(tasks));
@@ -244,10 +208,14 @@ std::string report_html(const NavigationResult& result, const std::string& confi
     if (!end_svg.empty()) trajectories.figures.push_back({end_svg, "After meta-training."});
     if (!trajectories.figures.empty()) page.sections.push_back(std::move(trajectories));
     if (!result.held_out.empty()) {
-        page.sections.push_back(
-            {.heading = "Tasks that were never seen",
-             .paragraphs = {},
-             .figures = {{held_out_svg(result), "Each held-out task after 0, 1, 2, ... inner steps."}}});
+        report::Section unseen{.heading = "Tasks that were never seen",
+                               .paragraphs = {held_out_text(result)},
+                               .figures = {{held_out_svg(result),
+                                            "Held-out tasks after 0, 1, 2, ... inner steps, from the meta-policy "
+                                            "and from the policy that training began with."}}};
+        if (const std::string curve = held_out_curve_svg(result); !curve.empty())
+            unseen.figures.push_back({curve, ""});
+        page.sections.push_back(std::move(unseen));
     }
     page.settings = config;
     page.reproduce = command;
@@ -269,6 +237,9 @@ std::string summary_json(const NavigationResult& result) {
                                 {"iterations", result.iteration},
                                 {"env_steps", result.environment_steps},
                                 {"task_gradients", result.gradients},
+                                {"inner_steps", result.settings.meta.adaptation().step_limit},
+                                {"trajectories", result.settings.rollout.trajectories},
+                                {"adaptation_env_steps", result.adaptation_environment_steps},
                                 {"seconds", result.seconds},
                                 {"env_steps_per_second", result.steps_per_second()},
                                 {"kernels", result.kernels},
@@ -277,7 +248,9 @@ std::string summary_json(const NavigationResult& result) {
                                 {"distinct_tasks", result.distinct_tasks},
                                 {"tasks", nlohmann::ordered_json::array()}};
     for (std::size_t task = 0; task < result.tasks.size(); ++task) {
-        json["tasks"].push_back(task_json(result.task_names[task], result.tasks[task]));
+        nlohmann::ordered_json entry = task_json(result.task_names[task], result.tasks[task]);
+        add_baselines(entry, result.tasks[task], at(result.untrained, task), at(result.single_policy, task));
+        json["tasks"].push_back(std::move(entry));
     }
     if (!result.held_out.empty()) {
         nlohmann::ordered_json tasks = nlohmann::ordered_json::array();
@@ -290,10 +263,26 @@ std::string summary_json(const NavigationResult& result) {
             }
             entry["return_by_inner_step"] = returns;
             entry["success_by_inner_step"] = success;
+            const std::vector<TaskOutcome> untrained = last_of_each(result.held_out_untrained);
+            add_baselines(entry, result.held_out[task].back(), at(untrained, task),
+                          at(result.held_out_single, task));
             tasks.push_back(entry);
         }
-        json["held_out"] = {{"distinct_tasks", result.distinct_held_out}, {"tasks", tasks}};
+        const TaskMeans mine = means(last_of_each(result.held_out)),
+                        base = means(last_of_each(result.held_out_untrained)), one = means(result.held_out_single);
+        json["held_out"] = {{"distinct_tasks", result.distinct_held_out},
+                            {"success", number_or_null(mine.success)},
+                            {"untrained_success", number_or_null(base.success)},
+                            {"single_policy_success", number_or_null(one.success)},
+                            {"return_ratio", number_or_null(mine.ratio)},
+                            {"untrained_return_ratio", number_or_null(base.ratio)},
+                            {"single_policy_return_ratio", number_or_null(one.ratio)},
+                            {"return", number_or_null(mine.expected_return)},
+                            {"untrained_return", number_or_null(base.expected_return)},
+                            {"single_policy_return", number_or_null(one.expected_return)},
+                            {"tasks", tasks}};
     }
+    json["harms"] = harms(result);
     return json.dump(2) + "\n";
 }
 

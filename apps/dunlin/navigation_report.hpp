@@ -13,9 +13,17 @@ namespace dunlin::app {
 std::string trajectories_svg(const std::vector<TaskRecord>& records, const std::string& title, bool grid);
 /// Figure 1, right: each task's adapted return over iterations, the optimum dashed.
 std::string returns_svg(const NavigationResult& result);
-/// Return on held-out tasks after each inner step: mean and range. Empty when there are none.
+/// The exact returns behind it, as shares of the optimum. Empty in the point world.
+std::string shares_svg(const NavigationResult& result);
+/// Held-out tasks after each inner step, from the meta-policy and from the untrained one: mean and range. Success where
+/// the reward is dense. Empty when there are none.
 std::string held_out_svg(const NavigationResult& result);
-/// The tasks at the end, a row each.
+/// Their mean after report.adaptation_steps over training. Empty without two points.
+std::string held_out_curve_svg(const NavigationResult& result);
+/// The same at the end beside its baselines, in a sentence.
+std::string held_out_text(const NavigationResult& result);
+/// The tasks at the end, a row each, beside what they are measured against; `baselines_text` says what that is.
+std::string baselines_text(const NavigationResult& result);
 report::Table task_table(const NavigationResult& result);
 /// For a terminal: all tasks, or of many the ten worst and the mean.
 report::Table worst_tasks(const NavigationResult& result);

@@ -3,6 +3,8 @@
 
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/kinds.hpp"
+#include "apps/dunlin/navigation_baselines.hpp"
+#include "apps/dunlin/navigation_metrics.hpp"
 #include "apps/dunlin/navigation_report.hpp"
 #include "apps/dunlin/patience.hpp"
 #include "apps/dunlin/progress.hpp"
@@ -12,11 +14,9 @@
 #include "training/navigation/checkpoint_file.hpp"
 #include "training/navigation/navigation_model.hpp"
 
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <optional>
-#include <sstream>
 
 #include <fmt/format.h>
 
@@ -28,71 +28,14 @@ double since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::vector<std::string> metrics_header(std::size_t tasks) {
-    std::vector<std::string> header{"iteration", "env_steps", "gradients", "seconds"};
-    for (std::size_t task = 1; task <= tasks; ++task) {
-        for (const char* column : {"return", "sampled_return", "optimal_return", "success"}) {
-            header.push_back(fmt::format("task{}_{}", task, column));
-        }
-    }
-    return header;
-}
-
-std::vector<report::CsvValue> metrics_fields(const MetricsRow& row) {
-    std::vector<report::CsvValue> fields{row.iteration, row.environment_steps, row.gradients, row.seconds};
-    for (const TaskOutcome& task : row.tasks) {
-        for (double value : {task.expected_return, task.sampled_return, task.optimal_return, task.success}) {
-            fields.emplace_back(value);
-        }
-    }
-    return fields;
-}
-
-/// The rows of metrics.csv up to an iteration, as they were written. A last line without an end was cut off.
-Outcome<std::vector<MetricsRow>> read_metrics(const std::filesystem::path& path, std::size_t tasks,
-                                              std::int64_t last_iteration) {
-    Outcome<std::string> text = read_text(path);
-    if (!text) return tl::unexpected(text.error());
-    std::istringstream lines(*text);
-    std::string line;
-    std::getline(lines, line);
-    std::vector<MetricsRow> rows;
-    for (int number = 2; std::getline(lines, line) && !lines.eof(); ++number) {
-        std::vector<double> values;
-        for (const char *at = line.data(), *end = at + line.size(); at < end; ++at) {
-            const auto [next, error] = std::from_chars(at, end, values.emplace_back());
-            if (error != std::errc())
-                return refuse(Error{Code::bad_number, number, std::ssize(values)}, path.string());
-            at = next;
-        }
-        if (values.size() != 4 + 4 * tasks)
-            return refuse(Error{Code::column_count, number, std::ssize(values)}, path.string());
-        if (static_cast<std::int64_t>(values[0]) > last_iteration) break;
-        MetricsRow row{static_cast<std::int64_t>(values[0]),
-                       static_cast<std::int64_t>(values[1]),
-                       static_cast<std::int64_t>(values[2]),
-                       values[3],
-                       {}};
-        for (std::size_t k = 4; k < values.size(); k += 4) {
-            row.tasks.push_back({.expected_return = values[k],
-                                 .optimal_return = values[k + 2],
-                                 .success = values[k + 3],
-                                 .sampled_return = values[k + 1]});
-        }
-        rows.push_back(std::move(row));
-    }
-    return rows;
-}
-
-std::vector<TaskOutcome> last_of_each(const std::vector<std::vector<TaskOutcome>>& outcomes) {
-    std::vector<TaskOutcome> last;
-    for (const auto& task : outcomes) last.push_back(task.back());
-    return last;
-}
-
 std::string progress_line(const NavigationResult& result, double elapsed_s) {
-    const auto done = static_cast<double>(result.iteration), all = static_cast<double>(result.settings.iterations);
-    std::string line = fmt::format("iteration {}/{} ", result.iteration, result.settings.iterations);
+    const NavigationSettings& settings = result.settings;
+    const bool by_steps = settings.environment_steps > 0;
+    const auto done = static_cast<double>(by_steps ? result.environment_steps : result.iteration),
+               all = static_cast<double>(by_steps ? settings.environment_steps : settings.iterations);
+    std::string line =
+        by_steps ? fmt::format("iteration {}, {} of {} steps ", result.iteration, count_text(done), count_text(all))
+                 : fmt::format("iteration {}/{} ", result.iteration, settings.iterations);
     const std::vector<TaskOutcome> none;
     const std::vector<TaskOutcome>& tasks = result.history.empty() ? none : result.history.back().tasks;
     const bool exact = !tasks.empty() && !std::isnan(tasks.front().optimal_return);
@@ -109,7 +52,7 @@ std::string progress_line(const NavigationResult& result, double elapsed_s) {
     }
     line += exact ? " of the optimum" : " return";
     return line + fmt::format("  {} steps/s  {} left", count_text(result.steps_per_second()),
-                              duration_text(done > 0 ? elapsed_s / done * (all - done) : 0));
+                              duration_text(done > 0 ? elapsed_s / done * std::max(0.0, all - done) : 0));
 }
 
 }  // namespace
@@ -133,22 +76,21 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
         result.seconds = earlier_s + spent_s;
     };
     const auto evaluate = [&]() -> Outcome<void> {
-        const auto outcomes = training.evaluate(TaskSet::training, training.training_steps(),
-                                                evaluation_epoch(result.iteration), true);
+        const std::uint64_t epoch = evaluation_epoch(result.iteration);
+        const auto outcomes = training.evaluate(TaskSet::training, training.training_steps(), epoch, true);
+        const auto held_out = training.evaluate(TaskSet::held_out, settings.adaptation_steps, epoch, true);
         if (training.stopped()) return {};
-        result.history.push_back(
-            {result.iteration, result.environment_steps, result.gradients, result.seconds, last_of_each(outcomes)});
+        result.history.push_back({result.iteration, result.environment_steps, result.gradients, result.seconds,
+                                  last_of_each(outcomes), means(last_of_each(held_out))});
         return hooks.keep(result.history.back());
     };
-    const auto due = [&] {
-        return result.iteration % result.evaluation_interval == 0 || result.iteration == settings.iterations;
-    };
+    const auto due = [&] { return result.iteration % result.evaluation_interval == 0 || training.finished(); };
     update();
     // A run that was stopped while it evaluated begins with that.
     if (result.history.empty() || (due() && result.history.back().iteration < result.iteration)) {
         if (Outcome<void> kept = evaluate(); !kept) return kept;
     }
-    while (training.iteration() < settings.iterations && !hooks.stop()) {
+    while (!training.finished() && !hooks.stop()) {
         const Clock::time_point start = Clock::now();
         const std::int64_t before = training.iteration();
         const Outcome<void> done = training.iterate();
@@ -165,15 +107,25 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
         hooks.progress(result);
         if (Outcome<void> kept = hooks.checkpoint(training, result); !kept) return kept;
     }
-    result.complete = training.iteration() >= settings.iterations;
+    result.complete = training.finished();
 
     constexpr std::uint64_t final_epoch = set_apart_epochs + 1;
     const auto outcomes = training.evaluate(TaskSet::training, training.training_steps(), final_epoch, true);
-    if (!training.stopped()) result.tasks = last_of_each(outcomes);
+    if (!training.stopped() && !outcomes.empty()) {
+        result.tasks = last_of_each(outcomes);
+        result.adaptation_environment_steps =
+            static_cast<double>(training.adaptation_environment_steps()) / static_cast<double>(outcomes.size());
+    }
     result.held_out_names = training.task_names(TaskSet::held_out);
     result.evaluated_iteration = result.iteration;
-    if (!training.stopped())
-        result.held_out = training.evaluate(TaskSet::held_out, settings.adaptation_steps, final_epoch, false);
+    const int unseen_steps = settings.adaptation_steps;
+    result.held_out = training.evaluate(TaskSet::held_out, unseen_steps, final_epoch, false);
+    result.untrained = last_of_each(
+        training.evaluate(TaskSet::training, training.training_steps(), final_epoch, true, StartPolicy::untrained));
+    result.held_out_untrained =
+        training.evaluate(TaskSet::held_out, unseen_steps, final_epoch, false, StartPolicy::untrained);
+    result.single_policy = training.best_single_policy(TaskSet::training);
+    result.held_out_single = training.best_single_policy(TaskSet::held_out);
     if (training.stopped()) {
         // There was no time: what there is are the numbers of the last row.
         const MetricsRow none{};
@@ -181,8 +133,23 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
         result.evaluated_iteration = last.iteration;
         result.tasks = last.tasks;
         result.held_out.clear();
+        result.held_out_untrained.clear();
+        result.untrained.clear();
+        result.single_policy.clear();
+        result.held_out_single.clear();
     }
     return {};
+}
+
+Outcome<std::int64_t> environment_steps_of(const NavigationSettings& settings, const std::function<bool()>& stop) {
+    Outcome<std::unique_ptr<NavigationTraining>> training = NavigationTraining::make(settings, 1);
+    if (!training) return tl::unexpected(training.error());
+    (*training)->stop_when(interrupted);
+    while (!(*training)->finished()) {
+        if (stop()) return 0;
+        if (const Outcome<void> done = (*training)->iterate(); !done) return tl::unexpected(done.error());
+    }
+    return (*training)->environment_steps();
 }
 
 Outcome<NavigationResult> run_navigation(const NavigationSettings& settings, const std::function<bool()>& stop) {
@@ -235,8 +202,13 @@ Outcome<NavigationRun> NavigationRun::resume(const NavigationSettings& settings,
     if (!state) return unreadable_checkpoint(checkpoint, state.error());
     if (Result<void> restored = run.training_->restore(*state); !restored)
         return unreadable_checkpoint(checkpoint, restored.error());
-    if (auto fits = RunPauses::check_length("rl.iterations", settings.iterations, state->iteration); !fits)
+    const bool by_steps = settings.environment_steps > 0;
+    if (auto fits = by_steps ? RunPauses::check_length("rl.environment_steps", settings.environment_steps,
+                                                       state->environment_steps - state->environment_steps / 8)
+                             : RunPauses::check_length("rl.iterations", settings.iterations, state->iteration);
+        !fits) {
         return tl::unexpected(fits.error());
+    }
     const std::size_t tasks = run.training_->task_names(TaskSet::training).size();
     auto history = read_metrics(options.directory / "metrics.csv", tasks, state->iteration);
     if (!history) return tl::unexpected(history.error());
@@ -250,10 +222,13 @@ Outcome<int> NavigationRun::train() {
     training_->stop_when(out_of_patience);
     const std::filesystem::path metrics_path = options_.directory / "metrics.csv";
     const std::size_t tasks = training_->task_names(TaskSet::training).size();
+    // A file of before held-out tasks had columns goes on without them.
+    const bool held_out =
+        result_.history.empty() ? !training_->task_names(TaskSet::held_out).empty() : has_held_out(metrics_path);
     Result<report::CsvFile> metrics =
         result_.history.empty()
-            ? report::CsvFile::create(metrics_path, metrics_header(tasks))
-            : report::CsvFile::resume(metrics_path, metrics_header(tasks), result_.history.size());
+            ? report::CsvFile::create(metrics_path, metrics_header(tasks, held_out))
+            : report::CsvFile::resume(metrics_path, metrics_header(tasks, held_out), result_.history.size());
     if (!metrics) return refuse(metrics.error(), metrics_path.string());
     if (training_->iteration() == 0) {
         if (Outcome<void> drawn =
@@ -278,7 +253,7 @@ Outcome<int> NavigationRun::train() {
     NavigationHooks hooks;
     hooks.stop = interrupted;
     hooks.keep = [&](const MetricsRow& row) -> Outcome<void> {
-        return metrics->append(metrics_fields(row)).map_error([&](const Error& error) {
+        return metrics->append(metrics_fields(row, held_out)).map_error([&](const Error& error) {
             return describe(error, metrics_path.string());
         });
     };

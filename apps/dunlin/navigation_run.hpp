@@ -11,6 +11,14 @@
 
 namespace dunlin::app {
 
+/// Means over tasks; NaN of none.
+struct TaskMeans {
+    double expected_return = TaskOutcome::none;
+    double ratio = TaskOutcome::none;  ///< share of the optimum
+    double success = TaskOutcome::none;
+    double worst_ratio = TaskOutcome::none;
+};
+
 /// What metrics.csv holds for one evaluated iteration.
 struct MetricsRow {
     std::int64_t iteration = 0;
@@ -18,6 +26,7 @@ struct MetricsRow {
     std::int64_t gradients = 0;
     double seconds = 0;  ///< of training, without evaluation
     std::vector<TaskOutcome> tasks;
+    TaskMeans held_out{};  ///< after report.adaptation_steps
 };
 
 /// A finished or interrupted run, as the report and other commands need it.
@@ -31,6 +40,7 @@ struct NavigationResult {
     std::int64_t environment_steps = 0;
     std::int64_t gradients = 0;
     double seconds = 0;
+    double adaptation_environment_steps = 0;  ///< to take the meta-policy to one training task, on average
     std::vector<std::string> task_names;
     std::vector<MetricsRow> history;
     std::vector<TaskOutcome> tasks;        ///< after a fresh adaptation of the training's length
@@ -39,6 +49,11 @@ struct NavigationResult {
     int distinct_tasks = 0, distinct_held_out = 0;
     std::vector<std::string> held_out_names;
     std::vector<std::vector<TaskOutcome>> held_out;  ///< [task][inner step]
+    // Of the policy that training began with, by the same adaptation and the same draws; and of one policy for all
+    // training tasks without adaptation. Empty where they were not measured.
+    std::vector<TaskOutcome> untrained;
+    std::vector<std::vector<TaskOutcome>> held_out_untrained;
+    std::vector<TaskOutcome> single_policy, held_out_single;
 
     double steps_per_second() const { return seconds > 0 ? static_cast<double>(environment_steps) / seconds : 0; }
 };
@@ -57,6 +72,8 @@ Outcome<void> train_navigation(NavigationTraining& training, const NavigationHoo
                                NavigationResult& result);
 
 /// Trains without files, for comparisons; left off when the program is interrupted.
+/// Environment steps that training takes, without looking at what comes of it; 0 when it was interrupted.
+Outcome<std::int64_t> environment_steps_of(const NavigationSettings& settings, const std::function<bool()>& stop);
 Outcome<NavigationResult> run_navigation(const NavigationSettings& settings, const std::function<bool()>& stop);
 
 /// A run directory (docs/files.md): config.toml, metrics.csv, checkpoint.dunlin, policy.dunlin, summary.json,

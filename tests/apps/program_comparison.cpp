@@ -71,7 +71,9 @@ TEST_CASE("compare runs every method for every seed and writes table, plots and 
 
 TEST_CASE("a run of a comparison is the run that train makes with the same settings and seed") {
     const Folder folder;
-    REQUIRE(run(folder, small_run("compare", {"--methods", "reptile", "--seeds", "3", "--out", "both"})).code == 0);
+    REQUIRE(run(folder,
+                small_run("compare", {"--methods", "reptile", "--seeds", "3", "--by-iterations", "--out", "both"}))
+                .code == 0);
     REQUIRE(run(folder, small_run("train", {"--method", "reptile", "--seed", "3", "--out", "one"})).code == 0);
     const nlohmann::json measures = read_json(folder / "both/summary.json").at("results")[0].at("measures");
     const nlohmann::json summary = read_json(folder / "one/summary.json");
@@ -90,10 +92,121 @@ TEST_CASE("a comparison has the same results for one thread and for two") {
     CHECK(with("1") == with("2"));
 }
 
+TEST_CASE(
+    "methods are compared after equal environment steps and adaptation, with intervals and paired differences") {
+    const Folder folder;
+    const Ended ended =
+        run(folder, small_run("compare", {"--methods", "memrl,fomaml,reptile,scratch", "--seeds", "3", "--set",
+                                          "rl.iterations=30", "--json", "--out", "c"}));
+    INFO(ended.err);
+    REQUIRE(ended.code == 0);
+    const nlohmann::json json = nlohmann::json::parse(ended.out);
+    const auto& methods = json.at("methods");
+    REQUIRE(methods.size() == 4);
+    double before = 1e9;
+    const nlohmann::json* first = nullptr;
+    for (const auto& method : methods) {
+        CHECK(method.at("inner_steps") == 2);
+        CHECK(method.at("trajectories") == 10);
+        CHECK(method.at("adaptation_env_steps").get<double>() > 0);
+        const double mean = method.at("mean");
+        CHECK(mean <= before);  // the best first
+        CHECK(method.at("interval")[0].get<double>() <= mean);
+        CHECK(method.at("interval")[1].get<double>() >= mean);
+        before = mean;
+        if (method.at("name") == "scratch") {
+            CHECK(method.at("env_steps") == 0);
+            continue;
+        }
+        if (first == nullptr) first = &method;
+        CHECK(method.at("env_steps").get<double>() == Approx(first->at("env_steps").get<double>()).epsilon(0.02));
+    }
+    REQUIRE(json.at("pairs").size() == 6);
+    // The difference of a pair is the mean over seeds of what the runs' rows say.
+    const auto values = [&](const std::string& name) {
+        for (const auto& result : json.at("results")) {
+            if (result.at("settings").at("rl.method") == name)
+                return result.at("measures").at("worst_return_ratio").at("values").get<std::vector<double>>();
+        }
+        return std::vector<double>{};
+    };
+    for (const auto& pair : json.at("pairs")) {
+        const auto a = values(pair.at("first")), b = values(pair.at("second"));
+        REQUIRE(a.size() == 3);
+        double difference = 0;
+        for (std::size_t k = 0; k < 3; ++k) difference += (a[k] - b[k]) / 3;
+        CHECK(pair.at("difference").get<double>() == Approx(difference).margin(1e-12));
+        CHECK(pair.at("interval")[0].get<double>() <= difference + 1e-12);
+        CHECK(pair.at("probability_of_improvement").get<double>() <= 1);
+    }
+    CHECK(test::xml_problem(read(folder / "c/profile.svg")) == "");
+}
+
+TEST_CASE("a setting can be one method's alone, in a file, on the command line and in a comparison that goes on") {
+    const Folder folder;
+    folder.file("own.toml", "[methods.fomaml]\ninner_rate = 0.4\n[methods.reptile]\ninner_rate = 0.2\n");
+    const auto rate = [&](const std::string& out, const std::string& key) {
+        const std::string config = read(folder / (out + "/config.toml"));
+        const std::size_t at = config.find("[" + key + "]");
+        const std::size_t line = config.find("\ninner_rate = ", at);
+        return std::stod(config.substr(line + 14));
+    };
+    const auto train = [&](const std::string& method, const std::string& out) {
+        const Ended ended =
+            run(folder, small_run("train", {"--config=own.toml", "--method=" + method, "--out=" + out,
+                                            "--set=fomaml:objective.step_clip=0.3"}));
+        INFO(ended.err);
+        REQUIRE(ended.code == 0);
+    };
+    train("fomaml", "f");
+    CHECK(rate("f", "maml") == Approx(0.4));
+    CHECK(read(folder / "f/config.toml").find("step_clip = 0.3") != std::string::npos);
+    train("reptile", "r");
+    CHECK(rate("r", "rl") == Approx(0.2));
+    CHECK(read(folder / "r/config.toml").find("step_clip = 0.3") == std::string::npos);
+
+    const Ended compared =
+        run(folder,
+            small_run("compare", {"--config=own.toml", "--methods=fomaml,reptile,memrl", "--seeds=2", "--out=c"}));
+    INFO(compared.err);
+    REQUIRE(compared.code == 0);
+    const std::string table = read(folder / "c/comparison.csv");
+    const auto kept = written(folder, "c/trials/0001-seed-1.json");
+    std::filesystem::remove(folder / "c/trials/0002-seed-1.json");
+    REQUIRE(run(folder, {"compare", "--resume", "c"}).code == 0);
+    CHECK(read(folder / "c/comparison.csv") == table);
+    CHECK(written(folder, "c/trials/0001-seed-1.json") == kept);
+
+    const Ended unknown = run(folder, small_run("train", {"--set=mmaml:inner_rate=1", "--out=x"}));
+    CHECK(unknown.code == 2);
+    CHECK(unknown.err.find("no method \"mmaml\"") != std::string::npos);
+}
+
+TEST_CASE("tuning gives every method equally many runs on seeds of their own, and counts their steps apart") {
+    const Folder folder;
+    const Ended ended =
+        run(folder, small_run("compare", {"--methods=memrl,fomaml", "--seeds=2", "--tune=4", "--json", "--out=c"}));
+    INFO(ended.err);
+    REQUIRE(ended.code == 0);
+    const nlohmann::json json = nlohmann::json::parse(ended.out);
+    const auto& methods = json.at("tuning").at("methods");
+    REQUIRE(methods.size() == 2);
+    for (const auto& method : methods) {
+        CHECK(method.at("runs") == 4 + 2 + 1);
+        CHECK(method.at("env_steps").get<double>() > 0);
+    }
+    CHECK(json.at("tuning").at("first_seed").get<int>() > 1000);
+    const std::string table = read(folder / "c/comparison.csv");
+    std::filesystem::remove(folder / "c/trials/0001-seed-1.json");
+    REQUIRE(run(folder, {"compare", "--resume", "c"}).code == 0);
+    CHECK(read(folder / "c/comparison.csv") == table);
+    CHECK(run(folder, {"compare", "regression", "--tune=4"}).code == 2);
+}
+
 TEST_CASE("a sweep runs all combinations, and --resume runs only what is missing") {
     const Folder folder;
     const Ended first =
-        run(folder, small_run("sweep", {"--grid", "rl.prox_weight=0.01,0.1,0.5", "--grid",
+        run(folder, small_run("sweep", {"--grid", "rl.prox_weight=0.01,0.1,0.3", "--grid",
                                         "policy.hidden=[8],[8, 8]", "--seeds", "2", "--out", "all"}));
     INFO(first.err);
     REQUIRE(first.code == 0);

@@ -97,6 +97,60 @@ TEST_CASE("train writes the whole run directory") {
     CHECK(TrainedModel::read(folder / "run/policy.dunlin"));
 }
 
+TEST_CASE("a run is shown beside the untrained policy under the same adaptation, on held-out tasks too") {
+    const Folder folder;
+    const Ended ended = run(
+        folder, small_run("train", {"--out", "run", "--set=environment.tasks=sampled", "--set=rl.iterations=6",
+                                    "--set=environment.training_tasks=4", "--set=environment.held_out_tasks=3",
+                                    "--set=report.adaptation_steps=2", "--set=environment.permute_actions=true"}));
+    INFO(ended.err);
+    REQUIRE(ended.code == 0);
+    CHECK(ended.out.find("untrained") != std::string::npos);
+    CHECK(ended.out.find("3 held-out tasks after 2 inner steps: success ") != std::string::npos);
+    const nlohmann::json summary = read_json(folder / "run/summary.json");
+    for (const auto& task : summary.at("tasks")) {
+        const double trained = task.at("return"), untrained = task.at("untrained_return"),
+                     optimum = task.at("optimal_return");
+        CHECK(task.at("untrained_return_ratio").get<double>() == Approx(untrained / optimum));
+        CHECK(task.at("normalised_gain").get<double>() == Approx((trained - untrained) / (optimum - untrained)));
+        CHECK(task.at("single_policy_return_ratio").get<double>() <= 1 + 1e-6);
+    }
+    const nlohmann::json held_out = summary.at("held_out");
+    CHECK(held_out.at("distinct_tasks") == 3);
+    double success = 0, untrained = 0;
+    for (const auto& task : held_out.at("tasks")) {
+        success += task.at("success").get<double>() / 3;
+        untrained += task.at("untrained_success").get<double>() / 3;
+    }
+    CHECK(held_out.at("success").get<double>() == Approx(success));
+    CHECK(held_out.at("untrained_success").get<double>() == Approx(untrained));
+    // A learning curve of held-out tasks, which a resumed run goes on with.
+    const auto metrics = csv(read(folder / "run/metrics.csv"));
+    CHECK(metrics[0].back() == "held_out_success");
+    REQUIRE(metrics.size() == 8);
+    const std::string whole = read(folder / "run/metrics.csv");
+    CHECK(run(folder, {"train", "--resume", "run", "--quiet"}).code == 0);
+    CHECK(read(folder / "run/metrics.csv") == whole);
+    CHECK(test::xml_problem(read(folder / "run/held-out.svg")) == "");
+
+    // Nothing learned is no gain and no harm; what was learned for other goals can be one.
+    const auto train = [&](const std::string& out, const std::vector<std::string>& more) {
+        std::vector<std::string> options{"--out=" + out, "--json", "--set=rl.iterations=60"};
+        options.insert(options.end(), more.begin(), more.end());
+        const Ended made = run(folder, small_run("train", options));
+        REQUIRE(made.code == 0);
+        return made;
+    };
+    const Ended scratch = train("scratch", {"--method=scratch"});
+    CHECK(nlohmann::json::parse(scratch.out).at("harms").empty());
+    CHECK(nlohmann::json::parse(scratch.out).at("tasks")[0].at("normalised_gain") == 0.0);
+    train("corner", {"--set=environment.goals=[\"0,0\"]", "--set=rl.task_batch=1", "--set=rl.inner_rate=4",
+                     "--set=rl.interpolation=1"});
+    const Ended harmed = run(folder, {"adapt", "corner", "--task=goal=3,3", "--steps=2", "--no-plot"});
+    INFO(harmed.err);
+    CHECK(harmed.err.find("warning: meta-training harms") != std::string::npos);
+}
+
 TEST_CASE("train --json prints summary.json and nothing else on stdout") {
     const Folder folder;
     const Ended ended = run(folder, small_run("train", {"--out", "run", "--json", "--quiet"}));
@@ -196,6 +250,7 @@ task_batch = 3
 trajectories = 20
 prox_weight = 0.03
 interpolation = 0.5
+outer_step = "own"
 inner_rate = 0.7
 inner_steps = 8
 step_clip = 0.5

@@ -49,8 +49,9 @@ struct Outer {
             Bowl task{b == 0 ? 1.0f : 3.0f};
             learner.learn(b, b, task, random, Vector<float>(scratch));
         }
-        return learner.update();
+        return learner.update(iterations++);
     }
+    std::int64_t iterations = 0;
 };
 
 MetaSettings two_tasks(MetaMethod method) {
@@ -102,6 +103,60 @@ TEST_CASE("every method moves the meta-parameters to where both tasks are near, 
     Outer scratch(two_tasks(MetaMethod::scratch));
     REQUIRE(scratch.iterate());
     CHECK(scratch.learner.parameters()[0] == 0.0f);
+}
+
+TEST_CASE("outer steps follow the mean of w - theta as gradient descent, momentum and Adam do") {
+    // One inner step of Reptile: w - theta_b = 0.2 (w - c_b), with mean 0.2 (w - 2).
+    const auto after = [](OuterStep step, int iterations, float decay = 0.0f) {
+        MetaSettings settings = two_tasks(MetaMethod::reptile);
+        settings.outer_step = step;
+        settings.outer_decay = decay;
+        settings.outer.rate = 0.5f;
+        Outer outer(settings);
+        for (int k = 0; k < iterations; ++k) REQUIRE(outer.iterate());
+        return outer.learner.parameters()[0];
+    };
+    // Interpolation by a half is a step of gradient descent at the rate of a half.
+    CHECK(after(OuterStep::sgd, 3) == Approx(after(OuterStep::own, 3)));
+    CHECK(after(OuterStep::sgd, 1) == Approx(0.2f));
+    CHECK(after(OuterStep::sgd, 2) == Approx(0.2f + 0.1f * 1.8f));
+    // m_1 = -0.4, w_1 = 0.2; m_2 = 0.9 m_1 - 0.2 * 1.8 = -0.72, w_2 = 0.2 + 0.36
+    CHECK(after(OuterStep::momentum, 2) == Approx(0.56f));
+    // Adam's first step is as long as its rate, whatever the gradient.
+    CHECK(after(OuterStep::adam, 1) == Approx(0.5f).epsilon(1e-4));
+    // Step t is 1 / (1 + c t) as long: with c = 1 the second is half of what it was.
+    CHECK(after(OuterStep::sgd, 2, 1.0f) == Approx(0.2f + 0.05f * 1.8f));
+    CHECK(after(OuterStep::own, 2, 1.0f) == Approx(0.2f + 0.05f * 1.8f));
+}
+
+TEST_CASE(
+    "the MAMLs adapt as the others do unless they are told otherwise, and a trained policy as long as asked") {
+    MetaSettings settings = two_tasks(MetaMethod::fomaml);
+    settings.inner.step_limit = 5;
+    settings.inner.step_clip = 0.3f;
+    settings.maml = {.steps = 0, .inner_rate = 0.0f, .step_clip = -1.0f};
+    CHECK(settings.exact_or_first_order().steps == 5);
+    CHECK(settings.adaptation().step_limit == 5);
+    CHECK(settings.adaptation().inner_rate == 0.2f);
+    CHECK(settings.adaptation().step_clip == 0.3f);
+    CHECK(settings.slots() == 6);
+    settings.adaptation_steps = 2;
+    CHECK(settings.adaptation().step_limit == 2);
+    CHECK(settings.training().step_limit == 2);  // a MAML's objective is the loss after them
+    settings.method = MetaMethod::reptile;
+    CHECK(settings.training().step_limit == 5);
+    CHECK(settings.adaptation().step_limit == 2);
+    settings.method = MetaMethod::fomaml;
+    settings.maml = {.steps = 1, .inner_rate = 0.7f, .step_clip = 0.0f};
+    CHECK(settings.training().step_limit == 1);
+    CHECK(settings.training().inner_rate == 0.7f);
+    CHECK(settings.training().step_clip == 0.0f);
+    // No MAML goes deeper than memory is set apart for; adaptation does.
+    settings.maml.steps = 0;
+    settings.adaptation_steps = 0;
+    settings.inner.step_limit = 40;
+    CHECK(settings.training().step_limit == Maml::step_limit);
+    CHECK(settings.adaptation().step_limit == 40);
 }
 
 TEST_CASE("a NaN is refused with its place and leaves the meta-parameters as they were") {

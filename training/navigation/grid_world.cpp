@@ -155,6 +155,23 @@ void GridWorld::describe(TaskSet set, int number, TaskRecord& record) const {
                    static_cast<double>(task.settings().goal->column)};
 }
 
+std::vector<TaskOutcome> GridWorld::single_policy(TaskSet set, StopAsked stop) {
+    if (!shared_policy_) {
+        std::vector<double> optima;
+        for (std::size_t k = 0; k < training_.size(); ++k) optima.push_back(optimum(TaskSet::training, k, stop));
+        shared_policy_ = shared_policy(environments(TaskSet::training), optima, stop);
+    }
+    std::vector<TaskOutcome> outcomes;
+    if (shared_policy_->empty() || stop()) return outcomes;
+    for (std::size_t k = 0; k < tasks(set).size(); ++k) {
+        const GridEvaluation exact = evaluate_policy(tasks(set)[k].environment(), *shared_policy_, stop);
+        outcomes.push_back({.expected_return = exact.expected_return,
+                            .optimal_return = optimum(set, k, stop),
+                            .success = exact.success});
+    }
+    return outcomes;
+}
+
 Outcome<int> GridWorld::add_held_out(const std::string& description) {
     Outcome<GridTask> task = parse_task(description);
     if (!task) return tl::unexpected(task.error());

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,12 +67,13 @@ public:
         TaskOutcome outcome;
         outcome.expected_return = exact.expected_return;
         outcome.success = exact.success;
-        double& optimum = (set == TaskSet::training ? training_optima_ : held_out_optima_)[at];
-        if (std::isnan(optimum)) optimum = optimal_return(tasks(set)[at].environment(), stop);
-        outcome.optimal_return = optimum;
+        outcome.optimal_return = optimum(set, at, stop);
         outcome.sampled_return = mean_of_ten(task, theta, random);
         return outcome;
     }
+
+    /// What `shared_policy` of the training tasks reaches on every task of a set; empty where it does not exist.
+    std::vector<TaskOutcome> single_policy(TaskSet set, StopAsked stop);
 
     /// Writes what does not change along a trajectory.
     void describe(TaskSet set, int number, TaskRecord& record) const;
@@ -93,6 +95,12 @@ private:
     Outcome<GridTask> parse_task(const std::string& description) const;
     Outcome<void> check_memory(int tasks) const;
     void make_room_for_optima();
+    /// Planned the first time that it is asked for.
+    double optimum(TaskSet set, std::size_t number, StopAsked stop) {
+        double& known = (set == TaskSet::training ? training_optima_ : held_out_optima_)[number];
+        if (std::isnan(known)) known = optimal_return(tasks(set)[number].environment(), stop);
+        return known;
+    }
 
     template <class Task>
     static double mean_of_ten(Task& task, ConstVector<float> theta, Stream& random) {
@@ -116,6 +124,7 @@ private:
     GridTaskSettings common_;
     std::vector<GridTask> training_, held_out_;
     std::vector<double> training_optima_, held_out_optima_;  ///< NaN: not planned yet
+    std::optional<std::vector<double>> shared_policy_;       ///< once it was asked for
 };
 
 }  // namespace dunlin

@@ -68,11 +68,17 @@ public:
         for (int task = 0; task < task_count(); ++task) {
             streams_.emplace_back(settings.seed, static_cast<std::uint32_t>(task), Purpose::rollout);
         }
-        Stream random(settings.seed, 0, Purpose::initialise);
-        initialise(policy.network.shape, random, learner_.parameters(), settings.output_gain);
-        if constexpr (Policy::continuous) {
-            std::fill_n(policy.log_sigma(learner_.parameters().data()), policy.actions(), settings.first_log_sigma);
-        }
+        std::ranges::copy(first_parameters(), learner_.parameters().begin());
+    }
+
+    /// What training begins with: an untrained policy, by the seed.
+    std::vector<float> first_parameters() const {
+        std::vector<float> first(policy_.parameters());
+        Stream random(settings_.seed, 0, Purpose::initialise);
+        initialise(policy_.network.shape, random, Vector<float>(first), settings_.output_gain);
+        if constexpr (Policy::continuous)
+            std::fill_n(policy_.log_sigma(first.data()), policy_.actions(), settings_.first_log_sigma);
+        return first;
     }
 
     /// Bytes that a trainer's learning will take: what to look at before making one.
@@ -90,6 +96,8 @@ public:
     std::int64_t iteration() const { return iteration_; }
     std::int64_t gradients() const { return gradients_; }  ///< task gradients taken so far
     std::int64_t environment_steps() const { return environment_steps_; }
+    /// Environment steps that the last `adapt` drew to learn from, over all of its environments.
+    std::int64_t adaptation_environment_steps() const { return adaptation_steps_; }
     bool evaluates_per_state() const { return benches_.front()->task.evaluates_per_state(); }
 
     /// From now on asked between tasks and between the steps of an adaptation.
@@ -121,7 +129,7 @@ public:
             std::ranges::copy(counts, learner_.value_counts().begin());
             return {};
         }
-        const Result<void> updated = learner_.update();
+        const Result<void> updated = learner_.update(iteration_);
         if (!updated) return updated;
         environment_steps_ += std::accumulate(steps.begin(), steps.end(), std::int64_t{0});
         gradients_ += std::accumulate(taken.begin(), taken.end(), std::int64_t{0});
@@ -137,17 +145,22 @@ public:
     template <class Visit>
     void adapt(ConstVector<float> w, const std::vector<E>& environments, int steps, std::uint64_t epoch,
                Visit&& visit) {
+        adaptation_steps_ = 0;
         workers_.run(static_cast<int>(environments.size()), [&](int number, int worker) {
             if (stop_()) return;
             Bench& bench = *benches_[static_cast<std::size_t>(worker)];
+            std::int64_t learned_from = 0, before = bench.task.steps();
             Stream random = adaptation_stream(settings_.seed, static_cast<std::uint32_t>(number), epoch);
             const std::size_t d = w.size();
             adapt_to(environments[static_cast<std::size_t>(number)], settings_.meta.adaptation(), w, steps, random,
                      bench.task, bench.scratch.first(d), bench.scratch.subspan(d, d),
                      [&](int k, ConstVector<float> personal) {
+                         learned_from += bench.task.steps() - before;
                          visit(number, k, personal, bench.task);
+                         before = bench.task.steps();
                          return !stop_();
                      });
+            adaptation_steps_ += learned_from;
         });
     }
 
@@ -260,6 +273,7 @@ private:
     std::int64_t iteration_ = 0;
     std::int64_t environment_steps_ = 0;
     std::int64_t gradients_ = 0;
+    std::atomic<std::int64_t> adaptation_steps_ = 0;
 };
 
 }  // namespace dunlin

@@ -36,13 +36,17 @@ public:
     std::int64_t iteration() const override { return trainer_.iteration(); }
     std::int64_t environment_steps() const override { return trainer_.environment_steps(); }
     std::int64_t gradients() const override { return trainer_.gradients(); }
+    std::int64_t adaptation_environment_steps() const override { return trainer_.adaptation_environment_steps(); }
     std::vector<std::string> task_names(TaskSet set) const override { return world_.names(set); }
 
-    std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint64_t epoch,
-                                                   bool last_only) override {
+    std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint64_t epoch, bool last_only,
+                                                   StartPolicy start) override {
         const std::vector<E> environments = world_.environments(set);
         std::vector<std::vector<TaskOutcome>> outcomes(environments.size());
-        adapt(set, environments, steps, epoch, last_only,
+        const std::vector<float> untrained =
+            start == StartPolicy::untrained ? trainer_.first_parameters() : std::vector<float>{};
+        const ConstVector<float> from = start == StartPolicy::untrained ? untrained : trainer_.parameters();
+        adapt(from, set, environments, steps, epoch, last_only,
               [&](int number, ConstVector<float> theta, auto& task, Stream& random) {
                   outcomes[static_cast<std::size_t>(number)].push_back(
                       world_.judge(set, number, theta, task, random, stop_));
@@ -55,7 +59,7 @@ public:
         if (environments.size() > most) environments.resize(most, environments.front());
         const std::vector<std::string> names = world_.names(set);
         std::vector<TaskRecord> records(environments.size());
-        adapt(set, environments, steps, record_epoch, true,
+        adapt(trainer_.parameters(), set, environments, steps, record_epoch, true,
               [&](int number, ConstVector<float> theta, auto& task, Stream& random) {
                   TaskRecord& record = records[static_cast<std::size_t>(number)];
                   record.name = names[static_cast<std::size_t>(number)];
@@ -65,6 +69,8 @@ public:
               });
         return records;
     }
+
+    std::vector<TaskOutcome> best_single_policy(TaskSet set) override { return world_.single_policy(set, stop_); }
 
     int distinct_tasks(TaskSet set) const override { return world_.distinct_tasks(set); }
     bool trained_on(int held_out) const override { return world_.trained_on(held_out); }
@@ -90,10 +96,14 @@ public:
                                    : static_cast<double>(settings_.rollout.trajectories) * settings_.horizon;
         const double step =
             3 * columns * forward + 4 * parameters + 20.0 * settings_.rollout.trajectories * settings_.horizon;
-        const double steps = training_steps();
+        const auto evaluations = [&](std::size_t tasks, int steps) {
+            return static_cast<double>(tasks) * ((steps + 1.0) * step + states * forward + planning);
+        };
         const double evaluation =
-            static_cast<double>(trainer_.task_count()) * ((steps + 1) * step + states * forward + planning);
-        const double iteration = settings_.meta.task_batch * steps * step + 4 * parameters;
+            evaluations(static_cast<std::size_t>(trainer_.task_count()), training_steps()) +
+            evaluations(world_.environments(TaskSet::held_out).size(), settings_.adaptation_steps);
+        const double iteration =
+            settings_.meta.task_batch * settings_.meta.training().step_limit * step + 4 * parameters;
         const double share = static_cast<double>(settings_.evaluation_share);
         const double interval = std::ceil(evaluation * (1 - share) / (share * iteration));
         return static_cast<int>(std::clamp<double>(interval, settings_.evaluate_every, 1e9));
@@ -124,18 +134,17 @@ private:
     static constexpr std::uint64_t record_epoch = set_apart_epochs;
 
     template <class Visit>
-    void adapt(TaskSet set, const std::vector<E>& environments, int steps, std::uint64_t epoch, bool last_only,
-               Visit&& visit) {
-        trainer_.adapt(trainer_.parameters(), environments, steps, epoch,
-                       [&](int number, int k, ConstVector<float> theta, auto& task) {
-                           if ((last_only && k < steps) || stop_()) return;
-                           // What is measured is drawn apart from what is adapted to.
-                           const std::uint32_t node = set == TaskSet::training ? 1u << 20 : 1u << 21;
-                           Stream random(settings_.seed, node + static_cast<std::uint32_t>(number),
-                                         Purpose::evaluate);
-                           random.seek_epoch(epoch * epochs_per_adaptation + static_cast<std::uint64_t>(k) * 2);
-                           visit(number, theta, task, random);
-                       });
+    void adapt(ConstVector<float> from, TaskSet set, const std::vector<E>& environments, int steps,
+               std::uint64_t epoch, bool last_only, Visit&& visit) {
+        trainer_.adapt(
+            from, environments, steps, epoch, [&](int number, int k, ConstVector<float> theta, auto& task) {
+                if ((last_only && k < steps) || stop_()) return;
+                // What is measured is drawn apart from what is adapted to.
+                const std::uint32_t node = set == TaskSet::training ? 1u << 20 : 1u << 21;
+                Stream random(settings_.seed, node + static_cast<std::uint32_t>(number), Purpose::evaluate);
+                random.seek_epoch(epoch * epochs_per_adaptation + static_cast<std::uint64_t>(k) * 2);
+                visit(number, theta, task, random);
+            });
     }
 
     template <class Task>
@@ -247,6 +256,14 @@ std::vector<std::string> NavigationTraining::notes() const {
                         held_out, settings_.held_out_tasks));
     }
     return notes;
+}
+
+bool NavigationTraining::finished() const {
+    if (settings_.environment_steps == 0) return iteration() >= settings_.iterations;
+    if (iteration() == 0) return false;
+    const std::int64_t done = environment_steps();
+    // Without meta-learning an iteration takes none, however many there are.
+    return done == 0 || done + done / (2 * iteration()) >= settings_.environment_steps;
 }
 
 Result<void> NavigationTraining::load(ConstVector<float> parameters) {

@@ -50,10 +50,11 @@ struct NavigationSettings {
     float first_log_sigma = -0.5f;
 
     int iterations = 120;
+    int environment_steps = 0;  ///< of training, instead of iterations; 0: not given
     int horizon = 30;
     float discount = 0.95f;
     float meta_rate = 0.0f;  ///< alpha; 0: alpha = interpolation / prox_weight
-    MetaSettings meta;
+    MetaSettings meta{.maml = {.steps = 0, .inner_rate = 0.0f, .score_term = true, .step_clip = -1.0f}};
     RolloutSettings rollout{.trajectories = 40};
 
     int evaluate_every = 1;         ///< iterations between evaluations, at least
@@ -66,6 +67,9 @@ struct NavigationSettings {
 Settings navigation_settings(NavigationSettings& settings);
 
 enum class TaskSet : std::uint8_t { training, held_out };
+
+/// The policy that is adapted: the meta-policy, or the untrained one that training began with.
+enum class StartPolicy : std::uint8_t { meta, untrained };
 
 /// How well a policy does on a task. NaN where a value does not exist: there is no exact planning for the point
 /// world.
@@ -108,6 +112,11 @@ public:
     virtual std::int64_t iteration() const = 0;
     virtual std::int64_t environment_steps() const = 0;
     virtual std::int64_t gradients() const = 0;
+    /// Whether training is as long as settings say. A length in environment steps is met as nearly as whole iterations
+    /// can: the last one is left out where that is nearer.
+    bool finished() const;
+    /// Environment steps that adaptation took in the last `evaluate`, over all tasks, without those of judging.
+    virtual std::int64_t adaptation_environment_steps() const = 0;
 
     virtual std::vector<std::string> task_names(TaskSet set) const = 0;
     /// How many of a set differ from all others of it.
@@ -127,9 +136,14 @@ public:
     virtual int evaluation_interval() const = 0;
 
     /// Adapts the meta-policy to every task of a set: outcomes[task][k] after k inner steps, or with `last_only`
-    /// one outcome a task. Different epochs draw different trajectories. Of no use when `stopped` afterwards.
+    /// one outcome a task. Different epochs draw different trajectories, the same one the same for any start. Of no
+    /// use when `stopped` afterwards.
     virtual std::vector<std::vector<TaskOutcome>> evaluate(TaskSet set, int steps, std::uint64_t epoch,
-                                                           bool last_only) = 0;
+                                                           bool last_only,
+                                                           StartPolicy start = StartPolicy::meta) = 0;
+    /// What one policy for all training tasks, made with all that is known of them, reaches on every task of a set
+    /// without adaptation. Empty where that would take too long (`single_policy`), and when `stopped`.
+    virtual std::vector<TaskOutcome> best_single_policy(TaskSet set) = 0;
     /// The epoch of numbers that `dunlin adapt` and boards adapt with: none that an iteration's evaluation has
     /// drawn.
     static constexpr std::uint32_t fresh_epoch = set_apart_epochs + 2;

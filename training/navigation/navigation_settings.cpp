@@ -47,6 +47,9 @@ Settings navigation_settings(NavigationSettings& s) {
               {"reptile", MetaMethod::reptile},
               {"scratch", MetaMethod::scratch}});
     list.add("rl.iterations", s.iterations, "meta-iterations T", Range{0, 1e9}).may_change();
+    list.add("rl.environment_steps", s.environment_steps,
+             "environment steps of training, instead of rl.iterations; 0: not given", Range{0, 2e9})
+        .may_change();
     list.add("rl.horizon", s.horizon, "steps of a trajectory H", Range{1, 10000});
     list.add("rl.discount", s.discount, "gamma", Range{0, 1, true});
     list.add("rl.task_batch", meta.task_batch, "tasks in an iteration B", Range{1, 10000});
@@ -57,9 +60,19 @@ Settings navigation_settings(NavigationSettings& s) {
              "nu: the inner loop stops at this gradient norm; 0: at its step limit", Range{0, 1e6});
     list.add("rl.interpolation", meta.interpolation, "alpha lambda: how far the outer step goes",
              Range{0, 1, true});
+    list.add("rl.outer_decay", meta.outer_decay,
+             "c: outer step t is 1 / (1 + c t) as long as the first; 0: all are as long", Range{0, 1e6});
+    list.add("rl.outer_step", meta.outer_step,
+             "how meta-parameters follow the outer gradient; own: interpolation, and Adam of the MAMLs",
+             {{"own", OuterStep::own},
+              {"sgd", OuterStep::sgd},
+              {"momentum", OuterStep::momentum},
+              {"adam", OuterStep::adam}});
     list.add("rl.meta_rate", s.meta_rate, "alpha, instead of interpolation; 0: not given", Range{0, 1e9});
     list.add("rl.inner_rate", meta.inner.inner_rate, "beta: step size of the inner loop", Range{0, 1e3, true});
     list.add("rl.inner_steps", meta.inner.step_limit, "most steps of the inner loop", Range{1, 1000});
+    list.add("rl.adaptation_steps", meta.adaptation_steps,
+             "inner steps that a trained policy is judged after; 0: as many as in training", Range{0, 1000});
     list.add("rl.step_clip", meta.inner.step_clip, "longest inner step, as a norm; 0: no limit", Range{0, 1e6});
     list.add("rl.baseline", s.rollout.baseline, "what rewards to go are centred by",
              {{"none", Baseline::none}, {"leave-one-out", Baseline::leave_one_out}, {"linear", Baseline::linear}});
@@ -69,11 +82,15 @@ Settings navigation_settings(NavigationSettings& s) {
               {"per-step", Evaluation::per_step},
               {"per-state", Evaluation::per_state}});
 
-    list.add("maml.steps", meta.maml.steps, "inner steps u", Range{1, Maml::step_limit});
-    list.add("maml.inner_rate", meta.maml.inner_rate, "step size of the inner steps", Range{0, 1e3, true});
-    list.add("maml.step_clip", meta.maml.step_clip, "longest inner step, as a norm; 0: no limit", Range{0, 1e6});
+    list.add("maml.steps", meta.maml.steps, "inner steps u of the MAMLs; 0: as many as a trained policy is given",
+             Range{0, Maml::step_limit});
+    list.add("maml.inner_rate", meta.maml.inner_rate, "step size of the MAMLs' inner steps; 0: as rl.inner_rate",
+             Range{0, 1e3});
+    list.add("maml.step_clip", meta.maml.step_clip,
+             "longest inner step of the MAMLs, as a norm; 0: no limit, -1: as rl.step_clip", Range{-1, 1e6});
     list.add("maml.score_term", meta.maml.score_term, "exact MAML: the score-function terms");
-    list.add("maml.outer_rate", meta.outer.rate, "step size of Adam", Range{0, 10, true});
+    list.add("maml.outer_rate", meta.outer.rate, "step size of Adam, or of what rl.outer_step names",
+             Range{0, 10, true});
 
     list.add("report.evaluate_every", s.evaluate_every, "iterations between evaluations, at least", Range{1, 1e6})
         .may_change();

@@ -83,11 +83,12 @@ Settings::Added Settings::add(std::string key, std::vector<std::string>& place, 
 }
 
 Outcome<void> Settings::read(std::string_view document, std::string_view where) {
-    const toml::parse_result parsed = toml::parse(document);
+    toml::parse_result parsed = toml::parse(document);
     if (!parsed) {
         return refusal(
             fmt::format("{}:{}: {}", where, parsed.error().source().begin.line, parsed.error().description()));
     }
+    parsed.table().erase("methods");  // each method's own: method_settings.hpp
     return Reader{*this, where, true}.table(parsed.table(), "").and_then([&] {
         return Reader{*this, where}.table(parsed.table(), "");
     });
@@ -115,6 +116,12 @@ Outcome<void> Settings::set(std::string_view assignment) {
     if (!Reader::put(*entry, value, holder)) return expected();
     if (!Reader{*this, "--set"}.store(*entry, holder[0])) return expected();
     return {};
+}
+
+std::vector<std::string> Settings::choices(std::string_view key) const {
+    const Entry* entry = find(key);
+    const Choice* choice = entry == nullptr ? nullptr : std::get_if<Choice>(&entry->place);
+    return choice == nullptr ? std::vector<std::string>{} : choice->names;
 }
 
 std::string Settings::text(const Entry& entry, Paths paths) {

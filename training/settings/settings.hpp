@@ -78,7 +78,7 @@ public:
     }
 
     /// Reads a document over what the structs hold; `where` names it in errors. Every key must be known and every
-    /// value of its type and range.
+    /// value of its type and range. The section [methods] is left to method_settings.hpp.
     Outcome<void> read(std::string_view toml, std::string_view where);
     /// One "KEY=VALUE". The setting says how VALUE is read, not its looks: numbers are decimal (text_values.hpp),
     /// text is taken as it stands (in quotes as in TOML), lists are in brackets as in TOML, where text needs no
@@ -117,6 +117,9 @@ public:
     std::string help() const;
     /// The value of one setting as TOML; empty when there is no such key.
     std::string value(std::string_view key) const;
+
+    /// The names that a setting may have; none where it is of another type.
+    std::vector<std::string> choices(std::string_view key) const;
 
     /// All values as TOML, by key, with absolute paths.
     std::map<std::string, std::string> values() const;
