@@ -2,6 +2,7 @@
 #include "apps/dunlin/adapt_supervised.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/directory_lock.hpp"
+#include "apps/dunlin/json_numbers.hpp"
 #include "apps/dunlin/navigation_baselines.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/saved_model.hpp"

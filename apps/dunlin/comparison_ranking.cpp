@@ -2,6 +2,7 @@
 #include "apps/dunlin/comparison_ranking.hpp"
 
 #include "apps/dunlin/comparison_spread.hpp"
+#include "apps/dunlin/json_numbers.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,12 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json finite(double value) {
-    if (!std::isfinite(value)) return nullptr;
-    return value;
-}
 Json interval(const Estimate& estimate) {
-    return {finite(estimate.low), finite(estimate.high)};
+    return {number_or_null(estimate.low), number_or_null(estimate.high)};
 }
 
 bool less_is_better(const Comparison& comparison) {
@@ -37,7 +34,7 @@ std::optional<double> value_of(const std::optional<TrialResult>& result) {
 Json mean_of_measure(const Comparison& comparison, std::size_t combination, std::string_view key) {
     const TrialResult* shape = example(comparison);
     for (std::size_t m = 0; shape != nullptr && m < shape->measures.size(); ++m) {
-        if (shape->measures[m].key == key) return finite(spread(comparison, combination, m).mean());
+        if (shape->measures[m].key == key) return number_or_null(spread(comparison, combination, m).mean());
     }
     return nullptr;
 }
@@ -97,9 +94,9 @@ void add_ranking(Json& json, const Comparison& comparison) {
                                    {"trajectories", mean_of_measure(comparison, c, "trajectories")},
                                    {"env_steps", mean_of_measure(comparison, c, "env_steps")},
                                    {"adaptation_env_steps", mean_of_measure(comparison, c, "adaptation_env_steps")},
-                                   {"mean", finite(one.mean.value)},
+                                   {"mean", number_or_null(one.mean.value)},
                                    {"interval", interval(one.mean)},
-                                   {"interquartile_mean", finite(one.interquartile.value)},
+                                   {"interquartile_mean", number_or_null(one.interquartile.value)},
                                    {"interquartile_interval", interval(one.interquartile)}});
     }
     json["pairs"] = Json::array();
@@ -107,10 +104,10 @@ void add_ranking(Json& json, const Comparison& comparison) {
         json["pairs"].push_back({{"first", comparison.plan.label(pair.first)},
                                  {"second", comparison.plan.label(pair.second)},
                                  {"seeds", pair.seeds},
-                                 {"difference", finite(pair.difference.value)},
+                                 {"difference", number_or_null(pair.difference.value)},
                                  {"interval", interval(pair.difference)},
                                  {"significant", pair.difference.significant()},
-                                 {"probability_of_improvement", finite(pair.probability)}});
+                                 {"probability_of_improvement", number_or_null(pair.probability)}});
     }
 }
 

@@ -2,6 +2,7 @@
 #include "apps/dunlin/comparison_ranking.hpp"
 #include "apps/dunlin/comparison_spread.hpp"
 #include "apps/dunlin/data_report.hpp"
+#include "apps/dunlin/json_numbers.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 
@@ -46,11 +47,6 @@ std::string ended(const Comparison& comparison, std::size_t combination) {
     std::string text = fmt::format("{}", good + bad);
     if (bad > 0) text += fmt::format(", {} failed", bad);
     return text;
-}
-
-nlohmann::ordered_json finite(double value) {
-    if (!std::isfinite(value)) return nullptr;
-    return value;
 }
 
 }  // namespace
@@ -177,8 +173,9 @@ std::string comparison_json(const Comparison& comparison) {
         for (std::size_t k = 0; k < plan.axes.size(); ++k) settings[plan.axes[k].key] = values[k];
         for (std::size_t m = 0; shape != nullptr && m < shape->measures.size(); ++m) {
             const Spread all = spread(comparison, c, m);
-            measures[shape->measures[m].key] = {
-                {"mean", finite(all.mean())}, {"deviation", finite(all.deviation())}, {"values", all.values}};
+            measures[shape->measures[m].key] = {{"mean", number_or_null(all.mean())},
+                                                {"deviation", number_or_null(all.deviation())},
+                                                {"values", all.values}};
         }
         int runs = 0;
         for (const auto& result : comparison.results[c]) {

@@ -2,6 +2,7 @@
 #include "apps/dunlin/decentralised_report.hpp"
 
 #include "apps/dunlin/data_report.hpp"
+#include "apps/dunlin/json_numbers.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
@@ -157,11 +158,6 @@ report::Section figure_section(const DecentralisedResult& result, bool limited) 
         : s.data.path.empty() ? "In the form of " + figure + ", on generated digits instead of MNIST."
                               : figure + "; on the data that data.path names.";
     return section;
-}
-
-nlohmann::ordered_json number_or_null(double value) {
-    if (!std::isfinite(value)) return nullptr;
-    return value;
 }
 
 std::string data_text(const DecentralisedSettings& s) {

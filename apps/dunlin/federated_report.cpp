@@ -3,6 +3,7 @@
 
 #include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/figures.hpp"
+#include "apps/dunlin/json_numbers.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/figures.hpp"
 
+#include "apps/dunlin/json_numbers.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/svg_plot.hpp"
 
@@ -183,11 +184,6 @@ void add_figures(TrialResult& trial, const RunFigures& figures) {
             {one.key, one.title, one.value, shown[static_cast<std::size_t>(one.show)], one.drawn});
     for (const FigureCurve& one : figures.curves)
         trial.curves.push_back({one.key, one.title, one.x_title, one.y_title, one.x, one.y});
-}
-
-Json number_or_null(double value) {
-    if (!std::isfinite(value)) return nullptr;
-    return value;
 }
 
 void add_rounds(Json& json, const FederatedResult& result) {

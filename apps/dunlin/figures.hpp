@@ -25,9 +25,6 @@ void add_figures(report::HtmlReport& page, const RunFigures& figures);
 void add_figures(nlohmann::ordered_json& summary, const RunFigures& figures);
 void add_figures(TrialResult& trial, const RunFigures& figures);
 
-/// Null where JSON has no such number.
-nlohmann::ordered_json number_or_null(double value);
-
 /// Of a fleet by rounds: its counts in a summary, its key numbers on a page.
 void add_rounds(nlohmann::ordered_json& summary, const FederatedResult& result);
 void add_rounds(report::HtmlReport& page, const FederatedResult& result);

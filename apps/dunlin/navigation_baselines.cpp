@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/navigation_baselines.hpp"
 
+#include "apps/dunlin/json_numbers.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -103,11 +105,6 @@ std::vector<std::string> harms(const NavigationResult& result) {
         sentences.back() += fmt::format(" (after {}: {:.3f} and {:.3f})", last, end.value, end.untrained);
     }
     return sentences;
-}
-
-nlohmann::ordered_json number_or_null(double value) {
-    if (!std::isfinite(value)) return nullptr;
-    return value;
 }
 
 void add_baselines(nlohmann::ordered_json& entry, const TaskOutcome& trained, const TaskOutcome* untrained,

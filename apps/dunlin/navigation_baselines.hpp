@@ -33,7 +33,4 @@ std::vector<std::string> harms(const NavigationResult& result);
 void add_baselines(nlohmann::ordered_json& entry, const TaskOutcome& trained, const TaskOutcome* untrained,
                    const TaskOutcome* single);
 
-/// A finite number, or null.
-nlohmann::ordered_json number_or_null(double value);
-
 }  // namespace dunlin::app

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/navigation_report.hpp"
 
+#include "apps/dunlin/json_numbers.hpp"
 #include "apps/dunlin/navigation_baselines.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"

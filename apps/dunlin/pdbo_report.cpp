@@ -2,6 +2,7 @@
 #include "apps/dunlin/pdbo_report.hpp"
 
 #include "apps/dunlin/data_report.hpp"
+#include "apps/dunlin/json_numbers.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
@@ -124,9 +125,7 @@ nlohmann::ordered_json table_json(const PdboResult& result) {
             const PdboOutcome* outcome = find(result, method, budget);
             if (outcome == nullptr) continue;
             const bool good = outcome->failure.empty();
-            const auto number = [good](double value) {
-                return good && std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
-            };
+            const auto number = [good](double value) { return good ? number_or_null(value) : nullptr; };
             const PdboRow row = good ? outcome->best() : PdboRow{};
             rows.push_back({{"budget", budget == PdboBudget::inner_steps ? "inner-steps" : "gradients"},
                             {"method", name_of(method)},
@@ -252,10 +251,6 @@ std::string pdbo_summary(const PdboResult& result) {
     const PdboRow& best = outcome.best();
     const BilevelCounters& counters = outcome.counters;
     const auto agents = static_cast<std::uint32_t>(s.agents);
-    const auto number = [](double value) -> nlohmann::ordered_json {
-        if (!std::isfinite(value)) return nullptr;
-        return value;
-    };
     nlohmann::ordered_json json{
         {"experiment", s.experiment},
         {"method", name_of(s.method)},
@@ -264,7 +259,7 @@ std::string pdbo_summary(const PdboResult& result) {
         {"test_accuracy", best.test_accuracy},
         {"test_accuracy_bottom_decile", best.bottom_decile},
         {"validation_accuracy", best.validation_accuracy},
-        {"train_loss", number(best.train_loss)},
+        {"train_loss", number_or_null(best.train_loss)},
         {"chosen_stage", best.stage},
         {"inner_steps", outcome.history.back().inner_steps},
         {"inner_steps_per_stage", outcome.inner_steps_per_stage},
@@ -279,7 +274,7 @@ std::string pdbo_summary(const PdboResult& result) {
         nlohmann::ordered_json agent{{"name", i < result.names.size() ? result.names[i] : fmt::format("{}", i)},
                                      {"test_accuracy", outcome.accuracy_by_agent[i]}};
         for (std::size_t k = 0; k < predictors; ++k) {
-            agent["weights"].push_back(number(static_cast<double>(outcome.weights[i * predictors + k])));
+            agent["weights"].push_back(number_or_null(static_cast<double>(outcome.weights[i * predictors + k])));
         }
         json["agents"].push_back(std::move(agent));
     }

@@ -2,6 +2,7 @@
 #include "apps/dunlin/regression_report.hpp"
 
 #include "apps/dunlin/data_report.hpp"
+#include "apps/dunlin/json_numbers.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
@@ -16,13 +17,8 @@
 namespace dunlin::app {
 namespace {
 
-nlohmann::ordered_json number_or_null(double value) {
-    if (!std::isfinite(value)) return nullptr;
-    return value;
-}
-
 nlohmann::ordered_json number_or_null(std::optional<double> value) {
-    return number_or_null(value.value_or(std::numeric_limits<double>::quiet_NaN()));
+    return app::number_or_null(value.value_or(std::numeric_limits<double>::quiet_NaN()));
 }
 
 std::string percent(double share) {

@@ -43,7 +43,7 @@ public:
           scratch_(Defence::scratch(dimension, nodes, scratch)) {}
 
     void add(std::uint32_t node, std::uint64_t slot, float coefficient, float, ConstVector<float> values) {
-        const Vector<float> row = rows_.row(slot), history = histories_.row(node);
+        const Vector<float> row = rows_.row(static_cast<std::size_t>(slot)), history = histories_.row(node);
         const float momentum = settings_.defence.momentum;
         for (std::size_t k = 0; k < values.size(); ++k) {
             history[k] = momentum * history[k] + (1.0f - momentum) * (coefficient * values[k]);
@@ -52,13 +52,14 @@ public:
     }
     template <class Apply>
     bool take(std::uint64_t version, std::uint64_t gathered, double, Apply apply) {
-        if (!settings_.defence.holds_for(gathered)) {
+        const auto count = static_cast<std::size_t>(gathered);
+        if (!settings_.defence.holds_for(count)) {
             ++*undefended_;
             return false;
         }
         Stream random(settings_.seed, 0, Purpose::defence);
         random.seek_epoch(version);
-        settings_.defence.combine({rows_.data, gathered, rows_.dimension}, random, centre_, scratch_);
+        settings_.defence.combine({rows_.data, count, rows_.dimension}, random, centre_, scratch_);
         apply(1.0f, centre_);
         return true;
     }

@@ -16,7 +16,7 @@ using namespace dunlin::test;
 namespace {
 
 /// What nodes kept, as their tasks saw it.
-struct Seen {
+struct Witnessed {
     std::mutex mutex;
     std::vector<std::vector<float>> learned;      ///< triples that are of no first model
     std::vector<std::vector<float>> handed_back;  ///< to each task before its first gradient
@@ -25,7 +25,7 @@ struct Seen {
 /// A task as it is, watched.
 class Watched final : public NodeTask {
 public:
-    Watched(std::unique_ptr<NodeTask> task, Seen& seen)
+    Watched(std::unique_ptr<NodeTask> task, Witnessed& seen)
         : task_(std::move(task)), seen_(seen), first_(task_->kept()) {}
 
     Learner& learner() override { return task_->learner(); }
@@ -49,12 +49,12 @@ public:
 
 private:
     std::unique_ptr<NodeTask> task_;
-    Seen& seen_;
+    Witnessed& seen_;
     std::vector<float> first_;
     bool handed_back_ = false;
 };
 
-TaskMaker watched(Seen& seen) {
+TaskMaker watched(Witnessed& seen) {
     return [&seen](const JobTerms& terms) -> Outcome<std::unique_ptr<NodeTask>> {
         auto task = make_node_task(terms);
         if (!task) return task;
@@ -179,7 +179,7 @@ TEST_CASE("what stays with nodes is in no message of a run, and a planted leak i
     for (const Axes& axes : {Axes{"plain", "fedavg", "[\"last\"]"}, Axes{"bilevel", "pars-push", "[]"},
                              Axes{"ditto", "dpsgd", "[]"}, Axes{"ditto", "persafl", "[]"}}) {
         INFO(axes.objective << " " << axes.aggregation);
-        Seen seen;
+        Witnessed seen;
         RealFleet fleet(3, watched(seen));
         const std::string more = "[fleet]\nupdates = 12\ntick_ms = 5\nreport_every = 2\n";
         fleet.run_planned(classification(axes, 3, more));
@@ -195,7 +195,7 @@ TEST_CASE("what stays with nodes is in no message of a run, and a planted leak i
 }
 
 TEST_CASE("without a server nodes go on with what they kept, and no mass is lost [invariants 1, 4]") {
-    Seen seen;
+    Witnessed seen;
     RealFleet fleet(3, watched(seen));
     JobPlan plan = classification({"bilevel", "pars-push", "[]"}, 3, "[fleet]\ntick_ms = 5\naudit = true\n");
     plan.budget = {};
@@ -245,7 +245,7 @@ TEST_CASE("a state that lacks what stays with the node is refused, and nothing b
 }
 
 TEST_CASE("who is taken out of a job and in again goes on with what stayed with it") {
-    Seen seen;
+    Witnessed seen;
     RealFleet fleet(2, watched(seen));
     std::vector<float> kept;
     enum { learning, out, back } stage = learning;
