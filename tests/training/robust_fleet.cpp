@@ -14,7 +14,7 @@ namespace {
 FederatedResult trained(const std::vector<std::string>& assignments, int threads = 1) {
     ClassificationSettings settings;
     Settings list = classification_settings(settings);
-    std::vector<std::string> all{"federated.method=fedavg", "data.clients=10",         "data.split=iid",
+    std::vector<std::string> all{"federated.method=fedavg", "data.clients=10",         "data.split=uniform",
                                  "model.hidden=[16]",       "report.evaluations=1",    "clock.budget_s=300",
                                  "clock.speed_spread=0",    "federated.local_rate=0.3"};
     all.insert(all.end(), assignments.begin(), assignments.end());
