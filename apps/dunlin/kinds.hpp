@@ -79,10 +79,6 @@ Outcome<int> train_navigation_kind(const TrainRequest& request);
 Outcome<std::string> resolve_navigation(const TrainRequest& request);
 Outcome<TrialResult> try_navigation(const TrainRequest& request, const std::function<bool()>& stop);
 
-Outcome<int> train_regression_kind(const TrainRequest& request);
-Outcome<std::string> resolve_regression(const TrainRequest& request);
-Outcome<TrialResult> try_regression(const TrainRequest& request, const std::function<bool()>& stop);
-
 Outcome<int> train_decentralised_kind(const TrainRequest& request);
 Outcome<std::string> resolve_decentralised(const TrainRequest& request);
 Outcome<TrialResult> try_decentralised(const TrainRequest& request, const std::function<bool()>& stop);

@@ -10,6 +10,16 @@ constexpr std::string_view methods =
     "persafl-me,persafl-maml,persafl,pfedme,per-fedavg,fedavg,fedprox,fedasync,fedbuff,pars-push,pars-push-maml,"
     "pars-push-me,local,global";
 
+Outcome<FederatedJob> job_of(const RegisteredProblem& kind, const TrainRequest& request, int threads) {
+    ProblemExperiment experiment(kind);
+    Settings list = experiment.list();
+    if (auto read = read_settings(request, kind.method_key, list); !read) return tl::unexpected(read.error());
+    std::string config = list.write();
+    return job_of(std::move(experiment), std::move(config), threads, *request.ranks);
+}
+
+}  // namespace
+
 Outcome<FederatedJob> job_of(ProblemExperiment experiment, std::string config, int threads, RankGroup& ranks) {
     FederatedJob job{.experiment = std::move(experiment), .config = std::move(config)};
     const RegisteredProblem& kind = job.experiment.kind();
@@ -38,16 +48,6 @@ Outcome<FederatedJob> job_of(ProblemExperiment experiment, std::string config, i
     job.run = *std::move(run);
     return job;
 }
-
-Outcome<FederatedJob> job_of(const RegisteredProblem& kind, const TrainRequest& request, int threads) {
-    ProblemExperiment experiment(kind);
-    Settings list = experiment.list();
-    if (auto read = read_settings(request, kind.method_key, list); !read) return tl::unexpected(read.error());
-    std::string config = list.write();
-    return job_of(std::move(experiment), std::move(config), threads, *request.ranks);
-}
-
-}  // namespace
 
 Kind problem_kind(const RegisteredProblem& kind) {
     return {
