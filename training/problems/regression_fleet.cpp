@@ -23,14 +23,15 @@ struct Closed {
 
     /// Each Hessian is a multiple of the identity.
     ///
-    /// Of the envelope's gradient lambda (w - theta_K), by K steps on batches of their own, the expectation is
+    /// The expected gradient of f is h (z - centre) with h = 2 s^2 + rho and centre = 2 s^2 / h beta. Of the envelope's
+    /// gradient lambda (w - theta_K), by K steps on batches of their own, the expectation is
     ///
-    ///     lambda (1 - e_K) (w - beta),   e_0 = 1,   e_{k+1} = e_k - rate (h e_k + lambda (e_k - 1)),   h = 2 s^2
+    ///     lambda (1 - e_K) (w - centre),   e_0 = 1,   e_{k+1} = e_k - rate (h e_k + lambda (e_k - 1))
     ///
-    /// for a step is linear in theta and its batch is new: E[theta_k - beta] = e_k (w - beta).
+    /// for a step is linear in theta and its batch is new: E[theta_k - centre] = e_k (w - centre).
     double curvature(const RegressionAgent& agent) const {
         if (envelope) {
-            const double h = 2 * std::pow(static_cast<double>(agent.feature_scale), 2);
+            const double h = plain_curvature(agent);
             double e = 1;
             for (int k = 0; k < steps; ++k) e -= inner_rate * (h * e + prox_weight * (e - 1));
             return prox_weight * (1 - e);
@@ -45,12 +46,16 @@ struct Closed {
         std::vector<double> z(agents.front().beta.size());
         double weight = 0;
         for (const RegressionAgent& agent : agents) {
-            const double c = curvature(agent);
+            const double c = curvature(agent),
+                         shrunk = c * (1 - static_cast<double>(agent.ridge) / plain_curvature(agent));
             weight += c;
-            for (std::size_t k = 0; k < z.size(); ++k) z[k] += c * static_cast<double>(agent.beta[k]);
+            for (std::size_t k = 0; k < z.size(); ++k) z[k] += shrunk * static_cast<double>(agent.beta[k]);
         }
         for (double& value : z) value /= weight;
         return z;
+    }
+    static double plain_curvature(const RegressionAgent& agent) {
+        return 2 * std::pow(static_cast<double>(agent.feature_scale), 2) + static_cast<double>(agent.ridge);
     }
 
     bool envelope;

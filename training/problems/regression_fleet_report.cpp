@@ -48,9 +48,18 @@ std::string own_name(const RegressionRunSettings& s) {
     return std::string(title_of(s.federated.method.aggregation)) + ", losses too (this run)";
 }
 
+/// Of the agents' models at the end; none where they are too many to be kept.
+FigureValue error_after(const RegressionRunSettings& s, const FederatedResult& result, int steps) {
+    if (!result.personal_models.empty()) return personalised_error(s, result.personal_models, steps);
+    if (!has_one_model(s.federated.method.aggregation) || result.shared_model.empty()) return std::monostate{};
+    std::vector<float> models;  // all have the same
+    for (int i = 0; i < s.data.agents; ++i)
+        models.insert(models.end(), result.shared_model.begin(), result.shared_model.end());
+    return personalised_error(s, models, steps);
+}
 FigureValue error_of(const RegressionRunSettings& s, const FederatedResult* result, int steps) {
-    if (result == nullptr || !result->failure.empty() || result->personal_models.empty()) return std::monostate{};
-    return personalised_error(s, result->personal_models, steps);
+    if (result == nullptr || !result->failure.empty()) return std::monostate{};
+    return error_after(s, *result, steps);
 }
 
 /// Of every budget the test error after so many steps: of models that were trained for it, and of plain ones.
@@ -215,7 +224,7 @@ void report_regression(const RegressionRunSettings& s, FederatedProblem&, const 
                       {"max_relative_error", largest},
                       {"step_scale", theta.scale},
                       {"step_offset", theta.offset}};
-    if (!result.side_runs.empty()) {
+    if (result.complete) {
         const FigureTable table = budgets(s, result);
         const auto own = std::ranges::find_if(
             table.rows, [&](const auto& row) { return std::get<std::int64_t>(row[0]) == s.budget(); });
@@ -232,7 +241,7 @@ void report_regression(const RegressionRunSettings& s, FederatedProblem&, const 
             figures.sections.push_back(std::move(variants));
     }
     using Show = FigureMeasure::Show;
-    const FigureValue personal = error_of(s, &result, s.budget());
+    const FigureValue personal = error_after(s, result, s.budget());
     const auto* error = std::get_if<double>(&personal);
     figures.measures = {{"max_relative_error", "worst node's relative error", largest, Show::mean, true},
                         {"personalised_error", "test error after personalisation", error != nullptr ? *error : NAN,
