@@ -151,12 +151,14 @@ FigureSection robustness(const RegressionRunSettings& s, const FederatedResult& 
 }  // namespace
 
 std::vector<SideRun> regression_side_runs(const RegressionRunSettings& s) {
+    const Objective with_steps = s.federated.objective() == Objective::moreau ? Objective::moreau : Objective::maml;
     std::vector<SideRun> runs;
     for (int steps = 0; steps <= largest_budget; ++steps) {
         if (steps == s.budget() || (steps > 0 && !s.personalisation)) continue;
-        runs.push_back({fmt::format("{}{}", budget_name, steps),
-                        {fmt::format("adaptation.steps={}", steps),
-                         steps > 0 ? "objective.name=maml" : "objective.name=plain"}});
+        const Objective objective = steps > 0 ? with_steps : Objective::plain;
+        runs.push_back(
+            {fmt::format("{}{}", budget_name, steps),
+             {fmt::format("adaptation.steps={}", steps), fmt::format("objective.name={}", name_of(objective))}});
     }
     const AggregationName by = s.federated.method.aggregation;
     if (!s.robustness || !has_neighbours(by)) return runs;  // nobody else looks at these faults

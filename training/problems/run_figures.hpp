@@ -83,7 +83,6 @@ struct RunFigures {
     std::vector<FigureMeasure> measures;                      ///< methods are judged by the first
     std::vector<FigureCurve> curves;
     std::string line;      ///< under the table on the terminal
-    std::string progress;  ///< on the newest row
 };
 
 }  // namespace dunlin
