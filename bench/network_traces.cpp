@@ -9,8 +9,8 @@
 #include "apps/report/run_files.hpp"
 #include "apps/report/svg_plot.hpp"
 #include "training/problems/classification_fleet.hpp"
+#include "training/problems/regression_fleet.hpp"
 #include "training/runs/federated_training.hpp"
-#include "training/runs/regression_training.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -51,21 +51,33 @@ report::Series regression(const char* name, RegressionRunSettings settings, doub
     std::uint64_t mass_error = 0;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
         settings.seed = seed;
-        auto training = RegressionTraining::make(settings, 2);
-        if (!training) give_up(training.error().text);
-        auto outcome = (*training)->run({});
-        if (!outcome) give_up(outcome.error().text);
-        if (!outcome->failure.empty()) std::printf("%s, seed %d: %s\n", name, int(seed), outcome->failure.c_str());
+        const auto kind = regression_kind();
+        Workers workers(2);
+        auto agents = make_regression(settings, 2);
+        if (!agents) give_up(agents.error().text);
+        const auto rounds = kind.rounds(settings, **agents);
+        if (!rounds) give_up(rounds.error().text);
+        auto run = FederatedRun::make(**agents,
+                                      {.settings = kind.learning(settings),
+                                       .seed = seed,
+                                       .rounds = *rounds,
+                                       .judging = kind.judging(settings)},
+                                      workers);
+        if (!run) give_up(run.error().text);
+        FederatedResult result;
+        const auto keep = [](const FederatedResult&) -> Outcome<void> { return {}; };
+        if (auto done = (*run)->run({}, keep, result); !done) give_up(done.error().text);
+        if (!result.failure.empty()) std::printf("%s, seed %d: %s\n", name, int(seed), result.failure.c_str());
         std::vector<double> x, y;
-        for (const RegressionRow& row : outcome->history) {
+        for (const FederatedRow& row : result.history) {
             x.push_back(static_cast<double>(row.round + 1) * x_scale);
-            y.push_back(row.worst_error);
+            y.push_back(row.personal.front());
         }
         add(series, seed, x, y);
-        consensus += outcome->consensus_error / seeds;
-        lost += static_cast<double>(outcome->messages.lost);
-        sent += static_cast<double>(outcome->messages.sent);
-        mass_error = std::max(mass_error, outcome->mass_error.value_or(0));
+        consensus += result.last.consensus_error / seeds;
+        lost += static_cast<double>(result.messages.lost);
+        sent += static_cast<double>(result.messages.sent);
+        mass_error = std::max(mass_error, result.mass_error.value_or(0));
     }
     std::printf("%s: worst node %.3g off, consensus error %.3g, %.1f %% of messages lost, mass error %llu\n", name,
                 series.y.back(), consensus, 100 * lost / sent, static_cast<unsigned long long>(mass_error));
@@ -109,7 +121,7 @@ report::LineChart radio_chart(const std::string& folder) {
     chart.series.push_back(regression("PARS-Push, nothing is lost", settings, 1));
     settings.trace = folder + "/wsn-grenoble-k7/grenoble.k7.gz";
     chart.series.push_back(regression("PARS-Push, radio links", settings, 1));
-    settings.method.aggregation = AggregationName::sgp;
+    settings.federated.method.aggregation = AggregationName::sgp;
     chart.series.push_back(regression("gradient push, radio links", settings, 1));
     return chart;
 }

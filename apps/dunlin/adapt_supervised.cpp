@@ -48,8 +48,8 @@ Outcome<Opened> opened(const SavedModel& saved, const RegisteredProblem& kind, c
                                          ": learned from data of the nodes' own, none of which are "
                                          "here; name a file of such data with --data"
                                    : "--data: the experiment says itself where its data are");
-    return opened(data.empty() ? experiment.make(1) : experiment.make_own(data),
-                  experiment.settings().federated.personal, experiment.settings().seed);
+    return opened(data.empty() ? experiment.make(1) : experiment.make_own(data), experiment.learning().personal,
+                  experiment.settings().seed);
 }
 
 Outcome<Opened> open_nodes(const SavedModel& saved, const std::string& data) {
@@ -61,7 +61,6 @@ Outcome<Opened> open_nodes(const SavedModel& saved, const std::string& data) {
     if (!data.empty()) return refuse("--data: of models that nodes learned from data of their own");
     if (kind == "decentralised") return opened<DecentralisedSettings>(saved, decentralised_settings);
     if (kind == "pdbo") return opened<PdboSettings>(saved, pdbo_settings);
-    if (kind == "regression") return opened<RegressionRunSettings>(saved, regression_settings);
     return refuse(fmt::format("{}: a model of kind {} is not adapted by this program", saved.file.string(), kind));
 }
 

@@ -91,6 +91,19 @@ report::Table federated_table(const FederatedJob& job, const FederatedResult& re
     return table;
 }
 
+std::vector<std::pair<std::string, std::string>> clock_plots(const FederatedJob& job,
+                                                             const FederatedResult& result) {
+    std::vector<std::pair<std::string, std::string>> plots;
+    for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
+        plots.emplace_back(result.metric_keys[metric] + ".svg", metric_svg(result, metric));
+    plots.emplace_back(job.nodes_are() + ".svg", by_node_svg(job, result));
+    if (has_server(job)) {
+        plots.emplace_back("staleness.svg", staleness_svg(result));
+        plots.emplace_back("concurrency.svg", concurrency_svg(result));
+    }
+    return plots;
+}
+
 }  // namespace
 
 std::string personalisation_text(const FederatedSettings& settings) {
@@ -130,25 +143,18 @@ bool diverged(const FederatedResult& result) {
     return !(result.history.back().personal.front() >= first - std::abs(first) / 2);
 }
 
-std::string federated_text(const FederatedJob& job, const FederatedResult& result) {
+std::string federated_text(const FederatedJob& job, const FederatedResult& result, const RunFigures& figures) {
     if (!job.rounds) return report::text_table(federated_table(job, result));
-    const RunFigures figures = figures_of(job, result);
     return fmt::format("{}consensus error {:.3f} %; mass error {}{}\n", report::text_table(first_table(figures)),
                        100 * result.last.consensus_error,
                        result.mass_error ? fmt::format("{}", *result.mass_error) : "not defined", figures.line);
 }
 
 std::vector<std::pair<std::string, std::string>> federated_plots(const FederatedJob& job,
-                                                                 const FederatedResult& result) {
-    std::vector<std::pair<std::string, std::string>> plots = plots_of(figures_of(job, result));
-    if (job.rounds) return plots;
-    for (std::size_t metric = 0; metric < result.metric_keys.size(); ++metric)
-        plots.emplace_back(result.metric_keys[metric] + ".svg", metric_svg(result, metric));
-    plots.emplace_back(job.nodes_are() + ".svg", by_node_svg(job, result));
-    if (has_server(job)) {
-        plots.emplace_back("staleness.svg", staleness_svg(result));
-        plots.emplace_back("concurrency.svg", concurrency_svg(result));
-    }
+                                                                 const FederatedResult& result,
+                                                                 const RunFigures& figures) {
+    std::vector<std::pair<std::string, std::string>> plots = plots_of(figures);
+    if (!job.rounds) std::ranges::move(clock_plots(job, result), std::back_inserter(plots));
     return plots;
 }
 
@@ -178,7 +184,7 @@ void add_clock(report::HtmlReport& page, const FederatedJob& job, const Federate
         page.warnings.push_back(fmt::format("The server refused {} updates, the last one so: {}",
                                             result.counters.refused,
                                             describe(result.counters.last_refusal, "update").text));
-    const auto plots = federated_plots(job, result);
+    const auto plots = clock_plots(job, result);
     const auto figure = [&](const std::string& name, const std::string& caption) {
         const auto found = std::ranges::find(plots, name, &std::pair<std::string, std::string>::first);
         return report::Figure{found->second, caption};
@@ -256,8 +262,8 @@ void add_clock(nlohmann::ordered_json& json, const FederatedSettings& settings, 
 
 }  // namespace
 
-std::string federated_html(const FederatedJob& job, const FederatedResult& result, const std::string& command) {
-    const RunFigures figures = figures_of(job, result);
+std::string federated_html(const FederatedJob& job, const FederatedResult& result, const RunFigures& figures,
+                           const std::string& command) {
     report::HtmlReport page;
     page.title = job.name();
     page.subtitle = job.rounds
@@ -269,12 +275,16 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
     if (job.rounds) add_rounds(page, result);
     if (!result.complete && result.failure.empty())
         page.warnings.push_back("The run was interrupted; the numbers are its last ones.");
+    for (const SideRun& run : result.side_runs) {
+        if (!run.failure.empty()) page.warnings.push_back(fmt::format("{} failed: {}.", run.name, run.failure));
+    }
     page.settings = job.config;
     page.reproduce = command;
     return report::html_report(page);
 }
 
-std::string federated_summary(const FederatedJob& job, const FederatedResult& result, int threads) {
+std::string federated_summary(const FederatedJob& job, const FederatedResult& result, const RunFigures& figures,
+                              int threads) {
     nlohmann::ordered_json json{{"experiment", job.name()},
                                 {"method", job.rounds ? job.rounds->method : name_of(job.settings.method)},
                                 {"objective", name_of(job.settings.method.objective)},
@@ -286,7 +296,10 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
         add_rounds(json, result);
     else
         add_clock(json, job.settings, result);
-    add_figures(json, figures_of(job, result));
+    add_figures(json, figures);
+    for (const SideRun& run : result.side_runs) {
+        if (!run.failure.empty()) json["failed"].push_back({{"name", run.name}, {"failure", run.failure}});
+    }
     json["parameters"] = job.problem->dimension();
     json["trace"] = fmt::format("{:016x}", result.trace);
     json["data"] = data_json(job.notes());

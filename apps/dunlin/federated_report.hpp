@@ -20,11 +20,14 @@ std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& 
 bool diverged(const FederatedResult& result);
 
 /// What the terminal shows.
-std::string federated_text(const FederatedJob& job, const FederatedResult& result);
+std::string federated_text(const FederatedJob& job, const FederatedResult& result, const RunFigures& figures);
 /// The pictures of a run: file name and SVG.
 std::vector<std::pair<std::string, std::string>> federated_plots(const FederatedJob& job,
-                                                                 const FederatedResult& result);
-std::string federated_html(const FederatedJob& job, const FederatedResult& result, const std::string& command);
-std::string federated_summary(const FederatedJob& job, const FederatedResult& result, int threads);
+                                                                 const FederatedResult& result,
+                                                                 const RunFigures& figures);
+std::string federated_html(const FederatedJob& job, const FederatedResult& result, const RunFigures& figures,
+                           const std::string& command);
+std::string federated_summary(const FederatedJob& job, const FederatedResult& result, const RunFigures& figures,
+                              int threads);
 
 }  // namespace dunlin::app

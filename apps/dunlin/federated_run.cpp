@@ -11,6 +11,7 @@
 #include "training/host/shell_text.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include <fmt/format.h>
 
@@ -118,18 +119,54 @@ TrainedModel model_of(const FederatedJob& job, const FederatedResult& result) {
     return model;
 }
 
-Outcome<void> write_results(const TrainRequest& request, const FederatedJob& job, const FederatedResult& result) {
+Outcome<void> write_results(const TrainRequest& request, const FederatedJob& job, const FederatedResult& result,
+                            const RunFigures& figures) {
     if (!result.shared_model.empty()) {
         if (auto written = write_model(request, model_of(job, result)); !written) return written;
     }
-    for (const auto& [name, svg] : federated_plots(job, result)) {
+    for (const auto& [name, svg] : federated_plots(job, result, figures)) {
         if (auto written = write_run_file(request, name, svg); !written) return written;
     }
-    if (auto written = write_run_file(request, "report.html", federated_html(job, result, request.command()));
+    if (auto written =
+            write_run_file(request, "report.html", federated_html(job, result, figures, request.command()));
         !written)
         return written;
     // Last: who finds it finds the rest.
-    return write_run_file(request, "summary.json", federated_summary(job, result, request.threads));
+    return write_run_file(request, "summary.json", federated_summary(job, result, figures, request.threads));
+}
+
+/// Runs what this run is compared with, side by side, where the results are written. Returns whether nobody interrupted.
+bool run_side_runs(const TrainRequest& request, const FederatedJob& job, FederatedResult& result,
+                   Progress& progress) {
+    const RegisteredProblem& kind = job.experiment.kind();
+    if (!kind.side_runs || !request.ranks->leads()) return true;
+    result.side_runs = kind.side_runs(job.experiment.settings());
+    std::atomic<int> done{0};
+    RunPauses pauses;
+    pauses.stop = interrupted;
+    const auto run_one = [&](SideRun& run) -> Outcome<void> {
+        ProblemExperiment experiment(kind);
+        Settings list = experiment.list();
+        if (auto read = list.read(job.config, "config.toml"); !read) return read;
+        if (auto set = list.set(run.changes); !set) return set;
+        auto other = job_of(std::move(experiment), "", 1, RankGroup::alone());
+        if (!other) return tl::unexpected(other.error());
+        auto ended = std::make_shared<FederatedResult>();
+        const auto keep = [](const FederatedResult&) -> Outcome<void> { return {}; };
+        if (auto trained = other->run->run(pauses, keep, *ended); !trained) return trained;
+        run.result = std::move(ended);
+        run.failure = run.result->failure;
+        return {};
+    };
+    Workers workers(request.threads);
+    workers.run(static_cast<int>(result.side_runs.size()), [&](int piece, int worker) {
+        SideRun& run = result.side_runs[static_cast<std::size_t>(piece)];
+        if (auto ran = run_one(run); !ran) run.failure = ran.error().text;
+        ++done;
+        if (worker == 0 && progress.due())
+            progress.show(fmt::format("comparing: {} of {} runs", done, result.side_runs.size()));
+    });
+    return !interrupted();
 }
 
 Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedResult& result) {
@@ -144,6 +181,10 @@ Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedRes
     record->attach(pauses);
     Outcome<void> trained = job.run->run(pauses, keep, result);
     if (!request.quiet && !result.history.empty()) record->progress().show(progress_line(job, result));
+    if (trained && result.complete && !run_side_runs(request, job, result, record->progress())) {
+        result.complete = false;
+        result.side_runs.clear();
+    }
     return trained;
 }
 
@@ -159,14 +200,19 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
         note("dunlin: {}\n", trained.error().text);
         return failed;
     }
-    if (auto written = write_results(request, job, result); !written) return tl::unexpected(written.error());
+    const RunFigures figures = figures_of(job, result);
+    if (auto written = write_results(request, job, result, figures); !written)
+        return tl::unexpected(written.error());
     if (request.json) {
-        say("{}", federated_summary(job, result, request.threads));
+        say("{}", federated_summary(job, result, figures, request.threads));
     } else {
-        say("{}", federated_text(job, result));
+        say("{}", federated_text(job, result, figures));
     }
     if (const std::string warning = worse_than_at_first(job, result); !warning.empty())
         note("dunlin: {}\n", warning);
+    for (const SideRun& run : result.side_runs) {
+        if (!run.failure.empty()) note("failed: {}: {}\n", run.name, run.failure);
+    }
     if (!result.failure.empty()) {
         note("dunlin: {}; {}\n", result.failure, job.rounds->advice);
         return failed;

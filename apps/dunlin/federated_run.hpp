@@ -29,6 +29,9 @@ struct FederatedJob {
     const DataNotes& notes() const { return run->notes(); }
 };
 
+/// A job of these settings, which `config` are as text. Errors: the kind's; settings that do not fit; the network.
+Outcome<FederatedJob> job_of(ProblemExperiment experiment, std::string config, int threads, RankGroup& ranks);
+
 /// Trains and writes a run directory (docs/files.md): config.toml, metrics.csv, summary.json, plots, report.html.
 /// Returns the exit code.
 Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job);

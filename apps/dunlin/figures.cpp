@@ -112,21 +112,22 @@ FigureSection agreement(const FederatedJob& job, const FederatedResult& result) 
         line.y.push_back(row.consensus_error);
     }
     const RoundPlan& plan = *job.rounds;
-    return {
-        .heading = "Agreement",
-        .paragraphs = {fmt::format(
-            "Nodes learn for {} rounds and only agree for {} more. {} of {} messages were lost; {} wake-ups, {} of "
-            "which waited for weight.",
-            plan.learning, plan.rounds - plan.learning, result.messages.lost, result.messages.sent,
-            result.gossip.wake_ups, result.gossip.waits)},
-        .charts = {{.file = "consensus.svg",
-                    .title = "Consensus error",
-                    .x_title = "round",
-                    .y_title = "relative to the mean's norm",
-                    .caption = "How far the nodes are from each other.",
-                    .logarithmic = true,
-                    .reference_name = "1 %",
-                    .lines = {line}}}};
+    const std::string settling = plan.rounds > plan.learning
+                                     ? fmt::format("Nodes learn for {} rounds and only agree for {} more. ",
+                                                   plan.learning, plan.rounds - plan.learning)
+                                     : std::string();
+    return {.heading = "Agreement",
+            .paragraphs = {fmt::format("{}{} of {} messages were lost; {} wake-ups, {} of which waited for weight.",
+                                       settling, result.messages.lost, result.messages.sent, result.gossip.wake_ups,
+                                       result.gossip.waits)},
+            .charts = {{.file = "consensus.svg",
+                        .title = "Consensus error",
+                        .x_title = "round",
+                        .y_title = "relative to the mean's norm",
+                        .caption = "How far the nodes are from each other.",
+                        .logarithmic = true,
+                        .reference_name = "1 %",
+                        .lines = {line}}}};
 }
 
 }  // namespace

@@ -53,10 +53,7 @@ Outcome<int> start(const RunOptions& options, ProblemExperiment& settings, Json 
     const auto reply = ask_fleet(options.fleet.store, request, numbers);
     if (!reply) return tl::unexpected(reply.error());
     const auto job = reply->json["job"].get<std::uint64_t>();
-    if (options.fleet.json)
-        say("{}\n", reply->json.dump());
-    else
-        say("{}\n", job);
+    say("{}\n", options.fleet.json ? reply->json.dump() : std::to_string(job));
     const bool made = reply->json.value("made", true);
     hint(options.fleet,
          fmt::format(

@@ -9,7 +9,6 @@
 #include "training/navigation/navigation.hpp"
 #include "training/problems/pdbo_settings.hpp"
 #include "training/runs/decentralised.hpp"
-#include "training/runs/regression_training.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -19,8 +18,6 @@
 
 namespace dunlin::app {
 namespace {
-
-constexpr std::string_view gossip_methods = "pars-push,sgp";
 
 template <class Values, Settings (*list_of)(Values&)>
 std::string help(std::string_view toml) {
@@ -34,8 +31,6 @@ const Kind built_in[] = {
     {"navigation", train_navigation_kind, help<NavigationSettings, navigation_settings>, "rl.method",
      resolve_navigation, try_navigation, "memrl,maml,fomaml,reptile,scratch", false, level_navigation,
      vary_navigation},
-    {"regression", train_regression_kind, help<RegressionRunSettings, regression_settings>, "method.name",
-     resolve_regression, try_regression, gossip_methods},
     {"decentralised", train_decentralised_kind, help<DecentralisedSettings, decentralised_settings>, "method.name",
      resolve_decentralised, try_decentralised, "spdb,d2,gnsd,dsgd"},
     {"pdbo", train_pdbo_kind, help<PdboSettings, pdbo_settings>, "method.name", resolve_pdbo, try_pdbo,

@@ -40,8 +40,11 @@ std::filesystem::path checkpoint_path(const TrainRequest& request) {
 }
 
 tl::unexpected<Failure> unreadable_checkpoint(const std::filesystem::path& path, const Error& error) {
-    return refuse(fmt::format("{}; without that file the run begins again from its seed",
-                              describe(error, path.string()).text));
+    const bool older = error.code == Code::file_version && error.first < error.second;
+    return refuse(
+        fmt::format("{}; without that file the run begins again from its seed",
+                    older ? path.string() + ": written by an older Dunlin, which alone can go on with this run"
+                          : describe(error, path.string()).text));
 }
 
 Outcome<void> prepare_run(const TrainRequest& request, std::string_view config) {

@@ -46,7 +46,7 @@ status=0
 [[ $status == 2 ]] || fail "wrong input ends with $status"
 [[ $(grep -c '^dunlin: ' wrong.txt) == 1 ]] || fail "wrong input is said by several ranks"
 status=0
-"${ranks[@]}" train regression --out train >/dev/null 2>train.txt || status=$?
+"${ranks[@]}" train pdbo --out train >/dev/null 2>train.txt || status=$?
 [[ $status == 2 ]] || fail "train on four ranks ends with $status"
 grep -q 'dunlin sweep' train.txt || fail "train on four ranks does not say what can be done"
 [[ ! -e train ]] || fail "train on four ranks made a directory"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs of every kind that are killed, or have ended, and go on.
 #include "program.hpp"
+#include "training/host/array_file.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -244,9 +245,12 @@ TEST_CASE("a checkpoint that is cut off, damaged, foreign or of another format i
     const std::string whole = read(folder / "run/checkpoint.dunlin"), summary = read(folder / "run/summary.json");
     std::string damaged = whole;
     damaged[whole.size() / 2] ^= 1;
-    for (const auto& [bytes, why] : {std::pair{whole.substr(0, whole.size() - 7), "cut off"},
-                                     std::pair{damaged, "damaged"}, std::pair{std::string("nothing"), "not a file"},
-                                     std::pair{read(folder / "run/policy.dunlin"), "not a file"}}) {
+    dunlin::ArrayFile older = *dunlin::ArrayFile::parse(whole, "run-checkpoint");
+    older.fields["format"] = "1";
+    for (const auto& [bytes, why] :
+         {std::pair{whole.substr(0, whole.size() - 7), "cut off"}, std::pair{damaged, "damaged"},
+          std::pair{older.bytes(), "an older Dunlin"}, std::pair{std::string("nothing"), "not a file"},
+          std::pair{read(folder / "run/policy.dunlin"), "not a file"}}) {
         folder.file("run/checkpoint.dunlin", bytes);
         const Ended refused = run(folder, {"train", "--resume", "run", "--set", "method.rounds=5"});
         INFO(refused.err);

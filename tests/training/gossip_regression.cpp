@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "training/problems/navigation_fleet.hpp"
-#include "training/runs/federated_training.hpp"
-#include "training/runs/regression_training.hpp"
+#include "round_fleet.hpp"
 
 #include <algorithm>
 #include <fstream>
 
 using namespace dunlin;
+using namespace dunlin::test;
 
 namespace {
 
-RegressionOutcome train(const RegressionRunSettings& settings, int threads = 1) {
-    auto training = RegressionTraining::make(settings, threads);
-    REQUIRE(training);
-    auto outcome = (*training)->run({});
-    REQUIRE(outcome);
-    return *outcome;
+FederatedResult train(const RegressionRunSettings& settings, int threads = 1) {
+    return train_rounds(regression_kind(), settings, threads);
 }
 
 /// Every node within 2 % of the closed-form minimiser of F^(u), and no unit of mass lost.
@@ -23,10 +18,10 @@ void reaches_the_minimiser(int steps, std::uint64_t seed) {
     RegressionRunSettings settings;
     settings.steps = steps;
     settings.seed = seed;
-    const RegressionOutcome outcome = train(settings);
+    const FederatedResult outcome = train(settings);
     INFO("u = " << steps << ", seed " << seed);
     CHECK(outcome.complete);
-    CHECK(outcome.max_relative_error < 0.02);
+    CHECK(worst_of(outcome) < 0.02);
     CHECK(outcome.mass_error == 0u);
     CHECK(outcome.messages.lost > outcome.messages.sent / 5);
 }
@@ -37,15 +32,15 @@ double personal_ratio(std::uint64_t seed) {
     settings.data = RegressionSettings{};
     settings.seed = seed;
     settings.steps = 0;
-    const RegressionOutcome plain = train(settings);
+    const FederatedResult plain = train(settings);
     settings.steps = 5;
-    const RegressionOutcome own = train(settings);
-    return personalised_error(settings, own.models, 5) / personalised_error(settings, plain.models, 5);
+    const FederatedResult own = train(settings);
+    return personalised_error(settings, own.personal_models, 5) /
+           personalised_error(settings, plain.personal_models, 5);
 }
 
-std::string refusal(const RegressionRunSettings& settings) {
-    const auto training = RegressionTraining::make(settings, 1);
-    return training ? std::string() : training.error().text;
+std::string refused(const RegressionRunSettings& settings) {
+    return refusal(regression_kind(), settings);
 }
 
 }  // namespace
@@ -71,19 +66,33 @@ TEST_CASE("PARS-Push brings every node to the minimiser for every budget and see
     }
 }
 
+TEST_CASE("PARS-Push brings every node to the minimiser of the mean Moreau envelope") {
+    RegressionRunSettings settings;
+    settings.federated.method.objective = Objective::moreau;
+    settings.steps = 3;
+    settings.rounds = 4000;
+    for (const float prox_weight : {0.3f, 3.0f}) {
+        INFO(prox_weight);
+        settings.prox_weight = prox_weight;
+        const FederatedResult outcome = train(settings);
+        CHECK(worst_of(outcome) < 0.02);
+        CHECK(outcome.mass_error == 0u);
+    }
+}
+
 TEST_CASE("with losses plain stochastic gradient push misses the minimiser") {
     RegressionRunSettings settings;
     settings.steps = 0;
     settings.rounds = 2000;
-    settings.method.aggregation = AggregationName::sgp;
+    settings.federated.method.aggregation = AggregationName::sgp;
     settings.loss = 0.0f;
-    CHECK(train(settings).max_relative_error < 0.05);  // fine where nothing is lost
+    CHECK(worst_of(train(settings)) < 0.05);  // fine where nothing is lost
     settings.loss = 0.3f;
-    const RegressionOutcome lossy = train(settings);
-    CHECK((!lossy.failure.empty() || lossy.max_relative_error > 0.2));
+    const FederatedResult lossy = train(settings);
+    CHECK((!lossy.failure.empty() || worst_of(lossy) > 0.2));
     CHECK(lossy.mass_error > 0u);
-    settings.method.aggregation = AggregationName::pars_push;
-    CHECK(train(settings).max_relative_error < 0.05);
+    settings.federated.method.aggregation = AggregationName::pars_push;
+    CHECK(worst_of(train(settings)) < 0.05);
 }
 
 TEST_CASE("a regression whose nodes crash still reaches the minimiser") {
@@ -92,9 +101,9 @@ TEST_CASE("a regression whose nodes crash still reaches the minimiser") {
     settings.downtime = 10;
     settings.weight_floor = 0.05f;  // who hears nobody for long must not step far
     settings.rounds = 3000;
-    const RegressionOutcome outcome = train(settings);
-    CHECK(outcome.counters.crashes > 50);
-    CHECK(outcome.max_relative_error < 0.02);
+    const FederatedResult outcome = train(settings);
+    CHECK(outcome.gossip.crashes > 50);
+    CHECK(worst_of(outcome) < 0.02);
     CHECK(outcome.mass_error == 0u);
 }
 
@@ -105,11 +114,11 @@ TEST_CASE("half of a regression's agents are killed, and all who are there at th
     settings.absences.before = 500;
     settings.absences.longest = GENERATE(0, 200);
     settings.absences.forgets = 0.5f;
-    const RegressionOutcome outcome = train(settings);
-    CHECK(outcome.counters.crashes == settings.data.agents / 2);
-    CHECK(outcome.counters.epochs > 0);
-    CHECK(outcome.max_relative_error < 0.05);
-    CHECK(outcome.consensus_error < 0.05);
+    const FederatedResult outcome = train(settings);
+    CHECK(outcome.gossip.crashes == settings.data.agents / 2);
+    CHECK(outcome.gossip.epochs > 0);
+    CHECK(worst_of(outcome) < 0.05);
+    CHECK(outcome.last.consensus_error < 0.05);
     CHECK(outcome.mass_error == 0u);
 }
 
@@ -126,10 +135,10 @@ TEST_CASE("training for five steps pays where feature scales differ, mean of fiv
 TEST_CASE("a regression is the same run for one thread and for two [invariant 11]") {
     RegressionRunSettings settings;
     settings.rounds = 600;
-    const RegressionOutcome one = train(settings, 1), two = train(settings, 2);
+    const FederatedResult one = train(settings, 1), two = train(settings, 2);
     CHECK(one.trace == two.trace);
-    CHECK(one.models == two.models);
-    CHECK(one.node_errors == two.node_errors);
+    CHECK(one.personal_models == two.personal_models);
+    CHECK(one.personal_by_node == two.personal_by_node);
 }
 
 TEST_CASE("a regression that diverges names node and round") {
@@ -137,7 +146,7 @@ TEST_CASE("a regression that diverges names node and round") {
     settings.rounds = 600;
     settings.step_scale = 1000.0f;
     settings.step_offset = 1.0f;
-    const RegressionOutcome outcome = train(settings);
+    const FederatedResult outcome = train(settings);
     CHECK_FALSE(outcome.complete);
     CHECK_THAT(outcome.failure, Catch::StartsWith("node ") && Catch::Contains(", round "));
 }
@@ -146,19 +155,22 @@ TEST_CASE("a regression with settings that do not fit is refused, by key") {
     RegressionRunSettings settings;
     settings.graph = "file";
     settings.graph_file = "/nonexistent/graph.txt";
-    CHECK_THAT(refusal(settings), Catch::StartsWith("network.file: /nonexistent/graph.txt"));
+    CHECK_THAT(refused(settings), Catch::StartsWith("network.file: /nonexistent/graph.txt"));
     settings = {};
     settings.graph = "torus";
-    CHECK_THAT(refusal(settings), Catch::StartsWith("network.graph: torus"));
+    CHECK_THAT(refused(settings), Catch::StartsWith("network.graph: torus"));
     settings = {};
     settings.largest_value = 1e6f;
-    CHECK_THAT(refusal(settings), Catch::Contains("method.fraction_bits"));
+    CHECK_THAT(refused(settings), Catch::Contains("method.fraction_bits"));
     settings = {};
-    settings.method.objective = Objective::moreau;
-    CHECK_THAT(refusal(settings), Catch::StartsWith("objective.name = moreau"));
+    settings.federated.method.objective = Objective::ditto;
+    CHECK_THAT(refused(settings), Catch::StartsWith("objective.name = ditto"));
+    settings.federated.method.objective = Objective::moreau;
+    settings.steps = 0;
+    CHECK_THAT(refused(settings), Catch::StartsWith("adaptation.steps = 0"));
     settings = {};
     settings.kernels = "abacus";
-    CHECK_THAT(refusal(settings), Catch::StartsWith("kernels"));
+    CHECK_THAT(refused(settings), Catch::StartsWith("kernels"));
 }
 
 TEST_CASE("MEMRL without a server adapts every node to its own task, also with two threads") {
@@ -171,32 +183,13 @@ TEST_CASE("MEMRL without a server adapts every node to its own task, also with t
     settings.settling_rounds = 250;
     settings.evaluate_every = 1000;
     settings.centralised = false;
-    const auto kind = navigation_fleet_kind();
-    const auto train_fleet = [&](int threads) {
-        const auto fleet = make_navigation_fleet(settings, threads);
-        REQUIRE(fleet);
-        const auto rounds = kind.rounds(settings, **fleet);
-        REQUIRE(rounds);
-        Workers workers(threads);
-        auto run = FederatedRun::make(**fleet,
-                                      {.settings = kind.learning(settings),
-                                       .seed = settings.seed,
-                                       .rounds = *rounds,
-                                       .judging = kind.judging(settings)},
-                                      workers);
-        REQUIRE(run);
-        FederatedResult result;
-        REQUIRE((*run)->run(
-            {}, [](const FederatedResult&) -> Outcome<void> { return {}; }, result));
-        return result;
-    };
-    const FederatedResult one = train_fleet(1);
+    const FederatedResult one = train_rounds(navigation_fleet_kind(), settings, 1);
     CHECK(one.complete);
     CHECK(*std::ranges::min_element(one.last.by_node) > 0.85);
     CHECK(one.last.consensus_error < 0.01);
     CHECK(one.mass_error == 0u);
     CHECK(one.messages.lost > one.messages.sent / 10);
-    const FederatedResult two = train_fleet(2);
+    const FederatedResult two = train_rounds(navigation_fleet_kind(), settings, 2);
     CHECK(one.trace == two.trace);
     CHECK(one.last.by_node == two.last.by_node);
 }

@@ -6,8 +6,8 @@
 #include "training/problems/navigation_fleet.hpp"
 #include "training/problems/pdbo_settings.hpp"
 #include "training/problems/ranking_fleet.hpp"
+#include "training/problems/regression_fleet.hpp"
 #include "training/runs/decentralised.hpp"
-#include "training/runs/regression_training.hpp"
 
 #include <set>
 #include <sstream>

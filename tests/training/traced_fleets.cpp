@@ -2,13 +2,11 @@
 #include "federated_fixtures.hpp"
 #include "gossip_scenario.hpp"
 #include "measured_file.hpp"
+#include "round_fleet.hpp"
 #include "source_dir.hpp"
 #include "training/network/traced_network.hpp"
 #include "training/problems/classification_fleet.hpp"
-#include "training/problems/navigation_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
-#include "training/runs/federated_training.hpp"
-#include "training/runs/regression_training.hpp"
 #include "training/simulation/federated_clock.hpp"
 
 #include <filesystem>
@@ -73,13 +71,8 @@ RegressionRunSettings small_regression(const std::string& trace) {
     return settings;
 }
 
-RegressionOutcome train(const RegressionRunSettings& settings, int threads, DataNotes* notes = nullptr) {
-    auto training = RegressionTraining::make(settings, threads);
-    if (!training) FAIL(training.error().text);
-    if (notes != nullptr) *notes = (*training)->notes();
-    auto outcome = (*training)->run({});
-    REQUIRE(outcome);
-    return *outcome;
+FederatedResult train(const RegressionRunSettings& settings, int threads, DataNotes* notes = nullptr) {
+    return train_rounds(regression_kind(), settings, threads, notes);
 }
 
 FederatedResult train(FederatedProblem& problem, const FederatedSettings& settings, int threads) {
@@ -108,12 +101,12 @@ TEST_CASE("with a trace the same seed gives the same run for one thread and two 
              {AggregationName::pars_push, AggregationName::dsgd, AggregationName::persafl}) {
             INFO(trace << " " << name_of(by));
             RegressionRunSettings settings = small_regression(trace);
-            settings.method.aggregation = by;
+            settings.federated.method.aggregation = by;
             settings.data.agents = 11;  // and the server
-            const RegressionOutcome one = train(settings, 1), two = train(settings, 2);
+            const FederatedResult one = train(settings, 1), two = train(settings, 2);
             CHECK(one.complete);
             CHECK(one.trace == two.trace);
-            CHECK(one.models == two.models);
+            CHECK(one.personal_models == two.personal_models);
             CHECK(std::ranges::count(seen, one.trace) == 0);  // each trace is another run
             seen.push_back(one.trace);
         }
@@ -272,37 +265,34 @@ TEST_CASE("a node that is killed comes back to the links of the trace, and mass 
         settings.absences.share = 0.25f;
         settings.absences.at = 100;
         settings.absences.longest = 100;
-        const RegressionOutcome outcome = train(settings, 1);
+        const FederatedResult outcome = train(settings, 1);
         INFO(trace);
         CHECK(outcome.complete);
-        CHECK(outcome.counters.crashes == 3);
+        CHECK(outcome.gossip.crashes == 3);
         CHECK(outcome.mass_error == 0u);
     }
 }
 
 TEST_CASE("a trace that does not fit is refused by key, and what was made of it is noted") {
     const Traces traces;
-    const auto refusal = [](const RegressionRunSettings& settings) {
-        const auto training = RegressionTraining::make(settings, 1);
-        return training ? std::string() : training.error().text;
-    };
+    const auto refused = [](const RegressionRunSettings& settings) { return refusal(regression_kind(), settings); };
     RegressionRunSettings settings = small_regression("/nonexistent/rtt.txt");
-    CHECK_THAT(refusal(settings), Catch::StartsWith("network.trace: /nonexistent/rtt.txt"));
+    CHECK_THAT(refused(settings), Catch::StartsWith("network.trace: /nonexistent/rtt.txt"));
     settings.trace = traces.write("bad.csv", [](std::ostream& out) { out << "src,dst,pdr\n0,1,high\n"; });
-    CHECK_THAT(refusal(settings), Catch::Contains("bad.csv: line 2: 'high' stands under 'pdr'"));
+    CHECK_THAT(refused(settings), Catch::Contains("bad.csv: line 2: 'high' stands under 'pdr'"));
     settings.trace = traces.radio;
     settings.data.agents = 13;
-    CHECK_THAT(refusal(settings), Catch::Contains("it has 12 nodes, and the fleet 13"));
+    CHECK_THAT(refused(settings), Catch::Contains("it has 12 nodes, and the fleet 13"));
     settings.data.agents = 12;
-    settings.method.aggregation = AggregationName::persafl;
-    CHECK_THAT(refusal(settings), Catch::Contains("it has 12 nodes, and the fleet 13 with its server"));
-    settings.method.aggregation = AggregationName::local;
+    settings.federated.method.aggregation = AggregationName::persafl;
+    CHECK_THAT(refused(settings), Catch::Contains("it has 12 nodes, and the fleet 13 with its server"));
+    settings.federated.method.aggregation = AggregationName::local;
     settings.rounds = 2;
     DataNotes notes;
     train(settings, 1, &notes);
     REQUIRE(notes.size() == 1);
     CHECK_THAT(notes[0].text, Catch::Contains("not used"));
-    settings.method.aggregation = AggregationName::pars_push;
+    settings.federated.method.aggregation = AggregationName::pars_push;
     train(settings, 1, &notes);
     REQUIRE(notes.size() == 2);
     CHECK(notes[1].key == "trace_relayed_pairs");
@@ -310,14 +300,7 @@ TEST_CASE("a trace that does not fit is refused by key, and what was made of it 
     FleetNavigationSettings navigation;
     navigation.trace = traces.latency;
     navigation.nodes = 13;
-    const auto kind = navigation_fleet_kind();
-    const auto fleet = make_navigation_fleet(navigation, 1);
-    REQUIRE(fleet);
-    Workers workers(1);
-    const auto made = FederatedRun::make(
-        **fleet, {.settings = kind.learning(navigation), .rounds = *kind.rounds(navigation, **fleet)}, workers);
-    REQUIRE_FALSE(made);
-    CHECK_THAT(made.error().text, Catch::StartsWith("network.trace: "));
+    CHECK_THAT(refusal(navigation_fleet_kind(), navigation), Catch::StartsWith("network.trace: "));
 }
 
 TEST_CASE("over the measured radio links of fifty nodes mass is exact") {
@@ -327,7 +310,7 @@ TEST_CASE("over the measured radio links of fifty nodes mass is exact") {
     settings.data.agents = 50;
     settings.fraction_bits = 44;
     settings.rounds = 600;
-    const RegressionOutcome outcome = train(settings, 2);
+    const FederatedResult outcome = train(settings, 2);
     CHECK(outcome.complete);
     CHECK(outcome.mass_error == 0u);
     CHECK(outcome.messages.lost > outcome.messages.sent / 20);

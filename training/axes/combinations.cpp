@@ -33,7 +33,7 @@ constexpr TaskTraits tasks[] = {
      .settings = "model.loss=reward",
 
      .on_real_nodes = true},
-    {.name = "regression", .experiment = "regression", .linear = true, .on_ranks = false},
+    {.name = "regression", .experiment = "regression", .linear = true, .on_real_nodes = true},
     {.name = "characters",
      .experiment = "characters",
 
@@ -81,9 +81,6 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
                           "what is shared is learned as by plain, and nothing else is judged here: take plain");
         if (kept == Kept::layers)
             return refuse(K::mathematics, "a linear model has one layer, which cannot be both shared and personal");
-        if (objective == Objective::moreau)
-            return refuse(K::not_built,
-                          "the exact minimiser, by which a run is judged, is known of plain and maml");
         return {};
     }
     if (kept == Kept::layers && !task.has_layers)
@@ -120,9 +117,8 @@ Answer on_boards(const TaskTraits& task, Objective objective, A by) {
 }
 
 Answer over_ranks(const TaskTraits& task, std::optional<A> by) {
-    if (!by || !task.on_ranks)
-        return refuse(K::not_built, "this is one process's work; its threads share the nodes");
-    if ((*by == A::local || *by == A::global) && task.experiment == "fleet-navigation")
+    if (!by) return refuse(K::not_built, "this is one process's work; its threads share the nodes");
+    if ((*by == A::local || *by == A::global) && (task.experiment == "fleet-navigation" || task.linear))
         return refuse(K::not_built, "rounds of nodes that agree with nobody are not spread; start one process");
     return {};
 }

@@ -29,9 +29,8 @@ struct TaskTraits {
     std::string_view experiment;  ///< that runs it
     std::string_view settings =
         {};                  ///< KEY=VALUE that make the experiment this task; "" where it is that as it stands
-    bool linear = false;     ///< one layer, whose minimiser is known for plain and maml
+    bool linear = false;     ///< one layer, and judged by its distance from an exact minimiser
     bool has_layers = true;  ///< of which a node can keep some
-    bool on_ranks = true;    ///< of MPI, the nodes of one run
     bool on_real_nodes = false;
     bool on_boards = false;
     /// The experiment for hyper-gradient push, where the task has mixed second derivatives.

@@ -8,6 +8,7 @@
 #include "training/problems/navigation_fleet.hpp"
 #include "training/problems/point_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
+#include "training/problems/regression_fleet.hpp"
 #include "training/settings/run_settings.hpp"
 
 #include <algorithm>
@@ -18,9 +19,10 @@ namespace dunlin {
 namespace {
 
 std::deque<RegisteredProblem>& table() {
-    static std::deque<RegisteredProblem> problems{registered(classification_kind()),   registered(ranking_kind()),
-                                                  registered(point_fleet_kind()),      registered(character_kind()),
-                                                  registered(navigation_fleet_kind()), registered(few_shot_kind())};
+    static std::deque<RegisteredProblem> problems{
+        registered(classification_kind()), registered(ranking_kind()),          registered(point_fleet_kind()),
+        registered(character_kind()),      registered(navigation_fleet_kind()), registered(regression_kind()),
+        registered(few_shot_kind())};
     return problems;
 }
 
@@ -56,7 +58,7 @@ const RegisteredProblem* find_problem(std::string_view name) {
 }
 
 bool is_built_in(std::string_view name) {
-    constexpr std::string_view names[] = {"navigation", "regression", "decentralised", "pdbo"};
+    constexpr std::string_view names[] = {"navigation", "decentralised", "pdbo"};
     return std::ranges::find(names, name) != std::end(names);
 }
 

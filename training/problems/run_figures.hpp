@@ -82,8 +82,7 @@ struct RunFigures {
     std::vector<std::pair<std::string, FigureValue>> fields;  ///< of the summary; "a.b" is b in a
     std::vector<FigureMeasure> measures;                      ///< methods are judged by the first
     std::vector<FigureCurve> curves;
-    std::string line;      ///< under the table on the terminal
-    std::string progress;  ///< on the newest row
+    std::string line;  ///< under the table on the terminal
 };
 
 }  // namespace dunlin

@@ -4,7 +4,6 @@
 #include "training/problems/federated_problem.hpp"
 #include "training/problems/pdbo_settings.hpp"
 #include "training/runs/decentralised.hpp"
-#include "training/runs/regression_training.hpp"
 
 #include <memory>
 
@@ -17,16 +16,12 @@ using Adaptable = Outcome<std::unique_ptr<AdaptableProblem>>;
 Adaptable make_adaptable(const DecentralisedSettings& settings);
 /// A model is the predictors' parameters and then lambda; a node moves its lambda alone.
 Adaptable make_adaptable(const PdboSettings& settings);
-/// Judged by the expected squared error, in closed form.
-Adaptable make_adaptable(const RegressionRunSettings& settings);
 
 /// How an experiment's nodes make its model their own.
 Personalisation personalisation_of(const DecentralisedSettings& settings);
 Personalisation personalisation_of(const PdboSettings& settings);
-Personalisation personalisation_of(const RegressionRunSettings& settings);
 
-/// The models of these experiments, without parameters.
+/// The model of this experiment, without parameters.
 TrainedModel describe_pdbo(const PdboSettings& settings, const PdboData& data, const MlpShape& shape);
-TrainedModel describe_regression(const RegressionRunSettings& settings);
 
 }  // namespace dunlin

@@ -20,12 +20,6 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 using Clock = std::chrono::steady_clock;
 
-double median(std::vector<double> values) {
-    const auto middle = values.begin() + std::ssize(values) / 2;
-    std::nth_element(values.begin(), middle, values.end());
-    return *middle;
-}
-
 class Run final : public FederatedRun {
 public:
     Run(FederatedProblem& problem, FederatedTerms terms, Workers& workers)

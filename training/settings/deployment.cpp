@@ -5,10 +5,11 @@ namespace dunlin {
 
 void add_deployment_settings(Settings& list, Deployment& d) {
     using Range = Settings::Range;
-    list.add("fleet.updates", d.updates,
-             "real nodes: updates of each node, on average; without a server rounds for as many steps. Navigation: "
-             "method.rounds instead",
-             Range{1, 1e9});
+    list.add(
+        "fleet.updates", d.updates,
+        "real nodes: updates of each node, on average; without a server rounds for as many steps. Navigation and "
+        "regression: method.rounds instead",
+        Range{1, 1e9});
     list.add("fleet.tick_ms", d.tick_ms, "real nodes without a server: milliseconds of a round", Range{1, 1e7});
     list.add("fleet.report_every", d.report_every,
              "updates or wake-ups between two reports of a node; 0: at the end", Range{0, 1e9});

@@ -34,12 +34,6 @@ Outcome<void> read_trace_of(FleetRecipe& recipe, std::uint32_t nodes, DataNotes*
 
 }  // namespace
 
-void add_trace_settings(Settings& list, std::string& trace, float& tick_ms) {
-    add_trace_setting(list, trace);
-    list.add("network.tick_ms", tick_ms, "with a trace of round trips: milliseconds that a round lasts",
-             Settings::Range{0.001, 1e6});
-}
-
 Outcome<std::unique_ptr<GossipFleet>> make_any_fleet(const FleetRecipe& recipe, ConstVector<float> first,
                                                      std::uint32_t nodes, LearnerOf learner_of, Workers& workers,
                                                      DataNotes* notes) {

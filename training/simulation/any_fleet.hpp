@@ -19,9 +19,6 @@ struct FleetRecipe {
     float tick_ms = 50.0f;             ///< a tick among neighbours, as a trace of round trips counts it
 };
 
-/// The keys network.trace and network.tick_ms.
-void add_trace_settings(Settings& list, std::string& trace, float& tick_ms);
-
 /// A fleet of `nodes` that all start at `first`, by rounds: without a server a round is a tick, with one it is as many
 /// updates as there are nodes. The graph is taken both ways where the method wants that. `notes`, where given, are
 /// told what its file says that is not used, what was added, and what of a trace

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/simulation/round_settings.hpp"
 
+#include "training/network/traced_network.hpp"
+
 #include <algorithm>
 
 namespace dunlin {
@@ -65,6 +67,12 @@ void add_mass_settings(Settings& list, RoundSettings& s) {
     list.add("method.weight_floor", s.weight_floor,
              "push-sum weight that a node never gives away; 0.01 where nodes crash or losses have no bound",
              Range{0, 0.25});
+}
+
+void add_trace_settings(Settings& list, std::string& trace, float& tick_ms) {
+    add_trace_setting(list, trace);
+    list.add("network.tick_ms", tick_ms, "with a trace of round trips: milliseconds that a round lasts",
+             Settings::Range{0.001, 1e6});
 }
 
 }  // namespace dunlin

@@ -46,5 +46,7 @@ struct RoundSettings {
 void add_round_network_settings(Settings& list, RoundSettings& settings);
 /// Adds method.fraction_bits, largest_value and weight_floor.
 void add_mass_settings(Settings& list, RoundSettings& settings);
+/// The keys network.trace and network.tick_ms.
+void add_trace_settings(Settings& list, std::string& trace, float& tick_ms);
 
 }  // namespace dunlin

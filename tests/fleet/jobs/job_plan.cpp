@@ -191,7 +191,7 @@ TEST_CASE("layers that stay with nodes are in no job's model, and each node's ta
 }
 
 TEST_CASE("what real nodes cannot run is refused with what to do") {
-    CHECK_THAT(plan_job("kind = \"regression\"\n", "c.toml", 2).error().text,
+    CHECK_THAT(plan_job("kind = \"pdbo\"\n", "c.toml", 2).error().text,
                Contains("c.toml") && Contains("dunlin train"));
     CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"local\"\n", "c.toml", 2).error().text,
                Contains("has no fleet"));
@@ -216,4 +216,19 @@ TEST_CASE("a job's text says nothing of a trace unless one is asked for") {
         REQUIRE(settings->list().set("network.trace=/somewhere/rtt-ms.txt"));
         CHECK_THAT(write_deployed(*settings), Catch::Contains("trace = \"/somewhere/rtt-ms.txt\""));
     }
+}
+
+TEST_CASE("a regression is planned for as many agents as there are nodes, with steps by their curvature") {
+    const std::string ring = "kind = \"regression\"\n[network]\ngraph = \"directed-ring\"\n";
+    const auto plan = plan_job(ring + "[objective]\nname = \"moreau\"\n", "a.toml", 4);
+    REQUIRE(plan);
+    CHECK(plan->terms.objective == Objective::moreau);
+    CHECK(plan->terms.theta.scale > 0.0);
+    CHECK(plan->terms.theta.offset > 0.0);
+    CHECK(plan->budget.rounds == 6000u);
+    CHECK(plan->graph.nodes == 4u);
+    const auto served = plan_job(ring + "[method]\nname = \"persafl-maml\"\nrounds = 7\n", "b.toml", 3);
+    REQUIRE(served);
+    CHECK(served->budget.updates == 21u);
+    CHECK(served->terms.local_rate > 0.0f);
 }

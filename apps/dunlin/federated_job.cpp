@@ -10,6 +10,16 @@ constexpr std::string_view methods =
     "persafl-me,persafl-maml,persafl,pfedme,per-fedavg,fedavg,fedprox,fedasync,fedbuff,pars-push,pars-push-maml,"
     "pars-push-me,local,global";
 
+Outcome<FederatedJob> requested(const RegisteredProblem& kind, const TrainRequest& request, int threads) {
+    ProblemExperiment experiment(kind);
+    Settings list = experiment.list();
+    if (auto read = read_settings(request, kind.method_key, list); !read) return tl::unexpected(read.error());
+    std::string config = list.write();
+    return job_of(std::move(experiment), std::move(config), threads, *request.ranks);
+}
+
+}  // namespace
+
 Outcome<FederatedJob> job_of(ProblemExperiment experiment, std::string config, int threads, RankGroup& ranks) {
     FederatedJob job{.experiment = std::move(experiment), .config = std::move(config)};
     const RegisteredProblem& kind = job.experiment.kind();
@@ -39,21 +49,11 @@ Outcome<FederatedJob> job_of(ProblemExperiment experiment, std::string config, i
     return job;
 }
 
-Outcome<FederatedJob> job_of(const RegisteredProblem& kind, const TrainRequest& request, int threads) {
-    ProblemExperiment experiment(kind);
-    Settings list = experiment.list();
-    if (auto read = read_settings(request, kind.method_key, list); !read) return tl::unexpected(read.error());
-    std::string config = list.write();
-    return job_of(std::move(experiment), std::move(config), threads, *request.ranks);
-}
-
-}  // namespace
-
 Kind problem_kind(const RegisteredProblem& kind) {
     return {
         .name = kind.name,
         .train = [&kind](const TrainRequest& request) -> Outcome<int> {
-            auto job = job_of(kind, request, request.threads);
+            auto job = requested(kind, request, request.threads);
             if (!job) return tl::unexpected(job.error());
             return run_federated(request, *job);
         },
@@ -65,13 +65,13 @@ Kind problem_kind(const RegisteredProblem& kind) {
         },
         .method_key = kind.method_key,
         .resolve = [&kind](const TrainRequest& request) -> Outcome<std::string> {
-            const auto job = job_of(kind, request, 1);
+            const auto job = requested(kind, request, 1);
             if (!job) return tl::unexpected(job.error());
             say_notes(job->notes());
             return job->config;
         },
         .trial = [&kind](const TrainRequest& request, const std::function<bool()>& stop) -> Outcome<TrialResult> {
-            auto job = job_of(kind, request, 1);
+            auto job = requested(kind, request, 1);
             if (!job) return tl::unexpected(job.error());
             return try_federated(*job, stop);
         },

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "training/runs/regression_training.hpp"
-#include "training/settings/run_settings.hpp"
+#include "training/problems/regression_fleet.hpp"
 
 namespace dunlin {
 
 Settings regression_settings(RegressionRunSettings& s) {
     using Range = Settings::Range;
-    Settings list;
-    add_run_settings(list, s);
+    Settings list = problem_settings(s);
 
     list.add("environment.agents", s.data.agents, "n", Range{2, 100000});
     list.add("environment.dimension", s.data.dimension, "d", Range{1, regression_dimension_limit});
@@ -22,8 +20,11 @@ Settings regression_settings(RegressionRunSettings& s) {
     list.add("environment.second_feature_scale", s.data.feature_scale[1], "deviation of features, second half",
              Range{0, 1000});
 
-    list.add("adaptation.steps", s.steps, "u: steps of MAML; 0: plain", Range{0, Maml::step_limit});
+    list.add("adaptation.steps", s.steps, "u: steps of MAML, or of the envelope's inner loop; 0: plain",
+             Range{0, Maml::step_limit});
     list.add("adaptation.inner_rate", s.inner_rate, "alpha: size of these steps", Range{0, 10});
+    list.add("adaptation.prox_weight", s.prox_weight, "moreau: lambda, the pull towards an agent's coefficients",
+             Range{0, 1e6, true});
 
     add_round_network_settings(list, s);
     list.add("network.duplication", s.duplication, "probability that a message arrives twice", Range{0, 1});
@@ -39,11 +40,11 @@ Settings regression_settings(RegressionRunSettings& s) {
                                {"local", {Objective::maml, AggregationName::local}},
                                {"global", {Objective::maml, AggregationName::global}}});
     list.add_preset(
-        "method.name", s.method,
+        "method.name", s.federated.method,
         "a method with MAML, which is an objective.name and an aggregation.name; write these instead for "
         "any other pair",
         std::move(names), {"objective.name", "aggregation.name"});
-    add_axes(list, s.method);
+    add_axes(list, s.federated.method);
     list.add("method.rounds", s.rounds, "T; with a server: as many updates a node, on average", Range{1, 1e9})
         .may_change();
     list.add("method.local_steps", s.local_steps, "with a server: Q, local steps of an update", Range{1, 1000});
@@ -59,6 +60,7 @@ Settings regression_settings(RegressionRunSettings& s) {
         .may_change();
     list.add("report.robustness", s.robustness, "train with fewer faults and by plain push too, and compare")
         .may_change();
+    add_deployment_settings(list, s.federated.deployment);
     return list;
 }
 
