@@ -219,7 +219,9 @@ Result<void> resize_pictures(DataTable& table, int height, int width) {
     if (height == table.image_height && width == table.image_width) return {};
     const int colours = table.features / (table.image_height * table.image_width);
     const auto row_size = static_cast<std::size_t>(height) * static_cast<std::size_t>(width * colours);
-    std::vector<float> values(table.values.size() / static_cast<std::size_t>(table.features) * row_size);
+    const std::size_t rows = table.values.size() / static_cast<std::size_t>(table.features);
+    if (rows > data_cell_limit / row_size) return fail(Code::file_too_large);
+    std::vector<float> values(rows * row_size);
     /// body(k, share) for each old pixel k of a side that falls on the new one.
     const auto each = [](int at, int from, int to, const auto& body) {
         const double scale = static_cast<double>(from) / to, low = at * scale, high = (at + 1) * scale;

@@ -31,7 +31,7 @@ struct ImportOptions {
 /// The settings of the network, as an experiment has them.
 std::vector<std::string> network_settings(const TrainedModel& model) {
     if (!model.network) {
-        constexpr const char* activations[] = {"tanh", "relu", "tanh", "sigmoid"};
+        constexpr const char* activations[] = {"tanh", "relu", "tanh", "sigmoid", "tanh"};
         return {
             fmt::format("model.hidden=[{}]", fmt::join(model.shape.widths.begin(),
                                                        model.shape.widths.begin() + model.shape.layers - 1, ",")),
@@ -63,6 +63,14 @@ Outcome<void> place(TrainedModel& model, const ImportOptions& options) {
             fmt::format("--experiment {}: of kind {}; a model is imported for nodes that learn from data, as in "
                         "classification",
                         options.experiment, (*kind)->name));
+    const MlpShape& shape = model.shape;
+    const bool said =
+        shape.hidden == Activation::relu || shape.hidden == Activation::tanh || shape.hidden == Activation::sigmoid;
+    if (!model.network && shape.layers > 1 && (!said || shape.linear_input))
+        return refuse(
+            fmt::format("--experiment {}: its networks have relu, tanh or sigmoid behind every hidden layer, "
+                        "and this model has a layer without; import it without --experiment",
+                        options.experiment));
     ProblemExperiment made(*problem);
     Settings list = made.list();
     if (auto read = list.read(experiment->toml, options.experiment); !read) return read;

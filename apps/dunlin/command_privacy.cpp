@@ -56,7 +56,7 @@ Outcome<int> print_privacy(PrivacyOptions options) {
         say("{}\n", json.dump(2));
         return 0;
     }
-    say("Gaussian noise of {:g} times the clipping norm, every unit in a step with chance {:g}, {} {}:\n",
+    say("Gaussian noise of {} times the clipping norm, every unit in a step with chance {:g}, {} {}:\n",
         mechanism.noise, mechanism.rate, mechanism.steps, mechanism.steps == 1 ? "step" : "steps");
     report::Table table{{"accountant", "epsilon", "at delta"}, {}, ""};
     table.rows.push_back(
@@ -88,7 +88,7 @@ void add_privacy(CLI::App& program, Command& run) {
     command->add_option("--delta", options->delta, "default: 1e-5");
     command->add_flag("--json", options->json, "print JSON on stdout instead of a table");
     command->footer(
-        "Both are upper bounds for adding or removing one unit, a user or a row; the first is the tighter one.\n"
+        "Both are upper bounds for adding or removing one unit, a user or a row: the smaller one counts.\n"
         "Example:\n  dunlin privacy --noise 1.1 --rate 0.00427 --steps 14062 --delta 1e-5\n"
         "  dunlin privacy --epsilon 2 --rate 0.1 --steps 100\n");
     command->callback([options, noise, epsilon, &run] {

@@ -40,24 +40,32 @@ Outcome<void> level(ComparisonPlan& plan, const Kind& kind) {
     return {};
 }
 
-std::string last_part(std::string_view assignment) {
-    const std::string_view key = assignment.substr(0, assignment.find('='));
-    return std::string(key.substr(key.rfind('.') + 1));
+/// What the experiment is for all methods, as a resolved document.
+Outcome<std::string> general_config(const ComparisonPlan& plan, const Kind& kind) {
+    TrainRequest general = plan.base;
+    general.general = true;
+    return kind.resolve(general);
 }
 
 /// What is one method's alone, but for what is set for all later.
-Outcome<void> keep_method_settings(ComparisonPlan& plan) {
+Outcome<void> keep_method_settings(ComparisonPlan& plan, const Kind& kind) {
     TrainRequest documents = plan.base;
     documents.assignments.clear();
     const auto written = documents.method_settings();
     if (!written) return tl::unexpected(written.error());
+    const auto general = general_config(plan, kind);
+    if (!general) return tl::unexpected(general.error());
+    const std::vector<std::string> keys = keys_of(*general);
+    const auto key_of = [&](const MethodSetting& one) {
+        const Outcome<std::string> whole = whole_key(keys, kind.method_key, one);
+        const std::string& text = whole ? *whole : one.assignment;  // what is no setting is refused where it is set
+        return text.substr(0, text.find('='));
+    };
     std::vector<MethodSetting> all = *written;
     for (const std::string& assignment : plan.base.assignments) {
         MethodSetting one = split_method(assignment);
         if (one.method.empty())
-            std::erase_if(all, [&](const MethodSetting& other) {
-                return last_part(other.assignment) == last_part(assignment);
-            });
+            std::erase_if(all, [&](const MethodSetting& other) { return key_of(other) == key_of(one); });
         else
             all.push_back(std::move(one));
     }
@@ -146,22 +154,16 @@ Outcome<int> run_comparison(ComparisonPlan plan, Ranks& ranks) {
     catch_interrupts();
     if (!resume) {
         if (Outcome<void> levelled = level(plan, **kind); !levelled) return tl::unexpected(levelled.error());
-        if (Outcome<void> own = keep_method_settings(plan); !own) return tl::unexpected(own.error());
+        if (Outcome<void> own = keep_method_settings(plan, **kind); !own) return tl::unexpected(own.error());
     }
     Outcome<std::vector<std::string>> settings = resolve_all(plan, **kind);
     if (!settings) return tl::unexpected(settings.error());
     // The axes override the file's values of them, so that any combination's settings serve as the base; what is one
     // method's alone is in the plan.
-    std::string config = settings->front();
-    if (!plan.method_settings.empty()) {
-        TrainRequest general = plan.base;
-        general.general = true;
-        const Outcome<std::string> resolved = (*kind)->resolve(general);
-        if (!resolved) return tl::unexpected(resolved.error());
-        config = *resolved;
-    }
+    const Outcome<std::string> config = general_config(plan, **kind);
+    if (!config) return tl::unexpected(config.error());
     if (!resume) {
-        if (Outcome<void> prepared = prepare(plan, config); !prepared) return tl::unexpected(prepared.error());
+        if (Outcome<void> prepared = prepare(plan, *config); !prepared) return tl::unexpected(prepared.error());
     }
 
     Comparison comparison{plan, {}, false, {}};
@@ -179,7 +181,7 @@ Outcome<int> run_comparison(ComparisonPlan plan, Ranks& ranks) {
     if (done && *done) done = run_all(comparison, **kind, *settings, ranks, resume);
     if (done) {
         comparison.complete = *done;
-        if (Outcome<void> written = write_report(comparison, config); !written)
+        if (Outcome<void> written = write_report(comparison, *config); !written)
             done = tl::unexpected(written.error());
     }
     if (!done) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -53,8 +54,8 @@ std::vector<Standing> ranking(const Comparison& comparison) {
     }
     const bool less = less_is_better(comparison);
     std::ranges::stable_sort(all, std::greater<>(), [&](const Standing& one) {
-        if (!std::isfinite(one.mean.value)) return -INFINITY;
-        return static_cast<float>(less ? -one.mean.value : one.mean.value);
+        if (!std::isfinite(one.mean.value)) return -std::numeric_limits<double>::infinity();
+        return less ? -one.mean.value : one.mean.value;
     });
     return all;
 }

@@ -136,6 +136,11 @@ std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& 
         result.metric_titles.front(), first, last, job.settings.rate_key());
 }
 
+std::string undefended_text(const FederatedResult& result) {
+    if (result.undefended == 0) return {};
+    return fmt::format("{} rounds had too few updates for the defence, and changed nothing", result.undefended);
+}
+
 bool diverged(const FederatedResult& result) {
     if (result.history.empty() || result.history.front().shared.empty()) return false;  // by rounds it fails
     // Returns may be negative: half of what there was is lost below that, too.
@@ -180,6 +185,7 @@ void add_clock(report::HtmlReport& page, const FederatedJob& job, const Federate
     }
     if (const std::string warning = worse_than_at_first(job, result); !warning.empty())
         page.warnings.push_back(warning);
+    if (const std::string warning = undefended_text(result); !warning.empty()) page.warnings.push_back(warning);
     if (result.counters.refused > 0)
         page.warnings.push_back(fmt::format("The server refused {} updates, the last one so: {}",
                                             result.counters.refused,
@@ -232,6 +238,7 @@ void add_clock(nlohmann::ordered_json& json, const FederatedSettings& settings, 
     json["attack"] = name_of(settings.attack.name);
     json["defence"] = settings.defence.defends() ? name_of(settings.defence.sum) : "none";
     json["liars"] = result.liars;
+    json["undefended_rounds"] = result.undefended;
     if (result.metric_keys.front() == "accuracy" && !result.personal_by_node.empty()) {
         std::vector<double> nodes = result.personal_by_node;
         // A model that diverged has no accuracy, and is the worst.

@@ -14,6 +14,8 @@ namespace dunlin::app {
 std::string personalisation_text(const FederatedSettings& settings);
 
 /// Empty, or a warning: training has made the models worse.
+/// Says of rounds that the defence could not decide that they changed nothing; empty where there were none.
+std::string undefended_text(const FederatedResult& result);
 std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& result);
 /// Have personal models lost half of what the same personal steps make of untrained parameters (all first metrics
 /// are the better the larger), or is that no number?

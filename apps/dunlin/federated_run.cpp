@@ -208,8 +208,9 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
     } else {
         say("{}", federated_text(job, result, figures));
     }
-    if (const std::string warning = worse_than_at_first(job, result); !warning.empty())
-        note("dunlin: {}\n", warning);
+    for (const std::string& warning : {worse_than_at_first(job, result), undefended_text(result)}) {
+        if (!warning.empty()) note("dunlin: {}\n", warning);
+    }
     for (const SideRun& run : result.side_runs) {
         if (!run.failure.empty()) note("failed: {}: {}\n", run.name, run.failure);
     }

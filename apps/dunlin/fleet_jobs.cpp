@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/command_options.hpp"
-#include "apps/dunlin/experiments.hpp"
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/pushed_model.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/dunlin/saved_model.hpp"
 #include "apps/output.hpp"
@@ -13,7 +13,6 @@
 #include "training/host/plain_text.hpp"
 #include "training/host/shell_text.hpp"
 #include "training/host/text_values.hpp"
-#include "training/problems/navigation_fleet.hpp"
 
 #include <memory>
 #include <optional>
@@ -33,14 +32,6 @@ struct RunOptions {
     std::vector<std::string> assignments, nodes;
     std::optional<std::uint64_t> seed;
 };
-
-/// A ready-made experiment, or a file.
-Outcome<std::string> experiment_text(const std::string& name) {
-    if (const Experiment* known = find_experiment(name)) return std::string(known->toml);
-    std::error_code ignored;
-    if (std::filesystem::exists(name, ignored)) return read_text(name);
-    return refuse(shown(name, false) + ": no ready-made experiment (`dunlin list` shows them), and no file");
-}
 
 /// Starts a job; `numbers` are those of a policy that is pushed.
 Outcome<int> start(const RunOptions& options, ProblemExperiment& settings, Json request,
@@ -82,122 +73,12 @@ Outcome<int> start_experiment(const RunOptions& options) {
     return start(options, *settings, Json::object(), {});
 }
 
-/// A fleet's navigation with this policy's network instead of its own.
-void take_network(FleetNavigationSettings& settings, const TrainedModel& policy) {
-    const MlpShape& shape = policy.shape;
-    settings.hidden.assign(shape.widths.begin(), shape.widths.begin() + shape.layers - 1);
-    if (shape.layers > 1) settings.activation = shape.hidden;
-    settings.input = shape.one_hot ? PolicyInput::one_hot : PolicyInput::coordinates;
-}
-
-/// What the nodes are to run: what the policy says of itself, or else `options.experiment` with its network.
-Outcome<ProblemExperiment> pushed_settings(RunOptions& options, const SavedModel& saved) {
-    const TrainedModel& policy = saved.model;
-    if (options.experiment.empty() && saved.kind != nullptr && saved.kind->name == "navigation") {
-        const auto own = navigation_settings_of(saved);
-        if (!own) return tl::unexpected(own.error());
-        FleetNavigationSettings served;
-        served.federated.method = preset::persafl_me;
-        auto fleet = on_a_fleet(*own, served);
-        if (!fleet) return tl::unexpected(fleet.error());
-        options.experiment = options.policy;
-        ProblemExperiment experiment(*find_problem(fleet->kind));
-        *experiment.as<FleetNavigationSettings>() = *std::move(fleet);
-        return experiment;
-    }
-    if (options.experiment.empty() && saved.kind != nullptr) {
-        options.experiment = options.policy;
-        return read_deployed(saved.config, options.policy);
-    }
-    const bool assumed = options.experiment.empty();
-    if (assumed) options.experiment = "fleet-navigation-server";
-    const auto text = experiment_text(options.experiment);
-    if (!text) return tl::unexpected(text.error());
-    auto settings = read_deployed(*text, options.experiment);
-    if (!settings) return settings;
-    if (auto* navigation = settings->as<FleetNavigationSettings>()) {
-        if (policy.network)
-            return refuse(options.policy + ": no perceptron, and nodes that navigate have one as their policy");
-        take_network(*navigation, policy);
-    }
-    if (assumed) {
-        note(
-            "dunlin: {}: written by an older Dunlin, it says nothing of its map, horizon and inner loop; taken "
-            "from {}; name another with --experiment\n",
-            options.policy, options.experiment);
-    }
-    return settings;
-}
-
-/// The settings that make the network are the model's own: another one of as many parameters would be judged by them.
-Outcome<void> check_model(ProblemExperiment& pushed, const SavedModel& saved) {
-    if (saved.kind == nullptr || saved.kind->name != pushed.kind().name) return {};
-    ProblemExperiment own(pushed.kind());
-    Settings was = own.list(), is = pushed.list();
-    if (auto read = was.read(saved.config, saved.file.string()); !read) return read;
-    for (const char* key :
-         {"model.hidden", "model.activation", "model.layers", "model.input", "model.personal_layers"}) {
-        if (was.value(key) != is.value(key))
-            return refuse(fmt::format("{} = {}, but the model was trained with {}; leave it as it is", key,
-                                      is.value(key), was.value(key)));
-    }
-    return {};
-}
-
-/// A push hands a whole model out, and what stays with nodes is in none.
-Outcome<void> check_shared(ProblemExperiment& pushed) {
-    const std::string layers = pushed.list().value("model.personal_layers");
-    const bool kept = traits_of(pushed.settings().federated.objective()).kept != Kept::nothing;
-    if (!kept && (layers.empty() || layers == "[]")) return {};
-    return refuse(
-        "a part of this model stays with its nodes, and a push hands whole models out; have them learn it");
-}
-
-/// What nodes that bring their data are to have, where the settings leave it to the model.
-Outcome<void> take_data_terms(ProblemExperiment& pushed, const TrainedModel& model) {
-    if (!pushed.nodes_bring_data()) return {};
-    Settings list = pushed.list();
-    const auto take = [&](const std::string& key, const auto& values, const auto& text) -> Outcome<void> {
-        if (list.value(key) != "[]" || values.empty()) return {};
-        std::vector<std::string> parts;
-        for (const auto& value : values) parts.push_back(text(value));
-        return list.set(fmt::format("{}=[{}]", key, fmt::join(parts, ",")));
-    };
-    const auto number = [](float value) { return fmt::format("{}", value); };
-    return take("data.features", model.input_names, toml_string)
-        .and_then([&] { return take("data.classes", model.output_names, toml_string); })
-        .and_then([&] { return take("data.centre", model.centre, number); })
-        .and_then([&] { return take("data.scale", model.scale, number); });
-}
-
 Outcome<int> push(RunOptions options) {
     const auto saved = open_model(options.policy);
     if (!saved) return tl::unexpected(saved.error());
-    const TrainedModel& policy = saved->model;
-    if (policy.frozen > 0)
-        return refuse(fmt::format(
-            "{}: {} of its layers are frozen, and nodes of a fleet move all; import it without --freeze, "
-            "or adapt it here with: dunlin adapt {}",
-            options.policy, policy.frozen, options.policy));
-    if (policy.gaussian())
-        return refuse(
-            fmt::format("{}: a policy of the point world, and real nodes navigate on a grid", options.policy));
-    auto settings = pushed_settings(options, *saved);
+    auto settings = settings_of_push(options.policy, *saved, options.experiment, options.assignments);
     if (!settings) return tl::unexpected(settings.error());
-    if (auto done = settings->list().set(options.assignments); !done) return tl::unexpected(done.error());
-    if (settings->as<FleetNavigationSettings>() == nullptr) {
-        if (auto own = check_model(*settings, *saved); !own) return tl::unexpected(own.error());
-        if (auto shared = check_shared(*settings); !shared) return tl::unexpected(shared.error());
-        if (auto taken = take_data_terms(*settings, policy); !taken) return tl::unexpected(taken.error());
-    }
-    // The settings again from their text: what a node reads must be in range there too.
-    settings = read_deployed(write_deployed(*settings), options.experiment);
-    if (!settings) return tl::unexpected(settings.error());
-    if (const auto* navigation = settings->as<FleetNavigationSettings>()) {
-        if (auto fits = check_network(*navigation, policy); !fits)
-            return refuse(fmt::format("{}: {}", options.policy, fits.error().text));
-    }
-    return start(options, *settings, {{"push", true}}, policy.parameters);
+    return start(options, *settings, {{"push", true}}, saved->model.parameters);
 }
 
 struct JobOptions {

@@ -105,9 +105,10 @@ public:
     WeightedSum(const Settings&, std::size_t dimension, std::size_t, Arena& state, Arena&)
         : sum_(state.take<float>(dimension)) {}
 
-    /// One update: of the server's coefficient, and of the weight of its member.
-    void add(std::uint32_t, std::uint64_t, float coefficient, float mass, ConstVector<float> values) {
+    /// One update: of the server's coefficient, and of the weight of its member. False: it does not count as one more.
+    bool add(std::uint32_t, std::uint64_t, float coefficient, float mass, ConstVector<float> values) {
         flat_kernels().add_scaled(coefficient * mass, values.data(), sum_.data(), sum_.size());
+        return true;
     }
     /// Calls apply(scale, vector), where scale times the vector is the sum, and forgets it. False: there is nothing to
     /// apply, in spite of `gathered` updates.
@@ -336,9 +337,10 @@ private:
 
     void gather(const Update& update, float coefficient) {
         const float mass = rounds ? update.samples : 1.0f;
-        sum_.add(update.node, header_->gathered, coefficient, mass, update.values);
-        header_->mass += static_cast<double>(mass);
-        ++header_->gathered;
+        if (sum_.add(update.node, header_->gathered, coefficient, mass, update.values)) {
+            header_->mass += static_cast<double>(mass);
+            ++header_->gathered;
+        }
         if (rounds) {
             members_[update.node].awaited = 0;
             --header_->awaited;

@@ -10,6 +10,7 @@
 #include "core/robust/krum.hpp"
 #include "core/robust/mixing.hpp"
 
+#include <cassert>
 #include <cstdint>
 
 namespace dunlin {
@@ -75,6 +76,7 @@ struct Defence {
                 rows, rows.count, [](std::size_t i) { return i; }, out);
             return;
         }
+        assert(holds_for(rows.count));
         const std::size_t f = liars(rows.count);
         if (adaptive_clipping) clip_adaptively(rows, f, scratch);
         if (mixing == RobustMixing::nearest) mix_nearest(rows, f, scratch);

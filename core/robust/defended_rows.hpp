@@ -25,9 +25,13 @@ public:
         Defence defence;
         std::uint64_t seed = 0;  ///< of the buckets
     };
+    /// Whose a row is, and of how many updates.
+    struct Owner {
+        std::uint32_t node, updates;
+    };
     static constexpr std::uint64_t kind = 1;
     static constexpr std::size_t memory(std::size_t dimension, std::size_t nodes) {
-        return Arena::bytes<std::uint64_t>(1) + Arena::bytes<float>(dimension) +
+        return Arena::bytes<std::uint64_t>(1) + Arena::bytes<Owner>(nodes) + Arena::bytes<float>(dimension) +
                2 * Arena::bytes<float>(dimension * nodes);
     }
     static constexpr std::size_t scratch(std::size_t dimension, std::size_t nodes) {
@@ -37,18 +41,27 @@ public:
     DefendedRows(const Settings& settings, std::size_t dimension, std::size_t nodes, Arena& state, Arena& scratch)
         : settings_(settings),
           undefended_(state.take<std::uint64_t>(1).data()),
+          owners_(state.take<Owner>(nodes)),
           centre_(state.take<float>(dimension)),
           rows_{state.take<float>(dimension * nodes).data(), nodes, dimension},
           histories_{state.take<float>(dimension * nodes).data(), nodes, dimension},
           scratch_(Defence::scratch(dimension, nodes, scratch)) {}
 
-    void add(std::uint32_t node, std::uint64_t slot, float coefficient, float, ConstVector<float> values) {
-        const Vector<float> row = rows_.row(static_cast<std::size_t>(slot)), history = histories_.row(node);
+    /// False: the member has an update among those that are gathered, and now the mean of both; or else one member alone
+    /// could fill a buffer.
+    bool add(std::uint32_t node, std::uint64_t gathered, float coefficient, float, ConstVector<float> values) {
+        std::size_t slot = 0;
+        while (slot < gathered && owners_[slot].node != node) ++slot;
+        Owner& owner = owners_[slot];
+        const bool first = slot == gathered;
+        owner = {node, first ? 1 : owner.updates + 1};
+        const Vector<float> row = rows_.row(slot), history = histories_.row(node);
         const float momentum = settings_.defence.momentum;
         for (std::size_t k = 0; k < values.size(); ++k) {
             history[k] = momentum * history[k] + (1.0f - momentum) * (coefficient * values[k]);
-            row[k] = history[k];
+            row[k] = first ? history[k] : row[k] + (history[k] - row[k]) / static_cast<float>(owner.updates);
         }
+        return first;
     }
     template <class Apply>
     bool take(std::uint64_t version, std::uint64_t gathered, double, Apply apply) {
@@ -65,6 +78,7 @@ public:
     }
     void continue_from(const DefendedRows& smaller) {
         *undefended_ = *smaller.undefended_;
+        std::copy(smaller.owners_.begin(), smaller.owners_.end(), owners_.begin());
         std::copy(smaller.centre_.begin(), smaller.centre_.end(), centre_.begin());
         std::copy_n(smaller.rows_.data, smaller.rows_.count * rows_.dimension, rows_.data);
         std::copy_n(smaller.histories_.data, smaller.histories_.count * rows_.dimension, histories_.data);
@@ -76,6 +90,7 @@ public:
 private:
     Settings settings_;
     std::uint64_t* undefended_;
+    std::span<Owner> owners_;  ///< of the rows that are gathered
     std::span<float> centre_;
     Rows rows_, histories_;
     RobustScratch scratch_;

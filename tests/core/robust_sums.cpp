@@ -194,6 +194,25 @@ TEST_CASE("a round of too few members changes nothing and is counted") {
     CHECK(fleet.server->gathering().undefended() == 1);
 }
 
+TEST_CASE("one member cannot fill a buffer by itself: its updates are one, their mean") {
+    using Server = FederatedServer<FedBuffRule, DefendedRows>;
+    Memory memory(Server::memory(1, 5));
+    Arena arena = memory.arena();
+    const float first[1] = {0};
+    auto server = Server::make({.nodes = 5, .dimension = 1}, {.buffer_size = 3, .staleness_exponent = 0}, first,
+                               arena, {plain(RobustSum::median), 1});
+    REQUIRE(server);
+    const auto send = [&](std::uint32_t node, std::uint64_t sequence, float value) {
+        return server->receive({node, 0, sequence, 0, 1.0f, {&value, 1}}).outcome;
+    };
+    for (std::uint64_t k = 1; k <= 6; ++k) CHECK(send(3, k, 100.0f * static_cast<float>(k)) == Reception::buffered);
+    CHECK(server->version() == 0);
+    CHECK(send(0, 1, 1) == Reception::buffered);
+    CHECK(send(1, 1, 2) == Reception::applied);
+    CHECK(server->model()[0] == -2);  // the median of 350, 1 and 2
+    CHECK(server->gathering().undefended() == 0);
+}
+
 TEST_CASE("momentum sums up each member's history") {
     Defence defence = plain(RobustSum::median);
     defence.momentum = 0.5f;

@@ -3,6 +3,7 @@
 #include "training/privacy/privacy_loss.hpp"
 #include "training/privacy/renyi.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <sstream>
@@ -123,7 +124,8 @@ TEST_CASE("the noise of a budget spends it") {
     for (double epsilon : {0.5, 2.0, 8.0}) {
         const Outcome<double> noise = noise_for({.rate = 0.1, .steps = 50}, epsilon, 1e-5);
         REQUIRE(noise);
-        const double spent = epsilon_pld({*noise, 0.1, 50}, 1e-5);
+        const SampledGaussian found{*noise, 0.1, 50};
+        const double spent = std::min(epsilon_pld(found, 1e-5), epsilon_rdp(found, 1e-5).epsilon);
         CHECK(spent <= epsilon);
         CHECK(spent > epsilon * 0.995);
     }

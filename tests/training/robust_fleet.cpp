@@ -74,6 +74,12 @@ TEST_CASE("infinite updates are refused and change nothing [invariant 9]") {
     CHECK(accuracy(attacked) > 0.6);
 }
 
+TEST_CASE("rounds that a defence cannot decide change nothing and are counted") {
+    const FederatedResult result = trained({"attack.name=infinity", "attack.share=0.7", "defence.name=krum"});
+    CHECK(result.undefended > 0);
+    CHECK(result.history.back().version == 0);
+}
+
 TEST_CASE("a defence that is not there for an aggregation is refused by name, and so are too few members") {
     const auto refusal = [](const std::vector<std::string>& assignments) -> std::string {
         ClassificationSettings settings;
@@ -89,6 +95,14 @@ TEST_CASE("a defence that is not there for an aggregation is refused by name, an
     CHECK(refusal({"federated.method=fedavg", "defence.name=median", "clock.concurrency=0.2"}).find("too few") !=
           std::string::npos);
     CHECK(refusal({"federated.method=fedavg", "defence.name=median"}).empty());
+    CHECK(refusal({"federated.method=fedavg", "defence.name=median", "federated.weigh_by_samples=true"})
+              .find("alike") != std::string::npos);
+    for (const char* attack : {"attack.name=alie", "attack.name=inner-product-optimised", "attack.name=mimic"}) {
+        CHECK(refusal({"federated.method=fedbuff", attack}).find("a whole round") != std::string::npos);
+        CHECK(refusal({"federated.method=fedavg", "clock.loss=0.1", attack}).find("a whole round") !=
+              std::string::npos);
+        CHECK(refusal({"federated.method=fedavg", attack}).empty());
+    }
     CHECK(refusal({"federated.method=pfedme", "defence.name=krum", "defence.share=0.4"}).empty());
     CHECK(
         refusal({"federated.method=fedavg", "defence.name=krum", "defence.mixing=bucketing", "defence.share=0.45"})

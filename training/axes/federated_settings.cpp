@@ -113,7 +113,16 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
         static_cast<std::uint32_t>(std::max(1L, std::lround(clock.concurrency * static_cast<float>(clients))));
     const auto gathered =
         method.aggregation == AggregationName::fedbuff ? static_cast<std::uint32_t>(buffer_size) : awaited;
-    if (auto fit = check_robust(attack, defence, method.aggregation, gathered); !fit) return fit;
+    if (auto fit = check_robust(attack, defence, method.aggregation, clients, gathered); !fit) return fit;
+    if (defence.defends() && weigh_by_samples)
+        return refuse(
+            "federated.weigh_by_samples: with a defence all members count alike, since who lies may lie about "
+            "samples too; leave it out");
+    if (attack.knows_the_round() && (!rounds() || clock.loss > 0.0f || !trace.empty()))
+        return refuse(
+            fmt::format("attack.name = {}: its liars must know a whole round of updates; there are such in "
+                        "rounds (fedavg, fedprox) without clock.loss and network.trace",
+                        name_of(attack.name)));
     if (objective() == Objective::moreau) {
         if (auto fit = below_one("moreau.local_rate * moreau.prox_weight", moreau_local_rate * moreau.prox_weight);
             !fit)

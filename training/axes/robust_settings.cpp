@@ -86,7 +86,7 @@ void add_robust_settings(Settings& list, AttackSettings& attack, Defence& defenc
 }
 
 Outcome<void> check_robust(const AttackSettings& attack, const Defence& defence, AggregationName aggregation,
-                           std::uint32_t gathered) {
+                           std::uint32_t members, std::uint32_t gathered) {
     using enum AggregationName;
     const bool sums = aggregation == fedavg || aggregation == fedprox || aggregation == fedbuff;
     if (attack.attacks() && !sums && aggregation != persafl) {
@@ -94,6 +94,9 @@ Outcome<void> check_robust(const AttackSettings& attack, const Defence& defence,
             fmt::format("attack.name = {}: not there for {}; for persafl, fedbuff, fedavg and fedprox it is",
                         name_of(attack.name), traits_of(aggregation).name));
     }
+    if (attack.attacks() && members < 2)
+        return refuse(
+            fmt::format("attack.name = {}: of {} members none would be honest", name_of(attack.name), members));
     if (!defence.defends()) return {};
     if (!sums) {
         return refuse(
@@ -101,11 +104,9 @@ Outcome<void> check_robust(const AttackSettings& attack, const Defence& defence,
                         "have",
                         name_of(defence.sum), traits_of(aggregation).name));
     }
-    if (gathered > Defence::member_limit) {
-        return refuse(
-            fmt::format("defence.name = {}: compares all updates of a round with each other, at most {}, "
-                        "not {}",
-                        name_of(defence.sum), Defence::member_limit, gathered));
+    if (members > Defence::member_limit) {
+        return refuse(fmt::format("defence.name = {}: compares members with each other, at most {}, not {}",
+                                  name_of(defence.sum), Defence::member_limit, members));
     }
     if (!defence.holds_for(gathered)) {
         return refuse(
@@ -116,9 +117,23 @@ Outcome<void> check_robust(const AttackSettings& attack, const Defence& defence,
     return {};
 }
 
+Outcome<void> check_robust_run(const AttackSettings& attack, const Defence& defence, bool own_rounds, bool labels) {
+    if (own_rounds && attack.attacks())
+        return refuse(
+            fmt::format("attack.name = {}: not there in this experiment; classification and ranking have it",
+                        name_of(attack.name)));
+    if (own_rounds && defence.defends())
+        return refuse(
+            fmt::format("defence.name = {}: not there in this experiment; classification and ranking have it",
+                        name_of(defence.sum)));
+    if (attack.name == AttackName::label_flip && !labels)
+        return refuse("attack.name = label-flip: there are no labels here; choose another attack");
+    return {};
+}
+
 Outcome<void> check_defence_memory(const Defence& defence, std::size_t members, std::size_t dimension) {
-    constexpr std::size_t limit = std::size_t{1} << 32;
-    const std::size_t bytes = 3 * sizeof(float) * members * dimension;
+    constexpr std::uint64_t limit = std::uint64_t{1} << 32;
+    const std::uint64_t bytes = 3 * sizeof(float) * std::uint64_t{members} * dimension;
     if (!defence.defends() || bytes <= limit) return {};
     return refuse(
         fmt::format("defence.name = {}: keeps the updates and histories of {} members of {} numbers, {} MB, "

@@ -34,6 +34,8 @@ struct AttackSettings {
     float strength = 1.0f;  ///< factor on sign_flip and inner_product; of gaussian the standard deviation
 
     bool attacks() const { return name != AttackName::none; }
+    /// Is what liars send made of what all honest members of a round send?
+    bool knows_the_round() const { return name >= AttackName::inner_product; }
     /// Do the liars take part at all?
     bool sends() const { return attacks() && name != AttackName::left_out; }
     /// Which members of so many lie, ascending; the same for every attack.
@@ -45,9 +47,13 @@ std::string_view name_of(RobustSum sum);
 /// Adds the sections [attack] and [defence].
 void add_robust_settings(Settings& list, AttackSettings& attack, Defence& defence);
 
-/// Errors: an aggregation for which the attack or the defence is not there, by name; more liars than a defence can bear.
+/// Of a fleet of so many members, of whom a sum gathers so many. Errors: an aggregation for which the attack or the
+/// defence is not there, by name; more liars than a defence can bear; more members than it can compare.
 Outcome<void> check_robust(const AttackSettings& attack, const Defence& defence, AggregationName aggregation,
-                           std::uint32_t gathered);
+                           std::uint32_t members, std::uint32_t gathered);
+
+/// Errors: a run that lives by rounds of its own, where neither is there; labels to lie about where there are none.
+Outcome<void> check_robust_run(const AttackSettings& attack, const Defence& defence, bool own_rounds, bool labels);
 
 /// Errors: a defence that would keep more numbers than a coordinator should: every update of a round, and every
 /// member's history.

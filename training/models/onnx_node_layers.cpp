@@ -39,7 +39,7 @@ Made<View> Nodes::activated(const Node& node, const View& x) {
                                                                             {"Tanh", Activation::tanh},
                                                                             {"Sigmoid", Activation::sigmoid}}};
     const auto* const found = std::ranges::find(known, node.type, [](const auto& one) { return one.first; });
-    if (found->second == Activation::leaky_relu && std::abs(node.number("alpha", 0.01f) - leaky_slope) > 1e-7f)
+    if (found->second == Activation::leaky_relu && !(std::abs(node.number("alpha", 0.01f) - leaky_slope) <= 1e-7f))
         return no(fmt::format("has a slope of {}; here it is {}", node.number("alpha", 0.01f), leaky_slope));
     if (stack_.open(x)) {
         stack_.last().spec.activation = found->second;

@@ -126,6 +126,11 @@ Made<Nodes::Value> Nodes::of(const Node& node) {
     };
     const Value *first = value(node, 0), *second = value(node, 1);
     if (first == nullptr) return no("takes nothing that is known here");
+    for (const Value* one : {first, second}) {
+        if (one != nullptr && one->kind == Value::view && one->seen.cut &&
+            !one_of(node.type, {"Gather", "Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}))
+            return no("takes numbers that were cast to whole ones, and only a Gather from a table does here");
+    }
     const bool views = second != nullptr && first->kind == Value::view && second->kind == Value::view;
     if (chooses_ && !one_of(node.type, {"Identity"}))
         return no("comes behind Softmax, which is known at the end alone");
@@ -193,7 +198,8 @@ std::optional<Nodes::Value> Nodes::of_sizes(const Node& node) const {
         bool known = false;
         for (std::size_t k = 0; k < node.inputs.size(); ++k) {
             const auto one = whole(node, k);
-            if (!one || all.size() > File::count_limit) return std::nullopt;
+            constexpr std::size_t most_sizes = 64;  // no tensor has so many dimensions
+            if (!one || all.size() + one->size() > most_sizes) return std::nullopt;
             known = known || value(node, k)->kind == Value::sizes;
             all.insert(all.end(), one->begin(), one->end());
         }
@@ -213,6 +219,7 @@ std::optional<Nodes::Value> Nodes::of_sizes(const Node& node) const {
     if (node.type == "Gather") {
         const auto at = whole(node, 1);
         std::vector<std::int64_t> picked;
+        if (at && at->size() > first->numbers.size()) return std::nullopt;
         for (std::int64_t place : at.value_or(std::vector<std::int64_t>{})) {
             const auto count = std::ssize(first->numbers);
             if (place < 0) place += count;
@@ -225,7 +232,14 @@ std::optional<Nodes::Value> Nodes::of_sizes(const Node& node) const {
 }
 
 Made<View> Nodes::rearranged(const Node& node, const View& x) {
-    if (one_of(node.type, {"Identity", "Dropout", "Cast"})) return x;
+    if (node.type == "Cast") {
+        constexpr std::int64_t to_float = 1, to_double = 11;
+        const std::int64_t type = node.integer("to", to_float);
+        View out = x;
+        out.cut = x.cut || (type != to_float && type != to_double);
+        return out;
+    }
+    if (one_of(node.type, {"Identity", "Dropout"})) return x;
     const auto cannot = [] { return no("mixes the batch with other numbers, or fits nothing that comes in"); };
     if (node.type == "Reshape" || node.type == "Flatten") {
         std::optional<std::vector<std::int64_t>> sizes = whole(node, 1);
@@ -304,7 +318,7 @@ Made<View> Nodes::picked(const Node& node, const View& x) {
         if (!ends || ends->size() != 1 || (steps && *steps != std::vector<std::int64_t>{1})) return cannot();
         const std::int64_t end = ends->front() < 0 ? ends->front() + size : std::min(ends->front(), size);
         if (at == 0 && end == size) return x;
-        if (end != at + 1) return cannot();
+        if (end - 1 != at) return cannot();
     }
     if (at < 0 || at >= size) return cannot();
     View out = x;

@@ -6,7 +6,7 @@
 namespace dunlin {
 
 /// (epsilon, delta) of all steps by the distribution of the privacy loss log(P/Q), composed by Fourier transform: an
-/// upper bound, some tenths of a percent above what is true. Both directions, adding and removing a unit, are computed; the
+/// upper bound, as a rule some tenths of a percent above what is true. Both directions, adding and removing a unit, are computed; the
 /// larger is returned.
 ///
 /// The loss of a step is rounded to a grid whose mean is kept exact, so that errors of rounding add up like a random

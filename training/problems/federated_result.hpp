@@ -48,6 +48,7 @@ struct FederatedResult {
     std::vector<double> personal_by_node;     ///< the first metric at the end, of each node that is honest
     std::vector<std::uint32_t> liars;         ///< the others, whom no figure counts
     std::vector<FleetScore> scores;           ///< by rounds: of each node's model at the end
+    std::uint64_t undefended = 0;             ///< rounds of too few updates for the defence, which changed nothing
     FleetCounters counters;                   ///< without a server `applied` counts wake-ups
     GossipCounters gossip;                    ///< by rounds
     simulation::Counters messages;            ///< by rounds

@@ -2,6 +2,7 @@
 #include "training/problems/regression_fleet.hpp"
 
 #include "envs/regression_optimum.hpp"
+#include "training/host/median.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -67,7 +68,7 @@ struct Closed {
 /// All agents, each with its coefficients.
 struct Agents {
     explicit Agents(const RegressionRunSettings& s)
-        : beta(static_cast<std::size_t>(s.data.agents * s.data.dimension)) {
+        : beta(static_cast<std::size_t>(s.data.agents) * static_cast<std::size_t>(s.data.dimension)) {
         const auto d = static_cast<std::size_t>(s.data.dimension);
         for (int i = 0; i < s.data.agents; ++i)
             all.push_back(
@@ -86,12 +87,6 @@ double expected_error(const RegressionAgent& agent, ConstVector<float> w) {
     }
     const double scale = static_cast<double>(agent.feature_scale), noise = static_cast<double>(agent.noise);
     return scale * scale * distance + noise * noise;
-}
-
-double median(std::vector<double> values) {
-    const auto middle = values.begin() + std::ssize(values) / 2;
-    std::nth_element(values.begin(), middle, values.end());
-    return *middle;
 }
 
 struct RegressionWorld {
@@ -217,6 +212,11 @@ StepSchedule regression_steps(const RegressionRunSettings& s) {
 }
 
 Outcome<std::unique_ptr<FederatedProblem>> make_regression(const RegressionRunSettings& s, int threads) {
+    constexpr std::int64_t most_numbers = std::int64_t{1} << 27;  // of all agents' coefficients
+    if (std::int64_t{s.data.agents} * s.data.dimension > most_numbers)
+        return refuse(
+            fmt::format("environment.agents = {}, environment.dimension = {}: more than {} numbers together",
+                        s.data.agents, s.data.dimension, most_numbers));
     const auto kernels = find_kernels(s.kernels);
     if (!kernels) return refuse(kernels.error(), "kernels = \"" + s.kernels + "\"");
     if (Result<void> checked = check(s.data); !checked) return refuse(checked.error(), "environment");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -23,11 +24,11 @@ FigureLine errors(const std::string& name, const FederatedResult& result, std::s
     return line;
 }
 
-/// The worst of the nodes' medians over the last rounds, of those that are there.
+/// The worst of the nodes' medians over the last rounds, of those that are there; no number where none is.
 double largest_error(const FederatedResult& result) {
-    double largest = 0;
+    double largest = std::numeric_limits<double>::quiet_NaN();
     for (const double error : result.personal_by_node) {
-        if (error > largest) largest = error;
+        if (!(error <= largest) && !std::isnan(error)) largest = error;
     }
     return largest;
 }

@@ -22,17 +22,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Task = Classification<float>;
 
-AggregationName recursion_of(DecentralisedMethod method) {
-    switch (method) {
-        case DecentralisedMethod::gnsd:
-            return AggregationName::gnsd;
-        case DecentralisedMethod::dsgd:
-            return AggregationName::dsgd;
-        default:
-            return AggregationName::spd;
-    }
-}
-
 /// What models are judged on: rows by label, and how much each label counts for an agent.
 class Judge {
 public:

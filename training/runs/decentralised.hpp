@@ -27,6 +27,8 @@ enum class DecentralisedMethod : std::uint8_t {
 /// The method's name on the command line, and in tables.
 std::string_view name_of(DecentralisedMethod method);
 std::string_view title_of(DecentralisedMethod method);
+/// How its shared part is agreed on.
+AggregationName recursion_of(DecentralisedMethod method);
 
 /// All that such a run can be told. Defaults are those of SPDB's digits (Lu et al. 2022, section 5).
 struct DecentralisedSettings {

@@ -5,6 +5,17 @@
 
 namespace dunlin {
 
+AggregationName recursion_of(DecentralisedMethod method) {
+    switch (method) {
+        case DecentralisedMethod::gnsd:
+            return AggregationName::gnsd;
+        case DecentralisedMethod::dsgd:
+            return AggregationName::dsgd;
+        default:
+            return AggregationName::spd;
+    }
+}
+
 Settings decentralised_settings(DecentralisedSettings& s) {
     using Range = Settings::Range;
     const Range rate{0, 1e3, true};

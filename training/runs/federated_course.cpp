@@ -66,6 +66,7 @@ public:
     }
     void report(FederatedResult& result) const override {
         result.counters = fleet_->counters();
+        result.undefended = fleet_->undefended();
         result.staleness.assign(fleet_->staleness_counts().begin(), fleet_->staleness_counts().end());
         result.trace = fleet_->trace();
     }

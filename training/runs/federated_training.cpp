@@ -2,6 +2,7 @@
 #include "training/runs/federated_training.hpp"
 
 #include "rl/adaptation.hpp"
+#include "training/host/median.hpp"
 #include "training/problems/federated_learners.hpp"
 #include "training/runs/evaluation_schedule.hpp"
 #include "training/runs/federated_course.hpp"
@@ -33,13 +34,11 @@ public:
 
     Outcome<void> connect() {
         notes_ = problem_.notes();
-        const AttackSettings& attack = terms_.settings.attack;
-        if (attack.attacks() && terms_.rounds)
-            return refuse(fmt::format("attack.name = {}: not there for fleets that live by rounds of their own",
-                                      name_of(attack.name)));
-        if (attack.name == AttackName::label_flip && !problem_.has_labels())
-            return refuse("attack.name = label-flip: there are no labels here; choose another attack");
-        liars_ = attack.liars(problem_.nodes(), terms_.seed);
+        const FederatedSettings& s = terms_.settings;
+        if (auto fit = check_robust_run(s.attack, s.defence, terms_.rounds.has_value(), problem_.has_labels());
+            !fit)
+            return fit;
+        liars_ = s.attack.liars(problem_.nodes(), terms_.seed);
         if (keeps_models()) {
             if (auto kept = keep_own_models(layers_, terms_.settings, first_); !kept) return kept;
         }
@@ -395,14 +394,6 @@ Outcome<std::unique_ptr<FederatedRun>> FederatedRun::make(FederatedProblem& prob
     auto run = std::make_unique<Run>(problem, std::move(terms), workers);
     if (auto connected = run->connect(); !connected) return tl::unexpected(connected.error());
     return run;
-}
-
-Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings& settings, std::uint64_t seed,
-                              Workers& workers, const RunPauses& pauses, const FederatedKeep& keep,
-                              FederatedResult& result) {
-    auto run = FederatedRun::make(problem, {.settings = settings, .seed = seed}, workers);
-    if (!run) return tl::unexpected(run.error());
-    return (*run)->run(pauses, keep, result);
 }
 
 }  // namespace dunlin

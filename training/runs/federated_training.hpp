@@ -44,8 +44,11 @@ public:
 };
 
 /// Makes a run by the clock, and runs it.
-Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings& settings, std::uint64_t seed,
-                              Workers& workers, const RunPauses& pauses, const FederatedKeep& keep,
-                              FederatedResult& result);
+inline Outcome<void> train_federated(FederatedProblem& problem, const FederatedSettings& settings,
+                                     std::uint64_t seed, Workers& workers, const RunPauses& pauses,
+                                     const FederatedKeep& keep, FederatedResult& result) {
+    return FederatedRun::make(problem, {.settings = settings, .seed = seed}, workers)
+        .and_then([&](std::unique_ptr<FederatedRun> run) { return run->run(pauses, keep, result); });
+}
 
 }  // namespace dunlin

@@ -20,12 +20,6 @@ FleetScore judged(FederatedProblem& problem, std::uint32_t node, ConstVector<flo
 
 }  // namespace
 
-double median(std::vector<double> values) {
-    const auto middle = values.begin() + std::ssize(values) / 2;
-    std::nth_element(values.begin(), middle, values.end());
-    return *middle;
-}
-
 Stream FleetJudge::stream(std::uint32_t node, std::uint64_t epoch) const {
     Stream random(seed_, node, Purpose::evaluate);
     random.seek_epoch(epoch * how_.draws);

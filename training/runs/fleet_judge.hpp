@@ -11,9 +11,6 @@
 
 namespace dunlin {
 
-/// The middle one, or the upper of the middle two; of values that are there and are numbers.
-double median(std::vector<double> values);
-
 /// Makes `theta` the model that a node is judged by, on thread `worker`; `random` is for that alone.
 using MakeModel = std::function<void(std::uint32_t node, Stream& random, Vector<float> theta, int worker)>;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/settings/method_settings.hpp"
 
+#include <algorithm>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -55,16 +56,35 @@ MethodSetting split_method(std::string_view assignment) {
     return {std::string(assignment.substr(0, colon)), std::string(assignment.substr(colon + 1))};
 }
 
+std::vector<std::string> keys_of(std::string_view text) {
+    std::vector<std::string> keys;
+    const toml::parse_result parsed = toml::parse(text);
+    if (!parsed) return keys;
+    for (const auto& [name, node] : parsed.table()) {
+        const toml::table* const section = node.as_table();
+        if (section == nullptr) keys.emplace_back(name.str());
+        if (section == nullptr) continue;
+        for (const auto& [key, value] : *section) keys.push_back(fmt::format("{}.{}", name.str(), key.str()));
+    }
+    return keys;
+}
+
 Outcome<std::string> whole_key(const Settings& settings, std::string_view method_key, const MethodSetting& one) {
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : settings.values()) keys.push_back(key);
+    return whole_key(keys, method_key, one);
+}
+
+Outcome<std::string> whole_key(const std::vector<std::string>& keys, std::string_view method_key,
+                               const MethodSetting& one) {
     const std::size_t equals = one.assignment.find('=');
     std::string key = one.assignment.substr(0, equals);
     const std::string value = equals == std::string::npos ? "" : one.assignment.substr(equals);
-    const auto all = settings.values();
-    if (all.contains(key)) return one.assignment;
+    if (std::ranges::find(keys, key) != keys.end()) return one.assignment;
     constexpr std::string_view objective = "objective.";
     if (key.starts_with(objective)) key.erase(0, objective.size());
     std::vector<std::string> found;
-    for (const auto& [known, unused] : all) {
+    for (const std::string& known : keys) {
         if (known.substr(known.rfind('.') + 1) == key) found.push_back(known);
     }
     if (found.size() == 1) return found.front() + value;

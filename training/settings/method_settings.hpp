@@ -29,5 +29,10 @@ MethodSetting split_method(std::string_view assignment);
 /// The assignment with the whole key that KEY stands for among these settings. Errors: no setting, or several.
 /// `method_key` is the setting that names methods.
 Outcome<std::string> whole_key(const Settings& settings, std::string_view method_key, const MethodSetting& one);
+/// The same among the keys of a list that a document was written by (keys_of).
+Outcome<std::string> whole_key(const std::vector<std::string>& keys, std::string_view method_key,
+                               const MethodSetting& one);
+/// Of a document that Settings wrote: "rl.inner_rate", ... Nothing where it is none.
+std::vector<std::string> keys_of(std::string_view toml);
 
 }  // namespace dunlin

@@ -96,7 +96,9 @@ double Attack::moved(std::span<const float> direction, float factor) const {
     }
     std::vector<float> sum(mean_);
     Stream random(0, 0, Purpose::liars);
-    defence_.combine(rows, random, sum, Defence::scratch(d, count, arena));
+    // A server that cannot defend so few changes nothing; what moves their mean is as good a lie as any.
+    const Defence defence = defence_.holds_for(count) ? defence_ : Defence{};
+    defence.combine(rows, random, sum, Defence::scratch(d, count, arena));
     return squared_distance(sum, mean_);
 }
 

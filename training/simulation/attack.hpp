@@ -10,7 +10,8 @@
 namespace dunlin {
 
 /// What the members that lie send in place of their updates (differences). They act together: they know what the honest
-/// ones of the same round send, and how the server sums up. Source of the list: the benchmark ByzFL.
+/// ones of the same round send, and how the server sums up, but not what it remembers of earlier rounds (the last sum
+/// of centred clipping, members' momentum). Source of the list: the benchmark ByzFL.
 class Attack {
 public:
     Attack(const AttackSettings& settings, const Defence& defence, std::uint32_t members, std::uint64_t seed);

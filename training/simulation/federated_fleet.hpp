@@ -65,6 +65,7 @@ public:
 
     ConstVector<float> model() const;
     std::uint64_t version() const;
+    std::uint64_t undefended() const { return server_->undefended(); }
     /// How many applied updates had staleness 0, 1, ...; the last entry counts all from there on.
     std::span<const std::uint64_t> staleness_counts() const { return staleness_counts_; }
     static constexpr std::size_t staleness_limit = 1 << 16;  ///< of entries

@@ -33,6 +33,10 @@ public:
         if constexpr (rounds) return machine_.round_running();
         return false;
     }
+    std::uint64_t undefended() const override {
+        if constexpr (requires { machine_.gathering().undefended(); }) return machine_.gathering().undefended();
+        return 0;
+    }
     std::span<const std::byte> state() const override { return machine_.state(); }
     Result<void> restore(std::span<const std::byte> saved) override { return machine_.restore(saved); }
 

@@ -23,6 +23,8 @@ public:
     virtual Result<void> begin_round(std::span<const std::uint32_t> participants) = 0;
     virtual Result<std::uint32_t> close_round() = 0;
     virtual bool round_running() const = 0;
+    /// Rounds or buffers of too few members for the defence, which changed nothing.
+    virtual std::uint64_t undefended() const = 0;
     /// What it has to remember, and goes on from. Error: the state of another.
     virtual std::span<const std::byte> state() const = 0;
     virtual Result<void> restore(std::span<const std::byte> saved) = 0;

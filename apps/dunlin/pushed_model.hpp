@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "apps/dunlin/saved_model.hpp"
+#include "training/problems/problem_kinds.hpp"
+
+#include <string>
+#include <vector>
+
+namespace dunlin::app {
+
+/// The text of a ready-made experiment, or of a file. Errors: neither; the file's.
+Outcome<std::string> experiment_text(const std::string& name);
+
+/// What real nodes are to run where the model of `path` is pushed to them: what the model says of itself, or else
+/// `experiment` with its network; `experiment` is then what was taken. `assignments` are changed over it. Errors: a model
+/// that nodes cannot run; settings that do not fit it.
+Outcome<ProblemExperiment> settings_of_push(const std::string& path, const SavedModel& saved,
+                                            std::string& experiment, const std::vector<std::string>& assignments);
+
+}  // namespace dunlin::app
