@@ -111,11 +111,15 @@ Outcome<int> train(const TrainOptions& options) {
     RankGroup& group = ranks->together();
     mute_output(!group.leads());
     Outcome<int> code = train(options, group);
-    if (code)
+    if (code) {
         ranks->end(*code, "");
-    else
-        ranks->end(code.error().unable ? failed : wrong_input, code.error().text);
-    return code;
+        return code;
+    }
+    // Said before any rank leaves, for mpirun ends the others with the first that failed.
+    note("dunlin: {}\n", code.error().text);
+    const int status = code.error().unable ? failed : wrong_input;
+    ranks->end(status, code.error().text);
+    return status;
 }
 
 }  // namespace
