@@ -74,7 +74,7 @@ TEST_CASE("every column of every metrics.csv is in docs/files.md") {
     const std::map<std::string, std::vector<std::string>> kinds{
         {"navigation", {"rl.iterations=1"}},
         {"classification", {"clock.budget_s=2", "data.rows=300", "baseline.steps=1"}},
-        {"ranking", {"clock.budget_s=2", "baseline.steps=1"}},
+        {"ranking", {"clock.budget_s=2", "baseline.steps=1", "data.users=40"}},
         {"regression", {"method.rounds=600"}},
         {"fleet-navigation", {"method.rounds=2", "method.settling_rounds=1"}},
         {"spdb-digits", {"data.rows=300", "method.iterations=4", "report.figure=false"}},
@@ -136,8 +136,10 @@ TEST_CASE("network.trace is followed by every kind that has it, and a bad one is
                                                       {"ranking", "clock.budget_s=20"}};
     for (const auto& [kind, key] : shortest) {
         INFO(kind);
-        const Ended good =
-            run(folder, {"train", kind, "--set", key, "--set", "network.trace=" + speeds, "--out", kind});
+        std::vector<std::string> train{"train", kind, "--set", key, "--set", "network.trace=" + speeds,
+                                       "--out", kind};
+        if (kind == "ranking") train.insert(train.end(), {"--set", "data.users=40"});
+        const Ended good = run(folder, train);
         INFO(good.err);
         CHECK(good.code == 0);
         CHECK(good.err.find("speeds of 2 devices") != std::string::npos);
