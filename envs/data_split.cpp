@@ -133,9 +133,9 @@ void keep_largest(std::vector<Rows>& nodes, std::size_t count) {
 /// Moves the rows that the table wants to be tested on to the front, and out what it wants nobody to use.
 std::size_t put_tests_first(Rows& rows, const DataTable& table) {
     std::erase_if(rows, [&](std::uint32_t row) { return table.uses[row] == RowUse::none; });
-    const auto boundary =
-        std::ranges::stable_partition(rows, [&](std::uint32_t row) { return table.uses[row] == RowUse::test; });
-    return rows.size() - boundary.size();
+    const auto boundary = std::stable_partition(rows.begin(), rows.end(),
+                                                [&](std::uint32_t row) { return table.uses[row] == RowUse::test; });
+    return static_cast<std::size_t>(boundary - rows.begin());
 }
 
 std::size_t test_rows(const Rows& rows, const SplitSettings& s) {
