@@ -119,7 +119,7 @@ public:
     /// Until the peer is told a `Body`.
     template <class Body>
     Body told(Peer& peer) {
-        for (int turns = 0; turns < 2000; ++turns) {
+        for (int turns = 0; turns < 8000; ++turns) {  // some seconds at most, and more on a busy machine
             turn();
             while (peer.receive(last_)) {
                 if (const auto* body = std::get_if<Body>(&last_.message().body)) return *body;
