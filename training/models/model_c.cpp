@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "training/models/c_activations.hpp"
 #include "training/models/model_c_network.hpp"
 #include "training/models/model_export.hpp"
 
@@ -12,54 +13,6 @@ namespace dunlin {
 namespace {
 
 /// core/math.hpp in C: the same constants in the same order. A NaN stays one: no integer is made of it.
-constexpr std::string_view exponential = R"(
-static float exponential(float x) {
-    union { int32_t bits; float value; } scale;
-    float scaled, k, r, p, y;
-    int32_t n;
-    if (x != x) return x;
-    x = x < -87.3f ? -87.3f : x;
-    x = x > 88.3f ? 88.3f : x;
-    scaled = x * 1.44269504088896341f;
-    n = (int32_t)(scaled + (scaled < 0.0f ? -0.5f : 0.5f));
-    k = (float)n;
-    r = fmaf(-k, -2.12194440e-4f, fmaf(-k, 0.693359375f, x));
-    p = 1.9875691500e-4f;
-    p = fmaf(p, r, 1.3981999507e-3f);
-    p = fmaf(p, r, 8.3334519073e-3f);
-    p = fmaf(p, r, 4.1665795894e-2f);
-    p = fmaf(p, r, 1.6666665459e-1f);
-    p = fmaf(p, r, 5.0000001201e-1f);
-    y = fmaf(p, r * r, r) + 1.0f;
-    scale.bits = (n + 127) << 23;
-    return y * scale.value;
-}
-)";
-
-constexpr std::string_view relu = R"(
-static float activate(float x) {
-    return x < 0.0f ? 0.0f : x;
-}
-)";
-constexpr std::string_view hyperbolic = R"(
-static float activate(float x) {
-    const float a = x < 0.0f ? -x : x, z = x * x;
-    float p = -5.70498872745e-3f, small, large;
-    p = fmaf(p, z, 2.06390887954e-2f);
-    p = fmaf(p, z, -5.37397155531e-2f);
-    p = fmaf(p, z, 1.33314422036e-1f);
-    p = fmaf(p, z, -3.33332819422e-1f);
-    small = fmaf(p * z, x, x);
-    large = 1.0f - 2.0f / (exponential(a > 9.1f ? 18.2f : a + a) + 1.0f);
-    return a < 0.625f ? small : (x < 0.0f ? -large : large);
-}
-)";
-constexpr std::string_view logistic = R"(
-static float activate(float x) {
-    return 1.0f / (1.0f + exponential(-x));
-}
-)";
-
 constexpr std::string_view softmax = R"(
 {linkage} {prefix}_softmax(float* output) {{
     float top = output[0], sum = 0.0f, scale;
@@ -94,19 +47,6 @@ static void affine(const float* weights, const float* bias, const float* x, floa
     }
 }
 )";
-
-std::string_view activation_source(Activation activation) {
-    switch (activation) {
-        case Activation::relu:
-            return relu;
-        case Activation::tanh:
-            return hyperbolic;
-        case Activation::sigmoid:
-            return logistic;
-        default:
-            return "";
-    }
-}
 
 std::string upper(std::string name) {
     for (char& letter : name) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
@@ -295,9 +235,9 @@ std::string model_c_source(const TrainedModel& model, const std::string& prefix,
     if (model.gaussian())
         text += numbers(fmt::format("const float {}_log_sigma", prefix), all.subspan(model.network_parameters()));
     curved = curved || (model.network && c_network::curved(*model.network));
-    if (curved || chooses(model)) text += exponential;
+    if (curved || chooses(model)) text += c_exponential;
     if (model.network) text += c_network::functions(*model.network);
-    if (active) text += activation_source(shape.hidden);
+    if (active) text += c_activation(shape.hidden, "activate");
     if (products) text += affine;
     const auto filled = [&](std::string_view what, const char* linkage) {
         return fmt::format(fmt::runtime(what), fmt::arg("linkage", linkage), fmt::arg("prefix", prefix),

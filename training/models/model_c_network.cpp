@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/models/model_c_network.hpp"
 
+#include "training/models/c_activations.hpp"
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -10,35 +12,6 @@
 
 namespace dunlin::c_network {
 namespace {
-
-constexpr std::string_view relu = R"(
-static float act_relu(float x) {
-    return x < 0.0f ? 0.0f : x;
-}
-)";
-constexpr std::string_view leaky = R"(
-static float act_leaky_relu(float x) {
-    return x < 0.0f ? 0.01f * x : x;
-}
-)";
-constexpr std::string_view hyperbolic = R"(
-static float act_tanh(float x) {
-    const float a = x < 0.0f ? -x : x, z = x * x;
-    float p = -5.70498872745e-3f, small, large;
-    p = fmaf(p, z, 2.06390887954e-2f);
-    p = fmaf(p, z, -5.37397155531e-2f);
-    p = fmaf(p, z, 1.33314422036e-1f);
-    p = fmaf(p, z, -3.33332819422e-1f);
-    small = fmaf(p * z, x, x);
-    large = 1.0f - 2.0f / (exponential(a > 9.1f ? 18.2f : a + a) + 1.0f);
-    return a < 0.625f ? small : (x < 0.0f ? -large : large);
-}
-)";
-constexpr std::string_view logistic = R"(
-static float act_sigmoid(float x) {
-    return 1.0f / (1.0f + exponential(-x));
-}
-)";
 
 /// y += W' x, where a row of W is `stride` numbers.
 constexpr std::string_view add_product = R"(
@@ -271,10 +244,10 @@ std::string functions(const NetworkShape& shape) {
         return layer.spec.kind == LayerKind::dense && !(shape.tokens && layer.at == 0 && layer.row == 0);
     });
     const bool convolves = has(shape, LayerKind::convolution);
-    add(active(shape, Activation::relu), relu);
-    add(active(shape, Activation::leaky_relu), leaky);
-    add(walks(shape) || active(shape, Activation::tanh), hyperbolic);
-    add(walks(shape) || active(shape, Activation::sigmoid), logistic);
+    add(active(shape, Activation::relu), c_activation(Activation::relu, "act_relu"));
+    add(active(shape, Activation::leaky_relu), c_activation(Activation::leaky_relu, "act_leaky_relu"));
+    add(walks(shape) || active(shape, Activation::tanh), c_activation(Activation::tanh, "act_tanh"));
+    add(walks(shape) || active(shape, Activation::sigmoid), c_activation(Activation::sigmoid, "act_sigmoid"));
     add(products || convolves || walks(shape), add_product);
     add(products, dense);
     add(convolves || pools, window);
