@@ -139,8 +139,7 @@ Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(SharedDat
     if (!kernels) return refuse(kernels.error(), "kernels");
     const auto either = network_for(network, data.table);
     if (!either) return tl::unexpected(either.error());
-    if (network.takes_layers() && network.hidden != NetworkSettings{}.hidden)
-        data.notes.push_back({"", 0, "model.hidden is not looked at, for model.layers names all layers"});
+    note_hidden(network, data.notes);
     return std::visit(
         [&](const auto& shape) -> Outcome<std::unique_ptr<FederatedProblem>> {
             const auto split = split_for(shape, network.personal_layers, s.federated.objective(), data.notes);

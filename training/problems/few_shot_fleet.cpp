@@ -179,6 +179,11 @@ Outcome<std::unique_ptr<FederatedProblem>> make_world(const FewShotSettings& s, 
     DataNotes notes = std::move(set.pictures.notes);
     const auto split = split_for(shape, s.personal_layers, s.federated.objective(), notes);
     if (!split) return tl::unexpected(split.error());
+    note_hidden(s, notes);
+    if (s.federated.batch != FederatedSettings{}.batch)
+        notes.push_back({"", 0, "federated.batch is not looked at, for a batch is an episode"});
+    if (s.federated.personal.prox_weight != Personalisation{}.prox_weight)
+        notes.push_back({"", 0, "personal.prox_weight is not looked at: a new task is met by plain steps"});
     const int least = s.episode.shots + s.episode.queries;
     std::int64_t left_out = 0;
     FewShotWorld<Net> world{.pictures = {},

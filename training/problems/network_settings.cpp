@@ -51,6 +51,11 @@ void add_network_settings(Settings& list, NetworkSettings& s, std::string_view n
              fmt::format("layers that never leave their {}: first, last, numbers from 0; empty: none", node));
 }
 
+void note_hidden(const NetworkSettings& s, DataNotes& notes) {
+    if (s.takes_layers() && s.hidden != NetworkSettings{}.hidden)
+        notes.push_back({"", 0, "model.hidden is not looked at, for model.layers names all layers"});
+}
+
 Outcome<Extent> read_extent(std::string_view key, std::string_view text) {
     const auto wrong = [&] {
         return refuse(

@@ -3,6 +3,7 @@
 
 #include "core/mlp.hpp"
 #include "core/network/network_shape.hpp"
+#include "envs/data_notes.hpp"
 #include "envs/data_table.hpp"
 #include "training/host/failure.hpp"
 #include "training/settings/settings.hpp"
@@ -27,6 +28,8 @@ struct NetworkSettings {
 
 /// Adds the section [model]; `node` is what a node is called ("client").
 void add_network_settings(Settings& list, NetworkSettings& settings, std::string_view node);
+/// Says so where hidden layers are named that no network has.
+void note_hidden(const NetworkSettings& settings, DataNotes& notes);
 
 /// What comes into a network, in words: "28x28x1" (or "28x28"), "20 steps of 13", "13". Error: names `key`.
 Outcome<Extent> read_extent(std::string_view key, std::string_view text);
