@@ -127,9 +127,13 @@ Outcome<bool> tune(ComparisonPlan& plan, const Kind& kind, Ranks& ranks, Tuning&
                 TrainRequest request = plan.request(c, seed);
                 request.assignments.insert(request.assignments.end(), contests[c].candidates[k].begin(),
                                            contests[c].candidates[k].end());
-                trials.push_back({std::move(request), fmt::format("tuning {}", plan.label(c)),
-                                  folder / fmt::format("{:04}-{:04}-seed-{}.json", c + 1, k + 1, seed), "",
-                                  &contests[c].results[k].back()});
+                const Outcome<std::string> resolved = kind.resolve(request);
+                if (!resolved) return tl::unexpected(resolved.error());
+                const PlannedTrial trial{std::move(request), fmt::format("tuning {}", plan.label(c)),
+                                         folder / fmt::format("{:04}-{:04}-seed-{}.json", c + 1, k + 1, seed),
+                                         *resolved, &contests[c].results[k].back()};
+                load_trial(trial);  // of a part that was interrupted
+                if (!*trial.result) trials.push_back(trial);
             }
         }
         const Outcome<bool> done = run_trials(trials, kind, ranks, plan.threads, plan.base.quiet);
