@@ -174,6 +174,21 @@ TEST_CASE("what no layer is is refused by its operator and its node") {
                    graph.add_node("Add", {"a", "b"}, {"y"});
                })),
                Contains("follow one another"));
+    // What comes in is scaled for one reader, and another reads it as it is; or it loses its fractions.
+    CHECK_THAT(refusal(file_of([&](onnx::Graph& graph) {
+                   graph.add_weights("f", std::vector<float>(4, 5.0f), {4});
+                   graph.add_weights("w", eight, {4, 2});
+                   graph.add_node("Mul", {"x", "f"}, {"unused"});
+                   graph.add_node("MatMul", {"x", "w"}, {"y"});
+               })),
+               Contains("MatMul") && Contains("without the scale"));
+    CHECK_THAT(refusal(file_of([&](onnx::Graph& graph) {
+                   graph.add_weights("w", eight, {4, 2});
+                   graph.add_node("Cast", {"x"}, {"i"}, {onnx::attribute("to", std::int64_t{7})});
+                   graph.add_node("Cast", {"i"}, {"f"}, {onnx::attribute("to", std::int64_t{1})});
+                   graph.add_node("MatMul", {"f", "w"}, {"y"});
+               })),
+               Contains("cast to whole ones"));
     CHECK_THAT(
         refusal(file_of(
             [&](onnx::Graph& graph) {

@@ -127,6 +127,9 @@ Made<Nodes::Value> Nodes::of(const Node& node) {
     const Value *first = value(node, 0), *second = value(node, 1);
     if (first == nullptr) return no("takes nothing that is known here");
     for (const Value* one : {first, second}) {
+        // The scale is the model's: all must read what comes in scaled alike.
+        if (one != nullptr && one->kind == Value::view && one->seen.layer == -1 && one->seen.scalings != scalings_)
+            return no("reads what comes in without the scale that another node gives it");
         if (one != nullptr && one->kind == Value::view && one->seen.cut &&
             !one_of(node.type, {"Gather", "Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}))
             return no("takes numbers that were cast to whole ones, and only a Gather from a table does here");

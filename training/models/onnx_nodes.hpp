@@ -81,6 +81,7 @@ private:
     Stack stack_;
     std::size_t input_ = 0;
     std::vector<float> centre_, scale_, log_sigma_;
+    int scalings_ = 0;  ///< of what comes in
     bool chooses_ = false;
     std::uint64_t spent_ = 0;
 };

@@ -22,6 +22,7 @@ struct View {
     int layer = -1;  ///< whose output this is; -1: what comes in
     std::vector<Axis> axes;
     std::size_t batch = 0;
+    int scalings = 0;  ///< of what comes in, before any layer
     bool cut = false;  ///< to whole numbers, which only a table of rows may be asked for
 
     static std::int64_t size_of(const Axis& axis);
