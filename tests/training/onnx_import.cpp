@@ -178,7 +178,8 @@ TEST_CASE("what no layer is is refused by its operator and its node") {
     CHECK_THAT(refusal(file_of([&](onnx::Graph& graph) {
                    graph.add_weights("f", std::vector<float>(4, 5.0f), {4});
                    graph.add_weights("w", eight, {4, 2});
-                   graph.add_node("Mul", {"x", "f"}, {"unused"});
+                   graph.add_node("Mul", {"x", "f"}, {"a"});
+                   graph.add_node("Relu", {"a"}, {"unused"});
                    graph.add_node("MatMul", {"x", "w"}, {"y"});
                })),
                Contains("MatMul") && Contains("without the scale"));

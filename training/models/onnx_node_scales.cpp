@@ -76,9 +76,8 @@ Made<View> Nodes::scaled(const View& x, std::vector<float> factor, std::vector<f
             if (!std::isfinite(centre_[k]) || !std::isfinite(scale_[k]) || scale_[k] == 0.0f)
                 return no("scales what comes in by nothing, or by too much");
         }
-        View out = x;
-        out.scalings = ++scalings_;
-        return out;
+        ++scalings_;
+        return x;
     }
     if (x.layer != stack_.top()) return no("takes what an earlier node gave");
     const bool open = stack_.open(x);

@@ -120,11 +120,13 @@ Made<Nodes::Value> Nodes::of(const Node& node) {
         made_.push_back({"", {}, false, {number}, {}});
         return Value{Value::constant, {}, &made_.back(), {}};
     }
-    const auto take = [](Made<View> made) -> Made<Value> {
+    const Value *first = value(node, 0), *second = value(node, 1);
+    const auto take = [&](Made<View> made) -> Made<Value> {
         if (!made) return no(made.error());
+        made->cut = made->cut || (first->kind == Value::view && first->seen.cut && node.type != "Gather");
+        made->scalings = scalings_;  // as what it was made of has them, which was looked at
         return Value{Value::view, *std::move(made), nullptr, {}};
     };
-    const Value *first = value(node, 0), *second = value(node, 1);
     if (first == nullptr) return no("takes nothing that is known here");
     for (const Value* one : {first, second}) {
         // The scale is the model's: all must read what comes in scaled alike.
