@@ -17,15 +17,16 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
              build     a build where warnings are errors (build-strict/)
              tests     every test of that build, those that take minutes too
              install   `cmake --install`, then every example built and run against it
-             sanitize  every test under the address and undefined-behaviour sanitizers
-                       (build-sanitize/)
+             sanitize  unit tests and one run of chaos under the address and undefined-behaviour
+                       sanitizers (build-sanitize/)
              fuzz      every decoder fed with made-up input, 30 seconds each, from the corpus in
                        tests/fuzz/corpus (build-fuzz/; DUNLIN_FUZZ_SECONDS changes the time)
              firmware  boards' images in their emulators (scripts/firmware.sh), two of them in a fleet
              cross     unit tests for ARM Linux, 64 and 32 bits, in emulators, and a fleet of nodes for both
                        and for this machine (scripts/cross.sh)
            without it: the steps build and tests, in build/
-  STEP     only these steps, for example: scripts/test.sh --all format
+  STEP     only these steps, for example: scripts/test.sh --all format. One more, only by name:
+             sanitize-all  every test under the sanitizers, the programs' own too
 HELP
 }
 
@@ -50,7 +51,7 @@ for argument in "$@"; do
     esac
 done
 for step in "${chosen[@]}"; do
-    [[ " ${steps[*]} " == *" $step "* ]] ||
+    [[ " ${steps[*]}${all:+ sanitize-all} " == *" $step "* ]] ||
         die "there is no step '$step' here; the steps are: ${steps[*]} (see scripts/test.sh --help)"
 done
 ((${#chosen[@]} == 0)) || steps=("${chosen[@]}")
@@ -63,9 +64,12 @@ cd "$root" || exit
 # The files of the checkout that match, also where it belongs to another user.
 tracked() { git -c safe.directory="$root" ls-files -z -- "$@"; }
 
+# run_tests PRESET [OPTION OF CTEST...]: the tests of a preset that is built.
 run_tests() {
-    build_preset "$1"
-    ctest --preset "$1" --parallel "$(nproc)" --output-on-failure --no-tests=error --output-junit "$work/$1.xml"
+    local preset=$1
+    shift
+    ctest --preset "$preset" --parallel "$(nproc)" --output-on-failure --no-tests=error \
+        --output-junit "$work/$preset.xml" "$@"
 }
 
 step_licences() {
@@ -87,7 +91,10 @@ step_format() {
 
 step_build() { build_preset "$preset"; }
 
-step_tests() { run_tests "$preset"; }
+step_tests() {
+    build_preset "$preset"
+    run_tests "$preset"
+}
 
 step_install() {
     build_preset "$preset"
@@ -113,7 +120,15 @@ step_install() {
     done
 }
 
-step_sanitize() { run_tests sanitize; }
+step_sanitize() {
+    build_preset sanitize unit_tests
+    run_tests sanitize --exclude-regex '^((fleet_)?program_tests|chaos: 500 others)'
+}
+
+step_sanitize-all() {
+    build_preset sanitize
+    run_tests sanitize
+}
 
 # Fuzzers run side by side; what one finds is left in fuzz-findings/, to be repeated with it as the only argument.
 step_fuzz() {
@@ -142,8 +157,8 @@ step_cross() {
 # What a failed step said last; of its tests only those that failed, with their last lines.
 explain() {
     local step=$1 report=$work/$preset.xml
-    [[ $step != sanitize ]] || report=$work/sanitize.xml
-    if [[ $step == tests || $step == sanitize ]] && grep -q '<testcase .*status="fail"' "$report" 2>/dev/null; then
+    [[ $step != sanitize* ]] || report=$work/sanitize.xml
+    if [[ $step == tests || $step == sanitize* ]] && grep -q '<testcase .*status="fail"' "$report" 2>/dev/null; then
         awk '/<testcase /  { failed = /status="fail"/; if (failed) { lines = 0; print } }
              failed && !/<testcase / { line[lines++ % 60] = $0 }
              /<\/testcase>/ && failed { for (i = lines > 60 ? lines - 60 : 0; i < lines; i++) print line[i % 60] }' \
