@@ -132,9 +132,12 @@ Result<Graph> parse_graph(std::string_view text, GraphRemarks* remarks = nullptr
 /// Errors also: file_missing, file_too_large (above 512 MB).
 Result<Graph> load_graph(const std::string& path, GraphRemarks* remarks = nullptr);
 
+/// The kind of graph in which nobody hears anybody. No setting takes it: it is what learning alone means to a fleet.
+inline constexpr std::string_view alone_graph = "alone";
+
 /// A graph as a configuration names it.
 struct GraphRecipe {
-    /// ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, file
+    /// ring, directed-ring, exponential, complete, star, erdos-renyi, erdos-renyi-undirected, file; or `alone_graph`
     std::string kind = "exponential";
     std::uint32_t nodes = 10;  ///< for a file: what it must hold, or 0
     double probability = 0.15;
@@ -143,7 +146,7 @@ struct GraphRecipe {
     bool both_ways = false;  ///< with the reverse of every edge
 };
 
-/// The graph, checked for strong connectivity. Errors also: unknown_graph, graph_not_connected, and graph_mismatch
+/// The graph, checked for strong connectivity, unless it is `alone_graph`. Errors also: unknown_graph, graph_not_connected, and graph_mismatch
 /// when a file holds another number of nodes.
 Result<Graph> build_graph(const GraphRecipe& recipe, std::uint64_t seed, GraphRemarks* remarks = nullptr);
 

@@ -130,6 +130,7 @@ Result<Graph> erdos_renyi(std::uint32_t nodes, const ErdosRenyi& settings, Strea
 }
 
 Result<Graph> build_graph(const GraphRecipe& recipe, std::uint64_t seed, GraphRemarks* remarks) {
+    if (recipe.kind == alone_graph) return Graph::from_edges(recipe.nodes, {});
     const auto make = [&]() -> Result<Graph> {
         if (recipe.kind == "ring") return ring(recipe.nodes);
         if (recipe.kind == "directed-ring") return directed_ring(recipe.nodes);

@@ -53,7 +53,7 @@ Json Desk::Commands::brief(const Job& known) const {
               {"token", known.request().token},
               {"state", state_name(known)},
               {"ended", known.ended().has_value()},
-              {"aggregation", name_of(known.plan().terms.aggregation)},
+              {"aggregation", aggregation_name(known.plan())},
               {"push", known.request().push},
               {"members", known.members().size()},
               {"active", active},

@@ -41,6 +41,9 @@ std::vector<std::string> warnings_of(const Job& job) {
     std::vector<std::string> warnings;
     const MassBook* book = job.book();
     if (book == nullptr) return warnings;
+    if (job.plan().graph.kind == alone_graph)
+        warnings.push_back(
+            "each node learns alone: the model of this job is the mean of models that never met, and nobody's own");
     if (heavy_loss(job, book->lost().weight)) {
         warnings.push_back(fmt::format(
             "weight {:.3g} of {} was lost with nodes that went, and what they had learned with it; "
@@ -62,9 +65,10 @@ std::string refusal_text(const JobMember& member, std::string_view what) {
     return fmt::format("{}: {}", what, member.reason);
 }
 
-std::string_view name_of(Aggregation aggregation) {
+std::string_view aggregation_name(const JobPlan& plan) {
+    if (plan.graph.kind == alone_graph) return "local";
     constexpr std::string_view names[] = {"federated", "push-sum", "dsgd", "spd", "gnsd", "push-pull"};
-    return names[static_cast<std::size_t>(aggregation)];
+    return names[static_cast<std::size_t>(plan.terms.aggregation)];
 }
 
 std::string_view name_of(MemberState state) {

@@ -173,7 +173,7 @@ Result<void> Index::write() {
         if (known == nullptr) continue;
         const auto shown = static_cast<std::int64_t>(number);
         job.bind(shown).bind(known->plan().name).bind(known->request().token).bind(state_name(*known));
-        job.bind(name_of(known->plan().terms.aggregation)).bind(std::int64_t{std::ssize(known->members())});
+        job.bind(aggregation_name(known->plan())).bind(std::int64_t{std::ssize(known->members())});
         job.bind(static_cast<std::int64_t>(known->updates())).bind(static_cast<std::int64_t>(known->version()));
         job.bind(std::int64_t{known->epoch()}).bind(static_cast<std::int64_t>(known->elapsed_ms()));
         if (auto done = job.run(); !done) return done;

@@ -215,7 +215,7 @@ bool heavy_loss(const Job& job, Mass lost);
 /// What somebody who takes the job's result should know of it.
 std::vector<std::string> warnings_of(const Job& job);
 std::string_view name_of(MemberState state);
-std::string_view name_of(Aggregation aggregation);
+std::string_view aggregation_name(const JobPlan& plan);
 /// Why a member declined, behind `what`.
 std::string refusal_text(const JobMember& member, std::string_view what);
 std::string_view name_of(JobEndReason reason);

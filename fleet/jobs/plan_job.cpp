@@ -34,11 +34,15 @@ void adapt(JobTerms& terms, const FederatedSettings& s) {
 }
 
 /// By which machine nodes agree with their neighbours. Gradient push and D-PSGD are push-sum with running sums: the
-/// same recursions while nothing is lost, and what is lost is made up for.
+/// same recursions while nothing is lost, and what is lost is made up for. Who learns alone descends by rounds that
+/// wait for nobody.
 Outcome<void> agree(JobPlan& plan, AggregationName name) {
-    if (!has_neighbours(name))
-        return refuse(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it", name_of(name)));
+    if (name == AggregationName::global)
+        return refuse(
+            "aggregation.name = global: one model on everybody's data needs the data of everybody in one place; "
+            "take fedavg, or `dunlin train`, which has it");
     switch (name) {
+        case AggregationName::local:
         case AggregationName::dsgd:
             plan.terms.aggregation = Aggregation::dsgd;
             break;
@@ -55,6 +59,20 @@ Outcome<void> agree(JobPlan& plan, AggregationName name) {
             plan.terms.aggregation = Aggregation::push_sum;
             plan.equal_shares = name == AggregationName::dpsgd;
     }
+    return {};
+}
+
+/// Each node alone: as many steps as `dunlin train` takes, and no model of the fleet.
+Outcome<void> learn_alone(JobPlan& plan, const FederatedSettings& s) {
+    if (auto known = agree(plan, s.method.aggregation); !known) return known;
+    if (auto fit = s.check(plan.terms.members); !fit) return fit;
+    if (s.deployment.updates != Deployment{}.updates)
+        return refuse(fmt::format("fleet.updates = {}: who learns alone sends none; set baseline.steps instead",
+                                  s.deployment.updates));
+    adapt(plan.terms, s);
+    plan.terms.theta = {.scale = static_cast<double>(s.baseline_rate)};
+    plan.budget.rounds = static_cast<std::uint64_t>(s.baseline_steps);
+    plan.graph = {.kind = std::string(alone_graph), .nodes = plan.terms.members};
     return {};
 }
 
@@ -84,10 +102,6 @@ Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
 
 /// The server's side of a federated method, and the clients' settings that go with it.
 Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
-    if (s.baseline()) {
-        return refuse(fmt::format("aggregation.name = {} has no fleet; `dunlin train` runs it",
-                                  name_of(s.method.aggregation)));
-    }
     if (auto fit = s.check(plan.terms.members); !fit) return fit;
     if (s.attack.attacks())
         return refuse(fmt::format("attack.name = {}: real nodes do not lie; `dunlin train` simulates it",
@@ -138,6 +152,8 @@ Outcome<void> live_by_rounds(JobPlan& plan, const RoundPlan& rounds, const Feder
     terms.learn_until = rounds.learning;
     plan.budget.rounds = static_cast<std::uint64_t>(rounds.rounds);
     plan.graph = rounds.recipe.graph;
+    if (s.method.aggregation == AggregationName::local)
+        plan.graph = {.kind = std::string(alone_graph), .nodes = terms.members};
     return {};
 }
 
@@ -161,6 +177,7 @@ Outcome<void> fill(JobPlan& plan, ProblemExperiment& experiment) {
         return rounds ? live_by_rounds(plan, *rounds, s) : tl::unexpected(rounds.error());
     }
     if (s.gossips()) return push(plan, s);
+    if (s.baseline()) return learn_alone(plan, s);
     if (own && s.weigh_by_samples)
         return refuse(
             "federated.weigh_by_samples: nobody here knows how many rows a node has (data.source = nodes)");

@@ -71,6 +71,25 @@ TEST_CASE("real nodes learn by every aggregation with neighbours") {
     }
 }
 
+TEST_CASE("real nodes learn alone, and nobody is told that they agreed") {
+    const LiveFleet fleet({{"a"}, {"b"}});
+    const json job = fleet.ask(job_of("local", {"--set", "baseline.steps=60"}))["job"];
+    REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);
+    const json status = fleet.ask({"status", "--job", job.dump()});
+    CHECK(status["state"] == "finished");
+    CHECK(status["aggregation"] == "local");
+    CHECK_THAT(status["warnings"].dump(), Catch::Contains("models that never met"));
+    for (const json& member : status["member_list"]) {
+        INFO(member);
+        CHECK(member["metrics"]["updates"] == 60);
+        CHECK(member["metrics"]["accuracy"] > 0.5);  // half of its rows have one of two labels
+    }
+    const Ended refused = fleet.command(job_of("global", {}));
+    CHECK(refused.code == 2);
+    CHECK_THAT(refused.err, Catch::Contains("everybody in one place"));
+    CHECK_THAT(fleet.command(job_of("local", {"--set", "fleet.updates=8"})).err, Catch::Contains("baseline.steps"));
+}
+
 TEST_CASE("real nodes learn with a convolutional network, by MAML's Hessians and by layers of their own") {
     const LiveFleet fleet;
     for (const std::string objective : {"maml", "bilevel"}) {

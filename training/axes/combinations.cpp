@@ -98,14 +98,13 @@ Answer on_real_nodes(const TaskTraits& task, std::optional<A> by) {
         return refuse(
             K::not_built,
             "hyper-gradient push trains and goes back again at every outer step; a job of real nodes trains once");
-    if (*by == A::local) return refuse(K::not_built, "no job of real nodes does this; `dunlin train` does");
     return {};
 }
 
 Answer on_boards(const TaskTraits& task, Objective objective, A by) {
     if (traits_of(objective).kept != Kept::nothing)
         return refuse(K::memory, "a board has no place for what stays with a node; take plain, maml or moreau");
-    if (has_neighbours(by) && !traits_of(by).holds_mass && by != A::dpsgd)
+    if (!has_server(by) && !traits_of(by).holds_mass && by != A::dpsgd)
         return refuse(
             K::memory,
             "a board's image has no room for this machine; take pars-push, or dpsgd, which is push-sum there");
