@@ -59,7 +59,6 @@ Outcome<Opened> open_nodes(const SavedModel& saved, const std::string& data) {
     const std::string_view kind = saved.kind->name;
     if (const RegisteredProblem* registered = find_problem(kind)) return opened(saved, *registered, data);
     if (!data.empty()) return refuse("--data: of models that nodes learned from data of their own");
-    if (kind == "decentralised") return opened<DecentralisedSettings>(saved, decentralised_settings);
     if (kind == "pdbo") return opened<PdboSettings>(saved, pdbo_settings);
     return refuse(fmt::format("{}: a model of kind {} is not adapted by this program", saved.file.string(), kind));
 }

@@ -150,8 +150,9 @@ bool diverged(const FederatedResult& result) {
 
 std::string federated_text(const FederatedJob& job, const FederatedResult& result, const RunFigures& figures) {
     if (!job.rounds) return report::text_table(federated_table(job, result));
-    return fmt::format("{}consensus error {:.3f} %; mass error {}{}\n", report::text_table(first_table(figures)),
-                       100 * result.last.consensus_error,
+    const double consensus = result.last.consensus_error;
+    return fmt::format("{}consensus error {}; mass error {}{}\n", report::text_table(first_table(figures)),
+                       std::isnan(consensus) ? "not defined" : fmt::format("{:.3f} %", 100 * consensus),
                        result.mass_error ? fmt::format("{}", *result.mass_error) : "not defined", figures.line);
 }
 

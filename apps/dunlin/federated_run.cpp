@@ -38,6 +38,7 @@ std::vector<report::CsvValue> round_fields(const FederatedJob& job, const Federa
     const std::pair<std::string_view, report::CsvValue> known[] = {
         {"run", result.beside.empty() ? "fleet" : "centralised"},
         {"round", row.round},
+        {"iteration", row.round},
         {"wake_ups", row.updates},
         {"task_gradients", row.gradients},
         {"env_steps", row.environment_steps},
@@ -156,6 +157,7 @@ bool run_side_runs(const TrainRequest& request, const FederatedJob& job, Federat
         if (auto trained = other->run->run(pauses, keep, *ended); !trained) return trained;
         run.result = std::move(ended);
         run.failure = run.result->failure;
+        run.problem = std::move(other->problem);
         return {};
     };
     Workers workers(request.threads);

@@ -40,7 +40,7 @@ std::string text_of(const FigureValue& value, FigureColumn::Show show) {
     if (const auto* count = std::get_if<std::int64_t>(&value)) return fmt::format("{}", *count);
     if (const auto* count = std::get_if<std::uint64_t>(&value)) return fmt::format("{}", *count);
     const auto* number = std::get_if<double>(&value);
-    if (number == nullptr) return "–";
+    if (number == nullptr || !std::isfinite(*number)) return "–";
     switch (show) {
         case Show::digits3:
             return fmt::format("{:.3f}", *number);
@@ -182,7 +182,7 @@ void add_figures(TrialResult& trial, const RunFigures& figures) {
     constexpr Measure::Show shown[] = {Measure::Show::mean, Measure::Show::count, Measure::Show::file};
     for (const FigureMeasure& one : figures.measures)
         trial.measures.push_back(
-            {one.key, one.title, one.value, shown[static_cast<std::size_t>(one.show)], one.drawn});
+            {one.key, one.title, one.value, shown[static_cast<std::size_t>(one.show)], one.drawn, one.meaning});
     for (const FigureCurve& one : figures.curves)
         trial.curves.push_back({one.key, one.title, one.x_title, one.y_title, one.x, one.y});
 }
@@ -204,7 +204,9 @@ void add_rounds(Json& json, const FederatedResult& result) {
 
 void add_rounds(report::HtmlReport& page, const FederatedResult& result) {
     const double consensus = result.last.consensus_error;
-    page.key_numbers.push_back({fmt::format("{:.2f} %", 100 * consensus), "consensus error", !(consensus < 0.01)});
+    if (!std::isnan(consensus))
+        page.key_numbers.push_back(
+            {fmt::format("{:.2f} %", 100 * consensus), "consensus error", !(consensus < 0.01)});
     page.key_numbers.push_back({result.mass_error ? fmt::format("{}", *result.mass_error) : "–",
                                 "units of mass lost or made", result.mass_error.value_or(0) != 0});
     page.key_numbers.push_back({count_text(static_cast<double>(result.gossip.wake_ups)), "wake-ups"});

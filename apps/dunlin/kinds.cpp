@@ -8,7 +8,6 @@
 #include "training/host/shell_text.hpp"
 #include "training/navigation/navigation.hpp"
 #include "training/problems/pdbo_settings.hpp"
-#include "training/runs/decentralised.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -31,8 +30,6 @@ const Kind built_in[] = {
     {"navigation", train_navigation_kind, help<NavigationSettings, navigation_settings>, "rl.method",
      resolve_navigation, try_navigation, "memrl,maml,fomaml,reptile,scratch", false, level_navigation,
      vary_navigation},
-    {"decentralised", train_decentralised_kind, help<DecentralisedSettings, decentralised_settings>, "method.name",
-     resolve_decentralised, try_decentralised, "spdb,d2,gnsd,dsgd"},
     {"pdbo", train_pdbo_kind, help<PdboSettings, pdbo_settings>, "method.name", resolve_pdbo, try_pdbo,
      "pdbo-mtl,pdbo-mtl-local,sgp,local"},
 };

@@ -95,10 +95,6 @@ Outcome<TrialResult> try_navigation(const TrainRequest& request, const std::func
 Outcome<std::vector<std::string>> level_navigation(const TrainRequest& request, const std::function<bool()>& stop);
 Outcome<std::vector<std::string>> vary_navigation(const TrainRequest& request, int candidate);
 
-Outcome<int> train_decentralised_kind(const TrainRequest& request);
-Outcome<std::string> resolve_decentralised(const TrainRequest& request);
-Outcome<TrialResult> try_decentralised(const TrainRequest& request, const std::function<bool()>& stop);
-
 Outcome<int> train_pdbo_kind(const TrainRequest& request);
 Outcome<std::string> resolve_pdbo(const TrainRequest& request);
 Outcome<TrialResult> try_pdbo(const TrainRequest& request, const std::function<bool()>& stop);

@@ -135,8 +135,8 @@ std::vector<float> first_shared(const FederatedProblem& problem) {
 Outcome<void> live_by_rounds(JobPlan& plan, const RoundPlan& rounds, const FederatedSettings& s) {
     JobTerms& terms = plan.terms;
     if (s.deployment.updates != Deployment{}.updates)
-        return refuse(fmt::format("fleet.updates = {}: this experiment goes on for method.rounds; set that instead",
-                                  s.deployment.updates));
+        return refuse(fmt::format("fleet.updates = {}: this experiment goes on for {}; set that instead",
+                                  s.deployment.updates, rounds.length_key));
     if (auto drawn = check_graph("network.graph", rounds.recipe.graph.kind); !drawn) return drawn;
     if (has_server(s.method.aggregation)) {
         plan.budget.updates = static_cast<std::uint64_t>(rounds.learning) * terms.members;
@@ -144,6 +144,13 @@ Outcome<void> live_by_rounds(JobPlan& plan, const RoundPlan& rounds, const Feder
     }
     if (auto known = agree(plan, s.method.aggregation); !known) return known;
     const GossipSettings& gossip = rounds.recipe.gossip;
+    if (traits_of(s.method.aggregation).rounds &&
+        (gossip.mixing != Mixing::automatic ||
+         static_cast<float>(gossip.rho_over_tau) != static_cast<float>(GossipSettings{}.rho_over_tau)))
+        return refuse(
+            fmt::format("method.mixing, method.rho_over_tau: a coordinator chooses the weights itself; leave "
+                        "them at automatic and {}",
+                        GossipSettings{}.rho_over_tau));
     adapt(terms, s);
     terms.theta = gossip.theta;
     terms.format = gossip.format;

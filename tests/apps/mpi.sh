@@ -86,6 +86,18 @@ for method in pars-push spdb persafl-me; do
     cmp one/policy.dunlin several/policy.dunlin || fail "$method of policies on 3 ranks: other policies"
     diff <(grep -v '"seconds"' one/summary.json) <(grep -v '"seconds"' several/summary.json) || fail "$method of policies: another summary"
 done
+# So do agents whose figure the first rank makes alone; those that agree with nobody are not spread.
+digits=(--set data.rows=300 --set method.iterations=12 --set report.evaluations=2 --set report.limited_rows=0 --quiet)
+rm -rf one several
+"$dunlin" train spdb-digits "${digits[@]}" --out one >one.txt 2>/dev/null
+"$mpirun" --oversubscribe -n 2 "$dunlin" train spdb-digits "${digits[@]}" --out several >several.txt 2>several.err \
+    </dev/null || fail "spdb on 2 ranks: $(cat several.err)"
+cmp one.txt several.txt || fail "spdb on 2 ranks prints something else"
+same one several "spdb on 2 ranks"
+status=0
+"$mpirun" --oversubscribe -n 2 "$dunlin" train spdb-digits --method alone "${digits[@]}" --out alone >/dev/null \
+    2>alone.txt </dev/null || status=$?
+[[ $status == 2 ]] && grep -q 'aggregation.name = local' alone.txt || fail "agents alone on 2 ranks end with $status"
 # Stopped and gone on by another number of ranks.
 rm -rf one several
 "$dunlin" train classification --method pars-push "${short[@]}" --out one >/dev/null 2>&1

@@ -101,11 +101,32 @@ TEST_CASE("every method of spdb-digits runs on IDX files and is the same run aga
     CHECK(read_json(folder / "d2/summary.json").at("bytes_per_iteration") == tracking / 2);
 }
 
+TEST_CASE("agents learn by any objective and aggregation, and a pair that has a name is written by it") {
+    const Folder folder;
+    const Ended pair =
+        run(folder, small({"--set", "objective.name=maml", "--set", "aggregation.name=pars-push", "--set",
+                           "network.loss=0.2", "--set", "report.figure=false", "--out", "pair"}));
+    INFO(pair.err);
+    REQUIRE(pair.code == 0);
+    const nlohmann::json summary = read_json(folder / "pair/summary.json");
+    CHECK(summary.at("objective") == "maml");
+    CHECK(summary.at("aggregation") == "pars-push");
+    CHECK(summary.at("mass_error") == 0);
+    CHECK(summary.at("messages_lost") > 0);
+    CHECK_FALSE(summary.contains("mixing"));
+    REQUIRE(run(folder, small({"--set", "objective.name=plain", "--set", "aggregation.name=spd", "--set",
+                               "report.figure=false", "--out", "named"}))
+                .code == 0);
+    CHECK(read_json(folder / "named/summary.json").at("method") == "d2");
+    CHECK(read(folder / "named/config.toml").find("name = \"d2\"") != std::string::npos);
+    refuses({"--set", "objective.name=bilevel", "--set", "aggregation.name=global"},
+            {"objective.name = bilevel", "aggregation.name = local"});
+}
+
 TEST_CASE("decentralised settings that cannot work are refused with the figures, before anything is written") {
     refuses({"--set", "model.personal_layers=[7]"}, {"model.personal_layers", "no layer 7 among 2"});
     refuses({"--set", "model.personal_layers=[\"head\"]"}, {"model.personal_layers", "\"head\"", "0 to 1"});
     refuses({"--set", "model.personal_layers=[0,1]"}, {"model.personal_layers", "all 2 layers"});
-    refuses({"--set", "network.graph=directed-ring"}, {"network.graph", "has no edge back"});
     refuses({"--set", "network.graph=complete", "--set", "method.mixing=laplacian"},
             {"method.mixing", "-1.0000", "-0.3333", "rho_over_tau"});
     refuses({"--set", "data.path=nowhere"}, {"nowhere/train-images-idx3-ubyte"});

@@ -239,9 +239,9 @@ TEST_CASE("a run's checkpoint gives back its state and settings, and another for
             CHECK_FALSE(read_run_checkpoint(File(bytes.substr(0, cut)).path()));
 
         ArrayFile changed = *ArrayFile::parse(bytes, "run-checkpoint");
-        changed.fields["format"] = std::to_string(3);
-        CHECK(read_run_checkpoint(File(changed.bytes()).path()).error() == Error{Code::file_version, 3, 2});
         changed.fields["format"] = std::to_string(2);
+        CHECK(read_run_checkpoint(File(changed.bytes()).path()).error() == Error{Code::file_version, 2, 3});
+        changed.fields["format"] = std::to_string(3);
         changed.fields["bytes"] = std::to_string(size + 8);
         CHECK(read_run_checkpoint(File(changed.bytes()).path()).error().code == Code::file_syntax);
     }

@@ -3,11 +3,11 @@
 
 #include "training/navigation/navigation.hpp"
 #include "training/problems/classification_fleet.hpp"
+#include "training/problems/decentralised_fleet.hpp"
 #include "training/problems/navigation_fleet.hpp"
 #include "training/problems/pdbo_settings.hpp"
 #include "training/problems/ranking_fleet.hpp"
 #include "training/problems/regression_fleet.hpp"
-#include "training/runs/decentralised.hpp"
 
 #include <set>
 #include <sstream>

@@ -53,6 +53,7 @@ struct GossipSettings {
     std::shared_ptr<const TracedNetwork> trace = {};  ///< says more of each link than `link` does; null: nothing
     AbsenceSettings absences = {};                    ///< PARS-Push, on at most 1,000 nodes
     float step_ratio_limit = PushSumSettings{}.step_ratio_limit;  ///< largest eta/y of one step
+    simulation::Time learn_from = 0;  ///< of nodes that agree with nobody: the tick of their first step
     /// From this tick on nodes take no steps and only agree, so that what they differ in settles.
     simulation::Time learn_until = simulation::time_limit;
     /// From this tick on links lose, delay and repeat nothing and nobody sleeps or crashes any more.

@@ -9,7 +9,7 @@ namespace dunlin {
 namespace {
 
 constexpr std::string_view run_kind = "run-checkpoint";
-constexpr std::int64_t run_format = 2;  ///< of the bytes that training loops save
+constexpr std::int64_t run_format = 3;  ///< of the bytes that training loops save
 constexpr char line_break = '\x1e';
 
 /// A text in a field, which is one line; and back.

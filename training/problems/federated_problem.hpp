@@ -23,7 +23,7 @@ namespace dunlin {
 /// Sums over what a model was judged on; what they mean is the problem's affair.
 struct FleetScore {
     std::int64_t count = 0;
-    std::array<double, 3> sums{};
+    std::array<double, 6> sums{};
 
     void add(const FleetScore& other) {
         count += other.count;

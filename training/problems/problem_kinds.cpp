@@ -4,6 +4,7 @@
 #include "training/host/plain_text.hpp"
 #include "training/problems/character_fleet.hpp"
 #include "training/problems/classification_fleet.hpp"
+#include "training/problems/decentralised_fleet.hpp"
 #include "training/problems/few_shot_fleet.hpp"
 #include "training/problems/navigation_fleet.hpp"
 #include "training/problems/point_fleet.hpp"
@@ -22,7 +23,7 @@ std::deque<RegisteredProblem>& table() {
     static std::deque<RegisteredProblem> problems{
         registered(classification_kind()), registered(ranking_kind()),          registered(point_fleet_kind()),
         registered(character_kind()),      registered(navigation_fleet_kind()), registered(regression_kind()),
-        registered(few_shot_kind())};
+        registered(few_shot_kind()),       registered(decentralised_kind())};
     return problems;
 }
 
@@ -58,7 +59,7 @@ const RegisteredProblem* find_problem(std::string_view name) {
 }
 
 bool is_built_in(std::string_view name) {
-    constexpr std::string_view names[] = {"navigation", "decentralised", "pdbo"};
+    constexpr std::string_view names[] = {"navigation", "pdbo"};
     return std::ranges::find(names, name) != std::end(names);
 }
 

@@ -23,8 +23,12 @@ struct RoundPlan {
     std::int64_t rounds = 0;    ///< of all
     std::int64_t learning = 0;  ///< the first of them, in which nodes learn
     int evaluate_every = 1;     ///< rounds from one row to the next
-    int tail = 0;  ///< at the end a node is judged by the median over so many last rounds; 0: it is not
-    /// Of metrics.csv: "run", "round", "wake_ups", "task_gradients", "env_steps", "messages_lost", "consensus_error", a
+    std::vector<std::int64_t> moments =
+        {};                    ///< instead, the rounds that a row follows, in order, the last of all too
+    std::int64_t opening = 0;  ///< the first of them, in which nodes only say what they begin with
+    bool shares = true;        ///< false: there is nothing that nodes could agree on
+    int tail = 0;              ///< at the end a node is judged by the median over so many last rounds; 0: it is not
+    /// Of metrics.csv: "run", "round" or "iteration", "wake_ups", "task_gradients", "env_steps", "messages_lost", "consensus_error", a
     /// metric's key, or "node*_KEY" for a column for each node.
     std::vector<std::string> columns = {};
     std::string_view length_key = "method.rounds";

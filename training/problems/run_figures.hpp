@@ -15,7 +15,7 @@ namespace dunlin {
 
 /// A number that is not finite, and monostate, stand for none.
 using FigureValue =
-    std::variant<std::monostate, double, std::int64_t, std::uint64_t, std::string, std::vector<double>>;
+    std::variant<std::monostate, bool, double, std::int64_t, std::uint64_t, std::string, std::vector<double>>;
 
 struct FigureLine {
     std::string name;
@@ -69,6 +69,7 @@ struct FigureMeasure {
     double value = 0;
     Show show = Show::mean;
     bool drawn = false;
+    std::string meaning = {};  ///< a plot's heading
 };
 struct FigureCurve {
     std::string key, title, x_title, y_title;

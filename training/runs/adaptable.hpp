@@ -3,7 +3,6 @@
 
 #include "training/problems/federated_problem.hpp"
 #include "training/problems/pdbo_settings.hpp"
-#include "training/runs/decentralised.hpp"
 
 #include <memory>
 
@@ -12,13 +11,10 @@ namespace dunlin {
 /// Nodes that make a saved model their own, of supervised experiments that are no registered problems
 /// (problem_kinds.hpp); each for one caller at a time.
 using Adaptable = Outcome<std::unique_ptr<AdaptableProblem>>;
-/// Judged as `classification` is: on rows held out, or on test rows of nobody's, which count alike.
-Adaptable make_adaptable(const DecentralisedSettings& settings);
 /// A model is the predictors' parameters and then lambda; a node moves its lambda alone.
 Adaptable make_adaptable(const PdboSettings& settings);
 
 /// How an experiment's nodes make its model their own.
-Personalisation personalisation_of(const DecentralisedSettings& settings);
 Personalisation personalisation_of(const PdboSettings& settings);
 
 /// The model of this experiment, without parameters.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/host/host_memory.hpp"
+#include "training/problems/classification_data.hpp"
 #include "training/runs/adaptable.hpp"
 
 #include <algorithm>
@@ -74,6 +75,10 @@ Adaptable make_adaptable(const PdboSettings& s) {
     const auto shape = MlpShape::make(data->table.features, s.hidden, data->table.classes, s.activation);
     if (!shape) return refuse(shape.error(), "model.hidden");
     return std::make_unique<PdboAdaptable>(s, *std::move(data), *shape, **kernels);
+}
+
+Personalisation personalisation_of(const PdboSettings& s) {
+    return {.steps = 20, .rate = s.outer_rate};
 }
 
 TrainedModel describe_pdbo(const PdboSettings& s, const PdboData& data, const MlpShape& shape) {

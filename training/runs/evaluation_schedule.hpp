@@ -3,24 +3,31 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace dunlin {
 
 /// When models are judged: `evaluations` times on the way and at the beginning; or after the first round, every so
-/// many after it, and after the last.
+/// many after it, and after the last; or after rounds that are named.
 struct EvaluationSchedule {
     int evaluations = 1;
     double length = 0;
     int next = 0;  ///< the row to come
     std::int64_t every = 0;
+    std::vector<std::int64_t> moments = {};
 
-    static EvaluationSchedule of_rounds(std::int64_t rounds, std::int64_t every) {
-        return {.evaluations = static_cast<int>((rounds - 1 + every - 1) / every),
+    static EvaluationSchedule of_rounds(std::int64_t rounds, std::int64_t every,
+                                        std::vector<std::int64_t> moments) {
+        const std::int64_t last = moments.empty() ? (rounds - 1 + every - 1) / every : std::ssize(moments) - 1;
+        return {.evaluations = static_cast<int>(last),
                 .length = static_cast<double>(rounds),
-                .every = every};
+                .every = every,
+                .moments = std::move(moments)};
     }
 
     double share(int row) const {
+        if (!moments.empty()) return static_cast<double>(moments[static_cast<std::size_t>(row)]) / length;
         if (every == 0) return static_cast<double>(row) / evaluations;
         return std::min(static_cast<double>(row) * static_cast<double>(every) + 1.0, length) / length;
     }

@@ -109,8 +109,8 @@ private:
         return terms_.judging;
     }
     EvaluationSchedule schedule() const {
-        if (terms_.rounds)
-            return EvaluationSchedule::of_rounds(terms_.rounds->rounds, terms_.rounds->evaluate_every);
+        if (const auto& plan = terms_.rounds)
+            return EvaluationSchedule::of_rounds(plan->rounds, plan->evaluate_every, plan->moments);
         const FederatedSettings& s = terms_.settings;
         // What the whole is counted in: simulated seconds, or steps.
         return {.evaluations = s.evaluations,
@@ -268,11 +268,12 @@ private:
         const RoundPlan& plan = *terms_.rounds;
         judge_.set_environment_steps(steps);
         const std::int64_t done = rounds_over(), all = std::llround(before.length);
-        if (auto fits = RunPauses::check_length(plan.length_key, plan.rounds, done); !fits) return fits;
+        const std::int64_t asked = plan.rounds - plan.opening;
+        if (auto fits = RunPauses::check_length(plan.length_key, asked, done - plan.opening); !fits) return fits;
         // Rounds in which nodes learned cannot become such in which they settle.
         if (auto fits = RunPauses::check_length("method.rounds", plan.learning, std::min(done, learning)); !fits)
             return fits;
-        if (done == all && plan.rounds > all) {
+        if (done == all && plan.rounds > all && plan.moments.empty()) {
             if (!result.history.empty() && result.history.back().round % plan.evaluate_every != 0)
                 result.history.pop_back();
             if (side_ && !result.beside.empty() && result.beside.back().round == side_->iteration())

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace dunlin {
 namespace {
@@ -31,7 +32,8 @@ public:
         row.updates = row.version = static_cast<std::uint64_t>(counters.wake_ups);
         row.gradients = counters.gradients;
         row.messages_lost = static_cast<std::int64_t>(fleet_->messages().lost);
-        row.consensus_error = fleet_->consensus_error();
+        row.consensus_error =
+            terms_.rounds->shares ? fleet_->consensus_error() : std::numeric_limits<double>::quiet_NaN();
     }
     void save(Saver& saver) const override {
         saver(done_);

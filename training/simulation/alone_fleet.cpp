@@ -25,7 +25,7 @@ public:
 
     Outcome<void> run(Time until, const std::function<void()>& after_event) override {
         for (; next_ <= until; ++next_) {
-            if (next_ >= settings_.learn_until) continue;
+            if (next_ < settings_.learn_from || next_ >= settings_.learn_until) continue;
             take_gradients();
             if (Outcome<void> stepped = step(settings_.theta.after(next_ - 1, next_)); !stepped) return stepped;
             if (after_event) after_event();
@@ -44,7 +44,8 @@ public:
     GossipCounters counters() const override {
         GossipCounters counters;
         for (const std::int64_t cost : costs_) counters.gradients += cost;
-        counters.wake_ups = std::min(next_, settings_.learn_until) * nodes_;
+        const Time learned = std::min(next_, settings_.learn_until) - settings_.learn_from;
+        counters.wake_ups = std::max<Time>(0, learned) * nodes_;
         return counters;
     }
     const simulation::Counters& messages() const override { return nothing_said_; }

@@ -91,6 +91,32 @@ TEST_CASE("every aggregation with neighbours has its machine on real nodes, on a
     }
 }
 
+TEST_CASE("SPDB's digits run on real nodes, whose layers are at home and whose rounds are its iterations") {
+    const std::string document =
+        "kind = \"decentralised\"\n[data]\nrows = 300\n[model]\nhidden = [6]\n[method]\niterations = 8\nstep = "
+        "0.5\n";
+    const auto plan = plan_job(document, "a.toml", 5);
+    INFO((plan ? "" : plan.error().text));
+    REQUIRE(plan);
+    CHECK(plan->terms.aggregation == Aggregation::spd);
+    CHECK(plan->terms.theta.scale == 0.5);
+    CHECK(plan->budget.rounds == 9);  // the first one says where nodes begin
+    CHECK(plan->first.size() == 64 * 6 + 6);
+    const auto book = MassBook::make(*plan, {});
+    REQUIRE(book);
+    CHECK(book->graph().nodes() == 5);
+    auto task = make_node_task(plan->member_terms(1));
+    INFO((task ? "" : task.error().text));
+    REQUIRE(task);
+    CHECK((*task)->kept().size() == 6 * 10 + 10);
+    CHECK((*task)->measure(plan->first)[0].name == "accuracy_own");
+    const auto refusal = [&](const std::string& more) {
+        return plan_job(document + more, "a.toml", 5).error().text;
+    };
+    CHECK_THAT(refusal("mixing = \"metropolis\"\n"), Contains("method.mixing"));
+    CHECK_THAT(refusal("[fleet]\nupdates = 5\n"), Contains("method.iterations"));
+}
+
 TEST_CASE("classification runs on real nodes, with samples as weights where asked") {
     const auto plan = plan_job(
         "kind = \"classification\"\n[data]\nrows = 500\n[federated]\nmethod = \"fedavg\"\n"
