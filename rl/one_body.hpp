@@ -40,9 +40,9 @@ struct OneBodySettings {
 /// evaluates the policy again instead of keeping its activations.
 ///
 /// Work is bounded and counted in multiply-adds: a product that is added in a layer is 1, an activation or an
-/// exponential `elementary`, a number of a vector that is read and changed 1. A slice does at most the number that it
-/// is given, or least_slice() where that is more. A Cortex-M4F takes 1.4 to 2.5 instructions for one of the first
-/// kind (docs/boards.md), in slices that are not much smaller than a layer; around them a slice has some hundred.
+/// exponential `elementary`, a number of the gradient `pull_work` and `move_work`. A slice does at most the number that
+/// it is given, or least_slice() where that is more. On a Cortex-M4F one is 2 to 4 instructions, and no slice of 1,000
+/// took more than 4,000 (docs/boards.md).
 ///
 /// The body goes on while an update is under way: what `act` is asked for then is not learned from, until that life
 /// has ended or is cut. In the last part of an update it acts by parameters of which some have moved.
@@ -54,7 +54,10 @@ class OneBody {
 public:
     using S = typename Policy::Scalar;
     static constexpr bool continuous = Policy::continuous;
+    // What other work counts as, by what it takes on a Cortex-M4F.
     static constexpr int elementary = 24;
+    static constexpr std::uint32_t pull_work = 8, move_work = 4;  // a number of the gradient
+    static constexpr int life_work = 12;                          // a step of a life
 
     /// `observations`: numbers that the policy sees; a one-hot policy sees a state instead.
     OneBody(const Policy& policy, const OneBodySettings& settings, Vector<S> parameters, ConstVector<S> anchor,
@@ -81,7 +84,8 @@ public:
     static constexpr std::uint32_t least_slice(const Policy& policy, const OneBodySettings& settings) {
         const MlpShape& shape = policy.network.shape;
         std::uint32_t most =
-            static_cast<std::uint32_t>(std::max({settings.horizon, 2 * settings.trajectories, 2 * lanes}));
+            static_cast<std::uint32_t>(std::max({life_work * settings.horizon, life_work * settings.trajectories,
+                                                 static_cast<int>(pull_work) * lanes}));
         for (int l = 0; l < shape.layers; ++l)
             most = std::max({most, forward_work(shape, l, 1, true, true), backward_work(shape, l, 1, true)});
         return std::max(most, head_work(shape));

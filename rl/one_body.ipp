@@ -35,7 +35,7 @@ bool OneBody<Policy>::advance() {
 /// A life's rewards become rewards to go, discounted from time 0, as Rollout::weigh_by_reward_to_go has them.
 template <class Policy>
 bool OneBody<Policy>::weigh_life() {
-    if (!take(static_cast<std::uint32_t>(settings_.horizon))) return false;
+    if (!take(static_cast<std::uint32_t>(life_work * settings_.horizon))) return false;
     const int length = lengths_[static_cast<std::size_t>(cursor_)];
     S* const weight = weights_.data() + at(cursor_, 0);
     S factor = 1, to_go = 0;
@@ -51,7 +51,7 @@ bool OneBody<Policy>::weigh_life() {
 /// At one time of all lives: the mean over the others is taken off, and the sum is made a descent's.
 template <class Policy>
 bool OneBody<Policy>::weigh_step() {
-    if (!take(static_cast<std::uint32_t>(2 * settings_.trajectories))) return false;
+    if (!take(static_cast<std::uint32_t>(life_work * settings_.trajectories))) return false;
     int lived = 0;
     S sum = 0;
     for (int life = 0; life < settings_.trajectories; ++life) {
@@ -194,16 +194,22 @@ bool OneBody<Policy>::backward() {
 template <class Policy>
 bool OneBody<Policy>::pull() {
     const int size = static_cast<int>(gradient_.size());
-    const int blocks = fitting((size - cursor_ + lanes - 1) / lanes, 2 * lanes);
+    const int blocks = fitting((size - cursor_ + lanes - 1) / lanes, pull_work * lanes);
+    if (!take(pull_work * lanes * static_cast<std::uint32_t>(blocks))) return false;
     const int end = std::min(cursor_ + blocks * lanes, size);
-    if (!take(static_cast<std::uint32_t>(2 * blocks * lanes))) return false;
-    for (; cursor_ < end; ++cursor_) {
-        const auto k = static_cast<std::size_t>(cursor_);
-        S& g = gradient_[k];
-        silent_ = silent_ && g == S(0);
-        g += S(settings_.inner.prox_weight) * (parameters_[k] - anchor_[k]);
-        pulled_[k % lanes] += g * g;
+    const S weight = S(settings_.inner.prox_weight);
+    S* const g = gradient_.data();
+    const S *const w = parameters_.data(), *const anchor = anchor_.data();
+    bool silent = silent_;
+    for (int k = cursor_; k < end;) {
+        for (S* sum = pulled_.data(); sum != pulled_.data() + lanes && k < end; ++sum, ++k) {
+            silent = silent && g[k] == S(0);
+            g[k] += weight * (w[k] - anchor[k]);
+            *sum += g[k] * g[k];
+        }
     }
+    silent_ = silent;
+    cursor_ = end;
     if (cursor_ < size) return true;
     for (std::size_t width = lanes / 2; width > 0; width /= 2) {
         for (std::size_t l = 0; l < width; ++l) pulled_[l] += pulled_[l + width];
@@ -220,12 +226,13 @@ bool OneBody<Policy>::pull() {
 template <class Policy>
 bool OneBody<Policy>::move() {
     const int size = static_cast<int>(gradient_.size());
-    const int count = fitting(size - cursor_, 1);
-    if (!take(static_cast<std::uint32_t>(count))) return false;
-    for (const int end = cursor_ + count; cursor_ < end; ++cursor_) {
-        const auto k = static_cast<std::size_t>(cursor_);
-        parameters_[k] -= rate_ * gradient_[k];
-    }
+    const int count = fitting(size - cursor_, move_work);
+    if (!take(move_work * static_cast<std::uint32_t>(count))) return false;
+    const S rate = rate_;
+    S* w = parameters_.data() + cursor_;
+    const S* const end = w + count;
+    for (const S* g = gradient_.data() + cursor_; w != end; ++w, ++g) *w -= rate * *g;
+    cursor_ += count;
     if (cursor_ < size) return true;
     ++updates_;
     life_ = 0;
