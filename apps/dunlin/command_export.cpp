@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/board_export.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/directory_lock.hpp"
-#include "apps/dunlin/saved_model.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
-#include "envs/navigation_tasks.hpp"
-#include "training/models/bundle.hpp"
 #include "training/models/model_export.hpp"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <iterator>
 #include <memory>
-#include <optional>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -22,22 +18,6 @@
 
 namespace dunlin::app {
 namespace {
-
-struct ExportOptions {
-    std::string directory;
-    std::string out;
-    bool trajectories = false;
-    std::string format;
-    bool named = false;
-    std::string name;  ///< of what is exported; empty: names as of old
-    std::string task;
-    bool quiet = false;
-    std::optional<int> count;
-    std::optional<int> steps;  ///< none: as many as in training, or for a board as report.adaptation_steps says
-    std::string node;          ///< whose own model; empty: the shared one
-};
-
-using Files = std::vector<std::pair<std::string, std::string>>;
 
 /// All of one export: another that writes here waits.
 Outcome<int> write_files(const std::filesystem::path& out, const Files& files, bool quiet) {
@@ -143,28 +123,6 @@ Outcome<int> export_trajectories(const ExportOptions& options, const SavedModel&
     return write_files(out, *files, options.quiet);
 }
 
-/// The task that a board is to adapt to: the one described, or else the first that the run held out.
-Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions& options) {
-    int number = 0;
-    if (!options.task.empty()) {
-        const Outcome<int> added = training.add_held_out(options.task);
-        if (!added) return refuse("--task: " + added.error().text);
-        number = *added;
-    }
-    const TaskSet set = training.task_names(TaskSet::held_out).empty() ? TaskSet::training : TaskSet::held_out;
-    const GridTask* task = training.grid_task(set, number);
-    if (task == nullptr) return refuse("export: a board navigates on a grid, and this run's world is the plane");
-    const NavigationSettings& settings = training.settings();
-    return BoardTask{.map = task->map(),
-                     .settings = task->settings(),
-                     .adaptation = settings.meta.adaptation(),
-                     .rollout = settings.rollout,
-                     .steps = options.steps.value_or(settings.adaptation_steps),
-                     .seed = settings.seed,
-                     .number = static_cast<std::uint32_t>(number),
-                     .epoch = NavigationTraining::fresh_epoch};
-}
-
 /// The model as arrays: weights and biases layer by layer, and how inputs are scaled.
 struct ModelArray {
     std::string name;
@@ -222,63 +180,11 @@ Outcome<Files> array_files(const TrainedModel& model, bool npy) {
     return files;
 }
 
-/// The model as a header of C++, and what a board does with it.
-Outcome<std::pair<BundleUse, std::string>> header_of(const ExportOptions& options, const SavedModel& saved,
-                                                     const TrainedModel& model) {
-    if (model.network) {
-        if (!options.task.empty() || options.steps)
-            return refuse("--format header: a network of layers goes out by itself, without --task and --steps");
-        Outcome<std::string> header = network_header(model, options.name);
-        if (!header) return tl::unexpected(header.error());
-        return std::pair(BundleUse::network, *std::move(header));
-    }
-    if (model.head != ModelHead::actions) {
-        return refuse(
-            fmt::format("--format header: a board adapts policies of grid navigation, and this is a model of {}; "
-                        "export it as c",
-                        model.task));
-    }
-    const Outcome<std::unique_ptr<NavigationTraining>> training = open_navigation(saved, 1);
-    if (!training) return tl::unexpected(training.error());
-    const Outcome<BoardTask> task = board_task(**training, options);
-    if (!task) return tl::unexpected(task.error());
-    Outcome<std::string> header = model_header(model, *task, options.name);
-    if (!header) return tl::unexpected(header.error());
-    return std::pair(BundleUse::grid, *std::move(header));
-}
-
 /// Where an export goes unless --out says it.
 std::filesystem::path place_of(const ExportOptions& options, const SavedModel& saved) {
     if (!options.out.empty()) return options.out;
     if (options.format == "npy") return saved.folder / "model";
     return options.format == "bundle" ? saved.folder / options.name : saved.folder;
-}
-
-/// A folder for a firmware's build system. A bundle that is there takes a second model, and keeps its name.
-Outcome<Files> bundle_files(const ExportOptions& options, const SavedModel& saved, const TrainedModel& model) {
-    const Outcome<std::pair<BundleUse, std::string>> header = header_of(options, saved, model);
-    if (!header) return tl::unexpected(header.error());
-    Outcome<Bundle> bundle = make_bundle(model, header->first, header->second, options.name, DUNLIN_VERSION);
-    if (!bundle) return tl::unexpected(bundle.error());
-    const std::filesystem::path out = place_of(options, saved);
-    std::error_code none;
-    const bool another = std::filesystem::exists(out / "library.json", none);
-    Files files = std::move(bundle->own);
-    for (auto& [name, bytes] : bundle->sources) {
-        if (another && std::filesystem::exists(out / name, none)) {
-            const Result<std::string> there = report::read_file(out / name);
-            if (!there) return refuse(there.error(), (out / name).string());
-            if (*there != bytes) {
-                return refuse(fmt::format(
-                    "--out {}: the bundle there was made by another Dunlin, {} differs; export all of its models "
-                    "anew into an empty folder",
-                    out.string(), name));
-            }
-        }
-        files.emplace_back(std::move(name), std::move(bytes));
-    }
-    if (!another) std::ranges::move(bundle->manifests, std::back_inserter(files));
-    return files;
 }
 
 Outcome<Files> model_files(const ExportOptions& options, const SavedModel& saved, const TrainedModel& model) {
@@ -290,10 +196,10 @@ Outcome<Files> model_files(const ExportOptions& options, const SavedModel& saved
                      {file + ".c", model_c_source(model, prefix, file + ".h")}};
     }
     if (options.format == "onnx") return Files{{file + ".onnx", model_onnx(model, options.name)}};
-    if (options.format == "bundle") return bundle_files(options, saved, model);
-    Outcome<std::pair<BundleUse, std::string>> header = header_of(options, saved, model);
+    if (options.format == "bundle") return bundle_files(options, saved, model, place_of(options, saved));
+    Outcome<BoardHeader> header = header_of(options, saved, model);
     if (!header) return tl::unexpected(header.error());
-    return Files{{file + ".hpp", std::move(header->second)}};
+    return Files{{file + ".hpp", std::move(header->text)}};
 }
 
 /// The shared model, or the own one of the node that --node names.
@@ -339,6 +245,7 @@ Outcome<void> check_options(const ExportOptions& options) {
     } uses[] = {{"--task", !options.task.empty(), header, "--format header and bundle, whose board has a task"},
                 {"--steps", options.steps.has_value(), header || options.trajectories,
                  "--trajectories and --format header and bundle, which adapt"},
+                {"--one-body", options.one_body, header, "--format header and bundle"},
                 {"--count", options.count.has_value(), options.trajectories, "--trajectories"},
                 {"--name", options.named, coded, "--format header, bundle, c and onnx"},
                 {"--node", !options.node.empty(), !options.trajectories, "--format"}};
@@ -395,6 +302,9 @@ void add_export(CLI::App& program, Command& run) {
     command->add_option("--task", options->task,
                         "of --format header: the board's task, as for `dunlin adapt`; default: the first that the "
                         "run held out");
+    command->add_flag(
+        "--one-body", options->one_body,
+        "of --format header and bundle: the policy for one real body, which needs no world in the board");
     command->add_option("--count", options->count, "of --trajectories: how many of each task; default: 10")
         ->check(CLI::Range(1, 100000));
     command

@@ -109,17 +109,20 @@ Outcome<Bundle::Files> sources_of(std::vector<std::string_view> names) {
     return files;
 }
 
+/// The header of what a board does, and a template that shows it.
 struct Use {
-    std::string_view header;  ///< the device's, beside the model's
-    std::string_view structure;
-    std::string_view example;  ///< a template
+    std::string_view header, example;
 };
 Use use_of(BundleUse use) {
     switch (use) {
         case BundleUse::grid:
-            return {"grid_learner.hpp", "Policy", "use_grid.txt"};
+            return {"grid_learner.hpp", "use_grid.txt"};
+        case BundleUse::body:
+            return {"body_learner.hpp", "use_body.txt"};
+        case BundleUse::samples:
+            return {"sample_learner.hpp", "use_samples.txt"};
         default:
-            return {"core/network/fixed_network.hpp", "Network", "use_network.txt"};
+            return {"core/network/fixed_network.hpp", "use_network.txt"};
     }
 }
 

@@ -14,6 +14,8 @@ namespace dunlin {
 /// What a bundle's program does with a model: which sources it takes, and what its example shows.
 enum class BundleUse : std::uint8_t {
     grid,     ///< adapts a policy to a navigation task of its own (device::GridLearner)
+    body,     ///< adapts a policy with one real body (device::BodyLearner)
+    samples,  ///< answers, and learns from samples of its own (device::SampleLearner)
     network,  ///< runs a network of layers (FixedNetwork)
 };
 
