@@ -179,3 +179,12 @@ inline SineCosine turn(float u) {
 }
 
 }  // namespace dunlin::portable
+
+// What the above asks of a compiler: NaN is a number like others, and sums keep their order.
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || \
+    (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0)
+#error "Dunlin: compile without -ffast-math, which loses NaN and the order of sums"
+#endif
+#if __cplusplus < 202002L
+#error "Dunlin: compile with -std=c++20 or later (GCC 11 or newer)"
+#endif

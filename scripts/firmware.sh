@@ -124,11 +124,14 @@ if [[ " ${boards[*]} " == *" mps2-an386 "* && " ${boards[*]} " == *" mps2-an505 
 fi
 
 say ""
-say "== examples/own-firmware, with a start-up of its own"
+say "== examples/own-firmware, with a start-up of its own, from a bundle"
 folder=$root/build-firmware/own-firmware
-quietly cmake -S "$root/examples/own-firmware" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=MinSizeRel \
+run=$(trained board-table)
+rm -rf "$folder/rover"
+quietly "$build/apps/dunlin" export "$run" --format bundle --name rover --out "$folder/rover"
+quietly cmake -S "$root/examples/own-firmware" -B "$folder/build" -G Ninja -DBUNDLE="$folder/rover" \
     -DCMAKE_TOOLCHAIN_FILE="$root/firmware-targets/toolchains/arm-none-eabi.cmake"
-cmake --build "$folder" --parallel "$(nproc)" >&2
+cmake --build "$folder/build" --parallel "$(nproc)" >&2
 timeout 120 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial stdio </dev/null >&2 \
-    -semihosting-config enable=on,target=native -kernel "$folder/own-firmware" || status=1
+    -semihosting-config enable=on,target=native -kernel "$folder/build/own-firmware" || status=1
 exit "$status"

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/dunlin/board_export.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/directory_lock.hpp"
-#include "apps/dunlin/saved_model.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
-#include "envs/navigation_tasks.hpp"
 #include "training/models/model_export.hpp"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <memory>
-#include <optional>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -21,28 +19,15 @@
 namespace dunlin::app {
 namespace {
 
-struct ExportOptions {
-    std::string directory;
-    std::string out;
-    bool trajectories = false;
-    std::string format;
-    bool named = false;
-    std::string name;  ///< of what is exported; empty: names as of old
-    std::string task;
-    bool quiet = false;
-    std::optional<int> count;
-    std::optional<int> steps;  ///< none: as many as in training, or for a board as report.adaptation_steps says
-    std::string node;          ///< whose own model; empty: the shared one
-};
-
-using Files = std::vector<std::pair<std::string, std::string>>;
-
 /// All of one export: another that writes here waits.
 Outcome<int> write_files(const std::filesystem::path& out, const Files& files, bool quiet) {
     if (Result<void> made = report::prepare_directory(out); !made) return refuse(made.error(), out.string());
     const Outcome<DirectoryLock> lock = DirectoryLock::wait_for(out);
     if (!lock) return tl::unexpected(lock.error());
     for (const auto& [name, bytes] : files) {
+        const std::filesystem::path folder = (out / name).parent_path();
+        if (Result<void> made = report::prepare_directory(folder); !made)
+            return refuse(made.error(), folder.string());
         if (Result<void> written = report::write_file(out / name, bytes); !written)
             return refuse(written.error(), (out / name).string());
         if (!quiet) say("{}\n", (out / name).string());
@@ -138,28 +123,6 @@ Outcome<int> export_trajectories(const ExportOptions& options, const SavedModel&
     return write_files(out, *files, options.quiet);
 }
 
-/// The task that a board is to adapt to: the one described, or else the first that the run held out.
-Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions& options) {
-    int number = 0;
-    if (!options.task.empty()) {
-        const Outcome<int> added = training.add_held_out(options.task);
-        if (!added) return refuse("--task: " + added.error().text);
-        number = *added;
-    }
-    const TaskSet set = training.task_names(TaskSet::held_out).empty() ? TaskSet::training : TaskSet::held_out;
-    const GridTask* task = training.grid_task(set, number);
-    if (task == nullptr) return refuse("export: a board navigates on a grid, and this run's world is the plane");
-    const NavigationSettings& settings = training.settings();
-    return BoardTask{.map = task->map(),
-                     .settings = task->settings(),
-                     .adaptation = settings.meta.adaptation(),
-                     .rollout = settings.rollout,
-                     .steps = options.steps.value_or(settings.adaptation_steps),
-                     .seed = settings.seed,
-                     .number = static_cast<std::uint32_t>(number),
-                     .epoch = NavigationTraining::fresh_epoch};
-}
-
 /// The model as arrays: weights and biases layer by layer, and how inputs are scaled.
 struct ModelArray {
     std::string name;
@@ -217,6 +180,13 @@ Outcome<Files> array_files(const TrainedModel& model, bool npy) {
     return files;
 }
 
+/// Where an export goes unless --out says it.
+std::filesystem::path place_of(const ExportOptions& options, const SavedModel& saved) {
+    if (!options.out.empty()) return options.out;
+    if (options.format == "npy") return saved.folder / "model";
+    return options.format == "bundle" ? saved.folder / options.name : saved.folder;
+}
+
 Outcome<Files> model_files(const ExportOptions& options, const SavedModel& saved, const TrainedModel& model) {
     const std::string file = !options.name.empty() ? options.name : model.navigates() ? "policy" : "model";
     const std::string prefix = options.name.empty() ? "dunlin_" + file : options.name;
@@ -226,26 +196,10 @@ Outcome<Files> model_files(const ExportOptions& options, const SavedModel& saved
                      {file + ".c", model_c_source(model, prefix, file + ".h")}};
     }
     if (options.format == "onnx") return Files{{file + ".onnx", model_onnx(model, options.name)}};
-    if (model.network) {
-        if (!options.task.empty() || options.steps)
-            return refuse("--format header: a network of layers goes out by itself, without --task and --steps");
-        Outcome<std::string> header = network_header(model, options.name);
-        if (!header) return tl::unexpected(header.error());
-        return Files{{file + ".hpp", *std::move(header)}};
-    }
-    if (model.head != ModelHead::actions) {
-        return refuse(
-            fmt::format("--format header: a board adapts policies of grid navigation, and this is a model of {}; "
-                        "export it as c",
-                        model.task));
-    }
-    const Outcome<std::unique_ptr<NavigationTraining>> training = open_navigation(saved, 1);
-    if (!training) return tl::unexpected(training.error());
-    const Outcome<BoardTask> task = board_task(**training, options);
-    if (!task) return tl::unexpected(task.error());
-    Outcome<std::string> header = model_header(model, *task, options.name);
+    if (options.format == "bundle") return bundle_files(options, saved, model, place_of(options, saved));
+    Outcome<BoardHeader> header = header_of(options, saved, model);
     if (!header) return tl::unexpected(header.error());
-    return Files{{file + ".hpp", *std::move(header)}};
+    return Files{{file + ".hpp", std::move(header->text)}};
 }
 
 /// The shared model, or the own one of the node that --node names.
@@ -272,11 +226,7 @@ Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved)
     if (!model) return tl::unexpected(model.error());
     const Outcome<Files> files = model_files(options, saved, *model);
     if (!files) return tl::unexpected(files.error());
-    const bool folder = options.format == "npy";
-    const std::filesystem::path out = !options.out.empty() ? std::filesystem::path(options.out)
-                                      : folder             ? saved.folder / "model"
-                                                           : saved.folder;
-    const Outcome<int> written = write_files(out, *files, options.quiet);
+    const Outcome<int> written = write_files(place_of(options, saved), *files, options.quiet);
     if (!written) return written;
     if (model->format < TrainedModel::described_format)
         note("{}: written by an older Dunlin; what its inputs and actions mean is not in it\n",
@@ -286,29 +236,33 @@ Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved)
 
 /// Nothing, or an option that what is exported has no use for: it would do nothing, without a word.
 Outcome<void> check_options(const ExportOptions& options) {
-    const bool header = options.format == "header",
+    const bool bundle = options.format == "bundle", header = bundle || options.format == "header",
                coded = header || options.format == "c" || options.format == "onnx";
     const struct {
         const char* option;
         bool given, used;
         const char* of;
-    } uses[] = {{"--task", !options.task.empty(), header, "--format header, whose board has a task"},
+    } uses[] = {{"--task", !options.task.empty(), header, "--format header and bundle, whose board has a task"},
                 {"--steps", options.steps.has_value(), header || options.trajectories,
-                 "--trajectories and --format header, which adapt"},
+                 "--trajectories and --format header and bundle, which adapt"},
+                {"--one-body", options.one_body, header, "--format header and bundle"},
                 {"--count", options.count.has_value(), options.trajectories, "--trajectories"},
-                {"--name", options.named, coded, "--format header, c and onnx"},
+                {"--name", options.named, coded, "--format header, bundle, c and onnx"},
                 {"--node", !options.node.empty(), !options.trajectories, "--format"}};
     const std::string what = options.trajectories ? "--trajectories" : "--format " + options.format;
     for (const auto& use : uses) {
         if (use.given && !use.used)
             return refuse(fmt::format("{}: {} has no use for it; it is an option of {}", use.option, what, use.of));
     }
+    if (bundle && !options.named)
+        return refuse("--format bundle: say what the library and its model are called: --name kitchen");
     return !options.named ? Outcome<void>() : check_export_name(options.name);
 }
 
 Outcome<int> export_run(const ExportOptions& options) {
     if (options.trajectories == !options.format.empty())
-        return refuse("export: say what to export: --trajectories, or --format header, c, onnx, npy or csv");
+        return refuse(
+            "export: say what to export: --trajectories, or --format header, bundle, c, onnx, npy or csv");
     if (auto fit = check_options(options); !fit) return tl::unexpected(fit.error());
     const Outcome<SavedModel> saved = open_model(options.directory);
     if (!saved) return tl::unexpected(saved.error());
@@ -329,22 +283,28 @@ void add_export(CLI::App& program, Command& run) {
     command
         ->add_option(
             "--format", options->format,
-            "the model: header (policy.hpp: C++ for a board that adapts it), c (policy.h and policy.c: C99 that "
+            "the model: header (policy.hpp: C++ for a board that adapts it), bundle (a folder with it and all that "
+            "it "
+            "takes, for PlatformIO, Arduino, ESP-IDF, Zephyr, CMake and make), c (policy.h and policy.c: C99 that "
             "evaluates it), onnx (policy.onnx, opset 13), npy or csv (its numbers, layer by layer); of other runs "
             "than navigation the files are called model")
-        ->check(CLI::IsMember({"header", "c", "onnx", "npy", "csv"}));
+        ->check(CLI::IsMember({"header", "bundle", "c", "onnx", "npy", "csv"}));
     command->add_option_function<std::string>(
         "--name",
         [options](const std::string& name) {
             options->name = name;
             options->named = true;
         },
-        "for header, c and onnx: what files, functions and the namespace are called, so that a program can hold "
+        "for header, bundle, c and onnx: what files, functions and the namespace are called, so that a program can "
+        "hold "
         "several models; an identifier of C");
     command->add_option("--node", options->node, "with --format: the own model of this node, by name or number");
     command->add_option("--task", options->task,
                         "of --format header: the board's task, as for `dunlin adapt`; default: the first that the "
                         "run held out");
+    command->add_flag(
+        "--one-body", options->one_body,
+        "of --format header and bundle: the policy for one real body, which needs no world in the board");
     command->add_option("--count", options->count, "of --trajectories: how many of each task; default: 10")
         ->check(CLI::Range(1, 100000));
     command
@@ -353,12 +313,15 @@ void add_export(CLI::App& program, Command& run) {
             "of --trajectories: inner steps before them, default: as in training; of --format header: inner "
             "steps of the board, default: report.adaptation_steps")
         ->check(CLI::Range(0, 1000));
-    command->add_option("--out", options->out,
-                        "directory for the files; default: RUN/trajectories, RUN/model for npy, or RUN");
+    command->add_option(
+        "--out", options->out,
+        "directory for the files; default: RUN/trajectories, RUN/model for npy, RUN/NAME for bundle, or RUN; a "
+        "bundle that is there takes a second model");
     command->add_flag("--quiet", options->quiet, "do not list the files");
     command->footer(
         "Example:\n  dunlin export runs/navigation --trajectories --count 100\n"
-        "  dunlin export runs/navigation --format c --name kitchen --out firmware\n");
+        "  dunlin export runs/navigation --format c --name kitchen --out firmware\n"
+        "  dunlin export runs/board --format bundle --name kitchen --out kitchen\n");
     command->callback([options, &run] { run = [options] { return export_run(*options); }; });
 }
 

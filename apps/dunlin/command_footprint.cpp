@@ -24,7 +24,7 @@ struct FootprintOptions {
     std::vector<int> hidden{64, 64};
     std::optional<int> inputs, neighbours, cells;
     int outputs = 5;
-    bool one_hot = false;
+    bool one_hot = false, one_body = false;
     std::string activation = "relu", method = "adapt";
     DeviceSettings device;
     std::vector<std::string> layers;
@@ -87,9 +87,14 @@ Outcome<int> print_network_footprint(const FootprintOptions& options) {
 Outcome<int> print_footprint(const FootprintOptions& options) {
     if (!options.layers.empty()) return print_network_footprint(options);
     DeviceSettings device = options.device;
-    device.method = options.method == "pars-push" ? DeviceMethod::pars_push : DeviceMethod::adapt;
-    if (options.neighbours && device.method == DeviceMethod::adapt)
+    device.method = options.one_body                ? DeviceMethod::one_body
+                    : options.method == "pars-push" ? DeviceMethod::pars_push
+                                                    : DeviceMethod::adapt;
+    if (options.one_body && options.cells) return refuse("--cells: with --one-body there is no grid");
+    if (options.neighbours && device.method != DeviceMethod::pars_push)
         return refuse("--neighbours: an option of --method pars-push; a board that adapts alone has none");
+    if (device.trajectories < 2 && !options.one_body)
+        return refuse("--trajectories 1: a batch has at least 2; one life at a time is lived with --one-body");
     if (options.cells && options.one_hot && options.inputs && *options.cells != *options.inputs) {
         return refuse(fmt::format("--cells {}: with --one-hot every cell is an input, and --inputs is {}",
                                   *options.cells, *options.inputs));
@@ -102,7 +107,8 @@ Outcome<int> print_footprint(const FootprintOptions& options) {
         inputs, options.hidden, options.outputs, options.activation == "relu" ? Activation::relu : Activation::tanh,
         options.one_hot, !table_policy);
     if (!shape) return refuse(shape.error(), "--hidden, --inputs, --outputs");
-    if (options.outputs != 5) return refuse("--outputs: a device navigates on a grid, by five actions");
+    if (options.outputs != 5 && !options.one_body)
+        return refuse("--outputs: a device navigates on a grid, by five actions; others are for --one-body");
     if (options.one_hot) device.cells = inputs;
     device.shape = *shape;
     return print(footprint(device), options.json);
@@ -139,22 +145,27 @@ void add_footprint(CLI::App& program, Command& run) {
     command->add_flag("--run-only", options->runs_only, "the network runs there and is not trained")->needs(layers);
     command->add_option("--inputs", options->inputs, "of the policy: 2 coordinates, or with --one-hot the cells")
         ->check(CLI::Range(1, 65536));
-    command->add_option("--outputs", options->outputs, "actions: 5")->check(CLI::Range(1, 4096));
+    command->add_option("--outputs", options->outputs, "actions: 5, or any number with --one-body")
+        ->check(CLI::Range(1, 4096));
     command->add_flag("--one-hot", options->one_hot, "the input is the number of a cell");
     command->add_option("--activation", options->activation, "of the hidden layers: relu or tanh")
         ->check(CLI::IsMember({"relu", "tanh"}))
         ->excludes(table);
+    CLI::Option* const one_body = command->add_flag(
+        "--one-body", options->one_body,
+        "a learner with one real body, step by step: --trajectories lives of --horizon steps an update");
     command
         ->add_option("--method", options->method,
                      "adapt (MEMRL's inner loop) or pars-push (a node of a fleet behind a "
                      "serial line); default: adapt")
-        ->check(CLI::IsMember({"adapt", "pars-push"}));
+        ->check(CLI::IsMember({"adapt", "pars-push"}))
+        ->excludes(one_body);
     command->add_option("--neighbours", options->neighbours, "that send to a node of PARS-Push; default: 3")
         ->check(CLI::Range(1, 1000));
     command->add_option("--cells", options->cells, "of the grid; default: 49, or --inputs with --one-hot")
         ->check(CLI::Range(2, 65536));
     command->add_option("--trajectories", options->device.trajectories, "in a batch; default: 48")
-        ->check(CLI::Range(2, 100000));
+        ->check(CLI::Range(1, 100000));
     command->add_option("--horizon", options->device.horizon, "steps of a trajectory; default: 30")
         ->check(CLI::Range(1, grid_horizon_limit));
     command->add_flag("--json", options->json, "print JSON on stdout instead of a table");

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The application: a device adapts the policy it was delivered with to where it stands, and keeps what it learned.
-// The policy is what `dunlin export RUN --format header` wrote; clock and storage are in vendor.c.
-#include "grid_learner.hpp"
-#include "policy.hpp"
+// The policy and the learner are a bundle that `dunlin export RUN --format bundle --name rover` wrote; clock and storage
+// are in vendor.c.
+#include "dunlin/grid_learner.hpp"
+#include "rover.hpp"
 
 extern "C" void vendor_print(const char* text);
 
 namespace {
 
-using Policy = dunlin::exported::Policy;
+using Policy = dunlin::exported::rover::Policy;
 constinit dunlin::device::GridLearner<Policy> learner;
 
 }  // namespace

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the firmware had before: start-up, a serial line, a clock, a page of storage. The functions that begin with
    dunlin_ stand in for the weak ones of the learner. */
-#include "hooks.h"
+#include "dunlin/hooks.h"
 
 #include <string.h>
 

@@ -144,7 +144,8 @@ TEST_CASE("every kind of run leaves a model that says what it is for, and comput
         for (const char* format : {"npy", "csv", "onnx"})
             CHECK(run(folder, {"export", "run", "--format", format}).code == 0);
         const int header = run(folder, {"export", "run", "--format", "header", "--out", "h"}).code;
-        if (kind.task != "grid-navigation") CHECK(header == 2);
+        if (kind.task != "grid-navigation")
+            CHECK(header == (model->networks > 1 ? 2 : 0));  // a mixture does not learn there
         const bool own = kind.personal;
         std::vector<std::string> arguments{"export", "run", "--format", "c", "--name", "it", "--out", "."};
         if (own) arguments.insert(arguments.end(), {"--node", "1"});

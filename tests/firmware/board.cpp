@@ -135,6 +135,10 @@ const std::map<std::string, std::int64_t>& measured() {
         if (std::filesystem::exists(build_folder() / "learner.map")) {
             for (const char* name : {"forward_2_64_64_5", "forward_backward_2_64_64_5", "sgd_2_64_64_5"})
                 numbers[name] = number(name);
+            const std::string body = run_image("body");
+            for (const char* name : {"one_body_act", "one_body_update", "one_body_update_sliced",
+                                     "one_body_slice_1000", "one_body_ram_bytes", "one_body_total_bytes"})
+                numbers[name] = std::stoll(words_after(body, name).at(0));
             // The learner's image without the board: start-up and drivers would be the vendor's.
             std::vector<Piece> pieces = linked_pieces(read(build_folder() / "learner.map"));
             std::erase_if(pieces, [](const Piece& piece) {
@@ -147,7 +151,9 @@ const std::map<std::string, std::int64_t>& measured() {
                                    number("learner_activation_bytes") - number("learner_record_bytes");
         }
         numbers["stack_bytes"] = number("stack");
-        for (const char* image : {"adapt", "bench"}) {
+        for (const char* image : {"adapt", "bench", "body"}) {
+            if (!std::filesystem::exists(build_folder() / (std::string(image) + ".map")))
+                continue;  // a small board
             const Size size = size_of(linked_pieces(read(build_folder() / (std::string(image) + ".map"))));
             numbers[std::string(image) + "_flash_bytes"] = static_cast<std::int64_t>(size.flash);
             numbers[std::string(image) + "_ram_bytes"] = static_cast<std::int64_t>(size.ram);

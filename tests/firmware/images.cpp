@@ -33,6 +33,7 @@ constexpr Target targets[] = {{"mps2-an386", "forward_2_64_64_5", 11'000},
                               {"mps2-an386", "forward_backward_2_64_64_5", 32'000},
                               {"mps2-an386", "text_bytes", 12'000},
                               {"mps2-an386", "ram_bytes", 1'000},
+                              {"mps2-an386", "one_body_ram_bytes", 6'000},
                               {"", "node_flash_bytes", 65'535},
                               {"", "node_ram_bytes", 98'303}};
 
@@ -131,9 +132,10 @@ TEST_CASE("no count is more than 3 percent above the baseline, and none above it
 
 TEST_CASE("the stack stays within three quarters of its room") {
     const std::int64_t room = stack_room();
-    for (const char* image : {"adapt", "bench", "push"}) {
+    for (const char* image : {"adapt", "bench", "push", "body"}) {
         const bool built = std::filesystem::exists(build_folder() / (std::string(image) + ".elf"));
-        if (image == std::string_view("push") && !built) continue;  // a small board
+        if ((image == std::string_view("push") || image == std::string_view("body")) && !built)
+            continue;  // a small board
         CAPTURE(image);
         const std::int64_t used = std::stoll(words_after(run_image(image), "stack").at(0));
         CHECK(used > 100);  // the paint was there
@@ -157,4 +159,7 @@ TEST_CASE("dunlin footprint tells flash and RAM to 5 percent of what is linked")
          measured().at("adapt_ram_bytes") + std::stoll(words_after(run_image("adapt"), "stack").at(0)));
     held("--inputs 2 --hidden 32,32 --cells 25 --trajectories 16 --horizon 16 --method pars-push --neighbours 3",
          measured().at("node_flash_bytes"), measured().at("node_ram_bytes"));
+    held("--one-body --inputs 4 --outputs 3 --hidden 32,32 --activation tanh --trajectories 1 --horizon 16",
+         measured().at("body_flash_bytes"),
+         measured().at("body_ram_bytes") + std::stoll(words_after(run_image("body"), "stack").at(0)));
 }

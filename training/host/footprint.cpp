@@ -22,10 +22,28 @@ namespace {
 // job.
 constexpr std::size_t learner_code = 21'200, node_code = 38'800;
 constexpr std::size_t deepest_stack = 1'100, node_stack = 3'072, node_objects = 2'300, node_outbox = 384;
+// The same of a learner with one body: its code, its stack and itself.
+constexpr std::size_t body_code = 12'900, body_stack = 464, body_object = 392;
 
 std::size_t sum(const std::vector<FootprintPart>& parts) {
     return std::accumulate(parts.begin(), parts.end(), std::size_t{0},
                            [](std::size_t total, const FootprintPart& part) { return total + part.bytes; });
+}
+
+Footprint body_footprint(const DeviceSettings& s) {
+    const std::size_t numbers = s.shape.parameters() * sizeof(float);
+    const std::size_t steps = static_cast<std::size_t>(s.trajectories) * static_cast<std::size_t>(s.horizon);
+    const std::size_t seen = s.shape.one_hot ? 1 : static_cast<std::size_t>(s.shape.inputs);
+    Footprint result;
+    result.flash = {{"learner", body_code}, {"meta-policy", numbers}};
+    result.ram = {{"personal policy", numbers},
+                  {"gradient", numbers},
+                  {"lives: what was seen, done and earned",
+                   (seen + 2) * 4 * steps + 4 * static_cast<std::size_t>(s.trajectories)},
+                  {"activations and deltas", 3 * sizeof(float) * static_cast<std::size_t>(s.shape.units())},
+                  {"learner", body_object},
+                  {"stack", body_stack}};
+    return result;
 }
 
 }  // namespace
@@ -38,6 +56,7 @@ std::size_t Footprint::ram_bytes() const {
 }
 
 Footprint footprint(const DeviceSettings& s) {
+    if (s.method == DeviceMethod::one_body) return body_footprint(s);
     using Task = PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
     using LeanTask = PolicyGradientTask<GridNavigation, CategoricalPolicy<float>, true>;
     const bool node = s.method == DeviceMethod::pars_push;

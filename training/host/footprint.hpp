@@ -12,6 +12,7 @@ namespace dunlin {
 
 enum class DeviceMethod : std::uint8_t {
     adapt,     ///< MEMRL's inner loop on a meta-policy in flash
+    one_body,  ///< one real body: device::BodyLearner
     pars_push  ///< a node of a fleet behind its serial line, for jobs of PARS-Push without an audit, and of
                ///< PersA-FL
 };

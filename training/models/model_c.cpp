@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "core/checksum.hpp"
 #include "training/models/c_activations.hpp"
 #include "training/models/model_c_network.hpp"
 #include "training/models/model_export.hpp"
@@ -58,6 +59,14 @@ std::string declaration(const TrainedModel& model, const std::string& prefix) {
                        !model.tokens()     ? "const float* input"
                        : model.steps() > 1 ? "const int32_t* tokens"
                                            : "int32_t state");
+}
+
+/// A number by which two models of one name are told apart.
+std::uint32_t contents(const TrainedModel& model) {
+    std::uint32_t sum = model.signature();
+    for (const auto* numbers : {&model.parameters, &model.centre, &model.scale, &model.weights})
+        sum = crc32(std::span<const float>(*numbers), sum);
+    return sum;
 }
 
 /// Outputs are logits or probabilities of one of several.
@@ -149,7 +158,18 @@ std::string model_c_header(const TrainedModel& model, const std::string& prefix)
     std::string text =
         "/* SPDX-License-Identifier: Apache-2.0 */\n/* Written by `dunlin export --format c`; do not edit.\n\n";
     for (const std::string& line : about(model)) text += "   " + line + "\n";
-    text += fmt::format("*/\n#ifndef {0}_H\n#define {0}_H\n\n#include <stdint.h>\n\n", macro);
+    text += fmt::format(R"(*/
+#if defined({0}_H) && {0}_MODEL != 0x{1:08x}
+#error "two models are called {2}: export one of them with another --name"
+#endif
+#ifndef {0}_H
+#define {0}_H
+#define {0}_MODEL 0x{1:08x}
+
+#include <stdint.h>
+
+)",
+                        macro, contents(model), prefix);
     text += fmt::format("#define {0}_INPUTS {1}\n#define {0}_OUTPUTS {2}\n\n", macro,
                         model.tokens() && model.steps() > 1 ? model.steps() : model.inputs(), model.outputs());
     text += "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
@@ -193,7 +213,20 @@ std::string model_c_header(const TrainedModel& model, const std::string& prefix)
             "int32_t {}_best(const float* output);\n",
             prefix);
     }
-    text += "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n";
+    text += fmt::format(R"(
+#ifdef __GNUC__
+/* Takes this model's own file out of a library, so that a second model of this name is an error of the linker. */
+extern const char {0}_is_{1:08x};
+static const char* const {0}_linked __attribute__((used)) = &{0}_is_{1:08x};
+#endif
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+)",
+                        prefix, contents(model));
     return text;
 }
 
@@ -235,6 +268,7 @@ std::string model_c_source(const TrainedModel& model, const std::string& prefix,
     if (model.gaussian())
         text += numbers(fmt::format("const float {}_log_sigma", prefix), all.subspan(model.network_parameters()));
     curved = curved || (model.network && c_network::curved(*model.network));
+    text += fmt::format("\nconst char {}_is_{:08x} = 1;\n", prefix, contents(model));
     if (curved || chooses(model)) text += c_exponential;
     if (model.network) text += c_network::functions(*model.network);
     if (active) text += c_activation(shape.hidden, "activate");

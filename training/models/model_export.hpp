@@ -4,6 +4,7 @@
 #include "core/adapt/moreau_envelope.hpp"
 #include "envs/grid_navigation.hpp"
 #include "envs/map_file.hpp"
+#include "rl/one_body.hpp"
 #include "rl/policy_gradient_task.hpp"
 #include "training/host/failure.hpp"
 #include "training/models/model_file.hpp"
@@ -44,6 +45,15 @@ Outcome<std::string> model_header(const TrainedModel& model, const BoardTask& ta
 /// dunlin::exported::Network, or with a name dunlin::exported::NAME::Network, of its shape and parameters. Errors: a
 /// perceptron, a mixture.
 Outcome<std::string> network_header(const TrainedModel& model, const std::string& name);
+
+/// A policy for one real body (rl/one_body.hpp): a struct dunlin::exported::Policy, or dunlin::exported::NAME::Policy, for
+/// firmware-targets/device/body_learner.hpp.
+std::string body_header(const TrainedModel& policy, const OneBodySettings& body, std::uint64_t seed,
+                        const std::string& name);
+
+/// A perceptron of samples (classification, regression, ranking): a struct dunlin::exported::Model, or
+/// dunlin::exported::NAME::Model, for firmware-targets/device/sample_learner.hpp. Error: a mixture.
+Outcome<std::string> sample_header(const TrainedModel& model, const std::string& name);
 
 /// The model in C99, without any library but <math.h>'s fmaf: what NAME.h declares and NAME.c defines, with names
 /// that begin with `prefix`. The same bits as the reference kernels wherever fmaf rounds once. No input has

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/checksum.hpp"
+#include "training/models/header_text.hpp"
 #include "training/models/model_export.hpp"
 
 #include <optional>
@@ -9,52 +10,14 @@
 #include <fmt/ranges.h>
 
 namespace dunlin {
-namespace {
 
-std::string_view name_of(Activation activation) {
-    switch (activation) {
-        case Activation::relu:
-            return "relu";
-        case Activation::tanh:
-            return "tanh";
-        case Activation::sigmoid:
-            return "sigmoid";
-        default:
-            return "identity";
-    }
-}
+using header_text::literal;
+
+namespace {
 
 std::string_view name_of(Move move) {
     constexpr std::string_view names[] = {"up", "down", "left", "right", "stay"};
     return names[static_cast<std::size_t>(move)];
-}
-
-/// A text as a literal of C++.
-std::string text_literal(std::string_view text) {
-    std::string out = "\"";
-    for (const char letter : text) {
-        const auto code = static_cast<unsigned char>(letter);
-        if (letter == '"' || letter == '\\')
-            out += fmt::format("\\{}", letter);
-        else
-            out += code < 0x20 || code == 0x7f || letter == '?' ? fmt::format("\\{:03o}", code)
-                                                                : std::string(1, letter);
-    }
-    return out + "\"";
-}
-
-/// A float as a literal of C++ with the same bits.
-std::string literal(float value) {
-    return fmt::format("{:a}f", value);
-}
-
-std::string rows_of_numbers(const std::vector<float>& numbers) {
-    std::string text;
-    for (std::size_t k = 0; k < numbers.size(); ++k) {
-        text += k % 6 == 0 ? "\n        " : " ";
-        text += literal(numbers[k]) + ",";
-    }
-    return text;
 }
 
 Outcome<void> check(const TrainedModel& policy, const BoardTask& task) {
@@ -103,23 +66,22 @@ Outcome<std::string> model_header(const TrainedModel& policy, const BoardTask& t
 #include <string_view>
 
 )";
-    const std::string space = name.empty() ? "dunlin::exported" : "dunlin::exported::" + name;
+    const std::string space = header_text::space(name);
     text += fmt::format("namespace {} {{\n\nstruct Policy {{\n", space);
-    text +=
-        fmt::format("    static constexpr std::string_view experiment = {};\n", text_literal(policy.experiment));
+    text += fmt::format("    static constexpr std::string_view experiment = {};\n",
+                        header_text::quoted(policy.experiment));
     text += fmt::format(
         "    static constexpr MlpShape shape{{\n"
         "        .inputs = {}, .layers = {}, .widths = {{{}}}, .hidden = Activation::{}, .one_hot = {}, .bias = "
         "{}}};\n",
         shape.inputs, shape.layers,
         fmt::join(shape.widths.begin(), shape.widths.begin() + static_cast<std::ptrdiff_t>(shape.layers), ", "),
-        name_of(shape.hidden), shape.one_hot, shape.bias);
+        header_text::name_of(shape.hidden), shape.one_hot, shape.bias);
     text += fmt::format(
         "    static constexpr std::uint32_t checksum = 0x{:08x};  // CRC-32 of the parameters; a learner compares "
         "it when it starts\n",
         crc32(std::span<const float>(policy.parameters)));
-    text += fmt::format("    static constexpr std::array<float, {}> parameters = {{{}\n    }};\n",
-                        policy.parameters.size(), rows_of_numbers(policy.parameters));
+    text += header_text::numbers("parameters", policy.parameters);
     text += fmt::format(
         "\n    // The inner loop.\n"
         "    static constexpr MoreauEnvelope adaptation{{\n"
@@ -157,7 +119,7 @@ static_assert(Policy::map.size() == static_cast<std::size_t>(Policy::rows * Poli
 }}  // namespace {}
 )",
                         space);
-    return text;
+    return header_text::of_its_own(std::move(text), space);
 }
 
 }  // namespace dunlin

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/checksum.hpp"
+#include "training/models/header_text.hpp"
 #include "training/models/model_export.hpp"
 
 #include <string_view>
@@ -7,26 +8,20 @@
 #include <fmt/format.h>
 
 namespace dunlin {
-namespace {
 
-std::string numbers(std::string_view what, std::span<const float> values) {
-    std::string text = fmt::format("    static constexpr std::array<float, {}> {} = {{", values.size(), what);
-    for (std::size_t k = 0; k < values.size(); ++k)
-        text += fmt::format("{}{:a}f,", k % 6 == 0 ? "\n        " : " ", values[k]);
-    return text + "\n    };\n";
-}
+using header_text::numbers;
+
+namespace {
 
 /// The fields that are not as LayerSpec begins.
 std::string spec_text(const LayerSpec& spec) {
     constexpr std::string_view kinds[] = {"dense",       "convolution", "maximum_pool", "average_pool",
                                           "global_pool", "gru",         "lstm",         "embedding",
                                           "normalise",   "add",         "dropout"};
-    constexpr std::string_view activations[] = {"identity", "relu", "tanh", "sigmoid", "leaky_relu"};
     const LayerSpec plain;
     std::string text = fmt::format("LayerSpec{{.kind = LayerKind::{}", kinds[static_cast<std::size_t>(spec.kind)]);
     if (spec.activation != plain.activation)
-        text +=
-            fmt::format(", .activation = Activation::{}", activations[static_cast<std::size_t>(spec.activation)]);
+        text += fmt::format(", .activation = Activation::{}", header_text::name_of(spec.activation));
     const auto add = [&](std::string_view name, auto value, auto as_it_begins) {
         if (value != as_it_begins) text += fmt::format(", .{} = {}", name, value);
     };
@@ -73,7 +68,7 @@ Outcome<std::string> network_header(const TrainedModel& model, const std::string
 #include <span>
 
 )";
-    const std::string space = name.empty() ? "dunlin::exported" : "dunlin::exported::" + name;
+    const std::string space = header_text::space(name);
     text += fmt::format("namespace {} {{\n\nstruct Network {{\n", space);
     text += fmt::format(
         "    static constexpr NetworkShape shape = *NetworkShape::make(\n        {{{}, {}, {}}}, {},\n"
@@ -106,7 +101,7 @@ static_assert(Network::parameters.size() == Network::shape.parameters(), "there 
                             ? "crc32(std::span<const float>(log_sigma), crc32(std::span<const float>(parameters)))"
                             : "crc32(std::span<const float>(parameters))",
                         space);
-    return text;
+    return header_text::of_its_own(std::move(text), space);
 }
 
 }  // namespace dunlin
