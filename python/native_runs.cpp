@@ -71,7 +71,7 @@ TrainRequest request_of(const std::string& experiment, const std::optional<std::
     TrainRequest request;
     request.experiment = experiment;
     if (document) {
-        request.config = "config";
+        request.config = "config.toml";  // as the run keeps it
         request.config_text = document;
     }
     request.assignments = assignments;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Anybody's environments and data as problems of Dunlin."""
+import tempfile
 import unittest
 
 import numpy as np
@@ -110,6 +111,17 @@ class Environments(unittest.TestCase):
             with self.assertRaisesRegex(error, text):
                 dunlin.train(name, overrides=SHORT)
         dunlin.train("navigation", overrides={"rl.iterations": 1})  # and nothing is left of it
+
+    def test_it_is_compared_and_gone_on_with(self):
+        dunlin.register_environment("compared", lambda node, count: Lines(node % 2 == 0, count), nodes=2, horizon=12)
+        both = dunlin.compare("compared", ["persafl-me", "fedavg"], seeds=2, overrides=SHORT)
+        self.assertEqual({one["name"] for one in both.methods}, {"persafl-me", "fedavg"})
+        with tempfile.TemporaryDirectory() as folder:
+            run = dunlin.train("compared", overrides=SHORT, out=f"{folder}/run")
+            longer = dunlin.train(resume=run.directory, overrides={"clock.budget_s": 90})
+            self.assertEqual(longer.metrics["time_s"][-1], 90)
+        with self.assertRaisesRegex(dunlin.Error, "in one thread"):
+            dunlin.train("compared", threads=2)
 
     def test_settings_of_its_own_are_settings(self):
         seen = []
