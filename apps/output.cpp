@@ -7,14 +7,24 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <mutex>
 
 namespace dunlin::app {
 namespace {
 
 bool muted = false;
+KeptOutput* kept_output = nullptr;
+std::mutex keeping;  ///< several threads may say something
 
 void write(std::FILE* file, std::string_view text) {
     if (muted) return;
+    {
+        const std::lock_guard lock(keeping);
+        if (kept_output != nullptr) {
+            (file == stdout ? kept_output->out : kept_output->notes) += shown(text);
+            return;
+        }
+    }
     const std::string safe = shown(text);
     std::fwrite(safe.data(), 1, safe.size(), file);
 }
@@ -27,6 +37,11 @@ void write_out(std::string_view text) {
 
 void mute_output(bool mute) {
     muted = mute;
+}
+
+void keep_output(KeptOutput* kept) {
+    const std::lock_guard lock(keeping);
+    kept_output = kept;
 }
 
 void write_note(std::string_view text) {

@@ -26,6 +26,13 @@ void note(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
 /// From now on neither is written, for another process says the same; or both are again.
 void mute_output(bool mute);
 
+/// What a program says, where it is a part of another one that asks for it. For one at a time.
+struct KeptOutput {
+    std::string out, notes;  ///< of `say` and of `note`
+};
+/// From now on both are kept there and written nowhere; null: they are written again.
+void keep_output(KeptOutput* kept);
+
 /// Hands what was written to stdout to the system; has any of it been lost so far?
 bool output_lost();
 

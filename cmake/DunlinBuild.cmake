@@ -58,6 +58,11 @@ function(dunlin_floor name)
     add_library(dunlin_${name} STATIC ${ARG_SOURCES})
     set(scope PUBLIC)
     target_link_libraries(dunlin_${name} PRIVATE $<BUILD_INTERFACE:dunlin_options>)
+    if(DUNLIN_PYTHON_MODULE)
+      # Hidden, so that calls within Dunlin stay as direct as in a program.
+      set_target_properties(dunlin_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden
+                                                      VISIBILITY_INLINES_HIDDEN ON)
+    endif()
   else()
     add_library(dunlin_${name} INTERFACE)
     set(scope INTERFACE)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# `cpack -G DEB` in the build folder makes dunlin_VERSION_ARCH.deb (the command and the coordinator's unit) and
-# dunlin-node_VERSION_ARCH.deb (the daemon, its unit and /etc/default/dunlin-node).
+# `cpack -G DEB` in the build folder makes dunlin_VERSION_ARCH.deb (the command and the coordinator's unit),
+# dunlin-node_VERSION_ARCH.deb (the daemon, its unit and /etc/default/dunlin-node) and, where it was built,
+# python3-dunlin_VERSION_ARCH.deb (the Python module).
 set(unit_folder lib/systemd/system)
 if(TARGET dunlin)
   install(FILES ${PROJECT_SOURCE_DIR}/apps/dunlin/dunlin-fleet.service DESTINATION ${unit_folder} COMPONENT program)
@@ -17,11 +18,19 @@ if(TARGET dunlin-node)
           RENAME dunlin-node COMPONENT node EXCLUDE_FROM_ALL)
 endif()
 
+if(TARGET dunlin_python)
+  install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/python3-dunlin
+          RENAME copyright COMPONENT python)
+endif()
+
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_CONTACT "The Dunlin authors")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL program node)
+if(TARGET dunlin_python)
+  list(APPEND CPACK_COMPONENTS_ALL python)
+endif()
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
@@ -43,6 +52,16 @@ set(CPACK_DEBIAN_NODE_PACKAGE_NAME dunlin-node)
 set(CPACK_COMPONENT_NODE_DESCRIPTION
     "${PROJECT_DESCRIPTION}
 The daemon of a board that learns in a fleet, with its systemd unit.")
+set(CPACK_DEBIAN_PYTHON_PACKAGE_NAME python3-dunlin)
+set(CPACK_DEBIAN_PYTHON_PACKAGE_SECTION python)
+# The shared library is one version's of Python.
+if(TARGET dunlin_python)
+  math(EXPR python_next "${Python_VERSION_MINOR} + 1")
+endif()
+set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS "python3 (>= ${Python_VERSION_MAJOR}.${Python_VERSION_MINOR}), python3 (<< ${Python_VERSION_MAJOR}.${python_next}), python3-numpy")
+set(CPACK_COMPONENT_PYTHON_DESCRIPTION
+    "${PROJECT_DESCRIPTION}
+The Python module `dunlin`.")
 file(WRITE ${PROJECT_BINARY_DIR}/conffiles "/etc/default/dunlin-node\n")
 set(CPACK_DEBIAN_NODE_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/conffiles)
 set(CPACK_DEBIAN_NODE_PACKAGE_CONTROL_STRICT_PERMISSION ON)

@@ -10,6 +10,7 @@ host_packages=(
     libflatbuffers-dev flatbuffers-compiler libprotobuf-dev protobuf-compiler libzmq3-dev
     cppzmq-dev libboost1.81-dev libsqlite3-dev libxxhash-dev
     catch2 libbenchmark-dev
+    python3-dev python3-numpy pybind11-dev # a build without them leaves the Python module out
 )
 check_packages=(clang-format-14 python3-onnx dpkg-dev libopenmpi-dev openmpi-bin)
 cross_packages=(qemu-user) # and g++-TARGET

@@ -16,7 +16,8 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
              format    every C++ file is formatted as .clang-format says
              build     a build where warnings are errors (build-strict/)
              tests     every test of that build, those that take minutes too
-             install   `cmake --install`, then every example built and run against it
+             install   `cmake --install`, then the Python module imported from there, and every example built and
+                       run against it
              sanitize  unit tests and one run of chaos under the address and undefined-behaviour
                        sanitizers (build-sanitize/)
              fuzz      every decoder fed with made-up input, 30 seconds each, from the corpus in
@@ -100,6 +101,8 @@ step_install() {
     build_preset "$preset"
     quietly cmake --install "build-$preset" --prefix "$work/prefix"
     "$work/prefix/bin/dunlin" --version
+    PYTHONPATH=$work/prefix/lib/python3/dist-packages /usr/bin/python3 -B -c \
+        'import dunlin; print(dunlin.train("navigation", seed=7).summary["tasks"][0]["return_ratio"])'
     local project name program programs
     for project in examples/*/CMakeLists.txt; do
         [[ -f $project ]] || continue

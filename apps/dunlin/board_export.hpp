@@ -16,7 +16,7 @@ namespace dunlin::app {
 struct ExportOptions {
     std::string directory;
     std::string out;
-    bool trajectories = false, one_body = false;
+    bool trajectories = false, metrics = false, one_body = false;
     std::string format;
     bool named = false;
     std::string name;  ///< of what is exported; empty: names as of old

@@ -2,6 +2,7 @@
 #include "apps/dunlin/board_export.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/directory_lock.hpp"
+#include "apps/dunlin/run_curves.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
@@ -15,7 +16,6 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <fmt/format.h>
-
 namespace dunlin::app {
 namespace {
 
@@ -234,6 +234,20 @@ Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved)
     return 0;
 }
 
+/// The run's numbers over time, not its model: of these formats the first alone is one of both.
+bool is_metrics(const ExportOptions& options) {
+    return options.format == "jsonl" || options.format == "tensorboard" ||
+           (options.format == "csv" && options.metrics);
+}
+
+Outcome<int> export_metrics(const ExportOptions& options) {
+    const std::filesystem::path run = options.directory;
+    const Outcome<Files> files = curve_files(run, options.format);
+    if (!files) return tl::unexpected(files.error());
+    const std::filesystem::path usual = options.format == "tensorboard" ? run / "tensorboard" : run;
+    return write_files(options.out.empty() ? usual : std::filesystem::path(options.out), *files, options.quiet);
+}
+
 /// Nothing, or an option that what is exported has no use for: it would do nothing, without a word.
 Outcome<void> check_options(const ExportOptions& options) {
     const bool bundle = options.format == "bundle", header = bundle || options.format == "header",
@@ -242,13 +256,15 @@ Outcome<void> check_options(const ExportOptions& options) {
         const char* option;
         bool given, used;
         const char* of;
-    } uses[] = {{"--task", !options.task.empty(), header, "--format header and bundle, whose board has a task"},
-                {"--steps", options.steps.has_value(), header || options.trajectories,
-                 "--trajectories and --format header and bundle, which adapt"},
-                {"--one-body", options.one_body, header, "--format header and bundle"},
-                {"--count", options.count.has_value(), options.trajectories, "--trajectories"},
-                {"--name", options.named, coded, "--format header, bundle, c and onnx"},
-                {"--node", !options.node.empty(), !options.trajectories, "--format"}};
+    } uses[] = {
+        {"--task", !options.task.empty(), header, "--format header and bundle, whose board has a task"},
+        {"--steps", options.steps.has_value(), header || options.trajectories,
+         "--trajectories and --format header and bundle, which adapt"},
+        {"--one-body", options.one_body, header, "--format header and bundle"},
+        {"--count", options.count.has_value(), options.trajectories, "--trajectories"},
+        {"--metrics", options.metrics, is_metrics(options), "--format csv, jsonl and tensorboard"},
+        {"--name", options.named, coded, "--format header, bundle, c and onnx"},
+        {"--node", !options.node.empty(), !options.trajectories && !is_metrics(options), "--format of a model"}};
     const std::string what = options.trajectories ? "--trajectories" : "--format " + options.format;
     for (const auto& use : uses) {
         if (use.given && !use.used)
@@ -262,8 +278,11 @@ Outcome<void> check_options(const ExportOptions& options) {
 Outcome<int> export_run(const ExportOptions& options) {
     if (options.trajectories == !options.format.empty())
         return refuse(
-            "export: say what to export: --trajectories, or --format header, bundle, c, onnx, npy or csv");
+            "export: say what to export: --trajectories, or --format header, bundle, c, onnx, npy or csv of the "
+            "model, "
+            "jsonl, tensorboard or csv --metrics of the run's numbers");
     if (auto fit = check_options(options); !fit) return tl::unexpected(fit.error());
+    if (is_metrics(options)) return export_metrics(options);
     const Outcome<SavedModel> saved = open_model(options.directory);
     if (!saved) return tl::unexpected(saved.error());
     return options.trajectories ? export_trajectories(options, *saved) : export_model(options, *saved);
@@ -287,8 +306,12 @@ void add_export(CLI::App& program, Command& run) {
             "it "
             "takes, for PlatformIO, Arduino, ESP-IDF, Zephyr, CMake and make), c (policy.h and policy.c: C99 that "
             "evaluates it), onnx (policy.onnx, opset 13), npy or csv (its numbers, layer by layer); of other runs "
-            "than navigation the files are called model")
-        ->check(CLI::IsMember({"header", "bundle", "c", "onnx", "npy", "csv"}));
+            "than navigation the files are called model. Or what metrics.csv says: jsonl (metrics.jsonl), "
+            "tensorboard "
+            "(an event file) or, with --metrics, csv (metrics-long.csv, a row for each number)")
+        ->check(CLI::IsMember({"header", "bundle", "c", "onnx", "npy", "csv", "jsonl", "tensorboard"}));
+    command->add_flag("--metrics", options->metrics,
+                      "of --format csv: the run's numbers over time, not the model's");
     command->add_option_function<std::string>(
         "--name",
         [options](const std::string& name) {
@@ -313,15 +336,16 @@ void add_export(CLI::App& program, Command& run) {
             "of --trajectories: inner steps before them, default: as in training; of --format header: inner "
             "steps of the board, default: report.adaptation_steps")
         ->check(CLI::Range(0, 1000));
-    command->add_option(
-        "--out", options->out,
-        "directory for the files; default: RUN/trajectories, RUN/model for npy, RUN/NAME for bundle, or RUN; a "
-        "bundle that is there takes a second model");
+    command->add_option("--out", options->out,
+                        "directory for the files; default: RUN/trajectories, RUN/model for npy, RUN/NAME for "
+                        "bundle, RUN/tensorboard, "
+                        "or RUN; a bundle that is there takes a second model");
     command->add_flag("--quiet", options->quiet, "do not list the files");
     command->footer(
         "Example:\n  dunlin export runs/navigation --trajectories --count 100\n"
         "  dunlin export runs/navigation --format c --name kitchen --out firmware\n"
-        "  dunlin export runs/board --format bundle --name kitchen --out kitchen\n");
+        "  dunlin export runs/board --format bundle --name kitchen --out kitchen\n"
+        "  dunlin export runs/navigation --format tensorboard\n");
     command->callback([options, &run] { run = [options] { return export_run(*options); }; });
 }
 

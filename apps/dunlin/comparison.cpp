@@ -123,7 +123,7 @@ Outcome<int> run_comparison(ComparisonPlan plan, Ranks& ranks) {
     if (resume) {
         if (Outcome<void> read = read_plan(plan); !read) return tl::unexpected(read.error());
     }
-    if (!plan.base.config.empty()) {  // once, for all ranks
+    if (!plan.base.config.empty() && !plan.base.config_text) {  // once, for all ranks
         Outcome<std::string> text = read_text(plan.base.config);
         if (!text) return tl::unexpected(text.error());
         plan.base.config_text = *std::move(text);

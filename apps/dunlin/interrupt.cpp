@@ -21,9 +21,13 @@ std::int64_t now_ms() {
 std::atomic<std::int64_t> seen_ms{0};  ///< 0: not yet
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
+std::atomic<bool> within_another{false};  ///< which a second signal must not end
+std::atomic<bool> terminated{false};
+
 void remember(int signal) {
-    seen_ms = now_ms();
-    std::signal(signal, SIG_DFL);
+    if (seen_ms == 0 || !within_another) seen_ms = now_ms();
+    if (signal == SIGTERM) terminated = true;
+    if (!within_another) std::signal(signal, SIG_DFL);
 }
 
 }  // namespace
@@ -31,6 +35,27 @@ void remember(int signal) {
 void catch_interrupts() {
     std::signal(SIGINT, remember);
     std::signal(SIGTERM, remember);
+}
+
+void ask_to_stop() {
+    seen_ms = now_ms();
+}
+
+InterruptScope::InterruptScope() {
+    seen_ms = 0;
+    terminated = false;
+    within_another = true;
+    sigaction(SIGINT, nullptr, &interrupt_);
+    sigaction(SIGTERM, nullptr, &terminate_);
+    catch_interrupts();
+}
+
+InterruptScope::~InterruptScope() {
+    sigaction(SIGINT, &interrupt_, nullptr);
+    sigaction(SIGTERM, &terminate_, nullptr);
+    within_another = false;
+    seen_ms = 0;
+    if (terminated) std::raise(SIGTERM);
 }
 
 void outlive_readers() {

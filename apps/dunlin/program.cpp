@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/view_commands.hpp"
 #include "apps/option_values.hpp"
 #include "apps/output.hpp"
 #include "apps/programs.hpp"
@@ -51,6 +52,8 @@ int run_program(int argc, char** argv) {
     add_gateway(program, run);
     add_list(program, run);
     add_privacy(program, run);
+    add_report(program, run);
+    add_view(program, run);
     dunlin::read_options_as_settings(program);
     try {
         program.parse(argc, argv);

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # packages.sh BUILD_FOLDER [COMPONENTS [ARCHITECTURE EMULATOR...]]: makes the Debian packages of a build in its folder
-# packages/, unpacks them elsewhere and runs what is in them. COMPONENTS is node, or program;node, which is the default;
-# programs for another processor are run by the words after ARCHITECTURE.
+# packages/, unpacks them elsewhere and runs what is in them. COMPONENTS is node, or program;node, which is the default,
+# with ;python where the Python module was built; programs for another processor are run by the words after ARCHITECTURE.
 set -euo pipefail
 
 build=$(cd "$1" && pwd)
 components=${2:-program;node}
+if [[ -z ${2:-} && -n $(compgen -G "$build/python/dunlin/_native*.so") ]]; then components+=";python"; fi
 architecture=${3:-$(dpkg --print-architecture)}
 emulator=("${@:4}")
 made=$build/packages
@@ -49,3 +50,10 @@ export DUNLIN_FLEET=$folder/store
 "${program[@]}" fleet init >/dev/null 2>&1
 "${program[@]}" fleet admit board "$key" 2>/dev/null
 "${program[@]}" fleet nodes --json | grep -q '"name":"board"'
+[[ $components == *python* ]] || exit 0
+
+unpacked python3-dunlin
+dpkg-deb -f "$made"/python3-dunlin_*.deb Depends | grep -q 'python3 (>= .*python3-numpy'
+PYTHONPATH=$folder/python3-dunlin/usr/lib/python3/dist-packages /usr/bin/python3 -B -c '
+import dunlin
+assert dunlin.train("navigation", overrides={"rl.iterations": 1}).complete'
