@@ -131,7 +131,8 @@ std::vector<float> first_shared(const FederatedProblem& problem) {
     return shared;
 }
 
-/// A fleet that lives by rounds: they go on for as long as the plan says.
+/// A fleet that lives by rounds: they go on for as long as the plan says. Among real nodes saying where one begins is
+/// no round.
 Outcome<void> live_by_rounds(JobPlan& plan, const RoundPlan& rounds, const FederatedSettings& s) {
     JobTerms& terms = plan.terms;
     if (s.deployment.updates != Deployment{}.updates)
@@ -139,7 +140,7 @@ Outcome<void> live_by_rounds(JobPlan& plan, const RoundPlan& rounds, const Feder
                                   s.deployment.updates, rounds.length_key));
     if (auto drawn = check_graph("network.graph", rounds.recipe.graph.kind); !drawn) return drawn;
     if (has_server(s.method.aggregation)) {
-        plan.budget.updates = static_cast<std::uint64_t>(rounds.learning) * terms.members;
+        plan.budget.updates = static_cast<std::uint64_t>(rounds.learning - rounds.opening) * terms.members;
         return serve(plan, s);
     }
     if (auto known = agree(plan, s.method.aggregation); !known) return known;
@@ -156,8 +157,8 @@ Outcome<void> live_by_rounds(JobPlan& plan, const RoundPlan& rounds, const Feder
     terms.format = gossip.format;
     terms.largest_value = gossip.largest_value;
     terms.weight_floor = gossip.weight_floor;
-    terms.learn_until = rounds.learning;
-    plan.budget.rounds = static_cast<std::uint64_t>(rounds.rounds);
+    terms.learn_until = rounds.learning - rounds.opening;
+    plan.budget.rounds = static_cast<std::uint64_t>(rounds.rounds - rounds.opening);
     plan.graph = rounds.recipe.graph;
     if (s.method.aggregation == AggregationName::local)
         plan.graph = {.kind = std::string(alone_graph), .nodes = terms.members};

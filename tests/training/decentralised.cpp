@@ -2,6 +2,8 @@
 #include "round_fleet.hpp"
 #include "training/problems/decentralised_fleet.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 
 #include <catch2/catch.hpp>

@@ -100,7 +100,8 @@ TEST_CASE("SPDB's digits run on real nodes, whose layers are at home and whose r
     REQUIRE(plan);
     CHECK(plan->terms.aggregation == Aggregation::spd);
     CHECK(plan->terms.theta.scale == 0.5);
-    CHECK(plan->budget.rounds == 9);  // the first one says where nodes begin
+    CHECK(plan->budget.rounds == 8);
+    CHECK(plan->terms.learn_until == 8);
     CHECK(plan->first.size() == 64 * 6 + 6);
     const auto book = MassBook::make(*plan, {});
     REQUIRE(book);
