@@ -26,6 +26,56 @@ inline float software_fma(float a, float b, float c) {
     return static_cast<float>(std::bit_cast<double>(bits));
 }
 
+/// The same by integers, for processors without any floating point: normal numbers and an addend of zero; what else there is
+/// goes the other way. The product has 48 digits; the addend is brought to its exponent, and what is shifted out leaves a
+/// digit behind, so that the sum is rounded once.
+[[gnu::noinline]] inline float integer_fma(float a, float b, float c) {
+    const std::uint32_t a_bits = std::bit_cast<std::uint32_t>(a), b_bits = std::bit_cast<std::uint32_t>(b),
+                        c_bits = std::bit_cast<std::uint32_t>(c);
+    const std::int32_t a_exponent = a_bits >> 23 & 255, b_exponent = b_bits >> 23 & 255,
+                       c_exponent = c_bits >> 23 & 255;
+    const auto normal = [](std::int32_t e) { return static_cast<std::uint32_t>(e - 1) < 254u; };
+    const bool adds = c_bits << 1 != 0;
+    if (!normal(a_exponent) || !normal(b_exponent) || (adds && !normal(c_exponent))) return software_fma(a, b, c);
+    const auto digits = [](std::uint32_t bits) { return std::uint64_t{(bits & 0x7fffffu) | 0x800000u}; };
+    std::uint32_t sign = (a_bits ^ b_bits) & 0x80000000u;
+    std::uint64_t sum = digits(a_bits) * digits(b_bits) << 14;  // 1.0 is 2^60
+    std::int32_t exponent = a_exponent + b_exponent - 127;
+    if (adds) {
+        std::uint64_t addend = digits(c_bits) << 37;
+        const auto shifted = [](std::uint64_t x, std::int32_t by) {
+            if (by > 62) return std::uint64_t{1};
+            const std::uint64_t rest = x >> by;
+            return rest | (rest << by != x ? 1u : 0u);
+        };
+        if (exponent >= c_exponent) {
+            addend = shifted(addend, exponent - c_exponent);
+        } else {
+            sum = shifted(sum, c_exponent - exponent);
+            exponent = c_exponent;
+        }
+        if (((sign ^ c_bits) & 0x80000000u) == 0) {
+            sum += addend;
+        } else if (sum >= addend) {
+            sum -= addend;
+            if (sum == 0) return 0.0f;
+        } else {
+            sum = addend - sum;
+            sign ^= 0x80000000u;
+        }
+    }
+    const int zeros = __builtin_clzll(sum);
+    sum <<= zeros;
+    exponent += 3 - zeros;
+    if (exponent < 1) return software_fma(a, b, c);
+    const std::uint32_t top = static_cast<std::uint32_t>(sum >> 40),
+                        rest = static_cast<std::uint32_t>(sum >> 8) | ((sum & 255u) != 0 ? 1u : 0u);
+    std::uint32_t bits = (static_cast<std::uint32_t>(exponent - 1) << 23) + top;
+    if (rest > 0x80000000u || (rest == 0x80000000u && (top & 1u) != 0)) ++bits;
+    if (bits > 0x7f800000u) bits = 0x7f800000u;
+    return std::bit_cast<float>(bits | sign);
+}
+
 /// The square root of a number that is not negative, correctly rounded, by integers: a digit at a time.
 inline float software_sqrt(float x) {
     std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
@@ -57,16 +107,20 @@ inline float software_sqrt(float x) {
 inline float fma(float a, float b, float c) {
     return __builtin_fmaf(a, b, c);
 }
-#else
+#elif defined(__linux__) || (defined(__ARM_FP) && (__ARM_FP & 8)) || defined(__riscv_flen)
 inline float fma(float a, float b, float c) {
     return software_fma(a, b, c);
+}
+#else
+inline float fma(float a, float b, float c) {
+    return integer_fma(a, b, c);
 }
 #endif
 inline double fma(double a, double b, double c) {
     return __builtin_fma(a, b, c);
 }
 
-#if defined(__arm__) && !(__ARM_FP & 4)
+#if (defined(__arm__) && !(__ARM_FP & 4)) || (defined(__riscv) && !defined(__riscv_flen))
 inline float sqrt(float x) {
     return software_sqrt(x);
 }

@@ -10,17 +10,21 @@ namespace dunlin {
 
 template <class S>
 void Mlp<S>::forward(const S* parameters, Inputs<S> inputs, Columns<S> activations, int columns) const {
+    Columns<const S> x = inputs.matrix;
+    int from = shape.inputs;
     for (int l = 0; l < shape.layers; ++l) {
-        const S* weights = parameters + shape.weights_at(l);
-        const Activation activation = shape.activation(l);
+        const int to = shape.width(l);
+        const S* const after = parameters + static_cast<std::ptrdiff_t>(from) * to;
+        const S* const bias = shape.bias ? after : nullptr;
         if (l == 0 && shape.one_hot) {
-            kernels->select_rows(weights, bias(parameters, l), inputs.index, layer(activations, l), shape.width(l),
-                                 columns, activation);
+            kernels->select_rows(parameters, bias, inputs.index, activations, to, columns, shape.activation(l));
         } else {
-            const Columns<const S> x = l == 0 ? inputs.matrix : Columns<const S>(layer(activations, l - 1));
-            kernels->affine(weights, bias(parameters, l), x, layer(activations, l), shape.fan_in(l), shape.width(l),
-                            columns, activation);
+            kernels->affine(parameters, bias, x, activations, from, to, columns, shape.activation(l));
         }
+        parameters = shape.bias ? after + to : after;
+        x = activations;
+        activations.data = activations.row(to);
+        from = to;
     }
 }
 
@@ -55,12 +59,26 @@ void Mlp<S>::weight_gradient(int l, Inputs<S> inputs, Columns<const S> activatio
 template <class S>
 void Mlp<S>::backward(const S* parameters, Inputs<S> inputs, Columns<const S> activations, Columns<S> deltas,
                       int columns, S* gradient) const {
+    std::size_t at = shape.parameters();
+    int row = shape.units();  // of the layer
     for (int l = shape.layers - 1; l >= 0; --l) {
-        weight_gradient(l, inputs, activations, layer(deltas, l), columns, gradient);
+        const int from = shape.fan_in(l), to = shape.width(l);
+        const std::size_t weights = static_cast<std::size_t>(from) * static_cast<std::size_t>(to);
+        row -= to;
+        at -= weights + static_cast<std::size_t>(shape.bias ? to : 0);
+        const Columns<S> d{deltas.row(row), deltas.stride};
+        S* const sums = gradient + at;
+        S* const bias = shape.bias ? sums + weights : nullptr;
+        if (l == 0 && shape.one_hot) {
+            kernels->scatter_rows(inputs.index, d, sums, bias, to, columns);
+            break;
+        }
+        const Columns<const S> x =
+            l == 0 ? inputs.matrix : Columns<const S>{activations.row(row - from), activations.stride};
+        kernels->weight_gradient(x, d, sums, bias, from, to, columns);
         if (l == 0) break;
-        kernels->backpropagate(parameters + shape.weights_at(l), layer(deltas, l),
-                               {activations.row(shape.row_at(l - 1)), activations.stride}, layer(deltas, l - 1),
-                               shape.fan_in(l), shape.width(l), columns, shape.activation(l - 1));
+        kernels->backpropagate(parameters + at, d, x, {deltas.row(row - from), deltas.stride}, from, to, columns,
+                               shape.activation(l - 1));
     }
 }
 

@@ -9,13 +9,16 @@
 
 namespace dunlin {
 
-/// Gradient descent: w <- w - rate g.
+/// Gradient descent: w <- w - rate g, rounded once.
 struct Sgd {
     float rate = 0.01f;  ///< > 0
 
     template <class S>
     void step(Vector<S> w, ConstVector<S> gradient) const {
-        for (std::size_t k = 0; k < w.size(); ++k) w[k] -= static_cast<S>(rate) * gradient[k];
+#ifdef DUNLIN_VFP
+        if constexpr (sizeof(S) == sizeof(float)) return vfp::descend(rate, gradient.data(), w.data(), w.size());
+#endif
+        for (std::size_t k = 0; k < w.size(); ++k) w[k] = portable::fma(-static_cast<S>(rate), gradient[k], w[k]);
     }
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/kernels/vfp_elements.hpp"
+
 #include <cstddef>
 #include <span>
 
@@ -17,22 +19,16 @@ inline void set_zero(std::span<double> v) {
     for (double& x : v) x = 0.0;
 }
 inline void set_zero(std::span<float> v) {
-#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && defined(__ARM_FP)
-    // Eight to an instruction; the compiler would store one by one, and a gradient is thousands.
-    float* out = v.data();
-    std::size_t blocks = v.size() / 8;
-    if (blocks > 0) {
-        asm volatile(
-            "vmov d12, %[zero], %[zero]\n\tvmov d13, %[zero], %[zero]\n\t"
-            "vmov d14, %[zero], %[zero]\n\tvmov d15, %[zero], %[zero]\n"
-            "1:\tvstmia %[out]!, {s24-s31}\n\tsubs %[blocks], #1\n\tbne 1b"
-            : [out] "+r"(out), [blocks] "+r"(blocks)
-            : [zero] "r"(0)
-            : "s24", "s25", "s26", "s27", "s28", "s29", "s30", "s31", "cc", "memory");
-    }
-    v = v.subspan(v.size() / 8 * 8);
+#ifdef DUNLIN_VFP
+    vfp::clear(v.data(), v.size());
+#else
+    for (float& x : v) {
+        x = 0.0f;
+#if !__STDC_HOSTED__ || defined(__riscv)
+        asm volatile("" ::: "memory");  // not a call of memset, which small C libraries do byte by byte
 #endif
-    for (float& x : v) x = 0.0f;
+    }
+#endif
 }
 
 /// The sum of a[k] b[k], in 16 interleaved partial sums: vectors of any width add in the same order, so the bits

@@ -19,6 +19,9 @@ bool read(std::uint8_t& byte);
 std::uint32_t ticks();
 std::uint32_t ticks_per_second();
 
+/// Bytes of stack that were in use at some time since the start.
+std::uint32_t deepest_stack();
+
 /// Ends the program: under an emulator with this exit code, on silicon by sleeping for ever.
 [[noreturn]] void stop(int code);
 

@@ -14,7 +14,10 @@ host_packages=(
 )
 check_packages=(clang-format-14 python3-onnx dpkg-dev libopenmpi-dev openmpi-bin)
 cross_packages=(qemu-user) # and g++-TARGET
-firmware_packages=(gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib qemu-system-arm)
+firmware_packages=(
+    gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib qemu-system-arm
+    gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
+)
 fuzz_packages=(clang-14 libclang-rt-14-dev)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)

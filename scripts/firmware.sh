@@ -57,24 +57,32 @@ trained() {
     printf '%s' "$run"
 }
 
+# of_board BOARD NAME OTHERWISE: what its board.cmake sets.
+of_board() {
+    local value
+    value=$(sed -n "s/^set($2 \(.*\))$/\1/p" "$root/firmware-targets/boards/$1/board.cmake")
+    printf '%s' "${value:-$3}"
+}
+
 # configure FOLDER BOARD RUN [OPTION...]: the images of a board, with the policy of a run.
 configure() {
     local folder=$1 board=$2 run=$3
     shift 3
     quietly cmake -S "$root/firmware-targets" -B "$folder" -G Ninja -DDUNLIN_BOARD="$board" -DDUNLIN_WERROR=ON \
-        -DCMAKE_TOOLCHAIN_FILE="$root/firmware-targets/toolchains/arm-none-eabi.cmake" \
+        -DCMAKE_TOOLCHAIN_FILE="$root/firmware-targets/toolchains/$(of_board "$board" BOARD_TOOLCHAIN arm-none-eabi).cmake" \
         -DDUNLIN_POLICY="$run/policy.hpp" "$@"
 }
 
-# say_size IMAGE...: flash, RAM and, where it ran, the stack at its deepest.
+# say_size PREFIX IMAGE...: flash, RAM and, where it ran, the stack at its deepest.
 say_size() {
-    local image name text data bss room limit stack
+    local prefix=$1 image name text data bss room limit stack
+    shift
     for image in "$@"; do
         [[ -f $image ]] || continue
         name=$(basename "$image" .elf)
-        read -r text data bss _ < <(arm-none-eabi-size "$image" | tail -n 1)
-        room=$(arm-none-eabi-nm "$image" | awk '$3 == "stack_top_address" { print $1 }')
-        limit=$(arm-none-eabi-nm "$image" | awk '$3 == "stack_limit_address" { print $1 }')
+        read -r text data bss _ < <("$prefix-size" "$image" | tail -n 1)
+        room=$("$prefix-nm" "$image" | awk '$3 == "stack_top_address" { print $1 }')
+        limit=$("$prefix-nm" "$image" | awk '$3 == "stack_limit_address" { print $1 }')
         stack=$(sed -n 's/^stack \([0-9]*\).*$/\1/p' "${image%.elf}.txt" 2>/dev/null || true)
         say "$(printf '%-8s %7d %6d  %5s' "$name" $((text + data)) $((data + bss - (16#$room - 16#$limit))) "${stack:--}")"
     done
@@ -83,8 +91,7 @@ say_size() {
 status=0
 rm -rf "$root/build-firmware/runs"
 for board in "${boards[@]}"; do
-    experiment=$(sed -n 's/^set(BOARD_EXPERIMENT \(.*\))$/\1/p' "$root/firmware-targets/boards/$board/board.cmake")
-    run=$(trained "${experiment:-board}")
+    run=$(trained "$(of_board "$board" BOARD_EXPERIMENT board)")
     folder=$root/build-firmware/$board
     say ""
     say "== $board"
@@ -93,10 +100,10 @@ for board in "${boards[@]}"; do
     cmake --build "$folder" --parallel "$(nproc)" >&2
     # A node with a policy of 2-32-32-5, in as little memory as that takes; it meets hosts by way of a gateway.
     node=$root/build-firmware/node/$board
-    if grep -q "BOARD_HAS_NODE OFF" "$root/firmware-targets/boards/$board/board.cmake"; then
+    if [[ $(of_board "$board" BOARD_HAS_NODE ON) == OFF ]]; then
         rm -rf "$node"
     else
-        configure "$node" "$board" "$(trained board-node)" -DDUNLIN_AUDIT=OFF
+        configure "$node" "$board" "$(trained board-node)" -DDUNLIN_AUDIT=OFF -DDUNLIN_SMALL=ON
         cmake --build "$node" --parallel "$(nproc)" --target node >&2
         DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$node "$build/tests/firmware/board_fleet_tests" "[one-board]" >&2 ||
             status=1
@@ -105,7 +112,7 @@ for board in "${boards[@]}"; do
         "$build/tests/firmware/firmware_tests" >&2 || status=1
 
     say "image      flash    RAM  stack (bytes)"
-    say_size "$folder"/*.elf "$node"/node.elf
+    say_size "$(of_board "$board" BOARD_TOOLCHAIN arm-none-eabi)" "$folder"/*.elf "$node"/node.elf
 done
 
 # Two boards of different processors in a fleet with nodes of this machine.

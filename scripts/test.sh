@@ -146,7 +146,7 @@ step_fuzz() {
 }
 
 # One board of each kind of processor: Cortex-M4F, M7, M33 and, without an FPU, M0.
-step_firmware() { DUNLIN_PRESET=$preset scripts/firmware.sh mps2-an386 mps2-an500 mps2-an505 microbit; }
+step_firmware() { DUNLIN_PRESET=$preset scripts/firmware.sh mps2-an386 mps2-an500 mps2-an505 microbit virt-rv32 mps3-an547; }
 
 step_cross() {
     export DUNLIN_WERROR=ON DUNLIN_PRESET=$preset

@@ -6,6 +6,7 @@
 #include "core/kernels/scalar_products.hpp"
 #include "core/kernels/sets.hpp"
 #include "core/math.hpp"
+#include "core/vector.hpp"
 
 // Where the C library can choose when the program starts, loops exist twice:
 // with the instruction for fma, and with the library's function, which is some
@@ -21,11 +22,7 @@ namespace {
 
 using scalar::fma;
 
-#if defined(__SSE2__) || defined(__ARM_NEON)
-constexpr bool has_vectors = true;
-#else
-constexpr bool has_vectors = false;
-#endif
+using scalar::has_vectors;
 
 template <class S>
 S activate(S x, Activation activation) {
@@ -45,7 +42,18 @@ template <class S>
 DUNLIN_FUSED void activate_row(S* y, int columns, Activation activation) {
     if (activation == Activation::identity) return;
     if (activation == Activation::relu) {
-        for (int c = 0; c < columns; ++c) y[c] = activate(y[c], Activation::relu);
+#ifdef DUNLIN_VFP_ELEMENTS
+        if constexpr (sizeof(S) == sizeof(float)) return vfp::relu(y, static_cast<std::size_t>(columns));
+#endif
+        if constexpr (!has_vectors && sizeof(S) == sizeof(float)) {
+            // Below zero is a range of the bits, without the NaNs behind it.
+#pragma GCC unroll 4
+            for (int c = 0; c < columns; ++c) {
+                if (std::bit_cast<std::uint32_t>(y[c]) - 0x80000001u < 0x7f800000u) y[c] = S(0);
+            }
+        } else {
+            for (int c = 0; c < columns; ++c) y[c] = activate(y[c], Activation::relu);
+        }
         return;
     }
     for (int c = 0; c < columns; ++c) y[c] = activate(y[c], activation);
@@ -72,10 +80,11 @@ DUNLIN_FUSED void accumulate(const S* W, Columns<const S> X, Columns<S> Y, int i
 template <class S>
 DUNLIN_FUSED void affine_one(const S* W, const S* b, const S* x, S* y, int inputs, int outputs,
                              Activation activation) {
-    for (int o = 0; o < outputs; ++o) y[o] = b ? b[o] : S(0);
     if constexpr (!has_vectors) {
-        scalar::accumulate_one(W, x, y, inputs, outputs);
+        if (b == nullptr) set_zero({y, static_cast<std::size_t>(outputs)});
+        scalar::accumulate_one<S>(W, outputs, x, b != nullptr ? b : y, y, inputs, outputs);
     } else {
+        for (int o = 0; o < outputs; ++o) y[o] = b ? b[o] : S(0);
         for (int i = 0; i < inputs; ++i) {
             const S* w = W + static_cast<std::ptrdiff_t>(i) * outputs;
             for (int o = 0; o < outputs; ++o) y[o] = fma(w[o], x[i], y[o]);
@@ -149,9 +158,7 @@ DUNLIN_FUSED void backpropagate(const S* W, Columns<const S> D, Columns<const S>
                                 int outputs, int columns, Activation activation) {
     const bool whole = E.stride == columns && (H.stride == columns || activation == Activation::identity);
     const Rows all = whole ? Rows{1, inputs * columns} : Rows{inputs, columns};
-    for (int r = 0; r < all.count; ++r) {
-        for (int c = 0; c < all.length; ++c) E.row(r)[c] = S(0);
-    }
+    for (int r = 0; r < all.count; ++r) set_zero({E.row(r), static_cast<std::size_t>(all.length)});
     if constexpr (!has_vectors) {
         scalar::backpropagate(W, D, E, inputs, outputs, columns);
     } else {
@@ -170,6 +177,12 @@ DUNLIN_FUSED void backpropagate(const S* W, Columns<const S> D, Columns<const S>
         const S* h = H.row(r);
         switch (activation) {
             case Activation::relu:
+#ifdef DUNLIN_VFP_ELEMENTS
+                if constexpr (sizeof(S) == sizeof(float)) {
+                    vfp::where_positive(h, e, static_cast<std::size_t>(all.length));
+                    break;
+                }
+#endif
                 for (int c = 0; c < all.length; ++c) e[c] = h[c] > S(0) ? e[c] : S(0);
                 break;
             case Activation::tanh:
@@ -231,6 +244,9 @@ DUNLIN_FUSED void weight_gradient(Columns<const S> X, Columns<const S> D, S* dW,
     }
     if (db == nullptr) return;
     if (columns == 1 && D.stride == 1) {
+#ifdef DUNLIN_VFP_ELEMENTS
+        if constexpr (sizeof(S) == sizeof(float)) return vfp::add(D.data, db, static_cast<std::size_t>(outputs));
+#endif
         for (int o = 0; o < outputs; ++o) db[o] += D.data[o];
         return;
     }

@@ -1,14 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reference of what layers beyond dense ones need: the same bits on every processor, as generic.cpp.
 #include "core/kernels/reference_layers.hpp"
+#include "core/kernels/scalar_products.hpp"
 #include "core/kernels/sets.hpp"
 #include "core/network/activation.hpp"
 
+#include <algorithm>
+
 namespace dunlin {
 namespace reference {
+namespace {
+
+/// One sample whose numbers are next to each other, where there are no vectors.
+template <class S>
+bool one_sample(const ProductPart<S>* parts, int count, Columns<S> Y, int columns) {
+    if (scalar::has_vectors || columns != 1 || Y.stride != 1) return false;
+    return std::all_of(parts, parts + count, [](const ProductPart<S>& part) { return part.X.stride == 1; });
+}
+template <class S>
+void add_one(const ProductPart<S>* parts, int count, const S* start, S* y, int outputs) {
+    for (const ProductPart<S>* part = parts; part != parts + count; ++part, start = y)
+        scalar::accumulate_one(part->W, part->stride, part->X.data, start, y, part->inputs, outputs);
+}
+
+}  // namespace
 
 template <class S>
 void accumulate_parts(const ProductPart<S>* parts, int count, Columns<S> Y, int outputs, int columns) {
+    if (one_sample(parts, count, Y, columns)) return add_one(parts, count, Y.data, Y.data, outputs);
     const Kernels<S>& kernels = generic_kernels<S>();
     for (const ProductPart<S>* part = parts; part != parts + count; ++part) {
         if (part->stride == outputs) {
@@ -25,6 +44,10 @@ void accumulate_parts(const ProductPart<S>* parts, int count, Columns<S> Y, int 
 template <class S>
 void affine_parts(const ProductPart<S>* parts, int count, const S* b, Columns<S> Y, int outputs, int columns,
                   Activation activation) {
+    if (b != nullptr && count > 0 && one_sample(parts, count, Y, columns)) {
+        add_one(parts, count, b, Y.data, outputs);
+        return activate(Y, outputs, columns, activation);
+    }
     for (int o = 0; o < outputs; ++o) {
         S* const y = Y.row(o);
         for (int c = 0; c < columns; ++c) y[c] = b != nullptr ? b[o] : S(0);
@@ -108,11 +131,46 @@ template void add_row_products<float>(Columns<const float>, Columns<const float>
 template void largest<float>(const float* const*, int, float*, int);
 template void give_largest<float>(const float* const*, float* const*, int, const float*, int);
 
+namespace {
+
+/// One sample whose numbers are next to each other: the cells' arithmetic without their addresses.
+bool next_to_each_other(Columns<const float> y, Columns<const float> before, int columns) {
+    return columns == 1 && y.stride == 1 && (before.data == nullptr || before.stride == 1);
+}
+void gru_forward_one(float* y, const float* was, int units) {
+    float *const n = y + gru_n * units, *const h = y + gru_h * units;
+    const float *const z = y + gru_z * units, *const r = y + gru_r * units, *const q = y + gru_q * units;
+    for (int u = 0; u < units; ++u) {
+        const float candidate = portable::tanh(n[u] + r[u] * q[u]);
+        n[u] = candidate;
+        h[u] = candidate + z[u] * ((was != nullptr ? was[u] : 0.0f) - candidate);
+    }
+}
+void gru_backward_one(const float* y, const float* before, float* d, float* handed, int units) {
+    const float* const is = y;
+    for (int u = 0; u < units; ++u, ++y, ++d) {
+        const float n = y[gru_n * units], z = y[gru_z * units], r = y[gru_r * units], q = y[gru_q * units],
+                    was = before != nullptr ? before[gru_h * units + (y - is)] : 0.0f, dh = d[gru_h * units];
+        const float dn = dh * (1.0f - z) * (1.0f - n * n);
+        d[gru_n * units] = dn;
+        d[gru_z * units] = dh * (was - n) * z * (1.0f - z);
+        d[gru_q * units] = dn * r;
+        d[gru_r * units] = dn * q * r * (1.0f - r);
+        if (handed != nullptr) handed[gru_h * units + (y - is)] += dh * z;
+    }
+}
+
+}  // namespace
+
 void gru_forward_step(Columns<float> y, Columns<const float> before, int units, int columns) {
+    if (next_to_each_other(y, before, columns))
+        return gru_forward_one(y.data, before.data != nullptr ? before.data + gru_h * units : nullptr, units);
     gru_forward<Number<float>>(y, before, units, columns);
 }
 void gru_backward_step(Columns<const float> y, Columns<const float> before, Columns<float> d, Columns<float> handed,
                        int units, int columns) {
+    if (next_to_each_other(y, before, columns) && next_to_each_other(d, handed, columns))
+        return gru_backward_one(y.data, before.data, d.data, handed.data, units);
     gru_backward<Number<float>>(y, before, d, handed, units, columns);
 }
 void lstm_forward_step(Columns<float> y, Columns<const float> before, int units, int columns) {

@@ -57,10 +57,10 @@ constexpr S bend(S a, Activation activation) {
 template <class S>
 void activate(Columns<S> y, int rows, int columns, Activation activation) {
     if (activation == Activation::identity) return;
-    for (int r = 0; r < rows; ++r) {
-        S* const row = y.row(r);
-        for (int c = 0; c < columns; ++c) row[c] = activated(row[c], activation);
-    }
+    each_row(y.stride, rows, columns, [&](std::ptrdiff_t at, int n) {
+        S* const row = y.data + at;
+        for (int c = 0; c < n; ++c) row[c] = activated(row[c], activation);
+    });
 }
 
 /// t *= act', taken from the output h: tangents on their way up, derivatives on their way down.

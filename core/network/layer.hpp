@@ -110,9 +110,11 @@ Columns<S> below(Columns<S> matrix, std::ptrdiff_t row) {
     return {matrix.row(row), matrix.stride};
 }
 
-/// Calls f(offset of the first, count) for each of `rows` rows of `columns` numbers.
+/// Calls f(offset of the first, count) for each of `rows` rows of `columns` numbers, or once for all where no gaps are between
+/// them.
 template <class F>
 void each_row(std::ptrdiff_t stride, int rows, int columns, const F& f) {
+    if (stride == columns) return f(0, rows * columns);
     for (int r = 0; r < rows; ++r) f(r * stride, columns);
 }
 
@@ -136,6 +138,10 @@ void fill_rows(const S* b, Columns<S> y, int rows, int columns) {
 /// y += x
 template <class S>
 void add_rows(Seen<S> x, Columns<S> y, int rows, int columns) {
+    if (x.stride == columns && y.stride == columns) {
+        columns *= rows;
+        rows = 1;
+    }
     for (int r = 0; r < rows; ++r) {
         const S* const from = x.row(r);
         S* const to = y.row(r);
@@ -145,6 +151,10 @@ void add_rows(Seen<S> x, Columns<S> y, int rows, int columns) {
 
 template <class S>
 void copy_rows(Seen<S> x, Columns<S> y, int rows, int columns) {
+    if (x.stride == columns && y.stride == columns) {
+        columns *= rows;
+        rows = 1;
+    }
     for (int r = 0; r < rows; ++r) {
         const S* const from = x.row(r);
         S* const to = y.row(r);

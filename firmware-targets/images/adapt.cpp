@@ -2,7 +2,7 @@
 // A board meets a navigation task of its own: it holds an exported meta-policy, adapts it by MEMRL's inner loop on
 // trajectories that it draws itself, and prints what the policy was worth before and after each step, exactly. Then
 // it keeps the policy, where the firmware has a place for it.
-#include "boards/common/cortex_m.hpp"
+#include "board.hpp"
 #include "exported_policy.hpp"
 #include "grid_learner.hpp"
 #include "images/console.hpp"

@@ -2,52 +2,24 @@
 // What the learner costs, in instructions: under an emulator that counts one nanosecond an instruction
 // (`-icount shift=0`) the counts are exact and the same every time. On silicon the same lines are in units of the
 // calibration loop, two instructions; ticks of the counter come with them.
-#include "boards/common/cortex_m.hpp"
 #include "core/aggregate/pars_push.hpp"
 #include "core/kernels/first_order.hpp"
 #include "core/optimiser.hpp"
 #include "exported_policy.hpp"
 #include "grid_learner.hpp"
 #include "images/console.hpp"
+#include "images/measure.hpp"
+#include "images/measured_networks.hpp"
 #include "images/minimal_learner.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace {
 
 using namespace dunlin;
+using bench::measure;
 using Exported = exported::Policy;
-
-/// Ticks of `repeats` calls.
-template <class Body>
-std::uint32_t time(int repeats, Body&& body) {
-    const std::uint32_t start = board::ticks();
-    for (int k = 0; k < repeats; ++k) {
-        body();
-        asm volatile("" ::: "memory");
-    }
-    return board::ticks() - start;
-}
-
-[[gnu::noinline]] void calibration_loop(std::uint32_t turns) {
-#if __ARM_ARCH_ISA_THUMB == 1
-    asm volatile("1: sub %0, #1\n\tbne 1b" : "+l"(turns)::"cc");
-#else
-    asm volatile("1: subs %0, #1\n\tbne 1b" : "+r"(turns)::"cc");
-#endif
-}
-
-/// Runs `body` often enough for the counter, and prints the instructions of one call.
-template <class Body>
-void measure(const char* name, int repeats, Body&& body) {
-    constexpr std::uint32_t turns = 500'000;
-    const std::uint32_t calibration = time(1, [] { calibration_loop(turns); });
-    body();
-    const std::uint32_t ticks = time(repeats, body);
-    const std::uint64_t instructions =
-        std::uint64_t{ticks} * 2 * turns / calibration / static_cast<unsigned>(repeats);
-    console::line(name, " ", static_cast<std::uint32_t>(instructions), " ", ticks / static_cast<unsigned>(repeats));
-}
 
 #ifdef DUNLIN_BOARD_HAS_ROOM
 /// 2-64-64-5, relu, one sample.
@@ -66,7 +38,7 @@ struct Network {
 
     void forward() { mlp.forward(parameters.data(), {{input.data(), 1}}, {activations.data(), 1}, 1); }
     void backward() {
-        for (int k = 0; k < 5; ++k) mlp.output({deltas.data(), 1}).row(k)[0] = 0.25f;
+        std::fill_n(deltas.end() - 5, 5, 0.25f);
         set_zero(gradient);
         mlp.backward(parameters.data(), {{input.data(), 1}}, {activations.data(), 1}, {deltas.data(), 1}, 1,
                      gradient.data());
@@ -83,12 +55,37 @@ void measure_network() {
         network.forward();
         network.backward();
     });
+    // The layer in the middle, without its activation.
+    measure("forward_64_64", 100, [] {
+        const float* const w = network.parameters.data() + 192;
+        first_order_kernels.affine_one(w, w + 64 * 64, network.activations.data(), network.deltas.data(), 64, 64,
+                                       Activation::identity);
+    });
     measure("sgd_2_64_64_5", 100,
             [] { Sgd{.rate = 0.0f}.step<float>(network.parameters, ConstVector<float>(network.gradient)); });
 }
+
 #else
 void measure_network() {}
 #endif
+
+constinit std::array<float, 32> units{}, activated_units{};
+constinit std::array<std::uint8_t, 256> bytes{};
+
+/// A unit's tanh in a layer, with the copy of its bias; a byte's CRC.
+void measure_elements() {
+    measured_networks::fill(3, 1.5f, units);
+    measure(
+        "tanh_unit", 10,
+        [] {
+            first_order_kernels.affine_one(nullptr, units.data(), nullptr, activated_units.data(), 0,
+                                           static_cast<int>(units.size()), Activation::tanh);
+        },
+        static_cast<std::uint32_t>(units.size()));
+    measure(
+        "crc_byte", 10, [] { bytes[0] = static_cast<std::uint8_t>(crc32(std::span<const std::uint8_t>(bytes))); },
+        static_cast<std::uint32_t>(bytes.size()));
+}
 
 constinit device::GridLearner<Exported> learner;
 
@@ -119,6 +116,11 @@ void measure_push_sum() {
 int main() {
     console::line("dunlin bench on " DUNLIN_BOARD);
     measure_network();
+#ifdef DUNLIN_BOARD_HAS_ROOM
+    bench::measure_networks();
+#endif
+    measure_elements();
+    bench::measure_quantised();
     if (!learner.start(Exported::seed)) return 1;
     measure("inner_step", 1, [] { (void)learner.step(); });
     measure_push_sum();

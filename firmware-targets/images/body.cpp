@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One real body: 4-32-32-3, one life of 16 steps an update. Prints the memory that it takes, and instructions: of an
 // action, of an update in one piece and in slices of 1,000 multiply-adds, and of the longest of those.
-#include "boards/common/cortex_m.hpp"
+#include "board.hpp"
 #include "body_learner.hpp"
 #include "images/console.hpp"
 #include "images/measure.hpp"
@@ -29,7 +29,7 @@ std::uint32_t live() {
     for (bool due = false; !due;) {
         const std::array<float, 4> seen{0.1f, -0.3f, 0.7f, 1.0f};
         std::int32_t action = 0;
-        ticks += measure::ticks_of([&] { action = learner.act(std::span<const float>(seen)); });
+        ticks += bench::time(1, [&] { action = learner.act(std::span<const float>(seen)); });
         due = learner.reward(action == 1 ? 1.0f : 0.0f, false);
     }
     return ticks;
@@ -43,18 +43,18 @@ int main() {
     live();
     learner.update(~std::uint32_t{0});
     const std::uint32_t acting = live();
-    const std::uint32_t whole = measure::ticks_of([] { learner.update(~std::uint32_t{0}); });
+    const std::uint32_t whole = bench::time(1, [] { learner.update(~std::uint32_t{0}); });
     live();
     std::uint32_t longest = 0, sliced = 0;
     for (bool done = false; !done;) {
-        const std::uint32_t ticks = measure::ticks_of([&] { done = learner.update(1000); });
+        const std::uint32_t ticks = bench::time(1, [&] { done = learner.update(1000); });
         longest = std::max(longest, ticks);
         sliced += ticks;
     }
-    console::line("one_body_act ", measure::instructions(acting) / 16);
-    console::line("one_body_update ", measure::instructions(whole));
-    console::line("one_body_update_sliced ", measure::instructions(sliced));
-    console::line("one_body_slice_1000 ", measure::instructions(longest));
+    console::line("one_body_act ", bench::instructions(acting) / 16);
+    console::line("one_body_update ", bench::instructions(whole));
+    console::line("one_body_update_sliced ", bench::instructions(sliced));
+    console::line("one_body_slice_1000 ", bench::instructions(longest));
     console::line("one_body_ram_bytes ", static_cast<std::uint32_t>(Learner::workspace_bytes));
     console::line("one_body_total_bytes ",
                   static_cast<std::uint32_t>(Learner::workspace_bytes + 3 * sizeof(float) * Learner::dimension));

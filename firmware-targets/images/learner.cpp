@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The learner and nothing else: forward, backward, SGD, sampling and MEMRL's inner loop of a 2-64-64-5 policy. Only
 // its size is of interest (firmware-targets/baseline.json: text_bytes, ram_bytes).
-#include "boards/common/cortex_m.hpp"
+#include "board.hpp"
 #include "core/optimiser.hpp"
 #include "hooks.h"
 #include "images/minimal_learner.hpp"

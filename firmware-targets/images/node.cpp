@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A node of a fleet behind a serial line. It learns its own navigation task, the exported one, in whatever job its
 // coordinator offers: PersA-FL or PARS-Push, with plain gradients, first-order MAML or the Moreau envelope.
-#include "boards/common/cortex_m.hpp"
+#include "board.hpp"
 #include "exported_policy.hpp"
 #include "grid_learner.hpp"
 #include "serial_node.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A node of PARS-Push as far as a board goes without a fleet around it: it adapts as `adapt` does, takes the
 // gradient of the Moreau envelope at the consensus estimate, and wakes.
-#include "boards/common/cortex_m.hpp"
+#include "board.hpp"
 #include "core/aggregate/pars_push.hpp"
 #include "exported_policy.hpp"
 #include "grid_learner.hpp"

@@ -92,6 +92,24 @@ TEST_CASE("fused products without the instruction round once, as with it") {
         if (k % 4 == 2) a = (a & 0x80ffffffu) | 0x20000000u, b = (b & 0x80ffffffu) | 0x1f000000u, c &= 0x81ffffffu;
         const float x = std::bit_cast<float>(a), y = std::bit_cast<float>(b), z = std::bit_cast<float>(c);
         wrong += same(portable::software_fma(x, y, z), std::fmaf(x, y, z)) ? 0 : 1;
+        wrong += same(portable::integer_fma(x, y, z), std::fmaf(x, y, z)) ? 0 : 1;
+        // And addends of which a product leaves a digit or two, or that are half way between two numbers.
+        const std::uint32_t near = std::bit_cast<std::uint32_t>(-(x * y)) + (c & 7u) - 3u;
+        const float w = std::bit_cast<float>(near);
+        wrong += same(portable::integer_fma(x, y, w), std::fmaf(x, y, w)) ? 0 : 1;
+    }
+    CHECK(wrong == 0);
+    const std::uint32_t ends[] = {0u,          0x80000000u, 1u,          0x007fffffu, 0x00800000u, 0x00800001u,
+                                  0x3f800000u, 0xbf800000u, 0x3f800001u, 0x3f7fffffu, 0x7f7fffffu, 0xff7fffffu,
+                                  0x7f800000u, 0xff800000u, 0x7fc00000u, 0x34000000u, 0x33ffffffu, 0x4b800000u,
+                                  0x5f000000u, 0x1f000000u, 0x00ffffffu};
+    for (const std::uint32_t a : ends) {
+        for (const std::uint32_t b : ends) {
+            for (const std::uint32_t c : ends) {
+                const float x = std::bit_cast<float>(a), y = std::bit_cast<float>(b), z = std::bit_cast<float>(c);
+                wrong += same(portable::integer_fma(x, y, z), std::fmaf(x, y, z)) ? 0 : 1;
+            }
+        }
     }
     CHECK(wrong == 0);
 }

@@ -47,15 +47,15 @@ std::string output_of(const std::string& command) {
     return out;
 }
 
-std::string run_image(const std::string& name) {
+std::string run_image(const std::string& name, const std::string& options) {
     std::string emulator = read(build_folder() / "emulator.txt");
     emulator.erase(emulator.find_last_not_of('\n') + 1);
     const std::filesystem::path image = build_folder() / (name + ".elf"), text = build_folder() / (name + ".txt");
     // The timeout is for an image that hangs; instructions are counted, so they do not depend on the machine's
     // load.
-    output_of("timeout 120 " + emulator +
-              " -icount shift=0 -nographic -monitor none -serial file:" + text.string() +
-              " -semihosting-config enable=on,target=native -kernel " + image.string() + " </dev/null");
+    output_of(
+        "timeout 120 " + emulator + " -icount shift=0 -nographic -monitor none -serial file:" + text.string() +
+        " -semihosting-config enable=on,target=native -kernel " + image.string() + " " + options + " </dev/null");
     return read(text);
 }
 
@@ -110,10 +110,10 @@ Size size_of(const std::vector<Piece>& pieces) {
     Size size;
     for (const Piece& piece : pieces) {
         const auto begins = [&](const char* with) { return piece.section.rfind(with, 0) == 0; };
-        if (begins(".text") || begins(".rodata") || begins(".vectors") || begins(".ARM.ex"))
+        if (begins(".text") || begins(".rodata") || begins(".srodata") || begins(".vectors") || begins(".ARM.ex"))
             size.flash += piece.bytes;
-        if (begins(".data")) size.flash += piece.bytes, size.ram += piece.bytes;
-        if (begins(".bss") || begins("COMMON")) size.ram += piece.bytes;
+        if (begins(".data") || begins(".sdata")) size.flash += piece.bytes, size.ram += piece.bytes;
+        if (begins(".bss") || begins(".sbss") || begins("COMMON")) size.ram += piece.bytes;
     }
     return size;
 }
@@ -124,51 +124,6 @@ std::int64_t stack_room() {
     const std::size_t at = memory.find("stack_room = ");
     if (at == std::string::npos) throw std::runtime_error("memory.ld without stack_room");
     return std::stoll(memory.substr(at + 13)) * 1024;  // in K
-}
-
-const std::map<std::string, std::int64_t>& measured() {
-    static const std::map<std::string, std::int64_t> all = [] {
-        std::map<std::string, std::int64_t> numbers;
-        const std::string bench = run_image("bench");
-        const auto number = [&](const std::string& name) { return std::stoll(words_after(bench, name).at(0)); };
-        for (const char* name : {"inner_step", "push_sum_wake", "push_sum_receive"}) numbers[name] = number(name);
-        if (std::filesystem::exists(build_folder() / "learner.map")) {
-            for (const char* name : {"forward_2_64_64_5", "forward_backward_2_64_64_5", "sgd_2_64_64_5"})
-                numbers[name] = number(name);
-            const std::string body = run_image("body");
-            for (const char* name : {"one_body_act", "one_body_update", "one_body_update_sliced",
-                                     "one_body_slice_1000", "one_body_ram_bytes", "one_body_total_bytes"})
-                numbers[name] = std::stoll(words_after(body, name).at(0));
-            // The learner's image without the board: start-up and drivers would be the vendor's.
-            std::vector<Piece> pieces = linked_pieces(read(build_folder() / "learner.map"));
-            std::erase_if(pieces, [](const Piece& piece) {
-                return piece.object.find("dunlin_board.dir") != std::string::npos;
-            });
-            const Size size = size_of(pieces);
-            numbers["text_bytes"] = static_cast<std::int64_t>(size.flash);
-            // Parameters, personal parameters and their gradient; activations; what a batch recorded.
-            numbers["ram_bytes"] = static_cast<std::int64_t>(size.ram) - 3 * 4 * number("learner_parameters") -
-                                   number("learner_activation_bytes") - number("learner_record_bytes");
-        }
-        numbers["stack_bytes"] = number("stack");
-        for (const char* image : {"adapt", "bench", "body"}) {
-            if (!std::filesystem::exists(build_folder() / (std::string(image) + ".map")))
-                continue;  // a small board
-            const Size size = size_of(linked_pieces(read(build_folder() / (std::string(image) + ".map"))));
-            numbers[std::string(image) + "_flash_bytes"] = static_cast<std::int64_t>(size.flash);
-            numbers[std::string(image) + "_ram_bytes"] = static_cast<std::int64_t>(size.ram);
-        }
-        // A node's with the whole of the stack's room.
-        const auto node = std::filesystem::path(variable("DUNLIN_NODE_BUILD"));
-        if (std::filesystem::exists(node / "node.map")) {
-            const Size size = size_of(linked_pieces(read(node / "node.map")));
-            numbers["node_flash_bytes"] = static_cast<std::int64_t>(size.flash);
-            numbers["node_ram_bytes"] = static_cast<std::int64_t>(size.ram) + stack_room();
-            numbers["node_stack_bytes"] = std::stoll(words_after(read(node / "node.txt"), "stack").at(0));
-        }
-        return numbers;
-    }();
-    return all;
 }
 
 }  // namespace dunlin::firmware

@@ -20,8 +20,10 @@ std::filesystem::path build_folder();
 /// What a program wrote to stdout; throws if it failed.
 std::string output_of(const std::string& command);
 /// Runs an image to its end and returns what it wrote to the serial line, which is also left in NAME.txt beside it;
-/// throws if it did not end well.
-std::string run_image(const std::string& name);
+/// throws if it did not end well. `options` are the emulator's.
+std::string run_image(const std::string& name, const std::string& options = {});
+/// What the bench image wrote. Run once a program.
+const std::string& bench_text();
 /// The words of the line that begins with `first`; throws if there is none.
 std::vector<std::string> words_after(const std::string& text, const std::string& first);
 

@@ -3,10 +3,10 @@
 // what stands here: the linker script refuses images with static constructors.
 #include "boards/common/cortex_m.hpp"
 
+#include "boards/common/memory.hpp"
+
 extern "C" {
 extern std::uint32_t stack_top_address[];
-extern std::uint32_t stack_limit_address[];
-extern std::uint32_t data_load[], data_start[], data_end[], bss_start[], bss_end[];
 int main();
 [[noreturn]] void reset_handler();
 [[noreturn]] void fault_handler();
@@ -37,13 +37,7 @@ void reset_handler() {
     *coprocessor_access = *coprocessor_access | 0xfu << 20;
     asm volatile("dsb\n\tisb" ::: "memory");
 #endif
-    const std::uint32_t* from = data_load;
-    for (std::uint32_t* to = data_start; to != data_end;) *to++ = *from++;
-    for (std::uint32_t* to = bss_start; to != bss_end;) *to++ = 0;
-    // Painted, so that an image can tell how deep its stack once was.
-    std::uint32_t* here;
-    asm volatile("mov %0, sp" : "=r"(here));
-    for (std::uint32_t* to = stack_limit_address; to < here - 16; ++to) *to = dunlin::board::stack_paint;
+    dunlin::board::prepare_memory();
     dunlin::board::start();
     dunlin::board::stop(main());
 }
@@ -55,13 +49,6 @@ void fault_handler() {
 }
 
 namespace dunlin::board {
-
-std::uint32_t deepest_stack() {
-    const std::uint32_t* at = stack_limit_address;
-    while (at < stack_top_address && *at == stack_paint) ++at;
-    return static_cast<std::uint32_t>(reinterpret_cast<const std::uint8_t*>(stack_top_address) -
-                                      reinterpret_cast<const std::uint8_t*>(at));
-}
 
 void stop(int code) {
 #ifdef DUNLIN_SEMIHOSTING

@@ -10,10 +10,6 @@
 namespace dunlin::board {
 
 inline constexpr int interrupts = 0;  ///< of the chip; the images here poll
-inline constexpr std::uint32_t stack_paint = 0x5ac3a55a;
-
-/// Bytes of stack that were in use at some time since the start.
-std::uint32_t deepest_stack();
 
 /// A register of the chip.
 inline volatile std::uint32_t& device(std::uint32_t address) {
