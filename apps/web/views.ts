@@ -26,7 +26,7 @@ function since(fleet: Fleet, node: Row): string {
 
 const node_table = (fleet: Fleet) => new Table<Row>("nodes", ["node", "state", "last event", "job", "labels", "software", "memory"], (node) => [
   node_link(node.name), badge(node.state), since(fleet, node), node.job ? link("#/job/" + node.job, String(node.job)) : "",
-  node.labels.join(" "), node.software ?? "", memory(node.memory_bytes)], "no node is on the roster");
+  node.labels.join(" "), node.software ?? "", memory(node.memory_bytes)], "none");
 
 const job_table = (caption: string) => new Table<Row>(caption, ["job", "state", "how", "here", "updates", "version", "epoch", "ran", "weight lost"], (job) => [
   job_link(job), badge(job.state), job.push ? "push" : job.aggregation, `${job.here} of ${job.members}`,
@@ -117,15 +117,19 @@ export function jobs_view(fleet: Fleet, role: Role): View {
   return { element: h("div", {}, h("h1", {}, "Jobs"), jobs.element, role !== "view" && run_forms()), update };
 }
 
-/** Of a metric the worse end: of what is lost, far or regretted much, of others little. */
-const low_is_good = (metric: string) => /loss|distance|error|regret|steps|shift|norm/.test(metric);
+/** Of a metric the worse end, where its name says which that is; counters have none. */
+function worst_of(metric: string, values: number[]): number | undefined {
+  if (values.length < 2) return undefined;
+  if (/loss|distance|error|regret/.test(metric)) return Math.max(...values);
+  return /return|ratio|accuracy|success|ndcg|reward/.test(metric) ? Math.min(...values) : undefined;
+}
 
 export function job_view(fleet: Fleet, job_number: number, role: Role): View {
   const facts = h("dl"), warnings = h("div"), actions = h("div"), curves = h("div", { class: "columns" }), map = h("div");
   const table_place = h("div"), ledger_place = h("div"), events = event_table();
   let table: Table<Row> | null = null, metrics = "", state = "", drawn = 0;
   const charts = new Map<string, Chart>();
-  const worst = new Map<string, number>();
+  const worst = new Map<string, number | undefined>();
 
   const draw = async () => {
     drawn = Date.now();
@@ -175,17 +179,17 @@ export function job_view(fleet: Fleet, job_number: number, role: Role): View {
         node_link(member.name), member.here || job.ended ? badge(member.state) : badge(member.state + " (away)"), member.tick ?? member.updates,
         ...names.map((name) => {
           const value = member.metrics?.[name];
-          const is_worst = value !== undefined && value === worst.get(name) && fleet.members.length > 1;
+          const is_worst = value !== undefined && value === worst.get(name);
           return { node: h("span", {}, value === undefined ? "" : number(value), is_worst && h("em", {}, " worst")), class: is_worst ? "worst" : "" };
         })]);
       table_place.replaceChildren(table.element);
     }
     for (const name of names) {
       const values = fleet.members.map((member) => member?.metrics?.[name]).filter((value) => typeof value === "number");
-      worst.set(name, low_is_good(name) ? Math.max(...values) : Math.min(...values));
+      worst.set(name, worst_of(name, values));
     }
     table.show(fleet.members.filter((member) => member).map((member) => [String(member.member),
-      { ...member, worst: names.filter((name) => member.metrics?.[name] === worst.get(name)) }]));
+      { ...member, worst: names.filter((name) => worst.get(name) !== undefined && member.metrics?.[name] === worst.get(name)) }]));
     events.show(event_rows(fleet.events.filter((event) => event.job === job_number), 50));
     if (Date.now() - drawn > (job.ended ? 60000 : 5000)) void draw();
   };
