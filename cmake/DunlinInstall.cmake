@@ -20,7 +20,7 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/DunlinConfig.cmake.in
                               ${PROJECT_BINARY_DIR}/DunlinConfig.cmake INSTALL_DESTINATION ${package_folder})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/DunlinConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/DunlinConfig.cmake ${PROJECT_BINARY_DIR}/DunlinConfigVersion.cmake
-              ${CMAKE_CURRENT_LIST_DIR}/FindZeroMQ.cmake
+              ${CMAKE_CURRENT_LIST_DIR}/FindZeroMQ.cmake ${CMAKE_CURRENT_LIST_DIR}/FindSodium.cmake
         DESTINATION ${package_folder})
 
 if(TARGET dunlin)

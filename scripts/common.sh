@@ -8,11 +8,14 @@ host_packages=(
     libeigen3-dev librandom123-dev libexpected-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev
     nlohmann-json3-dev zlib1g-dev
     libflatbuffers-dev flatbuffers-compiler libprotobuf-dev protobuf-compiler libzmq3-dev
-    cppzmq-dev libboost1.81-dev libsqlite3-dev libxxhash-dev
+    cppzmq-dev libboost1.81-dev libsqlite3-dev libxxhash-dev libsodium-dev libssl-dev
+    esbuild libjs-dygraphs
     catch2 libbenchmark-dev
     python3-dev python3-numpy pybind11-dev # a build without them leaves the Python module out
 )
-check_packages=(clang-format-14 python3-onnx dpkg-dev libopenmpi-dev openmpi-bin)
+check_packages=(clang-format-14 python3-onnx dpkg-dev libopenmpi-dev openmpi-bin chromium)
+# Not where Node.js comes from elsewhere, with an npm of its own.
+command -v npm >/dev/null || check_packages+=(nodejs npm)
 cross_packages=(qemu-user) # and g++-TARGET
 firmware_packages=(
     gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib qemu-system-arm

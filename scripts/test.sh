@@ -22,6 +22,7 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
                        sanitizers (build-sanitize/)
              fuzz      every decoder fed with made-up input, 30 seconds each, from the corpus in
                        tests/fuzz/corpus (build-fuzz/; DUNLIN_FUZZ_SECONDS changes the time)
+             browser   the fleet's page in Chromium: every view at two widths, what axe finds, actions
              firmware  boards' images in their emulators (scripts/firmware.sh), two of them in a fleet
              cross     unit tests for ARM Linux, 64 and 32 bits, in emulators, and a fleet of nodes for both
                        and for this machine (scripts/cross.sh)
@@ -41,7 +42,7 @@ for argument in "$@"; do
         --all)
             all=--all
             preset=strict
-            steps=(licences format build tests install sanitize fuzz firmware cross)
+            steps=(licences format build tests install sanitize fuzz browser firmware cross)
             packages+=("${check_packages[@]}" "${fuzz_packages[@]}")
             ;;
         -h | --help)
@@ -75,7 +76,7 @@ run_tests() {
 
 step_licences() {
     tracked '*.cpp' '*.hpp' '*.ipp' '*.c' '*.h' '*.S' '*.ld' '*.cmake' '*.cmake.in' '*CMakeLists.txt' '*.sh' '*.py' \
-        '*.proto' '*.fbs' '*.js' '*.css' .ci/run >"$work/sources"
+        '*.proto' '*.fbs' '*.js' '*.mjs' '*.ts' '*.css' .ci/run >"$work/sources"
     local file unnamed=0
     while IFS= read -r -d '' file; do
         if ! head -n 3 "$file" | grep -q 'SPDX-License-Identifier: '; then
@@ -143,6 +144,14 @@ step_fuzz() {
         printf '%s\0' "$program"
     done | DUNLIN_WORK=$work/fuzz xargs -0 -n 1 -P "$(nproc)" "$root/scripts/fuzz_one.sh" "$seconds" "$findings"
     rmdir --ignore-fail-on-non-empty "$findings"
+}
+
+# What drives the browser comes from npm, into a folder that is gone afterwards.
+step_browser() {
+    build_preset "$preset" dunlin dunlin-node
+    cp tests/browser/package.json "$work"
+    (cd "$work" && quietly npm install --no-audit --no-fund --ignore-scripts)
+    node tests/browser/page.mjs "build-$preset/apps/dunlin" "$work" "${DUNLIN_PICTURES:-$work/pictures}"
 }
 
 # One board of each kind of processor: Cortex-M4F, M7, M33 and, without an FPU, M0.

@@ -24,7 +24,12 @@ void add_demo(CLI::App& fleet, Command& run) {
     command->add_flag("--json", request->json, "one JSON object on stdout");
     command->add_flag("--quiet", request->quiet, "no progress");
     command->footer("Example:\n  dunlin fleet demo --nodes 8\n");
-    command->callback([&run, request] { run = [request] { return run_fleet_demo(*request); }; });
+    command->callback([&run, request] {
+        run = [request]() -> Outcome<int> {
+            if (auto here = need_here("demo"); !here) return tl::unexpected(here.error());
+            return run_fleet_demo(*request);
+        };
+    });
 }
 
 }  // namespace
@@ -39,11 +44,13 @@ void add_fleet(CLI::App& program, Command& run) {
         "Or see it all on this machine: dunlin fleet demo.\n"
         "Exit codes: 0 done, 1 failed while running, 2 wrong input, 3 not in time (wait), 130 stopped by "
         "Ctrl-C.\n");
+    add_fleet_at(*fleet);
     add_demo(*fleet, run);
     add_fleet_roster(*fleet, run);
     add_fleet_serve(*fleet, run);
     add_fleet_jobs(*fleet, run);
     add_fleet_views(*fleet, run);
+    add_fleet_access(*fleet, run);
     add_fleet_keeping(*fleet, run);
 }
 

@@ -8,6 +8,7 @@
 #include "fleet/coordinator/backup.hpp"
 #include "fleet/coordinator/control_socket.hpp"
 #include "fleet/coordinator/metrics.hpp"
+#include "fleet/web/web_client.hpp"
 #include "training/host/shell_text.hpp"
 #include "training/settings/settings.hpp"
 #include "transport/zeromq/keys.hpp"
@@ -71,7 +72,75 @@ Outcome<std::optional<Letter>> ask_here(const std::string& store, const Letter& 
     return answer;
 }
 
+/// The token in a file that others cannot read.
+Outcome<std::string> read_token(const std::string& path) {
+    if (path.empty())
+        return refuse(
+            "--at wants --token-file FILE, with a token that was made there by: dunlin fleet token create");
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0)
+        return refuse(fmt::format("--token-file {}: there is no such file", path));
+    if ((status.st_mode & 077) != 0)
+        return refuse(fmt::format("--token-file {0}: others may read it; first: chmod 600 {0}", shell_path(path)));
+    auto text = read_text(path);
+    if (!text) return text;
+    while (!text->empty() && (text->back() == '\n' || text->back() == '\r' || text->back() == ' '))
+        text->pop_back();
+    if (text->empty() || text->size() > 256 || text->find_first_of(" \r\n\t") != std::string::npos)
+        return refuse(
+            fmt::format("--token-file {}: expected one token, as `dunlin fleet token create` prints it", path));
+    return text;
+}
+
+Outcome<Letter> ask_elsewhere(const Letter& request, int patience_ms) {
+    const FleetAt& at = fleet_at();
+    auto token = read_token(at.token_file);
+    if (!token) return tl::unexpected(token.error());
+    return ask_web({.url = at.url, .token = *token, .ca = at.ca, .pin = at.pin}, request, patience_ms);
+}
+
+/// Of the coordinator's answer what it says; its refusal is an error.
+Outcome<Reply> reply_of(const std::string& where, Letter answer) {
+    Json reply = Json::parse(answer.json, nullptr, false);
+    if (!reply.is_object()) return unable(where + ": the coordinator's answer is none; is it another version?");
+    if (!reply.value("ok", false)) {
+        const Json& error = reply["error"];
+        return tl::unexpected(Failure{error.value("text", "refused"), error.value("failure", false)});
+    }
+    return Reply{std::move(reply), std::move(answer.numbers)};
+}
+
 }  // namespace
+
+FleetAt& fleet_at() {
+    static FleetAt at;
+    return at;
+}
+
+void add_fleet_at(CLI::App& fleet) {
+    FleetAt& at = fleet_at();
+    fleet.add_option("--at", at.url, "the fleet of another machine, by its web port: https://laptop:7710")
+        ->envname("DUNLIN_FLEET_AT");
+    fleet.add_option("--token-file", at.token_file, "with --at: the file of a token that was made there")
+        ->envname("DUNLIN_FLEET_TOKEN_FILE");
+    fleet.add_option("--ca", at.ca,
+                     "with --at: who issued its certificate (PEM); default: whom this system trusts");
+    fleet.add_option("--pin", at.pin, "with --at: the certificate itself, sha256:...")
+        ->check([](const std::string& pin) -> std::string {
+            const bool fits = pin.size() == 71 && pin.starts_with("sha256:") &&
+                              pin.find_first_not_of("0123456789abcdef", 7) == std::string::npos;
+            return fits ? "" : "expected sha256: and 64 digits, as `dunlin fleet serve` prints them";
+        });
+}
+
+Outcome<void> need_here(const std::string& command) {
+    if (fleet_at().url.empty()) return {};
+    return refuse(fmt::format("dunlin fleet {} is done on the machine itself, without --at", command));
+}
+
+bool is_served_somewhere(const std::string& store) {
+    return !fleet_at().url.empty() || is_served(store);
+}
 
 std::string default_store() {
     if (const char* chosen = std::getenv("DUNLIN_FLEET"); chosen != nullptr && *chosen != '\0') return chosen;
@@ -98,8 +167,13 @@ Outcome<void> find_fleet(const std::string& store) {
 
 Outcome<Reply> ask_fleet(const std::string& store, const Json& request, const std::vector<float>& numbers,
                          int patience_ms) {
-    if (auto found = find_fleet(store); !found) return tl::unexpected(found.error());
     const Letter letter{request.dump(-1, ' ', false, Json::error_handler_t::replace), numbers};
+    if (!fleet_at().url.empty()) {
+        auto answer = ask_elsewhere(letter, patience_ms);
+        if (!answer) return tl::unexpected(answer.error());
+        return reply_of(fleet_at().url, *std::move(answer));
+    }
+    if (auto found = find_fleet(store); !found) return tl::unexpected(found.error());
     std::optional<Letter> answer;
     const std::int64_t begin = steady_now_ms();
     while (!answer) {
@@ -117,13 +191,7 @@ Outcome<Reply> ask_fleet(const std::string& store, const Json& request, const st
         if (steady_now_ms() - begin > patience_ms) return refuse({Code::store_in_use}, store);
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
-    Json reply = Json::parse(answer->json, nullptr, false);
-    if (!reply.is_object()) return unable(store + ": the coordinator's answer is none; is it another version?");
-    if (!reply.value("ok", false)) {
-        const Json& error = reply["error"];
-        return tl::unexpected(Failure{error.value("text", "refused"), error.value("failure", false)});
-    }
-    return Reply{std::move(reply), std::move(answer->numbers)};
+    return reply_of(store, *std::move(answer));
 }
 
 namespace {
@@ -179,9 +247,13 @@ std::int64_t steady_now_ms() {
 
 void hint(const FleetOptions& options, std::string text) {
     if (options.json || options.quiet) return;
-    if (options.store != default_store()) {
+    const std::string& url = fleet_at().url;
+    if (!url.empty() || options.store != default_store()) {
         const std::string command = "dunlin fleet",
-                          chosen = fmt::format("DUNLIN_FLEET={} {}", shell_path(options.store), command);
+                          chosen = !url.empty()
+                                       ? fmt::format("dunlin fleet --at {} --token-file {}", shell_word(url),
+                                                     shell_path(fleet_at().token_file))
+                                       : fmt::format("DUNLIN_FLEET={} {}", shell_path(options.store), command);
         for (std::size_t at = 0; (at = text.find(command, at)) != std::string::npos; at += chosen.size())
             text.replace(at, command.size(), chosen);
     }

@@ -26,13 +26,26 @@ std::string default_store();
 /// --store, --json and --quiet.
 void add_fleet_options(CLI::App& command, FleetOptions& options);
 
+/// A fleet of another machine, by its web port, in the place of a directory here: what `dunlin fleet --at` said, of this
+/// process. Empty `url`: none.
+struct FleetAt {
+    std::string url, token_file, ca, pin;
+};
+FleetAt& fleet_at();
+/// --at, --token-file, --ca and --pin.
+void add_fleet_at(CLI::App& fleet);
+/// Error: --at was given, and `command` is done on the machine itself.
+Outcome<void> need_here(const std::string& command);
+/// Does a process serve the fleet that commands ask?
+bool is_served_somewhere(const std::string& store);
+
 /// An answer of the coordinator, and the numbers that came with it.
 struct Reply {
     Json json;
     std::vector<float> numbers;
 };
 
-/// Asks the process that serves this store, or opens the store itself while nobody does; waits for another command
+/// Asks the fleet of --at; or else the process that serves this store, or opens the store itself while nobody does; waits for another command
 /// that has it open. Errors: what the coordinator refused; no store; an answer that takes longer than
 /// `patience_ms`.
 Outcome<Reply> ask_fleet(const std::string& store, const Json& request, const std::vector<float>& numbers = {},

@@ -49,7 +49,7 @@ Outcome<int> start(const RunOptions& options, ProblemExperiment& settings, Json 
     hint(options.fleet,
          fmt::format(
              "job {} {}\nnext: {}", job, made ? "is stored" : "has this token: it was started before",
-             is_served(options.fleet.store)
+             is_served_somewhere(options.fleet.store)
                  ? fmt::format("dunlin fleet watch {}, or dunlin fleet wait --for=finished --job {}", job, job)
                  : "dunlin fleet serve, for nobody serves this fleet now"));
     return succeeded;

@@ -27,10 +27,21 @@ struct CopyOptions {
     bool yes = false;
 };
 
+/// Where a backup lies, on the machine of the fleet. Error: a path that says it for this machine alone.
+Outcome<std::string> backup_path(const std::string& given) {
+    if (fleet_at().url.empty()) return fs::absolute(given).lexically_normal().string();
+    if (!fs::path(given).is_absolute())
+        return refuse(given + ": with --at this is a path on the fleet's machine; begin it with /");
+    return fs::path(given).lexically_normal().string();
+}
+
 Outcome<int> backup(const CopyOptions& options) {
-    const std::string path = fs::absolute(options.path).lexically_normal().string();
+    const auto wanted = backup_path(options.path);
+    if (!wanted) return tl::unexpected(wanted.error());
+    const std::string& path = *wanted;
     std::error_code ignored;
-    if (fs::exists(path, ignored)) return refuse(path + ": is there already; name a new directory");
+    if (fleet_at().url.empty() && fs::exists(path, ignored))
+        return refuse(path + ": is there already; name a new directory");
     const auto reply = ask_fleet(options.fleet.store, {{"command", "backup"}, {"path", path}}, {}, 600'000);
     if (!reply) return tl::unexpected(reply.error());
     if (options.fleet.json)
@@ -53,9 +64,11 @@ void say_undone(const FleetOptions& options, const Json& undone) {
 /// Asks whoever has the store open: the process that serves, or this one. A store that cannot be read has nothing
 /// to be compared with.
 Outcome<void> ask_first(const CopyOptions& options, const std::string& backup, bool served) {
-    std::error_code ignored;
-    if (!fs::exists(options.fleet.store + "/fleet.toml", ignored)) return {};
-    if (auto whole = read_backup(backup); !whole) return refuse(whole.error(), backup);
+    if (fleet_at().url.empty()) {
+        std::error_code ignored;
+        if (!fs::exists(options.fleet.store + "/fleet.toml", ignored)) return {};
+        if (auto whole = read_backup(backup); !whole) return refuse(whole.error(), backup);
+    }
     const auto asked = ask_fleet(options.fleet.store,
                                  {{"command", "restore"}, {"path", backup}, {"yes", options.yes}, {"look", true}});
     if (asked) {
@@ -75,7 +88,7 @@ Outcome<std::string> restore_served(const std::string& store, const std::string&
     const auto asked = ask_fleet(store, {{"command", "restore"}, {"path", backup}, {"yes", true}});
     if (!asked) return tl::unexpected(asked.error());
     for (const std::int64_t begin = steady_now_ms(); steady_now_ms() - begin < 60'000;) {
-        const auto now = is_served(store) ? ask_fleet(store, {{"command", "status"}}) : before;
+        const auto now = is_served_somewhere(store) ? ask_fleet(store, {{"command", "status"}}) : before;
         if (!now || now->json["started_unix_ms"] == before->json["started_unix_ms"]) {
             std::this_thread::sleep_for(std::chrono::milliseconds(20));
             continue;
@@ -88,9 +101,11 @@ Outcome<std::string> restore_served(const std::string& store, const std::string&
 }
 
 Outcome<int> restore(const CopyOptions& options) {
-    const std::string path = fs::absolute(options.path).lexically_normal().string();
+    const auto wanted = backup_path(options.path);
+    if (!wanted) return tl::unexpected(wanted.error());
+    const std::string& path = *wanted;
     const std::string& store = options.fleet.store;
-    const bool served = is_served(store);
+    const bool served = is_served_somewhere(store);
     if (auto fine = ask_first(options, path, served); !fine) return tl::unexpected(fine.error());
     std::string kept;
     if (served) {
@@ -120,6 +135,10 @@ public:
     explicit Doctor(const std::string& store) : store_(store) {}
 
     std::vector<Finding> examine() {
+        if (!fleet_at().url.empty()) {  // of another machine what its coordinator says
+            served();
+            return std::move(findings_);
+        }
         keys();
         config();
         disk();

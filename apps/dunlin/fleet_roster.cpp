@@ -4,6 +4,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
+#include "fleet/web/web_client.hpp"
 #include "training/host/shell_text.hpp"
 #include "transport/zeromq/keys.hpp"
 
@@ -37,6 +38,7 @@ Outcome<void> prepare_store(const std::string& store) {
 }
 
 Outcome<int> init(const InitOptions& options) {
+    if (auto here = need_here("init"); !here) return tl::unexpected(here.error());
     const std::string& store = options.fleet.store;
     const std::string path = store + "/key";
     if (auto prepared = prepare_store(store); !prepared) return tl::unexpected(prepared.error());
@@ -89,6 +91,16 @@ std::string join_address(const std::string& store) {
     return address;
 }
 
+/// The same of the fleet of --at, by the name that it is asked by.
+std::string join_address_elsewhere(std::string address) {
+    for (const std::string_view everywhere : {"*", "0.0.0.0", "[::]"}) {
+        const std::size_t at = address.find(everywhere);
+        if (at != std::string::npos)
+            address.replace(at, everywhere.size(), host_of(fleet_at().url).value_or("HOST"));
+    }
+    return address;
+}
+
 std::string server_key(const std::string& store) {
     const auto keys = KeyPair::load(store + "/key");
     return keys ? to_hex(keys->public_key()) : "KEY";
@@ -106,12 +118,21 @@ Outcome<int> admit(const NodeOptions& options) {
         ask_fleet(options.fleet.store,
                   {{"command", "admit"}, {"name", options.name}, {"key", options.key}, {"labels", options.labels}});
     if (!reply) return tl::unexpected(reply.error());
+    std::string address, key;
+    if (fleet_at().url.empty()) {
+        address = join_address(options.fleet.store);
+        key = server_key(options.fleet.store);
+    } else {
+        const auto status = ask_fleet(options.fleet.store, {{"command", "status"}});
+        if (!status) return tl::unexpected(status.error());
+        address = join_address_elsewhere(status->json["endpoint"]);
+        key = status->json["server_key"];
+    }
     return done(
         options, reply,
         fmt::format("{} is on the roster\nnext, on it: dunlin-node run --join {} --name {} --server-key {}\n"
                     "and here: dunlin fleet serve, dunlin fleet nodes",
-                    options.name, shell_word(join_address(options.fleet.store)), shell_word(options.name),
-                    server_key(options.fleet.store)));
+                    options.name, shell_word(address), shell_word(options.name), key));
 }
 
 Outcome<int> revoke(const NodeOptions& options) {

@@ -2,6 +2,7 @@
 #include "apps/checks.hpp"
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/fleet_log.hpp"
+#include "apps/dunlin/fleet_web.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "fleet/coordinator/backup.hpp"
 #include "fleet/coordinator/control_socket.hpp"
@@ -26,6 +27,7 @@ struct ServeOptions {
     std::string listen, metrics;
     std::string log_format = "text";
     bool insecure = false, metrics_everywhere = false;
+    WebOptions web;
 };
 
 /// Keeps the index, and says what happens.
@@ -84,6 +86,7 @@ public:
     /// Errors: the store's, the port's.
     Outcome<void> open();
     std::string endpoint() const { return place_.endpoint; }
+    std::string web_address() const { return web_ ? web_->address() : std::string(); }
     /// The backup to restore, or nothing when it was told to end.
     Outcome<std::optional<std::filesystem::path>> run();
 
@@ -104,6 +107,7 @@ private:
     std::unique_ptr<FleetServer> server_;
     std::optional<ControlSocket> control_;
     std::optional<MetricsEndpoint> metrics_;
+    std::optional<WebDoor> web_;
     std::unique_ptr<Desk> desk_;
     std::set<std::uint32_t> shared_;            ///< nodes with a key that two use, as was said
     std::map<std::uint32_t, bool> seen_;        ///< nodes that are connected, and whether they are suspect
@@ -155,6 +159,12 @@ Outcome<void> Service::open() {
     server_ = *std::move(server);
     journal_->talks = true;
     if (auto open = open_metrics(); !open) return open;
+    if (!options_.web.address.empty()) {
+        auto web = WebDoor::open(options_.web, store.string());
+        if (!web) return tl::unexpected(web.error());
+        web_.emplace(*std::move(web));
+        web_->tell(place_);
+    }
     const std::string key = to_hex(settings_.link.keys.public_key());
     place_.endpoint = server_->link().endpoint();
     place_.server_key = key;
@@ -163,6 +173,7 @@ Outcome<void> Service::open() {
     log_.say(Level::info, "serving",
              fmt::format("nodes join at {} --server-key {}{}", server_->link().endpoint(), key,
                          metrics_ ? fmt::format("; metrics at http://{}/metrics", metrics_->address()) : ""));
+    if (web_) log_.say(Level::info, "web", web_->greeting(steady_now_ms()));
     return {};
 }
 
@@ -276,7 +287,11 @@ Outcome<std::optional<std::filesystem::path>> Service::run() {
         control_->serve([this](std::uint64_t asker, const Letter& request) {
             if (auto answer = desk_->take(asker, request, steady_now_ms())) control_->answer(asker, *answer);
         });
-        while (auto answer = desk_->finished(steady_now_ms())) control_->answer(answer->first, answer->second);
+        if (web_) web_->serve(*desk_, steady_now_ms());
+        while (auto answer = desk_->finished(steady_now_ms())) {
+            if (!web_ || !web_->answer(answer->first, answer->second))
+                control_->answer(answer->first, answer->second);
+        }
         const std::int64_t now = steady_now_ms();
         if (now - second_ms_ < 1000) continue;
         second_ms_ = now;
@@ -311,6 +326,7 @@ Desk::Place restore(const std::filesystem::path& backup, const std::string& stor
 }
 
 Outcome<int> serve(ServeOptions options) {
+    if (auto here = need_here("serve"); !here) return tl::unexpected(here.error());
     catch_interrupts();
     outlive_readers();
     FleetLog log(options.log_format == "json");
@@ -332,6 +348,7 @@ Outcome<int> serve(ServeOptions options) {
             if (!ended) return fails({ended.error().text, true});
             backup = *ended;
             options.listen = service.endpoint();  // where nodes dial, also where the system chose the port
+            options.web.address = service.web_address();
         }
         if (!backup) break;
         place = restore(*backup, options.fleet.store, log);
@@ -355,6 +372,7 @@ void add_fleet_serve(CLI::App& fleet, Command& run) {
     command->add_option("--log-format", options->log_format, "text or json, on stderr")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
+    add_web_options(*command, options->web);
     command->add_flag("--insecure", options->insecure, "without encryption; on loopback only");
     command->footer(
         "Example:\n  dunlin fleet serve --log-format json\nExit codes: 0 ended, 1 store, port or disk failed, 2 "

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/backup.hpp"
 
+#include "fleet/coordinator/access.hpp"
+#include "fleet/coordinator/audit.hpp"
 #include "fleet/coordinator/numbered_file.hpp"
 
 #include <algorithm>
@@ -25,7 +27,8 @@ tl::unexpected<Error> unwritable(const std::error_code& error) {
 /// Belongs to the process that has the store open, or is told anew by the snapshot.
 bool stays_behind(const std::string& name) {
     return name.ends_with("lock") || name.starts_with("control") || name.starts_with("log-") ||
-           name.starts_with("snapshot-") || name.starts_with("store.db") || name.ends_with(".new");
+           name.starts_with("snapshot-") || name.starts_with("store.db") || name.ends_with(".new") ||
+           name == Access::file_name;  // a restore must not let in again whom somebody revoked
 }
 
 Result<void> copy_file(FileSystem& files, const fs::path& from, const fs::path& to) {
@@ -196,6 +199,12 @@ Result<fs::path> restore_backup(const fs::path& from, const fs::path& to) {
     if (there) {
         const auto lock = files.lock(store / "lock");
         if (!lock) return tl::unexpected(lock.error());
+        // Who may ask, and what was done, stays as it is.
+        for (const char* name : {Access::file_name, AuditLog::file_name}) {
+            done = copy_file(files, store / name, draft / name);
+            if (!done && done.error().code != Code::file_missing) return tl::unexpected(done.error());
+        }
+        if (done = give_to_owner(draft, store); !done) return tl::unexpected(done.error());
         if (done = files.rename(store, before); !done) return tl::unexpected(done.error());
     }
     if (done = files.rename(draft, store); !done) return tl::unexpected(done.error());

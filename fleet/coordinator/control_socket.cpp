@@ -23,45 +23,7 @@ std::int64_t now_ms() {
     return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
 }
 
-/// Before the JSON and the float32 numbers of a letter.
-struct Head {
-    std::uint32_t magic = 0x314c4e44;  // "DNL1"
-    std::uint32_t json_bytes = 0;
-    std::uint64_t numbers = 0;
-};
 constexpr std::size_t answer_bytes = std::size_t{1} << 30;
-
-std::string bytes_of(const Letter& letter) {
-    Head head;
-    head.json_bytes = static_cast<std::uint32_t>(letter.json.size());
-    head.numbers = letter.numbers.size();
-    std::string bytes(reinterpret_cast<const char*>(&head), sizeof head);
-    bytes += letter.json;
-    bytes.append(reinterpret_cast<const char*>(letter.numbers.data()), letter.numbers.size() * sizeof(float));
-    return bytes;
-}
-
-/// What stands in `bytes`: nothing yet, a letter, or what can never be one.
-struct Read {
-    std::optional<Letter> letter = {};
-    bool wrong = false;
-};
-Read read_letter(std::string_view bytes, std::size_t most) {
-    Head head;
-    if (bytes.size() < sizeof head) return {};
-    std::memcpy(&head, bytes.data(), sizeof head);
-    const bool fits = head.magic == Head{}.magic && head.json_bytes <= most &&
-                      head.numbers <= std::max<std::size_t>(WireLimits::values, most / sizeof(float));
-    if (!fits) return {.wrong = true};
-    bytes.remove_prefix(sizeof head);
-    const std::size_t expected = head.json_bytes + head.numbers * sizeof(float);
-    if (bytes.size() < expected) return {};
-    if (bytes.size() > expected) return {.wrong = true};
-    Letter letter{std::string(bytes.substr(0, head.json_bytes)), std::vector<float>(head.numbers)};
-    if (head.numbers > 0)
-        std::memcpy(letter.numbers.data(), bytes.data() + head.json_bytes, head.numbers * sizeof(float));
-    return {.letter = std::move(letter)};
-}
 
 /// A file descriptor that closes itself.
 class Descriptor {
@@ -211,7 +173,7 @@ void ControlSocket::serve(const std::function<void(std::uint64_t asker, const Le
         bool here = true;
         if (!asker->asked) {
             here = receive_some(asker->socket.get(), asker->request);
-            Read read = read_letter(asker->request, request_bytes);
+            ReadLetter read = read_letter(asker->request, request_bytes);
             const bool late = now_ms() - asker->since_ms > patience_ms;
             if (read.letter) {
                 asker->asked = here = true;  // who asks may have closed its half
@@ -228,7 +190,7 @@ void ControlSocket::serve(const std::function<void(std::uint64_t asker, const Le
 
 void ControlSocket::answer(std::uint64_t number, const Letter& letter) {
     for (Asker& asker : implementation_->askers) {
-        if (asker.number == number) asker.answer = bytes_of(letter);
+        if (asker.number == number) asker.answer = letter_bytes(letter);
     }
 }
 
@@ -244,7 +206,7 @@ Result<Letter> ask_server(const std::filesystem::path& store, const Letter& requ
         const bool nobody = socket.error() == ENOENT || socket.error() == ECONNREFUSED;
         return nobody ? fail(Code::not_connected) : fail(Code::link_failed, socket.error());
     }
-    const std::string asked = bytes_of(request);
+    const std::string asked = letter_bytes(request);
     const std::int64_t end = now_ms() + timeout_ms;
     std::string answer;
     for (std::size_t sent = 0;;) {
@@ -260,7 +222,7 @@ Result<Letter> ask_server(const std::filesystem::path& store, const Letter& requ
             continue;
         }
         const bool open = receive_some(socket->get(), answer);
-        Read read = read_letter(answer, answer_bytes);
+        ReadLetter read = read_letter(answer, answer_bytes);
         if (read.letter) return *std::move(read.letter);
         if (!open || read.wrong) return fail(Code::not_connected);
     }

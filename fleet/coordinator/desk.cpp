@@ -14,14 +14,6 @@
 #include <fmt/format.h>
 
 namespace dunlin {
-namespace {
-
-Json refusal(const Failure& failure, int code) {
-    return {{"ok", false}, {"error", {{"code", code}, {"text", failure.text}, {"failure", failure.unable}}}};
-}
-
-}  // namespace
-
 PublicKey Desk::Commands::key(const Json& asked) const {
     const PublicKey key = need(parse_public_key(text_of(asked, "key")), "the public key");
     if (to_hex(key) == desk.place_.server_key)
@@ -93,6 +85,13 @@ Json Desk::Commands::answer(const Json& asked) {
         if (!flag_of(asked, "look")) desk.restore_wanted_ = text_of(asked, "path");
         return {{"undone", undone.serious}, {"other", undone.other}};
     }
+    if (command == "token-create") return token_create(asked);
+    if (command == "token-list") return token_list();
+    if (command == "token-revoke") return token_revoke(asked);
+    if (command == "token-link") return token_link(asked);
+    if (command == "audit") return audit(asked);
+    if (command == "curves") return {{"curves", curves(asked)}};
+    if (command == "graph") return graph(asked);
     complain(fmt::format("unknown command '{}'; update Dunlin", command));
 }
 
@@ -139,25 +138,42 @@ std::future<Outcome<JobPlan>> Desk::plan(const Plan& wanted) {
 }
 
 Letter Desk::answer(const Letter& request, std::int64_t now_ms) {
+    if (auto refused = note_asked(request, owner)) return *std::move(refused);
     Plan wanted;
     auto reply = reply_to(request, now_ms, nullptr, wanted);
     while (!reply) {
-        Planning planning{0, request, wanted, plan(wanted)};
+        Planning planning{0, owner, request, wanted, plan(wanted)};
         reply = reply_to(request, now_ms, &planning, wanted);
     }
+    note_answered(request, owner, *reply);
     return *std::move(reply);
 }
 
-std::optional<Letter> Desk::take(std::uint64_t asker, const Letter& request, std::int64_t now_ms) {
+Json Desk::look(const Json& asked, std::int64_t now_ms) {
+    const Letter nothing;
+    Commands commands{coordinator_, index_, *this, nothing, now_ms, nullptr, 0};
+    try {
+        return commands.answer(asked);
+    } catch (const Complaint&) {
+        return nullptr;
+    } catch (const std::exception&) {
+        return nullptr;
+    }
+}
+
+std::optional<Letter> Desk::take(std::uint64_t asker, const Letter& request, std::int64_t now_ms,
+                                 const std::string& who) {
+    if (auto refused = note_asked(request, who)) return refused;
     Plan wanted;
     auto reply = reply_to(request, now_ms, nullptr, wanted);
-    if (reply) return reply;
-    if (planning_.size() >= most_plans) {
-        const Json busy = refusal({"four jobs are being planned already; try again in a moment", true}, 0);
-        return Letter{busy.dump(), {}};
+    if (!reply && planning_.size() < most_plans) {
+        planning_.push_back({asker, who, request, wanted, plan(wanted)});
+        return std::nullopt;
     }
-    planning_.push_back({asker, request, wanted, plan(wanted)});
-    return std::nullopt;
+    if (!reply)
+        reply = Letter{refusal({"four jobs are being planned already; try again in a moment", true}, 0).dump(), {}};
+    note_answered(request, who, *reply);
+    return reply;
 }
 
 std::optional<std::pair<std::uint64_t, Letter>> Desk::finished(std::int64_t now_ms) {
@@ -169,9 +185,12 @@ std::optional<std::pair<std::uint64_t, Letter>> Desk::finished(std::int64_t now_
     planning_.erase(ready);
     Plan wanted;
     auto reply = reply_to(planning.request, now_ms, &planning, wanted);
-    if (reply) return std::pair(planning.asker, *std::move(reply));
+    if (reply) {
+        note_answered(planning.request, planning.who, *reply);
+        return std::pair(planning.asker, *std::move(reply));
+    }
     // The roster changed meanwhile, and with it who takes part.
-    planning_.push_back({planning.asker, planning.request, wanted, plan(wanted)});
+    planning_.push_back({planning.asker, planning.who, planning.request, wanted, plan(wanted)});
     return std::nullopt;
 }
 

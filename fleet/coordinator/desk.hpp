@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "fleet/coordinator/access.hpp"
+#include "fleet/coordinator/audit.hpp"
 #include "fleet/coordinator/coordinator.hpp"
 #include "fleet/coordinator/index.hpp"
+#include "fleet/coordinator/letter.hpp"
 #include "training/host/failure.hpp"
 
 #include <deque>
@@ -13,39 +16,46 @@
 #include <string_view>
 #include <vector>
 
-namespace dunlin {
+#include <nlohmann/json_fwd.hpp>
 
-/// What the operator asks of a coordinator, or is answered: one JSON object (docs/fleet.md), and numbers that go
-/// with it: a model.
-struct Letter {
-    std::string json;
-    std::vector<float> numbers;
-};
+namespace dunlin {
 
 /// Where the operator's requests are answered: by the process that serves, or by a command that opened the store
 /// itself because nobody serves.
 class Desk {
 public:
+    using Json = nlohmann::ordered_json;
+
     struct Place {
         std::string endpoint;    ///< where nodes reach this coordinator; "" while nobody serves
         std::string server_key;  ///< hexadecimal
         std::int64_t started_unix_ms = 0;
         std::string restored = {};  ///< where a restore just now put what was there before; "": there was none
         std::string restore_problem = {};  ///< or what went wrong with it
+        std::string web = {};              ///< where browsers reach it: "http://127.0.0.1:7710"; "": nowhere
+        std::shared_ptr<Access> access = nullptr;  ///< of whoever asks by the web; null: opened where it is needed
     };
+    /// Who asks by the control socket, or has opened the store himself.
+    static constexpr const char* owner = "the store's owner";
 
     Desk(Coordinator& coordinator, Index& index, Place place)
         : coordinator_(coordinator), index_(index), place_(std::move(place)) {}
 
-    /// Every answer has "ok", and "error" with its code and text where it is false.
+    /// Every answer has "ok", and "error" with its code and text where it is false. An action is in the audit log, durable,
+    /// before it is done, and once more with what became of it; where it cannot be written the action is refused. Who
+    /// may ask for it (roles.hpp) is for the caller to see to.
     Letter answer(const Letter& request, std::int64_t now_ms);
+
+    /// What a view is, for who shows it as it changes; null where it is refused. Only for commands that are no actions.
+    Json look(const Json& asked, std::int64_t now_ms);
 
     // For who serves nodes meanwhile: to plan a job means to read its data.
 
     /// Jobs that are planned at a time.
     static constexpr std::size_t most_plans = 4;
     /// The answer, or nothing where it comes later, by `finished`.
-    std::optional<Letter> take(std::uint64_t asker, const Letter& request, std::int64_t now_ms);
+    std::optional<Letter> take(std::uint64_t asker, const Letter& request, std::int64_t now_ms,
+                               const std::string& who = owner);
     /// An answer that has become ready, if there is one, and whom it is for.
     std::optional<std::pair<std::uint64_t, Letter>> finished(std::int64_t now_ms);
 
@@ -61,6 +71,7 @@ private:
     };
     struct Planning {
         std::uint64_t asker = 0;
+        std::string who;
         Letter request;
         Plan plan;
         std::future<Outcome<JobPlan>> made;
@@ -69,11 +80,19 @@ private:
     std::optional<Letter> reply_to(const Letter& request, std::int64_t now_ms, Planning* made, Plan& wanted);
     static std::future<Outcome<JobPlan>> plan(const Plan& wanted);
 
+    Result<Access*> access();
+    Result<void> note(Json entry);
+    /// Writes down what is asked for, if it is an action. The refusal, where that cannot be done.
+    std::optional<Letter> note_asked(const Letter& request, const std::string& who);
+    /// And what became of it.
+    void note_answered(const Letter& request, const std::string& who, const Letter& reply);
+
     Coordinator& coordinator_;
     Index& index_;
     Place place_;
     std::optional<std::filesystem::path> restore_wanted_;
     std::deque<Planning> planning_;
+    std::optional<AuditLog> audit_;  ///< since the first action
 };
 
 }  // namespace dunlin

@@ -38,6 +38,10 @@ struct Desk::Commands {
     /// The newest lines; with "after" those that come next to that "last", the oldest first.
     Json logs(const Json& asked) const;
     Json ledger(const Json& asked) const;
+    /// How the metrics of a job went: of one "member", or the least, mean and most of some of them.
+    Json curves(const Json& asked) const;
+    /// Who hears whom in a job, and which edges are closed because somebody is away.
+    Json graph(const Json& asked) const;
 
     // what is done
 
@@ -49,6 +53,15 @@ struct Desk::Commands {
     Json add(const Json& asked);
     Json remove(const Json& asked);
     Json pull(const Json& asked);
+
+    // who may (desk_access.cpp)
+
+    Json token_create(const Json& asked);
+    Json token_list();
+    Json token_revoke(const Json& asked);
+    Json token_link(const Json& asked);
+    Json audit(const Json& asked);
+
     Json answer(const Json& asked);
 };
 

@@ -32,6 +32,11 @@ T need(Result<T> result, std::string_view where) {
     if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
+/// The answer to a request that is not done.
+inline Json refusal(const Failure& failure, int code) {
+    return {{"ok", false}, {"error", {{"code", code}, {"text", failure.text}, {"failure", failure.unable}}}};
+}
+
 // What a request says under a name; empty, 0 or false where it says nothing. Another type than the command takes is
 // refused: a job "3" must not become the newest one.
 std::string text_of(const Json& request, const char* name);

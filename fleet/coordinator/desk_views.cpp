@@ -31,6 +31,8 @@ Json Desk::Commands::node(std::uint32_t number) const {
     told["software"] = connection->software;
     told["endpoint"] = connection->endpoint;
     told["heard_ms_ago"] = now_ms - connection->heard_ms;
+    told["here_ms"] = now_ms - connection->joined_ms;
+    told["memory_bytes"] = connection->memory_bytes;
     told["job"] = connection->job;
     return told;
 }

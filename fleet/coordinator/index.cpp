@@ -353,6 +353,24 @@ Result<Index::Reported*> Index::reported(std::uint64_t job) {
     return &(reported_[job] = std::move(found));
 }
 
+Result<std::vector<MetricRow>> Index::history(std::uint64_t job, std::uint32_t member, std::string_view name,
+                                              std::size_t most) {
+    (void)flush();
+    Statement rows(
+        storage_->database,
+        "SELECT record, time_ms, at, final, value FROM metric WHERE job = ?1 AND member = ?2 AND name = ?3"
+        " ORDER BY id DESC LIMIT ?4");
+    rows.bind(static_cast<std::int64_t>(job)).bind(std::int64_t{member}).bind(name);
+    rows.bind(static_cast<std::int64_t>(most));
+    std::vector<MetricRow> found;
+    while (rows.next())
+        found.push_back({static_cast<std::uint64_t>(rows.integer(0)), rows.integer(1), rows.integer(2), job, member,
+                         rows.integer(3) != 0, std::string(name), rows.real(4)});
+    if (auto all = rows.ended(); !all) return tl::unexpected(all.error());
+    std::ranges::reverse(found);
+    return found;
+}
+
 bool Index::takes(std::uint64_t job, std::string_view metric) {
     const Result<Reported*> known = reported(job);
     if (!known) return false;  // how many there are cannot be told

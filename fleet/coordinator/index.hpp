@@ -87,6 +87,9 @@ public:
     /// Keeps a line about what no record says.
     void note(Event event);
     Result<std::vector<LedgerRow>> ledger(std::uint64_t job);
+    /// The newest `most` of one member and name of a job; the newest last.
+    Result<std::vector<MetricRow>> history(std::uint64_t job, std::uint32_t member, std::string_view name,
+                                           std::size_t most);
     /// The newest of each name and member of a job.
     Result<std::vector<MetricRow>> newest_metrics(std::uint64_t job);
 

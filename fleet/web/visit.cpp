@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+// One connection: who asks, for what, and whether he may.
+#include "fleet/coordinator/control_socket.hpp"
+#include "fleet/web/gzip.hpp"
+#include "fleet/web/hall.hpp"
+#include "fleet/web/stream.hpp"
+
+#include <algorithm>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace dunlin {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using Json = nlohmann::ordered_json;
+using boost::system::error_code;
+using http::status;
+
+constexpr std::size_t header_bytes = 8192, body_bytes = std::size_t{1} << 20;
+/// Of a letter, and of a model's file.
+constexpr std::size_t large_bytes =
+    ControlSocket::request_bytes + WireLimits::values * sizeof(float) + (std::size_t{1} << 16);
+constexpr std::string_view letter_type = "application/vnd.dunlin.letter", json_type = "application/json";
+
+constexpr std::string_view security_policy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What to answer to a request that is not for the desk.
+struct Answer {
+    status code = status::ok;
+    std::string body = {};
+    std::string type = std::string(json_type);
+    std::vector<std::pair<http::field, std::string>> fields = {};
+};
+
+Answer refused(status code, std::string_view text) {
+    return {.code = code,
+            .body = Json{{"ok", false},
+                         {"error", {{"code", 0}, {"text", text}, {"failure", static_cast<unsigned>(code) >= 500}}}}
+                        .dump(-1, ' ', false, Json::error_handler_t::replace)};
+}
+
+/// What to say to a request that cannot be read.
+status status_of(const error_code& error) {
+    if (error == http::error::header_limit || error == http::error::buffer_overflow)
+        return status::request_header_fields_too_large;
+    if (error == http::error::body_limit) return status::payload_too_large;
+    if (error == http::error::bad_version) return status::http_version_not_supported;
+    return status::bad_request;
+}
+
+bool is_bad_request(const error_code& error) {
+    return error.category() == http::make_error_code(http::error::bad_method).category() &&
+           error != http::error::end_of_stream && error != http::error::partial_message;
+}
+
+/// How an operation tells of its error.
+auto with(error_code& error) {
+    return asio::redirect_error(asio::use_awaitable, error);
+}
+
+class Visit {
+public:
+    Visit(WebStream& stream, Hall& hall) : stream_(stream), hall_(hall) {
+        error_code ignored;
+        const auto& socket = stream.socket().socket();
+        const auto local = socket.local_endpoint(ignored).address(),
+                   remote = socket.remote_endpoint(ignored).address();
+        local_ = local.is_v6() ? "[" + local.to_string() + "]" : local.to_string();
+        remote_ = remote.to_string();
+    }
+
+    asio::awaitable<void> go() {
+        error_code error;
+        if (stream_.secure() != nullptr) {
+            patience(10);
+            co_await stream_.secure()->async_handshake(asio::ssl::stream_base::server, with(error));
+            if (error) co_return;
+        }
+        for (int seconds = 10; co_await converse(seconds); seconds = 60) {
+        }
+        if (!live_) co_await end();
+    }
+
+private:
+    using Parser = http::request_parser<http::string_body>;
+
+    void patience(int seconds) { stream_.socket().expires_after(std::chrono::seconds(seconds)); }
+
+    /// One request and its answer. Whether another may follow.
+    asio::awaitable<bool> converse(int seconds) {
+        Parser parser;
+        parser.header_limit(header_bytes);
+        parser.body_limit(boost::none);
+        patience(seconds);
+        error_code error;
+        co_await http::async_read_header(stream_, buffer_, parser, with(error));
+        request_ = &parser.get();
+        if (is_bad_request(error)) {
+            close_ = true;
+            co_await say(refused(status_of(error), "this request cannot be read"));
+        }
+        if (error) co_return false;
+        close_ = !request_->keep_alive();
+        const std::string_view method = std::string_view(request_->method_string());
+        route_ = web_route(method, std::string_view(request_->target()));
+        if (route_.kind == WebRoute::Kind::live) {
+            co_await watch();
+            co_return false;
+        }
+        std::optional<Answer> answer = look_at_head();
+        if (!answer) answer = co_await read_body(parser);
+        // What is not read of a body would be taken for the next request.
+        if (!parser.is_done()) close_ = true;
+        if (!answer) answer = co_await act(parser.get().body());
+        co_await say(*std::move(answer));
+        co_return !close_;
+    }
+
+    std::string_view field(http::field name) const {
+        const auto found = request_->find(name);
+        return found == request_->end() ? std::string_view() : std::string_view(found->value());
+    }
+
+    bool is_read() const { return request_->method() == http::verb::get || request_->method() == http::verb::head; }
+
+    /// All that can be said without a body: is it for here, from a page of here, of somebody who may?
+    std::optional<Answer> look_at_head() {
+        if (request_->count(http::field::host) > 1 || request_->count(http::field::authorization) > 1)
+            return refused(status::bad_request, "one Host, and one Authorization");
+        if (!hall_.is_here(field(http::field::host), local_))
+            return refused(
+                status::misdirected_request,
+                "this server does not go by that name; if it should: dunlin fleet serve --web-name NAME");
+        if (route_.kind == WebRoute::Kind::none) {
+            if (route_.allow.empty()) return refused(status::not_found, "there is nothing here");
+            Answer wrong = refused(status::method_not_allowed, "another method");
+            wrong.fields.emplace_back(http::field::allow, route_.allow);
+            return wrong;
+        }
+        if (route_.kind == WebRoute::Kind::file) return std::nullopt;
+        const std::string_view bearer = bearer_token(field(http::field::authorization));
+        const std::string_view origin = field(http::field::origin), site = field("Sec-Fetch-Site");
+        const bool foreign = (!origin.empty() && !hall_.is_own(origin, field(http::field::host))) ||
+                             (!site.empty() && site != "same-origin" && site != "none");
+        // A browser adds its cookie to what another site's page asks for, so who changes something by it must come from
+        // here. Authorization is added by nobody unasked.
+        const bool login = route_.kind == WebRoute::Kind::session;
+        const bool changes = !is_read() || route_.kind == WebRoute::Kind::live;
+        if (foreign) return refused(status::forbidden, "asked by a page of another site");
+        if (!login && bearer.empty() && cookie().empty()) return stranger(false);
+        if (changes && origin.empty() && bearer.empty() && !login)
+            return refused(status::forbidden, "a browser says its origin");
+        if (login && request_->method() == http::verb::post && bearer.empty()) return std::nullopt;  // with a code
+        visitor_ = bearer.empty() ? hall_.settings.access->session(cookie(), web_now_ms())
+                                  : hall_.settings.access->bearer(bearer);
+        if (!visitor_) return stranger(!bearer.empty() || !cookie().empty());
+        if (route_.command.empty()) return std::nullopt;
+        return denied(route_.command);
+    }
+
+    std::string_view field(std::string_view name) const {
+        const auto found = request_->find(beast::string_view(name.data(), name.size()));
+        return found == request_->end() ? std::string_view() : std::string_view(found->value());
+    }
+
+    Answer stranger(bool guessed) {
+        if (guessed && hall_.attempts.wrong(remote_, web_now_ms())) {
+            Answer wait = refused(status::too_many_requests, "too many wrong tokens; try again in a minute");
+            wait.fields.emplace_back(http::field::retry_after, "60");
+            return wait;
+        }
+        Answer wrong = refused(status::unauthorized,
+                               "show a token: Authorization: Bearer TOKEN; make one with: dunlin "
+                               "fleet token create --role view");
+        wrong.fields.emplace_back(http::field::www_authenticate, "Bearer realm=\"dunlin\"");
+        return wrong;
+    }
+
+    std::optional<Answer> denied(std::string_view command) const {
+        const Role needed = rule_of(command).role;
+        if (visitor_->role >= needed) return std::nullopt;
+        return refused(status::forbidden, fmt::format("this takes the role {}; yours is {}", name_of(needed),
+                                                      name_of(visitor_->role)));
+    }
+
+    asio::awaitable<std::optional<Answer>> read_body(Parser& parser) {
+        const bool wants = route_.body;
+        const bool large =
+            wants &&
+            (route_.kind == WebRoute::Kind::push ||
+             (route_.kind == WebRoute::Kind::desk && route_.command.empty() && visitor_->role >= Role::operate));
+        const std::size_t most = large ? large_bytes : wants ? body_bytes : 0;
+        const auto length = parser.content_length();
+        if (length && *length > most)
+            co_return refused(status::payload_too_large, fmt::format("at most {} bytes", most));
+        parser.body_limit(most);
+        error_code error;
+        if (beast::iequals(field(http::field::expect), "100-continue") && !parser.is_done()) {
+            http::response<http::empty_body> go_on(status::continue_, 11);
+            co_await http::async_write(stream_, go_on, with(error));
+        }
+        patience(large ? 120 : 20);
+        co_await http::async_read(stream_, buffer_, parser, with(error));
+        if (!error) co_return std::nullopt;
+        close_ = true;
+        if (is_bad_request(error)) co_return refused(status_of(error), "this request cannot be read");
+        co_return refused(status::request_timeout, "the request did not come whole");
+    }
+
+    asio::awaitable<Answer> act(const std::string& body) {
+        switch (route_.kind) {
+            case WebRoute::Kind::file:
+                co_return file();
+            case WebRoute::Kind::session:
+                co_return session(body);
+            case WebRoute::Kind::experiments:
+                co_return Answer{.body = hall_.settings.experiments};
+            default:
+                co_return co_await desk(body);
+        }
+    }
+
+    /// The request for the desk that the body holds. Error: what is wrong with it.
+    Outcome<Letter> letter(const std::string& body, std::string& command) {
+        command = route_.command;
+        if (command.empty() && field(http::field::content_type).starts_with(letter_type)) {
+            ReadLetter read = read_letter(body, ControlSocket::request_bytes);
+            if (!read.letter) return refuse("the body is to be one letter, whole");
+            if (!is_shallow(read.letter->json)) return refuse("the letter is nested too deep");
+            const Json asked = Json::parse(read.letter->json, nullptr, false);
+            if (!asked.is_object() || !asked.contains("command") || !asked["command"].is_string())
+                return refuse("\"command\": expected a text");
+            command = asked["command"].get<std::string>();
+            return *std::move(read.letter);
+        }
+        WebBody asked = desk_request(route_, body);
+        if (!asked.wrong.empty()) return refuse(std::move(asked.wrong));
+        command = asked.command;
+        if (route_.kind == WebRoute::Kind::push) return hall_.settings.push(asked.request);
+        if (route_.command == "run") return hall_.settings.run(asked.request);
+        return Letter{std::move(asked.request), {}};
+    }
+
+    asio::awaitable<Answer> desk(const std::string& body) {
+        std::string command;
+        Outcome<Letter> asked = letter(body, command);
+        if (!asked) co_return refused(status::bad_request, asked.error().text);
+        if (auto no = denied(command)) co_return *std::move(no);
+        const std::string who = fmt::format("{} from {}", visitor_->who, remote_);
+        stream_.socket().expires_never();
+        std::optional<Letter> told = co_await hall_.ask(*std::move(asked), who);
+        if (!told) co_return refused(status::service_unavailable, "the coordinator is busy; try again");
+        Answer answer;
+        if (!told->json.starts_with("{\"ok\":true")) {
+            const Json wrong = Json::parse(told->json, nullptr, false);
+            const bool unknown = wrong["error"].value("code", 0) == static_cast<int>(Code::unknown_job);
+            answer.code = unknown                                  ? status::not_found
+                          : wrong["error"].value("failure", false) ? status::service_unavailable
+                                                                   : status::bad_request;
+        }
+        if (field(http::field::accept).starts_with(letter_type)) {
+            answer.type = letter_type;
+            answer.body = letter_bytes(*told);
+        } else {
+            answer.body = std::move(told->json);
+        }
+        co_return answer;
+    }
+
+    std::string cookie_name() const {
+        return hall_.tls ? std::string("__Host-dunlin") : fmt::format("dunlin_{}", hall_.port);
+    }
+    std::string_view cookie() const { return cookie_value(field(http::field::cookie), cookie_name()); }
+    std::string set_cookie(std::string_view secret, std::int64_t seconds) const {
+        return fmt::format("{}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{}", cookie_name(), secret, seconds,
+                           hall_.tls ? "; Secure" : "");
+    }
+
+    /// Who am I (GET); log in by a code in the body or by a token (POST); log out (DELETE).
+    Answer session(const std::string& body) {
+        Access& access = *hall_.settings.access;
+        Answer answer;
+        if (request_->method() == http::verb::delete_) {
+            access.log_out(cookie());
+            visitor_.reset();
+            answer.body = Json{{"ok", true}}.dump();
+            answer.fields.emplace_back(http::field::set_cookie, set_cookie("", 0));
+            return answer;
+        }
+        if (request_->method() == http::verb::post) {
+            std::string secret(bearer_token(field(http::field::authorization)));
+            if (secret.empty()) {
+                const Json said = is_shallow(body) ? Json::parse(body, nullptr, false) : Json();
+                const auto code = said.is_object() ? said.find("code") : said.end();
+                if (said.is_object() && code != said.end() && code->is_string()) secret = code->get<std::string>();
+            }
+            auto made = access.log_in(secret, web_now_ms());
+            if (!made) return stranger(true);
+            visitor_ = made->visitor;
+            answer.fields.emplace_back(http::field::set_cookie,
+                                       set_cookie(made->secret, Access::session_ms / 1000));
+        }
+        answer.body = Json{{"ok", true}, {"role", name_of(visitor_->role)}, {"who", visitor_->who}}.dump();
+        return answer;
+    }
+
+    Answer file() {
+        std::string_view path = std::string_view(request_->target());
+        path = path.substr(0, path.find_first_of("?#"));
+        if (path == "/") path = "/index.html";
+        if (path == "/index.html" && hall_.settings.files.empty())
+            return {.code = status::not_found,
+                    .body =
+                        "This dunlin was built without its page: install esbuild and libjs-dygraphs and build it "
+                        "again. The API is at /api/v1/ (docs/web.md).\n",
+                    .type = "text/plain; charset=utf-8"};
+        const auto found = std::ranges::find(hall_.settings.files, path, &WebFile::path);
+        if (found == hall_.settings.files.end()) return refused(status::not_found, "there is nothing here");
+        Answer answer{.type = std::string(found->type)};
+        answer.fields = {{http::field::etag, std::string(found->etag)},
+                         {http::field::cache_control, "no-cache"},
+                         {http::field::vary, "Accept-Encoding"}};
+        if (field(http::field::if_none_match) == found->etag) {
+            answer.code = status::not_modified;
+        } else if (field(http::field::accept_encoding).find("gzip") != std::string_view::npos) {
+            answer.body = std::string(found->gzip);
+            answer.fields.emplace_back(http::field::content_encoding, "gzip");
+        } else {
+            answer.body = gunzip(found->gzip);
+        }
+        return answer;
+    }
+
+    asio::awaitable<void> say(Answer answer) {
+        http::response<http::string_body> response(answer.code, 11);
+        response.set(http::field::content_type, answer.type);
+        response.set(http::field::cache_control, "no-store");
+        for (auto& [name, value] : answer.fields) response.set(name, value);
+        response.set("Content-Security-Policy", beast::string_view(security_policy.data(), security_policy.size()));
+        response.set("X-Content-Type-Options", "nosniff");
+        response.set("X-Frame-Options", "DENY");
+        response.set("Referrer-Policy", "no-referrer");
+        response.set("Cross-Origin-Opener-Policy", "same-origin");
+        response.set("Cross-Origin-Resource-Policy", "same-origin");
+        if (hall_.tls) response.set("Strict-Transport-Security", "max-age=31536000");
+        response.keep_alive(!close_);
+        response.body() = std::move(answer.body);
+        response.prepare_payload();
+        if (request_->method() == http::verb::head) response.body().clear();
+        patience(60);
+        error_code error;
+        co_await http::async_write(stream_, response, with(error));
+        if (error) close_ = true;
+    }
+
+    /// What still comes is taken in for a moment: closed over it, the system would take the answer back.
+    asio::awaitable<void> end() {
+        error_code error;
+        patience(1);
+        if (stream_.secure() != nullptr) {
+            co_await stream_.secure()->async_shutdown(with(error));
+            co_return;
+        }
+        stream_.socket().socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
+        std::array<char, 16384> rest;
+        for (int k = 0; k < 1024 && !error; ++k) co_await stream_.async_read_some(asio::buffer(rest), with(error));
+    }
+
+    /// A page that is told what happens, until it goes or may no longer.
+    asio::awaitable<void> watch() {
+        std::optional<Answer> no = look_at_head();
+        if (!no && !beast::websocket::is_upgrade(*request_))
+            no = refused(status::upgrade_required, "this is a WebSocket");
+        if (no) {
+            close_ = true;
+            co_await say(*std::move(no));
+            co_return;
+        }
+        live_ = true;
+        const std::string secret(cookie()), token(bearer_token(field(http::field::authorization)));
+        const auto may = [this, secret, token] {
+            Access& access = *hall_.settings.access;
+            return (token.empty() ? access.session(secret, web_now_ms()) : access.bearer(token)).has_value();
+        };
+        co_await tell_page(stream_, hall_, *request_, may);
+    }
+
+    WebStream& stream_;
+    Hall& hall_;
+    std::string local_, remote_;
+    beast::flat_buffer buffer_{2 * header_bytes + body_bytes};
+    const http::request<http::string_body>* request_ = nullptr;
+    WebRoute route_;
+    std::optional<Visitor> visitor_;
+    bool close_ = false, live_ = false;
+};
+
+}  // namespace
+
+asio::awaitable<void> visit(WebStream stream, Hall& hall) {
+    co_await Visit(stream, hall).go();
+}
+
+}  // namespace dunlin

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fleet's page in Debian's Chromium, at 1280 and 390 pixels: every view, what axe finds, actions that are clicked
+// through, names that would be HTML, a coordinator that goes and comes back. Arguments: the program, the folder of
+// node_modules, a folder for pictures.
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+
+const [program, modules, pictures] = process.argv.slice(2).map((path) => resolve(path));
+const require = createRequire(join(modules, "package.json"));
+const { chromium } = require("playwright-core");
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const folder = mkdtempSync(join(tmpdir(), "dunlin-page-"));
+const node_program = join(dirname(program), "dunlin-node");
+const running = [];
+let failures = 0;
+
+const check = (what, fine) => {
+  if (fine) return;
+  failures++;
+  console.log("FAILED " + what);
+};
+const run = (...words) => {
+  const ended = spawnSync(program, ["fleet", ...words, "--store", "store"], { cwd: folder, encoding: "utf8" });
+  if (ended.status !== 0) throw new Error(words.join(" ") + ": " + ended.stderr);
+  return ended.stdout;
+};
+const start = (command, words) => {
+  const child = spawn(command, words, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+  running.push(child);
+  return child;
+};
+/** Until the line of its log that names `event`. */
+const said = (child, event) => new Promise((found, lost) => {
+  let text = "";
+  child.stderr.on("data", (part) => {
+    text += part;
+    for (const line of text.split("\n").slice(0, -1)) {
+      const told = line.startsWith("{") ? JSON.parse(line) : {};
+      if (told.event === event) found(told.text);
+    }
+  });
+  child.on("exit", () => lost(new Error("it ended: " + text)));
+});
+const ended = (child) => new Promise((done) => (child.exitCode !== null ? done() : child.on("exit", done)));
+const serve = (listen, web) => start(program, ["fleet", "serve", "--store", "store", "--listen", listen, "--web", web, "--log-format", "json"]);
+
+async function main() {
+  mkdirSync(pictures, { recursive: true });
+  run("init", "--listen", "tcp://127.0.0.1:0", "--metrics", "off");
+  const names = ["<img/src=x/onerror=alert(1)>", "kitchen"];
+  const folders = ["first", "second"];
+  names.forEach((name, k) => {
+    const made = spawnSync(node_program, ["init", "--dir", folders[k], "--json"], { cwd: folder, encoding: "utf8" });
+    run("admit", name, JSON.parse(made.stdout).public_key, "--label", "board");
+  });
+  let server = serve("tcp://127.0.0.1:0", "127.0.0.1:0");
+  const link = /(http\S+#login=[\w-]+)/.exec(await said(server, "web"))[1];
+  const told = JSON.parse(run("status", "--json"));
+  names.forEach((name, k) => start(node_program, ["run", "--dir", folders[k], "--name", name, "--join", told.endpoint, "--server-key", told.server_key]));
+  run("wait", "--for=nodes=2", "--timeout", "60");
+  const job = run("run", "fleet-navigation-server", "--set", "policy.hidden=[8]", "--set", "report.adaptations=1", "--set", "method.rounds=100000", "--json");
+  const number = JSON.parse(job).job;
+
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+    "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  const wrong = [], foreign = [];
+  page.on("pageerror", (error) => wrong.push(String(error)));
+  page.on("console", (message) => {
+    // While nobody serves the browser says so by itself.
+    if (message.type() === "error" && !/ERR_CONNECTION|WebSocket|401/.test(message.text())) wrong.push(message.text());
+  });
+  page.on("dialog", (dialog) => {
+    wrong.push("a script of a name ran: " + dialog.message());
+    void dialog.dismiss();
+  });
+  const origin = new URL(link).origin;
+  page.on("request", (request) => {
+    if (new URL(request.url()).origin !== origin) foreign.push(request.url());
+  });
+  await page.goto(link);
+  await page.locator(".fresh.live").waitFor();
+  check("the code is gone from the address", !page.url().includes("login"));
+  check("the session cannot be read by scripts", (await page.evaluate(() => document.cookie)) === "");
+
+  const places = [["fleet", "#/"], ["nodes", "#/nodes"], ["node", "#/node/" + encodeURIComponent(names[0])], ["jobs", "#/jobs"],
+    ["job", "#/job/" + number], ["events", "#/events"]];
+  for (const [width, scheme] of [[1280, "light"], [390, "dark"]]) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme: scheme });
+    for (const [name, place] of places) {
+      await page.evaluate((to) => { location.hash = to; }, place);
+      await page.locator("h1").waitFor();
+      if (name === "job") await page.locator("svg.map, .map").first().waitFor();
+      if (name === "jobs") await page.locator("#experiment option").first().waitFor({ state: "attached" });
+      await page.locator("main td").first().waitFor();
+      await page.screenshot({ path: join(pictures, `${name}-${width}.png`), fullPage: true });
+      check(`${name} at ${width}: nothing sticks out`, await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+      await page.evaluate(axe);  // by the debugger, which the page's policy does not bind
+      const found = await page.evaluate(() => window.axe.run());
+      for (const violation of found.violations)
+        check(`axe, ${name} at ${width}: ${violation.id}: ${violation.nodes.map((node) => node.target).join("; ")}`, false);
+    }
+  }
+
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await page.evaluate((to) => { location.hash = to; }, "#/job/" + number);
+  const press = async (word, title) => {
+    await page.getByRole("button", { name: word, exact: true }).first().click();
+    check(word + " says what it does", (await page.locator("dialog").innerText()).includes(title));
+    await page.locator("#confirm").click();
+  };
+  await press("Pause", "hold still");
+  await page.getByRole("button", { name: "Resume", exact: true }).waitFor();
+  check("it is paused", JSON.parse(run("status", String(number), "--json")).state === "paused");
+  await page.getByRole("button", { name: "Resume", exact: true }).click();
+  await page.keyboard.press("Escape");
+  check("Escape does nothing", JSON.parse(run("status", String(number), "--json")).state === "paused");
+  await press("Resume", "go on");
+  await page.getByRole("button", { name: "Pause", exact: true }).waitFor();
+  await press("Stop", "for good");
+  await page.getByText("stopped").first().waitFor();
+
+  await page.goto(origin + "/#/jobs");
+  await page.locator("#experiment").selectOption("fleet-navigation-server");
+  await page.locator("#run-nodes").fill("kitchen");
+  await press("Run…", "kitchen");
+  await page.waitForURL((url) => /^#\/job\/\d+$/.test(url.hash) && url.hash !== "#/job/" + number);
+  run("pull", String(number), "--out", "policy.dunlin");
+  await page.goto(origin + "/#/jobs");
+  await page.locator("#policy").setInputFiles(join(folder, "policy.dunlin"));
+  await press("Push…", "policy.dunlin");
+  await page.waitForURL((url) => /^#\/job\/\d+$/.test(url.hash));
+  await page.goto(origin + "/#/nodes");
+  await page.locator("#admit-name").fill("cellar");
+  await page.locator("#admit-key").fill("8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c");
+  await press("Admit…", "cellar");
+  await page.getByRole("link", { name: "cellar" }).first().click();
+  await press("Revoke…", "off the roster");
+  await page.getByText("revoked").first().waitFor();
+  check("the roster says so", JSON.parse(run("nodes", "--json")).nodes.find((node) => node.name === "cellar").state === "revoked");
+
+  server.kill("SIGKILL");
+  await ended(server);
+  await page.locator(".fresh.stale").waitFor();
+  check("it says how old it is", (await page.locator(".fresh").innerText()).includes("ago"));
+  server = serve(told.endpoint, new URL(origin).host);
+  await said(server, "web");
+  // Sessions end with the process: it asks for another login, and takes a token.
+  await page.locator("#token").waitFor();
+  await page.screenshot({ path: join(pictures, "login-1280.png") });
+  await page.locator("#token").fill(run("token", "create", "--role", "view", "--name", "test").trim());
+  await page.getByRole("button", { name: "Log in", exact: true }).click();
+  await page.locator(".fresh.live").waitFor();
+  await page.goto(origin + "/#/jobs");
+  check("who may only look has no buttons", (await page.getByRole("button", { name: "Run…" }).count()) === 0);
+  await browser.close();
+  check("no request leaves the page: " + foreign.join(" "), foreign.length === 0);
+  check("no errors: " + wrong.join("\n"), wrong.length === 0);
+}
+
+try {
+  await main();
+} catch (error) {
+  check(String(error.stack ?? error), false);
+} finally {
+  for (const child of running) child.kill("SIGTERM");
+  await Promise.all(running.map(ended));
+  rmSync(folder, { recursive: true, force: true });
+}
+process.exit(failures === 0 ? 0 : 1);
