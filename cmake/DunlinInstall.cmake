@@ -23,6 +23,19 @@ install(FILES ${PROJECT_BINARY_DIR}/DunlinConfig.cmake ${PROJECT_BINARY_DIR}/Dun
               ${CMAKE_CURRENT_LIST_DIR}/FindZeroMQ.cmake ${CMAKE_CURRENT_LIST_DIR}/FindSodium.cmake
         DESTINATION ${package_folder})
 
+# A program's manual page and its completions for bash, zsh and fish (apps/CMakeLists.txt).
+function(dunlin_install_texts program component)
+  set(texts ${PROJECT_BINARY_DIR}/apps/texts/${program})
+  install(FILES ${texts}/${program}.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT ${component})
+  install(FILES ${texts}/${program} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+          COMPONENT ${component})
+  install(FILES ${texts}/_${program} DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions
+          COMPONENT ${component})
+  install(FILES ${texts}/${program}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d
+          COMPONENT ${component})
+endfunction()
+
 if(TARGET dunlin)
   install(TARGETS dunlin RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
+  dunlin_install_texts(dunlin program)
 endif()

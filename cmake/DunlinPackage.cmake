@@ -10,6 +10,7 @@ if(TARGET dunlin)
 endif()
 if(TARGET dunlin-node)
   install(TARGETS dunlin-node RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT node)
+  dunlin_install_texts(dunlin-node node)
   install(FILES ${PROJECT_SOURCE_DIR}/apps/dunlin-node/dunlin-node.service DESTINATION ${unit_folder} COMPONENT node)
   install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/dunlin-node RENAME copyright
           COMPONENT node)

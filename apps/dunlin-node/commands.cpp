@@ -116,7 +116,8 @@ int run_node(const std::string& directory, const RunOptions& options) {
     settings.store_every = options.store_every;
     settings.software = software();
     settings.make_task = [own = options.data](const JobTerms& terms) { return make_node_task_with(own, terms); };
-    settings.link.endpoint = options.endpoint;
+    settings.link.endpoint = options.endpoints.front();
+    settings.link.others.assign(options.endpoints.begin() + 1, options.endpoints.end());
     settings.link.listen = options.listen;
     settings.link.share_bytes = std::size_t{1} << 20;  // until a job is offered that needs more
     settings.link.insecure = options.insecure;

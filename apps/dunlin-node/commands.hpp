@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace dunlin::node_app {
 
@@ -10,7 +11,8 @@ namespace dunlin::node_app {
 std::size_t default_memory_mb();
 
 struct RunOptions {
-    std::string endpoint, server_key, name, listen;
+    std::vector<std::string> endpoints;  ///< of the coordinator, in the order in which they are tried
+    std::string server_key, name, listen;
     std::string data;  ///< a file or folder of this node's own rows; empty: it has none
     bool insecure = false, with_parent = false;
     std::uint32_t store_every = 1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/checks.hpp"
+#include "apps/command_text.hpp"
 #include "apps/dunlin-node/commands.hpp"
 #include "apps/option_values.hpp"
 #include "apps/output.hpp"
@@ -18,7 +19,8 @@ int run_program(int count, char** arguments) {
         "First time, on this machine:   dunlin-node init\n"
         "then, on the coordinator's:    dunlin fleet admit NAME PUBLIC_KEY\n"
         "and here again:                dunlin-node run --join tcp://HOST:7700 --server-key KEY\n\n"
-        "Exit codes: 0 done, 1 failed, 2 wrong input."};
+        "Exit codes: 0 done, 1 failed, 2 wrong input.",
+        "dunlin-node"};
     app.set_version_flag("--version", DUNLIN_VERSION);
     app.require_subcommand(1);
     app.fallthrough();
@@ -31,7 +33,10 @@ int run_program(int count, char** arguments) {
 
     RunOptions options;
     CLI::App* run = app.add_subcommand("run", "join a fleet and learn until told to stop (SIGTERM, Ctrl-C)");
-    run->add_option("--join", options.endpoint, "the coordinator, tcp://HOST:PORT")
+    run->add_option(
+           "--join", options.endpoints,
+           "the coordinator, tcp://HOST:PORT; with several addresses of it, the next one is tried where one "
+           "does not answer")
         ->required()
         ->check(dunlin::app::check_join);
     run->add_option("--server-key", options.server_key,
@@ -66,6 +71,8 @@ int run_program(int count, char** arguments) {
         app.add_subcommand("leave", "tell the node that runs in --dir to hand over what it holds and to end");
     leave->add_flag("--json", json, "one JSON object on stdout");
 
+    dunlin::app::TextCommands texts;
+    dunlin::app::add_text_commands(app, texts);
     dunlin::read_options_as_settings(app);
     app.failure_message([](const CLI::App*, const CLI::Error& wrong) {
         return dunlin::shown(wrong.what(), false) + "\nRun with --help for more information.\n";
@@ -74,6 +81,10 @@ int run_program(int count, char** arguments) {
         app.parse(count, arguments);
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
+    }
+    if (const auto text = dunlin::app::text_of(app, texts, DUNLIN_VERSION)) {
+        dunlin::app::say("{}", *text);
+        return 0;
     }
     if (init->parsed()) return make_keys(directory, json);
     if (run->parsed()) return run_node(directory, options);

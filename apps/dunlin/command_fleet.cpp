@@ -49,8 +49,10 @@ void add_fleet(CLI::App& program, Command& run) {
     add_fleet_roster(*fleet, run);
     add_fleet_serve(*fleet, run);
     add_fleet_jobs(*fleet, run);
+    add_fleet_rollouts(*fleet, run);
     add_fleet_views(*fleet, run);
     add_fleet_access(*fleet, run);
+    add_fleet_top(*fleet, run);
     add_fleet_keeping(*fleet, run);
 }
 

@@ -11,10 +11,12 @@ inline constexpr const char* metrics_form = "HOST:PORT with the host in digits, 
 
 // `dunlin fleet ...`, by what they are about.
 void add_fleet_serve(CLI::App& fleet, Command& run);
-void add_fleet_roster(CLI::App& fleet, Command& run);   ///< init, admit, revoke, rotate, nodes
-void add_fleet_jobs(CLI::App& fleet, Command& run);     ///< run, push, jobs, pause, resume, stop, pull
-void add_fleet_views(CLI::App& fleet, Command& run);    ///< status, wait, watch, logs, ledger
-void add_fleet_access(CLI::App& fleet, Command& run);   ///< token, audit
+void add_fleet_roster(CLI::App& fleet, Command& run);    ///< init, admit, revoke, rotate, nodes
+void add_fleet_jobs(CLI::App& fleet, Command& run);      ///< run, push, jobs, pause, resume, stop, pull
+void add_fleet_rollouts(CLI::App& fleet, Command& run);  ///< rollout, models
+void add_fleet_views(CLI::App& fleet, Command& run);     ///< status, wait, watch, logs, ledger
+void add_fleet_top(CLI::App& fleet, Command& run);
+void add_fleet_access(CLI::App& fleet, Command& run);    ///< token, audit
 void add_fleet_keeping(CLI::App& fleet, Command& run);  ///< backup, restore, doctor
 
 }  // namespace dunlin::app

@@ -84,13 +84,13 @@ Outcome<int> push(RunOptions options) {
 struct JobOptions {
     FleetOptions fleet;
     std::uint64_t job = 0;  ///< 0: the newest
-    bool now = false;
+    bool now = false, undo = false;
     std::string out;
     std::vector<std::string> nodes;
 };
 
-Outcome<int> jobs(const FleetOptions& options) {
-    const auto reply = ask_fleet(options.store, {{"command", "jobs"}});
+Outcome<int> jobs(const FleetOptions& options, bool all) {
+    const auto reply = ask_fleet(options.store, {{"command", "jobs"}, {"all", all}});
     if (!reply) return tl::unexpected(reply.error());
     if (options.json) {
         say("{}\n", reply->json.dump());
@@ -123,6 +123,21 @@ Outcome<int> change(const JobOptions& options, const std::string& command) {
                                     : state == "ending" ? "dunlin fleet wait --for=ended --job " + job
                                     : command == "stop" ? "dunlin fleet pull " + job
                                                         : "dunlin fleet watch"));
+    return succeeded;
+}
+
+/// Archives a job, or deletes it.
+Outcome<int> put_away(const JobOptions& options, bool deletes) {
+    const auto reply =
+        ask_fleet(options.fleet.store,
+                  {{"command", deletes ? "delete" : "archive"}, {"job", options.job}, {"undo", options.undo}});
+    if (!reply) return tl::unexpected(reply.error());
+    if (options.fleet.json) say("{}\n", reply->json.dump());
+    hint(options.fleet, fmt::format("job {} is {}\nnext: dunlin fleet jobs{}", options.job,
+                                    deletes        ? "deleted"
+                                    : options.undo ? "listed again"
+                                                   : "archived",
+                                    deletes || options.undo ? "" : " --all"));
     return succeeded;
 }
 
@@ -196,7 +211,8 @@ void add_fleet_jobs(CLI::App& fleet, Command& run) {
     add_fleet_options(*command, started->fleet);
     command->add_option("experiment", started->experiment, "a ready-made one (`dunlin list`), or a TOML file")
         ->required();
-    command->add_option("--nodes", started->nodes, "names or labels; default: all on the roster");
+    command->add_option("--nodes", started->nodes,
+                        "names, labels, or expressions of them such as gpu,!lab; default: all on the roster");
     command->add_option("--set", started->assignments, "KEY=VALUE over the experiment; may be given many times")
         ->allow_extra_args(false)
         ->take_all();
@@ -219,7 +235,8 @@ void add_fleet_jobs(CLI::App& fleet, Command& run) {
                      "policy.dunlin or model.dunlin, or the run directory that it lies in")
         ->required();
     command->add_option("--experiment", pushed->experiment, "what it is for; default: what it was trained on");
-    command->add_option("--nodes", pushed->nodes, "names or labels; default: all on the roster");
+    command->add_option("--nodes", pushed->nodes,
+                        "names, labels, or expressions of them such as gpu,!lab; default: all on the roster");
     command->add_option("--set", pushed->assignments, "KEY=VALUE over the experiment")
         ->allow_extra_args(false)
         ->take_all();
@@ -230,8 +247,23 @@ void add_fleet_jobs(CLI::App& fleet, Command& run) {
     auto listed = std::make_shared<FleetOptions>();
     command = fleet.add_subcommand("jobs", "List all jobs");
     add_fleet_options(*command, *listed);
+    auto all = std::make_shared<bool>(false);
+    command->add_flag("--all", *all, "those that are archived, too");
     command->footer("Example:\n  dunlin fleet jobs\n");
-    command->callback([listed, &run] { run = [listed] { return jobs(*listed); }; });
+    command->callback([listed, all, &run] { run = [listed, all] { return jobs(*listed, *all); }; });
+
+    for (const bool deletes : {false, true}) {
+        auto options = std::make_shared<JobOptions>();
+        command = fleet.add_subcommand(deletes ? "delete" : "archive",
+                                       deletes ? "Delete a job that has ended, with its model and its metrics"
+                                               : "Leave a job that has ended out of lists; it can still be pulled");
+        add_fleet_options(*command, options->fleet);
+        command->add_option("job,--job", options->job, "its number")->required()->check(CLI::PositiveNumber);
+        if (!deletes) command->add_flag("--undo", options->undo, "list it again");
+        command->footer(fmt::format("Example:\n  dunlin fleet {} 3\n", deletes ? "delete" : "archive"));
+        command->callback(
+            [options, deletes, &run] { run = [options, deletes] { return put_away(*options, deletes); }; });
+    }
 
     const std::pair<const char*, const char*> changes[] = {
         {"pause", "Let a job's nodes hold still"},

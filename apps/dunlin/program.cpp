@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "apps/command_text.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/view_commands.hpp"
@@ -54,6 +55,8 @@ int run_program(int argc, char** argv) {
     add_privacy(program, run);
     add_report(program, run);
     add_view(program, run);
+    TextCommands texts;
+    add_text_commands(program, texts);
     dunlin::read_options_as_settings(program);
     try {
         program.parse(argc, argv);
@@ -69,6 +72,10 @@ int run_program(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         note("dunlin: {}; see `dunlin{} --help`\n", dunlin::shown(error.what(), false), command_name(program));
         return wrong_input;
+    }
+    if (const auto text = text_of(program, texts, DUNLIN_VERSION)) {
+        say("{}", *text);
+        return succeeded;
     }
     if (!run) {
         note("{}", program.help());

@@ -143,6 +143,29 @@ public:
     /// Takes a member out of a job. Push-sum: it hands its mass on before, unless `now`. Errors: unknown_job,
     /// job_over, not_a_participant.
     Result<void> remove_member(std::uint64_t job, std::uint32_t member, bool now = true);
+    /// Lets lists leave an ended job out, or not any more. Errors: unknown_job, busy (it has not ended).
+    Result<void> archive_job(std::uint64_t job, bool archived);
+    /// Forgets an ended job for good. Errors: unknown_job; busy (it has not ended, or is a roll-out's).
+    Result<void> delete_job(std::uint64_t job);
+
+    // Versions and roll-outs (staging.cpp).
+
+    /// The number of this version, which may be kept already. Errors: out_of_range (versions).
+    Result<std::uint32_t> keep_model(const ModelVersion& version);
+    Result<void> name_model(std::uint32_t version, const std::string& name);
+    /// Begins a roll-out: `forward` hands the new version out, `back` the old one (null: there is none), each planned
+    /// for the plan's nodes. Errors: Job::make's; out_of_range (roll-outs, jobs).
+    Result<std::uint64_t> start_rollout(const RolloutPlan& plan, JobPlan forward, const JobPlan* back);
+    /// `kind`: rollout_paused, rollout_resumed or rollout_aborted.
+    Result<void> change_rollout(std::uint64_t rollout, RecordKind kind);
+    Result<void> roll_back(std::uint64_t rollout, const std::string& reason);
+    /// What a roll-out would do next, and whether it waits for a device that is here.
+    struct Staging {
+        std::optional<RolloutStep> next;
+        bool waits = false;
+    };
+    Staging staging(std::uint64_t rollout) const;
+
     /// The store is a copy of one that somebody may have gone on with, a backup say: numbers that are given from
     /// here on may mean something else to a node. To be called before nodes are heard.
     Result<void> came_from_a_copy();
@@ -225,6 +248,11 @@ private:
     void fence(const Job& job);
     void find_components(const Job& job);
     void count_snapshot(const Result<void>& done);
+    void tend_rollouts();
+    bool may_begin(std::uint32_t node, std::uint64_t job) const;
+    StagedRollout::View view_of(const StagedRollout& rollout, std::int64_t since_ms) const;
+    Result<void> gather_step(std::uint64_t number, const RolloutStep& step);
+    void forget_job(std::uint64_t job);
     bool exchanges(const Job& job, std::uint32_t member) const;
     void count_time(const Job& job);
     void store_time(const Job& job);
@@ -291,6 +319,15 @@ private:
         std::set<std::uint32_t> missed;                 ///< rounds that ended without them
     };
     std::map<std::uint64_t, Watch> watches_;
+    /// Of a roll-out, in this process.
+    struct Stage {
+        std::uint64_t released = 0;  ///< devices that were let have the version when it was last seen
+        std::int64_t since_ms = 0;   ///< and since when
+        std::map<std::uint32_t, std::int64_t> away_ms;  ///< since when devices of the wave are away
+        std::uint64_t commit = 0;                       ///< of the last step
+        bool over = false;
+    };
+    std::map<std::uint64_t, Stage> stages_;
     std::vector<float> scratch_;
 };
 

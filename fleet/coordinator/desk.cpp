@@ -34,7 +34,7 @@ Json Desk::Commands::answer(const Json& asked) {
     const std::string command = text_of(asked, "command"), name = text_of(asked, "name");
     if (command == "status") return status();
     if (command == "nodes") return {{"nodes", nodes()}};
-    if (command == "jobs") return {{"jobs", jobs()}};
+    if (command == "jobs") return {{"jobs", jobs(flag_of(asked, "all"))}};
     if (command == "job") return whole(job(asked));
     if (command == "logs") return logs(asked);
     if (command == "ledger") return {{"epochs", ledger(asked)}};
@@ -61,16 +61,41 @@ Json Desk::Commands::answer(const Json& asked) {
         return Json::object();
     }
     if (command == "run") return run(asked);
+    if (command == "models") return {{"models", models()}};
+    if (command == "model") return model(asked);
+    if (command == "keep-model") return keep_model(asked);
+    if (command == "rollouts") return {{"rollouts", rollouts()}};
+    if (command == "rollout") return rollout(rollout_number(asked), true);
+    if (command == "rollout-history") return history(asked);
+    if (command == "rollout-start") return start_rollout(asked);
+    if (command.starts_with("rollout-")) return change_rollout(asked, command);
     if (command == "pull") return pull(asked);
     if (command == "pause" || command == "resume") {
         const Job& known = job(asked);
+        check_free(known);
         need(coordinator.pause(known.number(), command == "pause"), fmt::format("job {}", known.number()));
         return brief(known);
     }
     if (command == "stop") {
         const Job& known = job(asked);
+        check_free(known);
         need(coordinator.stop(known.number(), flag_of(asked, "now")), fmt::format("job {}", known.number()));
         return brief(known);
+    }
+    if (command == "archive" || command == "delete") {
+        const std::uint64_t number = number_of(asked, "job");
+        if (number == 0) complain("which job? its number");
+        const Job& known = job(asked);
+        if (!known.ended()) complain(fmt::format("job {0} has not ended; first: dunlin fleet stop {0}", number));
+        const std::string where = fmt::format("job {}", number);
+        if (command == "archive") {
+            need(coordinator.archive_job(number, !flag_of(asked, "undo")), where);
+            return brief(*state().job(number));
+        }
+        check_free(known);
+        const Json was = brief(known);
+        need(coordinator.delete_job(number), where);
+        return was;
     }
     if (command == "add") return add(asked);
     if (command == "remove") return remove(asked);

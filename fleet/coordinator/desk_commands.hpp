@@ -31,7 +31,7 @@ struct Desk::Commands {
     Json nodes() const;
     Json brief(const Job& known) const;
     Json whole(const Job& known) const;
-    Json jobs() const;
+    Json jobs(bool archived_too = false) const;
     /// Of the fleet, for people.
     Json warnings() const;
     Json status() const;
@@ -61,6 +61,22 @@ struct Desk::Commands {
     Json token_revoke(const Json& asked);
     Json token_link(const Json& asked);
     Json audit(const Json& asked);
+
+    // versions and roll-outs (desk_rollouts.cpp)
+
+    /// The version that "v3", "3" or a name means.
+    std::uint32_t version(const std::string& word) const;
+    std::uint64_t rollout_number(const Json& asked) const;
+    Json models() const;
+    Json model(const Json& asked);
+    Json keep_model(const Json& asked);
+    Json rollout(std::uint64_t number, bool devices) const;
+    Json rollouts() const;
+    Json history(const Json& asked) const;
+    Json start_rollout(const Json& asked);
+    Json change_rollout(const Json& asked, const std::string& command);
+    /// Refuses what is done to a job that belongs to a roll-out.
+    void check_free(const Job& known) const;
 
     Json answer(const Json& asked);
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the operator does with jobs.
 #include "fleet/coordinator/desk_commands.hpp"
+#include "fleet/coordinator/selection.hpp"
 #include "fleet/jobs/plan_job.hpp"
 
 #include <algorithm>
@@ -15,13 +16,30 @@ std::vector<std::uint32_t> Desk::Commands::chosen(const std::vector<std::string>
     const auto& all = state().roster().nodes();
     for (const std::string& word : wanted) {
         bool any = false;
+        const auto has = [](const RosterNode& known, std::string_view name) {
+            return known.name == name || std::ranges::count(known.labels, name) > 0;
+        };
+        const auto somebody_has = [&](std::string_view name) {
+            return std::ranges::any_of(all,
+                                       [&](const RosterNode& known) { return known.admitted && has(known, name); });
+        };
+        const bool whole = somebody_has(word);
+        std::string nobodys;
         for (std::uint32_t number = 0; number < all.size(); ++number) {
             const RosterNode& known = all[number];
-            if (!known.admitted || (known.name != word && std::ranges::count(known.labels, word) == 0)) continue;
+            if (!known.admitted) continue;
+            const Outcome<bool> chosen = whole ? has(known, word) : selects(word, [&](std::string_view name) {
+                if (nobodys.empty() && !somebody_has(name)) nobodys = name;
+                return has(known, name);
+            });
+            if (!chosen) complain(fmt::format("--nodes {}: {}", word, chosen.error().text));
+            if (!*chosen) continue;
             found.insert(number);
             any = true;
         }
-        if (!any) complain(fmt::format("--nodes {}: no node on the roster has this name or label", word));
+        if (!nobodys.empty())
+            complain(fmt::format("--nodes {}: no node on the roster has this name or label", nobodys));
+        if (!any) complain(fmt::format("--nodes {}: no node on the roster is chosen by it", word));
     }
     for (std::uint32_t number = 0; wanted.empty() && number < all.size(); ++number) {
         if (all[number].admitted) found.insert(number);
@@ -63,6 +81,7 @@ std::optional<std::uint32_t> Desk::Commands::member_of(const Job& known, std::ui
 
 Json Desk::Commands::add(const Json& asked) {
     const std::uint64_t number = job(asked).number();
+    check_free(job(asked));
     const auto wanted = texts_of(asked, "nodes");
     if (wanted.empty()) complain("which nodes? names or labels");
     Json added = Json::array();
@@ -95,6 +114,7 @@ Json Desk::Commands::add(const Json& asked) {
 
 Json Desk::Commands::remove(const Json& asked) {
     const std::uint64_t number = job(asked).number();
+    check_free(job(asked));
     const auto wanted = texts_of(asked, "nodes");
     if (wanted.empty()) complain("which nodes? names or labels");
     Json removed = Json::array();

@@ -65,6 +65,7 @@ Json Desk::Commands::brief(const Job& known) const {
               {"epoch", known.epoch()},
               {"elapsed_s", static_cast<double>(coordinator.elapsed_ms(known)) / 1000.0},
               {"dimension", known.plan().terms.dimension}};
+    if (state().archived(known.number())) told["archived"] = true;
     if (const MassBook* book = known.book()) {
         told["weight_lost"] = known.plan().terms.format.to_float<double>(book->lost().weight);
         told["warnings"] = warnings_of(known);
@@ -105,9 +106,11 @@ Json Desk::Commands::whole(const Job& known) const {
     return told;
 }
 
-Json Desk::Commands::jobs() const {
+Json Desk::Commands::jobs(bool archived_too) const {
     Json all = Json::array();
-    for (const auto& [number, known] : state().jobs()) all.push_back(brief(known));
+    for (const auto& [number, known] : state().jobs()) {
+        if (archived_too || !state().archived(number)) all.push_back(brief(known));
+    }
     return all;
 }
 

@@ -123,9 +123,15 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
         greet(key->second, connection);
         return;
     }
+    if (record.kind == RecordKind::job_deleted) return forget_job(record.job);
     const Job* job = state_.job(record.job);
     if (job == nullptr) return;
-    if (record.kind == RecordKind::job_created) index_job(*job);
+    if (record.kind == RecordKind::job_created || record.kind == RecordKind::rollout_started) index_job(*job);
+    if (record.kind == RecordKind::rollout_back && record.base_version != 0 &&
+        state_.job(record.base_version) != nullptr) {
+        index_job(*state_.job(record.base_version));
+        dirty_jobs_.insert(record.base_version);
+    }
     if (record.kind == RecordKind::member_fenced) void_state({job, record.node});
     if (record.kind == RecordKind::member_added && record.node < job->members().size()) {
         auto& all = memberships_[job->members()[record.node].node];
@@ -243,6 +249,7 @@ void Coordinator::tell(Connection& connection, const Membership& at) {
             change(at, session, RecordKind::member_lost);
         return;
     }
+    if (!session.joined && !state_.rollouts().released(job.number(), at.member)) return;
     if (!session.joined || (job.serverless() && session.epoch != job.epoch())) {
         offer(connection, key, at, session);
     }

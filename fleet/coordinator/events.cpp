@@ -29,6 +29,49 @@ std::string ledger_text(const LedgerEntry& entry, const FixedPoint& format) {
     return text;
 }
 
+/// What a record did to versions and roll-outs.
+template <class Say>
+void describe_rollout(const FleetState& state, const Record& record, const Say& say) {
+    const StagedRollouts& all = state.rollouts();
+    const auto version = [&all](std::uint64_t number) {
+        const std::string& name = all.models()[static_cast<std::size_t>(number - 1)].name;
+        return name.empty() ? fmt::format("v{}", number) : fmt::format("v{} ({})", number, name);
+    };
+    if (record.kind == RecordKind::model_kept) return say("model-kept", version(record.sequence) + " is kept");
+    if (record.kind == RecordKind::model_named) return say("model-named", version(record.sequence));
+    const StagedRollout* rollout = all.find(record.sequence);
+    if (rollout == nullptr) return;
+    const RolloutPlan& plan = rollout->plan();
+    const auto about = [&](std::string_view text) { return fmt::format("roll-out {}: {}", record.sequence, text); };
+    switch (record.kind) {
+        case RecordKind::rollout_started:
+            return say("rollout-started",
+                       about(fmt::format("{} for {} nodes", version(plan.model), plan.nodes.size())));
+        case RecordKind::rollout_released: {
+            std::vector<std::uint32_t> devices;
+            Loader loader(record.payload);
+            loader(devices);
+            std::string names;
+            for (const std::uint32_t device : devices) {
+                if (device < plan.nodes.size())
+                    names += (names.empty() ? "" : ", ") + state.roster()[plan.nodes[device]].name;
+            }
+            return say("rollout-wave", about(fmt::format("wave {}: {}", rollout->wave(), names)));
+        }
+        case RecordKind::rollout_paused:
+            return say("rollout-paused", about("paused"));
+        case RecordKind::rollout_resumed:
+            return say("rollout-resumed", about("goes on"));
+        case RecordKind::rollout_halted:
+            return say("rollout-halted", about("stopped: " + rollout->reason()));
+        case RecordKind::rollout_aborted:
+            return say("rollout-aborted", about("aborted: who has the new version keeps it"));
+        default:
+            return say("rollout-back",
+                       about(fmt::format("back to {}: {}", version(plan.before), rollout->reason())));
+    }
+}
+
 }  // namespace
 
 bool heavy_loss(const Job& job, Mass lost) {
@@ -164,6 +207,26 @@ Event describe_record(const FleetState& state, const Record& record, const JobCh
                 "is away for too long: the others go on without it and what it holds; it begins anew when it is "
                 "back");
             break;
+        case RecordKind::job_archived:
+            say("job-archived", record.detail != 0 ? "is archived: lists leave it out" : "is in the lists again");
+            event.node.clear();
+            break;
+        case RecordKind::job_deleted:
+            say("job-deleted", "is deleted, with its model");
+            event.node.clear();
+            break;
+        case RecordKind::model_kept:
+        case RecordKind::model_named:
+        case RecordKind::rollout_started:
+        case RecordKind::rollout_released:
+        case RecordKind::rollout_paused:
+        case RecordKind::rollout_resumed:
+        case RecordKind::rollout_halted:
+        case RecordKind::rollout_aborted:
+        case RecordKind::rollout_back:
+            event.node.clear();
+            describe_rollout(state, record, say);
+            return event;
         case RecordKind::report:
             if (record.detail == 0) break;
             for (const KeptMetric& metric : read_report(record))

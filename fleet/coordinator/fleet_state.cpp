@@ -26,12 +26,15 @@ bool FleetState::knows_members(const Job& job) const {
 Result<JobChange> FleetState::apply(const Record& record) {
     newest_ = record.index;
     const bool of_job = record.kind >= RecordKind::job_created;
+    const bool of_model = record.kind == RecordKind::model_kept || record.kind == RecordKind::model_named;
     Result<JobChange> change;
-    if (of_job)
+    if (record.kind >= RecordKind::model_kept)
+        change = rollouts_.apply(record, jobs_);
+    else if (of_job)
         change = apply_to_job(record);
     else if (auto done = apply_to_fleet(record); !done)
         change = tl::unexpected(done.error());
-    if (change) journal_.applied(*this, record, of_job ? &*change : nullptr);
+    if (change) journal_.applied(*this, record, of_job && !of_model ? &*change : nullptr);
     return change;
 }
 
@@ -44,10 +47,28 @@ Result<JobChange> FleetState::apply_to_job(const Record& record) {
     }
     const auto found = jobs_.find(record.job);
     if (found == jobs_.end()) return unreadable(record);
+    if (record.kind == RecordKind::job_archived || record.kind == RecordKind::job_deleted)
+        return apply_to_list(record, found->second);
     auto change = found->second.apply(record);
+    if (change && record.kind == RecordKind::report) rollouts_.reported(record);
     if (change && record.kind == RecordKind::member_added && !knows_members(found->second))
         return unreadable(record);
     return change;
+}
+
+Result<JobChange> FleetState::apply_to_list(const Record& record, const Job& job) {
+    if (record.kind == RecordKind::job_archived) {
+        if (record.detail != 0)
+            archived_.insert(record.job);
+        else
+            archived_.erase(record.job);
+        return {};
+    }
+    if (!job.ended() || rollouts_.of_job(record.job) != 0) return unreadable(record);
+    jobs_.erase(record.job);
+    archived_.erase(record.job);
+    deleted_up_to_ = std::max(deleted_up_to_, record.job);
+    return {};
 }
 
 Result<void> FleetState::apply_to_fleet(const Record& record) {
@@ -96,6 +117,8 @@ std::vector<std::byte> FleetState::save() const {
     for (const auto& [number, job] : jobs_) {
         if (says_floats(job.plan().terms.aggregation)) saver(job.first_round());
     }
+    if (plain()) return saver.take();
+    saver(deleted_up_to_, std::vector<std::uint64_t>(archived_.begin(), archived_.end()), rollouts_);
     return saver.take();
 }
 
@@ -103,6 +126,9 @@ Result<void> FleetState::load(std::span<const std::byte> state) {
     Loader loader(state);
     std::vector<std::uint64_t> numbers;
     jobs_.clear();
+    rollouts_ = {};
+    archived_.clear();
+    deleted_up_to_ = 0;
     loader(newest_, roster_, numbers);
     for (const std::uint64_t number : numbers) {
         loader(jobs_[number]);
@@ -135,10 +161,15 @@ Result<void> FleetState::load(std::span<const std::byte> state) {
             loader(first_round);
             job.set_first_round(first_round);
         }
+        std::vector<std::uint64_t> archived;
+        if (loader.ok() && !loader.done()) loader(deleted_up_to_, archived, rollouts_);
+        archived_ = {archived.begin(), archived.end()};
     } else {
         for (auto& [number, job] : jobs_) job.set_identity({.epoch_before = job.epoch() - 1});
     }
-    if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(newest_));
+    if (!loader.done() || !rollouts_.fits_together(jobs_, roster_.nodes().size()))
+        return fail(Code::store_damaged, static_cast<std::int64_t>(newest_));
+    rollouts_.index();
     journal_.loaded(*this, newest_);
     return {};
 }

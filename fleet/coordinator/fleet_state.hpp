@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "fleet/coordinator/job.hpp"
+#include "fleet/coordinator/rollouts.hpp"
 #include "fleet/coordinator/roster.hpp"
 #include "fleet/coordinator/store.hpp"
 
 #include <limits>
 #include <map>
+#include <set>
 
 namespace dunlin {
 
@@ -40,13 +41,19 @@ public:
     /// May an older program have given this number to another job, before the store was put back?
     bool given_again(std::uint64_t job) const { return job >= given_again_from_; }
     /// The number that a next job gets.
-    std::uint64_t next_job() const { return jobs_.empty() ? 1 : jobs_.rbegin()->first + 1; }
+    std::uint64_t next_job() const {
+        return std::max(deleted_up_to_, jobs_.empty() ? 0 : jobs_.rbegin()->first) + 1;
+    }
+    const StagedRollouts& rollouts() const { return rollouts_; }
+    /// Do lists leave this job out?
+    bool archived(std::uint64_t job) const { return archived_.contains(job); }
 
     /// Error: store_damaged (first: the record), for one that cannot be read. The state is of no use then.
     Result<JobChange> apply(const Record& record);
 
     Result<void> load(std::span<const std::byte> state) override;
     std::vector<std::byte> save() const override;
+    std::uint32_t store_version() const override { return plain() ? 3 : 4; }
     Result<void> replay(const Record& record) override {
         return apply(record).map([](const JobChange&) {});
     }
@@ -55,10 +62,16 @@ private:
     Result<void> apply_to_fleet(const Record& record);
     Result<JobChange> apply_to_job(const Record& record);
     bool knows_members(const Job& job) const;
+    Result<JobChange> apply_to_list(const Record& record, const Job& job);
+    /// Is there nothing that came with version 4 of the store?
+    bool plain() const { return rollouts_.empty() && archived_.empty() && deleted_up_to_ == 0; }
 
     Journal& journal_;
     Roster roster_;
     std::map<std::uint64_t, Job> jobs_;
+    StagedRollouts rollouts_;
+    std::set<std::uint64_t> archived_;
+    std::uint64_t deleted_up_to_ = 0;  ///< no job that was deleted has a larger number
     std::uint64_t newest_ = 0;
     std::uint64_t given_again_from_ = std::numeric_limits<std::uint64_t>::max();
 };

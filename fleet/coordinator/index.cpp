@@ -130,6 +130,13 @@ void Index::applied(const FleetState& state, const Record& record, const JobChan
         }
     } else {
         jobs_.insert(record.job);
+        if (record.kind == RecordKind::rollout_back) jobs_.insert(record.base_version);
+    }
+    if (record.kind == RecordKind::job_deleted) {
+        deleted_.insert(record.job);
+        reported_.erase(record.job);
+        std::erase_if(metrics_, [&](const MetricRow& row) { return row.job == record.job; });
+        std::erase_if(ledger_, [&](const LedgerRow& row) { return row.job == record.job; });
     }
     if (change != nullptr && change->ledger) {
         const LedgerEntry& entry = *change->ledger;
@@ -190,6 +197,14 @@ Result<void> Index::write() {
         const std::uint64_t sum = checksum_of(std::as_bytes(known->model()));
         if (auto done = model.bind(fmt::format("{:016x}", sum)).run(); !done) return done;
     }
+    for (const char* gone : {"DELETE FROM job WHERE number = ?", "DELETE FROM member WHERE job = ?",
+                             "DELETE FROM model WHERE job = ?", "DELETE FROM metric WHERE job = ?",
+                             "DELETE FROM ledger WHERE job = ?", "DELETE FROM ledger_shift WHERE job = ?"}) {
+        for (const std::uint64_t number : deleted_) {
+            if (auto done = Statement(database, gone).bind(static_cast<std::int64_t>(number)).run(); !done)
+                return done;
+        }
+    }
     Statement event(database,
                     "INSERT INTO event (record, time_ms, job, node, kind, text) VALUES (?, ?, ?, ?, ?, ?)");
     for (const Event& row : events_) {
@@ -232,6 +247,7 @@ Result<void> Index::flush() {
     }
     nodes_.clear();
     jobs_.clear();
+    deleted_.clear();
     events_.clear();
     metrics_.clear();
     ledger_.clear();

@@ -109,6 +109,7 @@ private:
     std::uint64_t position_ = 0;  ///< of the newest record that it was told
     std::set<std::uint32_t> nodes_;
     std::set<std::uint64_t> jobs_;
+    std::set<std::uint64_t> deleted_;
     std::deque<Event> events_;
     std::deque<MetricRow> metrics_;
     std::deque<LedgerRow> ledger_;

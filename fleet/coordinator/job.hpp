@@ -224,6 +224,8 @@ std::string_view state_name(const Job& job);
 // What payloads hold.
 std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& request);
 Result<Job> read_job(const Record& record);
+/// What job_payload was given. Error: store_damaged (first: `record`).
+Result<std::pair<JobPlan, JobRequest>> read_job_payload(std::span<const std::byte> payload, std::uint64_t record);
 std::vector<std::byte> statement_payload(const MassReport& report);
 std::vector<std::byte> report_payload(std::span<const Metric> metrics);
 /// Error: store_damaged (first: the record).

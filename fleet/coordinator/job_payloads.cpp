@@ -14,17 +14,23 @@ std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& reques
     return saver.take();
 }
 
-Result<Job> read_job(const Record& record) {
+Result<std::pair<JobPlan, JobRequest>> read_job_payload(std::span<const std::byte> payload, std::uint64_t record) {
     JobPlan plan;
     JobRequest request;
-    Loader loader(record.payload);
+    Loader loader(payload);
     plan_fields(loader, plan);
     loader(request);
     if (!loader.done()) loader(plan.regroup_ms);  // a store of version 1 ends before it
     if (!loader.done()) loader(request.nonce);
     if (!loader.done()) loader(plan.equal_shares);  // one of version 2 before it
-    if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(record.index));
-    return Job::make(record.job, std::move(plan), std::move(request));
+    if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(record));
+    return std::pair(std::move(plan), std::move(request));
+}
+
+Result<Job> read_job(const Record& record) {
+    auto read = read_job_payload(record.payload, record.index);
+    if (!read) return tl::unexpected(read.error());
+    return Job::make(record.job, std::move(read->first), std::move(read->second));
 }
 
 std::vector<std::byte> statement_payload(const MassReport& report) {

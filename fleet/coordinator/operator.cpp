@@ -92,6 +92,8 @@ Result<std::uint64_t> Coordinator::create_job(const JobPlan& plan, const JobRequ
         if (node >= state_.roster().nodes().size() || !state_.roster()[node].admitted)
             return fail(Code::not_admitted);
     }
+    // What is gathered may be a roll-out that begins a job, too.
+    if (auto before = commit(now_ms_); !before) return tl::unexpected(before.error());
     const std::uint64_t number = state_.next_job();
     // What could not be made cannot be stored.
     if (auto made = Job::make(number, plan, request); !made) return tl::unexpected(made.error());
@@ -157,6 +159,34 @@ Result<void> Coordinator::remove_member(std::uint64_t number, std::uint32_t memb
     const bool hands_on = !now && (*job)->serverless();
     return record_now(
         {.kind = hands_on ? RecordKind::member_leaving : RecordKind::member_gone, .node = member, .job = number});
+}
+
+Result<void> Coordinator::archive_job(std::uint64_t number, bool archived) {
+    const Job* job = state_.job(number);
+    if (job == nullptr) return fail(Code::unknown_job, static_cast<std::int64_t>(number));
+    if (!job->ended()) return fail(Code::busy, 1, 1);
+    return record_now({.kind = RecordKind::job_archived, .job = number, .detail = archived});
+}
+
+Result<void> Coordinator::delete_job(std::uint64_t number) {
+    const Job* job = state_.job(number);
+    if (job == nullptr) return fail(Code::unknown_job, static_cast<std::int64_t>(number));
+    if (!job->ended() || state_.rollouts().of_job(number) != 0) return fail(Code::busy, 1, 1);
+    const std::uint64_t nonce = job->nonce();
+    const std::vector<std::uint32_t> nodes = job->request().nodes;
+    if (auto done = record_now({.kind = RecordKind::job_deleted, .job = number}); !done) return done;
+    // Who still says its last word of it is to forget it, too.
+    for (const std::uint32_t node : nodes) {
+        const auto key = keys_.find(node);
+        if (key == keys_.end()) continue;
+        Connection& connection = connections_[key->second];
+        if ((connection.job != 0 && connection.job != number) || connection.stray_job != 0) continue;
+        connection.job = 0;
+        connection.stray_job = number;
+        connection.stray_nonce = nonce;
+        connection.stray_told = false;
+    }
+    return {};
 }
 
 Result<void> Coordinator::came_from_a_copy() {

@@ -25,6 +25,8 @@ enum class RecordKind : std::uint16_t {
     job_time,    ///< for how long it has run
     job_ending,  ///< push-sum: gather what the nodes hold, then end
     job_ended,
+    job_archived,         ///< lists leave it out; detail 0: no more
+    job_deleted,          ///< an ended one, with its model and all that was kept of it
     member_offered = 40,  ///< what it will hold is counted on from here
     member_accepted,
     member_declined,
@@ -38,6 +40,15 @@ enum class RecordKind : std::uint16_t {
     update,
     mass_report = 80,
     report = 100,
+    model_kept = 110,       ///< version `sequence` of a model
+    model_named,            ///< the name of version `sequence`
+    rollout_started = 120,  ///< roll-out `sequence`; and with it the job that hands the version out
+    rollout_released,       ///< who may have the new version, too
+    rollout_paused,
+    rollout_resumed,
+    rollout_halted,   ///< by itself; the payload says why
+    rollout_aborted,  ///< and its jobs end
+    rollout_back,     ///< its job ends, and the job `base_version` takes the old version back
 };
 
 /// One of them, as it stands in the log; a view.

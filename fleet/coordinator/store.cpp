@@ -11,11 +11,11 @@ namespace dunlin {
 namespace {
 
 constexpr std::uint64_t snapshot_mark = 0x31544f4853444e4c;  // "LNDSHOT1"
-constexpr std::uint32_t store_version = 3;
+constexpr std::uint32_t newest_store_version = 4;
 
 struct SnapshotHead {
     std::uint64_t magic = snapshot_mark;
-    std::uint32_t version = store_version;
+    std::uint32_t version = newest_store_version;
     std::uint32_t unused = 0;
     std::uint64_t newest = 0;
     std::uint64_t state_bytes = 0;
@@ -47,8 +47,10 @@ Result<std::vector<std::byte>> tidy_snapshots(FileSystem& files, const FileSyste
 
 }  // namespace
 
-std::vector<std::byte> snapshot_bytes(std::span<const std::byte> state, std::uint64_t newest) {
+std::vector<std::byte> snapshot_bytes(std::span<const std::byte> state, std::uint64_t newest,
+                                      std::uint32_t version) {
     SnapshotHead head;
+    head.version = version;
     head.newest = newest;
     head.state_bytes = state.size();
     head.checksum = checksum(head, state);
@@ -63,7 +65,7 @@ Result<ReadSnapshot> read_snapshot(std::span<const std::byte> bytes) {
     if (bytes.size() < sizeof head) return fail(Code::store_damaged);
     std::memcpy(&head, bytes.data(), sizeof head);
     if (head.magic != snapshot_mark) return fail(Code::store_damaged);
-    if (head.version > store_version) return fail(Code::store_version, head.version, store_version);
+    if (head.version > newest_store_version) return fail(Code::store_version, head.version, newest_store_version);
     const auto state = bytes.subspan(sizeof head);
     if (head.state_bytes != state.size() || head.checksum != checksum(head, state))
         return fail(Code::store_damaged, static_cast<std::int64_t>(head.newest));
@@ -135,7 +137,7 @@ Result<void> Store::begin_snapshot(const Replayed& state, const std::function<Re
     if (auto done = before(); !done) return done;
     if (auto done = log_->rotate(); !done) return done;
     draft_ = std::make_shared<Draft>(Draft{.number = log_->newest()});
-    draft_->bytes = snapshot_bytes(state.save(), draft_->number);
+    draft_->bytes = snapshot_bytes(state.save(), draft_->number, state.store_version());
     auto write = [draft = draft_, &files = files_, directory = directory_] {
         draft->written = replace_file(files, directory / numbered_name("snapshot", draft->number), draft->bytes);
     };

@@ -20,6 +20,8 @@ public:
     /// The state as of some record, as `save` gave it. Error: store_damaged, store_version.
     virtual Result<void> load(std::span<const std::byte> state) = 0;
     virtual std::vector<std::byte> save() const = 0;
+    /// The first version of the store that can load what `save` gives.
+    virtual std::uint32_t store_version() const { return 3; }
     /// A record after that, while a store is opened. Error: store_damaged, for one that cannot be read.
     virtual Result<void> replay(const Record& record) = 0;
 };
@@ -99,7 +101,8 @@ private:
 
 /// A snapshot's file: what is written for `state` as of record `newest`, and read again. Errors: store_damaged,
 /// store_version.
-std::vector<std::byte> snapshot_bytes(std::span<const std::byte> state, std::uint64_t newest);
+std::vector<std::byte> snapshot_bytes(std::span<const std::byte> state, std::uint64_t newest,
+                                      std::uint32_t version = 3);
 struct ReadSnapshot {
     std::uint64_t newest = 0;
     std::span<const std::byte> state;

@@ -69,6 +69,7 @@ void Coordinator::tick(std::int64_t now_ms) {
     for (const auto& [number, job] : state_.jobs()) {
         if (!job.ended()) tend(job);
     }
+    tend_rollouts();
     if (now_ms - told_ms_ < settings_.retry_ms / 4) return;
     told_ms_ = now_ms;
     for (const auto& [node, key] : keys_) tell(node);

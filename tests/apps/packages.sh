@@ -38,6 +38,14 @@ test -f "$folder/dunlin-node/etc/default/dunlin-node"
 grep -q '^ExecStart=/usr/bin/dunlin-node run ' "$folder/dunlin-node/usr/lib/systemd/system/dunlin-node.service"
 node=("${emulator[@]}" "$folder/dunlin-node/usr/bin/dunlin-node")
 "${node[@]}" --version >/dev/null
+# With its manual page and completions.
+texts_of() {
+    local share=$folder/$1/usr/share
+    zgrep -q '^\.SH NAME' "$share/man/man1/$1.1"* || return 1
+    bash -n "$share/bash-completion/completions/$1" && test -s "$share/zsh/vendor-completions/_$1" &&
+        test -s "$share/fish/vendor_completions.d/$1.fish"
+}
+texts_of dunlin-node
 key=$("${node[@]}" init --dir "$folder/node" 2>/dev/null)
 [[ $key =~ ^[0-9a-f]{64}$ ]]
 [[ $components == *program* ]] || exit 0
@@ -46,6 +54,7 @@ unpacked dunlin
 grep -q '^ExecStart=/usr/bin/dunlin fleet serve ' "$folder/dunlin/usr/lib/systemd/system/dunlin-fleet.service"
 program=("${emulator[@]}" "$folder/dunlin/usr/bin/dunlin")
 "${program[@]}" --version >/dev/null
+texts_of dunlin
 export DUNLIN_FLEET=$folder/store
 "${program[@]}" fleet init >/dev/null 2>&1
 "${program[@]}" fleet admit board "$key" 2>/dev/null

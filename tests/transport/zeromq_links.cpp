@@ -120,6 +120,25 @@ TEST_CASE("a node comes back by itself when the coordinator was restarted, and s
     CHECK(pair.server->messages[0].first);
 }
 
+TEST_CASE("a node that has several addresses of its coordinator tries the next where one does not answer") {
+    const KeyPair server_keys = *KeyPair::make(), node_keys = *KeyPair::make();
+    std::string nobody;
+    {
+        TestServer gone(server_settings(server_keys));
+        nobody = gone.link.endpoint();
+    }
+    std::optional<TestServer> server(server_settings(server_keys));
+    server->link.admit(node_keys.public_key());
+    NodeLinkSettings settings = node_settings(nobody, server_keys.public_key(), node_keys);
+    settings.others = {"tcp://127.0.0.1:1", server->link.endpoint()};
+    TestNode node(settings);
+    REQUIRE(until([&] { return node.ups == 1; }, node, *server));
+    CHECK(node.downs == 2);
+
+    settings.others = {"no-address"};
+    CHECK(NodeLink::open(settings).error().code == Code::bad_endpoint);
+}
+
 TEST_CASE("a connection that the node or the coordinator gives up is replaced by a new one") {
     Pair pair;
     REQUIRE(pair.join());

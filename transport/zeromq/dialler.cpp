@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace dunlin::zeromq {
 namespace {
@@ -89,6 +90,12 @@ void Dialler::dial(std::int64_t now_ms) {
 
 Dialler::Change Dialler::lose(std::int64_t now_ms, const Error& reason) {
     const bool lasted = state_ == State::up && now_ms - up_since_ms_ > backoff_ms_;
+    // One that could not be reached, or lets nobody in, is tried again after the others.
+    if (!lasted && !settings_.others.empty()) {
+        settings_.others.push_back(std::exchange(settings_.endpoint, settings_.others.front()));
+        settings_.others.erase(settings_.others.begin());
+        dialled_count_ = 0;
+    }
     backoff_ms_ = lasted || backoff_ms_ == 0
                       ? settings_.first_backoff_ms
                       : std::min<std::int64_t>(2 * backoff_ms_, settings_.longest_backoff_ms);

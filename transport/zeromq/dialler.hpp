@@ -6,6 +6,8 @@
 
 #include <optional>
 #include <random>
+#include <string>
+#include <vector>
 
 namespace dunlin::zeromq {
 
@@ -18,6 +20,7 @@ struct DialSettings {
     int first_backoff_ms = 0, longest_backoff_ms = 0;
     LinkTiming timing = {};
     LookUp look_up = {};
+    std::vector<std::string> others = {};  ///< further addresses; the next is dialled where one does not answer
 };
 
 /// One connection that is dialled again whenever it is lost. Each attempt is a new socket: nothing that was meant

@@ -55,8 +55,13 @@ struct NodeLink::Implementation {
     explicit Implementation(NodeLinkSettings from)
         : settings(std::move(from)),
           context(settings.context ? settings.context : make_link_context(256)),
-          coordinator(*context, dial_settings(settings.endpoint, settings.server_key, settings.queue),
-                      settings.keys) {}
+          coordinator(*context, to_coordinator(), settings.keys) {}
+
+    zeromq::DialSettings to_coordinator() const {
+        zeromq::DialSettings dial = dial_settings(settings.endpoint, settings.server_key, settings.queue);
+        dial.others = settings.others;
+        return dial;
+    }
 
     zeromq::DialSettings dial_settings(const std::string& endpoint, const PublicKey& key, int queue) const {
         return {endpoint,
@@ -67,7 +72,8 @@ struct NodeLink::Implementation {
                 settings.first_backoff_ms,
                 settings.longest_backoff_ms,
                 settings.timing,
-                settings.look_up};
+                settings.look_up,
+                {}};
     }
 
     Result<void> open();
@@ -81,8 +87,12 @@ struct NodeLink::Implementation {
 };
 
 Result<void> NodeLink::Implementation::open() {
-    if (!is_dialled_endpoint(settings.endpoint)) return fail(Code::bad_endpoint);
-    if (settings.insecure && !is_loopback(settings.endpoint)) return fail(Code::not_loopback);
+    std::vector<std::string> dialled = settings.others;
+    dialled.push_back(settings.endpoint);
+    for (const std::string& endpoint : dialled) {
+        if (!is_dialled_endpoint(endpoint)) return fail(Code::bad_endpoint);
+        if (settings.insecure && !is_loopback(endpoint)) return fail(Code::not_loopback);
+    }
     if (settings.listen.empty()) return {};
     ServerLinkSettings listening_settings{.endpoint = settings.listen, .keys = settings.keys};
     listening_settings.insecure = settings.insecure;

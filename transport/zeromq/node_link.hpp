@@ -4,6 +4,8 @@
 #include "transport/zeromq/link.hpp"
 
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace dunlin {
 
@@ -11,8 +13,9 @@ struct NodeLinkSettings {
     std::string endpoint;  ///< the coordinator: tcp://laptop:7700
     PublicKey server_key = {};
     KeyPair keys;
-    bool insecure = false;  ///< plain text; on loopback only
-    std::string listen;     ///< where other nodes reach this one: tcp://*:7701; "": through the coordinator only
+    bool insecure = false;                 ///< plain text; on loopback only
+    std::vector<std::string> others = {};  ///< further addresses of the same coordinator, tried in turn
+    std::string listen;  ///< where other nodes reach this one: tcp://*:7701; "": through the coordinator only
     std::size_t message_bytes = WireLimits::message_bytes;  ///< larger messages end their connection
     std::size_t share_bytes = WireLimits::message_bytes;    ///< the same of those who dial this node
     int queue = 8;                                          ///< messages that wait for the coordinator

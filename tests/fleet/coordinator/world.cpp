@@ -254,9 +254,8 @@ void World::drive(std::uint32_t number) {
             }
             case Duty::report: {
                 if (begin(number, Duty::report)) break;
-                const Metric metric{"loss", 1.0};
                 if (session.final_report()) ++node.finals;
-                session.reported(std::span(&metric, 1));
+                measure(number);
                 break;
             }
             case Duty::finish:
@@ -279,6 +278,15 @@ void World::drive(std::uint32_t number) {
         }
     }
     FAIL("a session that never waits");
+}
+
+void World::measure(std::uint32_t number) {
+    NodeSession& session = *nodes_[number].session;
+    std::vector<Metric> metrics{{"loss", 1.0}};
+    // What nobody waits for any more may be of no model.
+    if (settings_.score && session.wanted() && session.job() != 0)
+        metrics.push_back({"score", settings_.score(number, session.parameters())});
+    session.reported(metrics);
 }
 
 void World::gradient(std::uint32_t number, ConstVector<float> w, Stream& random, Vector<float> out) const {
@@ -328,9 +336,8 @@ void World::end_work(std::uint32_t number) {
         REQUIRE(session.learned(now_ms_ + node.clock_ms));
     }
     if (work.duty == Duty::report) {
-        const Metric metric{"loss", 1.0};
         if (wanted && session.final_report()) ++node.finals;
-        session.reported(std::span(&metric, 1));
+        measure(number);
     }
 }
 

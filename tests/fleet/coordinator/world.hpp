@@ -51,6 +51,8 @@ struct WorldSettings {
     std::uint32_t store_every = 1;
     CoordinatorSettings coordinator = {};
     StoreSettings store = {.batch_bytes = 1u << 20, .log_bytes = 5'000};
+    /// What a node measures of a model, beside its loss; empty: nothing.
+    std::function<double(std::uint32_t node, ConstVector<float> model)> score = {};
 };
 
 /// A coordinator on simulated files, nodes that are sessions as devices run them, and a network between them that
@@ -138,6 +140,7 @@ private:
     void drive(std::uint32_t number);
     bool begin(std::uint32_t number, Duty duty);
     void end_work(std::uint32_t number);
+    void measure(std::uint32_t number);
     void gradient(std::uint32_t number, ConstVector<float> w, Stream& random, Vector<float> out) const;
     void deliver(std::uint32_t number);
     void carry(std::deque<std::pair<std::int64_t, Frame>>& queue, const Message& message);
