@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import numpy as np
 
@@ -47,7 +47,8 @@ class _Grid:
     def _task(self, task: Mapping[str, Any]) -> _native.GridTask:
         known = {"goal", "start", "moves", "wind", "wind_direction", "slip", "reward"}
         if unknown := set(task) - known:
-            raise _native.Error(f"task: no such key: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+            raise _native.Error(f"task: no such key: {', '.join(sorted(unknown))}; expected some of "
+                                f"{', '.join(sorted(known))}")
         goal = tuple(task.get("goal", (len(self.lines) - 1, len(self.lines[0]) - 1)))
         start, direction, reward = task.get("start"), task.get("wind_direction", "right"), task.get("reward", "sparse")
         if direction not in _DIRECTIONS:
@@ -138,7 +139,8 @@ class Environment(BaseEnv):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         native = self._native
         native.step(np.array([action], dtype=np.int64) if self._counted else np.asarray(action, np.float32)[None])
-        return (self._observation(), float(native.rewards[0]), bool(native.terminated[0]), bool(native.truncated[0]), {})
+        terminated, truncated = bool(native.terminated[0]), bool(native.truncated[0])
+        return self._observation(), float(native.rewards[0]), terminated, truncated, {}
 
     def render(self) -> np.ndarray:
         return self._world.picture(self._observation(), 0)

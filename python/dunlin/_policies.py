@@ -66,7 +66,7 @@ class Policy:
         task: int = 0,
         horizon: int = 200,
     ) -> Policy:
-        """The policy after `steps` steps of its run's inner loop on an environment, whose `returns` says what that gave.
+        """The policy after `steps` steps of its run's inner loop on an environment; its `returns` say what that gave.
 
         env           of `dunlin.make` or `make_vec` (whose number `task` is); anybody's single or vector environment by
                       Gymnasium's conventions; or a function of a number of copies that gives a vector environment

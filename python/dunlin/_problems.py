@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from . import _native
-from ._spaces import Box, Discrete, MultiDiscrete
+from ._spaces import Box, MultiDiscrete
 
 
 class _Batched:
@@ -218,6 +218,3 @@ def adapt_to_python(model: Any, env: Any, steps: int, trajectories: Optional[int
         observations, actions, counted = _sizes(env)
     call = _native.adapt_counted if counted else _native.adapt_numbers
     return call(model, make, observations, actions, horizon, steps, trajectories, seed)
-
-
-__all__ = ["Discrete", "batched", "register_dataset", "register_environment"]

@@ -175,7 +175,8 @@ def _place(out: Optional[PathLike]) -> Iterator[tuple[str, Optional[str]]]:
 def _named(experiment: str, config: Optional[Config]) -> tuple[str, Optional[Config]]:
     """A problem that Python registered is named by a document."""
     if experiment in _native.registered() and experiment not in dict(_native.experiments()):
-        return "", {"kind": experiment, "experiment": experiment, **(dict(config) if isinstance(config, Mapping) else {})}
+        more = dict(config) if isinstance(config, Mapping) else {}
+        return "", {"kind": experiment, "experiment": experiment, **more}
     return experiment, config
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""curves.py PROGRAM: what `dunlin export --format tensorboard, jsonl, csv` says of a run, read by the formats' own rules:
-TFRecord (length, masked CRC-32C, bytes, masked CRC-32C) and Protocol Buffers (Event, Summary)."""
+"""curves.py PROGRAM: what `dunlin export --format tensorboard, jsonl, csv` says of a run, read by the formats' own
+rules: TFRecord (length, masked CRC-32C, bytes, masked CRC-32C) and Protocol Buffers (Event, Summary)."""
 import csv
 import json
 import struct
