@@ -15,6 +15,11 @@ bool takes_later(Code code) {
     return code == Code::busy || code == Code::wrong_epoch || code == Code::not_durable;
 }
 
+/// For an error: of a number that somebody else chose.
+std::int64_t whole_number(float value) {
+    return std::isfinite(value) ? static_cast<std::int64_t>(std::clamp(value, -1e18f, 1e18f)) : -1;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Coordinator>> Coordinator::open(FileSystem& files, const FileSystem::Path& directory,
@@ -275,6 +280,10 @@ Result<void> Coordinator::check_update(const Connection& connection, const Membe
         return fail(Code::message_unknown, static_cast<std::int64_t>(message.body.index()));
     if (update.member != at.member || !job.members()[at.member].in())
         return fail(Code::not_a_participant, at.member);
+    // Its weight in a mean is the plan's to say, not its own.
+    const float samples = job.plan().member_terms(at.member).samples;
+    if (update.samples != samples)
+        return fail(Code::out_of_range, whole_number(update.samples), whole_number(samples));
     const std::uint32_t incarnation = message.envelope.incarnation;
     if (message.envelope.sequence == 0 || incarnation > state_.roster()[connection.node].incarnation)
         return fail(Code::message_malformed);

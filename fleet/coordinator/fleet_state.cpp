@@ -96,6 +96,12 @@ std::vector<std::byte> FleetState::save() const {
     for (const auto& [number, job] : jobs_) {
         if (says_floats(job.plan().terms.aggregation)) saver(job.first_round());
     }
+    // And what most have nothing of.
+    std::vector<std::uint64_t> unbalanced;
+    for (const auto& [number, job] : jobs_) {
+        if (job.unbalanced() > 0) unbalanced.insert(unbalanced.end(), {number, job.unbalanced()});
+    }
+    if (!unbalanced.empty()) saver(unbalanced);
     return saver.take();
 }
 
@@ -134,6 +140,12 @@ Result<void> FleetState::load(std::span<const std::byte> state) {
             if (!says_floats(job.plan().terms.aggregation)) continue;
             loader(first_round);
             job.set_first_round(first_round);
+        }
+        std::vector<std::uint64_t> unbalanced;
+        if (loader.ok() && !loader.done()) loader(unbalanced);
+        for (std::size_t k = 0; k + 1 < unbalanced.size(); k += 2) {
+            const auto found = jobs_.find(unbalanced[k]);
+            if (found != jobs_.end()) found->second.set_unbalanced(static_cast<std::uint32_t>(unbalanced[k + 1]));
         }
     } else {
         for (auto& [number, job] : jobs_) job.set_identity({.epoch_before = job.epoch() - 1});

@@ -152,6 +152,12 @@ public:
     void set_first_round(std::int64_t round) {
         if (book_) book_->set_first_round(round);
     }
+    /// Push-sum: epochs whose books did not balance; never without a lie, or a link that lost what was waited for too
+    /// long.
+    std::uint32_t unbalanced() const { return book_ ? book_->unbalanced() : 0; }
+    void set_unbalanced(std::uint32_t epochs) {
+        if (book_) book_->set_unbalanced(epochs);
+    }
 
     void fields(Saver& archive);
     void fields(Loader& archive);
