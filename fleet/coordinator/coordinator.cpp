@@ -292,8 +292,7 @@ Result<void> Coordinator::check_update(const Connection& connection, const Membe
     const Update seen{at.member,           incarnation,    message.envelope.sequence,
                       update.base_version, update.samples, *numbers};
     if (auto fit = job.server()->check(seen); !fit) return fit;
-    const double limit = static_cast<double>(job.plan().server.norm_limit);
-    if (!(squared_norm(*numbers) <= limit * limit)) return fail(Code::update_too_large, -1);
+    if (auto usual = job.norms().check(std::sqrt(squared_norm(*numbers))); !usual) return usual;
     record = {.kind = RecordKind::update,
               .node = at.member,
               .incarnation = incarnation,

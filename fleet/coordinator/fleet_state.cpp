@@ -98,10 +98,15 @@ std::vector<std::byte> FleetState::save() const {
     }
     // And what most have nothing of.
     std::vector<std::uint64_t> unbalanced;
+    std::vector<float> factors;
+    bool usual = true;
     for (const auto& [number, job] : jobs_) {
         if (job.unbalanced() > 0) unbalanced.insert(unbalanced.end(), {number, job.unbalanced()});
+        factors.push_back(job.plan().server.norm_factor);
+        usual = usual && factors.back() == UpdateLimits{}.factor;
     }
-    if (!unbalanced.empty()) saver(unbalanced);
+    if (!unbalanced.empty() || !usual) saver(unbalanced);
+    if (!usual) saver(factors);
     return saver.take();
 }
 
@@ -143,6 +148,12 @@ Result<void> FleetState::load(std::span<const std::byte> state) {
         }
         std::vector<std::uint64_t> unbalanced;
         if (loader.ok() && !loader.done()) loader(unbalanced);
+        std::vector<float> factors;
+        if (loader.ok() && !loader.done()) loader(factors);
+        if (factors.size() == jobs_.size()) {
+            std::size_t at = 0;
+            for (auto& [number, job] : jobs_) job.set_norm_factor(factors[at++]);
+        }
         for (std::size_t k = 0; k + 1 < unbalanced.size(); k += 2) {
             const auto found = jobs_.find(unbalanced[k]);
             if (found != jobs_.end()) found->second.set_unbalanced(static_cast<std::uint32_t>(unbalanced[k + 1]));

@@ -275,6 +275,7 @@ void NodeSession::put_forward(std::int64_t tick) {
 /// `lead_ticks` at most, and by as much again as its own time passes: who jumps ahead takes nobody along, and who
 /// follows one neighbour only, on a ring say, still catches up, at twice the pace.
 void NodeSession::follow(std::int64_t tick) {
+    if constexpr (!edges_can_close) return put_forward(tick);  // on a board, whose flash is full
     constexpr std::int64_t last_tick = std::int64_t{1} << 40;  // of any job; later ones are nobody's
     std::int64_t most = -1, second = -1;
     for (std::size_t j = 0; push_sum_ && j < receipts_.size(); ++j) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An admitted member that lies, to a coordinator and to honest sessions: it cannot end a job early, stop it, freeze it
 // or make others fall out, and what it invents is in the books.
+#include "transport/encoding.hpp"
 #include "world.hpp"
 
 #include <limits>
@@ -197,6 +198,37 @@ TEST_CASE("a member has no more shares relayed than the ticks of its job ask for
     scene.world.run(calm, 500, [] { return false; });
     CHECK(scene.stop(10'000));
     CHECK(job_of(scene.world).unbalanced() == 0);
+}
+
+TEST_CASE("a member that floods does not move the limit of norms, and honest updates are within it [invariant 9]") {
+    World world({.seed = 2, .nodes = 5});
+    JobPlan plan = toy_plan(5, Aggregation::federated);
+    plan.server.rule = PersaflRule{0.1f};
+    const std::uint64_t job = world.start_job(plan);
+    REQUIRE(world.run(calm, 5000, [&] { return job_of(world).updates() > 100; }));
+    CHECK(world.coordinator().counters().refused.empty());
+    const double before = job_of(world).norms().limit();
+    CHECK(before < 1e3);
+    // Each as large as it may be: nodes count up from it.
+    std::uint64_t sequence = 1000, taken = 0;
+    for (int k = 0; k < 200; ++k) {
+        const auto norm = static_cast<float>(0.99 * job_of(world).norms().limit());
+        const std::vector<float> large{norm, 0, 0, 0, 0, 0};
+        world.coordinator().receive(
+            world.node(liar).key,
+            {{job, 0, 1, ++sequence, job_of(world).nonce()}, ModelUpdate{liar, 0, 1, view_values(large)}},
+            world.now_ms());
+        REQUIRE(world.coordinator().commit(world.now_ms()));
+        taken = job_of(world).members()[liar].updates;
+    }
+    CHECK(taken >= 200);
+    CHECK(job_of(world).norms().limit() < 2 * before);
+    const std::vector<float> huge(6, 1e5f);
+    world.coordinator().receive(
+        world.node(liar).key,
+        {{job, 0, 1, ++sequence, job_of(world).nonce()}, ModelUpdate{liar, 0, 1, view_values(huge)}},
+        world.now_ms());
+    CHECK(world.coordinator().counters().refused.at(Code::update_too_large) == 1);
 }
 
 TEST_CASE("updates leave the log when their job is over, or after a while") {
