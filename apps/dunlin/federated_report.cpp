@@ -7,6 +7,8 @@
 #include "apps/dunlin/progress.hpp"
 #include "apps/report/html_report.hpp"
 #include "apps/report/svg_plot.hpp"
+#include "training/privacy/privacy_loss.hpp"
+#include "training/privacy/renyi.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -229,6 +231,33 @@ void add_clock(report::HtmlReport& page, const FederatedJob& job, const Federate
     }
 }
 
+/// What the versions of the shared model tell about one member, after so many rounds.
+nlohmann::ordered_json privacy_spent(const FederatedSettings& settings, std::uint64_t rounds) {
+    const PrivacySettings& privacy = settings.privacy;
+    const SampledGaussian mechanism{.noise = static_cast<double>(privacy.noise),
+                                    .rate = static_cast<double>(settings.clock.concurrency),
+                                    .steps = static_cast<std::int64_t>(rounds)};
+    const auto delta = static_cast<double>(privacy.delta);
+    nlohmann::ordered_json json{
+        {"epsilon", nullptr}, {"delta", delta}, {"unit", "one member, added or removed, with all its data"}};
+    if (privacy.noise > 0.0f && rounds > 0) {
+        const double renyi = epsilon_rdp(mechanism, delta).epsilon, loss = epsilon_pld(mechanism, delta);
+        json["epsilon"] = std::min(renyi, loss);
+        json["epsilon_rdp"] = renyi;
+        json["epsilon_pld"] = loss;
+    }
+    json["noise"] = mechanism.noise;
+    json["rate"] = mechanism.rate;
+    json["rounds"] = rounds;
+    json["against"] =
+        "who sees every version of the shared model, but not who took part, nor single updates: the server "
+        "is trusted";
+    json["not_charged"] =
+        "personal models and layers, which stay with their member; accuracies in this report; figures that data "
+        "were standardised by";
+    return json;
+}
+
 /// A fleet by the clock.
 void add_clock(nlohmann::ordered_json& json, const FederatedSettings& settings, const FederatedResult& result) {
     const FederatedRow& last = result.history.back();
@@ -238,6 +267,7 @@ void add_clock(nlohmann::ordered_json& json, const FederatedSettings& settings, 
         json["shared"][result.metric_keys[metric]] = number_or_null(last.shared[metric]);
     json["attack"] = name_of(settings.attack.name);
     json["defence"] = settings.defence.defends() ? name_of(settings.defence.sum) : "none";
+    if (settings.privacy.enabled()) json["privacy"] = privacy_spent(settings, last.version);
     json["liars"] = result.liars;
     json["undefended_rounds"] = result.undefended;
     if (result.metric_keys.front() == "accuracy" && !result.personal_by_node.empty()) {

@@ -197,6 +197,8 @@ Outcome<int> pull(JobOptions options) {
             "with{}\n",
             reply->json["job"].dump(), reply->json["push"].get<bool>() ? ", the model that was pushed" : "");
     }
+    // Who wants it all the same has the file.
+    if (!reply->json.value("balanced", true)) return failed;
     hint(options.fleet,
          fmt::format("version {} of job {}\nnext: dunlin fleet push {}", reply->json["version"].dump(),
                      reply->json["job"].dump(), shell_path(options.out)));

@@ -67,6 +67,11 @@ std::string warning_lines(const Json& job) {
     return lines;
 }
 
+/// A job whose books do not balance is nothing that a script should take for done: its warnings say why.
+int trusted(const Json& job) {
+    return job.value("balanced", true) ? succeeded : failed;
+}
+
 struct ViewOptions {
     FleetOptions fleet;
     std::uint64_t job = 0;  ///< 0: the newest, or all
@@ -82,7 +87,7 @@ Outcome<int> status(const ViewOptions& options) {
             say("{}\n", reply->json.dump());
         else
             say("{}{}{}", job_line(reply->json), members_table(reply->json), warning_lines(reply->json));
-        return succeeded;
+        return trusted(reply->json);
     }
     const auto reply = ask_fleet(options.fleet.store, {{"command", "status"}});
     if (!reply) return tl::unexpected(reply.error());
@@ -270,7 +275,7 @@ Outcome<int> wait(const WaitOptions& options) {
             note("{}", warning_lines(reply->json));
             if (so && *so) {
                 hint(options.fleet, next_step(options.condition, reply->json));
-                return succeeded;
+                return trusted(reply->json);
             }
             if (!so)
                 hint(options.fleet,

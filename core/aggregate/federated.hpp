@@ -266,6 +266,13 @@ public:
         return delivered;
     }
 
+    /// A round for which nobody was drawn, of a sum that must not show that. Errors: round_open.
+    Result<void> empty_round() requires rounds {
+        if (header_->open != 0) return fail(Code::round_open, static_cast<std::int64_t>(header_->awaited));
+        flush();
+        return {};
+    }
+
     bool round_running() const requires rounds { return header_->open != 0; }
 
     /// Goes on where a server of the same job with no more nodes is.
@@ -347,8 +354,11 @@ private:
         }
     }
 
+    /// A private sum says as much of a round in which nobody delivered.
+    static constexpr bool releases_always = requires { Sum::releases_always; };
+
     void flush() {
-        if (header_->gathered > 0) {
+        if (releases_always || header_->gathered > 0) {
             const bool applied = sum_.take(header_->version, header_->gathered, header_->mass,
                                            [&](float scale, ConstVector<float> values) { apply(scale, values); });
             if (applied) ++header_->version;

@@ -4,6 +4,7 @@
 #include "core/fixed_point.hpp"
 
 #include <cmath>
+#include <limits>
 #include <span>
 
 namespace dunlin {
@@ -37,6 +38,25 @@ struct ExactMass {
         int beyond = 0;
         for (const float slope : gradient) beyond |= !(std::abs(step_size * slope) < most);
         return beyond == 0;
+    }
+    /// Can a node that holds x, with `pending` to come, be given so much more? Some of the range is left for its own
+    /// steps.
+    static bool bears(Value x, Value pending, Value more) {
+        constexpr Value room = Value{1} << 57;
+        Value sum{};
+        return add(pending, more, sum) && add(x, sum, sum) && sum < std::numeric_limits<Value>::max() - room &&
+               sum > std::numeric_limits<Value>::min() + room;
+    }
+    /// A quick answer for all components: true only if none of the three is a quarter of the range.
+    static bool small(std::span<const Value> x, std::span<const Value> pending, std::span<const Value> values,
+                      const Value* before) {
+        std::uint64_t bits = 0;
+        for (std::size_t k = 0; k < x.size(); ++k) {
+            const Value more = before != nullptr ? difference(values[k], before[k]) : values[k];
+            bits |= static_cast<std::uint64_t>((x[k] ^ (x[k] >> 63)) | (pending[k] ^ (pending[k] >> 63)) |
+                                               (more ^ (more >> 63)));
+        }
+        return bits < std::uint64_t{1} << 61;
     }
     static Value gather(Value a, Value b) { return add_wrapped(a, b); }
     static Value difference(Value a, Value b) { return subtract_wrapped(a, b); }
@@ -77,6 +97,10 @@ struct FloatMass {
     static float to_float(Value mass) { return mass; }
     static bool add(Value a, Value b, Value& sum) { return finite(sum = a + b); }
     static bool subtract(Value a, Value b, Value& difference) { return finite(difference = a - b); }
+    static bool bears(Value x, Value pending, Value more) { return finite(x + pending + more); }
+    static bool small(std::span<const Value>, std::span<const Value>, std::span<const Value>, const Value*) {
+        return false;
+    }
     static Value gather(Value a, Value b) { return a + b; }
     static Value difference(Value a, Value b) { return a - b; }
     static Value times(Value mass, std::uint64_t count) { return mass * static_cast<Value>(count); }

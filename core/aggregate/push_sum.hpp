@@ -133,7 +133,8 @@ public:
         for (std::size_t k = 0; k < x_.size(); ++k) out[k] = static_cast<float>(x_[k]) / y;
     }
 
-    /// Errors: unknown_sender, shape_mismatch, impossible_weight; the node is then unchanged.
+    /// Errors: unknown_sender, shape_mismatch, impossible_weight, and where edges can close mass_overflow (first: the
+    /// component; second: the sender, who would make this node's own next wake-up impossible); the node is then unchanged.
     Result<Receipt> receive(const Share<Value>& message) {
         Source* source = find_source(sources_, message.sender);
         if (source == nullptr) return fail(Code::unknown_sender, message.sender);
@@ -142,6 +143,9 @@ public:
         const Value weight = M::difference(message.weight, source->weight);
         if (!mass_.plausible_weight(weight, header_->nodes())) {
             return fail(Code::impossible_weight, message.sender);
+        }
+        if (edges_can_close && !edges_.empty()) {
+            if (auto borne = bears(message, *source, weight); !borne) return tl::unexpected(borne.error());
         }
         source->mark(message.kappa);
         header_->pending_y = M::gather(header_->pending_y, weight);
@@ -406,6 +410,22 @@ private:
             if (edges_can_close && plan.kept > 0) mass = M::gather(mass, M::times(share, plan.kept));
         }
         return M::add(mass, pending_[k], next);
+    }
+
+    /// Would the next wake-up have room for this? Asked where edges can close, as on all real nodes but boards, whose
+    /// flash is full: a receiver there refuses its own wake-up, as `wake` says.
+    Result<void> bears(const Share<Value>& message, const Source& source, Value weight) const {
+        if (Value sum{}; !M::add(header_->pending_y, weight, sum) || !M::add(header_->y, sum, sum))
+            return fail(Code::mass_overflow, -1, message.sender);
+        const Value* before =
+            running_sums ? rho_.data() + static_cast<std::size_t>(&source - sources_.data()) * x_.size() : nullptr;
+        if (M::small(x_, pending_, message.values, before)) return {};
+        for (std::size_t k = 0; k < x_.size(); ++k) {
+            const Value more = running_sums ? M::difference(message.values[k], before[k]) : message.values[k];
+            if (!M::bears(x_[k], pending_[k], more))
+                return fail(Code::mass_overflow, static_cast<std::int64_t>(k), message.sender);
+        }
+        return {};
     }
 
     static tl::unexpected<Error> refused(const Plan& plan, std::size_t k) {

@@ -15,6 +15,11 @@ bool takes_later(Code code) {
     return code == Code::busy || code == Code::wrong_epoch || code == Code::not_durable;
 }
 
+/// For an error: of a number that somebody else chose.
+std::int64_t whole_number(float value) {
+    return std::isfinite(value) ? static_cast<std::int64_t>(std::clamp(value, -1e18f, 1e18f)) : -1;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Coordinator>> Coordinator::open(FileSystem& files, const FileSystem::Path& directory,
@@ -275,6 +280,10 @@ Result<void> Coordinator::check_update(const Connection& connection, const Membe
         return fail(Code::message_unknown, static_cast<std::int64_t>(message.body.index()));
     if (update.member != at.member || !job.members()[at.member].in())
         return fail(Code::not_a_participant, at.member);
+    // Its weight in a mean is the plan's to say, not its own.
+    const float samples = job.plan().member_terms(at.member).samples;
+    if (update.samples != samples)
+        return fail(Code::out_of_range, whole_number(update.samples), whole_number(samples));
     const std::uint32_t incarnation = message.envelope.incarnation;
     if (message.envelope.sequence == 0 || incarnation > state_.roster()[connection.node].incarnation)
         return fail(Code::message_malformed);
@@ -283,8 +292,7 @@ Result<void> Coordinator::check_update(const Connection& connection, const Membe
     const Update seen{at.member,           incarnation,    message.envelope.sequence,
                       update.base_version, update.samples, *numbers};
     if (auto fit = job.server()->check(seen); !fit) return fit;
-    const double limit = static_cast<double>(job.plan().server.norm_limit);
-    if (!(squared_norm(*numbers) <= limit * limit)) return fail(Code::update_too_large, -1);
+    if (auto usual = job.norms().check(std::sqrt(squared_norm(*numbers))); !usual) return usual;
     record = {.kind = RecordKind::update,
               .node = at.member,
               .incarnation = incarnation,

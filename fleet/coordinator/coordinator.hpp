@@ -30,6 +30,12 @@ struct CoordinatorSettings {
     std::uint32_t credit = 4;                  ///< messages of one node that may wait for being durable, and more:
     std::size_t credit_bytes = 256u << 10;  ///< as many as fit this, so that small ones are made durable together
     std::uint32_t reports_per_s = 20;       ///< of one node that are kept
+    /// Without a server: most that a job's members may take to state what they hold. After half of it nobody waits for
+    /// what is said to be on its way, and after all of it those that have stated nothing are fenced; so nobody can hold
+    /// up the end of a job or an epoch. Longer where statements are large (`closing_ms`).
+    std::uint32_t closing_ms = 60'000;
+    /// Updates stay in the log for as long, or until their job ends, and are then but in the model.
+    std::uint32_t retention_ms = 3'600'000;
     /// Of the operating system, for what must not come twice: a job's seed is not enough.
     std::function<std::uint64_t()> random_number = system_random;
 };
@@ -82,6 +88,8 @@ struct MemberSession {
     std::optional<std::pair<std::int64_t, std::vector<std::int64_t>>> frozen = {};  ///< its tick, and whom it heard
     std::vector<std::uint8_t> closed = {};  ///< push-sum: out-neighbours that it was told are away
     std::uint32_t peers_told = 0;           ///< revision of the addresses
+    double share_credit = 0;                ///< shares that it may have relayed now
+    std::int64_t credit_ms = never;         ///< when that was counted
 
     static constexpr std::int64_t never = -(std::int64_t{1} << 60);
 };
@@ -239,12 +247,17 @@ private:
     void decline(const Connection& connection, const Membership& at, MemberSession& session);
     std::vector<Mass> weights_of(const Job& job, std::uint32_t member);
     bool drained(const Job& job) const;
+    std::int64_t closing_limit_ms(const Job& job) const;
+    void hold_to_time(const Job& job, std::int64_t passed_ms);
+    bool relays(const Job& job, std::uint32_t member);
+    void note_updates(const Job& job);
+    bool snapshot_due() const;
     bool unheard(const Job& job, std::uint32_t member) const;
     std::optional<std::int64_t> last_tick(const Job& job, std::uint32_t member) const;
     void tend(const Job& job);
     void tend_rounds(const Job& job);
     std::int64_t patience_ms(const Job& job) const;
-    void tend_push_sum(const Job& job);
+    void tend_push_sum(const Job& job, std::int64_t passed_ms);
     void fence(const Job& job);
     void find_components(const Job& job);
     void count_snapshot(const Result<void>& done);
@@ -254,7 +267,7 @@ private:
     Result<void> gather_step(std::uint64_t number, const RolloutStep& step);
     void forget_job(std::uint64_t job);
     bool exchanges(const Job& job, std::uint32_t member) const;
-    void count_time(const Job& job);
+    std::int64_t count_time(const Job& job);
     void store_time(const Job& job);
     void record(RecordKind kind, std::uint64_t job, std::uint32_t node = 0, std::uint16_t detail = 0);
     Result<void> record_now(const Record& record);
@@ -311,6 +324,8 @@ private:
         std::uint32_t revision = 1;                       ///< of the members' addresses
         std::map<std::uint32_t, std::int64_t> away_ms;    ///< push-sum: since when members are away
         std::map<std::uint32_t, std::int64_t> fenced_ms;  ///< and since when those are that count no more
+        std::int64_t closing_ms = 0;                      ///< push-sum: for how long it has been closing
+        std::int64_t done_ms = 0;                         ///< and more than half of its members have been done
         /// Push-sum, by member: who can reach, and be reached by, whom (strong_components).
         std::vector<std::uint32_t> components;
         MixingWeights mixing = {};                      ///< by rounds: of the epoch's graph
@@ -329,6 +344,8 @@ private:
     };
     std::map<std::uint64_t, Stage> stages_;
     std::vector<float> scratch_;
+    std::int64_t updates_since_ms_ = MemberSession::never;  ///< of the oldest update that the log may hold
+    bool updates_over_ = false;                             ///< the job of one of them has ended
 };
 
 }  // namespace dunlin

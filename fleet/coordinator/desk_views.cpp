@@ -68,6 +68,7 @@ Json Desk::Commands::brief(const Job& known) const {
     if (state().archived(known.number())) told["archived"] = true;
     if (const MassBook* book = known.book()) {
         told["weight_lost"] = known.plan().terms.format.to_float<double>(book->lost().weight);
+        told["balanced"] = known.unbalanced() == 0;
         told["warnings"] = warnings_of(known);
     }
     if (known.server() != nullptr && known.server()->undefended() > 0) {

@@ -82,12 +82,26 @@ Result<void> Coordinator::commit(std::int64_t now_ms) {
         for (const std::uint64_t job : std::exchange(dirty_jobs_, {})) tell_all(*state_.job(job));
     }
     for (const std::uint64_t job : std::exchange(dirty_jobs_, {})) tell_all(*state_.job(job));
-    if (result && !store_->gathered() && store_->snapshot_due() && now_ms_ >= snapshot_after_ms_) {
+    if (result && !store_->gathered() && snapshot_due() && now_ms_ >= snapshot_after_ms_) {
         const auto begun = store_->begin_snapshot(state_, [this] { return journal_.keep(); });
         if (!begun) count_snapshot(begun);
+        updates_since_ms_ = MemberSession::never;
+        updates_over_ = false;
     }
     if (const auto done = store_->finish_snapshot()) count_snapshot(*done);
     return result;
+}
+
+/// Because of the log's size, or for the updates in it, which are in the model.
+bool Coordinator::snapshot_due() const {
+    if (store_->snapshot_due()) return true;
+    const bool holds = updates_since_ms_ != MemberSession::never && !store_->drafting();
+    return holds && (updates_over_ || now_ms_ - updates_since_ms_ >= settings_.retention_ms);
+}
+
+void Coordinator::note_updates(const Job& job) {
+    if (updates_since_ms_ == MemberSession::never) updates_since_ms_ = now_ms_;
+    updates_over_ = updates_over_ || job.ended();
 }
 
 Result<void> Coordinator::snapshot() {
@@ -99,7 +113,9 @@ Result<void> Coordinator::snapshot() {
 void Coordinator::count_snapshot(const Result<void>& done) {
     ++(done ? counters_.snapshots : counters_.snapshot_failures);
     snapshot_failure_ = done ? std::nullopt : std::optional(done.error());
-    if (!done) snapshot_after_ms_ = now_ms_ + settings_.snapshot_retry_ms;
+    if (done) return;
+    snapshot_after_ms_ = now_ms_ + settings_.snapshot_retry_ms;
+    updates_since_ms_ = now_ms_ - settings_.retention_ms;  // they are still there
 }
 
 Result<void> Coordinator::record_now(const Record& record) {
@@ -141,6 +157,7 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
         ++watches_[record.job].revision;
     }
     if (change.ended || record.kind == RecordKind::job_paused) store_time(*job);
+    if (change.verdict || (change.ended && updates_since_ms_ != MemberSession::never)) note_updates(*job);
     if (record.kind == RecordKind::round_begun) watches_[record.job].round_ms = now_ms_;
     if (change.ledger) {
         find_components(*job);

@@ -25,6 +25,7 @@ std::string ledger_text(const LedgerEntry& entry, const FixedPoint& format) {
     if (!entry.joined.empty()) text += fmt::format("; begin anew: members {}", fmt::join(entry.joined, ", "));
     text += fmt::format("; weight lost: {:.6g} of {:.6g}", format.to_float<double>(entry.lost.weight),
                         format.to_float<double>(entry.before.weight));
+    if (!entry.balances) text += "; the books do not balance";
     if (entry.shift > 0) text += fmt::format("; what is left counts 2^{} times from here on", entry.shift);
     return text;
 }
@@ -92,6 +93,13 @@ std::vector<std::string> warnings_of(const Job& job) {
             "weight {:.3g} of {} was lost with nodes that went, and what they had learned with it; "
             "`dunlin fleet ledger --job {}` says when",
             job.plan().terms.format.to_float<double>(book->lost().weight), job.members().size(), job.number()));
+    }
+    if (book->unbalanced() > 0) {
+        warnings.push_back(fmt::format(
+            "the books of {} of its epochs do not balance: weight or mass was made or is missing although "
+            "nobody went, so a member or a link lies and the model is not to be trusted; "
+            "`dunlin fleet ledger --job {}` says when",
+            book->unbalanced(), job.number()));
     }
     const auto fenced = std::ranges::count(job.members(), MemberState::fenced, &JobMember::state);
     if (fenced > 0 && !job.ended())

@@ -11,6 +11,7 @@ Result<void> Coordinator::froze(const Membership& at, const Frozen& frozen) {
         return fail(Code::wrong_epoch, frozen.epoch, job.epoch());
     const std::size_t expected = job.book()->graph().in(at.member).size();
     if (frozen.heard.size() != expected) return wrong_size(frozen.heard.size(), expected);
+    if (frozen.tick < -1) return fail(Code::message_malformed, frozen.tick);
     session_of(at).frozen.emplace(frozen.tick, std::vector(frozen.heard.begin(), frozen.heard.end()));
     if (job.closing() && drained(job)) dirty_jobs_.insert(job.number());
     return {};
@@ -29,6 +30,7 @@ Result<void> Coordinator::stated(const Connection& connection, const Membership&
     const std::size_t steps = job.plan().terms.audit ? dimension : 0;
     if (report.values.size() != dimension) return wrong_size(report.values.size(), dimension);
     if (report.steps.size() != steps) return wrong_size(report.steps.size(), steps);
+    if (report.weight <= 0) return fail(Code::impossible_weight, at.member);  // none has (invariant 2)
     const std::vector<std::byte> payload = statement_payload(report);
     return gather(connection, {.kind = RecordKind::mass_report,
                                .node = at.member,
@@ -53,12 +55,27 @@ Result<void> Coordinator::shared(const Membership& at, const Message& message, c
     const JobMember& receiver = job.members()[share.to];
     const auto key = keys_.find(receiver.node);
     const bool takes = !job.ended() && receiver.holds() && !job.book()->statement(share.to).given();
-    if (takes && key != keys_.end() && outbox_.relay(key->second, message)) {
+    if (takes && key != keys_.end() && relays(job, at.member) && outbox_.relay(key->second, message)) {
         ++counters_.relayed;
     } else {
         ++counters_.relay_dropped;
     }
     return {};
+}
+
+/// Twice as many shares as the job's ticks ask for, and some at once for who was held up; what is left out the next
+/// share says too.
+bool Coordinator::relays(const Job& job, std::uint32_t member) {
+    MemberSession& session = session_of({&job, member});
+    const auto degree = static_cast<double>(job.book()->graph().out(member).size());
+    const double most = 16 + 8 * degree, per_ms = 2 * degree / std::max(1u, job.plan().terms.tick_ms);
+    const bool first = session.credit_ms == MemberSession::never;
+    const double gained = first ? most : per_ms * static_cast<double>(now_ms_ - session.credit_ms);
+    session.credit_ms = now_ms_;
+    session.share_credit = std::min(most, session.share_credit + gained);
+    if (session.share_credit < 1) return false;
+    session.share_credit -= 1;
+    return true;
 }
 
 /// Handed on if there is room: the next one says the same and more.

@@ -103,6 +103,14 @@ Result<void> FleetState::apply_to_fleet(const Record& record) {
     }
 }
 
+bool FleetState::plain() const {
+    return rollouts_.empty() && archived_.empty() && deleted_up_to_ == 0 &&
+           std::ranges::all_of(jobs_, [](const auto& entry) {
+               const Job& job = entry.second;
+               return job.unbalanced() == 0 && job.plan().server.norm_factor == UpdateLimits{}.factor;
+           });
+}
+
 std::vector<std::byte> FleetState::save() const {
     Saver saver;
     std::vector<std::uint64_t> numbers;
@@ -118,7 +126,9 @@ std::vector<std::byte> FleetState::save() const {
         if (says_floats(job.plan().terms.aggregation)) saver(job.first_round());
     }
     if (plain()) return saver.take();
+    // And what most have nothing of: version 4.
     saver(deleted_up_to_, std::vector<std::uint64_t>(archived_.begin(), archived_.end()), rollouts_);
+    for (const auto& [number, job] : jobs_) saver(job.unbalanced(), job.plan().server.norm_factor);
     return saver.take();
 }
 
@@ -161,9 +171,18 @@ Result<void> FleetState::load(std::span<const std::byte> state) {
             loader(first_round);
             job.set_first_round(first_round);
         }
-        std::vector<std::uint64_t> archived;
-        if (loader.ok() && !loader.done()) loader(deleted_up_to_, archived, rollouts_);
-        archived_ = {archived.begin(), archived.end()};
+        if (loader.ok() && !loader.done()) {
+            std::vector<std::uint64_t> archived;
+            loader(deleted_up_to_, archived, rollouts_);
+            archived_ = {archived.begin(), archived.end()};
+            for (auto& [number, job] : jobs_) {
+                std::uint32_t unbalanced = 0;
+                float factor = 0.0f;
+                loader(unbalanced, factor);
+                job.set_unbalanced(unbalanced);
+                job.set_norm_factor(factor);
+            }
+        }
     } else {
         for (auto& [number, job] : jobs_) job.set_identity({.epoch_before = job.epoch() - 1});
     }

@@ -64,7 +64,7 @@ private:
     bool knows_members(const Job& job) const;
     Result<JobChange> apply_to_list(const Record& record, const Job& job);
     /// Is there nothing that came with version 4 of the store?
-    bool plain() const { return rollouts_.empty() && archived_.empty() && deleted_up_to_ == 0; }
+    bool plain() const;
 
     Journal& journal_;
     Roster roster_;

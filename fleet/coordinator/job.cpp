@@ -4,6 +4,7 @@
 #include "transport/encoding.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace dunlin {
@@ -20,6 +21,7 @@ Result<Job> Job::make(std::uint64_t number, JobPlan plan, JobRequest request) {
     job.plan_ = std::move(plan);
     job.request_ = std::move(request);
     for (const std::uint32_t node : job.request_.nodes) job.members_.push_back({.node = node});
+    job.watch_norms();
     if (job.serverless()) {
         auto book = MassBook::make(job.plan_);
         if (!book) return tl::unexpected(book.error());
@@ -142,6 +144,7 @@ Result<JobChange> Job::apply_update(const Record& record) {
         member.sequence = record.sequence;
         ++member.updates;
         ++updates_;
+        norms_.took(record.node, std::sqrt(squared_norm(*numbers)));
         if (!awaited_.empty()) awaited_[record.node] = 0;
         if (!server_->round_running()) awaited_.clear();
         close_if_all_came();

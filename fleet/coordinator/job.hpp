@@ -117,6 +117,8 @@ public:
 
     /// Federated; null when the job has ended.
     const ModelServer* server() const { return server_.get(); }
+    /// Federated: how large updates usually are, since this process began.
+    const NormWatch& norms() const { return norms_; }
     /// Does the running round wait for this member?
     bool awaited(std::uint32_t member) const { return !awaited_.empty() && awaited_[member] != 0; }
     /// What the job has learned so far (push-sum: when the epoch began), and its version.
@@ -147,10 +149,20 @@ public:
     Identity identity() const;
     void set_identity(Identity identity);
     void set_equal_shares(bool equal) { plan_.equal_shares = equal; }
+    void set_norm_factor(float factor) {
+        plan_.server.norm_factor = factor;
+        watch_norms();
+    }
     /// What else is kept of a job whose machines say floats.
     std::int64_t first_round() const { return book_ ? book_->first_round() : 0; }
     void set_first_round(std::int64_t round) {
         if (book_) book_->set_first_round(round);
+    }
+    /// Push-sum: epochs whose books did not balance; never without a lie, or a link that lost what was waited for too
+    /// long.
+    std::uint32_t unbalanced() const { return book_ ? book_->unbalanced() : 0; }
+    void set_unbalanced(std::uint32_t epochs) {
+        if (book_) book_->set_unbalanced(epochs);
     }
 
     void fields(Saver& archive);
@@ -165,6 +177,10 @@ public:
     Result<void> restore();
 
 private:
+    void watch_norms() {
+        const ServerPlan& plan = plan_.server;
+        norms_ = NormWatch({plan.component_limit, plan.norm_limit, plan.norm_factor}, members_.size());
+    }
     template <class Archive>
     void all_fields(Archive& archive);
     bool fits_together() const;
@@ -195,6 +211,7 @@ private:
     std::uint64_t final_version_ = 0;
     std::vector<std::byte> loaded_;  ///< the server's state, between fields() and restore()
     std::vector<float> scratch_;
+    NormWatch norms_;
 };
 
 /// A metric as it is kept.

@@ -11,6 +11,7 @@ std::vector<std::byte> job_payload(const JobPlan& plan, const JobRequest& reques
     Saver saver;
     plan_fields(saver, const_cast<JobPlan&>(plan));
     saver(request, plan.regroup_ms, request.nonce, plan.equal_shares);
+    if (plan.server.norm_factor != UpdateLimits{}.factor) saver(plan.server.norm_factor);
     return saver.take();
 }
 
@@ -23,6 +24,7 @@ Result<std::pair<JobPlan, JobRequest>> read_job_payload(std::span<const std::byt
     if (!loader.done()) loader(plan.regroup_ms);  // a store of version 1 ends before it
     if (!loader.done()) loader(request.nonce);
     if (!loader.done()) loader(plan.equal_shares);  // one of version 2 before it
+    if (!loader.done()) loader(plan.server.norm_factor);
     if (!loader.done()) return fail(Code::store_damaged, static_cast<std::int64_t>(record));
     return std::pair(std::move(plan), std::move(request));
 }

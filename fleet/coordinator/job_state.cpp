@@ -55,6 +55,7 @@ bool Job::fits_together() const {
 
 Result<void> Job::restore() {
     const std::vector<std::byte> saved = std::exchange(loaded_, {});
+    watch_norms();
     if (!fits_together()) return fail(Code::store_damaged, static_cast<std::int64_t>(number_));
     if (book_) return book_->link();
     if (ended_) return {};

@@ -29,8 +29,17 @@ bool Coordinator::unheard(const Job& job, std::uint32_t member) const {
     });
 }
 
-/// Is nothing in flight between members that hold mass?
+/// As long as the settings say, or as statements of this size take on a serial line.
+std::int64_t Coordinator::closing_limit_ms(const Job& job) const {
+    constexpr std::int64_t line_bytes_ms = 4;
+    const std::int64_t bytes = 2 * std::int64_t{sizeof(Mass)} * job.plan().terms.dimension;
+    return std::max({std::int64_t{settings_.closing_ms}, 2 * job.regroup_ms(), bytes / line_bytes_ms});
+}
+
+/// Is nothing in flight between members that hold mass? Or waited for any longer: then the books say what is missing.
 bool Coordinator::drained(const Job& job) const {
+    const auto watch = watches_.find(job.number());
+    if (watch != watches_.end() && watch->second.closing_ms > closing_limit_ms(job) / 2) return true;
     for (std::uint32_t member = 0; member < job.members().size(); ++member) {
         if (!job.members()[member].holds()) continue;
         if (!last_tick(job, member) || unheard(job, member)) return false;
@@ -41,7 +50,7 @@ bool Coordinator::drained(const Job& job) const {
 void Coordinator::tell_closing(const PublicKey& key, const Membership& at, MemberSession& session) {
     const Job& job = *at.job;
     if (job.book()->statement(at.member).given()) return;
-    if (drained(job)) {
+    if (drained(job) && session.frozen) {
         if (now_ms_ - session.request_ms >= settings_.retry_ms && sent(key, job.number(), MassRequest{job.epoch()}))
             session.request_ms = now_ms_;
     } else if (now_ms_ - session.freeze_ms >= settings_.retry_ms && (!session.frozen || unheard(job, at.member)) &&
@@ -76,13 +85,14 @@ void Coordinator::tick(std::int64_t now_ms) {
 }
 
 void Coordinator::tend(const Job& job) {
-    count_time(job);
+    const std::int64_t passed_ms = count_time(job);
+    if (job.serverless()) hold_to_time(job, passed_ms);
     if (job.paused() && !job.closing()) {
         watches_[job.number()].away_ms.clear();
         return;
     }
     if (job.serverless())
-        tend_push_sum(job);
+        tend_push_sum(job, passed_ms);
     else if (job.server()->rounds())
         tend_rounds(job);
 }
@@ -92,17 +102,19 @@ std::uint64_t Coordinator::elapsed_ms(const Job& job) const {
     return watch == watches_.end() ? job.elapsed_ms() : std::max(watch->second.elapsed_ms, job.elapsed_ms());
 }
 
-void Coordinator::count_time(const Job& job) {
+/// Answers the time that passed since it was last asked, also where the job is paused.
+std::int64_t Coordinator::count_time(const Job& job) {
     Watch& watch = watches_[job.number()];
     // The time while nobody served is nobody's; what a clock showed then is not known.
     if (watch.since_ms == 0) watch.since_ms = watch.round_ms = now_ms_;
     const std::int64_t passed_ms = now_ms_ - watch.since_ms;
     watch.since_ms = now_ms_;
-    if (job.paused() || passed_ms <= 0) return;
+    if (job.paused() || passed_ms <= 0) return std::max<std::int64_t>(0, passed_ms);
     watch.elapsed_ms += static_cast<std::uint64_t>(passed_ms);
     const std::uint64_t budget_ms = job.plan().budget.seconds * 1000;
     const bool over = budget_ms > 0 && watch.elapsed_ms >= budget_ms && watch.stored_ms < budget_ms;
     if (over || watch.elapsed_ms - watch.stored_ms >= settings_.time_record_ms) store_time(job);
+    return passed_ms;
 }
 
 void Coordinator::store_time(const Job& job) {
@@ -190,11 +202,34 @@ void Coordinator::fence(const Job& job) {
     }
 }
 
-void Coordinator::tend_push_sum(const Job& job) {
+/// Who is there and does not state what it holds is waited for so long and no longer. Where nobody has, it is not
+/// they. Time that passes in one leap, on a machine that slept, counts little.
+void Coordinator::hold_to_time(const Job& job, std::int64_t passed_ms) {
+    Watch& watch = watches_[job.number()];
+    if (!job.closing()) {
+        watch.closing_ms = 0;
+        return;
+    }
+    watch.closing_ms += std::clamp<std::int64_t>(passed_ms, 0, settings_.heartbeat_ms);
+    if (watch.closing_ms <= closing_limit_ms(job)) return;
+    std::vector<std::uint32_t> late;
+    bool any = false;
+    for (std::uint32_t member = 0; member < job.members().size(); ++member) {
+        const bool stated = job.book()->statement(member).given();
+        any = any || stated;
+        if (!stated && job.members()[member].holds()) late.push_back(member);
+    }
+    for (const std::uint32_t member : late) {
+        if (any) change({&job, member}, session_of({&job, member}), RecordKind::member_fenced);
+    }
+}
+
+void Coordinator::tend_push_sum(const Job& job, std::int64_t passed_ms) {
     find_components(job);
     Watch& watch = watches_[job.number()];
     const std::uint64_t ticks = job.plan().budget.rounds;
     bool all_done = ticks > 0, any = false, some_gone = false;
+    std::size_t in = 0, done = 0;
     for (std::uint32_t member = 0; member < job.members().size(); ++member) {
         const JobMember& at = job.members()[member];
         if (!at.in() || at.state == MemberState::fenced) {
@@ -214,7 +249,10 @@ void Coordinator::tend_push_sum(const Job& job) {
             change({&job, member}, session_of({&job, member}), RecordKind::member_lost);
         if (at.state != MemberState::offered || said == nullptr || !said->cannot) {
             any = true;
-            all_done = all_done && said != nullptr && said->tick >= static_cast<std::int64_t>(ticks);
+            const bool over = said != nullptr && said->tick >= static_cast<std::int64_t>(ticks);
+            all_done = all_done && over;
+            ++in;
+            done += over;
         }
         if (reachable(at.node)) {
             watch.away_ms.erase(member);
@@ -228,7 +266,11 @@ void Coordinator::tend_push_sum(const Job& job) {
     }
     fence(job);
     watch.due = watch.due || some_gone;
-    if (all_done && any && !job.ending() && !watch.due) {
+    // One that says that it has hardly begun does not make a job last for ever.
+    watch.done_ms = ticks > 0 && 2 * done > in ? watch.done_ms + passed_ms : 0;
+    const auto eighth_ms = static_cast<std::int64_t>(watch.elapsed_ms / 8);
+    const bool long_done = watch.done_ms > std::max(closing_limit_ms(job), eighth_ms);
+    if ((all_done || long_done) && any && !job.ending() && !watch.due) {
         record(RecordKind::job_ending, job.number(), 0, static_cast<std::uint16_t>(JobEndReason::finished));
         watch.due = true;
     }

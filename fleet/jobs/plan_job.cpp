@@ -106,6 +106,7 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     if (s.attack.attacks())
         return refuse(fmt::format("attack.name = {}: real nodes do not lie; `dunlin train` simulates it",
                                   name_of(s.attack.name)));
+    if (s.privacy.enabled()) return refuse("privacy.clip: real fleets do not add noise yet; `dunlin train` does");
     if (auto fit = check_defence_memory(s.defence, plan.terms.members, plan.first.size()); !fit) return fit;
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::federated;
@@ -116,7 +117,10 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     terms.payload = s.method.aggregation == AggregationName::fedasync ? Payload::model
                     : traits_of(s.method.aggregation).sent > 1        ? Payload::corrected
                                                                       : Payload::difference;
-    if (s.staleness_limit > 0) plan.server.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
+    plan.server.staleness_limit = s.stalest(terms.members);
+    plan.server.component_limit = s.limits.component;
+    plan.server.norm_limit = s.limits.norm;
+    plan.server.norm_factor = s.limits.factor;
     plan.server.concurrency = s.clock.concurrency;
     plan.server.rule = rule_of(s.method.aggregation, s.rule());
     plan.server.defence = s.defence;

@@ -114,6 +114,14 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
     const auto gathered =
         method.aggregation == AggregationName::fedbuff ? static_cast<std::uint32_t>(buffer_size) : awaited;
     if (auto fit = check_robust(attack, defence, method.aggregation, clients, gathered); !fit) return fit;
+    if (auto fit = check_privacy(privacy, method.aggregation); !fit) return fit;
+    if (privacy.enabled() && defence.defends())
+        return refuse(
+            fmt::format("defence.name = {}: sums up single updates, of which privacy.clip releases none; "
+                        "choose one of them (clipping itself bounds what a liar can do)",
+                        name_of(defence.sum)));
+    if (privacy.enabled() && weigh_by_samples)
+        return refuse("federated.weigh_by_samples: with privacy.clip all members count alike; leave it out");
     if (defence.defends() && weigh_by_samples)
         return refuse(
             "federated.weigh_by_samples: with a defence all members count alike, since who lies may lie about "
@@ -173,8 +181,8 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
              "fedasync, fedbuff: weight (1 + staleness)^-this", Range{0, 10});
     list.add("federated.buffer_size", s.buffer_size, "K of fedbuff, at most the number of clients", Range{1, 1e6});
     list.add("federated.fedprox_weight", s.fedprox_weight, "mu of fedprox", Range{0, 1e3});
-    list.add("federated.staleness_limit", s.staleness_limit, "refuse updates that are staler; 0: none",
-             Range{0, 1e9});
+    list.add("federated.staleness_limit", s.staleness_limit,
+             "refuse updates that are staler; 0: than a hundred times the clients", Range{0, 1e9});
     list.add("federated.weigh_by_samples", s.weigh_by_samples,
              "rounds: clients count by their samples, not equally");
 
@@ -236,6 +244,14 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
 
     add_trace_setting(list, s.trace);
     add_robust_settings(list, s.attack, s.defence);
+    list.add("limits.component", s.limits.component, "refuse updates with a larger component",
+             Range{0, 1e30, true});
+    list.add("limits.norm", s.limits.norm, "and those of a larger norm, whatever others send",
+             Range{0, 1e30, true});
+    list.add("limits.factor", s.limits.factor,
+             "and those of a norm so many times what members usually send, the median over them; 0: not looked at",
+             Range{0, 1e6});
+    add_privacy_settings(list, s.privacy);
 
     list.add("report.evaluations", s.evaluations, "how often the models are judged, over the clock",
              Range{1, 10000})
@@ -275,7 +291,13 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
         {"defence.share", "0.2"},
         {"defence.momentum", "0.0"},
         {"defence.radius", "0.0"},
-        {"defence.bucket", "2"}};
+        {"defence.bucket", "2"},
+        {"limits.component", "1000000.0"},
+        {"limits.norm", "1e+09"},
+        {"limits.factor", "10.0"},
+        {"privacy.clip", "0.0"},
+        {"privacy.noise", "0.0"},
+        {"privacy.delta", "1e-05"}};
     return newer;
 }
 

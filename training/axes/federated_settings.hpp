@@ -6,8 +6,10 @@
 #include "core/adapt/maml.hpp"
 #include "core/adapt/moreau_envelope.hpp"
 #include "core/aggregate/federated.hpp"
+#include "core/robust/update_limits.hpp"
 #include "envs/data_notes.hpp"
 #include "training/axes/axes.hpp"
+#include "training/axes/privacy_settings.hpp"
 #include "training/axes/robust_settings.hpp"
 #include "training/host/failure.hpp"
 #include "training/settings/deployment.hpp"
@@ -82,7 +84,7 @@ struct FederatedSettings {
     float staleness_exponent = 0.5f;
     int buffer_size = 10;         ///< K of FedBuff
     float fedprox_weight = 0.1f;  ///< mu of FedProx
-    int staleness_limit = 0;      ///< an update that is staler is refused; 0: no limit
+    int staleness_limit = 0;      ///< an update that is staler is refused; 0: see `stalest`
     bool weigh_by_samples = false;
 
     Maml maml{.inner_rate = 0.1f};
@@ -95,6 +97,8 @@ struct FederatedSettings {
 
     AttackSettings attack;  ///< of simulated fleets
     Defence defence;
+    UpdateLimits limits;
+    PrivacySettings privacy;
 
     int baseline_steps = 1000;   ///< of `local`, per node, and of `global`
     float baseline_rate = 0.1f;  ///< their step size
@@ -120,6 +124,17 @@ struct FederatedSettings {
     bool baseline() const { return !gossips() && !has_server(method.aggregation); }
     /// How a node makes a shared model its own: with the bilevel objective its own layers are that already.
     Personalisation personalisation(bool personal_layers) const;
+    /// The staleness limit of a server of so many clients: no client is so slow that a hundred times as many updates as
+    /// there are clients come between its own, but one that floods a server with an old model's may be.
+    std::uint64_t stalest(std::uint32_t clients) const {
+        return staleness_limit > 0 ? static_cast<std::uint64_t>(staleness_limit) : std::uint64_t{100} * clients;
+    }
+    /// The limits of updates. With privacy whether one is refused must not depend on others', and it is clipped anyway.
+    UpdateLimits update_limits() const {
+        UpdateLimits all = limits;
+        if (privacy.enabled()) all.factor = 0.0f;
+        return all;
+    }
     /// What the server's rule is made of.
     RuleSettings rule() const;
     float rate() const;                 ///< eta of this method
@@ -136,7 +151,8 @@ struct FederatedSettings {
 };
 
 /// Adds the sections [federated], [objective], [aggregation], [maml], [moreau], [bilevel], [push], [clock],
-/// [personal], [baseline], [network], [attack], [defence] and [report].
+/// [personal], [baseline], [network], [attack], [defence], [limits], [privacy]
+/// and [report].
 void add_federated_settings(Settings& list, FederatedSettings& settings);
 /// Settings that nodes of older Dunlins do not know, each with the value that they go by: while it has that, a
 /// job's text leaves it out.

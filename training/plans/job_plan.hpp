@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/robust/defence.hpp"
+#include "core/robust/update_limits.hpp"
 #include "training/axes/aggregations.hpp"
 #include "training/axes/machines.hpp"
 #include "transport/graph.hpp"
@@ -29,9 +30,10 @@ struct ServerPlan {
     AnyServerRule rule;
     Defence defence;  ///< of what it gathers
     std::uint64_t staleness_limit = ServerSettings::unbounded;
-    float component_limit = 1e6f;  ///< an update with a larger component is refused
-    float norm_limit = 1e9f;       ///< or with a larger Euclidean norm
-    float concurrency = 1.0f;      ///< share of the members that a round invites
+    float component_limit = 1e6f;               ///< an update with a larger component is refused
+    float norm_limit = 1e9f;                    ///< or with a larger Euclidean norm
+    float norm_factor = UpdateLimits{}.factor;  ///< or one that is so many times the usual one; 0: not looked at
+    float concurrency = 1.0f;                   ///< share of the members that a round invites
     /// After that a round ends without those that have not delivered; 0: after what they took before suggests.
     std::uint32_t patience_ms = 0;
 };

@@ -135,20 +135,32 @@ LedgerEntry MassBook::turn(const JobPlan& plan, std::span<const std::uint32_t> s
                       .before = total_};
     const bool mass = !says_floats(plan.terms.aggregation);
     Holding steps, handed_on;
+    std::vector<std::int64_t> ticks;
     for (const auto& present : {staying, leaving}) {
         for (const std::uint32_t member : present) {
             const MassStatement& statement = statements_[member];
             entry.after.add(statement.held);
-            first_round_ = std::max(first_round_, statement.tick);
+            ticks.push_back(statement.tick);
             steps.add({0, statement.steps});
             steps.subtract({0, steps_before_[member]});
         }
+    }
+    if (!ticks.empty()) {
+        std::ranges::sort(ticks);
+        const std::int64_t apart = plan.members(), median = ticks[(ticks.size() - 1) / 2];
+        const std::int64_t furthest = ticks.back() - apart > median ? median + apart : ticks.back();
+        first_round_ = std::max(first_round_, furthest);
     }
     for (const std::uint32_t member : leaving) handed_on.add(statements_[member].held);
     entry.lost = entry.before;
     entry.lost.subtract(entry.after);
     entry.lost.subtract(steps);
     if (!mass) entry.lost = {};
+    const bool values_balance =
+        !plan.terms.audit || std::ranges::all_of(entry.lost.values, [](Mass value) { return value == 0; });
+    entry.balances =
+        entry.lost.weight == 0 ? values_balance || !gone.empty() : entry.lost.weight > 0 && !gone.empty();
+    if (!entry.balances) ++unbalanced_;
     lost_.weight = add_wrapped(lost_.weight, entry.lost.weight);
     if (plan.terms.audit) {
         lost_.add({0, entry.lost.values});

@@ -57,6 +57,9 @@ struct LedgerEntry {
     /// The next epoch begins with all that members hold, and were granted, times 2^shift: weight does not shrink
     /// from loss to loss.
     int shift = 0;
+    /// Weight, or with audit a value, was made or is missing although nobody went: somebody's sums, statement or link
+    /// lies.
+    bool balances = true;
 };
 
 /// The books of a push-sum job's mass: who holds what between two epochs of the graph, and the graph. Members of a job
@@ -84,6 +87,9 @@ public:
     const Holding& total() const { return total_; }
     /// Lost in all epochs.
     const Holding& lost() const { return lost_; }
+    /// Epochs whose books did not balance.
+    std::uint32_t unbalanced() const { return unbalanced_; }
+    void set_unbalanced(std::uint32_t epochs) { unbalanced_ = epochs; }
     /// Powers of two that members multiply by what they hold as they begin this epoch.
     int shift() const { return shift_; }
 
@@ -94,7 +100,8 @@ public:
         return link();
     }
 
-    /// By rounds: how many were done before this epoch, by whoever was furthest.
+    /// By rounds: how many were done before this epoch, by whoever was furthest. Neighbours are at most a round apart:
+    /// who says that it is further from the others than they can be is taken for as far as they can be.
     std::int64_t first_round() const { return first_round_; }
     void set_first_round(std::int64_t round) { first_round_ = round; }
 
@@ -138,6 +145,7 @@ private:
     std::vector<float> mean_;
     std::vector<std::uint32_t> from_, to_;  ///< the graph's edges
     int shift_ = 0;
+    std::uint32_t unbalanced_ = 0;
     std::int64_t first_round_ = 0;
     Graph graph_;
 };

@@ -38,6 +38,8 @@ public:
         if (auto fit = check_robust_run(s.attack, s.defence, terms_.rounds.has_value(), problem_.has_labels());
             !fit)
             return fit;
+        if (s.privacy.enabled() && terms_.rounds)
+            return refuse("privacy.clip: not there in this experiment; classification and ranking have it");
         liars_ = s.attack.liars(problem_.nodes(), terms_.seed);
         if (keeps_models()) {
             if (auto kept = keep_own_models(layers_, terms_.settings, first_); !kept) return kept;

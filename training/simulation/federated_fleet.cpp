@@ -25,6 +25,8 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
                                                               std::span<const float> samples, LearnerOf learner,
                                                               Workers& workers, bool trace_payloads) {
     const auto clients = static_cast<std::uint32_t>(samples.size());
+    if (s.privacy.enabled() && workers.ranks().spread())
+        return refuse("privacy.clip: ranks would each draw noise of their own; run it in one process");
     if (auto fit = s.check(clients); !fit) return tl::unexpected(fit.error());
     std::unique_ptr<FederatedFleet> fleet(new FederatedFleet(s, std::move(learner), workers));
     auto machines = make_federated_machines(s, seed, first, samples);
@@ -87,12 +89,35 @@ std::uint64_t FederatedFleet::version() const {
     return server_->version();
 }
 
+/// Each by itself with the chance that concurrency says, unknown to whoever sees the model, as the accountants count
+/// on. Rounds for which nobody was drawn pass in no time; no seed says who was.
+Result<std::vector<std::uint32_t>> FederatedFleet::draw_secretly() {
+    const double most = static_cast<double>(settings_.clock.concurrency) * 0x1p53;
+    std::ranges::sort(idle_);
+    for (;;) {
+        std::vector<std::uint32_t> chosen, others;
+        for (const std::uint32_t client : idle_)
+            (static_cast<double>(settings_.privacy.random() >> 11) < most ? chosen : others).push_back(client);
+        if (!chosen.empty()) {
+            idle_ = std::move(others);
+            return chosen;
+        }
+        if (auto done = server_->empty_round(); !done) return tl::unexpected(done.error());
+    }
+}
+
 /// As many invitations as concurrency allows: the first ones, or a round's.
 Result<void> FederatedFleet::begin() {
     const auto share = std::lround(settings_.clock.concurrency * static_cast<float>(idle_.size()));
     const auto wanted = static_cast<std::size_t>(std::max(1L, share));
     std::vector<std::uint32_t> chosen;
-    while (chosen.size() < wanted) {
+    const bool secretly = settings_.privacy.enabled() && settings_.clock.concurrency < 1.0f;
+    if (secretly) {
+        auto drawn = draw_secretly();
+        if (!drawn) return tl::unexpected(drawn.error());
+        chosen = *std::move(drawn);
+    }
+    while (!secretly && chosen.size() < wanted) {
         const std::uint32_t at = draws_.below(static_cast<std::uint32_t>(idle_.size()));
         chosen.push_back(idle_[at]);
         idle_[at] = idle_.back();

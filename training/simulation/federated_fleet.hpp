@@ -112,6 +112,7 @@ private:
         : settings_(settings), learner_(std::move(learner)), workers_(workers) {}
 
     Result<void> begin();
+    Result<std::vector<std::uint32_t>> draw_secretly();
     Result<void> invite_next();
     Result<void> invite(std::uint32_t client);
     Result<void> send_model(std::uint32_t client);

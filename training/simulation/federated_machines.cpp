@@ -5,6 +5,8 @@
 #include "training/axes/machines.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <concepts>
 #include <optional>
 
 #include <fmt/format.h>
@@ -15,9 +17,25 @@ namespace {
 template <class Machine>
 class ServerOf final : public AnyServer {
 public:
-    ServerOf(HostMemory memory, Machine machine) : memory_(std::move(memory)), machine_(std::move(machine)) {}
+    ServerOf(HostMemory memory, Machine machine, const UpdateLimits& limits, std::size_t clients)
+        : memory_(std::move(memory)), machine_(std::move(machine)), norms_(limits, clients) {}
 
-    Verdict receive(const Update& update) override { return machine_.receive(update); }
+    Verdict receive(const Update& update) override {
+        const double norm = std::sqrt(squared_norm(update.values));
+        const Result<void> usual = norms_.check(norm);
+        if (!usual) {
+            const auto fit = machine_.check(update);
+            return {Reception::refused, fit ? usual.error() : fit.error(), 0};
+        }
+        const Verdict verdict = machine_.receive(update);
+        if (verdict.outcome != Reception::refused) norms_.took(update.node, norm);
+        return verdict;
+    }
+    NormWatch& norms() override { return norms_; }
+    Result<void> empty_round() override {
+        if constexpr (requires(Machine & machine) { machine.empty_round(); }) return machine_.empty_round();
+        return fail(Code::round_closed);
+    }
     ConstVector<float> model() const override { return machine_.model(); }
     ConstVector<float> download() const override { return machine_.download(); }
     std::uint64_t version() const override { return machine_.version(); }
@@ -45,6 +63,7 @@ private:
 
     HostMemory memory_;
     Machine machine_;
+    NormWatch norms_;
 };
 
 template <class Machine>
@@ -125,13 +144,14 @@ template <class Server, class Rule, class... Gathered>
 Outcome<std::unique_ptr<AnyServer>> server_of(const FederatedSettings& s, const Rule& rule,
                                               ConstVector<float> first, std::size_t clients,
                                               const Gathered&... gathered) {
-    ServerSettings settings{.nodes = static_cast<std::uint32_t>(clients), .dimension = first.size()};
-    if (s.staleness_limit > 0) settings.staleness_limit = static_cast<std::uint64_t>(s.staleness_limit);
+    const UpdateLimits limits = s.update_limits();
+    const auto count = static_cast<std::uint32_t>(clients);
+    const ServerSettings settings{count, first.size(), s.stalest(count), limits.component};
     HostMemory memory(Server::memory(settings.dimension, settings.nodes));
     Arena arena(memory.bytes());
     auto server = Server::make(settings, rule, first, arena, gathered...);
     if (!server) return refuse(server.error(), "the server");
-    return std::make_unique<ServerOf<Server>>(std::move(memory), *std::move(server));
+    return std::make_unique<ServerOf<Server>>(std::move(memory), *std::move(server), limits, clients);
 }
 
 template <class Rule>
@@ -146,6 +166,11 @@ Outcome<FederatedMachines> machines_of(const FederatedSettings& s, std::uint64_t
         if (s.defence.defends())
             server = server_of<DefendedServerOf<Rule>>(s, rule, first, samples.size(),
                                                        DefendedRows::Settings{s.defence, seed});
+    }
+    if constexpr (std::same_as<Server, FederatedServer<Rule>> && Rule::gathering == Gathering::participants) {
+        if (s.privacy.enabled())
+            server = server_of<FederatedServer<Rule, PrivateSum>>(s, rule, first, samples.size(),
+                                                                  private_sum(s, samples.size()));
     }
     if (server && *server == nullptr) server = server_of<Server>(s, rule, first, samples.size());
     if (!server) return tl::unexpected(server.error());
@@ -167,6 +192,14 @@ Outcome<FederatedMachines> machines_of(const FederatedSettings& s, std::uint64_t
 }
 
 }  // namespace
+
+PrivateSum::Settings private_sum(const FederatedSettings& s, std::size_t clients) {
+    return {.clip = static_cast<double>(s.privacy.clip),
+            .noise = static_cast<double>(s.privacy.noise),
+            .expected = static_cast<double>(s.clock.concurrency) * static_cast<double>(clients),
+            .rate = static_cast<double>(s.round_rate),
+            .random = s.privacy.random};
+}
 
 Outcome<FederatedMachines> make_federated_machines(const FederatedSettings& settings, std::uint64_t seed,
                                                    ConstVector<float> first, std::span<const float> samples) {

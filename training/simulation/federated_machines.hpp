@@ -2,6 +2,8 @@
 #pragma once
 
 #include "core/aggregate/federated_client.hpp"
+#include "core/robust/private_sum.hpp"
+#include "core/robust/update_limits.hpp"
 #include "training/axes/federated_settings.hpp"
 #include "training/host/host_memory.hpp"
 
@@ -23,6 +25,9 @@ public:
     virtual Result<void> begin_round(std::span<const std::uint32_t> participants) = 0;
     virtual Result<std::uint32_t> close_round() = 0;
     virtual bool round_running() const = 0;
+    virtual Result<void> empty_round() = 0;
+    /// How large updates usually are.
+    virtual NormWatch& norms() = 0;
     /// Rounds or buffers of too few members for the defence, which changed nothing.
     virtual std::uint64_t undefended() const = 0;
     /// What it has to remember, and goes on from. Error: the state of another.
@@ -59,6 +64,9 @@ struct FederatedMachines {
     std::vector<std::unique_ptr<AnyClient>> clients;
     std::size_t client_bytes = 0;  ///< that one needs awake
 };
+
+/// That server's sum where its settings say that it is private, of so many clients.
+PrivateSum::Settings private_sum(const FederatedSettings& settings, std::size_t clients);
 
 /// `first` are the parameters that the server starts from; `samples` has one weight per client; the seed is that of a
 /// defence's buckets. Errors: those of the machines.

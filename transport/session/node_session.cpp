@@ -265,6 +265,34 @@ Result<void> NodeSession::take_share(const ShareMessage& share) {
     return {};
 }
 
+void NodeSession::put_forward(std::int64_t tick) {
+    if (tick <= tick_now()) return;
+    base_tick_ = tick;
+    base_ms_ = now_ms_;
+}
+
+/// No clock is behind the ticks that two neighbours have reached. On the word of one alone it is put forward by
+/// `lead_ticks` at most, and by as much again as its own time passes: who jumps ahead takes nobody along, and who
+/// follows one neighbour only, on a ring say, still catches up, at twice the pace.
+void NodeSession::follow(std::int64_t tick) {
+    if constexpr (!edges_can_close) return put_forward(tick);  // on a board, whose flash is full
+    constexpr std::int64_t last_tick = std::int64_t{1} << 40;  // of any job; later ones are nobody's
+    std::int64_t most = -1, second = -1;
+    for (std::size_t j = 0; push_sum_ && j < receipts_.size(); ++j) {
+        const std::int64_t heard = push_sum_->heard(j);
+        second = std::max(second, std::min(most, heard));
+        most = std::max(most, heard);
+    }
+    put_forward(std::min(second, last_tick));
+    const std::int64_t tick_ms = std::max<std::uint32_t>(1, saved_->terms.tick_ms), now = tick_now();
+    lead_ms_ = std::min(lead_ticks * tick_ms, lead_ms_ + now_ms_ - lead_at_ms_);
+    lead_at_ms_ = now_ms_;
+    const std::int64_t lead = std::min(std::min(tick, last_tick) - now, lead_ms_ / tick_ms);
+    if (lead <= 0) return;
+    lead_ms_ -= lead * tick_ms;
+    put_forward(now + lead);
+}
+
 Result<void> NodeSession::take_grant(const MassGrant& grant) {
     if (phase_ != Phase::frozen) return fail(Code::wrong_epoch, grant.epoch, saved_->terms.epoch);
     const std::span<Mass> granted = exchange();

@@ -65,6 +65,7 @@ class NodeSession {
 public:
     /// Most metrics of one report that are sent.
     static constexpr std::size_t metric_limit = 8;
+    static constexpr std::int64_t lead_ticks = 64;  ///< see follow
     /// Of a state what is neither neighbours nor machine, at most.
     static constexpr std::size_t saved_bytes =
         Arena::bytes<std::byte>(sizeof(JobTerms) + 72) + Arena::bytes<std::uint64_t>(1);
@@ -210,12 +211,8 @@ private:
     Result<void> take_floats(const ShareMessage& share);
     Result<void> take_grant(const MassGrant& grant);
     Result<void> take_receipt(const ShareReceipt& receipt);
-    /// No clock is behind the ticks that it hears of.
-    void follow(std::int64_t tick) {
-        if (tick <= tick_now()) return;
-        base_tick_ = tick;
-        base_ms_ = now_ms_;
-    }
+    void follow(std::int64_t tick);
+    void put_forward(std::int64_t tick);
     void begin_epoch() {
         dirty_ = true;
         unstored_ = settings_.store_every;  // before anything else is said
@@ -308,6 +305,8 @@ private:
     std::span<ReceiptDue> receipts_;
     std::uint32_t grant_epoch_ = 0;  ///< mass granted is in exchange()
     Mass grant_weight_ = 0;
+    /// For how much of its own time the clock may be put forward on one neighbour's word, and when that was counted.
+    std::int64_t lead_ms_ = lead_ticks * std::int64_t{1'000'000}, lead_at_ms_ = 0;
     std::int64_t base_ms_ = 0, base_tick_ = 0, next_wake_ = 0, stored_tick_ = -1;
     std::uint32_t share_cursor_ = 0;    ///< the next out-edge to tell; out-degree: all are told
     std::uint32_t receipt_cursor_ = 0;  ///< the next in-neighbour to look at

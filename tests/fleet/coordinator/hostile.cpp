@@ -204,6 +204,13 @@ TEST_CASE("an update that is no good is refused with its reason, counted, and ch
     const std::vector<float> fine{1, 1, 1, 1};
     scene.say(*mallory, ++sequence, ModelUpdate{1, 77, 1.0f, view_values(fine)});
     CHECK(scene.told<Acknowledgement>(*mallory).refusal.code == Code::update_from_future);
+    // With a weight that the plan did not give it, in numbers and beyond all numbers.
+    for (const float samples : {1e9f, 0.5f, nan, infinity}) {
+        scene.say(*mallory, ++sequence, ModelUpdate{1, 0, samples, view_values(fine)});
+        const Error told = scene.told<Acknowledgement>(*mallory).refusal;
+        CHECK(told.code == Code::out_of_range);
+        CHECK(told.second == 1);
+    }
     mallory->send(encode_frame({{99, 0, 1, 1}, ModelUpdate{1, 0, 1.0f, view_values(fine)}}).value().bytes());
     CHECK(scene.told<Acknowledgement>(*mallory).refusal.code == Code::unknown_job);
     CHECK(scene.refused(Code::not_finite, 2));
