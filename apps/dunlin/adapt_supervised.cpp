@@ -57,7 +57,8 @@ Outcome<Opened> open_nodes(const SavedModel& saved, const std::string& data) {
         return refuse(saved.file.string() +
                       ": says nothing of its experiment; name the run directory that it lies in");
     const std::string_view kind = saved.kind->name;
-    if (const RegisteredProblem* registered = find_problem(kind)) return opened(saved, *registered, data);
+    if (const RegisteredProblem* registered = find_problem(kind); registered != nullptr && !registered->alone)
+        return opened(saved, *registered, data);
     if (!data.empty()) return refuse("--data: of models that nodes learned from data of their own");
     if (kind == "pdbo") return opened<PdboSettings>(saved, pdbo_settings);
     return refuse(fmt::format("{}: a model of kind {} is not adapted by this program", saved.file.string(), kind));

@@ -3,13 +3,13 @@
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/directory_lock.hpp"
 #include "apps/dunlin/json_numbers.hpp"
-#include "apps/dunlin/navigation_baselines.hpp"
 #include "apps/dunlin/progress.hpp"
 #include "apps/dunlin/saved_model.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/svg_plot.hpp"
 #include "apps/report/table.hpp"
+#include "training/navigation/meta_judgement.hpp"
 #include "training/problems/problem_kinds.hpp"
 
 #include <algorithm>
@@ -174,6 +174,18 @@ std::string plot(const Adaptation& adaptation) {
     return report::line_chart(chart);
 }
 
+/// Adds what the baselines reach to the JSON of a task; null where it was not measured.
+void add_baselines(nlohmann::ordered_json& entry, const TaskOutcome& trained, const TaskOutcome& untrained,
+                   const TaskOutcome& single) {
+    entry["untrained_return"] = number_or_null(untrained.expected_return);
+    entry["untrained_return_ratio"] = number_or_null(untrained.ratio());
+    entry["untrained_success"] = number_or_null(untrained.success);
+    entry["normalised_gain"] = number_or_null(normalised_gain(trained, untrained));
+    entry["single_policy_return"] = number_or_null(single.expected_return);
+    entry["single_policy_return_ratio"] = number_or_null(single.ratio());
+    entry["single_policy_success"] = number_or_null(single.success);
+}
+
 std::string json_text(const Adaptation& adaptation, const NavigationSettings& settings) {
     using Json = nlohmann::ordered_json;
     Json json{{"experiment", settings.experiment}, {"seed", settings.seed}, {"tasks", Json::array()}};
@@ -186,8 +198,8 @@ std::string json_text(const Adaptation& adaptation, const NavigationSettings& se
                       {"optimal_return", number_or_null(outcome.optimal_return)},
                       {"return_ratio", number_or_null(outcome.ratio())},
                       {"success", number_or_null(outcome.success)}};
-            add_baselines(step, outcome, &adaptation.untrained[task][k],
-                          adaptation.single.empty() ? nullptr : &adaptation.single[task]);
+            add_baselines(step, outcome, adaptation.untrained[task][k],
+                          adaptation.single.empty() ? TaskOutcome{} : adaptation.single[task]);
             steps.push_back(std::move(step));
         }
         json["tasks"].push_back({{"name", adaptation.names[task]},
@@ -199,11 +211,10 @@ std::string json_text(const Adaptation& adaptation, const NavigationSettings& se
 
 /// Where an untrained policy adapts better, in a sentence.
 std::string harm_of(const Adaptation& adaptation, const NavigationSettings& settings) {
-    NavigationResult result;
-    result.settings = settings;
-    result.held_out = adaptation.outcomes;
-    result.held_out_untrained = adaptation.untrained;
-    const std::vector<std::string> sentences = harms(result);
+    MetaJudgement judged;
+    judged.held_out = adaptation.outcomes;
+    judged.held_out_untrained = adaptation.untrained;
+    const std::vector<std::string> sentences = harms(settings, judged);
     return sentences.empty() ? std::string() : sentences.front();
 }
 
@@ -211,8 +222,9 @@ Outcome<int> adapt(const AdaptOptions& options) {
     const Outcome<SavedModel> saved = open_model(options.directory);
     if (!saved) return tl::unexpected(saved.error());
     // A policy of a registered problem adapts as its other models do, but on a grid as in one process.
-    if (!saved->model.navigates() || (saved->kind != nullptr && saved->kind->name != "fleet-navigation" &&
-                                      find_problem(saved->kind->name) != nullptr)) {
+    const bool on_grid =
+        saved->kind == nullptr || saved->kind->name == "navigation" || saved->kind->name == "fleet-navigation";
+    if (!saved->model.navigates() || (!on_grid && find_problem(saved->kind->name) != nullptr)) {
         const struct {
             const char* option;
             bool given;

@@ -44,7 +44,8 @@ const std::vector<TaskTraits>& own_tasks() {
     static const std::vector<TaskTraits> own = [] {
         std::vector<TaskTraits> all;
         for (const RegisteredProblem& problem : registered_problems()) {
-            if (std::ranges::find(task_traits(), problem.name, &TaskTraits::experiment) != task_traits().end())
+            if (problem.alone ||
+                std::ranges::find(task_traits(), problem.name, &TaskTraits::experiment) != task_traits().end())
                 continue;
             const auto defaults = problem.defaults();
             const bool layers = !problem.settings(*defaults).value("model.personal_layers").empty();

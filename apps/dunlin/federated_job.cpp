@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/federated_run.hpp"
+#include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/run_directory.hpp"
 
 namespace dunlin::app {
@@ -9,6 +10,15 @@ namespace {
 constexpr std::string_view methods =
     "persafl-me,persafl-maml,persafl,pfedme,per-fedavg,fedavg,fedprox,fedasync,fedbuff,pars-push,pars-push-maml,"
     "pars-push-me,local,global";
+
+using Changes = Outcome<std::vector<std::string>>;
+
+Outcome<ProblemExperiment> settings_of(const RegisteredProblem& kind, const TrainRequest& request) {
+    ProblemExperiment experiment(kind);
+    Settings list = experiment.list();
+    if (auto applied = request.apply(list, kind.method_key); !applied) return tl::unexpected(applied.error());
+    return experiment;
+}
 
 Outcome<FederatedJob> requested(const RegisteredProblem& kind, const TrainRequest& request, int threads) {
     ProblemExperiment experiment(kind);
@@ -23,6 +33,15 @@ Outcome<FederatedJob> requested(const RegisteredProblem& kind, const TrainReques
 Outcome<FederatedJob> job_of(ProblemExperiment experiment, std::string config, int threads, RankGroup& ranks) {
     FederatedJob job{.experiment = std::move(experiment), .config = std::move(config)};
     const RegisteredProblem& kind = job.experiment.kind();
+    if (kind.alone) {
+        auto course = kind.alone(job.experiment.settings(), threads);
+        if (!course) return tl::unexpected(course.error());
+        job.alone = *std::move(course);
+        job.config = job.alone->config();
+        job.data = job.alone->about();
+        job.run = FederatedRun::alone(*job.alone);
+        return job;
+    }
     auto problem = job.experiment.make(threads);
     if (!problem) return tl::unexpected(problem.error());
     job.problem = *std::move(problem);
@@ -50,7 +69,7 @@ Outcome<FederatedJob> job_of(ProblemExperiment experiment, std::string config, i
 }
 
 Kind problem_kind(const RegisteredProblem& kind) {
-    return {
+    Kind shown{
         .name = kind.name,
         .train = [&kind](const TrainRequest& request) -> Outcome<int> {
             auto job = requested(kind, request, request.threads);
@@ -76,7 +95,25 @@ Kind problem_kind(const RegisteredProblem& kind) {
             return try_federated(*job, stop);
         },
         .methods = kind.methods.empty() ? methods : std::string_view(kind.methods),
-        .spreads = true};
+        .spreads = !kind.alone};
+    if (kind.level) {
+        shown.level = [&kind](const TrainRequest& request, const std::function<bool()>& stop) -> Changes {
+            RunPauses pauses;
+            pauses.stop = stop;
+            pauses.give_up = interrupted;
+            return settings_of(kind, request).and_then([&](const ProblemExperiment& of) {
+                return kind.level(of.settings(), pauses);
+            });
+        };
+    }
+    if (kind.vary) {
+        shown.vary = [&kind](const TrainRequest& request, int candidate) -> Changes {
+            return settings_of(kind, request).and_then([&](const ProblemExperiment& of) {
+                return kind.vary(of.settings(), candidate);
+            });
+        };
+    }
+    return shown;
 }
 
 }  // namespace dunlin::app

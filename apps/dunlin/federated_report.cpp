@@ -129,7 +129,7 @@ std::string personalisation_text(const FederatedSettings& settings) {
 }
 
 std::string worse_than_at_first(const FederatedJob& job, const FederatedResult& result) {
-    if (job.rounds) return {};
+    if (job.rounds || job.alone) return {};
     const double first = result.history.front().personal.front(), last = result.history.back().personal.front();
     if (last >= first) return {};
     return fmt::format(
@@ -144,13 +144,14 @@ std::string undefended_text(const FederatedResult& result) {
 }
 
 bool diverged(const FederatedResult& result) {
-    if (result.history.empty() || result.history.front().shared.empty()) return false;  // by rounds it fails
+    if (result.history.empty() || result.history.front().shared.empty()) return false;  // others fail
     // Returns may be negative: half of what there was is lost below that, too.
     const double first = result.history.front().personal.front();
     return !(result.history.back().personal.front() >= first - std::abs(first) / 2);
 }
 
 std::string federated_text(const FederatedJob& job, const FederatedResult& result, const RunFigures& figures) {
+    if (job.alone) return report::text_table(first_table(figures)) + figures.line;
     if (!job.rounds) return report::text_table(federated_table(job, result));
     const double consensus = result.last.consensus_error;
     return fmt::format("{}consensus error {}; mass error {}{}\n", report::text_table(first_table(figures)),
@@ -162,7 +163,7 @@ std::vector<std::pair<std::string, std::string>> federated_plots(const Federated
                                                                  const FederatedResult& result,
                                                                  const RunFigures& figures) {
     std::vector<std::pair<std::string, std::string>> plots = plots_of(figures);
-    if (!job.rounds) std::ranges::move(clock_plots(job, result), std::back_inserter(plots));
+    if (job.by_clock()) std::ranges::move(clock_plots(job, result), std::back_inserter(plots));
     return plots;
 }
 
@@ -304,14 +305,15 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
                            const std::string& command) {
     report::HtmlReport page;
     page.title = job.name();
-    page.subtitle = job.rounds
+    page.subtitle = job.alone ? figures.subject
+                    : job.rounds
                         ? fmt::format("{}, seed {}", figures.subject, job.seed())
                         : fmt::format("{}, seed {}, {} {}, {:.0f} simulated seconds", title_of(job.settings.method),
                                       job.seed(), job.problem->nodes(), job.nodes_are(), result.last.time_s);
-    if (!job.rounds) add_clock(page, job, result);
+    if (job.by_clock()) add_clock(page, job, result);
     add_figures(page, figures);
     if (job.rounds) add_rounds(page, result);
-    if (!result.complete && result.failure.empty())
+    if (!result.complete && result.failure.empty() && !job.alone)
         page.warnings.push_back("The run was interrupted; the numbers are its last ones.");
     for (const SideRun& run : result.side_runs) {
         if (!run.failure.empty()) page.warnings.push_back(fmt::format("{} failed: {}.", run.name, run.failure));
@@ -323,6 +325,14 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
 
 std::string federated_summary(const FederatedJob& job, const FederatedResult& result, const RunFigures& figures,
                               int threads) {
+    if (job.alone) {
+        nlohmann::ordered_json json{{"experiment", job.name()},
+                                    {"method", job.alone->method()},
+                                    {"seed", job.seed()},
+                                    {"complete", result.complete}};
+        add_figures(json, figures);
+        return json.dump(2) + "\n";
+    }
     nlohmann::ordered_json json{{"experiment", job.name()},
                                 {"method", job.rounds ? job.rounds->method : name_of(job.settings.method)},
                                 {"objective", name_of(job.settings.method.objective)},

@@ -5,6 +5,7 @@
 #include "apps/dunlin/federated_report.hpp"
 #include "apps/dunlin/figures.hpp"
 #include "apps/dunlin/interrupt.hpp"
+#include "apps/dunlin/patience.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/dunlin/run_record.hpp"
 #include "apps/output.hpp"
@@ -12,11 +13,18 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 
 #include <fmt/format.h>
 
 namespace dunlin::app {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+struct Begun {
+    Clock::time_point at = Clock::now();
+    double done = 0;
+};
 
 /// The columns of a fleet by rounds, with one for each node in place of "node*_KEY".
 std::vector<std::string> round_header(const FederatedJob& job) {
@@ -63,6 +71,7 @@ std::vector<report::CsvValue> round_fields(const FederatedJob& job, const Federa
 }
 
 std::vector<std::string> metrics_header(const FederatedJob& job, const FederatedResult& result) {
+    if (job.alone) return job.alone->columns();
     if (job.rounds) return round_header(job);
     std::vector<std::string> header{"time_s", "updates", "version", "task_gradients", "staleness", "active"};
     for (const char* which : {"personal", "shared"}) {
@@ -74,6 +83,11 @@ std::vector<std::string> metrics_header(const FederatedJob& job, const Federated
 std::vector<report::CsvValue> metrics_fields(const FederatedJob& job, const FederatedResult& result) {
     if (job.rounds) return round_fields(job, result);
     const FederatedRow& row = result.history.back();
+    if (job.alone) {
+        std::vector<report::CsvValue> fields{row.round, row.environment_steps, row.gradients, row.time_s};
+        fields.insert(fields.end(), row.by_node.begin(), row.by_node.end());
+        return fields;
+    }
     std::vector<report::CsvValue> fields{row.time_s,    row.updates,   row.version,
                                          row.gradients, row.staleness, row.active};
     for (const auto* values : {&row.personal, &row.shared}) {
@@ -82,7 +96,17 @@ std::vector<report::CsvValue> metrics_fields(const FederatedJob& job, const Fede
     return fields;
 }
 
-std::string progress_line(const FederatedJob& job, const FederatedResult& result) {
+/// `began`: when this part of the run did, and with how much of it done.
+std::string solo_line(const FederatedJob& job, const FederatedResult& result, const Begun& began) {
+    const auto [done, all, line] = job.alone->progress(result);
+    const double now = done - began.done,
+                 elapsed_s = std::chrono::duration<double>(Clock::now() - began.at).count();
+    return fmt::format("{}  {} left", line,
+                       duration_text(now > 0 ? elapsed_s / now * std::max(0.0, all - done) : 0));
+}
+
+std::string progress_line(const FederatedJob& job, const FederatedResult& result, const Begun& began) {
+    if (job.alone) return solo_line(job, result, began);
     const FederatedRow& row = result.newest();
     if (job.rounds) {
         std::string text = result.beside.empty()
@@ -100,6 +124,7 @@ std::string progress_line(const FederatedJob& job, const FederatedResult& result
 }
 
 TrainedModel model_of(const FederatedJob& job, const FederatedResult& result) {
+    if (job.alone) return job.alone->model();
     TrainedModel model = job.experiment.description(*job.problem);
     if (model.config.empty()) model.config = job.config;
     model.parameters = result.shared_model;
@@ -174,15 +199,26 @@ bool run_side_runs(const TrainRequest& request, const FederatedJob& job, Federat
 Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedResult& result) {
     auto record = RunRecord::open(request, job.config);
     if (!record) return tl::unexpected(record.error());
+    std::optional<Begun> began;
+    const auto show = [&](const FederatedResult& so_far) {
+        record->show([&] { return progress_line(job, so_far, *began); });
+    };
     const auto keep = [&](const FederatedResult& so_far) -> Outcome<void> {
         if (so_far.history.size() == 1) record->set_header(metrics_header(job, so_far));
-        record->show([&] { return progress_line(job, so_far); });
+        if (!began) began = {Clock::now(), job.alone ? job.alone->progress(so_far).done : 0};
+        if (!job.alone) show(so_far);  // which shows every step
         return record->row(metrics_fields(job, so_far));
     };
     RunPauses pauses;
     record->attach(pauses);
+    pauses.give_up = out_of_patience;
+    pauses.progress = [&] { show(result); };
     Outcome<void> trained = job.run->run(pauses, keep, result);
-    if (!request.quiet && !result.history.empty()) record->progress().show(progress_line(job, result));
+    if (!request.quiet && !result.history.empty()) record->progress().show(progress_line(job, result, *began));
+    // What it learned before a step that gives no numbers is kept.
+    if (!trained && job.alone && !result.history.empty() && !trained.error().unable)
+        return unable(fmt::format("{}; the parameters before it are in {}", trained.error().text,
+                                  checkpoint_path(request).string()));
     if (trained && result.complete && !run_side_runs(request, job, result, record->progress())) {
         result.complete = false;
         result.side_runs.clear();
@@ -194,11 +230,12 @@ Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedRes
 
 Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
     if (auto ready = prepare_run(request, job.config); !ready) return tl::unexpected(ready.error());
-    tell(request.quiet, job.data);
+    tell(request.quiet, job.alone ? fmt::format("{}: {}", request.directory.string(), job.data) : job.data);
     say_notes(job.notes());
     catch_interrupts();
     FederatedResult result;
     if (auto trained = train(request, job, result); !trained) {
+        if (job.alone && !trained.error().unable) return tl::unexpected(trained.error());
         note("dunlin: {}\n", trained.error().text);
         return failed;
     }
@@ -213,6 +250,9 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
     for (const std::string& warning : {worse_than_at_first(job, result), undefended_text(result)}) {
         if (!warning.empty()) note("dunlin: {}\n", warning);
     }
+    for (const FigureWarning& warning : figures.warnings) {
+        if (warning.told) tell(request.quiet, "warning: " + warning.text);
+    }
     for (const SideRun& run : result.side_runs) {
         if (!run.failure.empty()) note("failed: {}: {}\n", run.name, run.failure);
     }
@@ -220,15 +260,20 @@ Outcome<int> run_federated(const TrainRequest& request, FederatedJob& job) {
         note("dunlin: {}; {}\n", result.failure, job.rounds->advice);
         return failed;
     }
+    if (job.alone && !job.alone->left_off().empty()) note("{}\n", job.alone->left_off());
     if (!result.complete) {
-        tell(
-            request.quiet,
-            fmt::format("stopped{}; go on with: dunlin train --resume {}",
-                        job.rounds ? "" : fmt::format(" at {:.0f} simulated seconds", result.history.back().time_s),
-                        shell_path(request.directory)));
+        tell(request.quiet,
+             fmt::format("stopped{}; go on with: dunlin train --resume {}",
+                         job.alone    ? fmt::format(" after iteration {}", result.last.round)
+                         : job.rounds ? ""
+                                      : fmt::format(" at {:.0f} simulated seconds", result.history.back().time_s),
+                         shell_path(request.directory)));
         return stopped;
     }
     tell(request.quiet, fmt::format("report: {}/report.html", request.directory.string()));
+    if (job.alone)
+        tell(request.quiet,
+             fmt::format("next: dunlin adapt {} shows how it adapts to new tasks", shell_path(request.directory)));
     return diverged(result) ? failed : succeeded;
 }
 
@@ -237,13 +282,14 @@ Outcome<TrialResult> try_federated(FederatedJob& job, const std::function<bool()
     const auto keep = [](const FederatedResult&) -> Outcome<void> { return {}; };
     RunPauses pauses;
     pauses.stop = stop;
+    pauses.give_up = interrupted;
     if (auto trained = job.run->run(pauses, keep, result); !trained) return tl::unexpected(trained.error());
     TrialResult trial;
     trial.notes = job.notes();
-    if (job.rounds) {
-        trial.complete = result.complete || !result.failure.empty();
+    if (!job.by_clock()) {
         trial.failure = result.failure;
-        add_figures(trial, figures_of(job, result));
+        add_figures(trial, figures_of(job, result, false));
+        trial.complete = (result.complete && !trial.measures.empty()) || !result.failure.empty();
         return trial;
     }
     trial.complete = result.complete;

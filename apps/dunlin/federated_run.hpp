@@ -15,14 +15,16 @@ namespace dunlin::app {
 /// A run of a registered problem that is ready to start, whatever its task is.
 struct FederatedJob {
     ProblemExperiment experiment;
-    std::string config;               ///< the resolved settings
-    std::string data = {};            ///< what is learned from, for the report
-    FederatedSettings settings = {};  ///< how nodes learn
-    std::unique_ptr<FederatedProblem> problem = {};
-    std::optional<RoundPlan> rounds = {};  ///< of a fleet that lives by rounds
+    std::string config;                              ///< the resolved settings
+    std::string data = {};                           ///< what is learned from, for the report
+    FederatedSettings settings = {};                 ///< how nodes learn
+    std::unique_ptr<FederatedProblem> problem = {};  ///< null where there are no nodes
+    std::unique_ptr<SoloCourse> alone = {};          ///< null where there are
+    std::optional<RoundPlan> rounds = {};            ///< of a fleet that lives by rounds
     std::unique_ptr<Workers> workers = {};
     std::unique_ptr<FederatedRun> run = {};
 
+    bool by_clock() const { return !alone && !rounds; }
     const std::string& name() const { return experiment.settings().experiment; }
     std::uint64_t seed() const { return experiment.settings().seed; }
     const std::string& nodes_are() const { return experiment.kind().nodes_are; }

@@ -6,6 +6,7 @@
 #include "apps/report/svg_plot.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -98,9 +99,16 @@ std::string svg_of(const FigureChart& figure) {
     report::LineChart chart;
     chart.title = figure.title;
     chart.x.title = figure.x_title;
+    chart.x.whole = figure.whole;
     chart.y = y;
     for (const FigureLine& line : figure.lines)
-        chart.series.push_back({.name = line.name, .x = line.x, .y = line.y, .reference = line.reference});
+        chart.series.push_back({.name = line.name,
+                                .x = line.x,
+                                .y = line.y,
+                                .low = line.low,
+                                .high = line.high,
+                                .reference = line.reference});
+    chart.band_name = figure.band_name;
     chart.reference_name = figure.reference_name;
     return report::line_chart(chart);
 }
@@ -132,8 +140,10 @@ FigureSection agreement(const FederatedJob& job, const FederatedResult& result) 
 
 }  // namespace
 
-RunFigures figures_of(const FederatedJob& job, const FederatedResult& result) {
+RunFigures figures_of(const FederatedJob& job, const FederatedResult& result, bool drawn) {
     RunFigures figures;
+    figures.drawn = drawn;
+    if (job.alone) job.alone->report(result, figures);
     const RegisteredProblem& kind = job.experiment.kind();
     if (kind.report) kind.report(job.experiment.settings(), *job.problem, result, figures);
     if (job.rounds && job.settings.gossips()) figures.sections.push_back(agreement(job, result));
@@ -141,13 +151,16 @@ RunFigures figures_of(const FederatedJob& job, const FederatedResult& result) {
 }
 
 report::Table first_table(const RunFigures& figures) {
-    return table_of(figures.sections.front().tables.front());
+    return table_of(figures.shown ? *figures.shown : figures.sections.front().tables.front());
 }
 
 std::vector<std::pair<std::string, std::string>> plots_of(const RunFigures& figures) {
     std::vector<std::pair<std::string, std::string>> plots;
     for (const FigureSection& section : figures.sections) {
-        for (const FigureChart& chart : section.charts) plots.emplace_back(chart.file, svg_of(chart));
+        for (const FigureChart& chart : section.charts) {
+            if (!chart.file.empty()) plots.emplace_back(chart.file, svg_of(chart));
+        }
+        for (const FigureMap& map : section.maps) plots.emplace_back(map.file, svg_of(map));
     }
     return plots;
 }
@@ -155,31 +168,38 @@ std::vector<std::pair<std::string, std::string>> plots_of(const RunFigures& figu
 void add_figures(report::HtmlReport& page, const RunFigures& figures) {
     for (const FigureNumber& number : figures.numbers)
         page.key_numbers.push_back({number.text, number.label, number.missed});
+    for (const FigureWarning& warning : figures.warnings) {
+        std::string& text = page.warnings.emplace_back(warning.text + ".");
+        text.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(text.front())));
+    }
     for (const FigureSection& section : figures.sections) {
         report::Section shown{.heading = section.heading, .paragraphs = section.paragraphs};
         for (const FigureChart& chart : section.charts) shown.figures.push_back({svg_of(chart), chart.caption});
-        for (const FigureTable& table : section.tables) shown.tables.push_back(table_of(table));
+        for (const FigureMap& map : section.maps) shown.figures.push_back({svg_of(map), map.caption});
+        for (const FigureTable& table : section.tables) {
+            if (std::ranges::any_of(table.columns, [](const FigureColumn& one) { return !one.title.empty(); }))
+                shown.tables.push_back(table_of(table));
+        }
         page.sections.push_back(std::move(shown));
     }
 }
 
 void add_figures(Json& summary, const RunFigures& figures) {
-    for (const auto& [key, value] : figures.fields) {
+    const auto at = [&](const std::string& key) -> Json& {
         const std::size_t dot = key.find('.');
-        if (dot == std::string::npos)
-            summary[key] = json_of(value);
-        else
-            summary[key.substr(0, dot)][key.substr(dot + 1)] = json_of(value);
-    }
+        return dot == std::string::npos ? summary[key] : summary[key.substr(0, dot)][key.substr(dot + 1)];
+    };
+    for (const auto& [key, value] : figures.fields) at(key) = json_of(value);
     for (const FigureSection& section : figures.sections) {
         for (const FigureTable& table : section.tables) {
-            if (!table.key.empty()) summary[table.key] = list_of(table);
+            if (!table.key.empty()) at(table.key) = list_of(table);
         }
     }
 }
 
 void add_figures(TrialResult& trial, const RunFigures& figures) {
-    constexpr Measure::Show shown[] = {Measure::Show::mean, Measure::Show::count, Measure::Show::file};
+    constexpr Measure::Show shown[] = {Measure::Show::mean, Measure::Show::count, Measure::Show::share,
+                                       Measure::Show::file};
     for (const FigureMeasure& one : figures.measures)
         trial.measures.push_back(
             {one.key, one.title, one.value, shown[static_cast<std::size_t>(one.show)], one.drawn, one.meaning});

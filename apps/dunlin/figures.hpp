@@ -13,11 +13,13 @@
 
 namespace dunlin::app {
 
-/// What the problem adds to the report of its run; of a fleet by rounds also how its nodes agree.
-RunFigures figures_of(const FederatedJob& job, const FederatedResult& result);
+/// What the problem adds to the report of its run; of a fleet by rounds also how its nodes agree. `drawn`: charts are
+/// looked at.
+RunFigures figures_of(const FederatedJob& job, const FederatedResult& result, bool drawn = true);
 
-/// The first table, on the terminal. `figures` have one.
+/// The table on the terminal. `figures` have one.
 report::Table first_table(const RunFigures& figures);
+std::string svg_of(const FigureMap& map);
 /// File names and SVG of all charts.
 std::vector<std::pair<std::string, std::string>> plots_of(const RunFigures& figures);
 /// Puts them into a page, a summary and what a comparison keeps.

@@ -6,7 +6,6 @@
 #include "fleet/jobs/experiments.hpp"
 #include "training/host/plain_text.hpp"
 #include "training/host/shell_text.hpp"
-#include "training/navigation/navigation.hpp"
 #include "training/problems/pdbo_settings.hpp"
 
 #include <algorithm>
@@ -27,9 +26,6 @@ std::string help(std::string_view toml) {
 }
 
 const Kind built_in[] = {
-    {"navigation", train_navigation_kind, help<NavigationSettings, navigation_settings>, "rl.method",
-     resolve_navigation, try_navigation, "memrl,maml,fomaml,reptile,scratch", false, level_navigation,
-     vary_navigation},
     {"pdbo", train_pdbo_kind, help<PdboSettings, pdbo_settings>, "method.name", resolve_pdbo, try_pdbo,
      "pdbo-mtl,pdbo-mtl-local,sgp,local"},
 };

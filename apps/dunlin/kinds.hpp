@@ -86,14 +86,8 @@ Outcome<const Kind*> kind_of(std::string_view toml, std::string_view where);
 /// The kind of the experiment that is asked for, or else of the file.
 Outcome<const Kind*> kind_of(const TrainRequest& request);
 
-/// A registered problem, trained on a simulated fleet.
+/// A registered problem, trained on a simulated fleet, or in one process.
 Kind problem_kind(const RegisteredProblem& problem);
-
-Outcome<int> train_navigation_kind(const TrainRequest& request);
-Outcome<std::string> resolve_navigation(const TrainRequest& request);
-Outcome<TrialResult> try_navigation(const TrainRequest& request, const std::function<bool()>& stop);
-Outcome<std::vector<std::string>> level_navigation(const TrainRequest& request, const std::function<bool()>& stop);
-Outcome<std::vector<std::string>> vary_navigation(const TrainRequest& request, int candidate);
 
 Outcome<int> train_pdbo_kind(const TrainRequest& request);
 Outcome<std::string> resolve_pdbo(const TrainRequest& request);

@@ -2,7 +2,6 @@
 #include "apps/dunlin/progress.hpp"
 
 #include "apps/output.hpp"
-#include "training/host/plain_text.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -51,12 +50,6 @@ std::string duration_text(double seconds) {
     const auto whole = static_cast<long>(std::lround(std::max(0.0, std::min(seconds, 1e9))));
     if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
     return fmt::format("{}:{:02}", whole / 60, whole % 60);
-}
-
-std::string count_text(double count) {
-    if (count >= 1e6) return fmt::format("{:.1f}M", count / 1e6);
-    if (count >= 1e4) return fmt::format("{:.0f}k", count / 1e3);
-    return fmt::format("{:.0f}", count);
 }
 
 }  // namespace dunlin::app

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "training/host/plain_text.hpp"
+
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -33,7 +35,5 @@ void tell(bool quiet, std::string_view line);
 
 /// "1:02:03", "2:03" or "0:03" from seconds.
 std::string duration_text(double seconds);
-/// "9.8M", "356k", "12".
-std::string count_text(double count);
 
 }  // namespace dunlin::app

@@ -5,13 +5,61 @@
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
 #include "training/navigation/checkpoint_file.hpp"
+#include "training/problems/federated_result.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <sstream>
 #include <utility>
 
 #include <fmt/format.h>
 
 namespace dunlin::app {
+namespace {
+
+/// The rows of metrics.csv up to an iteration. A last line without an end was cut off.
+Outcome<std::vector<FederatedRow>> older_rows(const std::filesystem::path& path, std::int64_t last_iteration) {
+    const Outcome<std::string> text = read_text(path);
+    if (!text) return tl::unexpected(text.error());
+    std::istringstream lines(*text);
+    std::string line;
+    std::getline(lines, line);
+    const auto columns = static_cast<std::size_t>(std::ranges::count(line, ',')) + 1;
+    std::vector<FederatedRow> rows;
+    for (int number = 2; std::getline(lines, line) && !lines.eof(); ++number) {
+        std::vector<double> values;
+        for (const char *at = line.data(), *end = at + line.size(); at < end; ++at) {
+            const auto [next, error] = std::from_chars(at, end, values.emplace_back());
+            if (error != std::errc())
+                return refuse(Error{Code::bad_number, number, std::ssize(values)}, path.string());
+            at = next;
+        }
+        if (values.size() != columns || columns < 4)
+            return refuse(Error{Code::column_count, number, std::ssize(values)}, path.string());
+        if (static_cast<std::int64_t>(values[0]) > last_iteration) break;
+        rows.push_back({.time_s = values[3],
+                        .round = static_cast<std::int64_t>(values[0]),
+                        .gradients = static_cast<std::int64_t>(values[2]),
+                        .environment_steps = static_cast<std::int64_t>(values[1]),
+                        .by_node = {values.begin() + 4, values.end()}});
+    }
+    return rows;
+}
+
+/// What the loop would have saved of a navigation run that has a checkpoint of its own kind, and its rows in
+/// metrics.csv alone.
+Outcome<std::vector<std::byte>> older_state(const TrainRequest& request) {
+    const std::filesystem::path path = checkpoint_path(request);
+    const auto state = read_checkpoint(path);
+    if (!state) return unreadable_checkpoint(path, state.error());
+    const auto rows = older_rows(request.directory / "metrics.csv", state->iteration);
+    if (!rows) return tl::unexpected(rows.error());
+    Saver saver;
+    saver(*state, rows->empty() ? 0.0 : rows->back().time_s, *rows);
+    return saver.take();
+}
+
+}  // namespace
 
 Outcome<RunRecord> RunRecord::open(const TrainRequest& request, std::string config,
                                    std::vector<std::string> header) {
@@ -21,6 +69,12 @@ Outcome<RunRecord> RunRecord::open(const TrainRequest& request, std::string conf
     // Stopped before the first checkpoint it begins again.
     if (!request.resume || !std::filesystem::exists(path, ignored)) return record;
     auto checkpoint = read_run_checkpoint(path);
+    if (!checkpoint && checkpoint.error().code == Code::file_magic) {
+        auto older = older_state(request);
+        if (!older) return tl::unexpected(older.error());
+        record.earlier_ = *std::move(older);
+        return record;
+    }
     if (!checkpoint) return unreadable_checkpoint(path, checkpoint.error());
     record.earlier_ = std::move(checkpoint->state);
     return record;

@@ -279,34 +279,11 @@ public:
     /// Multiplies x and y by 2^bits, exactly, and leaves z as it is: for all nodes of a fleet that has lost weight,
     /// by the same number of bits, while nothing is in flight: after `carry_over`, before the first wake-up.
     /// Errors: mass_overflow (first: the component, -1 for y), impossible_weight; nothing has changed then.
-    Result<void> shift(unsigned bits) {
-        Value y{}, pending_y{}, scaled{};
-        if (!M::shift(header_->y, bits, y) || !M::shift(header_->pending_y, bits, pending_y))
-            return fail(Code::mass_overflow, -1);
-        if (!mass_.plausible_weight(y, header_->nodes())) return fail(Code::impossible_weight, header_->node());
-        for (std::size_t k = 0; k < x_.size(); ++k) {
-            if (!M::shift(x_[k], bits, scaled) || !M::shift(pending_[k], bits, scaled))
-                return fail(Code::mass_overflow, static_cast<std::int64_t>(k));
-        }
-        for (std::size_t k = 0; k < x_.size(); ++k) {
-            M::shift(x_[k], bits, x_[k]);
-            M::shift(pending_[k], bits, pending_[k]);
-        }
-        header_->y = y;
-        header_->pending_y = pending_y;
-        return {};
-    }
+    Result<void> shift(unsigned bits);
 
     /// Absorbs what was taken in without a wake-up, so that x and y are all that this node holds; what it has given
     /// is not in it. For a node that will not wake up on this graph again.
-    void absorb() {
-        for (std::size_t k = 0; k < x_.size(); ++k) {
-            x_[k] = M::gather(x_[k], pending_[k]);
-            pending_[k] = Value{};
-        }
-        header_->y = M::gather(header_->y, header_->pending_y);
-        header_->pending_y = Value{};
-    }
+    void absorb();
     /// x and y.
     std::span<const Value> held() const { return x_; }
     Value held_weight() const { return header_->y; }
@@ -321,19 +298,7 @@ public:
     /// Adds to (total_x, total_y) what this node holds, has taken in and not yet absorbed, and has given, less what
     /// it was given. Over all nodes of a fleet that is the total mass, exactly, wherever the messages are: sum of x
     /// plus, over the edges, phi - rho (invariant 1).
-    void add_mass(std::span<Value> total_x, Value& total_y) const {
-        const std::uint64_t degree = header_->out_degree();
-        for (std::size_t k = 0; k < x_.size(); ++k) {
-            Value mass = M::gather(M::gather(x_[k], pending_[k]), M::times(phi_[k], degree));
-            mass = edges_.less_withheld(k, mass);
-            for (std::size_t at = k; at < rho_.size(); at += x_.size()) mass = M::difference(mass, rho_[at]);
-            total_x[k] = M::gather(total_x[k], mass);
-        }
-        Value mass = M::gather(M::gather(header_->y, header_->pending_y), M::times(header_->phi_y, degree));
-        mass = edges_.less_withheld_weight(mass);
-        for (const Source& source : sources_) mass = M::difference(mass, source.weight);
-        total_y = M::gather(total_y, mass);
-    }
+    void add_mass(std::span<Value> total_x, Value& total_y) const;
 
     const M& representation() const { return mass_; }
 
@@ -445,3 +410,5 @@ private:
 };
 
 }  // namespace dunlin
+
+#include "core/aggregate/push_sum_mass.hpp"

@@ -44,13 +44,16 @@ std::string experiment_kind(std::string_view toml) {
 
 Outcome<ProblemExperiment> read_deployed(std::string_view toml, std::string_view where) {
     const std::string kind = experiment_kind(toml);
-    if (const RegisteredProblem* found = find_problem(kind)) {
+    const RegisteredProblem* const found = find_problem(kind);
+    if (found != nullptr && !found->alone) {
         ProblemExperiment experiment(*found);
         if (auto read = experiment.list().read(toml, where); !read) return tl::unexpected(read.error());
         return experiment;
     }
     std::string known;
-    for (const RegisteredProblem& one : registered_problems()) known += (known.empty() ? "" : ", ") + one.name;
+    for (const RegisteredProblem& one : registered_problems()) {
+        if (!one.alone) known += (known.empty() ? "" : ", ") + one.name;
+    }
     if (is_built_in(kind))
         return refuse(fmt::format("{}: kind = \"{}\": real nodes run {}; `dunlin train` runs the others here",
                                   where, kind, known));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program.hpp"
+#include "training/host/archive.hpp"
 #include "training/host/array_file.hpp"
 #include "training/models/model_file.hpp"
 #include "training/navigation/checkpoint_file.hpp"
@@ -8,6 +9,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <optional>
 #include <set>
 
 #include <catch2/catch.hpp>
@@ -55,6 +57,16 @@ void goes_on_like_uninterrupted(const Folder& folder, std::int64_t iterations) {
     CHECK(read(folder / "run/navigation-end.svg") == read(folder / "whole/navigation-end.svg"));
     CHECK(timeless_metrics(folder / "run") == timeless_metrics(folder / "whole"));
     CHECK(timeless(read_json(folder / "run/summary.json")) == timeless(read_json(folder / "whole/summary.json")));
+}
+
+/// What a checkpoint says of the trainer, which comes first in it.
+std::optional<MetaTrainerState> trainer_in(const std::filesystem::path& checkpoint) {
+    const Result<RunCheckpoint> kept = read_run_checkpoint(checkpoint);
+    if (!kept) return {};
+    Loader loader(kept->state);
+    MetaTrainerState state;
+    loader(state);
+    return loader.ok() ? std::optional(std::move(state)) : std::nullopt;
 }
 
 const std::vector<std::string> endless{"--out", "run", "--set", "rl.iterations=100000000"};
@@ -208,7 +220,7 @@ TEST_CASE("a killed run goes on from its checkpoint and ends like an uninterrupt
     ::close(watch);
     running.send(SIGKILL);
     REQUIRE(running.wait().signal == SIGKILL);
-    const Result<MetaTrainerState> state = read_checkpoint(checkpoint);
+    const std::optional<MetaTrainerState> state = trainer_in(checkpoint);
     REQUIRE(state);
     REQUIRE(state->iteration > 0);
     goes_on_like_uninterrupted(folder, state->iteration + 3);
@@ -227,7 +239,7 @@ TEST_CASE(
     CHECK(ended.err.find("NaN") != std::string::npos);
     CHECK(ended.err.find("checkpoint.dunlin") != std::string::npos);
     CHECK_FALSE(std::filesystem::exists(folder / "run/summary.json"));
-    const Result<MetaTrainerState> state = read_checkpoint(folder / "run/checkpoint.dunlin");
+    const std::optional<MetaTrainerState> state = trainer_in(folder / "run/checkpoint.dunlin");
     REQUIRE(state);
     for (const float value : state->parameters) REQUIRE(std::isfinite(value));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "aggregate_network.hpp"
+#include "push_sum_scenarios.hpp"
 
 using namespace dunlin;
 using namespace dunlin::test;
@@ -15,53 +15,7 @@ struct LeakyMass : ExactMass {
     }
 };
 
-std::vector<std::vector<float>> random_start(std::uint32_t nodes, std::size_t dimension, Stream& random) {
-    std::vector<std::vector<float>> start(nodes, std::vector<float>(dimension));
-    for (auto& z : start) {
-        for (float& value : z) value = random.normal() * 2.0f;
-    }
-    return start;
-}
-
-ParsPushSettings settings_for(float largest_value = 100.0f) {
-    ParsPushSettings settings;
-    settings.network.largest_value = largest_value;
-    settings.theta = {.scale = 0.05, .offset = 0, .longest_gap = 3};
-    return settings;
-}
-
-struct Scenario {
-    Graph graph;
-    std::vector<std::vector<float>> start;
-    Faults faults;
-    Stream random;
-};
-
-Scenario random_scenario(std::uint32_t seed) {
-    Stream random(2026, seed, Purpose::user);
-    const std::uint32_t nodes = 2 + random.below(7);
-    Scenario scenario{
-        random_graph(nodes, 0.3f, random), random_start(nodes, 1 + random.below(3), random), {}, random};
-    scenario.faults = {.sleep = 0.6f * random.uniform(),
-                       .loss = 0.6f * random.uniform(),
-                       .duplication = 0.3f * random.uniform(),
-                       .longest_delay = 1 + random.below(6),
-                       .crash = random.below(2) == 0 ? 0.0f : 0.1f};
-    scenario.random = Stream(2026, seed, Purpose::links);
-    return scenario;
-}
-
 constexpr std::uint32_t scenarios = 1000;
-
-template <class Node>
-Network<Node> network_for(const Scenario& scenario) {
-    return Network<Node>(scenario.graph, scenario.start, settings_for(), scenario.random);
-}
-
-/// A gradient that depends on the parameters, as in training, and differs between nodes.
-void pull(std::uint32_t node, const std::vector<float>& z, std::vector<float>& out) {
-    for (std::size_t k = 0; k < z.size(); ++k) out[k] = z[k] - static_cast<float>(node + k);
-}
 
 /// Runs one scenario with gradients and answers whether mass was conserved after every event.
 template <class Node>
@@ -350,109 +304,4 @@ TEST_CASE("duplicates, stale and reordered messages change nothing [invariant 3]
     CHECK(z[0] == (0.5f + 3.0f) / 1.5f);  // half of its own, and all that it was given
     CHECK(z[1] == (1.0f - 1.0f) / 1.5f);
     CHECK(node->wake(0, {}).error() == Error{Code::tick_not_newer, 0, 0});
-}
-
-TEST_CASE("a mass that would not fit is refused with nothing changed, and a later smaller step is taken") {
-    Memory memory(ParsPush<>::memory(1, 1));
-    Arena arena = memory.arena();
-    const std::uint32_t sources[] = {1};
-    ParsPushSettings settings = settings_for(16000.0f);
-    settings.network.nodes = 2;
-    settings.network.dimension = 1;
-    settings.network.in_neighbours = sources;
-    settings.network.out_degree = 1;
-    settings.theta.scale = 1.0;
-    const float start[] = {16000.0f};
-    auto node = ParsPush<>::make(settings, start, arena);
-    REQUIRE(node);
-    const std::vector<std::byte> before(node->state().begin(), node->state().end());
-    const float over[] = {-17000.0f}, under[] = {-16000.0f};
-    CHECK(node->wake(0, over).error() == Error{Code::mass_overflow, 0});
-    CHECK(std::equal(before.begin(), before.end(), node->state().begin()));
-    CHECK(node->wake(0, under));
-}
-
-TEST_CASE("a node whose weight is under the floor waits, repeats its sums and recovers [invariant 2]") {
-    Stream random(8, 0, Purpose::user);
-    const Graph ring = random_graph(3, 0.0f, random);
-    const std::vector<std::vector<float>> start = {{1.0f}, {2.0f}, {6.0f}};
-    ParsPushSettings settings = settings_for();
-    settings.network.weight_floor = 0.01f;
-    Network<ParsPush<>> network(ring, start, settings, Stream(8, 0, Purpose::links));
-    Faults dead;
-    dead.loss = 1.0f;
-    for (int tick = 0; tick < 40; ++tick) network.tick(dead, pull, [](const auto& n) { REQUIRE(n.conserved()); });
-    CHECK(network.waits > 90);
-    for (std::uint32_t i = 0; i < 3; ++i) {
-        CHECK(network.node(i).weight() >= 0.01f);
-        CHECK(network.node(i).weight() < 0.02f);
-        CHECK(network.node(i).tick() == 39);
-    }
-    const std::vector<float> mean = network.mean();
-    const int waited = network.waits;
-    for (int tick = 0; tick < 100; ++tick) network.tick({}, nullptr, no_audit);
-    CHECK(network.waits <= waited + 6);  // a message takes a tick, and is absorbed after sharing
-    // The mean has moved by the gradient steps alone, and everybody comes to the one that mass conservation says.
-    CHECK(network.mean() == mean);
-    CHECK(network.distance(mean) < 1e-5f);
-}
-
-TEST_CASE("a run from a restored state is the uninterrupted run, bit for bit [invariants 4 and 11]") {
-    const Scenario scenario = random_scenario(17);
-    auto first = network_for<ParsPush<>>(scenario), second = network_for<ParsPush<>>(scenario);
-    for (int tick = 0; tick < 80; ++tick) {
-        first.tick(scenario.faults, pull, no_audit);
-        second.tick(scenario.faults, pull, no_audit);
-        if (tick != 40) continue;
-        for (std::uint32_t i = 0; i < second.size(); ++i) {  // all memory is replaced by a copy of the stored bytes
-            const auto state = second.node(i).state();
-            const std::vector<std::byte> stored(state.begin(), state.end());
-            auto garbage = const_cast<std::byte*>(state.data());
-            std::fill(garbage + 48, garbage + state.size(), std::byte{0x5a});
-            REQUIRE(second.node(i).restore(stored));
-        }
-    }
-    for (std::uint32_t i = 0; i < first.size(); ++i) {
-        const auto a = first.node(i).state(), b = second.node(i).state();
-        CHECK(std::equal(a.begin(), a.end(), b.begin(), b.end()));
-    }
-    auto stranger = network_for<ParsPush<>>(random_scenario(18));
-    CHECK_FALSE(first.node(0).restore(stranger.node(0).state()));
-    CHECK_FALSE(first.node(0).restore(first.node(1).state()));
-    CHECK(first.node(0).restore(first.node(0).state().first(8)).error().code == Code::state_size);
-}
-
-TEST_CASE("wrong settings of a node are told apart") {
-    Memory memory(ParsPush<>::memory(4, 4));
-    const std::uint32_t good[] = {1, 3}, self[] = {0, 1}, twice[] = {1, 1}, none[] = {1, 9};
-    const float start[] = {1.0f, 2.0f}, nan[] = {NAN, 0.0f}, large[] = {0.0f, 101.0f};
-    const auto error = [&](auto change, std::span<const float> z) {
-        ParsPushSettings settings = settings_for();
-        settings.network.nodes = 5;
-        settings.network.dimension = 2;
-        settings.network.in_neighbours = good;
-        settings.network.out_degree = 2;
-        change(settings);
-        Arena arena = memory.arena();
-        const auto node = ParsPush<>::make(settings, z, arena);
-        return node ? Code{} : node.error().code;
-    };
-    using S = ParsPushSettings;
-    CHECK(error([](S&) {}, start) == Code{});
-    CHECK(error([](S&) {}, nan) == Code::mass_overflow);
-    CHECK(error([](S&) {}, large) == Code::mass_overflow);
-    CHECK(error([](S&) {}, std::span(start, 1)) == Code::shape_mismatch);
-    CHECK(error([](S& s) { s.network.nodes = 1000; }, start) == Code::mass_too_large);
-    CHECK(error([](S& s) { s.network.node = 5; }, start) == Code::bad_setting);
-    CHECK(error([&](S& s) { s.network.in_neighbours = self; }, start) == Code::bad_neighbours);
-    CHECK(error([&](S& s) { s.network.in_neighbours = twice; }, start) == Code::bad_neighbours);
-    CHECK(error([&](S& s) { s.network.in_neighbours = none; }, start) == Code::bad_neighbours);
-    CHECK(error([](S& s) { s.network.in_neighbours = {}; }, start) == Code::no_neighbours);
-    CHECK(error([](S& s) { s.network.out_degree = 0; }, start) == Code::no_neighbours);
-    CHECK(error([](S& s) { s.network.out_degree = 5; }, start) == Code::out_of_range);
-    CHECK(error([](S& s) { s.network.weight_floor = 0.3f; }, start) == Code::bad_setting);
-    CHECK(error([](S& s) { s.network.weight_floor = 1e-20f; }, start) == Code::bad_setting);
-    CHECK(error([](S& s) { s.theta.scale = NAN; }, start) == Code::bad_setting);
-    CHECK(error([](S& s) { s.theta.offset = -1; }, start) == Code::bad_setting);
-    CHECK(error([](S& s) { s.theta.longest_gap = -1; }, start) == Code::bad_setting);
 }

@@ -67,4 +67,10 @@ std::string name_fault(std::string_view text, std::size_t most) {
     return "";
 }
 
+std::string count_text(double count) {
+    if (count >= 1e6) return fmt::format("{:.1f}M", count / 1e6);
+    if (count >= 1e4) return fmt::format("{:.0f}k", count / 1e3);
+    return fmt::format("{:.0f}", count);
+}
+
 }  // namespace dunlin

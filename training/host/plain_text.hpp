@@ -17,4 +17,7 @@ std::string shown(std::string_view text, bool lines = true);
 /// bytes of well-formed UTF-8 without any character that `shown` replaces.
 std::string name_fault(std::string_view text, std::size_t most);
 
+/// "9.8M", "356k", "12".
+std::string count_text(double count);
+
 }  // namespace dunlin

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/stop.hpp"
 #include "training/host/archive.hpp"
 #include "training/host/failure.hpp"
 
@@ -19,6 +20,10 @@ struct RunPauses {
     using Save = std::function<void(Saver&)>;
 
     std::function<bool()> stop = [] { return false; };
+    /// Asked within a step, or a judgement, that takes long: is it to be left off?
+    StopAsked give_up = never_asked;
+    /// Called after each step of a run whose steps are long.
+    std::function<void()> progress = [] {};
     /// Keeps what `save` writes if it is time for that, or at once where `now` says so. Errors: it cannot be kept.
     std::function<Outcome<void>(const Save& save, bool now)> checkpoint = [](const Save&, bool) -> Outcome<void> {
         return {};

@@ -22,31 +22,7 @@ std::string in_lines(std::string text) {
     return text;
 }
 
-/// 32 bits of each number, from bit `shift` on.
-std::vector<std::int32_t> words(const std::vector<std::uint64_t>& numbers, int shift) {
-    std::vector<std::int32_t> out;
-    for (std::uint64_t number : numbers) out.push_back(static_cast<std::int32_t>(number >> shift));
-    return out;
-}
-
 }  // namespace
-
-std::string checkpoint_bytes(const MetaTrainerState& state, const std::string& config) {
-    ArrayFile file{"checkpoint", {}, {}};
-    file.fields = {{"iteration", std::to_string(state.iteration)},
-                   {"environment_steps", std::to_string(state.environment_steps)},
-                   {"gradients", std::to_string(state.gradients)},
-                   {"optimiser_steps", std::to_string(state.optimiser_steps)},
-                   {"config", in_a_line(config)}};
-    file.arrays = {{"parameters", state.parameters},
-                   {"mean", state.mean},
-                   {"square", state.square},
-                   {"value_means", state.value_means},
-                   {"value_counts", state.value_counts},
-                   {"stream_epochs", words(state.stream_epochs, 0)},
-                   {"stream_epochs_high", words(state.stream_epochs, 32)}};
-    return file.bytes();
-}
 
 Result<MetaTrainerState> read_checkpoint(const std::filesystem::path& path) {
     const Result<ArrayFile> file = ArrayFile::read(path, "checkpoint");

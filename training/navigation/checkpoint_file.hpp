@@ -15,12 +15,10 @@ namespace dunlin {
 /// A run that goes on later: checkpoint.dunlin (docs/files.md). `config` are the settings that it was made with so
 /// far, as TOML.
 
-/// Of navigation.
-std::string checkpoint_bytes(const MetaTrainerState& state, const std::string& config);
-/// Errors: ArrayFile's.
+/// Of navigation by Dunlin 0.1 and the first of 0.2, whose rows are in metrics.csv. Errors: ArrayFile's.
 Result<MetaTrainerState> read_checkpoint(const std::filesystem::path& path);
 
-/// Of all other kinds: what a training loop saved (RunPauses), of at most run_state_limit bytes.
+/// What a training loop saved (RunPauses), of at most run_state_limit bytes.
 inline constexpr std::size_t run_state_limit = ArrayFile::size_limit - (std::size_t{1} << 20);
 std::string run_checkpoint_bytes(std::span<const std::byte> state, const std::string& config);
 struct RunCheckpoint {

@@ -43,10 +43,7 @@ public:
                                                    StartPolicy start) override {
         const std::vector<E> environments = world_.environments(set);
         std::vector<std::vector<TaskOutcome>> outcomes(environments.size());
-        const std::vector<float> untrained =
-            start == StartPolicy::untrained ? trainer_.first_parameters() : std::vector<float>{};
-        const ConstVector<float> from = start == StartPolicy::untrained ? untrained : trainer_.parameters();
-        adapt(from, set, environments, steps, epoch, last_only,
+        adapt(start, set, environments, steps, epoch, last_only,
               [&](int number, ConstVector<float> theta, auto& task, Stream& random) {
                   outcomes[static_cast<std::size_t>(number)].push_back(
                       world_.judge(set, number, theta, task, random, stop_));
@@ -54,12 +51,13 @@ public:
         return outcomes;
     }
 
-    std::vector<TaskRecord> record(TaskSet set, int steps, int trajectories, std::size_t most) override {
+    std::vector<TaskRecord> record(TaskSet set, int steps, int trajectories, std::size_t most,
+                                   StartPolicy start) override {
         std::vector<E> environments = world_.environments(set);
         if (environments.size() > most) environments.resize(most, environments.front());
         const std::vector<std::string> names = world_.names(set);
         std::vector<TaskRecord> records(environments.size());
-        adapt(trainer_.parameters(), set, environments, steps, record_epoch, true,
+        adapt(start, set, environments, steps, record_epoch, true,
               [&](int number, ConstVector<float> theta, auto& task, Stream& random) {
                   TaskRecord& record = records[static_cast<std::size_t>(number)];
                   record.name = names[static_cast<std::size_t>(number)];
@@ -134,8 +132,11 @@ private:
     static constexpr std::uint64_t record_epoch = set_apart_epochs;
 
     template <class Visit>
-    void adapt(ConstVector<float> from, TaskSet set, const std::vector<E>& environments, int steps,
-               std::uint64_t epoch, bool last_only, Visit&& visit) {
+    void adapt(StartPolicy start, TaskSet set, const std::vector<E>& environments, int steps, std::uint64_t epoch,
+               bool last_only, Visit&& visit) {
+        const std::vector<float> untrained =
+            start == StartPolicy::untrained ? trainer_.first_parameters() : std::vector<float>{};
+        const ConstVector<float> from = start == StartPolicy::untrained ? untrained : trainer_.parameters();
         trainer_.adapt(
             from, environments, steps, epoch, [&](int number, int k, ConstVector<float> theta, auto& task) {
                 if ((last_only && k < steps) || stop_()) return;

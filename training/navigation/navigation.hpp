@@ -5,6 +5,7 @@
 #include "core/stop.hpp"
 #include "training/host/failure.hpp"
 #include "training/navigation/meta_trainer.hpp"
+#include "training/navigation/task_record.hpp"
 #include "training/settings/settings.hpp"
 
 #include <array>
@@ -65,40 +66,13 @@ struct NavigationSettings {
 
 /// The list of these settings, for files, --set and help.
 Settings navigation_settings(NavigationSettings& settings);
+/// Adds those that follow the head of the document.
+void add_navigation_settings(Settings& list, NavigationSettings& settings);
 
 enum class TaskSet : std::uint8_t { training, held_out };
 
 /// The policy that is adapted: the meta-policy, or the untrained one that training began with.
 enum class StartPolicy : std::uint8_t { meta, untrained };
-
-/// How well a policy does on a task. NaN where a value does not exist: there is no exact planning for the point
-/// world.
-struct TaskOutcome {
-    static constexpr double none = std::numeric_limits<double>::quiet_NaN();
-    double expected_return =
-        none;  ///< grid: exact by dynamic programming, discounted; point: mean over D trajectories
-    double optimal_return = none;
-    double success = none;         ///< probability of reaching the goal within the horizon
-    double sampled_return = none;  ///< mean of 10 trajectories, as the paper plots
-    double ratio() const { return expected_return / optimal_return; }
-};
-
-/// One trajectory, for pictures and export: positions are (row, column) or (x, y), one more than the actions.
-struct RecordedTrajectory {
-    std::vector<std::array<double, 2>> positions;
-    std::vector<std::array<float, 2>> actions;  ///< grid: the number of the action, and 0
-    std::vector<float> rewards;
-    bool success = false;
-};
-
-struct TaskRecord {
-    std::string name;
-    TaskOutcome outcome;
-    int rows = 0, columns = 0;  ///< of a grid
-    std::vector<bool> walls;
-    std::array<double, 2> goal{};
-    std::vector<RecordedTrajectory> trajectories;
-};
 
 /// A navigation experiment as a program drives it, whatever the world is made of.
 class NavigationTraining {
@@ -149,7 +123,8 @@ public:
     static constexpr std::uint32_t fresh_epoch = set_apart_epochs + 2;
     /// Trajectories of the first `most` tasks after `steps` inner steps. Of no use when `stopped` afterwards.
     virtual std::vector<TaskRecord> record(TaskSet set, int steps, int trajectories,
-                                           std::size_t most = std::numeric_limits<std::size_t>::max()) = 0;
+                                           std::size_t most = std::numeric_limits<std::size_t>::max(),
+                                           StartPolicy start = StartPolicy::meta) = 0;
     /// Adds a held-out task: "goal=R,C" and, by choice, "wind=P", "slip=P", "moves=4 digits..." (grid), or
     /// "goal=X,Y" (point), joined by ';'. Returns its number.
     virtual Outcome<int> add_held_out(const std::string& description) = 0;

@@ -6,10 +6,14 @@
 namespace dunlin {
 
 Settings navigation_settings(NavigationSettings& s) {
-    using Range = Settings::Range;
     Settings list;
     add_run_settings(list, s);
+    add_navigation_settings(list, s);
+    return list;
+}
 
+void add_navigation_settings(Settings& list, NavigationSettings& s) {
+    using Range = Settings::Range;
     list.add("environment.world", s.world, "grid of cells, or points in the plane",
              {{"grid", World::grid}, {"point", World::point}});
     list.add_path("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file",
@@ -102,7 +106,6 @@ Settings navigation_settings(NavigationSettings& s) {
         .may_change();
     list.add("report.trajectories", s.shown_trajectories, "trajectories drawn in pictures", Range{1, 100})
         .may_change();
-    return list;
 }
 
 }  // namespace dunlin

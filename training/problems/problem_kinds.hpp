@@ -2,10 +2,12 @@
 #pragma once
 
 #include "training/axes/federated_settings.hpp"
+#include "training/host/run_pauses.hpp"
 #include "training/problems/federated_problem.hpp"
 #include "training/problems/round_plan.hpp"
 #include "training/problems/run_figures.hpp"
 #include "training/problems/side_course.hpp"
+#include "training/problems/solo_course.hpp"
 #include "training/settings/settings.hpp"
 
 #include <concepts>
@@ -85,6 +87,16 @@ struct ProblemKind {
     std::function<std::unique_ptr<SideCourse>(const S&, const FederatedProblem&, Workers&)> beside{};
     /// The runs that this one is compared with when it has ended.
     std::function<std::vector<SideRun>(const S&)> side_runs{};
+
+    // What is learned in one process, without nodes.
+
+    /// In place of `make`. Errors: of the settings.
+    std::function<Outcome<std::unique_ptr<SoloCourse>>(const S&, int threads)> alone{};
+    /// For `dunlin compare`: settings that make its methods learn from equally much, found by the experiment's own
+    /// method; none where they say so already, or when `pauses` stop it.
+    std::function<Outcome<std::vector<std::string>>(const S&, const RunPauses& pauses)> level{};
+    /// Step sizes to try; candidate 0 are those that the settings have. The same factors for all methods.
+    std::function<Outcome<std::vector<std::string>>(const S&, int candidate)> vary{};
 };
 
 /// The same when its settings are known by their base alone.
@@ -96,7 +108,7 @@ struct RegisteredProblem : ProblemKind<ProblemSettings> {
 const std::deque<RegisteredProblem>& registered_problems();
 /// Null: no such problem.
 const RegisteredProblem* find_problem(std::string_view name);
-/// Is this the name of an experiment of Dunlin's that is no registered problem?
+/// Is this the name of an experiment of Dunlin's that has no nodes, or is no registered problem?
 bool is_built_in(std::string_view name);
 
 /// Errors: a name that is taken, or is not of 1 to 64 letters, digits, '-' and '_'; a list without the settings that
@@ -136,6 +148,9 @@ RegisteredProblem registered(ProblemKind<S> kind) {
     lifted(problem.report, std::move(kind.report));
     lifted(problem.beside, std::move(kind.beside));
     lifted(problem.side_runs, std::move(kind.side_runs));
+    lifted(problem.alone, std::move(kind.alone));
+    lifted(problem.level, std::move(kind.level));
+    lifted(problem.vary, std::move(kind.vary));
     problem.defaults = [name = kind.name] {
         auto settings = std::make_unique<S>();
         settings->kind = settings->experiment = name;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "training/navigation/task_record.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,13 +16,14 @@ namespace dunlin {
 /// the charts and sets the tables. All text is for people and may hold anything.
 
 /// A number that is not finite, and monostate, stand for none.
-using FigureValue =
-    std::variant<std::monostate, bool, double, std::int64_t, std::uint64_t, std::string, std::vector<double>>;
+using FigureValue = std::variant<std::monostate, bool, double, std::int64_t, std::uint64_t, std::string,
+                                 std::vector<double>, std::vector<std::string>>;
 
 struct FigureLine {
     std::string name;
     std::vector<double> x, y;
-    std::optional<double> reference = {};  ///< a dashed line at this height
+    std::optional<double> reference = {};     ///< a dashed line at this height
+    std::vector<double> low = {}, high = {};  ///< edges of a band around it; empty: none
 };
 
 /// Lines; with categories bars, of which a line's y has one for each.
@@ -32,6 +35,15 @@ struct FigureChart {
     std::string reference_name = {};
     std::vector<FigureLine> lines = {};
     std::vector<std::string> categories = {};
+    bool whole = false;          ///< x are whole numbers
+    std::string band_name = {};  ///< what bands show
+};
+
+/// Where agents went, a panel for each task.
+struct FigureMap {
+    std::string file, title, caption;
+    bool grid = true;  ///< of cells; else the plane
+    std::vector<TaskRecord> records = {};
 };
 
 struct FigureColumn {
@@ -43,8 +55,8 @@ struct FigureColumn {
 
 /// A table for people that is a list of the summary too, of objects, or of numbers where it is `flat`.
 struct FigureTable {
-    std::string key;  ///< of the list; empty: none
-    std::vector<FigureColumn> columns = {};
+    std::string key;                         ///< of the list, "a.b" is b in a; empty: none
+    std::vector<FigureColumn> columns = {};  ///< without any title people do not see it
     std::vector<std::vector<FigureValue>> rows = {};
     std::size_t most_shown = 1'000'000;  ///< rows that people see
     bool flat = false;                   ///< the list has the values of its only column with a key
@@ -55,6 +67,13 @@ struct FigureSection {
     std::vector<std::string> paragraphs = {};
     std::vector<FigureChart> charts = {};
     std::vector<FigureTable> tables = {};
+    std::vector<FigureMap> maps = {};
+};
+
+/// A sentence without its full stop, and with a small letter.
+struct FigureWarning {
+    std::string text;
+    bool told = false;  ///< on the terminal too
 };
 
 struct FigureNumber {
@@ -64,12 +83,12 @@ struct FigureNumber {
 
 /// What a comparison keeps.
 struct FigureMeasure {
-    enum class Show : std::uint8_t { mean, count, file };
+    enum class Show : std::uint8_t { mean, count, share, file };
     std::string key, title;
     double value = 0;
     Show show = Show::mean;
     bool drawn = false;
-    std::string meaning = {};  ///< a plot's heading
+    std::string meaning = {};  ///< its plot's heading; empty: the title
 };
 struct FigureCurve {
     std::string key, title, x_title, y_title;
@@ -83,7 +102,10 @@ struct RunFigures {
     std::vector<std::pair<std::string, FigureValue>> fields;  ///< of the summary; "a.b" is b in a
     std::vector<FigureMeasure> measures;                      ///< methods are judged by the first
     std::vector<FigureCurve> curves;
-    std::string line;  ///< under the table on the terminal
+    std::string line;                  ///< under the table on the terminal
+    std::optional<FigureTable> shown;  ///< the table on the terminal, where it is another one
+    std::vector<FigureWarning> warnings;
+    bool drawn = true;  ///< charts and maps are looked at: else those that take long to make are left out
 };
 
 }  // namespace dunlin

@@ -26,6 +26,7 @@ public:
 
 class FederatedProblem;
 struct FederatedResult;
+struct FederatedRow;
 
 /// A run that another one is compared with.
 struct SideRun {

@@ -7,9 +7,9 @@
 #include "training/runs/evaluation_schedule.hpp"
 #include "training/runs/federated_course.hpp"
 #include "training/runs/fleet_judge.hpp"
+#include "training/runs/training_loop.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -18,10 +18,8 @@
 namespace dunlin {
 namespace {
 
-using Seconds = std::chrono::duration<double>;
-using Clock = std::chrono::steady_clock;
-
-class Run final : public FederatedRun {
+/// Of a fleet.
+class Run final : public TrainingLoop {
 public:
     Run(FederatedProblem& problem, FederatedTerms terms, Workers& workers)
         : problem_(problem),
@@ -52,53 +50,35 @@ public:
 
     const DataNotes& notes() const override { return notes_; }
 
-    Outcome<void> run(const RunPauses& pauses, const FederatedKeep& keep, FederatedResult& result) override {
-        start_ = Clock::now();
-        name_metrics(result);
-        result.liars = liars_;
-        const RunPauses::Save save = [&](Saver& saver) { save_all(saver, result); };
-        if (pauses.goes_on()) {
-            if (auto gone_on = go_on(pauses, keep, result); !gone_on) return gone_on;
-        }
-        Outcome<void> saved;
-        const auto stop = [&] {
-            const auto left_off = pauses.left_off(save);
-            if (!left_off) saved = tl::unexpected(left_off.error());
-            return !left_off || *left_off;
-        };
-        for (; schedule_.next <= schedule_.evaluations && result.failure.empty(); ++schedule_.next) {
-            const bool begins = result.history.empty();
-            if (auto done = live(schedule_.share(schedule_.next), stop); !done) return done;
-            if (!saved) return saved;
-            if (terms_.rounds) course_->report(result);
-            // A moment that was reached is judged in any case where it would not come again.
-            const bool there =
-                terms_.rounds && rounds_over() == std::llround(schedule_.share(schedule_.next) * schedule_.length);
-            if (result.failure.empty() && !there && pauses.stop() && !begins) {
-                // The stop may have come after the last look at it on the way here.
-                if (auto kept = pauses.checkpoint(save, true); !kept) return kept;
-                break;
-            }
-            result.history.push_back(judge_row(result));
-            course_->report(result);
-            result.seconds = seconds();
-            result.complete = schedule_.next == schedule_.evaluations && result.failure.empty();
-            if (auto kept = keep(result); !kept) return kept;
-        }
-        judge_the_end(result);
-        if (result.complete && terms_.beside) {
-            if (auto ran = run_beside(pauses, save, keep, result); !ran) return ran;
-        }
-        result.seconds = seconds();
-        if (result.complete) {
-            if (auto kept = pauses.checkpoint(save, true); !kept) return kept;
-        }
-        keep_models(result);
-        return {};
-    }
-
 private:
     static constexpr std::uint64_t last_epoch = set_apart_epochs;
+
+    void begin(FederatedResult& result) override {
+        name_metrics(result);
+        result.liars = liars_;
+    }
+    bool over(const FederatedResult& result) const override {
+        return schedule_.next > schedule_.evaluations || !result.failure.empty();
+    }
+    Outcome<void> live(const Way& way, const std::function<bool()>& stop) override {
+        auto lived = live(schedule_.share(schedule_.next), stop);
+        if (lived && terms_.rounds) course_->report(way.result);
+        return lived;
+    }
+    bool there(const FederatedResult&) const override {
+        return terms_.rounds && rounds_over() == std::llround(schedule_.share(schedule_.next) * schedule_.length);
+    }
+    bool judge(FederatedResult& result) override {
+        result.history.push_back(judge_row(result));
+        course_->report(result);
+        result.complete = schedule_.next == schedule_.evaluations && result.failure.empty();
+        return true;
+    }
+    void judged() override { ++schedule_.next; }
+    Outcome<void> end(const Way& way) override {
+        judge_the_end(way.result);
+        return way.result.complete && terms_.beside ? run_beside(way) : Outcome<void>{};
+    }
 
     const std::vector<float>& initialised() {
         problem_.initialise(first_);
@@ -119,7 +99,6 @@ private:
                 .length = s.baseline() ? s.baseline_steps : static_cast<double>(s.clock.budget_s)};
     }
     bool keeps_models() const { return traits_of(terms_.settings.objective()).kept == Kept::model; }
-    double seconds() const { return earlier_s_ + Seconds(Clock::now() - start_).count(); }
 
     void name_metrics(FederatedResult& result) const {
         const FleetScore one{.count = 1, .sums = {}};
@@ -204,7 +183,7 @@ private:
         }
     }
 
-    void save_all(Saver& saver, const FederatedResult& result) {
+    void save(Saver& saver, const FederatedResult& result) override {
         layers_.known_to_all(workers_.ranks());
         saver(schedule_, seconds(), result.history, result.personal_by_node, layers_);
         if (terms_.rounds) {
@@ -215,11 +194,11 @@ private:
         course_->save(saver);
     }
 
-    /// Takes up an earlier part of the run.
-    Outcome<void> go_on(const RunPauses& pauses, const FederatedKeep& keep, FederatedResult& result) {
+    Outcome<void> go_on(const Way& way) override {
+        FederatedResult& result = way.result;
         EvaluationSchedule before;
         std::int64_t learning = 0, steps = 0;
-        auto gone_on = pauses.go_on([&](Loader& loader) -> Result<void> {
+        auto gone_on = way.pauses.go_on([&](Loader& loader) -> Result<void> {
             loader(before, earlier_s_, result.history, result.personal_by_node, layers_);
             if (!loader.ok()) return {};
             if (!layers_.fits(problem_.nodes(), keeps_models())) return fail(Code::shape_mismatch);
@@ -257,7 +236,7 @@ private:
                                   rows = std::exchange(result.history, {});
         for (FederatedRow& row : rows) {
             result.history.push_back(std::move(row));
-            if (auto kept = keep(result); !kept) return kept;
+            if (auto kept = way.keep(result); !kept) return kept;
         }
         earlier_beside_ = std::move(beside);
         return {};
@@ -294,8 +273,9 @@ private:
     }
 
     /// One model in one process, beside the fleet's, until as many environment steps were taken.
-    Outcome<void> run_beside(const RunPauses& pauses, const RunPauses::Save& save, const FederatedKeep& keep,
-                             FederatedResult& result) {
+    Outcome<void> run_beside(const Way& way) {
+        FederatedResult& result = way.result;
+        const FederatedKeep& keep = way.keep;
         if (!side_) side_ = terms_.beside();
         if (!side_) return {};
         const std::int64_t budget = result.last.environment_steps;
@@ -323,7 +303,7 @@ private:
             if (auto kept = judge(); !kept) return kept;
         }
         while (side_->environment_steps() < budget) {
-            const auto left_off = pauses.left_off(save);
+            const auto left_off = way.pauses.left_off(way.save);
             if (!left_off) return tl::unexpected(left_off.error());
             if (*left_off) break;
             if (auto done = side_->iterate(); !done) return done;
@@ -334,7 +314,7 @@ private:
     }
 
     /// The models as they were judged; of a fleet by rounds, what they were made of.
-    void keep_models(FederatedResult& result) {
+    void keep_models(FederatedResult& result) override {
         const std::size_t d = problem_.dimension();
         const bool one = terms_.rounds && has_one_model(terms_.settings.method.aggregation) &&
                          !layers_.split().has_personal() && !layers_.keeps_models();
@@ -386,8 +366,6 @@ private:
     std::unique_ptr<SideCourse> side_;
     std::vector<FederatedRow> earlier_beside_;
     std::vector<std::vector<double>> tail_;  ///< each node's figure after each of the last rounds
-    double earlier_s_ = 0;
-    Clock::time_point start_ = Clock::now();
 };
 
 }  // namespace

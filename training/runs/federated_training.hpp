@@ -5,6 +5,7 @@
 #include "training/problems/federated_result.hpp"
 #include "training/problems/round_plan.hpp"
 #include "training/problems/side_course.hpp"
+#include "training/problems/solo_course.hpp"
 
 #include <functional>
 #include <memory>
@@ -30,6 +31,8 @@ public:
     /// `problem` and `workers`, who have as many threads, outlive it. Errors: those of settings and fleets.
     static Outcome<std::unique_ptr<FederatedRun>> make(FederatedProblem& problem, FederatedTerms terms,
                                                        Workers& workers);
+    /// Of a model that is learned in one process. `course` outlives it.
+    static std::unique_ptr<FederatedRun> alone(SoloCourse& course);
     virtual ~FederatedRun() = default;
 
     /// What was assumed, left out or filled in of data, graph and trace.

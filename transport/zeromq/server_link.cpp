@@ -3,6 +3,7 @@
 
 #include "transport/zeromq/door.hpp"
 #include "transport/zeromq/gatekeeper.hpp"
+#include "transport/zeromq/routed_node.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -17,10 +18,15 @@
 
 namespace dunlin {
 
+using zeromq::Connection;
 using zeromq::Door;
 using zeromq::Flight;
+using zeromq::given_number;
+using zeromq::key_from;
+using zeromq::Node;
 using zeromq::Parcel;
 using zeromq::Part;
+using zeromq::Relay;
 using zeromq::Socket;
 using zeromq::Wake;
 
@@ -31,47 +37,6 @@ constexpr int retry_ms = 10;
 
 Error system_error() {
     return {Code::link_failed, errno, 0};
-}
-
-/// One connection of a node.
-struct Connection {
-    std::string routing_id;
-    int descriptor = -1;
-    std::string peer;
-
-    /// Libzmq has no call that ends one connection of many; the system does.
-    void cut() const {
-        if (descriptor >= 0 && !peer.empty() && zeromq::peer_of(descriptor) == peer)
-            shutdown(descriptor, SHUT_RDWR);
-    }
-};
-
-/// A share that waits for a node, or one under way that the next must not overtake.
-struct Relay {
-    Parcel waiting = {};
-    std::shared_ptr<Flight> flight;
-};
-
-struct Node {
-    Connection connection;
-    bool heard = false;      ///< what the connection brings is taken
-    bool reachable = false;  ///< as far as is known, something can be sent on it
-    std::map<std::pair<std::uint32_t, std::uint32_t>, Relay> relays;  ///< by members: from, to
-};
-
-/// The number in a routing id that libzmq gave; none where the peer named itself.
-std::optional<std::uint32_t> given_number(std::string_view id) {
-    if (id.size() != 5 || id[0] != 0) return std::nullopt;
-    std::uint32_t number = 0;
-    for (const char c : id.substr(1)) number = number << 8 | static_cast<unsigned char>(c);
-    return number;
-}
-
-std::optional<PublicKey> key_from(std::string_view bytes) {
-    PublicKey key{};
-    if (bytes.size() != key.size()) return std::nullopt;
-    std::memcpy(key.data(), bytes.data(), key.size());
-    return key;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "world.hpp"
+#include "push_sum_world.hpp"
 
 #include <algorithm>
 
@@ -8,54 +8,8 @@ using namespace dunlin::testing;
 
 namespace {
 
-const WorldFaults calm;
 const WorldFaults storm{
     .cut = 0.003f, .node_crash = 0.003f, .power = 0.006f, .file_failure = 0.002f, .busy = 0.02f};
-
-const Job& job_of(World& world) {
-    return world.coordinator().state().jobs().begin()->second;
-}
-
-Holding beginnings(const JobPlan& plan, std::uint32_t members) {
-    Holding one{0, std::vector<Mass>(plan.first.size())}, all;
-    plan.terms.format.to_mass(1.0f, one.weight);
-    for (std::size_t k = 0; k < one.values.size(); ++k) plan.terms.format.to_mass(plan.first[k], one.values[k]);
-    for (std::uint32_t i = 0; i < members; ++i) all.add(one);
-    return all;
-}
-
-bool ended(World& world) {
-    return job_of(world).ended().has_value();
-}
-
-/// Runs until every node has learned a little and keeps it.
-bool begun(World& world) {
-    return world.run(calm, 20'000, [&] {
-        for (std::uint32_t i = 0; i < world.size(); ++i) {
-            if (world.node(i).session->tick() < 3 || job_of(world).members()[i].state != MemberState::active)
-                return false;
-        }
-        return true;
-    });
-}
-
-/// Nothing of any epoch was lost, to the bit.
-void check_balanced(World& world) {
-    for (const auto& [index, entry] : world.chronicle().ledger) {
-        INFO("epoch " << entry.epoch);
-        CHECK(entry.lost.nothing());
-        CHECK(entry.gone.empty());
-    }
-}
-
-/// Every z is near the mean of what the members hold, which is the coordinator's model.
-void check_model(World& world, const Holding& total) {
-    const ConstVector<float> model = job_of(world).model();
-    for (std::size_t k = 0; k < model.size(); ++k) {
-        const double mean = static_cast<double>(total.values[k]) / static_cast<double>(total.weight);
-        CHECK(static_cast<double>(model[k]) == Approx(mean).margin(1e-4));
-    }
-}
 
 }  // namespace
 
@@ -272,21 +226,6 @@ TEST_CASE("a job without a server comes to its end although a member never has r
     CHECK(world.chronicle().ledger.rbegin()->second.lost.weight == beginnings(plan, 1).weight);
 }
 
-TEST_CASE("a job can be stopped while its members are busy with another one, or while it is paused") {
-    World world({.seed = 1, .nodes = 4});
-    const JobPlan plan = toy_plan(4, Aggregation::push_sum);
-    const std::uint64_t first = world.start_job(plan, "first"), second = world.start_job(plan, "second");
-    REQUIRE(world.coordinator().pause(first, true));
-    world.run(calm, 2000, [] { return false; });
-    const auto over = [&](std::uint64_t job) { return world.coordinator().state().job(job)->ended().has_value(); };
-    REQUIRE(world.coordinator().stop(second, false));
-    REQUIRE(world.run(calm, 20'000, [&] { return over(second); }));
-    CHECK_FALSE(over(first));
-    REQUIRE(world.coordinator().stop(first, false));
-    REQUIRE(world.run(calm, 20'000, [&] { return over(first); }));
-    REQUIRE(world.run(calm, 20'000, [&] { return world.all_idle(); }));
-}
-
 TEST_CASE("a node that has stored an offer of a job that was stopped meanwhile takes part in the next one") {
     World world({.seed = 1, .nodes = 4});
     const JobPlan plan = toy_plan(4, Aggregation::push_sum);
@@ -324,55 +263,6 @@ TEST_CASE("a node that cannot take its part in the next graph is left out of it"
         world.run(calm, 20'000, [&] { return world.node(2).session->tick() > 0 && job_of(world).epoch() == 3; }));
     CHECK(job_of(world).members()[1].state == MemberState::declined);
     CHECK(small.session->job() == 0);
-    REQUIRE(world.coordinator().stop(job, false));
-    REQUIRE(world.run(calm, 20'000, [&] { return ended(world); }));
-}
-
-TEST_CASE("whoever is away while a job is paused is not removed for it") {
-    World world({.seed = 1, .nodes = 5});
-    JobPlan plan = toy_plan(5, Aggregation::push_sum);
-    plan.removal_ms = 10'000;
-    const std::uint64_t job = world.start_job(plan);
-    REQUIRE(begun(world));
-    const auto pass = [&](std::int64_t ms) { world.run(calm, ms, [] { return false; }); };
-    const auto gone = [&] {
-        return std::ranges::any_of(job_of(world).members(),
-                                   [](const JobMember& at) { return at.state == MemberState::gone; });
-    };
-    SECTION("for longer than a member may be away, although another leaves") {
-        REQUIRE(world.coordinator().pause(job, true));
-        world.switch_off(3);
-        pass(30'000);
-        world.leave(0);
-        pass(30'000);
-        CHECK_FALSE(gone());
-        REQUIRE(world.coordinator().pause(job, false));
-        REQUIRE(world.run(calm, 60'000, [&] { return gone(); }));
-    }
-    SECTION("and what it was away before counts no more") {
-        world.switch_off(3);
-        pass(8000);
-        REQUIRE(world.coordinator().pause(job, true));
-        world.switch_on(3);
-        pass(60'000);
-        world.switch_off(3);
-        pass(5000);
-        REQUIRE(world.coordinator().stop(job, false));
-        pass(3000);
-        CHECK_FALSE(gone());
-        world.switch_on(3);
-        REQUIRE(world.run(calm, 20'000, [&] { return ended(world); }));
-        check_balanced(world);
-    }
-}
-
-TEST_CASE("a paused job can be stopped although a member never began") {
-    World world({.seed = 1, .nodes = 4});
-    const std::uint64_t job = world.start_job(toy_plan(4, Aggregation::push_sum));
-    world.node(1).full = true;
-    REQUIRE(world.run(calm, 5000, [&] { return job_of(world).members()[1].state == MemberState::offered; }));
-    world.run(calm, 1000, [] { return false; });
-    REQUIRE(world.coordinator().pause(job, true));
     REQUIRE(world.coordinator().stop(job, false));
     REQUIRE(world.run(calm, 20'000, [&] { return ended(world); }));
 }

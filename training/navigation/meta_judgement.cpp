@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/dunlin/navigation_baselines.hpp"
-
-#include "apps/dunlin/json_numbers.hpp"
+#include "training/navigation/meta_judgement.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,7 +7,7 @@
 
 #include <fmt/format.h>
 
-namespace dunlin::app {
+namespace dunlin {
 namespace {
 
 /// What a set of tasks is judged by.
@@ -30,7 +28,7 @@ Yardstick compare(const NavigationSettings& settings, const std::vector<TaskOutc
     return {mine.ratio, base.ratio, 0.01, "the mean share of the optimum is"};
 }
 
-std::vector<TaskOutcome> after(const std::vector<std::vector<TaskOutcome>>& outcomes, std::size_t step) {
+std::vector<TaskOutcome> after(const OutcomesByStep& outcomes, std::size_t step) {
     std::vector<TaskOutcome> tasks;
     for (const auto& task : outcomes) tasks.push_back(task[step]);
     return tasks;
@@ -58,7 +56,7 @@ TaskMeans means(const std::vector<TaskOutcome>& tasks) {
     return mean;
 }
 
-std::vector<TaskOutcome> last_of_each(const std::vector<std::vector<TaskOutcome>>& outcomes) {
+std::vector<TaskOutcome> last_of_each(const OutcomesByStep& outcomes) {
     std::vector<TaskOutcome> last;
     for (const auto& task : outcomes) {
         if (task.empty()) return {};
@@ -73,23 +71,23 @@ double normalised_gain(const TaskOutcome& trained, const TaskOutcome& untrained)
     return (trained.expected_return - untrained.expected_return) / room;
 }
 
-std::vector<std::string> harms(const NavigationResult& result) {
+std::vector<std::string> harms(const NavigationSettings& settings, const MetaJudgement& judged) {
     std::vector<std::string> sentences;
-    if (!result.tasks.empty() && result.untrained.size() == result.tasks.size()) {
-        const Yardstick yardstick = compare(result.settings, result.tasks, result.untrained);
+    if (!judged.tasks.empty() && judged.untrained.size() == judged.tasks.size()) {
+        const Yardstick yardstick = compare(settings, judged.tasks, judged.untrained);
         if (yardstick.value < yardstick.untrained - yardstick.tolerance) {
             sentences.push_back(sentence(yardstick, "the training tasks",
-                                         static_cast<std::size_t>(result.settings.meta.adaptation().step_limit)));
+                                         static_cast<std::size_t>(settings.meta.adaptation().step_limit)));
         }
     }
-    if (result.held_out.empty() || result.held_out_untrained.size() != result.held_out.size()) return sentences;
+    if (judged.held_out.empty() || judged.held_out_untrained.size() != judged.held_out.size()) return sentences;
     // Where it harms most; and what is left of that at the end.
-    const std::size_t last = result.held_out.front().size() - 1;
+    const std::size_t last = judged.held_out.front().size() - 1;
     std::optional<std::size_t> worst;
     double most = 0;
     for (std::size_t k = 1; k <= last; ++k) {
         const Yardstick yardstick =
-            compare(result.settings, after(result.held_out, k), after(result.held_out_untrained, k));
+            compare(settings, after(judged.held_out, k), after(judged.held_out_untrained, k));
         const double less = yardstick.untrained - yardstick.tolerance - yardstick.value;
         if (!(less > most)) continue;
         most = less;
@@ -97,9 +95,9 @@ std::vector<std::string> harms(const NavigationResult& result) {
     }
     if (!worst) return sentences;
     const auto at = [&](std::size_t k) {
-        return compare(result.settings, after(result.held_out, k), after(result.held_out_untrained, k));
+        return compare(settings, after(judged.held_out, k), after(judged.held_out_untrained, k));
     };
-    sentences.push_back(sentence(at(*worst), result.tasks.empty() ? "these tasks" : "held-out tasks", *worst));
+    sentences.push_back(sentence(at(*worst), judged.tasks.empty() ? "these tasks" : "held-out tasks", *worst));
     if (*worst != last) {
         const Yardstick end = at(last);
         sentences.back() += fmt::format(" (after {}: {:.3f} and {:.3f})", last, end.value, end.untrained);
@@ -107,18 +105,4 @@ std::vector<std::string> harms(const NavigationResult& result) {
     return sentences;
 }
 
-void add_baselines(nlohmann::ordered_json& entry, const TaskOutcome& trained, const TaskOutcome* untrained,
-                   const TaskOutcome* single) {
-    const TaskOutcome none;
-    const TaskOutcome& base = untrained != nullptr ? *untrained : none;
-    const TaskOutcome& one = single != nullptr ? *single : none;
-    entry["untrained_return"] = number_or_null(base.expected_return);
-    entry["untrained_return_ratio"] = number_or_null(base.ratio());
-    entry["untrained_success"] = number_or_null(base.success);
-    entry["normalised_gain"] = number_or_null(normalised_gain(trained, base));
-    entry["single_policy_return"] = number_or_null(one.expected_return);
-    entry["single_policy_return_ratio"] = number_or_null(one.ratio());
-    entry["single_policy_success"] = number_or_null(one.success);
-}
-
-}  // namespace dunlin::app
+}  // namespace dunlin
