@@ -2,6 +2,7 @@
 #include "apps/dunlin/command_options.hpp"
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/comparison.hpp"
+#include "apps/dunlin/comparison_robustness.hpp"
 #include "training/host/text_values.hpp"
 
 #include <functional>
@@ -86,6 +87,10 @@ Outcome<std::vector<VariedSetting>> methods_of(const Options& options) {
         {"", options.methods.empty() ? std::vector<std::string>{} : split_list(options.methods)}};
 }
 
+Outcome<std::vector<VariedSetting>> robustness_of(const Options&) {
+    return robustness_axes();
+}
+
 Outcome<std::vector<VariedSetting>> grid_of(const Options& options) {
     std::vector<VariedSetting> axes;
     for (const std::string& text : options.grid) {
@@ -125,7 +130,15 @@ void add_compare(CLI::App& program, Command& run) {
         return settings_help("compare", options->plan.base.experiment, options->plan.base.config) +
                "Example:\n  dunlin compare navigation --methods memrl,maml,fomaml,reptile,scratch --seeds 10\n";
     });
-    command->callback([options, &run] { run = [options] { return start(*options, methods_of); }; });
+    command->callback([options, &run, command, methods] {
+        // What is compared there are defences: a sweep over attacks, defences and data.
+        const bool robustness = options->plan.base.experiment == "robustness" && methods->count() == 0;
+        if (robustness) {
+            if (command->get_option("--seeds")->count() == 0) options->plan.seeds = 3;
+            options->plan.command = "sweep";
+        }
+        run = [options, robustness] { return start(*options, robustness ? robustness_of : methods_of); };
+    });
 }
 
 void add_sweep(CLI::App& program, Command& run) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/comparison.hpp"
 
+#include "apps/dunlin/comparison_robustness.hpp"
 #include "apps/dunlin/comparison_trials.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/progress.hpp"
@@ -98,7 +99,8 @@ void print(const Comparison& comparison) {
     if (comparison.plan.base.json)
         say("{}", comparison_json(comparison));
     else
-        say("{}", report::text_table(comparison_table(comparison)));
+        say("{}", report::text_table(varies_robustness(comparison.plan) ? robustness_table(comparison)
+                                                                        : comparison_table(comparison)));
     if (const std::string text = tuning_text(comparison.tuning); !text.empty()) tell(quiet, text);
     for (const std::string& failure : comparison_failures(comparison)) note("failed: {}\n", failure);
     if (comparison.complete)

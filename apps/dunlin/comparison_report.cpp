@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/comparison_ranking.hpp"
+#include "apps/dunlin/comparison_robustness.hpp"
 #include "apps/dunlin/comparison_spread.hpp"
 #include "apps/dunlin/data_report.hpp"
 #include "apps/dunlin/json_numbers.hpp"
@@ -188,6 +189,7 @@ std::string comparison_json(const Comparison& comparison) {
             {{"settings", settings}, {"runs", runs}, {"failures", failures}, {"measures", measures}});
     }
     add_ranking(json, comparison);
+    if (varies_robustness(plan)) json["robustness"] = robustness_json(comparison);
     if (!comparison.tuning.methods.empty()) json["tuning"] = tuning_json(comparison.tuning);
     json["data"] = data_json(notes_of_runs(comparison));
     return json.dump(2) + "\n";
@@ -207,6 +209,7 @@ std::string comparison_html(const Comparison& comparison, const std::string& con
         page.warnings.push_back("Not all runs have ended; the numbers are of those that have.");
     for (const std::string& failure : comparison_failures(comparison)) page.warnings.push_back(failure);
     report::Section results{.heading = "Results", .tables = {comparison_table(comparison)}};
+    if (varies_robustness(plan)) results.tables.insert(results.tables.begin(), robustness_table(comparison));
     if (const std::string notes = notes_text(notes_of_runs(comparison)); !notes.empty())
         results.paragraphs.push_back(notes);
     if (plan.command == "compare" && plan.seeds > 1 && plan.combinations() > 1)
