@@ -46,13 +46,13 @@ export class Fleet {
     const socket = new WebSocket((location.protocol === "https:" ? "wss://" : "ws://") + location.host + "/api/v1/live");
     this.socket = socket;
     // A line that takes a connection and then is silent is none.
-    this.timer = window.setTimeout(() => socket.close(), 8000);
+    this.timer = window.setTimeout(() => socket.close(), 15000);
     socket.onopen = () => {
       if (this.watched) socket.send(JSON.stringify({ job: this.watched }));
     };
     socket.onmessage = (message) => {
       clearTimeout(this.timer);
-      this.timer = window.setTimeout(() => socket.close(), 8000);
+      this.timer = window.setTimeout(() => socket.close(), 15000);
       this.failures = 0;
       this.connected = true;
       this.polled = false;

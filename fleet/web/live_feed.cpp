@@ -67,7 +67,7 @@ LiveNews::Pair LiveFeed::fleet(const Look& look, bool anybody_new, std::int64_t 
     Json status = look({{"command", "status"}});
     const Json nodes = look({{"command", "nodes"}});
     const Json logs = events_.empty() ? look({{"command", "logs"}, {"lines", most_events}})
-                                      : look({{"command", "logs"}, {"lines", 1000}, {"after", last_event_}});
+                                      : look({{"command", "logs"}, {"lines", 1000u}, {"after", last_event_}});
     if (!status.is_object() || !nodes.is_object() || !logs.is_object()) return {};
     const std::string jobs = jobs_.take(status["jobs"], false, {});
     status.erase("jobs");

@@ -15,6 +15,7 @@ const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const folder = mkdtempSync(join(tmpdir(), "dunlin-page-"));
 const node_program = join(dirname(program), "dunlin-node");
 const running = [];
+let shown = null;  // the page, for a picture of what went wrong
 let failures = 0;
 
 const check = (what, fine) => {
@@ -44,7 +45,7 @@ const said = (child, event) => new Promise((found, lost) => {
   });
   child.on("exit", () => lost(new Error("it ended: " + text)));
 });
-const ended = (child) => new Promise((done) => (child.exitCode !== null ? done() : child.on("exit", done)));
+const ended = (child) => new Promise((done) => (child.exitCode !== null || child.signalCode !== null ? done() : child.on("exit", done)));
 const serve = (listen, web) => start(program, ["fleet", "serve", "--store", "store", "--listen", listen, "--web", web, "--log-format", "json"]);
 
 async function main() {
@@ -67,6 +68,7 @@ async function main() {
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
     "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  shown = page;
   const wrong = [], foreign = [];
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("console", (message) => {
@@ -166,6 +168,7 @@ try {
   await main();
 } catch (error) {
   check(String(error.stack ?? error), false);
+  await shown?.screenshot({ path: join(pictures, "failed.png"), fullPage: true }).catch(() => undefined);
 } finally {
   for (const child of running) child.kill("SIGTERM");
   await Promise.all(running.map(ended));
