@@ -38,7 +38,10 @@ tested=(core_tests rl_tests)
 # The libraries of a target are those of the host: what it names as ...-dev, and catch2.
 libraries=(libc6-dev libstdc++-12-dev)
 for package in "${host_packages[@]}"; do
-    case $package in *-dev | catch2) libraries+=("$package") ;; esac
+    case $package in
+        python3-dev | pybind11-dev) ;; # the Python module is built for the host alone
+        *-dev | catch2) libraries+=("$package") ;;
+    esac
 done
 
 # make_sysroot FOLDER: unpacks the libraries there, by an apt with a state of its own. Adding armhf as a foreign
