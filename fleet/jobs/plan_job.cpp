@@ -26,6 +26,14 @@ Outcome<void> check_graph(std::string_view key, std::string_view graph) {
         fmt::format("{} = \"file\": real nodes take a graph that can be drawn; `dunlin list` names them", key));
 }
 
+/// Nobody hears anybody.
+GraphRecipe apart(std::uint32_t members) {
+    GraphRecipe recipe;
+    recipe.kind = alone_graph;
+    recipe.nodes = members;
+    return recipe;
+}
+
 /// What the nodes take gradients of.
 void adapt(JobTerms& terms, const FederatedSettings& s) {
     terms.objective = s.objective();
@@ -72,7 +80,7 @@ Outcome<void> learn_alone(JobPlan& plan, const FederatedSettings& s) {
     adapt(plan.terms, s);
     plan.terms.theta = {.scale = static_cast<double>(s.baseline_rate)};
     plan.budget.rounds = static_cast<std::uint64_t>(s.baseline_steps);
-    plan.graph = {.kind = std::string(alone_graph), .nodes = plan.terms.members};
+    plan.graph = apart(plan.terms.members);
     return {};
 }
 
@@ -164,8 +172,7 @@ Outcome<void> live_by_rounds(JobPlan& plan, const RoundPlan& rounds, const Feder
     terms.learn_until = rounds.learning - rounds.opening;
     plan.budget.rounds = static_cast<std::uint64_t>(rounds.rounds - rounds.opening);
     plan.graph = rounds.recipe.graph;
-    if (s.method.aggregation == AggregationName::local)
-        plan.graph = {.kind = std::string(alone_graph), .nodes = terms.members};
+    if (s.method.aggregation == AggregationName::local) plan.graph = apart(terms.members);
     return {};
 }
 
