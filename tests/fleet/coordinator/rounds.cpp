@@ -55,7 +55,7 @@ TEST_CASE("crashes of nodes and of the coordinator change no bit of what a fleet
     for (const Aggregation by : {Aggregation::dsgd, Aggregation::spd, Aggregation::gnsd}) {
         std::vector<float> expected;
         for (std::uint64_t seed = 0; seed <= 6; ++seed) {
-            INFO(name_of(by) << ", seed " << seed);
+            INFO(aggregation_name(plan_of(by, 3, 0)) << ", seed " << seed);
             WorldFaults faults = seed == 0 ? calm : storm;
             if (seed % 3 == 0) faults.longest_work_ms = 40;
             World world({.seed = seed + 1, .nodes = 5, .store_every = 1 + static_cast<std::uint32_t>(seed % 2)});
@@ -75,7 +75,7 @@ TEST_CASE("crashes of nodes and of the coordinator change no bit of what a fleet
 TEST_CASE("a dead neighbour stops a fleet for as long as it takes to go on without it, and comes back anew") {
     for (const Aggregation by : all_machines) {
         for (const bool forgets : {false, true}) {
-            INFO(name_of(by) << ", forgets " << forgets);
+            INFO(aggregation_name(plan_of(by, 3, 0)) << ", forgets " << forgets);
             WorldSettings settings{.seed = 3, .nodes = 4};
             settings.coordinator.return_ms = 100;
             World world(settings);
@@ -113,7 +113,7 @@ TEST_CASE("a dead neighbour stops a fleet for as long as it takes to go on witho
 
 TEST_CASE("members leave until one is alone, who learns on alone") {
     for (const Aggregation by : all_machines) {
-        INFO(name_of(by));
+        INFO(aggregation_name(plan_of(by, 3, 0)));
         World world({.seed = 4, .nodes = 3});
         const std::uint64_t job = world.start_job(plan_of(by, 3, 0));
         REQUIRE(world.run(calm, 20'000, [&] { return at(world, 2, 5); }));
