@@ -47,37 +47,48 @@ struct WindowSizes {
 /// The sums of one place of 8 or 16 outputs, or of two places of 8, `apart` bytes from each other on the input: start + W' x over
 /// `lines` of `numbers` each, a line of the input beginning `skip` bytes behind the end of the one before. W has no gaps.
 template <int outputs, int places, bool clips, int numbers, int apart>
-[[gnu::always_inline]] inline void window(const float* w, const float* x, std::ptrdiff_t skip, int lines, const float* start, float* y) {
+[[gnu::always_inline]] inline void window(const float* w, const float* x, std::ptrdiff_t skip, int lines,
+                                          const float* start, float* y) {
     [[maybe_unused]] const float* other = x + apart / 4;
-#define DUNLIN_LINES(load, times, taps, next, finish, store)                                         \
-    asm volatile(load "1:\n\t.rept %c[repeats]\n\t" taps ".endr\n\t"                                \
-                 next "add %[x], %[skip]\n\tsubs %[lines], #1\n\tbne 1b\n\t"                        \
-                 ".if %c[clips]\n\tvmov s18, %[zero]\n\t" finish ".endif\n\t" store                  \
-                 : [w] "+r"(w), [x] "+r"(x), [other] "+r"(other), [lines] "+r"(lines)                \
+#define DUNLIN_LINES(load, times, taps, next, finish, store)                                              \
+    asm volatile(load "1:\n\t.rept %c[repeats]\n\t" taps ".endr\n\t" next                                 \
+                      "add %[x], %[skip]\n\tsubs %[lines], #1\n\tbne 1b\n\t"                              \
+                      ".if %c[clips]\n\tvmov s18, %[zero]\n\t" finish ".endif\n\t" store                  \
+                 : [w] "+r"(w), [x] "+r"(x), [other] "+r"(other), [lines] "+r"(lines)                     \
                  : [start] "r"(start), [y] "r"(y), [skip] "r"(skip), [zero] "r"(0), [repeats] "i"(times), \
-                   [apart] "i"(apart - 4), [clips] "i"(clips ? 1 : 0)                                \
+                   [apart] "i"(apart - 4), [clips] "i"(clips ? 1 : 0)                                     \
                  : DUNLIN_REGISTERS)
-#define DUNLIN_TAP_16(x) "vldmia %[w]!, {s24-s31}\n\t" DUNLIN_FMA_LOW(x) "vldmia %[w]!, {s24-s31}\n\t" DUNLIN_FMA_HIGH(x)
+#define DUNLIN_TAP_16(x) \
+    "vldmia %[w]!, {s24-s31}\n\t" DUNLIN_FMA_LOW(x) "vldmia %[w]!, {s24-s31}\n\t" DUNLIN_FMA_HIGH(x)
 #define DUNLIN_TAP_8(x) "vldmia %[w]!, {s24-s31}\n\t" DUNLIN_FMA_LOW(x)
 #define DUNLIN_TAP_TWICE(x, y) "vldmia %[w]!, {s24-s31}\n\t" DUNLIN_FMA_LOW(x) DUNLIN_FMA_HIGH(y)
-#define DUNLIN_BOTH(taps, times, next) \
-    DUNLIN_LINES("vldmia %[start], {s0-s7}\n\tvldmia %[start], {s8-s15}\n", times, taps, next, DUNLIN_RELU_LOW DUNLIN_RELU_HIGH, "vstmia %[y], {s0-s15}")
-#define DUNLIN_WIDE(taps, times) \
-    DUNLIN_LINES("vldmia %[start], {s0-s15}\n", times, taps, "", DUNLIN_RELU_LOW DUNLIN_RELU_HIGH, "vstmia %[y], {s0-s15}")
+#define DUNLIN_BOTH(taps, times, next)                                                         \
+    DUNLIN_LINES("vldmia %[start], {s0-s7}\n\tvldmia %[start], {s8-s15}\n", times, taps, next, \
+                 DUNLIN_RELU_LOW DUNLIN_RELU_HIGH, "vstmia %[y], {s0-s15}")
+#define DUNLIN_WIDE(taps, times)                                                                   \
+    DUNLIN_LINES("vldmia %[start], {s0-s15}\n", times, taps, "", DUNLIN_RELU_LOW DUNLIN_RELU_HIGH, \
+                 "vstmia %[y], {s0-s15}")
     if constexpr (places == 2 && numbers == 3 && apart == 8) {
-        DUNLIN_BOTH("vldmia %[x], {s16-s20}\n\tadd %[x], #12\n\t" DUNLIN_TAP_TWICE(s16, s18) DUNLIN_TAP_TWICE(s17, s19) DUNLIN_TAP_TWICE(s18, s20), 1, "");
+        DUNLIN_BOTH("vldmia %[x], {s16-s20}\n\tadd %[x], #12\n\t" DUNLIN_TAP_TWICE(s16, s18)
+                        DUNLIN_TAP_TWICE(s17, s19) DUNLIN_TAP_TWICE(s18, s20),
+                    1, "");
     } else if constexpr (places == 2 && numbers % 4 == 0) {
-        DUNLIN_BOTH("vldmia %[x]!, {s16-s19}\n\tvldmia %[other]!, {s20-s23}\n\t" DUNLIN_TAP_TWICE(s16, s20) DUNLIN_TAP_TWICE(s17, s21)
-                    DUNLIN_TAP_TWICE(s18, s22) DUNLIN_TAP_TWICE(s19, s23), numbers / 4, "add %[other], %[skip]\n\t");
+        DUNLIN_BOTH("vldmia %[x]!, {s16-s19}\n\tvldmia %[other]!, {s20-s23}\n\t" DUNLIN_TAP_TWICE(s16, s20)
+                        DUNLIN_TAP_TWICE(s17, s21) DUNLIN_TAP_TWICE(s18, s22) DUNLIN_TAP_TWICE(s19, s23),
+                    numbers / 4, "add %[other], %[skip]\n\t");
     } else if constexpr (places == 2) {
-        DUNLIN_BOTH("vldmia %[x]!, {s16}\n\tvldr s17, [%[x], %[apart]]\n\t" DUNLIN_TAP_TWICE(s16, s17), numbers, "");
+        DUNLIN_BOTH("vldmia %[x]!, {s16}\n\tvldr s17, [%[x], %[apart]]\n\t" DUNLIN_TAP_TWICE(s16, s17), numbers,
+                    "");
     } else if constexpr (outputs == 16 && numbers % 8 == 0) {
-        DUNLIN_WIDE("vldmia %[x]!, {s16-s23}\n\t" DUNLIN_TAP_16(s16) DUNLIN_TAP_16(s17) DUNLIN_TAP_16(s18) DUNLIN_TAP_16(s19)
-                    DUNLIN_TAP_16(s20) DUNLIN_TAP_16(s21) DUNLIN_TAP_16(s22) DUNLIN_TAP_16(s23), numbers / 8);
+        DUNLIN_WIDE("vldmia %[x]!, {s16-s23}\n\t" DUNLIN_TAP_16(s16) DUNLIN_TAP_16(s17) DUNLIN_TAP_16(s18)
+                        DUNLIN_TAP_16(s19) DUNLIN_TAP_16(s20) DUNLIN_TAP_16(s21) DUNLIN_TAP_16(s22)
+                            DUNLIN_TAP_16(s23),
+                    numbers / 8);
     } else if constexpr (outputs == 16) {
         DUNLIN_WIDE("vldmia %[x]!, {s16}\n\t" DUNLIN_TAP_16(s16), numbers);
     } else {
-        DUNLIN_LINES("vldmia %[start], {s0-s7}\n", numbers, "vldmia %[x]!, {s16}\n\t" DUNLIN_TAP_8(s16), "", DUNLIN_RELU_LOW, "vstmia %[y], {s0-s7}");
+        DUNLIN_LINES("vldmia %[start], {s0-s7}\n", numbers, "vldmia %[x]!, {s16}\n\t" DUNLIN_TAP_8(s16), "",
+                     DUNLIN_RELU_LOW, "vstmia %[y], {s0-s7}");
     }
 #undef DUNLIN_LINES
 #undef DUNLIN_BOTH
@@ -117,20 +128,23 @@ inline void add_rows_of_8(const float* d, std::ptrdiff_t gap, int count, float* 
 /// the next place is `step` numbers further on, and `gap` bytes lead from eight numbers of d to those of the next place. `skip`
 /// bytes lead from the end of a line of places to the next.
 template <int width, int rows, int apart, int step, int gap>
-[[gnu::always_inline]] inline void weight_tile(const float* a, std::ptrdiff_t skip, const float* d, int lines, float* sums_a, float* sums_b) {
-#define DUNLIN_PLACES(load, read, add, store)                                                                      \
-    asm volatile(load "1:\n\t.rept %c[width]\n\tvldmia %[d]!, {s24-s31}\n\t" read                                 \
-                 ".if %c[gap]\n\tadd %[d], %[gap]\n\t.endif\n\t" add ".endr\n\t"                                  \
-                 "add %[a], %[skip]\n\tsubs %[lines], #1\n\tbne 1b\n\t" store                                     \
-                 : [a] "+r"(a), [d] "+r"(d), [lines] "+r"(lines)                                                   \
-                 : [sa] "r"(sums_a), [sb] "r"(sums_b), [skip] "r"(skip), [gap] "i"(gap), [width] "i"(width),       \
-                   [step] "i"(4 * step), [rest] "i"(4 * step - 8), [apart] "i"(4 * apart)                          \
+[[gnu::always_inline]] inline void weight_tile(const float* a, std::ptrdiff_t skip, const float* d, int lines,
+                                               float* sums_a, float* sums_b) {
+#define DUNLIN_PLACES(load, read, add, store)                                                                \
+    asm volatile(load "1:\n\t.rept %c[width]\n\tvldmia %[d]!, {s24-s31}\n\t" read                            \
+                      ".if %c[gap]\n\tadd %[d], %[gap]\n\t.endif\n\t" add                                    \
+                      ".endr\n\t"                                                                            \
+                      "add %[a], %[skip]\n\tsubs %[lines], #1\n\tbne 1b\n\t" store                           \
+                 : [a] "+r"(a), [d] "+r"(d), [lines] "+r"(lines)                                             \
+                 : [sa] "r"(sums_a), [sb] "r"(sums_b), [skip] "r"(skip), [gap] "i"(gap), [width] "i"(width), \
+                   [step] "i"(4 * step), [rest] "i"(4 * step - 8), [apart] "i"(4 * apart)                    \
                  : DUNLIN_ALL_SINGLES)
-#define DUNLIN_TWO(read)                                                                                           \
-    DUNLIN_PLACES("vldmia %[sa], {s0-s7}\n\tvldmia %[sb], {s8-s15}\n", read, DUNLIN_FMA_LOW(s16) DUNLIN_FMA_HIGH(s17), \
-                  "vstmia %[sa], {s0-s7}\n\tvstmia %[sb], {s8-s15}")
+#define DUNLIN_TWO(read)                                                     \
+    DUNLIN_PLACES("vldmia %[sa], {s0-s7}\n\tvldmia %[sb], {s8-s15}\n", read, \
+                  DUNLIN_FMA_LOW(s16) DUNLIN_FMA_HIGH(s17), "vstmia %[sa], {s0-s7}\n\tvstmia %[sb], {s8-s15}")
     if constexpr (rows == 1) {
-        DUNLIN_PLACES("vldmia %[sa], {s0-s7}\n", "vldr s16, [%[a]]\n\tadd %[a], %[step]\n\t", DUNLIN_FMA_LOW(s16), "vstmia %[sa], {s0-s7}");
+        DUNLIN_PLACES("vldmia %[sa], {s0-s7}\n", "vldr s16, [%[a]]\n\tadd %[a], %[step]\n\t", DUNLIN_FMA_LOW(s16),
+                      "vstmia %[sa], {s0-s7}");
     } else if constexpr (apart == 1 && step >= 2) {
         DUNLIN_TWO("vldmia %[a]!, {s16-s17}\n\t.if %c[rest]\n\tadd %[a], %[rest]\n\t.endif\n\t");
     } else {
@@ -156,7 +170,8 @@ struct Convolution {
         if (spec.activation != Activation::relu && spec.activation != Activation::identity) return false;
         if (depthwise)
             return spec.groups == in.channels && in.channels == 8 && out.channels == 8 && lines * taps <= 25;
-        return (out.channels == 8 || out.channels == 16) && numbers <= 16 && 4 * in.width * in.channels <= 1000 && 4 * Sizes::step <= 1000;
+        return (out.channels == 8 || out.channels == 16) && numbers <= 16 && 4 * in.width * in.channels <= 1000 &&
+               4 * Sizes::step <= 1000;
     }
     /// Can what comes in be given its derivative?
     static constexpr bool fits_back() {
@@ -204,13 +219,16 @@ struct Convolution {
                 int i = 0;
                 for (; i + 2 <= window_numbers; i += 2) {
                     if (i % numbers + 1 < numbers) {
-                        weight_tile<out.width, 2, 1, Sizes::step, gap>(at(i), skip, d + o, out.height, sums(i), sums(i + 1));
+                        weight_tile<out.width, 2, 1, Sizes::step, gap>(at(i), skip, d + o, out.height, sums(i),
+                                                                       sums(i + 1));
                     } else {
-                        weight_tile<out.width, 2, across, Sizes::step, gap>(at(i), skip, d + o, out.height, sums(i), sums(i + 1));
+                        weight_tile<out.width, 2, across, Sizes::step, gap>(at(i), skip, d + o, out.height, sums(i),
+                                                                            sums(i + 1));
                     }
                 }
                 if (i < window_numbers)
-                    weight_tile<out.width, 1, 1, Sizes::step, gap>(at(i), skip, d + o, out.height, sums(i), sums(i));
+                    weight_tile<out.width, 1, 1, Sizes::step, gap>(at(i), skip, d + o, out.height, sums(i),
+                                                                   sums(i));
             }
         } else {
             depthwise_weights(x, d, gradient);

@@ -24,8 +24,8 @@ TEST_CASE(
     const Ended table = run(folder, grid);
     INFO(table.err);
     REQUIRE(table.code == 0);
-    CHECK(contains(table.out, "honest alone"));
-    CHECK(contains(table.out, "worst loss"));
+    CHECK_THAT(table.out, Catch::Contains("honest alone"));
+    CHECK_THAT(table.out, Catch::Contains("worst loss"));
     std::filesystem::remove(folder / "grid/trials/0003-seed-1.json");
     const Ended again = run(folder, {"sweep", "--resume", "grid", "--json", "--quiet"});
     REQUIRE(again.code == 0);
@@ -38,7 +38,7 @@ TEST_CASE(
     // Three times the opposite of two members in ten leaves little of the mean, and much of the median.
     CHECK(undefended["attacks"]["sign-flip"]["counts"] == true);
     CHECK(undefended["attacks"]["mimic"]["counts"] == false);
-    CHECK(contains(table.out, "("));
+    CHECK_THAT(table.out, Catch::Contains("("));
     CHECK(undefended["worst_loss"].get<double>() >= 0.2);
     CHECK(median["worst"] == median["attacks"]["sign-flip"]["mean"]);
     CHECK(median["worst"].get<double>() > undefended["worst"].get<double>() + 0.1);
@@ -56,8 +56,8 @@ TEST_CASE("a run with noise says what it tells of a member, against whom, and wh
     const json& privacy = summary["privacy"];
     CHECK(privacy["rounds"].get<int>() > 0);
     CHECK(privacy["delta"].get<double>() == Approx(1e-5));
-    CHECK(contains(privacy["unit"].get<std::string>(), "one member"));
-    CHECK(contains(privacy["against"].get<std::string>(), "server is trusted"));
+    CHECK_THAT(privacy["unit"].get<std::string>(), Catch::Contains("one member"));
+    CHECK_THAT(privacy["against"].get<std::string>(), Catch::Contains("server is trusted"));
     // As the accountants by themselves say it of so many rounds.
     const Ended accounted = run(folder, {"privacy", "--noise", "1", "--rate", "0.2", "--steps",
                                          privacy["rounds"].dump(), "--delta", "1e-5", "--json"});

@@ -3,6 +3,7 @@
 #include "program.hpp"
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 using namespace dunlin::program;
 
@@ -48,9 +49,11 @@ TEST_CASE("the manual page has every command that --help has") {
         for (const std::string& line : lines(help.out)) {
             if (commands && line.starts_with("  ") && line[2] != ' ') {
                 const std::string name = line.substr(2, line.find(' ', 2) - 2);
-                std::string section = "\n.SS " + program + " " + name;
-                for (std::size_t at = 0; (at = section.find('-', at)) != std::string::npos; at += 2)
-                    section.insert(at, "\\");
+                std::string section = "\n.SS ";
+                for (const char letter : fmt::format("{} {}", program, name)) {
+                    if (letter == '-') section.push_back('\\');
+                    section.push_back(letter);
+                }
                 INFO(section);
                 CHECK(page.out.find(section) != std::string::npos);
             }

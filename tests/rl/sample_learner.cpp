@@ -94,7 +94,7 @@ int dunlin_storage_write(const void* from, std::uint32_t bytes) {
 }
 
 TEST_CASE(
-    "a device's step on a sample is the gradient of its loss: classes, a number, a list; frozen layers stay") {
+    "a device's step on a sample is the gradient of its loss: classes, a number, a list, and frozen layers stay") {
     const std::vector<std::array<float, 3>> one{{0.3f, -0.8f, 0.4f}},
         four{{0.3f, -0.8f, 0.4f}, {1, 0.1f, -2}, {0, 0, 0.5f}, {-0.7f, 0.6f, 1}};
     check_step<Example<Target::classes, 4>, 1>(one, 2);
