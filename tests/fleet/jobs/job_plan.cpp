@@ -220,8 +220,8 @@ TEST_CASE("layers that stay with nodes are in no job's model, and each node's ta
 TEST_CASE("what real nodes cannot run is refused with what to do") {
     CHECK_THAT(plan_job("kind = \"pdbo\"\n", "c.toml", 2).error().text,
                Contains("c.toml") && Contains("dunlin train"));
-    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"local\"\n", "c.toml", 2).error().text,
-               Contains("has no fleet"));
+    CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"global\"\n", "c.toml", 2).error().text,
+               Contains("everybody in one place"));
     CHECK_THAT(plan_job("kind = \"ranking\"\n[federated]\nmethod = \"gnsd\"\n[fleet]\naudit = true\n", "c.toml", 2)
                    .error()
                    .text,
@@ -233,6 +233,24 @@ TEST_CASE("what real nodes cannot run is refused with what to do") {
                Contains("method.rounds"));
     CHECK_THAT(plan_job("kind = \"ranking\"\n", "c.toml", 100000).error().text, Contains("has data for"));
     CHECK_THAT(plan_job("kind = \"ranking\"\nnonsense = 1\n", "c.toml", 2).error().text, Contains("nonsense"));
+}
+
+TEST_CASE("who learns alone has no neighbours, and steps of its own") {
+    const auto plan =
+        plan_job("kind = \"ranking\"\n[federated]\nmethod = \"local\"\n[baseline]\nsteps = 9\n", "a.toml", 3);
+    REQUIRE(plan);
+    CHECK(plan->graph.kind == alone_graph);
+    CHECK(plan->budget.rounds == 9u);
+    const auto drawn = build_graph(plan->graph, 1);
+    REQUIRE(drawn);
+    CHECK(drawn->nodes() == 3u);
+    CHECK(drawn->edges() == 0u);
+    // Those whose length is in rounds.
+    const auto regression = plan_job("kind = \"regression\"\n[method]\nname = \"local\"\n", "b.toml", 3);
+    REQUIRE(regression);
+    CHECK(regression->graph.kind == alone_graph);
+    CHECK(regression->terms.theta.scale > 0.0);
+    CHECK(regression->budget.rounds > 0u);
 }
 
 TEST_CASE("a job's text says nothing of a trace unless one is asked for") {
