@@ -33,7 +33,10 @@ const Kind built_in[] = {
 }  // namespace
 
 const std::deque<Kind>& kinds() {
-    static std::deque<Kind> all(std::begin(built_in), std::end(built_in));
+    static std::deque<Kind> all = [] {
+        add_solo_problems();
+        return std::deque<Kind>(std::begin(built_in), std::end(built_in));
+    }();
     const auto& problems = registered_problems();
     for (std::size_t known = all.size() - std::size(built_in); known < problems.size(); ++known)
         all.push_back(problem_kind(problems[known]));

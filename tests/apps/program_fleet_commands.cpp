@@ -240,7 +240,7 @@ TEST_CASE("real nodes learn with every objective by D-PSGD and by servers of eve
     }
     const Ended refused = fleet.command({"run", "classification", "--set", "aggregation.name=global"});
     CHECK(refused.code == 2);
-    CHECK_THAT(refused.err, Contains("has no fleet"));
+    CHECK_THAT(refused.err, Contains("everybody in one place"));
 }
 
 TEST_CASE("policies on a grid keep layers and whole models with real nodes") {

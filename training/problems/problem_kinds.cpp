@@ -6,7 +6,6 @@
 #include "training/problems/classification_fleet.hpp"
 #include "training/problems/decentralised_fleet.hpp"
 #include "training/problems/few_shot_fleet.hpp"
-#include "training/problems/meta_navigation.hpp"
 #include "training/problems/navigation_fleet.hpp"
 #include "training/problems/point_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
@@ -22,9 +21,9 @@ namespace {
 
 std::deque<RegisteredProblem>& table() {
     static std::deque<RegisteredProblem> problems{
-        registered(meta_navigation_kind()), registered(classification_kind()), registered(ranking_kind()),
-        registered(point_fleet_kind()),     registered(character_kind()),      registered(navigation_fleet_kind()),
-        registered(regression_kind()),      registered(few_shot_kind()),       registered(decentralised_kind())};
+        registered(classification_kind()), registered(ranking_kind()),          registered(point_fleet_kind()),
+        registered(character_kind()),      registered(navigation_fleet_kind()), registered(regression_kind()),
+        registered(few_shot_kind()),       registered(decentralised_kind())};
     return problems;
 }
 
@@ -52,6 +51,10 @@ void add_source_setting(Settings& list, ProblemSettings& s) {
 
 const std::deque<RegisteredProblem>& registered_problems() {
     return table();
+}
+
+void add_first(RegisteredProblem problem) {
+    table().push_front(std::move(problem));
 }
 
 const RegisteredProblem* find_problem(std::string_view name) {

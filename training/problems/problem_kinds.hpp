@@ -106,6 +106,11 @@ struct RegisteredProblem : ProblemKind<ProblemSettings> {
 
 /// Dunlin's own, and what the program has registered since. They stay where they are.
 const std::deque<RegisteredProblem>& registered_problems();
+/// Puts one of Dunlin's own in front of them. Not thread-safe.
+void add_first(RegisteredProblem problem);
+/// Adds those that no node has a part in (meta-training in one process), for programs that train: a node's program
+/// is 200 kB smaller without them. Once is enough, and twice does no harm. Not thread-safe.
+void add_solo_problems();
 /// Null: no such problem.
 const RegisteredProblem* find_problem(std::string_view name);
 /// Is this the name of an experiment of Dunlin's that has no nodes, or is no registered problem?
