@@ -104,13 +104,16 @@ step_install() {
     "$work/prefix/bin/dunlin" --version
     PYTHONPATH=$work/prefix/lib/python3/dist-packages /usr/bin/python3 -B -c \
         'import dunlin; print(dunlin.train("navigation", seed=7).summary["tasks"][0]["return_ratio"])'
+    # What the example of firmware takes in, made by what was installed.
+    quietly "$work/prefix/bin/dunlin" train board-table --out "$work/board" --quiet
+    quietly "$work/prefix/bin/dunlin" export "$work/board" --format bundle --name rover --out "$work/rover" --quiet
     local project name program programs
     for project in examples/*/CMakeLists.txt; do
         [[ -f $project ]] || continue
         name=$(basename "$(dirname "$project")")
         say "examples/$name against the installed Dunlin"
         quietly cmake -S "examples/$name" -B "$work/$name" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-            -DCMAKE_PREFIX_PATH="$work/prefix"
+            -DCMAKE_PREFIX_PATH="$work/prefix" -DBUNDLE="$work/rover"
         cmake --build "$work/$name"
         if [[ -x examples/$name/try.sh ]]; then
             "examples/$name/try.sh" "$work/$name"

@@ -55,6 +55,10 @@ public:
             {static_cast<double>(limits_.norm), static_cast<double>(limits_.factor) * *middle, 2 * limit_});
     }
 
+    /// One that was above the limit: a voice as loud as that, or a fleet whose norms grow would be refused for ever.
+    /// A minority still moves nothing.
+    void refused(std::uint32_t member) { took(member, limit_); }
+
     template <class Archive>
     void fields(Archive& archive) {
         archive(limit_, taken_, recent_);

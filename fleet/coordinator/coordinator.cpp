@@ -292,7 +292,10 @@ Result<void> Coordinator::check_update(const Connection& connection, const Membe
     const Update seen{at.member,           incarnation,    message.envelope.sequence,
                       update.base_version, update.samples, *numbers};
     if (auto fit = job.server()->check(seen); !fit) return fit;
-    if (auto usual = job.norms().check(std::sqrt(squared_norm(*numbers))); !usual) return usual;
+    if (auto usual = job.norms().check(std::sqrt(squared_norm(*numbers))); !usual) {
+        job.too_large(at.member);
+        return usual;
+    }
     record = {.kind = RecordKind::update,
               .node = at.member,
               .incarnation = incarnation,

@@ -11,7 +11,8 @@ Result<void> Coordinator::froze(const Membership& at, const Frozen& frozen) {
         return fail(Code::wrong_epoch, frozen.epoch, job.epoch());
     const std::size_t expected = job.book()->graph().in(at.member).size();
     if (frozen.heard.size() != expected) return wrong_size(frozen.heard.size(), expected);
-    if (frozen.tick < -1) return fail(Code::message_malformed, frozen.tick);
+    constexpr std::int64_t most_ticks = std::int64_t{1} << 40;  // a thousand a second for thirty years
+    if (frozen.tick < -1 || frozen.tick > most_ticks) return fail(Code::message_malformed, frozen.tick);
     session_of(at).frozen.emplace(frozen.tick, std::vector(frozen.heard.begin(), frozen.heard.end()));
     if (job.closing() && drained(job)) dirty_jobs_.insert(job.number());
     return {};

@@ -131,6 +131,10 @@ void Index::applied(const FleetState& state, const Record& record, const JobChan
     } else {
         jobs_.insert(record.job);
         if (record.kind == RecordKind::rollout_back) jobs_.insert(record.base_version);
+        if (record.kind == RecordKind::rollout_aborted) {
+            const StagedRollout* rollout = state.rollouts().find(record.sequence);
+            if (rollout != nullptr && rollout->back_job() != 0) jobs_.insert(rollout->back_job());
+        }
     }
     if (record.kind == RecordKind::job_deleted) {
         deleted_.insert(record.job);

@@ -119,6 +119,8 @@ public:
     const ModelServer* server() const { return server_.get(); }
     /// Federated: how large updates usually are, since this process began.
     const NormWatch& norms() const { return norms_; }
+    /// An update of this member's was refused for its norm. Not in the log: nothing that was taken depends on it.
+    void too_large(std::uint32_t member) const { norms_.refused(member); }
     /// Does the running round wait for this member?
     bool awaited(std::uint32_t member) const { return !awaited_.empty() && awaited_[member] != 0; }
     /// What the job has learned so far (push-sum: when the epoch began), and its version.
@@ -211,7 +213,7 @@ private:
     std::uint64_t final_version_ = 0;
     std::vector<std::byte> loaded_;  ///< the server's state, between fields() and restore()
     std::vector<float> scratch_;
-    NormWatch norms_;
+    mutable NormWatch norms_;
 };
 
 /// A metric as it is kept.

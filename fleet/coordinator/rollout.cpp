@@ -118,7 +118,7 @@ void StagedRollout::set_phase(Phase phase, std::string reason) {
 }
 
 void StagedRollout::reported(std::uint64_t job, std::uint32_t device, DeviceReport report) {
-    if (device >= devices_.size()) return;
+    if (device >= devices_.size() || (job != forward_ && job != back_)) return;
     DeviceReport& kept = job == back_ ? devices_[device].back : devices_[device].forward;
     if (!kept.given()) kept = std::move(report);
 }

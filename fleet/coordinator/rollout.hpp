@@ -122,7 +122,8 @@ public:
 
     /// Does this job of the roll-out offer itself to the member?
     bool released(std::uint64_t job, std::uint32_t device) const {
-        return job != forward_ || device >= devices_.size() || devices_[device].wave > 0;
+        return job != forward_ || device >= devices_.size() ||
+               (devices_[device].wave > 0 && phase_ != Phase::halted);
     }
     /// What a device's value is better by than what it is held against; nothing where either is not known.
     std::optional<double> gain(std::uint32_t device) const;
@@ -142,7 +143,10 @@ public:
     void set_phase(Phase phase, std::string reason = {});
     /// A member of one of its jobs has said its last word on a version.
     void reported(std::uint64_t job, std::uint32_t device, DeviceReport report);
-    void set_back_job(std::uint64_t job) { back_ = job; }
+    void set_back_job(std::uint64_t job) {
+        back_ = job;
+        for (RolloutDevice& device : devices_) device.back = {};
+    }
 
     template <class Archive>
     void fields(Archive& archive) {
@@ -169,7 +173,8 @@ private:
 
 /// May the new version have reached this member of the roll-out's job?
 inline bool was_offered(const JobMember& member) {
-    return member.reported || (member.state != MemberState::invited && member.state != MemberState::declined);
+    // Who fell out over it declined after it was offered; who is off the roster was, or can no longer be asked.
+    return member.state != MemberState::invited && member.state != MemberState::gone;
 }
 
 std::string_view name_of(StagedRollout::Phase phase);

@@ -89,6 +89,9 @@ Result<JobChange> StagedRollouts::apply(const Record& record, Jobs& jobs) {
     std::vector<std::uint32_t> devices;
     std::string reason;
     using Phase = StagedRollout::Phase;
+    // What was gathered in the same moment may have ended it: then these do nothing.
+    const bool over = rollout.phase() == Phase::aborted || rollout.phase() == Phase::back;
+    if (over && record.kind != RecordKind::rollout_aborted && record.kind != RecordKind::rollout_back) return {};
     switch (record.kind) {
         case RecordKind::rollout_released:
             if (!read(record, devices)) return unreadable(record);
@@ -159,6 +162,7 @@ Result<JobChange> StagedRollouts::turn_back(const Record& record, StagedRollout&
         if (auto done = job->apply(out); !done) return unreadable(record);
     }
     if (!jobs.emplace(record.base_version, *std::move(job)).second) return unreadable(record);
+    if (rollout.back_job() != 0) of_job_.erase(rollout.back_job());  // one that was aborted
     rollout.set_back_job(record.base_version);
     of_job_[record.base_version] = record.sequence;
     return change;
@@ -187,7 +191,8 @@ bool StagedRollouts::fits_together(const Jobs& jobs, std::size_t nodes) const {
         return rollout.fits_together() && plan.model > 0 && plan.model <= models_.size() &&
                plan.before <= models_.size() && forward != jobs.end() &&
                forward->second.members().size() == plan.nodes.size() &&
-               (rollout.back_job() == 0 || jobs.contains(rollout.back_job())) &&
+               (rollout.back_job() == 0 || (jobs.contains(rollout.back_job()) &&
+                                            jobs.at(rollout.back_job()).members().size() == plan.nodes.size())) &&
                std::ranges::all_of(plan.nodes, [nodes](std::uint32_t node) { return node < nodes; });
     });
 }

@@ -17,7 +17,13 @@ std::vector<std::byte> payload_of(const T& value) {
 
 /// A node that is given a version may begin to learn from it before it hears that there is nothing to learn, and where
 /// its connection is bad it measures what it has. Such a step is to change nothing: what it measures is the version.
+/// And a version is handed out until all have it, to each at once: no budget ends that, and no round is waited for.
 void hold_still(JobPlan& plan) {
+    plan.budget = {};
+    plan.server.rule = PersaflRule{};
+    plan.server.defence = {};
+    plan.server.concurrency = 1.0f;
+    plan.terms.payload = Payload::difference;
     plan.terms.local_steps = 1;
     plan.terms.local_rate = std::numeric_limits<float>::min();  // 0 is refused by who learns
     plan.terms.fedprox_weight = 0;
@@ -78,6 +84,7 @@ Result<std::uint64_t> Coordinator::start_rollout(const RolloutPlan& plan, JobPla
 }
 
 Result<void> Coordinator::change_rollout(std::uint64_t number, RecordKind kind) {
+    if (auto before = commit(now_ms_); !before) return before;
     return record_now({.kind = kind, .job = state_.rollouts().find(number)->forward_job(), .sequence = number});
 }
 
@@ -144,7 +151,10 @@ Coordinator::Staging Coordinator::staging(std::uint64_t number) const {
     for (std::uint32_t i = 0; i < rollout.devices().size(); ++i) {
         const RolloutDevice& device = rollout.devices()[i];
         const bool said = back ? device.back.given() : device.forward.given();
-        if (said || !job->members()[i].in() || (!back && device.wave == 0)) continue;
+        // What halted is offered to nobody any more.
+        const bool held = !back && (device.wave == 0 || (rollout.phase() == StagedRollout::Phase::halted &&
+                                                         job->members()[i].state == MemberState::invited));
+        if (said || held || !job->members()[i].in()) continue;
         told.waits = told.waits || reachable(rollout.plan().nodes[i]);
     }
     return told;

@@ -63,7 +63,11 @@ void Coordinator::tell_closing(const PublicKey& key, const Membership& at, Membe
 
 void Coordinator::tick(std::int64_t now_ms) {
     now_ms_ = now_ms;
-    if (opened_ms_ == MemberSession::never) opened_ms_ = now_ms;
+    if (opened_ms_ == MemberSession::never) {
+        opened_ms_ = now_ms;
+        // The log may hold updates of before this start.
+        if (updates_since_ms_ == MemberSession::never) updates_since_ms_ = now_ms;
+    }
     std::vector<PublicKey> silent;
     for (auto& [key, connection] : connections_) {
         const std::int64_t silence_ms = now_ms - connection.heard_ms;
@@ -266,8 +270,9 @@ void Coordinator::tend_push_sum(const Job& job, std::int64_t passed_ms) {
     }
     fence(job);
     watch.due = watch.due || some_gone;
-    // One that says that it has hardly begun does not make a job last for ever.
-    watch.done_ms = ticks > 0 && 2 * done > in ? watch.done_ms + passed_ms : 0;
+    // One that says that it has hardly begun does not make a job last for ever. A machine that slept saw nobody.
+    const std::int64_t awake_ms = std::clamp<std::int64_t>(passed_ms, 0, settings_.heartbeat_ms);
+    watch.done_ms = ticks > 0 && 2 * done > in ? watch.done_ms + awake_ms : 0;
     const auto eighth_ms = static_cast<std::int64_t>(watch.elapsed_ms / 8);
     const bool long_done = watch.done_ms > std::max(closing_limit_ms(job), eighth_ms);
     if ((all_done || long_done) && any && !job.ending() && !watch.due) {

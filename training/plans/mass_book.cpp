@@ -148,7 +148,9 @@ LedgerEntry MassBook::turn(const JobPlan& plan, std::span<const std::uint32_t> s
     if (!ticks.empty()) {
         std::ranges::sort(ticks);
         const std::int64_t apart = plan.members(), median = ticks[(ticks.size() - 1) / 2];
-        const std::int64_t furthest = ticks.back() - apart > median ? median + apart : ticks.back();
+        std::int64_t furthest = ticks.back() - apart > median ? median + apart : ticks.back();
+        // One who is alone is the median.
+        if (plan.budget.rounds > 0) furthest = std::min(furthest, static_cast<std::int64_t>(plan.budget.rounds));
         first_round_ = std::max(first_round_, furthest);
     }
     for (const std::uint32_t member : leaving) handed_on.add(statements_[member].held);
@@ -169,7 +171,8 @@ LedgerEntry MassBook::turn(const JobPlan& plan, std::span<const std::uint32_t> s
     }
 
     total_ = entry.after;
-    if (total_.weight > 0) {
+    // Who learns alone begins anew as the job did, not with what others learned.
+    if (total_.weight > 0 && (over || plan.graph.kind != alone_graph)) {
         for (std::size_t k = 0; k < mean_.size(); ++k)
             mean_[k] = static_cast<float>(total_.values[k]) / static_cast<float>(total_.weight);
     }

@@ -25,6 +25,7 @@ public:
         const Result<void> usual = norms_.check(norm);
         if (!usual) {
             const auto fit = machine_.check(update);
+            if (fit) norms_.refused(update.node);
             return {Reception::refused, fit ? usual.error() : fit.error(), 0};
         }
         const Verdict verdict = machine_.receive(update);

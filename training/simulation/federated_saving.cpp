@@ -66,7 +66,7 @@ void FederatedFleet::save(Saver& saver) const {
         saver(state_of(client), client.random, client.invitation, client.awaited, client.accepted, client.computing,
               client.started, client.gradients);
     }
-    if (attack_ != nullptr) saver(server_->norms());
+    saver(server_->norms());
 }
 
 Result<void> FederatedFleet::restore(Loader& loader) {
@@ -93,7 +93,7 @@ Result<void> FederatedFleet::restore(Loader& loader) {
             !restored)
             return restored;
     }
-    if (attack_ != nullptr) loader(server_->norms());
+    loader(server_->norms());
     return {};
 }
 
