@@ -158,13 +158,13 @@ def browser(server):
                "Sec_WebSocket_Key": base64.b64encode(os.urandom(16)).decode()}
     check("a WebSocket from elsewhere", server.status("GET", "/api/v1/live", Cookie=cookie, Origin="http://evil.example", **upgrade), 403)
     check("a WebSocket without a session", server.status("GET", "/api/v1/live", Origin=origin, **upgrade), 401)
-    check("a WebSocket", websocket(server, cookie, origin, upgrade), "fleet")
+    check("a WebSocket", websocket(server, cookie, origin, upgrade), ("fleet", [1]))
     check("out", server.status("DELETE", "/api/v1/session", Cookie=cookie, Origin=origin), 200)
     check("is out", server.status("GET", "/api/v1/status", Cookie=cookie), 401)
 
 
 def websocket(server, cookie, origin, upgrade):
-    """The kind of the first message."""
+    """The kind of the first message, and the jobs that it names. Looks at a job that there is not besides."""
     name, port = server.host.split(":")
     with socket.create_connection((name, int(port)), timeout=60) as line:
         fields = "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in upgrade.items())
@@ -174,9 +174,21 @@ def websocket(server, cookie, origin, upgrade):
             return "no WebSocket"
         while stream.readline() != b"\r\n":
             pass
-        size = stream.read(2)[1]
-        size = int.from_bytes(stream.read(2), "big") if size == 126 else int.from_bytes(stream.read(8), "big") if size == 127 else size
-        return json.loads(stream.read(size))["kind"]
+
+        def heard():
+            size = stream.read(2)[1]
+            size = int.from_bytes(stream.read(2), "big") if size == 126 else int.from_bytes(stream.read(8), "big") if size == 127 else size
+            return json.loads(stream.read(size))
+
+        first = heard()
+        said = b'{"job":99}'
+        line.sendall(bytes([0x81, 0x80 | len(said), 0, 0, 0, 0]) + said)
+        while (told := heard())["kind"] != "job":
+            pass
+        check("a job that there is not", told, {"kind": "job", "job": None, "number": 99})
+        later = [heard() for _ in range(2)]
+        check("it is told once, and to nobody new", [(news["kind"], news["whole"]) for news in later], [("fleet", False)] * 2)
+        return first["kind"], first["job_numbers"]
 
 
 def hostile(server, tokens):
@@ -261,6 +273,24 @@ def audited():
         check("tokens are not stored", "dunlin_" in file.read(), False)
 
 
+def behind_a_proxy(token):
+    """One that speaks TLS, here on IPv6."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return
+    server = Server("--web", "[::1]:0", "--web-name", "https://fleet.example")
+    run("--at", server.url, "--token-file", "token", "status")
+    port = int(server.url.rsplit(":", 1)[1])
+    line = http.client.HTTPConnection("::1", port, timeout=60)
+    line.request("POST", "/api/v1/session", headers={"Host": "fleet.example", "Origin": "https://fleet.example",
+                                                     "Authorization": "Bearer " + token})
+    answer = line.getresponse()
+    check("a cookie for TLS alone", (answer.status, "Secure" in (answer.getheader("Set-Cookie") or "")), (200, True))
+    line.close()
+    check("it ends", server.end(), 0)
+
+
 def encrypted():
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
                     "tls.key", "-out", "tls.pem", "-days", "2", "-subj", "/CN=laptop", "-addext",
@@ -303,6 +333,7 @@ def main():
     large_bodies(server, tokens["operate"])
     hostile(server, tokens)
     check("it ends", server.end(), 0)
+    behind_a_proxy(tokens["operate"])
     encrypted()
     audited()
 
