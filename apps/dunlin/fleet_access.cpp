@@ -4,6 +4,7 @@
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
+#include "training/host/plain_text.hpp"
 
 #include <memory>
 
@@ -83,10 +84,19 @@ Outcome<int> audit(const AuditOptions& options) {
         return whole && known ? succeeded : failed;
     }
     for (const Json& line : told["newest"]) {
-        const bool asked = line.value("what", "") == "asked";
-        say("{}  {} {}: {}\n", time_text(line.value("time_ms", std::int64_t{0})), line.value("who", ""),
-            line.value("what", ""),
-            asked ? line["request"].dump() : line.value("command", "") + " " + line.value("text", ""));
+        // Somebody may have written anything into the file.
+        const auto said = [&](const char* key) {
+            const auto found = line.find(key);
+            return found != line.end() && found->is_string() ? shown(found->get<std::string>(), false)
+                                                             : std::string();
+        };
+        const auto time = line.find("time_ms"), request = line.find("request");
+        const bool asked = said("what") == "asked" && request != line.end();
+        say("{}  {} {}: {}\n",
+            time_text(time != line.end() && time->is_number_integer() ? time->get<std::int64_t>() : 0), said("who"),
+            said("what"),
+            asked ? request->dump(-1, ' ', false, Json::error_handler_t::replace)
+                  : said("command") + " " + said("text"));
     }
     say("{} lines\nhead {}\n", told["lines"].dump(), told["head"].get<std::string>());
     if (!whole)

@@ -117,7 +117,8 @@ Outcome<void> take_data_terms(ProblemExperiment& pushed, const TrainedModel& mod
 }  // namespace
 
 Outcome<ProblemExperiment> settings_of_push(const std::string& path, const SavedModel& saved,
-                                            std::string& experiment, const std::vector<std::string>& assignments) {
+                                            std::string& experiment, const std::vector<std::string>& assignments,
+                                            bool files) {
     const TrainedModel& policy = saved.model;
     if (policy.frozen > 0)
         return refuse(fmt::format(
@@ -129,6 +130,9 @@ Outcome<ProblemExperiment> settings_of_push(const std::string& path, const Saved
     auto settings = pushed_settings(path, experiment, saved);
     if (!settings) return settings;
     if (auto done = settings->list().set(assignments); !done) return tl::unexpected(done.error());
+    if (!files) {  // before anything reads them
+        if (auto none = check_names_no_file(*settings); !none) return tl::unexpected(none.error());
+    }
     if (settings->as<FleetNavigationSettings>() == nullptr) {
         if (auto own = check_model(*settings, saved); !own) return tl::unexpected(own.error());
         if (auto shared = check_shared(*settings); !shared) return tl::unexpected(shared.error());

@@ -14,8 +14,9 @@ Outcome<std::string> experiment_text(const std::string& name);
 
 /// What real nodes are to run where the model of `path` is pushed to them: what the model says of itself, or else
 /// `experiment` with its network; `experiment` is then what was taken. `assignments` are changed over it. Errors: a model
-/// that nodes cannot run; settings that do not fit it.
+/// that nodes cannot run; settings that do not fit it; without `files`, settings that name one.
 Outcome<ProblemExperiment> settings_of_push(const std::string& path, const SavedModel& saved,
-                                            std::string& experiment, const std::vector<std::string>& assignments);
+                                            std::string& experiment, const std::vector<std::string>& assignments,
+                                            bool files = true);
 
 }  // namespace dunlin::app

@@ -11,6 +11,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <fmt/format.h>
@@ -190,6 +191,7 @@ struct ViewServer::Implementation {
     Shared shared;
     asio::io_context context{1};
     tcp::acceptor acceptor{context};
+    asio::steady_timer again{context};
 
     explicit Implementation(const std::filesystem::path& root) : shared{.index = RunIndex(root)} {}
 
@@ -197,7 +199,13 @@ struct ViewServer::Implementation {
         acceptor.async_accept([this](beast::error_code error, tcp::socket socket) {
             if (!error && shared.connections < most_connections)
                 std::make_shared<Visit>(std::move(socket), shared)->begin();
-            if (acceptor.is_open()) accept();
+            if (!acceptor.is_open()) return;
+            if (!error || error == asio::error::connection_aborted) return accept();
+            // No descriptor, say: who waits keeps waiting, and nothing spins.
+            again.expires_after(200ms);
+            again.async_wait([this](beast::error_code ended) {
+                if (!ended) accept();
+            });
         });
     }
 };

@@ -43,27 +43,27 @@ Letter letter_of(Json asked, ProblemExperiment& settings, const std::string& whe
     return {asked.dump(-1, ' ', false, Json::error_handler_t::replace), std::move(numbers)};
 }
 
-/// A file that is gone with this.
+/// A file in a folder of its own that others cannot enter, gone with this.
 class Draft {
 public:
     explicit Draft(const std::string& bytes) {
-        std::string name = (std::filesystem::temp_directory_path() / "dunlin-push-XXXXXX").string();
-        const int descriptor = ::mkstemp(name.data());
-        if (descriptor < 0) return;
-        ::close(descriptor);
-        path_ = name;
+        std::error_code none;
+        std::string name = (std::filesystem::temp_directory_path(none) / "dunlin-push-XXXXXX").string();
+        if (none || ::mkdtemp(name.data()) == nullptr) return;
+        folder_ = name;
+        path_ = name + "/model";
         written_ = report::write_file(path_, bytes).has_value();
     }
     ~Draft() {
         std::error_code ignored;
-        if (!path_.empty()) std::filesystem::remove(path_, ignored);
+        if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
     }
     Draft(const Draft&) = delete;
     const std::string& path() const { return path_; }
     bool written() const { return written_; }
 
 private:
-    std::string path_;
+    std::string folder_, path_;
     bool written_ = false;
 };
 
@@ -84,6 +84,7 @@ Outcome<Letter> run_request(const std::string& json) {
     const auto assignments = assignments_of(asked);
     if (!assignments) return tl::unexpected(assignments.error());
     if (auto set = settings->list().set(*assignments); !set) return tl::unexpected(set.error());
+    if (auto none = check_names_no_file(*settings); !none) return tl::unexpected(none.error());
     return letter_of(asked, *settings, where, {});
 }
 
@@ -100,7 +101,7 @@ Outcome<Letter> push_request(const std::string& json) {
     std::string experiment = text_of(asked, "experiment");
     if (!experiment.empty() && find_experiment(experiment) == nullptr)
         return refuse(fmt::format("there is no ready-made experiment '{}'", shown(experiment, false)));
-    auto settings = settings_of_push("the policy", *saved, experiment, *assignments);
+    auto settings = settings_of_push("the policy", *saved, experiment, *assignments, false);
     if (!settings) return tl::unexpected(settings.error());
     asked["push"] = true;
     return letter_of(std::move(asked), *settings, experiment, saved->model.parameters);
@@ -109,7 +110,8 @@ Outcome<Letter> push_request(const std::string& json) {
 std::string experiments_json() {
     Json all = Json::array();
     for (const Experiment& experiment : experiments()) {
-        if (!read_deployed(experiment.toml, experiment.name)) continue;  // of a kind for one machine
+        auto settings = read_deployed(experiment.toml, experiment.name);
+        if (!settings || !check_names_no_file(*settings)) continue;  // for one machine, or of files
         all.push_back({{"name", experiment.name}, {"summary", experiment.summary()}, {"toml", experiment.toml}});
     }
     return Json{{"ok", true}, {"experiments", all}}.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -29,6 +29,7 @@ export class Fleet {
   events: Row[] = [];
   samples: number[][] = [];
   job: Row | null = null;
+  gone = false;  ///< the job that is watched is none, or no longer
   members: Row[] = [];
   heard = 0;  ///< when it last said something, by this machine's clock
   connected = false;
@@ -81,6 +82,7 @@ export class Fleet {
     if (this.watched === job) return;
     this.watched = job;
     this.job = null;
+    this.gone = false;
     this.members = [];
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ job }));
   }
@@ -101,11 +103,12 @@ export class Fleet {
 
   private async poll(): Promise<void> {
     const [status, nodes, logs] = await Promise.all([ask("GET", "status"), ask("GET", "nodes"), ask("GET", "logs?lines=200")]);
-    const job = this.watched ? await ask("GET", "jobs/" + this.watched) : null;
+    const job = this.watched ? await ask("GET", "jobs/" + this.watched).catch(() => null) : null;
     this.polled = true;
     for (const node of nodes.nodes) delete node.heard_ms_ago;
     this.take({ kind: "fleet", whole: true, status, nodes: nodes.nodes, jobs: status.jobs, events: logs.lines, samples: [] });
     if (job) this.take({ kind: "job", whole: true, job, members: job.member_list });
+    else if (this.watched) this.take({ kind: "job", job: null, number: this.watched });
   }
 
   private take(news: Row): void {
@@ -124,10 +127,19 @@ export class Fleet {
         if (at < 0) this.jobs.push(job);
         else this.jobs[at] = job;
       }
+      // Those that are no longer named are gone.
+      if (news.job_numbers) this.jobs = news.job_numbers.flatMap((number: number) => this.jobs.filter((job) => job.job === number));
       this.events = this.events.concat(news.events).slice(-500);
       this.samples = this.samples.concat(news.samples).slice(-720);
+    } else if (news.kind === "job" && news.job === null) {
+      if (news.number === this.watched) {
+        this.job = null;
+        this.members = [];
+        this.gone = true;
+      }
     } else if (news.kind === "job" && news.job.job === this.watched) {
       this.job = news.job;
+      this.gone = false;
       if (news.whole) this.members = [];
       for (const member of news.members) this.members[member.member] = member;
     }

@@ -160,6 +160,12 @@ export function job_view(fleet: Fleet, job_number: number, role: Role): View {
 
   const update = () => {
     const job = fleet.job;
+    if (!job && fleet.gone) {
+      state = "";
+      actions.replaceChildren();
+      facts.replaceChildren();
+      warnings.replaceChildren(h("p", {}, "There is no such job, or it was deleted."));
+    }
     if (!job) return;
     const text = JSON.stringify([job.state, job.members, job.ended]);
     if (text !== state) {

@@ -54,7 +54,10 @@ Result<std::shared_ptr<Access>> Access::open(const std::filesystem::path& store)
     const Json read = Json::parse(text, text + bytes->size(), nullptr, false);
     if (!read.is_object() || !read.contains("tokens") || !read["tokens"].is_array())
         return fail(dunlin::Code::file_syntax, 1);
-    access->next_ = read.value("next", std::uint64_t{1});
+    if (const auto next = read.find("next"); next != read.end()) {
+        if (!next->is_number_unsigned()) return fail(dunlin::Code::file_syntax, 1);
+        access->next_ = next->get<std::uint64_t>();
+    }
     for (const Json& line : read["tokens"]) {
         auto token = line.is_object() ? read_token(line) : std::nullopt;
         if (!token || access->tokens_.size() >= most_tokens) return fail(dunlin::Code::file_syntax, 1);
@@ -98,11 +101,17 @@ std::vector<Access::Token> Access::tokens() const {
 Result<void> Access::revoke(std::uint64_t number) {
     const std::lock_guard lock(mutex_);
     std::vector<Token> fewer = tokens_;
+    const auto revoked = std::ranges::find(tokens_, number, &Token::number);
+    const bool made_links = revoked != tokens_.end() && revoked->role == Role::admin;
     if (std::erase_if(fewer, [&](const Token& token) { return token.number == number; }) == 0)
         return fail(dunlin::Code::out_of_range, static_cast<std::int64_t>(number), std::ssize(tokens_));
     // Whatever becomes of the file: from now on it is refused here.
     tokens_ = fewer;
-    std::erase_if(sessions_, [&](const auto& entry) { return entry.second.token == number; });
+    // Who made a link is not kept, and only an admin may: his would outlive him.
+    std::erase_if(sessions_, [&](const auto& entry) {
+        return entry.second.token == number || (made_links && entry.second.token == 0);
+    });
+    if (made_links) codes_.clear();
     return write(fewer);
 }
 
@@ -142,6 +151,17 @@ std::optional<Access::Session> Access::log_in(std::string_view secret, std::int6
         if (taken.until_ms <= now_ms) return std::nullopt;
         open.visitor = taken.visitor;
     }
+    if (open.token != 0) {  // a token makes as many as it likes, and must not push out others'
+        const auto its = [&](const auto& entry) { return entry.second.token == open.token; };
+        while (std::ranges::count_if(sessions_, its) >= most_of_token) {
+            auto oldest = sessions_.end();
+            for (auto at = sessions_.begin(); at != sessions_.end(); ++at) {
+                if (its(*at) && (oldest == sessions_.end() || at->second.until_ms < oldest->second.until_ms))
+                    oldest = at;
+            }
+            sessions_.erase(oldest);
+        }
+    }
     make_room(sessions_, most_sessions,
               [&](const Open& other) { return other.until_ms <= now_ms || other.seen_ms + idle_ms <= now_ms; });
     Session session{new_secret(), open.visitor};
@@ -149,7 +169,7 @@ std::optional<Access::Session> Access::log_in(std::string_view secret, std::int6
     return session;
 }
 
-std::optional<Visitor> Access::session(std::string_view secret, std::int64_t now_ms) {
+std::optional<Visitor> Access::session(std::string_view secret, std::int64_t now_ms, bool used) {
     const std::lock_guard lock(mutex_);
     const auto found = sessions_.find(blake2b_hex(secret));
     if (found == sessions_.end()) return std::nullopt;
@@ -158,7 +178,7 @@ std::optional<Visitor> Access::session(std::string_view secret, std::int64_t now
         sessions_.erase(found);
         return std::nullopt;
     }
-    open.seen_ms = now_ms;
+    if (used) open.seen_ms = now_ms;
     return open.visitor;
 }
 

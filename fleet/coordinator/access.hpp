@@ -27,6 +27,7 @@ struct Visitor {
 class Access {
 public:
     static constexpr std::size_t most_tokens = 1000, most_codes = 100, most_sessions = 1000;
+    static constexpr std::ptrdiff_t most_of_token = 16;  ///< sessions of one token; the oldest make room
     static constexpr std::int64_t code_ms = 10 * 60'000;
     static constexpr std::int64_t session_ms = 12 * 3'600'000;  ///< a session at most
     static constexpr std::int64_t idle_ms = 2 * 3'600'000;      ///< and without a request
@@ -51,7 +52,8 @@ public:
     };
     Result<Made> create(std::string name, Role role, std::int64_t unix_ms);
     std::vector<Token> tokens() const;
-    /// Ends its sessions too. Errors: out_of_range (there is none of this number), file_unwritable.
+    /// Ends its sessions too; of an admin's also all links and the sessions that came by them, for it may have made
+    /// them. Errors: out_of_range (there is none of this number), file_unwritable.
     Result<void> revoke(std::uint64_t number);
     std::optional<Visitor> bearer(std::string_view token) const;
 
@@ -63,7 +65,8 @@ public:
     };
     /// For a code, or for a token. Nothing where it is neither.
     std::optional<Session> log_in(std::string_view secret, std::int64_t now_ms);
-    std::optional<Visitor> session(std::string_view secret, std::int64_t now_ms);
+    /// `used`: it is a request, and the session is not idle. A page that only stays open says false.
+    std::optional<Visitor> session(std::string_view secret, std::int64_t now_ms, bool used = true);
     void log_out(std::string_view secret);
 
 private:

@@ -40,7 +40,7 @@ Result<AuditLog::Read> AuditLog::read(const std::filesystem::path& store, std::s
         if (read.head == asked) read.asked_at = read.lines;
         read.whole_bytes += end + 1;
         if (newest == 0) continue;
-        if (read.newest.size() == newest) read.newest.erase(read.newest.begin());
+        if (read.newest.size() == newest) read.newest.pop_front();
         read.newest.emplace_back(line);
     }
     return read;

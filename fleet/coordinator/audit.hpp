@@ -3,11 +3,12 @@
 
 #include "training/host/file_system.hpp"
 
+#include <deque>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -40,7 +41,7 @@ public:
         std::uint64_t whole_bytes = 0;                ///< up to the end of the last whole line
         std::optional<std::uint64_t> broken_at = {};  ///< line, from 1
         std::optional<std::uint64_t> asked_at = {};   ///< line whose hash was asked for
-        std::vector<std::string> newest = {};
+        std::deque<std::string> newest = {};
     };
     /// `asked`: a head of before, "" for none. Errors: the file system's; a file that is missing is an empty log.
     static Result<Read> read(const std::filesystem::path& store, std::string_view asked, std::size_t newest);

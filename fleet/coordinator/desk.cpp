@@ -189,6 +189,12 @@ Json Desk::look(const Json& asked, std::int64_t now_ms) {
 std::optional<Letter> Desk::take(std::uint64_t asker, const Letter& request, std::int64_t now_ms,
                                  const std::string& who) {
     if (auto refused = note_asked(request, who)) return refused;
+    if (who != owner) {
+        if (auto refused = refuse_files(request)) {
+            note_answered(request, who, *refused);
+            return refused;
+        }
+    }
     Plan wanted;
     auto reply = reply_to(request, now_ms, nullptr, wanted);
     if (!reply && planning_.size() < most_plans) {

@@ -53,7 +53,8 @@ public:
 
     /// Jobs that are planned at a time.
     static constexpr std::size_t most_plans = 4;
-    /// The answer, or nothing where it comes later, by `finished`.
+    /// The answer, or nothing where it comes later, by `finished`. Experiments that name a file are refused to anybody
+    /// but the owner.
     std::optional<Letter> take(std::uint64_t asker, const Letter& request, std::int64_t now_ms,
                                const std::string& who = owner);
     /// An answer that has become ready, if there is one, and whom it is for.
@@ -80,6 +81,8 @@ private:
     std::optional<Letter> reply_to(const Letter& request, std::int64_t now_ms, Planning* made, Plan& wanted);
     static std::future<Outcome<JobPlan>> plan(const Plan& wanted);
 
+    /// The refusal of an experiment that names a file: to plan it means to read that file here.
+    static std::optional<Letter> refuse_files(const Letter& request);
     Result<Access*> access();
     Result<void> note(Json entry);
     /// Writes down what is asked for, if it is an action. The refusal, where that cannot be done.

@@ -2,6 +2,7 @@
 // Who may ask this desk from elsewhere, and what was asked of it.
 #include "fleet/coordinator/desk_commands.hpp"
 #include "fleet/coordinator/secrets.hpp"
+#include "fleet/jobs/experiments.hpp"
 
 #include <chrono>
 
@@ -49,6 +50,17 @@ Result<void> Desk::note(Json entry) {
         audit_.emplace(*std::move(opened));
     }
     return audit_->add(std::move(entry));
+}
+
+std::optional<Letter> Desk::refuse_files(const Letter& request) {
+    const Json asked = Json::parse(request.json, nullptr, false);
+    const auto experiment = asked.is_object() ? asked.find("experiment") : asked.end();
+    if (!asked.is_object() || experiment == asked.end() || !experiment->is_string()) return std::nullopt;
+    auto settings = read_deployed(experiment->get<std::string>(), "the experiment");
+    if (!settings) return std::nullopt;  // whoever plans it says what is wrong with it, and reads no file
+    const auto none = check_names_no_file(*settings);
+    if (none) return std::nullopt;
+    return Letter{refusal(none.error(), 0).dump(-1, ' ', false, Json::error_handler_t::replace), {}};
 }
 
 std::optional<Letter> Desk::note_asked(const Letter& request, const std::string& who) {
@@ -131,7 +143,10 @@ Json Desk::Commands::audit(const Json& asked) {
     if (read.broken_at) told["broken_at"] = *read.broken_at;
     if (!head.empty()) told["asked_at"] = read.asked_at ? Json(*read.asked_at) : Json();
     Json newest = Json::array();
-    for (const std::string& line : read.newest) newest.push_back(Json::parse(line, nullptr, false));
+    for (const std::string& line : read.newest) {
+        Json entry = Json::parse(line, nullptr, false);
+        newest.push_back(entry.is_object() ? std::move(entry) : Json{{"what", "unreadable"}, {"text", line}});
+    }
     told["newest"] = newest;
     return told;
 }

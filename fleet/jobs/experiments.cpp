@@ -65,6 +65,19 @@ std::string write_deployed(ProblemExperiment& experiment) {
     return experiment.list().write(Settings::Paths::as_given, experiment.kind().newer);
 }
 
+Outcome<void> check_names_no_file(ProblemExperiment& settings) {
+    const Settings& list = settings.list();
+    for (const auto& [key, absolute] : list.values()) {
+        // A path that is not absolute is another text where it is made so.
+        if (absolute == list.value(key) && absolute.find('/') == std::string::npos) continue;
+        return refuse(
+            fmt::format("{}: files are not read for who asks by the web; on the fleet's machine, as the store's "
+                        "owner: dunlin fleet run",
+                        key));
+    }
+    return {};
+}
+
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment,
                                                         const std::string& own_data) {
     return experiment.nodes_bring_data() ? experiment.make_own(own_data) : experiment.make(1);

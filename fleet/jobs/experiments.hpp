@@ -20,6 +20,10 @@ Outcome<ProblemExperiment> read_deployed(std::string_view toml, std::string_view
 /// The document that says all settings. Paths stay as they were given: each machine reads its own files.
 std::string write_deployed(ProblemExperiment& settings);
 
+/// Does it read no file, whoever runs it? What comes from who may command the fleet and not read its machine must not.
+/// Error: names a setting that says a path, or looks like one. Where it stands, and whether it is there, is not told.
+Outcome<void> check_names_no_file(ProblemExperiment& settings);
+
 /// What the nodes learn, for one caller at a time. Errors: the problem's. Where nodes bring their data, `own_data` is a
 /// node's; without one it has no nodes.
 Outcome<std::unique_ptr<FederatedProblem>> make_problem(const ProblemExperiment& experiment,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/web/hall.hpp"
 
+#include <algorithm>
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -9,6 +11,13 @@
 namespace dunlin {
 
 namespace asio = boost::asio;
+
+std::string counted_address(const asio::ip::address& address) {
+    if (!address.is_v6()) return address.to_string();
+    auto bytes = address.to_v6().to_bytes();
+    std::fill(bytes.begin() + 8, bytes.end(), static_cast<unsigned char>(0));
+    return asio::ip::address_v6(bytes).to_string();
+}
 
 bool Attempts::wrong(const std::string& address, std::int64_t now_ms) {
     if (counts_.size() >= most_addresses)

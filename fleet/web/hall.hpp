@@ -13,6 +13,7 @@
 #include <optional>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/http/message.hpp>
@@ -38,6 +39,9 @@ private:
     };
     std::map<std::string, Count> counts_;
 };
+
+/// An address as attempts and connections are counted: of IPv6 the first 64 bits.
+std::string counted_address(const boost::asio::ip::address& address);
 
 /// A page that is open; in the server's thread.
 struct LivePage {
@@ -66,6 +70,18 @@ struct Hall {
     int connections = 0;
     std::map<std::string, int> connections_of;
     Attempts attempts;
+
+    /// A body of many megabytes that is being read, or waits for its answer.
+    struct Large {
+        explicit Large(Hall& of) : hall(of) { ++hall.large; }
+        ~Large() { --hall.large; }
+        Large(const Large&) = delete;
+        Large& operator=(const Large&) = delete;
+        Hall& hall;
+    };
+    static constexpr int most_large = 2;
+    int large = 0;
+
     std::set<LivePage*> pages;
 
     struct Waiting {

@@ -70,6 +70,8 @@ LiveNews::Pair LiveFeed::fleet(const Look& look, bool anybody_new, std::int64_t 
                                       : look({{"command", "logs"}, {"lines", 1000u}, {"after", last_event_}});
     if (!status.is_object() || !nodes.is_object() || !logs.is_object()) return {};
     const std::string jobs = jobs_.take(status["jobs"], false, {});
+    std::vector<std::uint64_t> numbers;
+    for (const Json& job : status["jobs"]) numbers.push_back(number_of(job, "job"));
     status.erase("jobs");
     const std::string changed = nodes_.take(nodes["nodes"], false, {"heard_ms_ago", "here_ms"});
     std::vector<std::string> news;
@@ -80,8 +82,8 @@ LiveNews::Pair LiveFeed::fleet(const Look& look, bool anybody_new, std::int64_t 
     const auto message = [&](bool whole, const std::string& node_rows, const std::string& job_rows,
                              const std::string& lines, const std::string& samples) {
         return shared(fmt::format(
-            R"({{"kind":"fleet","whole":{},"time":{},"status":{},"nodes":{},"jobs":{},"events":{},"samples":{}}})",
-            whole, unix_ms, text_of(status), node_rows, job_rows, lines, samples));
+            R"({{"kind":"fleet","whole":{},"time":{},"status":{},"nodes":{},"jobs":{},"job_numbers":{},"events":{},"samples":{}}})",
+            whole, unix_ms, text_of(status), node_rows, job_rows, list_of(numbers), lines, samples));
     };
     LiveNews::Pair pair;
     const std::string newest = sampled_ && !samples_.empty() ? "[" + samples_.back() + "]" : "[]";
@@ -93,7 +95,10 @@ LiveNews::Pair LiveFeed::fleet(const Look& look, bool anybody_new, std::int64_t 
 
 LiveNews::Pair LiveFeed::job(std::uint64_t number, const Look& look, std::int64_t unix_ms) {
     Json told = look({{"command", "job"}, {"job", number}});
-    if (!told.is_object()) return {};
+    if (!told.is_object()) {  // there is none, or no longer: told once to each that looks at it
+        const auto gone = shared(fmt::format(R"({{"kind":"job","job":null,"number":{}}})", number));
+        return {gone, members_.erase(number) > 0 ? gone : nullptr};
+    }
     Rows& rows = members_[number];
     const std::string changed = rows.take(told["member_list"], false, {});
     told.erase("member_list");

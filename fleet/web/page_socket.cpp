@@ -43,12 +43,14 @@ public:
         error_code error;
         co_await socket_.async_accept(request, with(error));
         if (error) co_return;
-        hall_.pages.insert(&page_);
-        hall_.look();
-        read_next();
-        co_await tell(may);
-        hall_.pages.erase(&page_);
-        hall_.look();
+        {
+            const Listed listed(hall_, page_);
+            read_next();
+            try {
+                co_await tell(may);
+            } catch (const std::exception&) {  // no memory: the page comes again
+            }
+        }
         // The reading ends with the connection, and this object must outlive it.
         beast_close_socket(socket_.next_layer());
         while (reading_) {
@@ -58,6 +60,28 @@ public:
     }
 
 private:
+    /// Among those that are told, as long as it lives.
+    struct Listed {
+        Listed(Hall& of, LivePage& open) : hall(of), page(open) {
+            hall.pages.insert(&page);
+            look();
+        }
+        ~Listed() {
+            hall.pages.erase(&page);
+            look();
+        }
+        Listed(const Listed&) = delete;
+        Listed& operator=(const Listed&) = delete;
+        void look() const {
+            try {
+                hall.look();
+            } catch (const std::exception&) {  // no memory: what is published next says it anew
+            }
+        }
+        Hall& hall;
+        LivePage& page;
+    };
+
     /// What a page says is which job it looks at.
     void read_next() {
         reading_ = true;

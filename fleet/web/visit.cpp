@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One connection: who asks, for what, and whether he may.
 #include "fleet/coordinator/control_socket.hpp"
-#include "fleet/web/gzip.hpp"
+#include "fleet/web/answer.hpp"
 #include "fleet/web/hall.hpp"
 #include "fleet/web/stream.hpp"
-
-#include <algorithm>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl.hpp>
@@ -26,44 +24,11 @@ using Json = nlohmann::ordered_json;
 using boost::system::error_code;
 using http::status;
 
-constexpr std::size_t header_bytes = 8192, body_bytes = std::size_t{1} << 20;
+constexpr std::size_t header_bytes = 8192, body_bytes = std::size_t{1} << 20, session_bytes = 4096;
 /// Of a letter, and of a model's file.
 constexpr std::size_t large_bytes =
     ControlSocket::request_bytes + WireLimits::values * sizeof(float) + (std::size_t{1} << 16);
-constexpr std::string_view letter_type = "application/vnd.dunlin.letter", json_type = "application/json";
-
-constexpr std::string_view security_policy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// What to answer to a request that is not for the desk.
-struct Answer {
-    status code = status::ok;
-    std::string body = {};
-    std::string type = std::string(json_type);
-    std::vector<std::pair<http::field, std::string>> fields = {};
-};
-
-Answer refused(status code, std::string_view text) {
-    return {.code = code,
-            .body = Json{{"ok", false},
-                         {"error", {{"code", 0}, {"text", text}, {"failure", static_cast<unsigned>(code) >= 500}}}}
-                        .dump(-1, ' ', false, Json::error_handler_t::replace)};
-}
-
-/// What to say to a request that cannot be read.
-status status_of(const error_code& error) {
-    if (error == http::error::header_limit || error == http::error::buffer_overflow)
-        return status::request_header_fields_too_large;
-    if (error == http::error::body_limit) return status::payload_too_large;
-    if (error == http::error::bad_version) return status::http_version_not_supported;
-    return status::bad_request;
-}
-
-bool is_bad_request(const error_code& error) {
-    return error.category() == http::make_error_code(http::error::bad_method).category() &&
-           error != http::error::end_of_stream && error != http::error::partial_message;
-}
+constexpr std::string_view letter_type = "application/vnd.dunlin.letter";
 
 /// How an operation tells of its error.
 auto with(error_code& error) {
@@ -79,6 +44,7 @@ public:
                    remote = socket.remote_endpoint(ignored).address();
         local_ = local.is_v6() ? "[" + local.to_string() + "]" : local.to_string();
         remote_ = remote.to_string();
+        counted_ = counted_address(remote);
     }
 
     asio::awaitable<void> go() {
@@ -122,9 +88,10 @@ private:
         std::optional<Answer> answer = look_at_head();
         if (!answer) answer = co_await read_body(parser);
         // What is not read of a body would be taken for the next request.
-        if (!parser.is_done()) close_ = true;
+        if (!parser.is_done()) close_ = unread_ = true;
         if (!answer) answer = co_await act(parser.get().body());
         co_await say(*std::move(answer));
+        large_.reset();
         co_return !close_;
     }
 
@@ -176,7 +143,7 @@ private:
     }
 
     Answer stranger(bool guessed) {
-        if (guessed && hall_.attempts.wrong(remote_, web_now_ms())) {
+        if (guessed && hall_.attempts.wrong(counted_, web_now_ms())) {
             Answer wait = refused(status::too_many_requests, "too many wrong tokens; try again in a minute");
             wait.fields.emplace_back(http::field::retry_after, "60");
             return wait;
@@ -201,10 +168,19 @@ private:
             wants &&
             (route_.kind == WebRoute::Kind::push ||
              (route_.kind == WebRoute::Kind::desk && route_.command.empty() && visitor_->role >= Role::operate));
-        const std::size_t most = large ? large_bytes : wants ? body_bytes : 0;
+        // A session is asked for by anybody.
+        const std::size_t most = large                                    ? large_bytes
+                                 : !wants                                 ? 0
+                                 : route_.kind == WebRoute::Kind::session ? session_bytes
+                                                                          : body_bytes;
         const auto length = parser.content_length();
         if (length && *length > most)
             co_return refused(status::payload_too_large, fmt::format("at most {} bytes", most));
+        if (large && length.value_or(most) > body_bytes) {
+            if (hall_.large >= Hall::most_large)
+                co_return refused(status::service_unavailable, "two models are on their way already; try again");
+            large_.emplace(hall_);
+        }
         parser.body_limit(most);
         error_code error;
         if (beast::iequals(field(http::field::expect), "100-continue") && !parser.is_done()) {
@@ -222,7 +198,8 @@ private:
     asio::awaitable<Answer> act(const std::string& body) {
         switch (route_.kind) {
             case WebRoute::Kind::file:
-                co_return file();
+                co_return file_answer(hall_.settings.files, std::string_view(request_->target()),
+                                      field(http::field::if_none_match), field(http::field::accept_encoding));
             case WebRoute::Kind::session:
                 co_return session(body);
             case WebRoute::Kind::experiments:
@@ -285,7 +262,7 @@ private:
     std::string_view cookie() const { return cookie_value(field(http::field::cookie), cookie_name()); }
     std::string set_cookie(std::string_view secret, std::int64_t seconds) const {
         return fmt::format("{}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{}", cookie_name(), secret, seconds,
-                           hall_.tls ? "; Secure" : "");
+                           hall_.tls || field(http::field::origin).starts_with("https://") ? "; Secure" : "");
     }
 
     /// Who am I (GET); log in by a code in the body or by a token (POST); log out (DELETE).
@@ -316,45 +293,9 @@ private:
         return answer;
     }
 
-    Answer file() {
-        std::string_view path = std::string_view(request_->target());
-        path = path.substr(0, path.find_first_of("?#"));
-        if (path == "/") path = "/index.html";
-        if (path == "/index.html" && hall_.settings.files.empty())
-            return {.code = status::not_found,
-                    .body =
-                        "This dunlin was built without its page: install esbuild and libjs-dygraphs and build it "
-                        "again. The API is at /api/v1/ (docs/web.md).\n",
-                    .type = "text/plain; charset=utf-8"};
-        const auto found = std::ranges::find(hall_.settings.files, path, &WebFile::path);
-        if (found == hall_.settings.files.end()) return refused(status::not_found, "there is nothing here");
-        Answer answer{.type = std::string(found->type)};
-        answer.fields = {{http::field::etag, std::string(found->etag)},
-                         {http::field::cache_control, "no-cache"},
-                         {http::field::vary, "Accept-Encoding"}};
-        if (field(http::field::if_none_match) == found->etag) {
-            answer.code = status::not_modified;
-        } else if (field(http::field::accept_encoding).find("gzip") != std::string_view::npos) {
-            answer.body = std::string(found->gzip);
-            answer.fields.emplace_back(http::field::content_encoding, "gzip");
-        } else {
-            answer.body = gunzip(found->gzip);
-        }
-        return answer;
-    }
-
     asio::awaitable<void> say(Answer answer) {
         http::response<http::string_body> response(answer.code, 11);
-        response.set(http::field::content_type, answer.type);
-        response.set(http::field::cache_control, "no-store");
-        for (auto& [name, value] : answer.fields) response.set(name, value);
-        response.set("Content-Security-Policy", beast::string_view(security_policy.data(), security_policy.size()));
-        response.set("X-Content-Type-Options", "nosniff");
-        response.set("X-Frame-Options", "DENY");
-        response.set("Referrer-Policy", "no-referrer");
-        response.set("Cross-Origin-Opener-Policy", "same-origin");
-        response.set("Cross-Origin-Resource-Policy", "same-origin");
-        if (hall_.tls) response.set("Strict-Transport-Security", "max-age=31536000");
+        put_fields(response, answer, hall_.tls.has_value());
         response.keep_alive(!close_);
         response.body() = std::move(answer.body);
         response.prepare_payload();
@@ -371,11 +312,14 @@ private:
         patience(1);
         if (stream_.secure() != nullptr) {
             co_await stream_.secure()->async_shutdown(with(error));
-            co_return;
+            if (!unread_) co_return;
+            error = {};  // it is of what still comes, which is taken in below, as it is
         }
+        patience(unread_ ? 5 : 1);
         stream_.socket().socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
         std::array<char, 16384> rest;
-        for (int k = 0; k < 1024 && !error; ++k) co_await stream_.async_read_some(asio::buffer(rest), with(error));
+        for (int k = 0; k < 4096 && !error; ++k)
+            co_await stream_.socket().async_read_some(asio::buffer(rest), with(error));
     }
 
     /// A page that is told what happens, until it goes or may no longer.
@@ -392,19 +336,20 @@ private:
         const std::string secret(cookie()), token(bearer_token(field(http::field::authorization)));
         const auto may = [this, secret, token] {
             Access& access = *hall_.settings.access;
-            return (token.empty() ? access.session(secret, web_now_ms()) : access.bearer(token)).has_value();
+            return (token.empty() ? access.session(secret, web_now_ms(), false) : access.bearer(token)).has_value();
         };
         co_await tell_page(stream_, hall_, *request_, may);
     }
 
     WebStream& stream_;
     Hall& hall_;
-    std::string local_, remote_;
+    std::string local_, remote_, counted_;
     beast::flat_buffer buffer_{2 * header_bytes + body_bytes};
     const http::request<http::string_body>* request_ = nullptr;
     WebRoute route_;
     std::optional<Visitor> visitor_;
-    bool close_ = false, live_ = false;
+    std::optional<Hall::Large> large_;  ///< while its body is one
+    bool close_ = false, live_ = false, unread_ = false;
 };
 
 }  // namespace

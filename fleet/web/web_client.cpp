@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <csignal>
 #include <memory>
 
 #include <boost/beast/http/parser.hpp>
@@ -78,6 +79,22 @@ std::string shown_pin(SSL* ssl) {
     return text;
 }
 
+/// While it lives, writing to who has hung up is an error and not this program's end.
+class NoSignal {
+public:
+    NoSignal() {
+        struct sigaction ignored = {};
+        ignored.sa_handler = SIG_IGN;
+        ::sigaction(SIGPIPE, &ignored, &before_);
+    }
+    ~NoSignal() { ::sigaction(SIGPIPE, &before_, nullptr); }
+    NoSignal(const NoSignal&) = delete;
+    NoSignal& operator=(const NoSignal&) = delete;
+
+private:
+    struct sigaction before_ = {};
+};
+
 /// A connection, and all that it needs.
 class Line {
 public:
@@ -91,10 +108,14 @@ public:
         SSL* ssl = nullptr;
         if (url.secure) {
             BIO_get_ssl(bio_.get(), &ssl);
-            in_addr_or_name(ssl, target, url);
+            if (!in_addr_or_name(ssl, target, url))
+                return refuse(fmt::format("{}: no certificate can be for this name", target.url));
         }
-        BIO_set_conn_hostname(bio_.get(), url.host.c_str());
-        BIO_set_conn_port(bio_.get(), url.port.c_str());
+        // A host in brackets is read as one with its colons.
+        const std::string host = url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]";
+        if (BIO_set_conn_hostname(bio_.get(), host.c_str()) != 1 ||
+            BIO_set_conn_port(bio_.get(), url.port.c_str()) != 1)
+            return refuse(fmt::format("{}: this is no address", target.url));
         BIO* connection = BIO_find_type(bio_.get(), BIO_TYPE_CONNECT);
         const int seconds = std::max(1, timeout_ms / 1000);
         ERR_clear_error();
@@ -152,12 +173,14 @@ private:
         if (!loaded) return refuse(fmt::format("--ca {}: {}; expected certificates (PEM)", target.ca, reason()));
         return {};
     }
-    static void in_addr_or_name(SSL* ssl, const WebTarget& target, const Url& url) {
+    /// Whom the certificate must be for. False: nobody, and then any would do.
+    static bool in_addr_or_name(SSL* ssl, const WebTarget& target, const Url& url) {
         SSL_set_tlsext_host_name(ssl, url.host.c_str());
-        if (!target.pin.empty()) return;
-        if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), url.host.c_str()) != 1)
-            SSL_set1_host(ssl, url.host.c_str());
+        const bool named = !target.pin.empty() ||
+                           X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), url.host.c_str()) == 1 ||
+                           SSL_set1_host(ssl, url.host.c_str()) == 1;
         ERR_clear_error();
+        return named;
     }
 
     std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_{nullptr, SSL_CTX_free};
@@ -184,6 +207,7 @@ Outcome<std::string> host_of(const std::string& url) {
 Outcome<Letter> ask_web(const WebTarget& target, const Letter& request, int timeout_ms) {
     const auto url = parse_url(target.url);
     if (!url) return tl::unexpected(url.error());
+    const NoSignal no_signal;  // before the line, whose end writes too
     Line line;
     if (auto open = line.open(target, *url, timeout_ms); !open) return tl::unexpected(open.error());
     const std::string bytes = letter_bytes(request);

@@ -22,14 +22,6 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-/// An address as attempts and connections are counted: of IPv6 the first 64 bits.
-std::string counted(const asio::ip::address& address) {
-    if (!address.is_v6()) return address.to_string();
-    auto bytes = address.to_v6().to_bytes();
-    std::fill(bytes.begin() + 8, bytes.end(), static_cast<unsigned char>(0));
-    return asio::ip::address_v6(bytes).to_string();
-}
-
 std::string fingerprint(X509* certificate) {
     unsigned char bytes[EVP_MAX_MD_SIZE];
     unsigned int size = 0;
@@ -79,6 +71,23 @@ Outcome<void> name_here(Hall& hall, const WebAddress& address) {
     return {};
 }
 
+/// A connection as it is counted.
+struct Seat {
+    Seat(Hall& of, std::string from) : hall(of), address(std::move(from)) {
+        ++hall.connections_of[address];
+        ++hall.connections;
+    }
+    ~Seat() {
+        --hall.connections;
+        const auto found = hall.connections_of.find(address);
+        if (--found->second == 0) hall.connections_of.erase(found);
+    }
+    Seat(const Seat&) = delete;
+    Seat& operator=(const Seat&) = delete;
+    Hall& hall;
+    std::string address;
+};
+
 }  // namespace
 
 struct WebServer::Implementation {
@@ -101,7 +110,10 @@ struct WebServer::Implementation {
     void accept() {
         acceptor.async_accept([this](error_code error, tcp::socket socket) {
             if (error == asio::error::operation_aborted || !acceptor.is_open()) return;
-            if (!error) greet(std::move(socket));
+            try {
+                if (!error) greet(std::move(socket));
+            } catch (const std::exception&) {  // no memory: this one is closed
+            }
             if (!error || error == asio::error::connection_aborted) return accept();
             // No descriptor, say: who waits keeps waiting, and nothing spins.
             again.expires_after(std::chrono::milliseconds(200));
@@ -116,22 +128,18 @@ struct WebServer::Implementation {
         error_code error;
         const tcp::endpoint from = socket.remote_endpoint(error);
         if (error) return;
-        const std::string address = counted(from.address());
+        const std::string address = counted_address(from.address());
         // Behind a proxy, or for a script on this machine, all come from one address.
         const int most = from.address().is_loopback() ? Hall::most_connections - 16 : Hall::most_of_one;
         if (hall.connections >= Hall::most_connections || hall.connections_of[address] >= most) {
             if (hall.connections_of[address] == 0) hall.connections_of.erase(address);
             return;
         }
-        ++hall.connections;
-        ++hall.connections_of[address];
+        const auto seat = std::make_shared<Seat>(hall, address);
         socket.set_option(tcp::no_delay(true), error);
         boost::beast::tcp_stream stream(std::move(socket));
         WebStream whole = hall.tls ? WebStream(std::move(stream), *hall.tls) : WebStream(std::move(stream));
-        asio::co_spawn(context, visit(std::move(whole), hall), [this, address](const std::exception_ptr&) {
-            --hall.connections;
-            if (--hall.connections_of[address] == 0) hall.connections_of.erase(address);
-        });
+        asio::co_spawn(context, visit(std::move(whole), hall), [seat](const std::exception_ptr&) {});
     }
 
     Hall hall;
@@ -175,7 +183,16 @@ Outcome<WebServer> WebServer::open(WebSettings settings) {
     const std::string& given = hall.settings.address;
     hall.url = fmt::format("{}://{}:{}", hall.scheme, given.substr(0, given.rfind(':')), hall.port);
     made->accept();
-    made->thread = std::thread([context = &made->context] { context->run(); });
+    made->thread = std::thread([context = &made->context] {
+        // What one request lacks, memory say, must not end who serves the fleet.
+        for (bool over = false; !over;) {
+            try {
+                context->run();
+                over = true;
+            } catch (const std::exception&) {
+            }
+        }
+    });
     return WebServer(std::move(made));
 }
 

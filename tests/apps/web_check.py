@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 
 PROGRAM = os.path.abspath(sys.argv[1])
 SOME_KEY = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"
@@ -118,6 +119,15 @@ def roles(server, tokens):
     check("who may not, by the desk", server.status("POST", "/api/v1/desk", body='{"command":"admit"}', token=operate), 403)
     check("what nobody knows takes an admin", server.status("POST", "/api/v1/desk", body='{"command":"x"}', token=operate), 403)
     check("an admin admits", server.status("POST", "/api/v1/nodes", body=admit, token=admin), 200)
+    for name in ("/etc/passwd", "store/tokens.json", "nothing.csv"):
+        body = json.dumps({"experiment": "classification", "set": ["data.path=" + name], "nodes": ["kitchen"]})
+        answer = server.ask("POST", "/api/v1/jobs", body=body, token=operate)
+        check("a setting that names a file", (answer.status, b"data.path: files are not read" in answer.text), (400, True))
+        for command in ("run", "rollout-start", "keep-model"):
+            body = json.dumps({"command": command, "where": "x", "nodes": ["kitchen"],
+                               "experiment": f'kind = "fleet-navigation"\n[environment]\nmap = "{name}"\n'})
+            answer = server.ask("POST", "/api/v1/desk", body=body, token=tokens["admin"])
+            check("the same by the desk", (answer.status, b"environment.map: files are not read" in answer.text), (400, True))
     nested = b"[" * 500_000
     check("what is nested deep", server.status("POST", "/api/v1/jobs", body=nested, token=operate), 400)
     check("what is no object", server.status("POST", "/api/v1/jobs", body="[]", token=operate), 400)
@@ -134,6 +144,7 @@ def browser(server):
     cookie = answer.getheader("Set-Cookie")
     check("a cookie that scripts and other sites do not see", "HttpOnly" in cookie and "SameSite=Strict" in cookie, True)
     check("a code opens once", server.status("POST", "/api/v1/session", body=login, Origin=origin), 401)
+    check("Secure where TLS is not before it", "Secure" in cookie, False)
     cookie = cookie.split(";")[0]
     check("a session", server.status("GET", "/api/v1/status", Cookie=cookie), 200)
     job = "/api/v1/jobs/1/resume"
@@ -147,13 +158,13 @@ def browser(server):
                "Sec_WebSocket_Key": base64.b64encode(os.urandom(16)).decode()}
     check("a WebSocket from elsewhere", server.status("GET", "/api/v1/live", Cookie=cookie, Origin="http://evil.example", **upgrade), 403)
     check("a WebSocket without a session", server.status("GET", "/api/v1/live", Origin=origin, **upgrade), 401)
-    check("a WebSocket", websocket(server, cookie, origin, upgrade), "fleet")
+    check("a WebSocket", websocket(server, cookie, origin, upgrade), ("fleet", [1]))
     check("out", server.status("DELETE", "/api/v1/session", Cookie=cookie, Origin=origin), 200)
     check("is out", server.status("GET", "/api/v1/status", Cookie=cookie), 401)
 
 
 def websocket(server, cookie, origin, upgrade):
-    """The kind of the first message."""
+    """The kind of the first message, and the jobs that it names. Looks at a job that there is not besides."""
     name, port = server.host.split(":")
     with socket.create_connection((name, int(port)), timeout=60) as line:
         fields = "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in upgrade.items())
@@ -163,9 +174,21 @@ def websocket(server, cookie, origin, upgrade):
             return "no WebSocket"
         while stream.readline() != b"\r\n":
             pass
-        size = stream.read(2)[1]
-        size = int.from_bytes(stream.read(2), "big") if size == 126 else int.from_bytes(stream.read(8), "big") if size == 127 else size
-        return json.loads(stream.read(size))["kind"]
+
+        def heard():
+            size = stream.read(2)[1]
+            size = int.from_bytes(stream.read(2), "big") if size == 126 else int.from_bytes(stream.read(8), "big") if size == 127 else size
+            return json.loads(stream.read(size))
+
+        first = heard()
+        said = b'{"job":99}'
+        line.sendall(bytes([0x81, 0x80 | len(said), 0, 0, 0, 0]) + said)
+        while (told := heard())["kind"] != "job":
+            pass
+        check("a job that there is not", told, {"kind": "job", "job": None, "number": 99})
+        later = [heard() for _ in range(2)]
+        check("it is told once, and to nobody new", [(news["kind"], news["whole"]) for news in later], [("fleet", False)] * 2)
+        return first["kind"], first["job_numbers"]
 
 
 def hostile(server, tokens):
@@ -173,6 +196,7 @@ def hostile(server, tokens):
     check("a large header", server.raw(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"), 431)
     check("a large body", server.status("POST", "/api/v1/jobs", body=b"x" * 2_000_000, token=tokens["operate"]), 413)
     check("a body from nobody", server.status("POST", "/api/v1/desk", body=b"x" * 100_000), 401)
+    check("a large login", server.status("POST", "/api/v1/session", body=b"x" * 5000), 413)
     check("no request", server.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n"), 400)
     check("two Hosts", server.raw(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\nHost: evil.example\r\n\r\n"), 400)
     check("another host in the target", server.raw(b"GET http://evil.example/ HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"), 404)
@@ -182,6 +206,28 @@ def hostile(server, tokens):
     number = json.loads(run("token", "list", "--store", "store", "--json").stdout)["tokens"][0]["number"]
     run("token", "revoke", str(number), "--store", "store")
     check("a token that was revoked is refused", server.status("GET", "/api/v1/status", token=tokens["view"]) in (401, 429), True)
+
+
+def large_bodies(server, token):
+    """Two are taken at a time; who sends a third is told to come again."""
+    head = (f"POST /api/v1/desk HTTP/1.1\r\nHost: {server.host}\r\nAuthorization: Bearer {token}\r\n"
+            "Expect: 100-continue\r\nContent-Length: 3000000\r\n\r\n").encode()
+    name, port = server.host.split(":")
+    lines, told = [], []
+    for _ in range(3):
+        lines.append(socket.create_connection((name, int(port)), timeout=60))
+        lines[-1].sendall(head)
+        told.append(int(lines[-1].recv(64).split()[1]))
+    check("two large bodies at a time", told, [100, 100, 503])
+    for line in lines:
+        line.close()
+
+
+def hung_up():
+    """Who is answered by nobody is told so, and does not end by a signal."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True).start()
+        run("--at", f"http://127.0.0.1:{listener.getsockname()[1]}", "--token-file", "token", "status", code=1)
 
 
 def elsewhere(server, token):
@@ -215,10 +261,34 @@ def audited():
     head = told["head"]
     check("a head of before", json.loads(run("audit", "--store", "store", "--head", head, "--json").stdout)["asked_at"], told["lines"])
     with open("store/audit.log", "wb") as file:
+        file.write(text + b'no JSON \xff\n[3]\n{"what":7,"who":[],"time_ms":"x"}\n')
+    printed = run("audit", "--store", "store", "--lines", "3", code=1)
+    check("lines that are damaged", ("unreadable" in printed.stdout, "line" in printed.stderr), (True, True))
+    newest = json.loads(run("audit", "--store", "store", "--lines", "3", "--json", code=1).stdout)["newest"]
+    check("their text", (newest[1], newest[2]["what"]), ({"what": "unreadable", "text": "[3]"}, 7))
+    with open("store/audit.log", "wb") as file:
         file.write(text.replace(b'"pause"', b'"resume"', 1))
     check("a line that was changed", json.loads(run("audit", "--store", "store", "--json", code=1).stdout)["whole"], False)
     with open("store/tokens.json") as file:
         check("tokens are not stored", "dunlin_" in file.read(), False)
+
+
+def behind_a_proxy(token):
+    """One that speaks TLS, here on IPv6."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return
+    server = Server("--web", "[::1]:0", "--web-name", "https://fleet.example")
+    run("--at", server.url, "--token-file", "token", "status")
+    port = int(server.url.rsplit(":", 1)[1])
+    line = http.client.HTTPConnection("::1", port, timeout=60)
+    line.request("POST", "/api/v1/session", headers={"Host": "fleet.example", "Origin": "https://fleet.example",
+                                                     "Authorization": "Bearer " + token})
+    answer = line.getresponse()
+    check("a cookie for TLS alone", (answer.status, "Secure" in (answer.getheader("Set-Cookie") or "")), (200, True))
+    line.close()
+    check("it ends", server.end(), 0)
 
 
 def encrypted():
@@ -238,6 +308,11 @@ def encrypted():
     line = http.client.HTTPSConnection(server.host, context=context, timeout=60)
     line.request("GET", "/api/v1/status", headers={"Host": "laptop.example"})
     check("a name of the certificate", line.getresponse().status, 401)
+    name = server.host.split(":")[0]
+    with context.wrap_socket(socket.create_connection((name, int(port)), timeout=60), server_hostname=name) as line:
+        line.sendall(f"POST /api/v1/desk HTTP/1.1\r\nHost: {server.host}\r\nAuthorization: Bearer x\r\n"
+                     "Content-Length: 20000000\r\n\r\n".encode() + b"x" * 20_000_000)
+        check("what is refused early is answered, also by TLS", line.recv(64).split()[1], b"401")
     check("it ends", server.end(), 0)
 
 
@@ -254,8 +329,11 @@ def main():
     roles(server, tokens)
     browser(server)
     elsewhere(server, tokens["admin"])
+    hung_up()
+    large_bodies(server, tokens["operate"])
     hostile(server, tokens)
     check("it ends", server.end(), 0)
+    behind_a_proxy(tokens["operate"])
     encrypted()
     audited()
 

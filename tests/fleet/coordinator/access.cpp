@@ -45,6 +45,50 @@ TEST_CASE("a token is good until it is revoked, also for who opens the file agai
     CHECK(again->create("next", Role::view, 9)->token.number == 3);  // a number names one token for ever
 }
 
+TEST_CASE("with an admin's token end the links that it may have made, and those who came by them") {
+    const testing::Directory store;
+    const auto access = *Access::open(store.path);
+    const auto admin = *access->create("admin", Role::admin, 7), view = *access->create("grafana", Role::view, 8);
+    const std::string code = access->new_code(Role::admin, "a link", 0),
+                      used = access->new_code(Role::view, "a link", 0);
+    const auto by_link = access->log_in(used, 1), by_token = access->log_in(view.secret, 1);
+    const auto kept = *access->create("other", Role::view, 9);
+    REQUIRE(access->revoke(kept.token.number));  // a view token makes no links
+    REQUIRE(access->session(by_link->secret, 2));
+    REQUIRE(access->revoke(admin.token.number));
+    CHECK_FALSE(access->log_in(code, 2));
+    CHECK_FALSE(access->session(by_link->secret, 2));
+    CHECK(access->session(by_token->secret, 2));
+}
+
+TEST_CASE("a token that logs in again and again pushes out its own sessions alone") {
+    const testing::Directory store;
+    const auto access = *Access::open(store.path);
+    const auto one = *access->create("one", Role::view, 7), two = *access->create("two", Role::admin, 8);
+    const auto other = access->log_in(two.secret, 0), oldest = access->log_in(one.secret, 1),
+               second = access->log_in(one.secret, 2);
+    for (std::ptrdiff_t k = 1; k < Access::most_of_token; ++k) REQUIRE(access->log_in(one.secret, 2 + k));
+    CHECK(access->session(other->secret, 100));
+    CHECK_FALSE(access->session(oldest->secret, 100));
+    CHECK(access->session(second->secret, 100));
+}
+
+TEST_CASE("a page that only stays open does not keep its session from ending") {
+    const testing::Directory store;
+    const auto access = *Access::open(store.path);
+    const auto session = access->log_in(access->new_code(Role::view, "a link", 0), 0);
+    CHECK(access->session(session->secret, Access::idle_ms - 1, false));
+    CHECK_FALSE(access->session(session->secret, Access::idle_ms, false));
+}
+
+TEST_CASE("a file of tokens whose next number is none is refused") {
+    const testing::Directory store;
+    std::ofstream(store.path / Access::file_name) << R"({"next": "3", "tokens": []})";
+    const auto access = Access::open(store.path);
+    REQUIRE_FALSE(access);
+    CHECK(access.error().code == Code::file_syntax);
+}
+
 TEST_CASE("a code opens one session within ten minutes, and a session ends") {
     const testing::Directory store;
     const auto access = *Access::open(store.path);
