@@ -20,19 +20,21 @@ void CallbackBatch::call(const std::function<void()>& python) {
         return;
     } catch (py::error_already_set& raised) {
         keep_exception(raised);
-    } catch (const Raised& refused) {
+    } catch (const std::exception& refused) {
         PyErr_SetString(py::module_::import("dunlin").attr("Error").ptr(), refused.what());
         py::error_already_set raised;
         keep_exception(raised);
     }
-    // Nothing more is to come of these trajectories.
+    // Nothing more is to come of these trajectories, nor of copies that may be another number than was asked for.
+    environment_ = py::object();
+    count_ = 0;
     std::ranges::fill(rewards_, 0.0f);
     std::ranges::fill(ended_, std::uint8_t{1});
 }
 
 void CallbackBatch::take(const py::handle& from, std::vector<float>& to, const char* what) const {
     const auto array = py::array_t<float, py::array::c_style | py::array::forcecast>::ensure(from);
-    if (!array) throw py::error_already_set();
+    if (!array) throw Raised(Failure{fmt::format("the environment's {} are no array of numbers", what)});
     if (static_cast<std::size_t>(array.size()) != to.size())
         throw Raised(Failure{fmt::format("the environment's {} are {} numbers for {} copies; expected {}", what,
                                          array.size(), count_, to.size())});
@@ -69,6 +71,11 @@ void CallbackBatch::propose(std::int32_t lane, const float* action, std::ptrdiff
 
 void CallbackBatch::commit() {
     call([&] {
+        if (!environment_) {  // it could not be made, or begin
+            std::ranges::fill(rewards_, 0.0f);
+            std::ranges::fill(ended_, std::uint8_t{1});
+            return;
+        }
         py::object actions;
         if (counted_) {
             actions = py::array_t<std::int64_t>(static_cast<py::ssize_t>(actions_.size()), actions_.data());

@@ -17,6 +17,9 @@ Settings data_settings(DataSettings& s) {
 }
 
 Outcome<DataWorld> DataWorld::make(const DataSettings& s) {
+    if (s.classes.size() > class_limit)
+        return refuse(
+            fmt::format("{}: {} classes or more; expected at most {}", s.kind, class_limit + 1, class_limit));
     const auto kernels = find_kernels(s.kernels);
     if (!kernels) return refuse(kernels.error(), "kernels");
     const auto shape = MlpShape::make(s.features, s.hidden, static_cast<int>(s.classes.size()));

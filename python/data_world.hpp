@@ -24,6 +24,7 @@ Settings data_settings(DataSettings& settings);
 /// Rows of each node, of which the last share is held out: a World of WorldProblem.
 struct DataWorld {
     using Task = Classification<float>;
+    static constexpr std::size_t class_limit = 256;  ///< a label is a byte
 
     DataSettings settings;
     MlpShape shape;
@@ -33,6 +34,7 @@ struct DataWorld {
     std::vector<std::vector<std::uint32_t>> train{}, test{};  ///< rows of each node
     std::vector<std::uint32_t> all{};                         ///< that anybody trains on
 
+    /// Without rows yet. Errors: too many classes; widths that make no network; unknown kernels.
     static Outcome<DataWorld> make(const DataSettings& settings);
     /// The next node's rows: features one after another, and a label each.
     Outcome<void> take(int node, std::span<const float> rows, std::span<const std::int64_t> of_rows);

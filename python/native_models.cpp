@@ -8,6 +8,7 @@
 #include "training/models/model_export.hpp"
 #include "training/problems/problem_kinds.hpp"
 
+#include <charconv>
 #include <cmath>
 #include <optional>
 
@@ -20,19 +21,25 @@ namespace dunlin::python {
 Model::Model(app::SavedModel opened)
     : saved(std::move(opened)), kernels(*available_kernels()), random(1, 0, Purpose::user) {}
 
-InnerLoop inner_loop_of(const app::SavedModel& saved) {
+namespace {
+
+InnerLoop loop_of_run(const app::SavedModel& saved) {
     if (saved.kind == nullptr) {
         const NavigationSettings usual;
-        return {usual.meta.adaptation(), usual.rollout, usual.seed};
+        return {usual.meta.adaptation(), usual.rollout, usual.seed, usual.discount};
     }
     if (saved.kind->name == "navigation" || saved.kind->name == "fleet-navigation") {
         const NavigationSettings settings = value_of(app::navigation_settings_of(saved));
-        return {settings.meta.adaptation(), settings.rollout, settings.seed};
+        return {settings.meta.adaptation(), settings.rollout, settings.seed, settings.discount};
     }
     const RegisteredProblem* kind = find_problem(saved.kind->name);
     if (kind == nullptr) throw Raised(Failure{"adapt: a model of kind " + std::string(saved.kind->name)});
     ProblemExperiment experiment(*kind);
-    value_of(experiment.list().read(saved.config, saved.file.string()));
+    Settings list = experiment.list();
+    value_of(list.read(saved.config, saved.file.string()));
+    InnerLoop usual;
+    const std::string discount = list.value("environment.discount");
+    std::from_chars(discount.data(), discount.data() + discount.size(), usual.discount);
     const FederatedSettings learning = experiment.learning();
     const auto* policies = experiment.as<PolicySettings>();
     return {.inner = {.prox_weight = learning.personal.prox_weight,
@@ -41,7 +48,22 @@ InnerLoop inner_loop_of(const app::SavedModel& saved) {
                       .step_clip = policies != nullptr ? policies->step_clip : learning.moreau.step_clip},
             .rollout = {.trajectories = learning.batch,
                         .baseline = policies != nullptr ? policies->baseline : Baseline::leave_one_out},
-            .seed = experiment.settings().seed};
+            .seed = experiment.settings().seed,
+            .discount = usual.discount};
+}
+
+}  // namespace
+
+InnerLoop inner_loop_of(const app::SavedModel& saved, int steps, std::optional<int> trajectories,
+                        std::optional<std::uint64_t> seed) {
+    constexpr int most = 16384;
+    if (steps < 0) throw Raised(Failure{fmt::format("adapt: steps = {}; expected 0 or more", steps)});
+    if (trajectories && (*trajectories < 1 || *trajectories > most))
+        throw Raised(Failure{fmt::format("adapt: trajectories = {}; expected 1 to {}", *trajectories, most)});
+    InnerLoop how = loop_of_run(saved);
+    how.rollout.trajectories = trajectories.value_or(how.rollout.trajectories);
+    how.seed = seed.value_or(how.seed);
+    return how;
 }
 
 namespace {
@@ -66,14 +88,13 @@ Batch batch_of(const TrainedModel& model, const py::array& observations) {
     batch.samples.count = static_cast<int>(observations.size() / each);
     if (!model.tokens()) {
         batch.numbers = Numbers::ensure(observations);
-        if (!batch.numbers) throw py::error_already_set();
+        if (!batch.numbers) throw Raised(Failure{"observations: expected numbers"});
         batch.samples.numbers = batch.numbers.data();
         return batch;
     }
-    if (observations.dtype().kind() == 'f')
-        throw Raised(Failure{"observations: expected whole numbers, of states or tokens"});
-    batch.tokens = Tokens::ensure(observations);
-    if (!batch.tokens) throw py::error_already_set();
+    const bool whole = observations.dtype().kind() != 'f';
+    if (whole) batch.tokens = Tokens::ensure(observations);
+    if (!whole || !batch.tokens) throw Raised(Failure{"observations: expected whole numbers, of states or tokens"});
     batch.samples.tokens = batch.tokens.data();
     for (py::ssize_t k = 0; k < batch.tokens.size(); ++k) {
         const std::int64_t token = batch.samples.tokens[k];
@@ -167,9 +188,7 @@ std::shared_ptr<Model> with_parameters(const Model& model, const Numbers& parame
 template <class E>
 py::tuple adapt(const Model& model, const VectorEnvironment<E>& environments, int number, int steps,
                 std::optional<int> trajectories, std::optional<std::uint64_t> seed) {
-    InnerLoop how = inner_loop_of(model.saved);
-    if (trajectories) how.rollout.trajectories = *trajectories;
-    if (seed) how.seed = *seed;
+    const InnerLoop how = inner_loop_of(model.saved, steps, trajectories, seed);
     Outcome<Adapted> result = [&] {
         const py::gil_scoped_release release;
         return adapted(model, environments.environment(number), how, steps);

@@ -11,6 +11,7 @@
 #include "training/problems/policy_problem.hpp"
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <fmt/format.h>
@@ -33,8 +34,11 @@ struct InnerLoop {
     MoreauEnvelope inner;
     RolloutSettings rollout;
     std::uint64_t seed = 1;
+    float discount = 0.99f;  ///< of environments that have none of their own
 };
-InnerLoop inner_loop_of(const app::SavedModel& saved);
+/// With what a caller says instead. Raises: steps and trajectories out of range; a model of another kind.
+InnerLoop inner_loop_of(const app::SavedModel& saved, int steps, std::optional<int> trajectories,
+                        std::optional<std::uint64_t> seed);
 
 /// A policy taken to an environment by steps of the inner loop, and its mean return after 0, 1, ... of them, each on
 /// trajectories of its own.

@@ -12,10 +12,13 @@
 #include <variant>
 #include <vector>
 
+#include <fmt/format.h>
 #include <pybind11/stl.h>
 
 namespace dunlin::python {
 namespace {
+
+constexpr int horizon_limit = 100000;
 
 /// A setting of a Python problem's own: what it begins as.
 using Own = std::variant<bool, int, float, std::string>;
@@ -45,8 +48,11 @@ void add_own(Settings& list, OwnSettings& own, const std::string& section) {
 /// What Python said of a problem; the newest of a name, so that a notebook's cell may run again.
 struct Registered {
     py::object make;
-    OwnSettings own;
+    OwnSettings own{};
     int nodes = 8;
+    int horizon = 0;
+    float discount = 1.0f;
+    std::optional<bool> counted{};  ///< are actions numbers of things? None: rows of data
 };
 std::map<std::string, Registered>& table() {
     static auto* all = new std::map<std::string, Registered>;  // outlives Python, which may be gone before statics
@@ -114,34 +120,40 @@ Outcome<std::unique_ptr<FederatedProblem>> make_environments(const EnvironmentSe
 
 void register_environment(const std::string& name, const py::object& make, bool counted, int nodes, int horizon,
                           float discount, const OwnSettings& own) {
-    const bool known = table().count(name) != 0;
-    if (known && find_problem(name) != nullptr) {
-        table()[name] = {make, own, nodes};
+    const Registered said{make, own, nodes, horizon, discount, counted};
+    if (const auto before = table().find(name); before != table().end()) {
+        if (before->second.counted != counted) {
+            throw Raised(Failure{"the problem \"" + name +
+                                 "\": it was registered with another kind of actions, or of data; give it another "
+                                 "name"});
+        }
+        before->second = said;
         return;
     }
     const auto list = [name, counted](EnvironmentSettings& s) {
         if (s.own.empty()) s.own = table().at(name).own;
         Settings all = problem_settings(s);
         add_policy_settings(all, s, !counted);
-        all.add("environment.horizon", s.horizon_limit, "steps of a trajectory at most", {1, 1e5});
+        all.add("environment.horizon", s.horizon_limit, "steps of a trajectory at most", {1, horizon_limit});
         all.add("environment.discount", s.discount, "the reward of step l counts discount^l", {0, 1});
         add_own(all, s.own, "environment.");
         add_federated_settings(all, s.federated);
         return all;
     };
-    table()[name] = {make, own, nodes};
+    table()[name] = said;
     RegisteredProblem problem =
         registered<EnvironmentSettings>({.name = name,
                                          .nodes_are = "environments",
                                          .settings = list,
                                          .make = counted ? make_environments<true> : make_environments<false>});
-    problem.defaults = [name, nodes, horizon, discount] {
+    problem.defaults = [name] {
+        const Registered& now = table().at(name);
         auto settings = std::make_unique<EnvironmentSettings>();
         settings->kind = settings->experiment = name;
-        settings->nodes = nodes;
-        settings->horizon_limit = horizon;
-        settings->discount = discount;
-        settings->own = table().at(name).own;
+        settings->nodes = now.nodes;
+        settings->horizon_limit = now.horizon;
+        settings->discount = now.discount;
+        settings->own = now.own;
         return settings;
     };
     if (auto done = register_problem(std::move(problem)); !done) {
@@ -171,8 +183,6 @@ Outcome<std::unique_ptr<FederatedProblem>> make_data(const DataSettings& s, int 
 
 void register_dataset(const std::string& name, const py::object& make, int nodes, int features,
                       const std::vector<std::string>& classes) {
-    const bool known = table().count(name) != 0;
-    table()[name] = {make, {}, nodes};
     const auto defaults = [name, nodes, features, classes] {
         auto settings = std::make_unique<DataSettings>();
         settings->kind = settings->experiment = name;
@@ -181,14 +191,18 @@ void register_dataset(const std::string& name, const py::object& make, int nodes
         settings->classes = classes;
         return settings;
     };
-    if (known && find_problem(name) != nullptr) {
+    value_of(DataWorld::make(*defaults()));  // says now what a run would
+    if (const auto known = table().find(name); known != table().end()) {
         const auto before = find_problem(name)->defaults();
         const auto* same = dynamic_cast<const DataSettings*>(before.get());
-        if (same != nullptr && same->nodes == nodes && same->features == features && same->classes == classes)
-            return;
-        throw Raised(Failure{"the problem \"" + name +
-                             "\": its nodes, features or classes are others now; give it another name"});
+        if (same == nullptr || same->nodes != nodes || same->features != features || same->classes != classes) {
+            throw Raised(Failure{"the problem \"" + name +
+                                 "\": its nodes, features or classes are others now; give it another name"});
+        }
+        known->second.make = make;
+        return;
     }
+    table()[name] = {.make = make, .nodes = nodes};
     RegisteredProblem problem = registered<DataSettings>(
         {.name = name, .nodes_are = "nodes", .settings = data_settings, .make = make_data});
     problem.defaults = defaults;
@@ -203,10 +217,10 @@ std::pair<std::vector<float>, std::vector<double>> adapt(const Model& model, con
                                                          int observations, int actions, int horizon, int steps,
                                                          std::optional<int> trajectories,
                                                          std::optional<std::uint64_t> seed) {
-    InnerLoop how = inner_loop_of(model.saved);
-    if (trajectories) how.rollout.trajectories = *trajectories;
-    if (seed) how.seed = *seed;
-    const CallbackSizes sizes{observations, actions, horizon, 0.99f};
+    const InnerLoop how = inner_loop_of(model.saved, steps, trajectories, seed);
+    if (horizon < 1 || horizon > horizon_limit)
+        throw Raised(Failure{fmt::format("adapt: horizon = {}; expected 1 to {}", horizon, horizon_limit)});
+    const CallbackSizes sizes{observations, actions, horizon, how.discount};
     const CallbackEnvironment<counted> environment{
         std::make_shared<CallbackBatch>([make](int count) { return py::object(make(count)); }, sizes, counted)};
     Outcome<Adapted> result = [&] {

@@ -53,6 +53,10 @@ BoardHeader for_one_body(const ExportOptions& options, const SavedModel& saved, 
                           .step_limit = 1,
                           .step_clip = inner.step_clip}};
         seed = settings->seed;
+        if (settings->rollout.baseline == Baseline::linear) {
+            note("{}: rl.baseline = \"linear\", which a board does not have: it learns by leave-one-out\n",
+                 saved.file.string());
+        }
     } else {
         note("{}: how a board is to learn is not in it: look at `body` in the header\n", saved.file.string());
     }

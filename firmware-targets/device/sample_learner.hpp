@@ -68,11 +68,12 @@ public:
         return at;
     }
 
-    /// Offers a sample with its class or number to the store.
+    /// Offers a sample with its class or number to the store. One that is no class, or no finite number, is not kept.
     void keep(std::span<const float> sample, float label) requires(target != Target::score) {
         store(sample, 1, label);
     }
-    /// Offers a list (`samples`: one behind the other, at most `list`) and the one that was chosen.
+    /// Offers a list (`samples`: one behind the other, at most `list`) and the one that was chosen. It is not kept where
+    /// it is too long, or has no such one.
     void keep(std::span<const float> samples, int chosen) requires(target == Target::score) {
         store(samples, static_cast<int>(samples.size()) / inputs, static_cast<float>(chosen));
     }
@@ -150,6 +151,13 @@ private:
         }
     }
     void store(std::span<const float> samples, int count, float label) {
+        // What `differentiate` indexes by. NaN compares false.
+        if (count < 1 || count > list) return;
+        if constexpr (target == Target::value) {
+            if (!(label - label == 0.0f)) return;
+        } else {
+            if (!(label >= 0.0f && label < static_cast<float>(target == Target::classes ? outputs : count))) return;
+        }
         const auto place = reservoir_.place(random_);
         if (!place) return;
         scale(samples, count, samples_.data() + *place * sample_numbers);

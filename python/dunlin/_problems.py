@@ -58,7 +58,8 @@ class _Adapter:
 
     def __init__(self, env: Any):
         self._env = env
-        self._states = _one_hot_size(_single(env, "observation_space"))
+        seen = _single(env, "observation_space")
+        self._states, self._first = _one_hot_size(seen), int(getattr(seen, "start", 0))
         space = _single(env, "action_space")
         self._start = int(getattr(space, "start", 0)) if hasattr(space, "n") else None
         if self._start is None:
@@ -68,7 +69,7 @@ class _Adapter:
         observations = np.asarray(observations)
         if self._states is not None:
             rows = np.zeros((len(observations), self._states), np.float32)
-            rows[np.arange(len(observations)), observations.astype(np.int64)] = 1.0
+            rows[np.arange(len(observations)), observations.reshape(-1).astype(np.int64) - self._first] = 1.0
             return rows
         return observations.reshape(len(observations), -1).astype(np.float32, copy=False)
 
@@ -163,7 +164,7 @@ def register_dataset(
     data      for each node a pair (x, y), x: (N, ...) numbers, y: (N,) whole numbers from 0; or a data set with
               __len__ and __getitem__ that gives such rows one by one (PyTorch's); or a function of the node's
               number that gives either, with `nodes`
-    classes   names; default: as many as there are labels on any node
+    classes   names, at most 256; default: as many as there are labels on any node
 
     Each node's last rows are held out (data.held_out). Rows are copied when a run begins.
     """
@@ -179,7 +180,8 @@ def register_dataset(
 
     first, _ = rows(0)
     if classes is None:
-        classes = [str(k) for k in range(1 + max(int(rows(node)[1].max()) for node in range(nodes)))]
+        most = max(int(rows(node)[1].max()) for node in range(nodes))
+        classes = [str(k) for k in range(1 + min(most, 256))]  # more than 256 are refused
     _native.register_dataset(name, rows, nodes, first.shape[1], list(classes))
 
 

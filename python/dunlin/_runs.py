@@ -175,9 +175,20 @@ def _place(out: Optional[PathLike]) -> Iterator[tuple[str, Optional[str]]]:
 def _named(experiment: str, config: Optional[Config]) -> tuple[str, Optional[Config]]:
     """A problem that Python registered is named by a document."""
     if experiment in _native.registered() and experiment not in dict(_native.experiments()):
-        more = dict(config) if isinstance(config, Mapping) else {}
-        return "", {"kind": experiment, "experiment": experiment, **more}
+        if config is not None and not isinstance(config, Mapping):
+            raise _native.Error(f'config: a file says by itself what to run; leave out "{experiment}" where it has '
+                                f'kind = "{experiment}", or give the settings as a mapping')
+        return "", {"kind": experiment, "experiment": experiment, **(config or {})}
     return experiment, config
+
+
+def _resumed(command: str, resume: PathLike, given: Mapping[str, Any]) -> None:
+    """What goes on goes on as it began."""
+    settled = [name for name, value in given.items()
+               if value is not None and value is not False and not (hasattr(value, "__len__") and len(value) == 0)]
+    if settled:
+        raise _native.Error(f"{command}: {os.fspath(resume)} goes on as it began; with resume= leave out "
+                            f"{', '.join(settled)}")
 
 
 def train(
@@ -199,11 +210,13 @@ def train(
     overrides   settings over both: {"rl.iterations": 30} or {"rl": {"iterations": 30}}
     threads     the numbers do not depend on it
     out         the run's folder; without it a temporary one, which goes with the run (`Run.save` keeps it)
-    resume      the folder of a run to go on with
+    resume      the folder of a run to go on with, as it began: with `overrides` and `threads` alone
 
     The same seed gives the same numbers. Ctrl-C raises `Interrupted`, a KeyboardInterrupt, whose `run` has what there
     is; with `out` the run can be gone on with. Errors: `dunlin.Error`.
     """
+    if resume is not None:
+        _resumed("train", resume, dict(experiment=experiment, config=config, seed=seed, method=method, out=out))
     experiment, config = _named(experiment, config)
     with _place(out if resume is None else resume) as (directory, temporary):
         ended = _native.train(
@@ -226,8 +239,12 @@ def open_run(directory: PathLike) -> Run:
     return Run(directory)
 
 
-def _compare(command: str, experiment: str, axes: list[tuple[str, list[str]]], **how: Any) -> Comparison:
+def _compare(command: str, experiment: str, axes: list[tuple[str, list[str]]], usual: int, **how: Any) -> Comparison:
     resume = how["resume"]
+    if resume is not None:
+        varied = {"methods" if command == "compare" else "grid": [value for _, value in axes if value]}
+        settled = {name: value for name, value in how.items() if name not in ("threads", "resume")}
+        _resumed(command, resume, {"experiment": experiment, **varied, **settled})
     experiment, how["config"] = _named(experiment, how["config"])
     with _place(how["out"] if resume is None else resume) as (directory, temporary):
         ended = _native.compare(
@@ -237,10 +254,10 @@ def _compare(command: str, experiment: str, axes: list[tuple[str, list[str]]], *
             assignments=assignments(how["overrides"]),
             seed=how["seed"],
             threads=how["threads"] or os.cpu_count() or 1,
-            axes=axes,
-            seeds=how["seeds"],
+            axes=axes if resume is None else [],  # its plan says them
+            seeds=usual if how["seeds"] is None else how["seeds"],
             by_iterations=how.get("by_iterations", False),
-            tune=how.get("tune", 0),
+            tune=how.get("tune") or 0,
             directory=directory,
             resume=resume is not None,
         )
@@ -251,7 +268,7 @@ def compare(
     experiment: str = "",
     methods: Sequence[str] = (),
     *,
-    seeds: int = 10,
+    seeds: Optional[int] = None,
     seed: Optional[int] = None,
     config: Optional[Config] = None,
     overrides: Optional[Overrides] = None,
@@ -263,10 +280,11 @@ def compare(
 ) -> Comparison:
     """Compares methods over seeds, as `dunlin compare` does: all of the experiment's kind where none are named.
 
-    Of threads, 0 takes all cores. `tune` tries so many step sizes for each method, on seeds of their own.
+    Of threads, 0 takes all cores. `tune` tries so many step sizes for each method, on seeds of their own. There are 10
+    seeds where none are said. `resume` goes on in a folder, as it began: with `threads` alone.
     """
-    return _compare("compare", experiment, [("", list(methods))], seeds=seeds, seed=seed, config=config,
-                    overrides=overrides, threads=threads, by_iterations=by_iterations, tune=tune, out=out,
+    return _compare("compare", experiment, [("", list(methods))], 10, seeds=seeds, seed=seed, config=config,
+                    overrides=overrides, threads=threads, by_iterations=by_iterations, tune=tune or None, out=out,
                     resume=resume)
 
 
@@ -274,7 +292,7 @@ def sweep(
     experiment: str = "",
     grid: Optional[Mapping[str, Any]] = None,
     *,
-    seeds: int = 5,
+    seeds: Optional[int] = None,
     seed: Optional[int] = None,
     config: Optional[Config] = None,
     overrides: Optional[Overrides] = None,
@@ -282,11 +300,12 @@ def sweep(
     out: Optional[PathLike] = None,
     resume: Optional[PathLike] = None,
 ) -> Comparison:
-    """Runs every combination of settings: grid={"rl.prox_weight": [0.01, 0.03]}, as `dunlin sweep` does."""
+    """Runs every combination of settings: grid={"rl.prox_weight": [0.01, 0.03]}, as `dunlin sweep` does; for 5 seeds
+    where none are said. `resume` is that of `compare`."""
     if not grid and resume is None:
         raise _native.Error('sweep: say what to vary, for example grid={"rl.prox_weight": [0.01, 0.03]}')
     axes = [(key, values(several)) for key, several in (grid or {}).items()]
-    return _compare("sweep", experiment, axes, seeds=seeds, seed=seed, config=config, overrides=overrides,
+    return _compare("sweep", experiment, axes, 5, seeds=seeds, seed=seed, config=config, overrides=overrides,
                     threads=threads, out=out, resume=resume)
 
 

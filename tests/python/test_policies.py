@@ -117,6 +117,10 @@ class Policies(unittest.TestCase):
                 policy.act(wrong)
         with self.assertRaisesRegex(dunlin.Error, "whole numbers"):
             policy.act(np.zeros(3))
+        with self.assertRaisesRegex(dunlin.Error, "whole numbers"):
+            policy.act(np.array(["a", "b"]))
+        with self.assertRaisesRegex(dunlin.Error, "expected numbers"):
+            self.point.policy.act(np.array([["a", "b"]]))
         with self.assertRaisesRegex(dunlin.Error, "a multiple of 2"):
             self.point.policy.act(np.zeros((1, 3)))
         with self.assertRaisesRegex(dunlin.Error, "this model gives numbers"):

@@ -6,6 +6,7 @@ import unittest
 import numpy as np
 
 import dunlin
+from dunlin import _problems
 from dunlin._spaces import Box, Discrete
 
 
@@ -112,6 +113,49 @@ class Environments(unittest.TestCase):
                 dunlin.train(name, overrides=SHORT)
         dunlin.train("navigation", overrides={"rl.iterations": 1})  # and nothing is left of it
 
+    def test_copies_that_cannot_be_made_end_the_run(self):
+        def make(node, count):
+            if count > 1 and node == failing:  # one is made to look at its spaces
+                raise ZeroDivisionError("no copies")
+            return Lines(True, count)
+
+        for failing in (0, 1):
+            dunlin.register_environment("unmade", make, nodes=2, horizon=5)
+            with self.assertRaisesRegex(ZeroDivisionError, "no copies"):
+                dunlin.train("unmade", overrides=SHORT)
+        failing = None
+        dunlin.train("unmade", overrides=SHORT)
+
+    def test_observations_that_are_no_numbers_are_refused(self):
+        class Words(Lines):
+            def __init__(self, count):
+                super().__init__(True, count)
+
+            def step(self, actions):
+                observations, rewards, *rest = super().step(actions)
+                return (observations, ["much"] * len(rewards), *rest)
+
+        dunlin.register_environment("words", lambda node, count: Words(count), nodes=2)
+        with self.assertRaisesRegex(dunlin.Error, "the environment's rewards are no array of numbers"):
+            dunlin.train("words", overrides=SHORT)
+
+    def test_states_are_counted_from_their_first_one(self):
+        class Rooms:
+            observation_space, action_space = Discrete(3), Discrete(2)
+            observation_space.start, action_space.start = 5, 7  # as Gymnasium's have it
+
+            def reset(self, *, seed=None, options=None):
+                return 5 + seed % 3, {}
+
+            def step(self, action):
+                assert action in (7, 8)
+                return 7, 1.0, False, False, {}
+
+        adapter = _problems._Adapter(_problems.batched(Rooms, 4))
+        np.testing.assert_array_equal(adapter.reset(seed=0)[0].argmax(axis=1), [0, 1, 2, 0])
+        seen, *_ = adapter.step(np.array([0, 1, 0, 1]))
+        np.testing.assert_array_equal(seen, np.eye(3, dtype=np.float32)[[2, 2, 2, 2]])
+
     def test_it_is_compared_and_gone_on_with(self):
         dunlin.register_environment("compared", lambda node, count: Lines(node % 2 == 0, count), nodes=2, horizon=12)
         both = dunlin.compare("compared", ["persafl-me", "fedavg"], seeds=2, overrides=SHORT)
@@ -140,6 +184,49 @@ class Environments(unittest.TestCase):
             dunlin.register_environment("again", lambda node: Line(True), nodes=2)
         with self.assertRaisesRegex(dunlin.Error, "the name is taken"):
             dunlin.register_environment("ranking", lambda node: Line(True))
+
+    def test_the_newest_of_a_name_counts(self):
+        for nodes, horizon, discount in ((2, 4, 0.5), (3, 6, 0.75)):
+            dunlin.register_environment("newest", lambda node: Line(True), nodes=nodes, horizon=horizon,
+                                        discount=discount)
+            config = dunlin.train("newest", overrides=SHORT).config
+            for line in (f"horizon = {horizon}", f"discount = {discount}", f"nodes = {nodes}"):
+                self.assertIn(line, config)
+        for other in (lambda: dunlin.register_environment("newest", lambda node: Push(0.5)),
+                      lambda: dunlin.register_dataset("newest", [Data.rows(0)])):
+            with self.assertRaisesRegex(dunlin.Error, "give it another name"):
+                other()
+        self.assertIn("nodes = 3", dunlin.train("newest", overrides=SHORT).config)  # as it was
+
+    def test_a_policy_adapts_by_its_run_s_discount_and_to_what_may_be(self):
+        class Ones(Lines):
+            def step(self, actions):
+                observations, rewards, *rest = super().step(actions)
+                return (observations, np.ones_like(rewards), np.zeros(self.num_envs, bool), *rest[1:])
+
+        def ones(count):
+            return Ones(True, count)
+
+        dunlin.register_environment("halved", lambda node, count: ones(count), nodes=2, horizon=3, discount=0.5)
+        policy = dunlin.train("halved", overrides=SHORT).policy
+        self.assertAlmostEqual(policy.adapt(ones, steps=0, trajectories=4, horizon=3).returns[0], 1.75, places=5)
+        for wrong in ({"trajectories": 0}, {"trajectories": 16385}, {"horizon": 0}, {"horizon": 100001}, {"steps": -1}):
+            with self.assertRaisesRegex(dunlin.Error, f"adapt: {next(iter(wrong))} = "):
+                policy.adapt(ones, **{"steps": 1, "trajectories": 2, **wrong})
+        for wrong in ({"trajectories": 0}, {"steps": -1}):  # to Dunlin's own as well
+            with self.assertRaisesRegex(dunlin.Error, f"adapt: {next(iter(wrong))} = "):
+                policy.adapt(dunlin.make("grid", goal=(5, 1)), **{"steps": 1, **wrong})
+
+    def test_a_config_file_and_a_name_are_one_too_many(self):
+        dunlin.register_environment("filed", lambda node: Line(True), nodes=2, horizon=4)
+        with tempfile.TemporaryDirectory() as folder:
+            file = f"{folder}/filed.toml"
+            with open(file, "w", encoding="utf-8") as to:
+                to.write(dunlin.train("filed", overrides=SHORT).config.replace("horizon = 4", "horizon = 5"))
+            self.assertIn("horizon = 5", dunlin.train(config=file).config)
+            for call in (dunlin.train, dunlin.compare, lambda *a, **k: dunlin.sweep(*a, {"federated.batch": [1]}, **k)):
+                with self.assertRaisesRegex(dunlin.Error, 'leave out "filed"'):
+                    call("filed", config=file)
 
 
 class Data(unittest.TestCase):
@@ -176,6 +263,13 @@ class Data(unittest.TestCase):
         short = {"clock.budget_s": 200, "report.evaluations": 2}
         pairs, rows = (dunlin.train(name, overrides=short) for name in ("pairs", "rows"))
         self.assertEqual(pairs.metrics["personal_loss"].tolist(), rows.metrics["personal_loss"].tolist())
+
+    def test_more_classes_than_a_label_can_say_are_refused(self):
+        rows = np.zeros((9, 1))
+        for most, classes in ((256, None), (10**12, None), (1, [str(k) for k in range(257)])):
+            with self.assertRaisesRegex(dunlin.Error, "257 classes or more; expected at most 256"):
+                dunlin.register_dataset("many", [(rows, np.full(9, most))], classes=classes)
+        dunlin.register_dataset("many", [(rows, np.full(9, 255))])  # nothing is left of it
 
     def test_wrong_rows_are_refused(self):
         for x, y, text in ((np.zeros((3, 2)), np.zeros(2, int), "a node's rows"),

@@ -60,6 +60,24 @@ class Runs(unittest.TestCase):
         with self.assertRaises(TypeError):
             dunlin.train("navigation", overrides={"rl.iterations": object()})
 
+    def test_what_goes_on_goes_on_as_it_began(self):
+        for given in ({"experiment": "navigation"}, {"config": {"rl.iterations": 1}}, {"seed": 0}, {"method": "maml"},
+                      {"out": "elsewhere"}):
+            with self.assertRaisesRegex(dunlin.Error, f"with resume= leave out {next(iter(given))}"):
+                dunlin.train(resume="/nowhere", **given)
+        both = ({"experiment": "navigation"}, {"overrides": SHORT}, {"seeds": 10}, {"seed": 1}, {"out": "elsewhere"})
+        for call, own in ((dunlin.compare, ({"methods": ["maml"]}, {"by_iterations": True}, {"tune": 3})),
+                          (dunlin.sweep, ({"grid": {"rl.prox_weight": [0.1]}},))):
+            for given in both + own:
+                with self.assertRaisesRegex(dunlin.Error, f"with resume= leave out {next(iter(given))}"):
+                    call(resume="/nowhere", **given)
+
+    def test_a_comparison_goes_on(self):
+        with tempfile.TemporaryDirectory() as folder:
+            first = dunlin.compare("navigation", ["scratch"], seeds=1, overrides=SHORT, out=f"{folder}/both")
+            again = dunlin.compare(resume=first.directory, threads=1)
+            self.assertEqual(len(again.runs), 1)
+
     def test_settings_come_from_mappings_too(self):
         run = dunlin.train(config={"kind": "navigation", "experiment": "my own \"words\"",
                                    "rl": {"iterations": 1}, "policy.hidden": np.array([8, 8])})

@@ -5,6 +5,7 @@
 #include "allocations.hpp"
 
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -162,4 +163,30 @@ TEST_CASE("what a machine has never done surprises a model of what it does") {
     }
     CHECK(alarms < 20);
     CHECK(missed < 20);
+}
+
+TEST_CASE("a device keeps no sample whose label it could not learn from") {
+    constexpr float nan = std::numeric_limits<float>::quiet_NaN(),
+                    infinite = std::numeric_limits<float>::infinity();
+    const std::array<float, 3> x{0.3f, -0.8f, 0.4f};
+    const auto of = [](auto learner, auto keep) {
+        REQUIRE(learner->start(1));
+        keep(*learner);
+        return learner->kept();
+    };
+    CHECK(of(std::make_unique<device::SampleLearner<Example<Target::classes, 3>, 8>>(), [&](auto& learner) {
+              for (const float label : {-1.0f, 3.0f, 1e30f, nan, infinite}) learner.keep(x, label);
+              CHECK(learner.kept() == 0);
+              CHECK(learner.learn(0.1f) == 0.0f);
+              for (const float label : {0.0f, 2.0f}) learner.keep(x, label);
+          }) == 2);
+    CHECK(of(std::make_unique<device::SampleLearner<Example<Target::value, 1>, 8>>(), [&](auto& learner) {
+              for (const float number : {nan, infinite, -infinite, 1e30f, -3.0f}) learner.keep(x, number);
+          }) == 2);
+    const std::vector<float> two{0.3f, -0.8f, 0.4f, 1, 0.1f, -2}, three{0, 0, 0, 1, 1, 1, 2, 2, 2};
+    CHECK(of(std::make_unique<device::SampleLearner<Example<Target::score, 1>, 8, 2>>(), [&](auto& learner) {
+              for (const int chosen : {-1, 2, 0, 1}) learner.keep(two, chosen);
+              learner.keep(std::span(three), 0);
+              learner.keep(std::span<const float>{}, 0);
+          }) == 2);
 }

@@ -59,7 +59,11 @@ Outcome<RoundPlan> rounds_of(const DecentralisedSettings& s, const FederatedProb
     plan.recipe.gossip.rho_over_tau = static_cast<double>(s.rho_over_tau);
     plan.recipe.gossip.learn_from = plan.opening;
     plan.recipe.gossip.learn_until = rounds;
-    for (std::int64_t k = 0; k <= s.evaluations; ++k) plan.moments.push_back(s.rounds * k / s.evaluations + 1);
+    for (std::int64_t k = 0; k <= s.evaluations; ++k) {
+        const std::int64_t moment = s.rounds * k / s.evaluations + 1;
+        // Where there are more evaluations than rounds, each round has one.
+        if (plan.moments.empty() || plan.moments.back() != moment) plan.moments.push_back(moment);
+    }
     return plan;
 }
 
