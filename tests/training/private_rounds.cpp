@@ -2,7 +2,7 @@
 #include "core/aggregate/server_rules.hpp"
 #include "core/random.hpp"
 #include "core/robust/private_sum.hpp"
-#include "core/robust/update_limits.hpp"
+#include "training/axes/update_limits.hpp"
 #include "training/host/host_memory.hpp"
 #include "training/privacy/privacy_loss.hpp"
 #include "training/problems/classification_fleet.hpp"

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "core/robust/defence.hpp"
-#include "core/robust/update_limits.hpp"
 #include "training/axes/aggregations.hpp"
 #include "training/axes/machines.hpp"
+#include "training/axes/update_limits.hpp"
 #include "transport/graph.hpp"
 #include "transport/messages.hpp"
 

@@ -3,8 +3,8 @@
 
 #include "core/aggregate/federated_client.hpp"
 #include "core/robust/private_sum.hpp"
-#include "core/robust/update_limits.hpp"
 #include "training/axes/federated_settings.hpp"
+#include "training/axes/update_limits.hpp"
 #include "training/host/host_memory.hpp"
 
 #include <memory>

@@ -24,7 +24,7 @@ struct UpdateLimits {
 ///
 /// so that fewer than half of the members cannot move it, and all together only to twice as much in the time in which
 /// each speaks once. Until more than half of the members, three at least, have spoken `norm` is the limit. What is here is
-/// forgotten with the process: nothing that was taken depends on it. Host only.
+/// forgotten with the process: nothing that was taken depends on it.
 class NormWatch {
 public:
     NormWatch() = default;
