@@ -179,7 +179,10 @@ explain() {
              /<\/testcase>/ && failed { for (i = lines > 60 ? lines - 60 : 0; i < lines; i++) print line[i % 60] }' \
             "$report" | sed 's/&lt;/</g; s/&gt;/>/g; s/&quot;/"/g; s/&amp;/\&/g'
     else
-        tail -n 60 "$work/$step.log"
+        # What failed may lie far before the last lines, where the step went on.
+        grep -nE -A12 'FAILED|error:|Error [0-9]|fatal' "$work/$step.log" | head -n 80
+        echo '-- its last lines:'
+        tail -n 40 "$work/$step.log"
     fi
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+// Drivers of Arm's MPS boards: their UART, where board.cmake says that it is, and SysTick.
 #include "boards/common/cortex_m.hpp"
 
 namespace dunlin::board {
 namespace {
 
-using Uart = CmsdkUart<0x50200000>;
+using Uart = CmsdkUart<DUNLIN_BOARD_UART>;
 constinit SysTick counter;
 
 }  // namespace
@@ -23,7 +24,7 @@ std::uint32_t ticks() {
     return counter.read();
 }
 std::uint32_t ticks_per_second() {
-    return 20000000;
+    return DUNLIN_BOARD_CLOCK_HZ;
 }
 
 }  // namespace dunlin::board
