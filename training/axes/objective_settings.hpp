@@ -15,4 +15,7 @@ void add_bilevel_settings(Settings& list, const std::string& section, Bilevel& b
 /// Adds ditto.prox_weight, personal_rate and steps.
 void add_ditto_settings(Settings& list, Ditto& ditto);
 
+/// Adds hgp.inner_steps and neumann_steps.
+void add_series_settings(Settings& list, SeriesPlan& series);
+
 }  // namespace dunlin
