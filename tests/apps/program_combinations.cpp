@@ -52,7 +52,8 @@ app::TrainRequest request_of(const Combination& one) {
     request.assignments.push_back("objective.name=" + std::string(name_of(one.objective)));
     request.assignments.push_back("aggregation.name=" + std::string(one.aggregation));
     // A whole cycle, and the begin of another.
-    if (one.aggregation == "hgp") request.assignments.insert(request.assignments.end(), {"hgp.inner_steps=1", "hgp.neumann_steps=1"});
+    if (one.aggregation == "hgp")
+        request.assignments.insert(request.assignments.end(), {"hgp.inner_steps=1", "hgp.neumann_steps=1"});
     return request;
 }
 

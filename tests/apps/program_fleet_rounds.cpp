@@ -10,10 +10,24 @@ using nlohmann::json;
 
 namespace {
 
-const std::vector<std::string> small_classification{
-    "classification",           "--set", "data.clients=3",       "--set", "data.rows=300",           "--set",
-    "model.hidden=[8]",         "--set", "federated.local_steps=5", "--set", "hgp.inner_steps=4",       "--set",
-    "hgp.neumann_steps=3",      "--set", "bilevel.personal_rate=0.1", "--set", "federated.local_rate=0.1", "--set"};
+const std::vector<std::string> small_classification{"classification",
+                                                    "--set",
+                                                    "data.clients=3",
+                                                    "--set",
+                                                    "data.rows=300",
+                                                    "--set",
+                                                    "model.hidden=[8]",
+                                                    "--set",
+                                                    "federated.local_steps=5",
+                                                    "--set",
+                                                    "hgp.inner_steps=4",
+                                                    "--set",
+                                                    "hgp.neumann_steps=3",
+                                                    "--set",
+                                                    "bilevel.personal_rate=0.1",
+                                                    "--set",
+                                                    "federated.local_rate=0.1",
+                                                    "--set"};
 
 /// The objective that is learned by this aggregation here.
 std::string objective_of(const std::string& aggregation) {
@@ -44,9 +58,9 @@ std::vector<float> model_of(const LiveFleet& fleet, const json& job) {
 std::vector<float> simulated(const LiveFleet& fleet, const std::string& aggregation) {
     std::vector<std::string> words{"train"};
     words.insert(words.end(), small_classification.begin(), small_classification.end());
-    words.insert(words.end(), {objective_of(aggregation), "--set", "aggregation.name=" + aggregation, "--set",
-                               "clock.budget_s=181", "--set",
-                               "clock.speed_spread=0", "--out", aggregation, "--quiet"});
+    words.insert(words.end(),
+                 {objective_of(aggregation), "--set", "aggregation.name=" + aggregation, "--set",
+                  "clock.budget_s=181", "--set", "clock.speed_spread=0", "--out", aggregation, "--quiet"});
     REQUIRE(run(fleet.folder, words).code == 0);
     // By hgp 15 of the 40 rounds ask for a Hessian's products, which are two gradients.
     CHECK(read_json(fleet.folder / aggregation / "summary.json")["task_gradients"] ==

@@ -262,8 +262,8 @@ private:
                     break;
                 case Duty::learn: {
                     const ConstVector<float> at = session.parameters();
-                    answer(session.question(), i, at, session.random(),
-                           terms_.aggregation != Aggregation::push_sum, session.gradient());
+                    answer(session.question(), i, at, session.random(), terms_.aggregation != Aggregation::push_sum,
+                           session.gradient());
                     REQUIRE(session.learned(now_));
                     break;
                 }

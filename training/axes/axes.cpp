@@ -101,7 +101,8 @@ std::string title_of(Method method) {
 
 std::string refusal_of(Method method) {
     if (method.aggregation == A::hgp && method.objective != Objective::bilevel)
-        return "hyper-gradient push pushes the derivative by what stays with each node, which is a bilevel problem's: "
+        return "hyper-gradient push pushes the derivative by what stays with each node, which is a bilevel "
+               "problem's: "
                "take objective.name = bilevel, or another aggregation";
     if (method.aggregation == A::global && traits_of(method.objective).kept == Kept::model)
         return "one model for all belongs to no node that would keep one of its own: take aggregation.name = "

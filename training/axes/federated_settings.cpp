@@ -51,8 +51,8 @@ int FederatedSettings::slots() const {
 
 bool FederatedSettings::second_order() const {
     if (objective() == Objective::maml) return !maml.first_order;
-    return objective() == Objective::bilevel && (method.aggregation == AggregationName::hgp ||
-                                                 bilevel.hyper_gradient == HyperGradient::neumann);
+    return objective() == Objective::bilevel &&
+           (method.aggregation == AggregationName::hgp || bilevel.hyper_gradient == HyperGradient::neumann);
 }
 
 Personalisation FederatedSettings::personalisation(bool personal_layers) const {

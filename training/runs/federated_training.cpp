@@ -199,7 +199,8 @@ private:
         auto gone_on = way.pauses.go_on([&](Loader& loader) -> Result<void> {
             loader(before, earlier_s_, result.history, result.personal_by_node, layers_);
             if (!loader.ok()) return {};
-            if (!layers_.fits(problem_.nodes(), keeps_models(), keeps_slopes(terms_.settings))) return fail(Code::shape_mismatch);
+            if (!layers_.fits(problem_.nodes(), keeps_models(), keeps_slopes(terms_.settings)))
+                return fail(Code::shape_mismatch);
             if (terms_.rounds) {
                 bool side = false;
                 loader(learning, steps, tail_, result.beside, side);

@@ -125,8 +125,7 @@ Outcome<std::unique_ptr<GossipFleet>> make_alone_fleet(std::uint32_t nodes, bool
                                                        const GossipSettings& settings, std::span<const float> start,
                                                        LearnerOf learner_of, int threads, RankGroup& ranks) {
     if (auto checked = settings.theta.check(); !checked) return refuse(checked.error(), "method");
-    return std::make_unique<AloneFleet>(nodes, together, settings, start, std::move(learner_of), threads,
-                                        ranks);
+    return std::make_unique<AloneFleet>(nodes, together, settings, start, std::move(learner_of), threads, ranks);
 }
 
 }  // namespace dunlin

@@ -19,9 +19,9 @@ enum class Duty : std::uint8_t {
     send,     ///< message() to recipient(); then sent() or not_sent()
     store,    ///< state(), durably; then stored() or store_failed()
     prepare,  ///< set the task of terms() up; then prepared() or refuse()
-    learn,    ///< a gradient, or what question() asks for, at parameters() into gradient(), with random(); then learned()
-    report,   ///< measure the model; then reported()
-    finish    ///< the job is over: forget what was stored; then finished()
+    learn,  ///< a gradient, or what question() asks for, at parameters() into gradient(), with random(); then learned()
+    report,  ///< measure the model; then reported()
+    finish   ///< the job is over: forget what was stored; then finished()
 };
 
 struct SessionSettings {

@@ -62,9 +62,9 @@ TEST_CASE("D-PSGD on real nodes takes the graph both ways, and divides mass into
 
 TEST_CASE("every aggregation with neighbours has its machine on real nodes, on a graph that it can mix on") {
     const std::pair<const char*, Aggregation> all[] = {
-        {"pars-push", Aggregation::push_sum}, {"sgp", Aggregation::push_sum}, {"dpsgd", Aggregation::push_sum},
-        {"dsgd", Aggregation::dsgd},          {"spd", Aggregation::spd},      {"gnsd", Aggregation::gnsd},
-        {"push-pull", Aggregation::push_pull},  {"hgp", Aggregation::hgp}};
+        {"pars-push", Aggregation::push_sum},  {"sgp", Aggregation::push_sum}, {"dpsgd", Aggregation::push_sum},
+        {"dsgd", Aggregation::dsgd},           {"spd", Aggregation::spd},      {"gnsd", Aggregation::gnsd},
+        {"push-pull", Aggregation::push_pull}, {"hgp", Aggregation::hgp}};
     for (const auto& [name, machine] : all) {
         INFO(name);
         const std::string words = std::string("name = \"") + name + "\"\n";
@@ -89,7 +89,8 @@ TEST_CASE("every aggregation with neighbours has its machine on real nodes, on a
         const bool directed =
             name == std::string("pars-push") || name == std::string("sgp") || name == std::string("push-pull");
         CHECK(undirected(book->graph()).has_value() == !directed);
-        const auto policy = plan_job("kind = \"fleet-navigation\"\n" + objective + "[aggregation]\n" + words, "a.toml", 4);
+        const auto policy =
+            plan_job("kind = \"fleet-navigation\"\n" + objective + "[aggregation]\n" + words, "a.toml", 4);
         REQUIRE(policy);
         CHECK(policy->terms.aggregation == machine);
         CHECK(policy->terms.learn_until == 600);
