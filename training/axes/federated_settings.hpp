@@ -6,6 +6,7 @@
 #include "core/adapt/maml.hpp"
 #include "core/adapt/moreau_envelope.hpp"
 #include "core/aggregate/federated.hpp"
+#include "core/aggregate/gossip.hpp"
 #include "envs/data_notes.hpp"
 #include "training/axes/axes.hpp"
 #include "training/axes/privacy_settings.hpp"

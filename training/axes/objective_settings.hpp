@@ -3,6 +3,7 @@
 
 #include "core/adapt/bilevel.hpp"
 #include "core/adapt/ditto.hpp"
+#include "core/aggregate/gossip.hpp"
 #include "training/settings/settings.hpp"
 
 #include <string>
