@@ -31,7 +31,8 @@ public:
 
     /// Answers what a machine asks for at w. Where that is products, `out` holds the direction first. Learners that no
     /// machine with a series is given have gradients alone.
-    virtual int answer(const Question& question, ConstVector<float> w, Stream& random, Vector<float> out) {
+    virtual int answer([[maybe_unused]] const Question& question, ConstVector<float> w, Stream& random,
+                       Vector<float> out) {
         assert(question.kind == Question::Kind::gradient);
         return gradient(w, random, out);
     }
