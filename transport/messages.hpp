@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "core/fixed_point.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -24,7 +25,7 @@ namespace dunlin {
 /// its coordinator.
 
 /// The newest version of the wire that this code speaks, and the oldest that it still understands.
-inline constexpr std::uint16_t wire_version = 3;
+inline constexpr std::uint16_t wire_version = 4;
 inline constexpr std::uint16_t oldest_wire_version = 1;
 
 /// Limits on what a peer can make large. Decoders refuse what goes beyond them.
@@ -70,9 +71,10 @@ struct EncodedValues {
     std::span<const std::byte> bytes = {};
 };
 
-/// By which machine the nodes of a job agree. The first has a server; those behind push_sum are of version 3.
-enum class Aggregation : std::uint8_t { federated, push_sum, dsgd, spd, gnsd, push_pull };
-inline constexpr Aggregation last_aggregation = Aggregation::push_pull;
+/// By which machine the nodes of a job agree. The first has a server; those behind push_sum are of version 3, the last
+/// of version 4.
+enum class Aggregation : std::uint8_t { federated, push_sum, dsgd, spd, gnsd, push_pull, hgp };
+inline constexpr Aggregation last_aggregation = Aggregation::hgp;
 /// Do nodes give each other mass? A coordinator keeps books of it then.
 constexpr bool holds_mass(Aggregation aggregation) {
     return aggregation == Aggregation::push_sum;
@@ -83,6 +85,7 @@ constexpr bool says_floats(Aggregation aggregation) {
 }
 /// The first version of the wire that has it.
 constexpr std::uint16_t version_of(Aggregation aggregation) {
+    if (aggregation == Aggregation::hgp) return 4;
     return says_floats(aggregation) ? 3 : 1;
 }
 
@@ -96,13 +99,13 @@ struct JobTerms {
     std::uint32_t dimension = 0;  ///< d
     Aggregation aggregation = Aggregation::federated;
     Objective objective = Objective::moreau;
-    std::uint16_t least_parts = 0;  ///< push-sum: see PushSumSettings
+    std::uint16_t least_parts = 0;  ///< push-sum: see PushSumSettings; hgp: M (SeriesPlan)
     MoreauEnvelope moreau = {};
     Maml maml = {};
     std::string_view experiment = {};  ///< a resolved config.toml
 
     // federated
-    std::uint32_t local_steps = 1;          ///< Q
+    std::uint32_t local_steps = 1;          ///< Q; hgp: T (SeriesPlan)
     float local_rate = 0.1f;                ///< eta
     float fedprox_weight = 0.0f;            ///< mu
     float samples = 1.0f;                   ///< weight in a round's mean
@@ -324,8 +327,8 @@ constexpr std::uint16_t version_of(std::size_t kind) {
 
 /// The first version that knows every word of a job's terms: who speaks an older one cannot be offered it.
 constexpr std::uint16_t version_of(const JobTerms& terms) {
-    return terms.objective > Objective::moreau || terms.payload > Payload::model ? std::uint16_t{3}
-                                                                                 : version_of(terms.aggregation);
+    const bool newer = terms.objective > Objective::moreau || terms.payload > Payload::model;
+    return std::max(version_of(terms.aggregation), newer ? std::uint16_t{3} : std::uint16_t{1});
 }
 
 }  // namespace dunlin

@@ -36,6 +36,36 @@ struct Woken {
     std::uint32_t withheld = 0;  ///< open edges that were given nothing, for too much on them is unconfirmed
 };
 
+/// What a machine asks of its node's task for a wake-up: most always a gradient. One with a series (hyper-gradient
+/// push) asks for more, of an inner cost f and an outer cost F of the node's own lambda.
+struct Question {
+    enum class Kind : std::uint8_t {
+        gradient,        ///< df/dx at estimate()
+        outer_gradient,  ///< dF/dx at estimate(); and v := dF/dlambda, which the node keeps
+        products         ///< H u at estimate(), u being direction(); and v := v - eta C u
+    };
+    Kind kind = Kind::gradient;
+    bool last = false;       ///< of a series: then lambda steps along -v
+    float step_size = 0.0f;  ///< eta
+};
+
+/// How rounds of a machine with a series follow each other: T inner ones, one that begins a series, M of the series.
+struct SeriesPlan {
+    int inner_rounds = 10;  ///< T >= 1
+    int series_rounds = 5;  ///< M >= 0
+
+    struct Stage {
+        bool says_model = true;  ///< a round's message is x, not u
+        bool begins = false;     ///< it ends with the u that a series begins with
+        bool last = false;       ///< of the cycle
+    };
+    constexpr Stage stage(std::int64_t round) const {
+        const std::int64_t at = round % (std::int64_t{inner_rounds} + 1 + series_rounds);
+        return {at <= inner_rounds, at == inner_rounds, at == std::int64_t{inner_rounds} + series_rounds};
+    }
+    constexpr bool valid() const { return inner_rounds >= 1 && series_rounds >= 0; }
+};
+
 /// What a machine without a server states about itself, as `N::traits`.
 struct GossipTraits {
     const char* name;          ///< on the command line
@@ -45,6 +75,7 @@ struct GossipTraits {
     bool undirected = false;   ///< needs every edge in both directions
     bool rounds = false;       ///< waits for all neighbours: has round() and ready()
     bool holds_mass = false;   ///< has weight() and add_mass(), and its messages end with a weight
+    bool asks = false;         ///< for more than gradients: has question() and direction()
     /// By rounds: above this must lie all eigenvalues of the mixing matrix, or the method diverges.
     double least_eigenvalue = -1.0;
 };
@@ -59,6 +90,7 @@ struct GossipPlace {
     std::span<const std::uint32_t> in_degrees = {};     ///< of the in-neighbours
     std::span<const double> weights = {};               ///< by rounds: W_ij of the in-neighbours
     StepSchedule theta = {};
+    SeriesPlan series = {};  ///< of those who ask for more than gradients
     // Of those who hold mass; see PushSumSettings.
     FixedPoint format = {};
     float largest_value = 1.0f, weight_floor = 0.0f, step_ratio_limit = 1.0f;

@@ -17,6 +17,7 @@ struct SynchronousSettings {
     std::span<const std::uint32_t> neighbours = {};  ///< ascending, without this node; none where n = 1
     std::span<const double> weights = {};            ///< W_ij of those; W_ii is what is missing to one
     StepSchedule theta = {};                         ///< by round; SPDB's 1 / (alpha n)
+    SeriesPlan series = {};                          ///< of a rule that asks for more than gradients
 
     /// Errors: bad_setting, no_neighbours, bad_neighbours, those of StepSchedule::check.
     Result<void> check() const;
@@ -43,7 +44,7 @@ public:
     using Value = S;
     static constexpr GossipTraits traits = Rule::traits;
     static SynchronousSettings settings_at(const GossipPlace& at) {
-        return {at.node, at.nodes, at.dimension, at.in_neighbours, at.weights, at.theta};
+        return {at.node, at.nodes, at.dimension, at.in_neighbours, at.weights, at.theta, at.series};
     }
 
     static constexpr std::size_t memory(std::size_t dimension, std::size_t degree) {
@@ -79,7 +80,24 @@ public:
     std::int64_t round() const { return header_->round; }  ///< r; -1 before the announcement
 
     void estimate(Vector<S> out) const {
-        const Vector<S> own = message(std::max<std::int64_t>(header_->round, 0));
+        const std::int64_t r = std::max<std::int64_t>(header_->round, 0);
+        const Vector<S> own = !traits.asks || series_.stage(r).says_model ? message(r) : kept_;
+        std::copy_n(own.begin(), d_, out.begin());
+    }
+
+    /// What the gradient of the next wake-up is to be, and where it asks for products, the direction u.
+    Question question() const {
+        if constexpr (!traits.asks) return {};
+        const SeriesPlan::Stage stage = series_.stage(header_->round);
+        using Kind = Question::Kind;
+        return {.kind = !stage.says_model ? Kind::products
+                        : stage.begins    ? Kind::outer_gradient
+                                          : Kind::gradient,
+                .last = stage.last,
+                .step_size = static_cast<float>(theta_.at(header_->round))};
+    }
+    void direction(Vector<S> out) const {
+        const Vector<S> own = message(header_->round);
         std::copy_n(own.begin(), d_, out.begin());
     }
 
@@ -124,7 +142,10 @@ public:
         if (!gradient.empty() && gradient.size() != d_) return wrong_size(gradient.size(), d_);
         const double step_size = theta_.at(r);
         take_differences(r);
-        Rule::template step<S>(S(step_size), r == 0, gradient, message(r), kept_, next_);
+        if constexpr (traits.asks)
+            Rule::template step<S>(S(step_size), series_.stage(r), gradient, message(r), kept_, next_);
+        else
+            Rule::template step<S>(S(step_size), r == 0, gradient, message(r), kept_, next_);
         if (auto fit = check_values(next_, next_.size()); !fit) return tl::unexpected(fit.error());
         header_->tick = tick;
         header_->round = r + 1;
@@ -158,7 +179,7 @@ private:
     }
 
     Synchronous(const SynchronousSettings& settings, std::span<std::byte> state)
-        : d_(settings.dimension), theta_(settings.theta), state_(state) {
+        : d_(settings.dimension), theta_(settings.theta), series_(settings.series), state_(state) {
         const std::size_t degree = settings.neighbours.size();
         StateView block(state_);
         header_ = block.take<Header>(1).data();
@@ -225,6 +246,7 @@ private:
 
     std::size_t d_;
     StepSchedule theta_;
+    SeriesPlan series_;
     std::span<std::byte> state_;
     Header* header_ = nullptr;
     std::span<Source> sources_;
@@ -232,7 +254,8 @@ private:
 };
 
 // The rules. `next` has room for what is kept and, behind it, the next message, where D stands when a rule is
-// called. `sent` and `kept` count vectors of d scalars; `first` says that r = 0; an empty gradient stands for zero.
+// called. `sent` and `kept` count vectors of d scalars; `first` says that r = 0; an empty gradient stands for zero. A
+// rule that asks for more than gradients is told the round's stage instead of `first`.
 
 /// Decentralised stochastic gradient descent (Lian et al. 2017): m = x,
 ///
@@ -320,6 +343,7 @@ inline Result<void> SynchronousSettings::check() const {
     if (dimension == 0) return fail(Code::bad_setting, 2);
     if (neighbours.empty() && nodes > 1) return fail(Code::no_neighbours);
     if (weights.size() != neighbours.size()) return fail(Code::bad_setting, 4);
+    if (!series.valid()) return fail(Code::bad_setting, 5);
     for (std::size_t j = 0; j < neighbours.size(); ++j) {
         if (!valid_neighbour(neighbours, j, node, nodes)) {
             return fail(Code::bad_neighbours, static_cast<std::int64_t>(j));

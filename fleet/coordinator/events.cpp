@@ -118,7 +118,7 @@ std::string refusal_text(const JobMember& member, std::string_view what) {
 
 std::string_view aggregation_name(const JobPlan& plan) {
     if (plan.graph.kind == alone_graph) return "local";
-    constexpr std::string_view names[] = {"federated", "push-sum", "dsgd", "spd", "gnsd", "push-pull"};
+    constexpr std::string_view names[] = {"federated", "push-sum", "dsgd", "spd", "gnsd", "push-pull", "hgp"};
     return names[static_cast<std::size_t>(plan.terms.aggregation)];
 }
 

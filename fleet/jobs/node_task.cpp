@@ -28,15 +28,13 @@ protected:
                 std::uint32_t node)
         : layers_(std::move(layers)), learner_(learner_of(problem, settings, layers_, 1)), node_(node) {}
 
-    /// What a problem's node keeps, as it begins. Errors: keep_own_models'.
+    /// What a problem's node keeps, as it begins. Errors: keep_beside's.
     static Outcome<PersonalLayers> layers_of(const FederatedProblem& problem, const FederatedSettings& settings,
                                              std::uint32_t node) {
         std::vector<float> first(problem.dimension());
         problem.initialise(first);
         PersonalLayers layers(problem.split(), 1, first, node);
-        if (traits_of(settings.objective()).kept == Kept::model) {
-            if (auto kept = keep_own_models(layers, settings, first); !kept) return tl::unexpected(kept.error());
-        }
+        if (auto kept = keep_beside(layers, settings, first); !kept) return tl::unexpected(kept.error());
         return layers;
     }
 
@@ -47,7 +45,7 @@ protected:
 
 class ProblemTask final : public KeepingTask {
 public:
-    /// Errors: keep_own_models'.
+    /// Errors: keep_beside's.
     static Outcome<std::unique_ptr<NodeTask>> make(std::unique_ptr<FederatedProblem> data,
                                                    ProblemExperiment experiment, const JobTerms& terms) {
         const std::uint32_t node = experiment.nodes_bring_data() ? 0 : terms.member;

@@ -44,7 +44,8 @@ void adapt(JobTerms& terms, const FederatedSettings& s) {
 /// By which machine nodes agree with their neighbours. Gradient push and D-PSGD are push-sum with running sums: the
 /// same recursions while nothing is lost, and what is lost is made up for. Who learns alone descends by rounds that
 /// wait for nobody.
-Outcome<void> agree(JobPlan& plan, AggregationName name) {
+Outcome<void> agree(JobPlan& plan, const FederatedSettings& s) {
+    const AggregationName name = s.method.aggregation;
     if (name == AggregationName::global)
         return refuse(
             "aggregation.name = global: one model on everybody's data needs the data of everybody in one place; "
@@ -63,6 +64,11 @@ Outcome<void> agree(JobPlan& plan, AggregationName name) {
         case AggregationName::push_pull:
             plan.terms.aggregation = Aggregation::push_pull;
             break;
+        case AggregationName::hgp:
+            plan.terms.aggregation = Aggregation::hgp;
+            plan.terms.local_steps = static_cast<std::uint32_t>(s.series.inner_rounds);
+            plan.terms.least_parts = static_cast<std::uint16_t>(s.series.series_rounds);
+            break;
         default:
             plan.terms.aggregation = Aggregation::push_sum;
             plan.equal_shares = name == AggregationName::dpsgd;
@@ -72,7 +78,7 @@ Outcome<void> agree(JobPlan& plan, AggregationName name) {
 
 /// Each node alone: as many steps as `dunlin train` takes, and no model of the fleet.
 Outcome<void> learn_alone(JobPlan& plan, const FederatedSettings& s) {
-    if (auto known = agree(plan, s.method.aggregation); !known) return known;
+    if (auto known = agree(plan, s); !known) return known;
     if (auto fit = s.check(plan.terms.members); !fit) return fit;
     if (s.deployment.updates != Deployment{}.updates)
         return refuse(fmt::format("fleet.updates = {}: who learns alone sends none; set baseline.steps instead",
@@ -87,7 +93,7 @@ Outcome<void> learn_alone(JobPlan& plan, const FederatedSettings& s) {
 /// Without a server: a round is a step, and there are as many of them as a server's updates would have.
 Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
     JobTerms& terms = plan.terms;
-    if (auto known = agree(plan, s.method.aggregation); !known) return known;
+    if (auto known = agree(plan, s); !known) return known;
     if (auto fit = s.check(terms.members); !fit) return fit;
     if (auto drawn = check_graph("push.graph", s.push.graph); !drawn) return drawn;
     const Outcome<Graph> graph = s.push.draw(terms.members, terms.seed, s.method.aggregation);
@@ -155,7 +161,7 @@ Outcome<void> live_by_rounds(JobPlan& plan, const RoundPlan& rounds, const Feder
         plan.budget.updates = static_cast<std::uint64_t>(rounds.learning - rounds.opening) * terms.members;
         return serve(plan, s);
     }
-    if (auto known = agree(plan, s.method.aggregation); !known) return known;
+    if (auto known = agree(plan, s); !known) return known;
     const GossipSettings& gossip = rounds.recipe.gossip;
     if (traits_of(s.method.aggregation).rounds &&
         (gossip.mixing != Mixing::automatic ||

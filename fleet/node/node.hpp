@@ -72,6 +72,7 @@ private:
         Outcome<std::shared_ptr<NodeTask>> task;  ///< prepare: made; else what to work with
         std::vector<float> parameters, gradient;
         bool begins = false;      ///< learn: at a model that the node has just been given
+        Question question;        ///< learn
         std::vector<float> kept;  ///< what stays with the node: before, and after a gradient
         Stream random;
         std::vector<Metric> metrics;

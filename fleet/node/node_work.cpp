@@ -41,6 +41,10 @@ void Node::begin_work(Duty duty) {
         work_.parameters.assign(parameters.begin(), parameters.end());
         work_.task = task_;
         work_.begins = session_.begins();
+        if (duty == Duty::learn) {
+            work_.question = session_.question();
+            work_.gradient.assign(session_.gradient().begin(), session_.gradient().end());
+        }
         work_.kept = kept_.numbers;
         work_.random = session_.random();
         work_.final = session_.final_report();
@@ -81,10 +85,9 @@ void Node::do_work() {
     }
     if (!w.kept.empty()) (*w.task)->put_kept(w.kept);
     if (w.duty == Duty::learn) {
-        w.gradient.resize(w.parameters.size());
         Learner& learner = (*w.task)->learner();
         if (w.begins) learner.given(w.parameters, w.random);
-        learner.gradient(w.parameters, w.random, w.gradient);
+        learner.answer(w.question, w.parameters, w.random, w.gradient);
         if (!w.kept.empty()) w.kept = (*w.task)->kept();
     } else {
         const auto measured = (*w.task)->measure(w.parameters);

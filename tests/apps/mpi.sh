@@ -76,8 +76,9 @@ grep -q '"mass_error": 0' one/summary.json && fail "fedavg has no mass"
 # Policies too, also where layers stay with their nodes.
 policies=(--set environment.nodes=5 --set environment.map=empty-4x4 --set environment.horizon=8 --set policy.hidden=[6]
     --set adaptation.trajectories=4 --set adaptation.steps=2 --set report.adaptations=2 --set report.evaluate_every=10
-    --set method.rounds=20 --set method.settling_rounds=5 --set report.centralised=false --quiet)
-for method in pars-push spdb persafl-me; do
+    --set method.rounds=20 --set method.settling_rounds=5 --set report.centralised=false --set hgp.inner_steps=3
+    --set hgp.neumann_steps=2 --quiet)
+for method in pars-push spdb persafl-me hgp local global; do
     rm -rf one several
     "$dunlin" train fleet-navigation --method $method "${policies[@]}" --out one >one.txt 2>/dev/null
     "$mpirun" --oversubscribe -n 3 "$dunlin" train fleet-navigation --method $method "${policies[@]}" --out several \
@@ -86,7 +87,7 @@ for method in pars-push spdb persafl-me; do
     cmp one/policy.dunlin several/policy.dunlin || fail "$method of policies on 3 ranks: other policies"
     diff <(grep -v '"seconds"' one/summary.json) <(grep -v '"seconds"' several/summary.json) || fail "$method of policies: another summary"
 done
-# So do agents whose figure the first rank makes alone; those that agree with nobody are not spread.
+# So do agents whose figure the first rank makes alone, and those that agree with nobody.
 digits=(--set data.rows=300 --set method.iterations=12 --set report.evaluations=2 --set report.limited_rows=0 --quiet)
 rm -rf one several
 "$dunlin" train spdb-digits "${digits[@]}" --out one >one.txt 2>/dev/null
@@ -94,10 +95,21 @@ rm -rf one several
     </dev/null || fail "spdb on 2 ranks: $(cat several.err)"
 cmp one.txt several.txt || fail "spdb on 2 ranks prints something else"
 same one several "spdb on 2 ranks"
-status=0
-"$mpirun" --oversubscribe -n 2 "$dunlin" train spdb-digits --method alone "${digits[@]}" --out alone >/dev/null \
-    2>alone.txt </dev/null || status=$?
-[[ $status == 2 ]] && grep -q 'aggregation.name = local' alone.txt || fail "agents alone on 2 ranks end with $status"
+for axes in "regression maml local" "regression moreau global" "spdb-digits plain local" "spdb-digits bilevel hgp" "classification bilevel hgp"; do
+    read -r experiment objective aggregation <<<"$axes"
+    words=("$experiment" --set objective.name="$objective" --set aggregation.name="$aggregation")
+    case $experiment in
+        regression) words+=("${small[@]}") ;;
+        classification) words+=("${short[@]}" --set hgp.inner_steps=2 --set hgp.neumann_steps=2) ;;
+        *) words+=("${digits[@]}" --set hgp.inner_steps=3 --set hgp.neumann_steps=2) ;;
+    esac
+    rm -rf one several
+    "$dunlin" train "${words[@]}" --out one >one.txt 2>/dev/null || fail "$axes"
+    "$mpirun" --oversubscribe -n 4 "$dunlin" train "${words[@]}" --out several >several.txt 2>several.err </dev/null ||
+        fail "$axes on 4 ranks: $(cat several.err)"
+    cmp one.txt several.txt || fail "$axes on 4 ranks prints something else"
+    same one several "$axes on 4 ranks"
+done
 # Stopped and gone on by another number of ranks.
 rm -rf one several
 "$dunlin" train classification --method pars-push "${short[@]}" --out one >/dev/null 2>&1

@@ -10,16 +10,36 @@ using nlohmann::json;
 
 namespace {
 
-const std::vector<std::string> small_classification{
-    "classification",           "--set", "data.clients=3",       "--set", "data.rows=300",           "--set",
-    "model.hidden=[8]",         "--set", "objective.name=plain", "--set", "federated.local_steps=5", "--set",
-    "federated.local_rate=0.1", "--set"};
+const std::vector<std::string> small_classification{"classification",
+                                                    "--set",
+                                                    "data.clients=3",
+                                                    "--set",
+                                                    "data.rows=300",
+                                                    "--set",
+                                                    "model.hidden=[8]",
+                                                    "--set",
+                                                    "federated.local_steps=5",
+                                                    "--set",
+                                                    "hgp.inner_steps=4",
+                                                    "--set",
+                                                    "hgp.neumann_steps=3",
+                                                    "--set",
+                                                    "bilevel.personal_rate=0.1",
+                                                    "--set",
+                                                    "federated.local_rate=0.1",
+                                                    "--set"};
+
+/// The objective that is learned by this aggregation here.
+std::string objective_of(const std::string& aggregation) {
+    return std::string("objective.name=") + (aggregation == "hgp" ? "bilevel" : "plain");
+}
 
 /// What real nodes are to do.
 std::vector<std::string> job_of(const std::string& aggregation, const std::vector<std::string>& more) {
     std::vector<std::string> words{"run"};
     words.insert(words.end(), small_classification.begin(), small_classification.end());
-    words.insert(words.end(), {"aggregation.name=" + aggregation, "--set", "fleet.tick_ms=10"});
+    words.insert(words.end(), {objective_of(aggregation), "--set", "aggregation.name=" + aggregation, "--set",
+                               "fleet.tick_ms=10"});
     words.insert(words.end(), more.begin(), more.end());
     return words;
 }
@@ -38,10 +58,13 @@ std::vector<float> model_of(const LiveFleet& fleet, const json& job) {
 std::vector<float> simulated(const LiveFleet& fleet, const std::string& aggregation) {
     std::vector<std::string> words{"train"};
     words.insert(words.end(), small_classification.begin(), small_classification.end());
-    words.insert(words.end(), {"aggregation.name=" + aggregation, "--set", "clock.budget_s=181", "--set",
-                               "clock.speed_spread=0", "--out", aggregation, "--quiet"});
+    words.insert(words.end(),
+                 {objective_of(aggregation), "--set", "aggregation.name=" + aggregation, "--set",
+                  "clock.budget_s=181", "--set", "clock.speed_spread=0", "--out", aggregation, "--quiet"});
     REQUIRE(run(fleet.folder, words).code == 0);
-    CHECK(read_json(fleet.folder / aggregation / "summary.json")["task_gradients"] == 3 * 40);
+    // By hgp 15 of the 40 rounds ask for a Hessian's products, which are two gradients.
+    CHECK(read_json(fleet.folder / aggregation / "summary.json")["task_gradients"] ==
+          3 * (aggregation == "hgp" ? 55 : 40));
     return parameters_in(fleet.folder / aggregation / "model.dunlin");
 }
 
@@ -49,7 +72,7 @@ std::vector<float> simulated(const LiveFleet& fleet, const std::string& aggregat
 
 TEST_CASE("real nodes learn by every aggregation with neighbours") {
     const LiveFleet fleet({{"a"}, {"b"}, {"c"}});
-    for (const std::string aggregation : {"sgp", "dsgd", "spd", "gnsd", "push-pull"}) {
+    for (const std::string aggregation : {"sgp", "dsgd", "spd", "gnsd", "push-pull", "hgp"}) {
         INFO(aggregation);
         const json job = fleet.ask(job_of(aggregation, {"--set", "fleet.updates=8"}))["job"];
         REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "60"}).code == 0);

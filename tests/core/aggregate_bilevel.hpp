@@ -23,8 +23,8 @@ struct LockStep {
     std::int64_t tick = 0;
 
     /// `mixing` is symmetric and doubly stochastic; its zeros are the pairs without an edge.
-    LockStep(const std::vector<std::vector<double>>& mixing, const std::vector<std::vector<S>>& start,
-             double step) {
+    LockStep(const std::vector<std::vector<double>>& mixing, const std::vector<std::vector<S>>& start, double step,
+             const SeriesPlan& series = {}) {
         const auto count = static_cast<std::uint32_t>(mixing.size());
         neighbours.resize(count);
         weights.resize(count);
@@ -36,7 +36,7 @@ struct LockStep {
             }
             memory.emplace_back(Node::memory(start[i].size(), neighbours[i].size()));
             Arena arena = memory.back().arena();
-            auto node = Node::make({i, count, start[i].size(), neighbours[i], weights[i], {.scale = step}},
+            auto node = Node::make({i, count, start[i].size(), neighbours[i], weights[i], {.scale = step}, series},
                                    start[i], arena);
             REQUIRE(node);
             nodes.push_back(std::move(*node));

@@ -70,6 +70,7 @@ public:
     void use(Aggregation aggregation, std::int64_t last_round, double step_size) {
         terms_.aggregation = aggregation;
         terms_.theta.scale = step_size;
+        if (aggregation == Aggregation::hgp) terms_.local_steps = 3, terms_.least_parts = 2;
         terms_.audit = false;
         last_round_ = last_round;
     }
@@ -86,6 +87,14 @@ public:
     static void gradient(std::uint32_t i, ConstVector<float> z, Stream& random, bool noisy, Vector<float> out) {
         for (std::size_t k = 0; k < z.size(); ++k)
             out[k] = z[k] - static_cast<float>(i + k) + (noisy ? 0.1f * random.normal() : 0.0f);
+        if (noisy) random.next_epoch();
+    }
+    /// What a machine asks for; where that is products, of a Hessian (1 + i/10) I.
+    static void answer(const Question& question, std::uint32_t i, ConstVector<float> z, Stream& random, bool noisy,
+                       Vector<float> out) {
+        if (question.kind != Question::Kind::products) return gradient(i, z, random, noisy, out);
+        for (float& value : out)
+            value = value * (1.0f + 0.1f * static_cast<float>(i)) + (noisy ? 0.1f * random.normal() : 0.0f);
         if (noisy) random.next_epoch();
     }
     /// Messages that left before the state that they are of was stored (invariant 4).
@@ -252,8 +261,9 @@ private:
                     }
                     break;
                 case Duty::learn: {
-                    gradient(i, session.parameters(), session.random(), terms_.aggregation != Aggregation::push_sum,
-                             session.gradient());
+                    const ConstVector<float> at = session.parameters();
+                    answer(session.question(), i, at, session.random(), terms_.aggregation != Aggregation::push_sum,
+                           session.gradient());
                     REQUIRE(session.learned(now_));
                     break;
                 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions whose machines say floats to their neighbours, against the machines in lock step.
+#include "core/aggregate/hyper_gradient_rounds.hpp"
 #include "core/aggregate/push_pull.hpp"
 #include "core/aggregate/synchronous.hpp"
 #include "session_fleet.hpp"
@@ -75,8 +76,8 @@ Vectors in_lock_step(const Lists& in, const JobTerms& terms, const Vectors& star
                             [](std::byte* data) { ::operator delete (data, std::align_val_t{Arena::alignment}); });
         Arena arena({memory.back().get(), bytes});
         const auto weights = SessionFleet::weights(in, i);
-        nodes[i].emplace(*Machine::make({i, static_cast<std::uint32_t>(in.size()), d, in[i], weights, terms.theta},
-                                        starts[i], arena));
+        nodes[i].emplace(*Machine::make(
+            {i, static_cast<std::uint32_t>(in.size()), d, in[i], weights, terms.theta, {3, 2}}, starts[i], arena));
     }
     std::vector<float> z(d), g(d);
     for (std::int64_t r = -1; r < rounds; ++r) {
@@ -84,7 +85,10 @@ Vectors in_lock_step(const Lists& in, const JobTerms& terms, const Vectors& star
         for (std::uint32_t i = 0; i < in.size(); ++i) {
             if (!nodes[i]) continue;
             nodes[i]->estimate(z);
-            if (r >= 0) SessionFleet::gradient(i, z, random[i], true, g);
+            if (r >= 0) {
+                nodes[i]->direction(g);
+                SessionFleet::answer(nodes[i]->question(), i, z, random[i], true, g);
+            }
             const auto woken = nodes[i]->wake(0, r < 0 ? ConstVector<float>() : ConstVector<float>(g));
             REQUIRE((woken && !woken->waited));
             said[i].assign(woken->share.values.begin(), woken->share.values.end());
@@ -106,6 +110,7 @@ Vectors in_lock_step(Aggregation by, const Lists& in, const JobTerms& terms, con
                      std::vector<Stream>& random, std::int64_t rounds) {
     if (by == Aggregation::dsgd) return in_lock_step<SynchronousDescent<>>(in, terms, starts, random, rounds);
     if (by == Aggregation::spd) return in_lock_step<PrimalDual<>>(in, terms, starts, random, rounds);
+    if (by == Aggregation::hgp) return in_lock_step<HyperGradientRounds<>>(in, terms, starts, random, rounds);
     return in_lock_step<GradientTracking<>>(in, terms, starts, random, rounds);
 }
 
@@ -120,7 +125,7 @@ std::vector<Stream> streams(const SessionFleet& fleet) {
     return all;
 }
 
-constexpr Aggregation by_rounds[] = {Aggregation::dsgd, Aggregation::spd, Aggregation::gnsd};
+constexpr Aggregation by_rounds[] = {Aggregation::dsgd, Aggregation::spd, Aggregation::gnsd, Aggregation::hgp};
 
 }  // namespace
 
@@ -130,7 +135,7 @@ TEST_CASE(
     int early = 0;
     for (std::uint32_t seed = 0; seed < 60; ++seed) {
         Stream random(17, seed, Purpose::user);
-        const Aggregation by = by_rounds[seed % 3];
+        const Aggregation by = by_rounds[seed % 4];
         const std::uint32_t nodes = 2 + random.below(5);
         const Lists graph = random_graph(nodes, random);
         const SessionFaults faults = random_faults(random);
@@ -155,7 +160,7 @@ TEST_CASE("when somebody leaves, the others go on from their parameters, and wha
     for (std::uint32_t seed = 0; seed < 30; ++seed) {
         INFO("seed " << seed);
         Stream random(18, seed, Purpose::user);
-        const Aggregation by = by_rounds[seed % 3];
+        const Aggregation by = by_rounds[seed / 4 % 4];
         const Lists graph = random_graph(4, random);
         // Down to two, and in every fourth fleet to one, who is alone then.
         const Lists smaller = seed % 4 == 0 ? Lists(4) : random_graph(4, random, 3);

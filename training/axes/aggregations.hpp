@@ -22,7 +22,8 @@
     X(dsgd, SynchronousDescent<>) \
     X(spd, PrimalDual<>) \
     X(gnsd, GradientTracking<>) \
-    X(push_pull, PushPull<>)
+    X(push_pull, PushPull<>) \
+    X(hgp, HyperGradientRounds<>)
 // clang-format on
 
 namespace dunlin {

@@ -29,6 +29,7 @@ constexpr Preset papers[] = {{"persafl", "PersA-FL, option A (plain)", preset::p
                              {"d2", "SPD/D2", {Objective::plain, A::spd}},
                              {"gnsd", "GNSD", {Objective::plain, A::gnsd}},
                              {"spdb", "SPDB", preset::spdb},
+                             {"hgp", "hyper-gradient push", {Objective::bilevel, A::hgp}},
                              {"ditto", "Ditto", {Objective::ditto, A::fedavg}},
                              {"local", "each alone", preset::local},
                              {"global", "one model for all", preset::global}};
@@ -51,7 +52,7 @@ std::span<const Preset> presets() {
         std::vector<Preset> list(std::begin(papers), std::end(papers));
         for (std::size_t a = 0; a < aggregation_count; ++a) {
             const Method plain{Objective::plain, static_cast<A>(a)};
-            if (std::ranges::find(list, plain, &Preset::method) == list.end())
+            if (refusal_of(plain).empty() && std::ranges::find(list, plain, &Preset::method) == list.end())
                 list.push_back({name_of(plain.aggregation), title_of(plain.aggregation), plain});
         }
         return list;
@@ -63,7 +64,9 @@ std::vector<std::pair<std::string_view, Method>> with_neighbours(Objective objec
     std::vector<std::pair<std::string_view, Method>> list;
     for (std::size_t a = 0; a < aggregation_count; ++a) {
         const auto by = static_cast<A>(a);
-        if (has_neighbours(by)) list.emplace_back(name_of(by), Method{objective, by});
+        if (!has_neighbours(by)) continue;
+        const Method method{objective, by};
+        list.emplace_back(name_of(by), refusal_of(method).empty() ? method : Method{Objective::bilevel, by});
     }
     return list;
 }
@@ -97,6 +100,10 @@ std::string title_of(Method method) {
 }
 
 std::string refusal_of(Method method) {
+    if (method.aggregation == A::hgp && method.objective != Objective::bilevel)
+        return "hyper-gradient push pushes the derivative by what stays with each node, which is a bilevel "
+               "problem's: "
+               "take objective.name = bilevel, or another aggregation";
     if (method.aggregation == A::global && traits_of(method.objective).kept == Kept::model)
         return "one model for all belongs to no node that would keep one of its own: take aggregation.name = "
                "local, "

@@ -31,7 +31,8 @@ struct Preset {
 };
 /// All that are known: the papers', and each aggregation of plain gradients by its own name.
 std::span<const Preset> presets();
-/// The aggregations with neighbours, each by its own name with this objective.
+/// The aggregations with neighbours, each by its own name with this objective, or, where they cannot be combined, with
+/// the bilevel one.
 std::vector<std::pair<std::string_view, Method>> with_neighbours(Objective objective);
 
 /// The papers' methods.

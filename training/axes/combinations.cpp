@@ -25,8 +25,7 @@ constexpr TaskTraits tasks[] = {
     {.name = "classification",
      .experiment = "classification",
 
-     .on_real_nodes = true,
-     .mixed_experiment = "pdbo"},
+     .on_real_nodes = true},
     {.name = "ranking", .experiment = "ranking", .on_real_nodes = true},
     {.name = "ranking-reward",
      .experiment = "ranking",
@@ -37,19 +36,8 @@ constexpr TaskTraits tasks[] = {
     {.name = "characters",
      .experiment = "characters",
 
-     .on_real_nodes = true,
-     .mixed_experiment = "pdbo-characters"},
+     .on_real_nodes = true},
 };
-
-/// None is hyper-gradient push, which is an experiment of its own.
-std::vector<std::optional<A>> all_aggregations() {
-    std::vector<std::optional<A>> all;
-    for (std::size_t a = 0; a < aggregation_count; ++a) {
-        if (static_cast<A>(a) == A::local) all.emplace_back();
-        all.emplace_back(static_cast<A>(a));
-    }
-    return all;
-}
 
 struct Refusal {
     K kind;
@@ -61,18 +49,8 @@ Answer refuse(K kind, std::string reason) {
     return Refusal{kind, std::move(reason)};
 }
 
-Answer in_one_process(const TaskTraits& task, Objective objective, std::optional<A> by) {
-    if (!by) {
-        if (objective != Objective::bilevel)
-            return refuse(K::mathematics,
-                          "hyper-gradient push is the upper level of a bilevel problem; take objective bilevel");
-        if (task.mixed_experiment.empty())
-            return refuse(K::not_built,
-                          "hyper-gradient push needs mixed second derivatives, which this task has not; "
-                          "take spd");
-        return {};
-    }
-    const Method method{objective, *by};
+Answer in_one_process(const TaskTraits& task, Objective objective, A by) {
+    const Method method{objective, by};
     if (const std::string reason = refusal_of(method); !reason.empty()) return refuse(K::mathematics, reason);
     const Kept kept = traits_of(objective).kept;
     if (task.linear) {
@@ -89,15 +67,11 @@ Answer in_one_process(const TaskTraits& task, Objective objective, std::optional
     return {};
 }
 
-Answer on_real_nodes(const TaskTraits& task, std::optional<A> by) {
+Answer on_real_nodes(const TaskTraits& task, A by) {
     if (by == A::global)
         return refuse(K::privacy,
                       "one model on everybody's data needs the data of everybody in one place; take fedavg");
     if (!task.on_real_nodes) return refuse(K::not_built, "no node has this task; `dunlin train` simulates it");
-    if (!by)
-        return refuse(
-            K::not_built,
-            "hyper-gradient push trains and goes back again at every outer step; a job of real nodes trains once");
     return {};
 }
 
@@ -115,24 +89,14 @@ Answer on_boards(const TaskTraits& task, Objective objective, A by) {
     return {};
 }
 
-Answer over_ranks(const TaskTraits& task, std::optional<A> by) {
-    if (!by) return refuse(K::not_built, "this is one process's work; its threads share the nodes");
-    if ((*by == A::local || *by == A::global) && (task.experiment == "fleet-navigation" || task.linear))
-        return refuse(K::not_built, "rounds of nodes that agree with nobody are not spread; start one process");
-    return {};
-}
-
-Answer answer(const TaskTraits& task, Objective objective, std::optional<A> by, LinkName link) {
+Answer answer(const TaskTraits& task, Objective objective, A by, LinkName link) {
     // What cannot be at all is refused everywhere for the same reason.
     const Answer simulated = in_one_process(task, objective, by);
-    if (link == LinkName::simulated || (simulated && simulated->kind == K::mathematics)) return simulated;
-    if (link == LinkName::mpi) {
-        if (const Answer spread = over_ranks(task, by)) return spread;
-        return simulated;
-    }
+    const bool one_process = link == LinkName::simulated || link == LinkName::mpi;  // spread over ranks, or not
+    if (one_process || (simulated && simulated->kind == K::mathematics)) return simulated;
     if (const Answer real = on_real_nodes(task, by)) return real;
     if (link == LinkName::serial) {
-        if (const Answer board = on_boards(task, objective, *by)) return board;
+        if (const Answer board = on_boards(task, objective, by)) return board;
     }
     return simulated;
 }
@@ -158,10 +122,11 @@ std::vector<Combination> all_combinations(std::span<const TaskTraits> more) {
     const auto add = [&](const TaskTraits& task) {
         for (std::size_t o = 0; o < all_objectives().size(); ++o) {
             const auto objective = static_cast<Objective>(o);
-            for (const std::optional<A> by : all_aggregations()) {
+            for (std::size_t a = 0; a < aggregation_count; ++a) {
+                const auto by = static_cast<A>(a);
                 for (const LinkName link :
                      {LinkName::simulated, LinkName::zeromq, LinkName::serial, LinkName::mpi}) {
-                    Combination one{&task, objective, by ? name_of(*by) : "hgp", link, K::none, ""};
+                    Combination one{&task, objective, name_of(by), link, K::none, ""};
                     if (const Answer refused = answer(task, objective, by, link)) {
                         one.refused = refused->kind;
                         one.reason = refused->reason;

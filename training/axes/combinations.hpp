@@ -33,12 +33,10 @@ struct TaskTraits {
     bool has_layers = true;  ///< of which a node can keep some
     bool on_real_nodes = false;
     bool on_boards = false;
-    /// The experiment for hyper-gradient push, where the task has mixed second derivatives.
-    std::string_view mixed_experiment = {};
 };
 std::span<const TaskTraits> task_traits();
 
-/// One of all: a task, an objective, an aggregation (also "hgp", hyper-gradient push) and a link.
+/// One of all: a task, an objective, an aggregation and a link.
 struct Combination {
     const TaskTraits* task = nullptr;
     Objective objective = Objective::plain;

@@ -49,6 +49,12 @@ int FederatedSettings::slots() const {
     return objective() == Objective::maml ? maml.slots() : 1;
 }
 
+bool FederatedSettings::second_order() const {
+    if (objective() == Objective::maml) return !maml.first_order;
+    return objective() == Objective::bilevel &&
+           (method.aggregation == AggregationName::hgp || bilevel.hyper_gradient == HyperGradient::neumann);
+}
+
 Personalisation FederatedSettings::personalisation(bool personal_layers) const {
     Personalisation how = personal;
     how.personal_layers_only = personal_layers;
@@ -93,7 +99,7 @@ int FederatedSettings::least_gradients() const {
         case Objective::moreau:
             return moreau.accuracy > 0.0f ? 1 : moreau.step_limit;
         case Objective::bilevel:
-            return bilevel.gradients();
+            return method.aggregation == AggregationName::hgp ? 1 : bilevel.gradients();
         default:
             return 1;
     }
@@ -203,6 +209,7 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
 
     add_bilevel_settings(list, "bilevel", s.bilevel);
     add_ditto_settings(list, s.ditto);
+    add_series_settings(list, s.series);
 
     list.add("push.graph", s.push.graph,
              "who hears whom without a server: directed-ring, exponential, complete, ring, star, erdos-renyi, "
@@ -282,6 +289,8 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
         {"ditto.prox_weight", "0.5"},
         {"ditto.personal_rate", "0.1"},
         {"ditto.steps", "10"},
+        {"hgp.inner_steps", "10"},
+        {"hgp.neumann_steps", "5"},
         {"attack.name", "\"none\""},
         {"attack.share", "0.2"},
         {"attack.strength", "1.0"},

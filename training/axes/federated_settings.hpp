@@ -6,6 +6,7 @@
 #include "core/adapt/maml.hpp"
 #include "core/adapt/moreau_envelope.hpp"
 #include "core/aggregate/federated.hpp"
+#include "core/aggregate/gossip.hpp"
 #include "envs/data_notes.hpp"
 #include "training/axes/axes.hpp"
 #include "training/axes/privacy_settings.hpp"
@@ -94,6 +95,7 @@ struct FederatedSettings {
 
     Bilevel bilevel;
     Ditto ditto;
+    SeriesPlan series;  ///< of hgp
 
     AttackSettings attack;  ///< of simulated fleets
     Defence defence;
@@ -141,6 +143,8 @@ struct FederatedSettings {
     std::string_view rate_key() const;  ///< the setting that holds it, or the step size of a method without a fleet
     /// Batches that a task keeps at once for this method.
     int slots() const;
+    /// Does a policy's learner ask for Hessians?
+    bool second_order() const;
     /// How the model that a node keeps follows one that it is given, where it keeps any.
     Personalisation following() const;
     /// Task gradients that one local step costs at least; with plain gradients and MAML exactly.
@@ -150,7 +154,7 @@ struct FederatedSettings {
     Outcome<void> check(std::uint32_t clients) const;
 };
 
-/// Adds the sections [federated], [objective], [aggregation], [maml], [moreau], [bilevel], [push], [clock],
+/// Adds the sections [federated], [objective], [aggregation], [maml], [moreau], [bilevel], [hgp], [push], [clock],
 /// [personal], [baseline], [network], [attack], [defence], [limits], [privacy]
 /// and [report].
 void add_federated_settings(Settings& list, FederatedSettings& settings);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/aggregate/gossip.hpp"
 #include "core/aggregate/push_sum_settings.hpp"
 #include "core/aggregate/step_schedule.hpp"
 #include "core/fixed_point.hpp"
@@ -41,6 +42,7 @@ class Settings;
 struct GossipSettings {
     std::uint64_t seed = 1;
     StepSchedule theta = {};
+    SeriesPlan series = {};  ///< of hgp
     FixedPoint format = {};
     float largest_value = 1000.0f;  ///< a node whose |z| goes beyond has diverged; n times it must fit the format
     float weight_floor = 0x1p-12f;  ///< y that a node never gives away

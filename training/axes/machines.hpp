@@ -3,6 +3,7 @@
 
 // The machines that training/axes/aggregations.hpp names.
 #include "core/aggregate/dpsgd.hpp"
+#include "core/aggregate/hyper_gradient_rounds.hpp"
 #include "core/aggregate/pars_push.hpp"
 #include "core/aggregate/push_pull.hpp"
 #include "core/aggregate/scaffold.hpp"

@@ -15,6 +15,15 @@ void add_bilevel_settings(Settings& list, const std::string& section, Bilevel& b
     list.add(section + ".neumann_rate", bilevel.neumann_rate, "eta: below 2 / the lower level's curvature", rate);
 }
 
+void add_series_settings(Settings& list, SeriesPlan& series) {
+    using Range = Settings::Range;
+    list.add("hgp.inner_steps", series.inner_rounds,
+             "T: rounds in which the shared parameters step, before each step of a node's own", Range{1, 1e6});
+    list.add("hgp.neumann_steps", series.series_rounds,
+             "M: rounds that push the derivative of all nodes' costs; 0: a node's own derivative alone",
+             Range{0, 1000});
+}
+
 void add_ditto_settings(Settings& list, Ditto& ditto) {
     using Range = Settings::Range;
     list.add("ditto.prox_weight", ditto.prox_weight, "lambda: pull of a node's own model towards the shared one",

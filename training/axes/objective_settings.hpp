@@ -3,6 +3,7 @@
 
 #include "core/adapt/bilevel.hpp"
 #include "core/adapt/ditto.hpp"
+#include "core/aggregate/gossip.hpp"
 #include "training/settings/settings.hpp"
 
 #include <string>
@@ -14,5 +15,8 @@ void add_bilevel_settings(Settings& list, const std::string& section, Bilevel& b
 
 /// Adds ditto.prox_weight, personal_rate and steps.
 void add_ditto_settings(Settings& list, Ditto& ditto);
+
+/// Adds hgp.inner_steps and neumann_steps.
+void add_series_settings(Settings& list, SeriesPlan& series);
 
 }  // namespace dunlin

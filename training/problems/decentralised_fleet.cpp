@@ -26,6 +26,7 @@ FederatedSettings learning_of(const DecentralisedSettings& s) {
     learning.method = s.federated.method;
     learning.deployment = s.federated.deployment;
     learning.bilevel = s.federated.bilevel;
+    learning.series = s.federated.series;
     // Among neighbours the fleet takes the steps, and this rate is that of layers that stay at home.
     const bool served = has_server(s.federated.method.aggregation);
     learning.local_rate = learning.maml_local_rate = learning.moreau_local_rate =

@@ -37,6 +37,7 @@ Settings decentralised_settings(DecentralisedSettings& s) {
     list.add("method.rho_over_tau", s.rho_over_tau, "rho/tau of I - (rho/tau) A'A, for mixing = laplacian",
              Range{0, 1, true});
     add_bilevel_settings(list, "method", s.federated.bilevel);
+    add_series_settings(list, s.federated.series);
     list.add("method.personal_for_all", s.personal_for_all,
              "d2, gnsd and dsgd keep the personal layers at home too, unlike their authors' versions");
     add_mass_settings(list, s);

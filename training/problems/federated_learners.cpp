@@ -5,7 +5,9 @@
 
 namespace dunlin {
 
-Outcome<void> keep_own_models(PersonalLayers& layers, const FederatedSettings& settings, ConstVector<float> first) {
+Outcome<void> keep_beside(PersonalLayers& layers, const FederatedSettings& settings, ConstVector<float> first) {
+    if (keeps_slopes(settings)) layers.keep_slopes();
+    if (traits_of(settings.objective()).kept != Kept::model) return {};
     if (layers.split().has_personal())
         return refuse(fmt::format(
             "objective.name = {}: a node keeps a whole model of its own, so set model.personal_layers = []",
@@ -35,6 +37,13 @@ LearnerOf learner_of(FederatedProblem& problem, const FederatedSettings& setting
                 return how.steps;
             },
             threads);
+    }
+    if (layers.keeps_slopes()) {
+        return outer_learners(
+            layers, std::move(whole),
+            [&problem](std::uint32_t node, int worker, ConstVector<float> w, ConstVector<float> s, Stream& random,
+                       Vector<float> out) { return problem.hessian_product(node, worker, w, s, random, out); },
+            settings.bilevel, threads);
     }
     if (settings.objective() == Objective::bilevel) {
         return shared_learners(

@@ -6,9 +6,14 @@
 
 namespace dunlin {
 
-/// Lets every node keep a whole model that begins as `first`, as its objective wants. Error: the problem keeps layers
-/// too.
-Outcome<void> keep_own_models(PersonalLayers& layers, const FederatedSettings& settings, ConstVector<float> first);
+/// Do nodes keep slopes, as hyper-gradient push wants?
+inline bool keeps_slopes(const FederatedSettings& settings) {
+    return settings.method.aggregation == AggregationName::hgp;
+}
+
+/// Lets every node keep what its method wants beside its layers: a whole model that begins as `first`, or slopes. Error:
+/// it is to keep a model, and the problem keeps layers too.
+Outcome<void> keep_beside(PersonalLayers& layers, const FederatedSettings& settings, ConstVector<float> first);
 
 /// Makes `theta`, a node's model with the shared parameters that it was given, the one that the node uses: after the
 /// steps that `how` says, or the one that it keeps.

@@ -98,6 +98,10 @@ public:
     /// whose shared part is that of the rest. Returns the task gradients that it cost.
     virtual int bilevel_gradient(std::uint32_t node, int worker, Vector<float> w, Stream& random,
                                  Vector<float> out) = 0;
+    /// The node's Hessian at w times s, of its loss on a fresh batch; where what is drawn depends on the parameters, with
+    /// what that adds to the derivative of the gradient. Returns the task gradients that it cost.
+    virtual int hessian_product(std::uint32_t node, int worker, ConstVector<float> w, ConstVector<float> s,
+                                Stream& random, Vector<float> out) = 0;
 };
 
 /// Any task as a FederatedProblem. World gives:
@@ -168,6 +172,26 @@ public:
         bench.scratch.resize(std::max(bench.scratch.size(), bilevel_.scratch(w.size())));
         return bilevel_.template gradient<float>(bench.task, split(), w, random, out,
                                                  Vector<float>(bench.scratch).first(bilevel_.scratch(w.size())));
+    }
+    int hessian_product(std::uint32_t node, int worker, ConstVector<float> w, ConstVector<float> s, Stream& random,
+                        Vector<float> out) override {
+        Task& task = at(worker).task;
+        world_.assign(task, node);
+        task.draw(0, w, random);
+        task.hessian_vector(0, w, s, out);
+        if constexpr (ScoredTask<Task>) {
+            // d/dw E[g] = E[dg/dw + g (sum of scores)'].
+            std::vector<float>& scratch = at(worker).scratch;
+            scratch.resize(std::max(scratch.size(), w.size()));
+            const Vector<float> term = Vector<float>(scratch).first(w.size());
+            task.score_sum(0, w, term);
+            const float along = dot<float>(term, s);
+            if (along == 0.0f) return 2;  // what is drawn does not depend on w
+            task.gradient(0, w, term);
+            for (std::size_t k = 0; k < out.size(); ++k) out[k] += along * term[k];
+            return 4;
+        }
+        return 2;
     }
     void personalise(std::uint32_t node, ConstVector<float> w, const Personalisation& how, Stream& random,
                      Vector<float> theta, int worker) override {

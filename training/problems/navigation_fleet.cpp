@@ -177,6 +177,7 @@ FederatedSettings learning_of(const FleetNavigationSettings& s) {
     learning.method = s.federated.method;
     learning.bilevel = s.federated.bilevel;
     learning.ditto = s.federated.ditto;
+    learning.series = s.federated.series;
     learning.deployment = s.federated.deployment;
     learning.moreau = s.inner;
     if (learning.objective() == Objective::maml) learning.maml = maml_of(s);

@@ -23,6 +23,8 @@ NewerSettings newer_fleet_navigation_settings() {
         {"ditto.prox_weight", "0.01"},
         {"ditto.personal_rate", "1.0"},
         {"ditto.steps", "1"},
+        {"hgp.inner_steps", "10"},
+        {"hgp.neumann_steps", "5"},
         {"method.rate", "0.1"},
         {"network.trace", "\"\""},
         {"network.tick_ms", "50.0"}};
@@ -72,6 +74,7 @@ Settings fleet_navigation_settings(FleetNavigationSettings& s) {
 
     add_bilevel_settings(list, "bilevel", s.federated.bilevel);
     add_ditto_settings(list, s.federated.ditto);
+    add_series_settings(list, s.federated.series);
 
     add_round_network_settings(list, s);
     list.add("network.crash_gap", s.crash_gap, "mean rounds between a node's crashes; 0: none", Range{0, 1e9});

@@ -60,6 +60,60 @@ private:
     int worker_;
 };
 
+class OuterLearner final : public Learner {
+public:
+    OuterLearner(PersonalLayers& layers, const LearnerOf& whole, const HessianProduct& product,
+                 const Bilevel& bilevel, int worker)
+        : layers_(layers),
+          whole_(whole),
+          product_(product),
+          bilevel_(bilevel),
+          worker_(worker),
+          w_(layers.split().dimension()),
+          direction_(w_.size()),
+          out_(w_.size()),
+          personal_(layers.split().personal_size()) {}
+
+    std::uint32_t node = 0;
+
+    std::size_t dimension() const override { return layers_.split().shared_size(); }
+    int gradient(ConstVector<float> x, Stream& random, Vector<float> out) override {
+        return answer({}, x, random, out);
+    }
+    int answer(const Question& question, ConstVector<float> x, Stream& random, Vector<float> out) override {
+        using Kind = Question::Kind;
+        const LayerSplit& split = layers_.split();
+        layers_.compose(node, x, w_);
+        int taken = 0;
+        if (question.kind == Kind::products) {
+            std::ranges::fill(direction_, 0.0f);
+            split.put_shared<float>(out, direction_);
+            taken = product_(node, worker_, w_, direction_, random, out_);
+        } else {
+            taken = whole_(node, worker_).gradient(w_, random, out_);
+        }
+        split.take_shared<float>(out_, out);
+        if (question.kind == Kind::gradient) return taken;
+        split.take_personal<float>(out_, personal_);
+        const Vector<float> y = layers_.of(node), v = layers_.slope_of(node);
+        for (std::size_t k = 0; k < v.size(); ++k)
+            v[k] = question.kind == Kind::products ? v[k] - question.step_size * personal_[k]
+                                                   : personal_[k] + bilevel_.ridge * y[k];
+        if (question.last) {
+            for (std::size_t k = 0; k < v.size(); ++k) y[k] -= bilevel_.personal_rate * v[k];
+        }
+        return taken;
+    }
+
+private:
+    PersonalLayers& layers_;
+    LearnerOf whole_;
+    HessianProduct product_;
+    Bilevel bilevel_;
+    int worker_;
+    std::vector<float> w_, direction_, out_, personal_;
+};
+
 /// Layers that have parameters.
 template <class Shape>
 int weighted_layers(const Shape& shape) {
@@ -134,14 +188,20 @@ PersonalLayers::PersonalLayers(const LayerSplit& split, std::uint32_t nodes, Con
 }
 
 void PersonalLayers::take_kept(std::uint32_t node, Vector<float> kept) const {
-    const auto behind = std::ranges::copy(of(node), kept.begin()).out;
-    if (keeps_models()) std::ranges::copy(model_of(node), behind);
+    auto behind = std::ranges::copy(of(node), kept.begin()).out;
+    if (keeps_models()) behind = std::ranges::copy(model_of(node), behind).out;
+    if (keeps_slopes()) std::ranges::copy(slopes_[node - from_], behind);
 }
 
 void PersonalLayers::put_kept(std::uint32_t node, ConstVector<float> kept) {
     assert(kept.size() == kept_size());
     std::ranges::copy(kept.first(split_.personal_size()), of(node).begin());
-    if (keeps_models()) std::ranges::copy(kept.subspan(split_.personal_size()), model_of(node).begin());
+    ConstVector<float> rest = kept.subspan(split_.personal_size());
+    if (keeps_models()) {
+        std::ranges::copy(rest.first(split_.dimension()), model_of(node).begin());
+        rest = rest.subspan(split_.dimension());
+    }
+    if (keeps_slopes()) std::ranges::copy(rest, slope_of(node).begin());
 }
 
 SplitGradient descend_together(LearnerOf whole, const LayerSplit& split, float personal_rate) {
@@ -156,6 +216,13 @@ SplitGradient descend_together(LearnerOf whole, const LayerSplit& split, float p
 LearnerOf shared_learners(PersonalLayers& layers, SplitGradient gradient, int threads) {
     std::vector<SharedLearner> all;
     for (int worker = 0; worker < threads; ++worker) all.emplace_back(layers, gradient, worker);
+    return by_worker(std::move(all));
+}
+
+LearnerOf outer_learners(PersonalLayers& layers, LearnerOf whole, HessianProduct product, const Bilevel& bilevel,
+                         int threads) {
+    std::vector<OuterLearner> all;
+    for (int worker = 0; worker < threads; ++worker) all.emplace_back(layers, whole, product, bilevel, worker);
     return by_worker(std::move(all));
 }
 

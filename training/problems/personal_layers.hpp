@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/adapt/bilevel.hpp"
 #include "core/adapt/objective.hpp"
 #include "core/layer_split.hpp"
 #include "core/mlp.hpp"
@@ -52,20 +53,24 @@ public:
     void known_to_all(RankGroup& ranks) {
         ranks.share(all_);
         if (keeps_models()) ranks.share(models_);
+        if (keeps_slopes()) ranks.share(slopes_);
     }
     /// All y and models, for an archive; `fits` says whether what was read is as it was: of so many nodes, with whole
-    /// models of their own or without.
+    /// models of their own or without. Slopes are there only where they are kept.
     template <class Archive>
     void fields(Archive& archive) {
+        const bool slopes = keeps_slopes();
         archive(all_, models_);
+        if (slopes) archive(slopes_);
     }
-    bool fits(std::uint32_t nodes, bool with_models) const {
+    bool fits(std::uint32_t nodes, bool with_models, bool with_slopes) const {
         const auto each = [](const auto& vectors, std::size_t count, std::size_t size) {
             return vectors.size() == count &&
                    std::ranges::all_of(vectors, [&](const std::vector<float>& one) { return one.size() == size; });
         };
         return each(all_, nodes, split_.personal_size()) &&
-               each(models_, with_models ? nodes : 0, split_.dimension());
+               each(models_, with_models ? nodes : 0, split_.dimension()) &&
+               each(slopes_, with_slopes ? nodes : 0, split_.personal_size());
     }
 
     /// The x of a whole model.
@@ -83,8 +88,16 @@ public:
     Vector<float> model_of(std::uint32_t node) { return models_[node - from_]; }
     ConstVector<float> model_of(std::uint32_t node) const { return models_[node - from_]; }
 
-    /// All that a node keeps in one vector of kept_size() numbers: y, then its own model where it has one.
-    std::size_t kept_size() const { return split_.personal_size() + (keeps_models() ? split_.dimension() : 0); }
+    /// From now on every node also keeps v, the derivative by its y that a series is adding up; it begins as zero.
+    void keep_slopes() { slopes_.assign(all_.size(), std::vector<float>(split_.personal_size())); }
+    bool keeps_slopes() const { return !slopes_.empty(); }
+    Vector<float> slope_of(std::uint32_t node) { return slopes_[node - from_]; }
+
+    /// All that a node keeps in one vector of kept_size() numbers: y, then its own model where it has one, or v.
+    std::size_t kept_size() const {
+        return split_.personal_size() + (keeps_models() ? split_.dimension() : 0) +
+               (keeps_slopes() ? split_.personal_size() : 0);
+    }
     void take_kept(std::uint32_t node, Vector<float> kept) const;
     void put_kept(std::uint32_t node, ConstVector<float> kept);
 
@@ -92,7 +105,7 @@ private:
     LayerSplit split_;
     std::uint32_t from_;
     std::vector<std::vector<float>> all_;
-    std::vector<std::vector<float>> models_;
+    std::vector<std::vector<float>> models_, slopes_;
 };
 
 /// Moves y inside w = (x, y) and writes a gradient whose shared part is that of x, both of the node's, on thread
@@ -106,6 +119,17 @@ SplitGradient descend_together(LearnerOf whole, const LayerSplit& split, float p
 /// Learners of the shared part, for any fleet: each puts its node's model together, asks `gradient`, and keeps y.
 /// `layers` outlives them.
 LearnerOf shared_learners(PersonalLayers& layers, SplitGradient gradient, int threads);
+
+/// H s of the node's loss at its whole model w, on a fresh batch, on thread `worker`; all hold w.size() floats. Returns
+/// the task gradients that it cost.
+using HessianProduct = std::function<int(std::uint32_t node, int worker, ConstVector<float> w, ConstVector<float> s,
+                                         Stream& random, Vector<float> out)>;
+
+/// Learners of the shared part for hyper-gradient push, with lambda = y: f is the loss of `whole`, F is that with
+/// bilevel.ridge/2 |y|^2, both on fresh batches, and beta is bilevel.personal_rate. C u is the personal part of the
+/// Hessian's product with u, whose own personal part is zero. `layers` keeps slopes, and outlives them.
+LearnerOf outer_learners(PersonalLayers& layers, LearnerOf whole, HessianProduct product, const Bilevel& bilevel,
+                         int threads);
 
 /// Lets a node's own model v follow the shared w, on thread `worker`. Returns the task gradients that it cost.
 using Follow =

@@ -162,9 +162,6 @@ Outcome<PolicyWorld<Environment>> make_policy_world(const PolicySettings& s, std
     const auto split = split_for(shape, s.personal_layers, s.federated.objective(), notes,
                                  Policy::continuous ? static_cast<std::size_t>(shape.outputs()) : 0, s.section);
     if (!split) return tl::unexpected(split.error());
-    const bool second_order = (s.federated.objective() == Objective::maml && !s.federated.maml.first_order) ||
-                              (s.federated.objective() == Objective::bilevel &&
-                               s.federated.bilevel.hyper_gradient == HyperGradient::neumann);
     const RolloutLimits limits = limits_of(environments);
     return PolicyWorld<Environment>{.settings = s,
                                     .texts = std::move(texts),
@@ -174,7 +171,7 @@ Outcome<PolicyWorld<Environment>> make_policy_world(const PolicySettings& s, std
                                     .rollout = {.trajectories = s.federated.batch,
                                                 .baseline = s.baseline,
                                                 .slots = s.federated.slots(),
-                                                .second_order = second_order},
+                                                .second_order = s.federated.second_order()},
                                     .limits = limits,
                                     .notes = std::move(notes)};
 }

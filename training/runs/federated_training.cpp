@@ -39,9 +39,7 @@ public:
         if (s.privacy.enabled() && terms_.rounds)
             return refuse("privacy.clip: not there in this experiment; classification and ranking have it");
         liars_ = s.attack.liars(problem_.nodes(), terms_.seed);
-        if (keeps_models()) {
-            if (auto kept = keep_own_models(layers_, terms_.settings, first_); !kept) return kept;
-        }
+        if (auto kept = keep_beside(layers_, terms_.settings, first_); !kept) return kept;
         auto course = make_course(problem_, terms_, first_, layers_, workers_, notes_);
         if (!course) return tl::unexpected(course.error());
         course_ = *std::move(course);
@@ -201,7 +199,8 @@ private:
         auto gone_on = way.pauses.go_on([&](Loader& loader) -> Result<void> {
             loader(before, earlier_s_, result.history, result.personal_by_node, layers_);
             if (!loader.ok()) return {};
-            if (!layers_.fits(problem_.nodes(), keeps_models())) return fail(Code::shape_mismatch);
+            if (!layers_.fits(problem_.nodes(), keeps_models(), keeps_slopes(terms_.settings)))
+                return fail(Code::shape_mismatch);
             if (terms_.rounds) {
                 bool side = false;
                 loader(learning, steps, tail_, result.beside, side);

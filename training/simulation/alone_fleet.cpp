@@ -11,12 +11,12 @@ namespace {
 class AloneFleet final : public GossipFleet {
 public:
     AloneFleet(std::uint32_t nodes, bool together, const GossipSettings& settings, std::span<const float> start,
-               LearnerOf learner_of, int threads)
+               LearnerOf learner_of, int threads, RankGroup& ranks)
         : nodes_(nodes),
           together_(together),
           settings_(settings),
           learner_of_(std::move(learner_of)),
-          workers_(threads),
+          workers_(threads, ranks),
           models_(start.begin(), start.end()),
           gradients_(std::size_t{nodes} * dimension()),
           costs_(nodes) {
@@ -34,6 +34,7 @@ public:
     }
 
     std::uint32_t nodes() const override { return nodes_; }
+    RankGroup& ranks() const override { return workers_.ranks(); }
     std::size_t dimension() const override { return models_.size() / (together_ ? 1 : nodes_); }
     void estimate(std::uint32_t node, Vector<float> out) const override {
         std::ranges::copy(model(node), out.begin());
@@ -53,7 +54,11 @@ public:
     Time now() const override { return next_ - 1; }
     std::uint64_t trace() const override { return trace_; }
     double bytes_per_node() const override { return static_cast<double>(dimension() * sizeof(float)); }
-    void save(Saver& saver) const override { saver(models_, costs_, streams_, next_, trace_); }
+    void save(Saver& saver) const override {
+        std::vector<Stream> streams = streams_;
+        ranks().share(std::span(streams), nodes_);
+        saver(models_, costs_, streams, next_, trace_);
+    }
     Result<void> restore(Loader& loader) override {
         const std::size_t size = models_.size();
         loader(models_, costs_, streams_, next_, trace_);
@@ -72,12 +77,15 @@ private:
     }
 
     void take_gradients() {
-        workers_.run(static_cast<int>(nodes_), [&](int piece, int worker) {
-            const auto i = static_cast<std::uint32_t>(piece);
+        const RankGroup::Block own = ranks().block(nodes_);
+        workers_.run(static_cast<int>(own.size()), [&](int piece, int worker) {
+            const std::uint32_t i = own.first + static_cast<std::uint32_t>(piece);
             Learner& learner = learner_of_(i, worker);
             costs_[i] += learner.given(model(i), streams_[i]);
             costs_[i] += learner.gradient(model(i), streams_[i], gradient(i));
         });
+        ranks().share(std::span(gradients_), nodes_);
+        ranks().share(std::span(costs_), nodes_);
     }
 
     Outcome<void> step(float size) {
@@ -115,9 +123,9 @@ private:
 
 Outcome<std::unique_ptr<GossipFleet>> make_alone_fleet(std::uint32_t nodes, bool together,
                                                        const GossipSettings& settings, std::span<const float> start,
-                                                       LearnerOf learner_of, int threads) {
+                                                       LearnerOf learner_of, int threads, RankGroup& ranks) {
     if (auto checked = settings.theta.check(); !checked) return refuse(checked.error(), "method");
-    return std::make_unique<AloneFleet>(nodes, together, settings, start, std::move(learner_of), threads);
+    return std::make_unique<AloneFleet>(nodes, together, settings, start, std::move(learner_of), threads, ranks);
 }
 
 }  // namespace dunlin

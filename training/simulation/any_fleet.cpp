@@ -61,13 +61,8 @@ Outcome<std::unique_ptr<GossipFleet>> make_any_fleet(const FleetRecipe& recipe, 
     for (std::uint32_t i = 0; i < (together ? 1 : nodes); ++i)
         start.insert(start.end(), first.begin(), first.end());
     if (!has_neighbours(recipe.by))
-        return workers.ranks().spread() ? Outcome<std::unique_ptr<GossipFleet>>(
-                                              refuse(fmt::format("aggregation.name = {}: nodes that agree with "
-                                                                 "nobody are not spread over ranks here; start one "
-                                                                 "process",
-                                                                 name_of(recipe.by))))
-                                        : make_alone_fleet(nodes, together, recipe.gossip, start,
-                                                           std::move(learner_of), workers.count());
+        return make_alone_fleet(nodes, together, recipe.gossip, start, std::move(learner_of), workers.count(),
+                                workers.ranks());
     auto graph = read_graph(recipe.graph, seed, recipe.section, notes);
     if (graph && traits_of(recipe.by).undirected) {
         const std::string where = fmt::format("{}.graph = \"{}\"", recipe.section, recipe.graph.kind);

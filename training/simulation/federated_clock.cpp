@@ -28,6 +28,7 @@ GossipSettings GossipClock::settings_of(const FederatedSettings& s, std::uint64_
     if (!traits_of(s.method.aggregation).rounds)
         fleet.theta = {.scale = rate / median_ticks,
                        .longest_gap = std::int64_t{s.push.longest_gap} * median_ticks};
+    fleet.series = s.series;
     fleet.weight_floor = weight_floor;
     fleet.format.fraction_bits = 38;  // tens of thousands of nodes fit then
     fleet.work = median_ticks;

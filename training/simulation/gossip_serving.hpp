@@ -91,8 +91,13 @@ Result<void> SimulatedGossip<Node>::wake(Member& member, std::uint32_t i, int wo
     if constexpr (synchronous) steps = steps && member.node.ready();
     if (steps) {
         Learner& learner = learner_of_(i, worker);
+        Question question;
+        if constexpr (Node::traits.asks) {
+            question = member.node.question();
+            if (question.kind == Question::Kind::products) member.node.direction(desk.gradient);
+        }
         desk.counters.gradients += learner.given(desk.z, member.batches);
-        desk.counters.gradients += learner.gradient(desk.z, member.batches, desk.gradient);
+        desk.counters.gradients += learner.answer(question, desk.z, member.batches, desk.gradient);
         gradient = desk.gradient;
     }
     const auto woken = member.node.wake(now, gradient);

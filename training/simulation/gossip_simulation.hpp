@@ -295,6 +295,7 @@ private:
                                              .in_degrees = in_degrees,
                                              .weights = weights,
                                              .theta = settings_.theta,
+                                             .series = settings_.series,
                                              .format = settings_.format,
                                              .largest_value = settings_.largest_value,
                                              .weight_floor = settings_.weight_floor,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/aggregate/gossip.hpp"
 #include "core/random.hpp"
 #include "core/vector.hpp"
 #include "training/host/host_memory.hpp"
 
+#include <cassert>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,6 +28,14 @@ public:
     /// Writes a stochastic gradient of the node's personalised objective F_i at w. Advances `random`. Returns the
     /// task gradients that it cost, a Hessian-vector product counted as two.
     virtual int gradient(ConstVector<float> w, Stream& random, Vector<float> out) = 0;
+
+    /// Answers what a machine asks for at w. Where that is products, `out` holds the direction first. Learners that no
+    /// machine with a series is given have gradients alone.
+    virtual int answer([[maybe_unused]] const Question& question, ConstVector<float> w, Stream& random,
+                       Vector<float> out) {
+        assert(question.kind == Question::Kind::gradient);
+        return gradient(w, random, out);
+    }
 };
 
 /// The learner that computes node `node`'s gradient, on thread `worker`, which uses it until it asks again.

@@ -25,6 +25,7 @@ FleetRecipe RoundSettings::recipe(const FederatedSettings& learning, std::uint32
     GossipSettings gossip;
     gossip.seed = seed;
     gossip.theta = theta;
+    gossip.series = learning.series;
     gossip.format.fraction_bits = fraction_bits;
     gossip.largest_value = largest_value;
     gossip.weight_floor = weight_floor;

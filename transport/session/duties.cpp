@@ -64,6 +64,13 @@ ConstVector<float> NodeSession::parameters() {
     return estimate_;
 }
 
+Question NodeSession::question() {
+    if (neighbour() == nullptr) return {};
+    const Question question = neighbour()->question();
+    if (question.kind == Question::Kind::products) neighbour()->direction(gradient_);
+    return question;
+}
+
 Result<void> NodeSession::learned(std::int64_t now_ms) {
     now_ms_ = now_ms;
     working_ = false;

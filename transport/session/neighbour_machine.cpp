@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/session/neighbour_machine.hpp"
 
+#include "core/aggregate/hyper_gradient_rounds.hpp"
 #include "core/aggregate/push_pull.hpp"
 #include "core/aggregate/state_block.hpp"
 #include "core/aggregate/synchronous.hpp"
 
 #include <cmath>
+#include <limits>
 #include <new>
 
 namespace dunlin {
@@ -47,6 +49,13 @@ public:
         return node_.tick();
     }
     void estimate(Vector<float> out) const override { node_.estimate(out); }
+    Question question() const override {
+        if constexpr (Node::traits.asks) return node_.question();
+        return {};
+    }
+    void direction([[maybe_unused]] Vector<float> out) const override {
+        if constexpr (Node::traits.asks) node_.direction(out);
+    }
     Result<void> wake(std::int64_t tick, ConstVector<float> gradient) override {
         // By rounds the tick means nothing: they may share one.
         const auto woken = node_.wake(rounds ? 0 : tick, gradient);
@@ -67,6 +76,13 @@ private:
     Share<float> said_;
 };
 
+/// Numbers beyond what an int holds are refused when the machine is made.
+SeriesPlan series_of(const JobTerms& terms) {
+    constexpr auto most = static_cast<std::uint32_t>(std::numeric_limits<int>::max());
+    return {.inner_rounds = terms.local_steps <= most ? static_cast<int>(terms.local_steps) : 0,
+            .series_rounds = terms.least_parts};
+}
+
 /// What a machine is made with; the weights as numbers are in `object`, behind it.
 template <class Node>
 GossipPlace place_of(const JobTerms& terms, std::span<const std::byte> state, std::span<std::byte> object) {
@@ -84,6 +100,7 @@ GossipPlace place_of(const JobTerms& terms, std::span<const std::byte> state, st
                       .out_degree = static_cast<std::uint32_t>(terms.out_neighbours.size()),
                       .weights = weights,
                       .theta = terms.theta};
+    if constexpr (Node::traits.asks) place.series = series_of(terms);
     if (degree == 0 && place.out_degree == 0) place.node = 0, place.nodes = 1;  // nobody else is there
     if (Machine<Node>::rounds && place.theta.offset > 0.0)
         place.theta.offset += static_cast<double>(kept->first_round);
@@ -146,6 +163,8 @@ const MachineKind* machine_kind(Aggregation aggregation) {
             return &kind<GradientTracking<>>;
         case Aggregation::push_pull:
             return &kind<PushPull<>>;
+        case Aggregation::hgp:
+            return &kind<HyperGradientRounds<>>;
         default:
             return nullptr;
     }

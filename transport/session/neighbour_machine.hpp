@@ -22,6 +22,9 @@ public:
     virtual std::int64_t tick() const = 0;
     /// Where a gradient is to be taken; d floats.
     virtual void estimate(Vector<float> out) const = 0;
+    /// In turn `go`, what the gradient is to be; where it is products, the direction too: d floats.
+    virtual Question question() const = 0;
+    virtual void direction(Vector<float> out) const = 0;
     /// In another turn than `wait`. Errors: those of the machine, which is then unchanged.
     virtual Result<void> wake(std::int64_t tick, ConstVector<float> gradient) = 0;
     virtual Result<Receipt> receive(const Share<float>& share) = 0;

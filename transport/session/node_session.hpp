@@ -19,9 +19,9 @@ enum class Duty : std::uint8_t {
     send,     ///< message() to recipient(); then sent() or not_sent()
     store,    ///< state(), durably; then stored() or store_failed()
     prepare,  ///< set the task of terms() up; then prepared() or refuse()
-    learn,    ///< a gradient at parameters() into gradient(), with random(); then learned()
-    report,   ///< measure the model; then reported()
-    finish    ///< the job is over: forget what was stored; then finished()
+    learn,  ///< a gradient, or what question() asks for, at parameters() into gradient(), with random(); then learned()
+    report,  ///< measure the model; then reported()
+    finish   ///< the job is over: forget what was stored; then finished()
 };
 
 struct SessionSettings {
@@ -129,6 +129,8 @@ public:
     ConstVector<float> parameters();
     /// Is the next gradient the first one at a model that the node got from the others?
     bool begins() const { return !client_ || client_->steps() == 0; }
+    /// What it is to be. Where that is products, gradient() holds the direction from here on.
+    Question question();
     Stream& random() { return random_; }
     Vector<float> gradient() { return gradient_; }
     /// Takes the step. Errors: not_finite, mass_overflow: the node has diverged, says so and leaves the job.

@@ -14,7 +14,7 @@ const WorldFaults calm;
 const WorldFaults storm{
     .cut = 0.003f, .node_crash = 0.003f, .power = 0.006f, .file_failure = 0.002f, .busy = 0.02f};
 constexpr Aggregation all_machines[] = {Aggregation::dsgd, Aggregation::spd, Aggregation::gnsd,
-                                        Aggregation::push_pull};
+                                        Aggregation::push_pull, Aggregation::hgp};
 
 const Job& job_of(World& world) {
     return world.coordinator().state().jobs().begin()->second;
@@ -52,7 +52,7 @@ bool at(World& world, std::uint32_t member, std::int64_t tick) {
 }  // namespace
 
 TEST_CASE("crashes of nodes and of the coordinator change no bit of what a fleet by rounds learns [invariant 4]") {
-    for (const Aggregation by : {Aggregation::dsgd, Aggregation::spd, Aggregation::gnsd}) {
+    for (const Aggregation by : {Aggregation::dsgd, Aggregation::spd, Aggregation::gnsd, Aggregation::hgp}) {
         std::vector<float> expected;
         for (std::uint64_t seed = 0; seed <= 6; ++seed) {
             INFO(aggregation_name(plan_of(by, 3, 0)) << ", seed " << seed);

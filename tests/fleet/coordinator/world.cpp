@@ -248,7 +248,8 @@ void World::drive(std::uint32_t number) {
                 break;
             case Duty::learn: {
                 if (begin(number, Duty::learn)) break;
-                gradient(number, session.parameters(), session.random(), session.gradient());
+                const ConstVector<float> at = session.parameters();
+                answer(number, session.question(), at, session.random(), session.gradient());
                 REQUIRE(session.learned(now_ms_ + node.clock_ms));
                 break;
             }
@@ -289,10 +290,12 @@ void World::measure(std::uint32_t number) {
     session.reported(metrics);
 }
 
-void World::gradient(std::uint32_t number, ConstVector<float> w, Stream& random, Vector<float> out) const {
+void World::answer(std::uint32_t number, const Question& question, ConstVector<float> w, Stream& random,
+                   Vector<float> out) const {
     for (std::size_t k = 0; k < w.size(); ++k) {
         const float target = static_cast<float>(number) * (k % 2 == 0 ? 1.0f : -1.0f);
-        out[k] = w[k] - target + 0.1f * random.normal();
+        const float exact = question.kind == Question::Kind::products ? out[k] : w[k] - target;
+        out[k] = exact + 0.1f * random.normal();
     }
     random.next_epoch();
 }
@@ -305,6 +308,8 @@ bool World::begin(std::uint32_t number, Duty duty) {
     if (duty == Duty::learn) {
         const ConstVector<float> w = node.session->parameters();
         work.parameters.assign(w.begin(), w.end());
+        work.question = node.session->question();
+        work.gradient.assign(node.session->gradient().begin(), node.session->gradient().end());
         work.random = node.session->random();
     }
     if (duty == Duty::store) work.state.assign(node.session->state().begin(), node.session->state().end());
@@ -329,9 +334,8 @@ void World::end_work(std::uint32_t number) {
     node.discarded += !wanted;
     if (work.duty == Duty::prepare) session.prepared();
     if (work.duty == Duty::learn) {
-        std::vector<float> out(work.parameters.size());
-        gradient(number, work.parameters, work.random, out);
-        if (wanted) std::ranges::copy(out, session.gradient().begin());
+        answer(number, work.question, work.parameters, work.random, work.gradient);
+        if (wanted) std::ranges::copy(work.gradient, session.gradient().begin());
         if (wanted) session.random() = work.random;
         REQUIRE(session.learned(now_ms_ + node.clock_ms));
     }
@@ -386,6 +390,7 @@ JobPlan toy_plan(std::uint32_t members, Aggregation aggregation) {
     plan.terms.dimension = 6;
     plan.terms.aggregation = aggregation;
     plan.terms.local_steps = 3;
+    if (aggregation == Aggregation::hgp) plan.terms.least_parts = 2;
     plan.terms.local_rate = 0.2f;
     plan.terms.tick_ms = 10;
     plan.terms.theta = {.scale = 0.005, .offset = 0, .longest_gap = 4};

@@ -82,7 +82,8 @@ public:
         struct Work {
             Duty duty{};
             std::int64_t due_ms = 0;
-            std::vector<float> parameters = {};
+            std::vector<float> parameters = {}, gradient = {};
+            Question question = {};
             Stream random = {};
             std::vector<std::byte> state = {};
         };
@@ -141,7 +142,9 @@ private:
     bool begin(std::uint32_t number, Duty duty);
     void end_work(std::uint32_t number);
     void measure(std::uint32_t number);
-    void gradient(std::uint32_t number, ConstVector<float> w, Stream& random, Vector<float> out) const;
+    /// What the node's machine asks for; where that is products, of a Hessian I.
+    void answer(std::uint32_t number, const Question& question, ConstVector<float> w, Stream& random,
+                Vector<float> out) const;
     void deliver(std::uint32_t number);
     void carry(std::deque<std::pair<std::int64_t, Frame>>& queue, const Message& message);
     Node* find(const PublicKey& key);

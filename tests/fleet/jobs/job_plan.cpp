@@ -62,20 +62,26 @@ TEST_CASE("D-PSGD on real nodes takes the graph both ways, and divides mass into
 
 TEST_CASE("every aggregation with neighbours has its machine on real nodes, on a graph that it can mix on") {
     const std::pair<const char*, Aggregation> all[] = {
-        {"pars-push", Aggregation::push_sum}, {"sgp", Aggregation::push_sum}, {"dpsgd", Aggregation::push_sum},
-        {"dsgd", Aggregation::dsgd},          {"spd", Aggregation::spd},      {"gnsd", Aggregation::gnsd},
-        {"push-pull", Aggregation::push_pull}};
+        {"pars-push", Aggregation::push_sum},  {"sgp", Aggregation::push_sum}, {"dpsgd", Aggregation::push_sum},
+        {"dsgd", Aggregation::dsgd},           {"spd", Aggregation::spd},      {"gnsd", Aggregation::gnsd},
+        {"push-pull", Aggregation::push_pull}, {"hgp", Aggregation::hgp}};
     for (const auto& [name, machine] : all) {
         INFO(name);
         const std::string words = std::string("name = \"") + name + "\"\n";
+        const std::string objective = machine == Aggregation::hgp ? "[objective]\nname = \"bilevel\"\n" : "";
         const auto plan = plan_job(
-            "kind = \"classification\"\n[data]\nrows = 500\n[federated]\nlocal_steps = 7\nlocal_rate = 0.5\n"
-            "[objective]\nname = \"plain\"\n[aggregation]\n" +
-                words + "[fleet]\nupdates = 5\n",
+            "kind = \"classification\"\n[data]\nrows = 500\n[federated]\nlocal_steps = 7\nlocal_rate = 0.5\n" +
+                (objective.empty() ? "[objective]\nname = \"plain\"\n" : objective) + "[aggregation]\n" + words +
+                "[fleet]\nupdates = 5\n[hgp]\ninner_steps = 7\nneumann_steps = 3\n",
             "b.toml", 6);
         INFO((plan ? "" : plan.error().text));
         REQUIRE(plan);
         CHECK(plan->terms.aggregation == machine);
+        if (machine == Aggregation::hgp) {
+            CHECK(plan->terms.local_steps == 7);
+            CHECK(plan->terms.least_parts == 3);
+            CHECK(version_of(plan->terms) == 4);  // which nodes of before do not know
+        }
         CHECK(plan->budget.rounds == 35);
         CHECK(plan->terms.theta.scale == 0.5);
         const auto book = MassBook::make(*plan, {});
@@ -83,7 +89,8 @@ TEST_CASE("every aggregation with neighbours has its machine on real nodes, on a
         const bool directed =
             name == std::string("pars-push") || name == std::string("sgp") || name == std::string("push-pull");
         CHECK(undirected(book->graph()).has_value() == !directed);
-        const auto policy = plan_job("kind = \"fleet-navigation\"\n[aggregation]\n" + words, "a.toml", 4);
+        const auto policy =
+            plan_job("kind = \"fleet-navigation\"\n" + objective + "[aggregation]\n" + words, "a.toml", 4);
         REQUIRE(policy);
         CHECK(policy->terms.aggregation == machine);
         CHECK(policy->terms.learn_until == 600);

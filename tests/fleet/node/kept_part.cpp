@@ -189,9 +189,52 @@ TEST_CASE("by rounds real nodes learn what simulated ones learn, and keep what t
     }
 }
 
+TEST_CASE(
+    "by hyper-gradient push real nodes learn and keep what simulated ones do, off and on again [invariant 4]") {
+    const std::string series = "[hgp]\ninner_steps = 4\nneumann_steps = 3\n[bilevel]\npersonal_rate = 0.2\n";
+    JobPlan plan = classification(
+        {"bilevel", "hgp", "[]"}, 3,
+        series + "[clock]\nbudget_s = 200\nspeed_spread = 0.0\n[report]\nevaluations = 1\n[fleet]\ntick_ms = 1\n");
+    auto settings = read_deployed(plan.experiment, "the test");
+    REQUIRE(settings);
+    const ProblemExperiment& experiment = *settings;
+    const auto problem = experiment.make(1);
+    REQUIRE(problem);
+    Workers workers(1);
+    FederatedResult simulated;
+    REQUIRE(train_federated(
+        **problem, experiment.settings().federated, experiment.settings().seed, workers, RunPauses{},
+        [](const FederatedResult&) -> Outcome<void> { return {}; }, simulated));
+    REQUIRE(simulated.counters.applied % 3 == 0);
+    plan.budget.rounds = simulated.counters.applied / 3 - 1;  // saying where one begins is no round
+    REQUIRE(plan.budget.rounds >= 40);
+    plan.regroup_ms = 60'000;
+
+    RealFleet fleet(3, make_node_task);
+    fleet.restart_during_jobs(5);
+    fleet.run_planned(plan);
+    const Job& job = *fleet.server().coordinator().state().job(1);
+    CHECK(job.ended() == JobEndReason::finished);
+    CHECK(job.epoch() == 1);
+    const auto near = [](ConstVector<float> a, ConstVector<float> b) {
+        REQUIRE(a.size() == b.size());
+        for (std::size_t k = 0; k < a.size(); ++k) REQUIRE(std::abs(a[k] - b[k]) < 1e-5f);
+    };
+    std::vector<float> shared(plan.first.size());
+    (*problem)->split().take_shared<float>(simulated.shared_model, shared);
+    near(job.model(), shared);
+    for (std::size_t i = 0; i < 3; ++i) {
+        const auto own = TrainedModel::read(fleet.folder() / named(i) / "personal-1.dunlin");
+        REQUIRE(own);
+        const std::size_t d = own->parameters.size();
+        near(own->parameters, ConstVector<float>(simulated.personal_models).subspan(i * d, d));
+    }
+}
+
 TEST_CASE("what stays with nodes is in no message of a run, and a planted leak is found [invariant 10]") {
-    for (const Axes& axes : {Axes{"plain", "fedavg", "[\"last\"]"}, Axes{"bilevel", "pars-push", "[]"},
-                             Axes{"ditto", "dpsgd", "[]"}, Axes{"ditto", "persafl", "[]"}}) {
+    for (const Axes& axes :
+         {Axes{"plain", "fedavg", "[\"last\"]"}, Axes{"bilevel", "pars-push", "[]"}, Axes{"ditto", "dpsgd", "[]"},
+          Axes{"ditto", "persafl", "[]"}, Axes{"bilevel", "hgp", "[]"}}) {
         INFO(axes.objective << " " << axes.aggregation);
         Witnessed seen;
         RealFleet fleet(3, watched(seen));
