@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/problems/ranking_fleet.hpp"
 
+#include "training/models/layer_text.hpp"
 #include "training/problems/personal_layers.hpp"
 #include "training/settings/reading.hpp"
+
+#include <concepts>
+#include <type_traits>
 
 #include <fmt/format.h>
 
 namespace dunlin {
 namespace {
 
+template <class Net>
 struct RankingWorld {
-    using Task = Ranking<float>;
+    using Task = Ranking<float, Net>;
 
     RankingData data;
-    MlpShape shape;
+    typename Net::Shape shape;
     LayerSplit split;
     const Kernels<float>* kernels = nullptr;
-    Ranking<float>::Settings task{};
+    typename Task::Settings task{};
     std::uint64_t seed = 1;
     std::vector<std::span<const RankingQuery>> train{}, own{}, test{};  ///< by user
     std::vector<RankingQuery> all{};                                    ///< of `train`
@@ -48,25 +53,40 @@ struct RankingWorld {
     void describe(TrainedModel& model) const {
         model.task = "ranking";
         model.head = ModelHead::score;
-        model.shape = shape;
-        const int features = data.features, contexts = data.contexts;
-        model.input = fmt::format(
-            "one suggestion: {} features of the item, in the order of items.csv and its units, then {} contexts of "
-            "the query, of which one is 1 and the others 0",
-            features, contexts);
-        model.output = "a score; of a query's suggestions the one with the largest ranks first";
-        model.output_names = {"score"};
-        if (data.feature_names.size() == static_cast<std::size_t>(features)) {
-            model.input_names = data.feature_names;
-            for (int k = 0; k < contexts; ++k) model.input_names.push_back(fmt::format("context {}", k));
-        }
-        model.centre = data.centre;
-        model.scale = data.scale;
-        if (!data.centre.empty()) {
-            model.centre.resize(static_cast<std::size_t>(features + contexts), 0.0f);
-            model.scale.resize(static_cast<std::size_t>(features + contexts), 1.0f);
-        }
+        const int features = data.features, contexts = data.contexts, inputs = features + contexts;
         for (const RankingData::User& user : data.users) model.nodes.push_back(fmt::format("user {}", user.name));
+        if constexpr (Task::lists) {
+            model.network = shape;
+            model.input = fmt::format(
+                "a list of {} suggestions, each {} features of the item, in the order of items.csv and its units, "
+                "then "
+                "{} contexts of the query, of which one is 1 and the others 0; behind the last suggestion every "
+                "feature "
+                "is its centre and every context 0",
+                task.longest, features, contexts);
+            model.output = "a score a suggestion; the one with the largest ranks first";
+        } else {
+            model.shape = shape;
+            model.input = fmt::format(
+                "one suggestion: {} features of the item, in the order of items.csv and its units, then {} "
+                "contexts of "
+                "the query, of which one is 1 and the others 0",
+                features, contexts);
+            model.output = "a score; of a query's suggestions the one with the largest ranks first";
+            model.output_names = {"score"};
+            if (data.feature_names.size() == static_cast<std::size_t>(features)) {
+                model.input_names = data.feature_names;
+                for (int k = 0; k < contexts; ++k) model.input_names.push_back(fmt::format("context {}", k));
+            }
+        }
+        if (data.centre.empty()) return;
+        std::vector<float> centre = data.centre, scale = data.scale;
+        centre.resize(static_cast<std::size_t>(inputs), 0.0f);
+        scale.resize(static_cast<std::size_t>(inputs), 1.0f);
+        for (int k = 0; k < (Task::lists ? task.longest : 1); ++k) {
+            model.centre.insert(model.centre.end(), centre.begin(), centre.end());
+            model.scale.insert(model.scale.end(), scale.begin(), scale.end());
+        }
     }
     std::vector<FleetMetric> metrics(const FleetScore& score) const {
         const RankingScore sums{score.count, score.sums[1], score.sums[0], score.sums[2]};
@@ -104,11 +124,7 @@ Settings ranking_settings(RankingSettings& s) {
     list.add("data.queries_most", s.synthetic.queries_most, "generated: most queries of a user", Range{2, 10000});
     list.add("data.personal_part", s.synthetic.personal_part, "generated: how much tastes differ", Range{0, 100});
 
-    list.add("model.hidden", s.hidden, "widths of the scorer's hidden layers", Range{1, 4096});
-    list.add("model.activation", s.activation, "of the hidden layers",
-             {{"tanh", Activation::tanh}, {"relu", Activation::relu}});
-    list.add("model.personal_layers", s.personal_layers,
-             "layers that never leave their user: first, last, numbers from 0; empty: none");
+    add_network_settings(list, s, "user");
     list.add("model.loss", s.loss, "what the scorer learns from",
              {{"binary-cross-entropy", RankingLoss::binary_cross_entropy},
               {"squared-error", RankingLoss::squared_error},
@@ -123,20 +139,19 @@ Settings ranking_settings(RankingSettings& s) {
     return list;
 }
 
-Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSettings& s, int threads) {
-    const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return refuse(kernels.error(), "kernels");
-    auto data = read_or_draw(s);
-    if (!data) return tl::unexpected(data.error());
-    s.standardise ? data->standardise() : data->restore_origin();
-    const auto shape = MlpShape::make(data->view().inputs(), s.hidden, 1, s.activation);
-    if (!shape) return refuse(shape.error(), "model.hidden");
+namespace {
 
+template <class Shape>
+Outcome<std::unique_ptr<FederatedProblem>> make_world(const RankingSettings& s, RankingData data,
+                                                      const Shape& shape, const Kernels<float>& kernels,
+                                                      int threads) {
+    using Net = std::conditional_t<std::same_as<Shape, MlpShape>, MlpDerivatives<float>, NetworkDerivatives<float>>;
+    using World = RankingWorld<Net>;
     DataNotes layer_notes;
-    const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), layer_notes);
+    const auto split = split_for(shape, s.personal_layers, s.federated.objective(), layer_notes);
     if (!split) return tl::unexpected(split.error());
-    RankingWorld world{
-        .data = *std::move(data), .shape = *shape, .split = *split, .kernels = *kernels, .seed = s.seed};
+    if (s.hidden != RankingSettings{}.hidden) note_hidden(s, layer_notes);
+    World world{.data = std::move(data), .shape = shape, .split = *split, .kernels = &kernels, .seed = s.seed};
     world.task = {.loss = s.loss,
                   .batch = s.federated.batch,
                   .slots = s.federated.slots(),
@@ -171,9 +186,32 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
                          world.test.size())});
     HostMemory memory(world.bytes());
     Arena arena(memory.bytes());
-    const auto task = Ranking<float>::make(world.shape, *world.kernels, world.data.view(), world.task, arena);
+    const auto task = World::Task::make(world.shape, *world.kernels, world.data.view(), world.task, arena);
     if (!task) return refuse(task.error(), "model");
-    return std::make_unique<WorldProblem<RankingWorld>>(std::move(world), s.federated, threads);
+    return std::make_unique<WorldProblem<World>>(std::move(world), s.federated, threads);
+}
+
+}  // namespace
+
+Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSettings& s, int threads) {
+    const auto kernels = find_kernels(s.kernels);
+    if (!kernels) return refuse(kernels.error(), "kernels");
+    auto data = read_or_draw(s);
+    if (!data) return tl::unexpected(data.error());
+    s.standardise ? data->standardise() : data->restore_origin();
+    const int inputs = data->view().inputs(), longest = data->longest();
+    if (!s.takes_layers()) {
+        const auto shape = MlpShape::make(inputs, s.hidden, 1, s.activation);
+        if (!shape) return refuse(shape.error(), "model.hidden");
+        return make_world(s, *std::move(data), *shape, **kernels, threads);
+    }
+    if (!s.input.empty())
+        return refuse(
+            fmt::format("model.input = \"{}\": a list of {} suggestions of {} numbers comes in; leave it empty",
+                        s.input, longest, inputs));
+    const auto shape = read_layers("model.layers", {1, longest, inputs}, false, s.layers, longest);
+    if (!shape) return tl::unexpected(shape.error());
+    return make_world(s, *std::move(data), *shape, **kernels, threads);
 }
 
 ProblemKind<RankingSettings> ranking_kind() {
