@@ -281,6 +281,7 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
         {"data.alphabet", "\"letters\""},
         {"data.every_step", "false"},
         {"data.lead", "16"},
+        {"baseline.trees", "0"},
         {"network.trace", "\"\""},
         {"data.source", "\"job\""},
         {"data.header", "\"auto\""},

@@ -3,6 +3,7 @@
 
 #include "training/models/layer_text.hpp"
 #include "training/problems/personal_layers.hpp"
+#include "training/problems/ranking_forest.hpp"
 #include "training/settings/reading.hpp"
 
 #include <concepts>
@@ -12,6 +13,12 @@
 
 namespace dunlin {
 namespace {
+
+/// How forests rank the queries that models are judged on.
+struct ForestScores {
+    int trees = 0;
+    RankingScore all, own;  ///< one of everybody's queries; one of each user's
+};
 
 template <class Net>
 struct RankingWorld {
@@ -26,6 +33,7 @@ struct RankingWorld {
     std::vector<std::span<const RankingQuery>> train{}, own{}, test{};  ///< by user
     std::vector<RankingQuery> all{};                                    ///< of `train`
     DataNotes notes{};
+    std::shared_ptr<const ForestScores> forests{};  ///< null: none were asked for
 
     std::uint32_t nodes() const { return static_cast<std::uint32_t>(train.size()); }
     void initialise(Vector<float> w) const {
@@ -132,6 +140,11 @@ Settings ranking_settings(RankingSettings& s) {
               {"reward", RankingLoss::reward}});
     list.add("model.samples", s.samples, "reward: rankings drawn per query", Range{2, 1024});
     add_federated_settings(list, s.federated);
+    list.add(
+        "baseline.trees", s.trees,
+        "of random forests that are judged beside the models, one of all users' queries and one of each user's; 0: "
+        "none",
+        Range{0, 10000});
     list.add("personal.latest_queries", s.personal_latest,
              "a device keeps its user's latest queries only, so its own model, and training alone, see no others; "
              "0: all",
@@ -184,6 +197,21 @@ Outcome<std::unique_ptr<FederatedProblem>> make_world(const RankingSettings& s, 
             {"users_without_test", unjudged,
              fmt::format("{} of {} users have no query to judge on: they train and are not judged", unjudged,
                          world.test.size())});
+    if (s.trees > 0) {
+        const auto grown = [&](std::span<const RankingQuery> queries, std::uint32_t node) {
+            return RankingForest(world.data.view(), queries, {.trees = s.trees},
+                                 Stream(s.seed, node, Purpose::tasks));
+        };
+        const RankingForest shared = grown(world.all, world.nodes());
+        auto scores = std::make_shared<ForestScores>();
+        scores->trees = s.trees;
+        for (std::uint32_t user = 0; user < world.nodes(); ++user) {
+            if (world.test[user].empty()) continue;
+            scores->all.add(shared.evaluate(world.test[user]));
+            scores->own.add(grown(world.own[user], user).evaluate(world.test[user]));
+        }
+        world.forests = scores;
+    }
     HostMemory memory(world.bytes());
     Arena arena(memory.bytes());
     const auto task = World::Task::make(world.shape, *world.kernels, world.data.view(), world.task, arena);
@@ -214,18 +242,52 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
     return make_world(s, *std::move(data), *shape, **kernels, threads);
 }
 
+namespace {
+
+std::shared_ptr<const ForestScores> forests_of(const FederatedProblem& problem) {
+    using Scorer = WorldProblem<RankingWorld<MlpDerivatives<float>>>;
+    using Lists = WorldProblem<RankingWorld<NetworkDerivatives<float>>>;
+    if (const auto* one = dynamic_cast<const Scorer*>(&problem)) return one->world().forests;
+    if (const auto* list = dynamic_cast<const Lists*>(&problem)) return list->world().forests;
+    return nullptr;
+}
+
+void report_forests(const RankingSettings&, FederatedProblem& problem, const FederatedResult&,
+                    RunFigures& figures) {
+    const auto forests = forests_of(problem);
+    if (!forests) return;
+    FigureTable table{.key = "forests",
+                      .columns = {{"forest", "random forest of", FigureColumn::Show::plain},
+                                  {"mrr", "MRR"},
+                                  {"accuracy_at_1", "accuracy@1"},
+                                  {"normalised_mrr", "normalised MRR"}}};
+    for (const auto& [name, score] :
+         {std::pair{"all users' queries", &forests->all}, {"each user's own", &forests->own}})
+        table.rows.push_back({std::string(name), score->mrr(), score->accuracy_at_1(), score->normalised_mrr()});
+    figures.sections.push_back(
+        {.heading = "Random forests",
+         .paragraphs = {fmt::format("{} trees each, on the queries that the models are judged on. A "
+                                    "forest has no parameters that a fleet could average.",
+                                    forests->trees)},
+         .tables = {std::move(table)}});
+}
+
+}  // namespace
+
 ProblemKind<RankingSettings> ranking_kind() {
     return {.name = "ranking",
             .nodes_are = "users",
             .settings = ranking_settings,
             .make = make_ranking_problem,
-            .about = [](const RankingSettings& s, const FederatedProblem& made) {
-                return fmt::format("Search ranking: {}, {}. {} users.",
-                                   s.path.empty() ? "generated queries" : s.path,
-                                   s.validate ? "judged on the last fifth of each user's training queries"
-                                              : "judged on the test split",
-                                   made.nodes());
-            }};
+            .about =
+                [](const RankingSettings& s, const FederatedProblem& made) {
+                    return fmt::format("Search ranking: {}, {}. {} users.",
+                                       s.path.empty() ? "generated queries" : s.path,
+                                       s.validate ? "judged on the last fifth of each user's training queries"
+                                                  : "judged on the test split",
+                                       made.nodes());
+                },
+            .report = report_forests};
 }
 
 }  // namespace dunlin

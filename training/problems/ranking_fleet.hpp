@@ -24,6 +24,7 @@ struct RankingSettings : ProblemSettings, NetworkSettings {
 
     RankingLoss loss = RankingLoss::binary_cross_entropy;
     int samples = 8;  ///< rankings drawn per query, for RankingLoss::reward
+    int trees = 0;    ///< of random forests beside it, one of all users' queries and one a user; 0: none
 };
 
 Settings ranking_settings(RankingSettings& settings);
