@@ -18,10 +18,6 @@ char letter_of(char c) {
     if (c >= 'A' && c <= 'Z') return static_cast<char>(c - 'A' + 'a');
     return c >= 'a' && c <= 'z' ? c : ' ';
 }
-std::size_t number_of(char symbol) {
-    return static_cast<std::size_t>(dunlin::number_of(Alphabet::letters, symbol));
-}
-
 /// One line more.
 void append(std::string& text, std::string_view words, Alphabet alphabet) {
     if (alphabet == Alphabet::ascii) {
