@@ -2,6 +2,8 @@
 // Networks of layers that a user names, by the command line.
 #include "program.hpp"
 
+#include <fstream>
+
 #include <catch2/catch.hpp>
 
 using namespace dunlin::program;
