@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // How fast networks of all kinds of layers are: forward and backward, and a Hessian-vector product beyond it, as a share
 // of what one core can multiply and add, which the same run measures. Counted are the multiply-adds of the products: of
-// a forward pass once, of a backward pass once for the weights and once for what comes in, where anything is below.
+// a forward pass once, of a backward pass once for the weights and once for what comes in, where anything is below. Where
+// oneDNN is there, it does the same networks in the same run.
 #include "core/arena.hpp"
 #include "core/network/network.hpp"
+#include "dnnl_rival.hpp"
 #include "peak.hpp"
 
 #include <algorithm>
@@ -135,6 +137,37 @@ double thread_seconds() {
     return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
+/// The best of seven, in seconds of this thread.
+template <class Body>
+double fastest(const Body& body) {
+    double best = 1e9;
+    for (int k = 0; k < 7; ++k) {
+        const double start = thread_seconds();
+        body();
+        best = std::min(best, thread_seconds() - start);
+    }
+    return best;
+}
+
+void onednn(benchmark::State& state, const Case& what, int batch) {
+    const NetworkShape shape = NetworkShape::make(what.input, false, what.layers).value();
+    const auto net = bench::make_dnnl_network(shape, batch);
+    if (net == nullptr) return state.SkipWithError("not among what was built");
+    const double rate = peak();
+    double forward = 1e9, both = 1e9;
+    for (auto _ : state) {
+        forward = std::min(forward, fastest([&] { net->forward(); }));
+        both = std::min(both, fastest([&] {
+                            net->forward();
+                            net->backward();
+                        }));
+    }
+    const Work work = work_of(shape);
+    state.counters["samples_per_s"] = batch / both;
+    state.counters["forward_share"] = work.forward * batch / forward / rate;
+    state.counters["share_of_peak"] = work.both * batch / both / rate;
+}
+
 void derivatives(benchmark::State& state, const Case& what, const Kernels<float>* set, int batch) {
     const NetworkShape shape = NetworkShape::make(what.input, false, what.layers).value();
     const int stride = batch + column_multiple;  // an odd number of cache lines
@@ -163,15 +196,6 @@ void derivatives(benchmark::State& state, const Case& what, const Kernels<float>
                              at(tangent_deltas), batch, gradient.data);
     };
     const double rate = peak();
-    const auto fastest = [&](const auto& body) {
-        double best = 1e9;
-        for (int k = 0; k < 7; ++k) {
-            const double start = thread_seconds();
-            body();
-            best = std::min(best, thread_seconds() - start);
-        }
-        return best;
-    };
     double forward = 1e9, both = 1e9, second = 1e9;
     for (auto _ : state) {
         forward = std::min(forward, fastest([&] { net.forward(parameters.data, input, at(activations), batch); }));
@@ -190,6 +214,10 @@ void derivatives(benchmark::State& state, const Case& what, const Kernels<float>
 
 int main(int argc, char** argv) {
     for (const Case& what : cases()) {
+        for (const int batch : {32, 128}) {
+            const std::string name = std::string(what.name) + "/onednn/" + std::to_string(batch);
+            benchmark::RegisterBenchmark(name.c_str(), onednn, what, batch)->Iterations(3);
+        }
         for (const Kernels<float>* const* set = available_kernels(); *set != nullptr; ++set) {
             for (const int batch : {32, 128}) {
                 const std::string name = std::string(what.name) + "/" + (*set)->name + "/" + std::to_string(batch);

@@ -15,6 +15,19 @@ struct ProductPart {
     int inputs = 0;
 };
 
+/// One of several outer products that are summed: X D'.
+template <class S>
+struct GradientPart {
+    Columns<const S> X{}, D{};
+};
+/// Whether there are kernels that sum several at once (LayerKernels::weight_gradients): a microcontroller's image has no
+/// room for them.
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+inline constexpr bool sums_gradients = false;
+#else
+inline constexpr bool sums_gradients = true;
+#endif
+
 /// What a recurrent layer does at a step when the products are done (core/network/recurrent.hpp): rows of the step, and of the
 /// step before it, which is null at the first.
 template <class S>
@@ -62,6 +75,13 @@ struct LayerKernels {
     void (*give_largest)(const S* const* rows, S* const* into, int count, const S* d, int columns);
 
     CellKernels<S> gru, lstm;
+
+#if !(defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M')
+    /// dW += sum over the parts of X D', inputs x outputs; db, which may be null, += sum over the parts of D 1. Null in
+    /// the reference, whose order is Kernels::weight_gradient part by part.
+    void (*weight_gradients)(const GradientPart<S>* parts, int count, S* dW, S* db, int inputs, int outputs,
+                             int columns) = nullptr;
+#endif
 };
 
 /// Those that go with a set of kernels; the reference's with one that has none of its own.

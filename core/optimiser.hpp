@@ -36,15 +36,16 @@ struct Adam {
         std::int64_t steps = 0;
     };
 
+    /// Along `scale` times the gradient.
     template <class S>
-    void step(Vector<S> w, ConstVector<S> gradient, State<S>& state) const {
+    void step(Vector<S> w, ConstVector<S> gradient, State<S>& state, S scale = S(1)) const {
         ++state.steps;
         const double count = static_cast<double>(state.steps);
         const S mean_scale = S(1.0 / (1.0 - __builtin_pow(mean_decay, count)));
         const S square_scale = S(1.0 / (1.0 - __builtin_pow(square_decay, count)));
         const S b1 = S(mean_decay), b2 = S(square_decay);
         for (std::size_t k = 0; k < w.size(); ++k) {
-            const S g = gradient[k];
+            const S g = scale * gradient[k];
             const S m = state.mean[k] = b1 * state.mean[k] + (S(1) - b1) * g;
             const S v = state.square[k] = b2 * state.square[k] + (S(1) - b2) * g * g;
             w[k] -= S(rate) * m * mean_scale / (portable::sqrt(v * square_scale) + S(epsilon));

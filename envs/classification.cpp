@@ -5,9 +5,11 @@ namespace dunlin {
 
 template <class S, class Net>
 Result<Classification<S, Net>> Classification<S, Net>::make(const Shape& shape, const Kernels<S>& kernels,
-                                                            int batch, int slots, Arena& arena) {
-    constexpr int class_limit = 256;
-    if (shape.outputs() > class_limit) return fail(Code::out_of_range, shape.outputs(), class_limit);
+                                                            int batch, int slots, Arena& arena, int places) {
+    const int class_limit = places == 1 ? 256 : LabelledRows::unlabelled;
+    if (places < 1 || shape.outputs() % places != 0) return fail(Code::shape_mismatch, shape.outputs(), places);
+    if (shape.outputs() / places > class_limit)
+        return fail(Code::out_of_range, shape.outputs() / places, class_limit);
     if (batch < 1 || batch > classification_batch_limit)
         return fail(Code::out_of_range, batch, classification_batch_limit);
     if (slots < 1) return fail(Code::out_of_range, slots, 1);
@@ -19,10 +21,10 @@ Result<Classification<S, Net>> Classification<S, Net>::make(const Shape& shape, 
     for (Batch& b : batches) {
         const int inputs = Net::inputs(shape);
         S* memory = arena.take<S>(static_cast<std::size_t>(inputs + shape.outputs()) * columns).data();
-        b = {{memory, stride}, {memory + inputs * stride, stride}, 0, 0};
+        b = {{memory, stride}, {memory + inputs * stride, stride}, 0, 0, 0};
     }
     S* probabilities = arena.take<S>(static_cast<std::size_t>(shape.outputs()) * columns).data();
-    return Classification(net, kernels, batches, {probabilities, stride}, batch);
+    return Classification(net, kernels, batches, {probabilities, stride}, batch, places);
 }
 
 /// The first `count` rows of `from`, or `count` drawn ones.
@@ -31,8 +33,8 @@ void Classification<S, Net>::fill(Batch& batch, const LabelledRows& from, int co
     batch.count = count;
     batch.columns = pad_columns(count);
     const bool in_rows = few(batch);
-    const int classes = shape().outputs();
-    for (int k = 0; k < classes; ++k) std::fill_n(batch.weights.row(k), batch.columns, S(0));
+    for (int k = 0; k < shape().outputs(); ++k) std::fill_n(batch.weights.row(k), batch.columns, S(0));
+    batch.labels = 0;
     const auto rows = static_cast<std::uint32_t>(from.rows.size());
     for (int c = 0; c < count; ++c) {
         const std::uint32_t index = from.rows[random ? random->below(rows) : static_cast<std::uint32_t>(c)];
@@ -42,7 +44,17 @@ void Classification<S, Net>::fill(Batch& batch, const LabelledRows& from, int co
         } else {
             for (int k = 0; k < from.features; ++k) batch.inputs.row(k)[c] = S(row[k]);
         }
-        batch.weights.row(from.label(index))[c] = S(-1) / S(count);
+        for (int place = 0; place < places_; ++place) {
+            const int label = from.label(index, place);
+            if (label < 0) continue;
+            at(batch.weights, place).row(label)[c] = S(-1);
+            ++batch.labels;
+        }
+    }
+    const S share = S(1) / S(std::max(batch.labels, 1));
+    for (int k = 0; k < shape().outputs(); ++k) {
+        S* const weights = batch.weights.row(k);
+        for (int c = 0; c < batch.columns; ++c) weights[c] *= share;
     }
 }
 
@@ -62,6 +74,7 @@ void Classification<S, Net>::spread(const Batch& batch) {
     Batch& to = batches_.back();
     to.count = batch.count;
     to.columns = batch.columns;
+    to.labels = batch.labels;
     for (int c = 0; c < batch.count; ++c) {
         const S* sample = samples(batch).data + c * samples(batch).stride;
         for (int k = 0; k < Net::inputs(shape()); ++k) to.inputs.row(k)[c] = sample[k];
@@ -78,21 +91,32 @@ void Classification<S, Net>::forward(const Batch& batch, ConstVector<S> w) {
     } else {
         net_.forward(w.data(), batch.inputs, batch.columns);
     }
-    kernels_->softmax(net_.outputs(), probabilities_, head().classes, batch.columns);
+    for (int place = 0; place < places_; ++place)
+        kernels_->softmax(at(net_.outputs(), place), at(probabilities_, place), head().classes, batch.columns);
 }
 
 template <class S, class Net>
 S Classification<S, Net>::value(int slot, ConstVector<S> w) {
     const Batch& batch = batches_[static_cast<std::size_t>(slot)];
     forward(batch, w);
-    return head().value(probabilities_, batch.weights, batch.columns);
+    S sum = 0;
+    for (int place = 0; place < places_; ++place)
+        sum += head().value(at(probabilities_, place), at(batch.weights, place), batch.columns);
+    return sum;
+}
+
+template <class S, class Net>
+void Classification<S, Net>::set_deltas(const Batch& batch) {
+    for (int place = 0; place < places_; ++place)
+        head().delta(at(probabilities_, place), at(batch.weights, place), at(net_.output_deltas(), place),
+                     batch.columns);
 }
 
 template <class S, class Net>
 void Classification<S, Net>::gradient(int slot, ConstVector<S> w, Vector<S> out) {
     const Batch& batch = batches_[static_cast<std::size_t>(slot)];
     forward(batch, w);
-    head().delta(probabilities_, batch.weights, net_.output_deltas(), batch.columns);
+    set_deltas(batch);
     if constexpr (Net::knows_few) {
         if (few(batch)) return net_.gradient_few(w.data(), samples(batch), batch.count, out);
     }
@@ -106,9 +130,10 @@ void Classification<S, Net>::hessian_vector(int slot, ConstVector<S> w, ConstVec
     const Batch& batch = few(drawn) ? batches_.back() : drawn;
     forward(batch, w);
     net_.tangent(w.data(), v.data(), batch.inputs, batch.columns);
-    head().delta(probabilities_, batch.weights, net_.output_deltas(), batch.columns);
-    head().tangent_delta(probabilities_, batch.weights, net_.output_tangents(), net_.output_tangent_deltas(),
-                         batch.columns);
+    set_deltas(batch);
+    for (int place = 0; place < places_; ++place)
+        head().tangent_delta(at(probabilities_, place), at(batch.weights, place), at(net_.output_tangents(), place),
+                             at(net_.output_tangent_deltas(), place), batch.columns);
     net_.product(w.data(), v.data(), batch.inputs, batch.columns, out);
 }
 
@@ -121,16 +146,19 @@ ClassificationScore Classification<S, Net>::evaluate(const LabelledRows& rows, C
         const std::size_t count = std::min(rest.rows.size(), static_cast<std::size_t>(batch.inputs.stride));
         fill(batch, rest, static_cast<int>(count), nullptr);
         forward(batch, w);
-        score.loss_sum += static_cast<double>(count) *
-                          static_cast<double>(head().value(probabilities_, batch.weights, batch.columns));
-        for (std::size_t c = 0; c < count; ++c) {
-            int best = 0;
-            for (int k = 1; k < head().classes; ++k) {
-                if (probabilities_.row(k)[c] > probabilities_.row(best)[c]) best = k;
+        for (int place = 0; place < places_; ++place) {
+            const Columns<S> all = at(probabilities_, place);
+            score.loss_sum += static_cast<double>(batch.labels) *
+                              static_cast<double>(head().value(all, at(batch.weights, place), batch.columns));
+            for (std::size_t c = 0; c < count; ++c) {
+                int best = 0;
+                for (int k = 1; k < head().classes; ++k) {
+                    if (all.row(k)[c] > all.row(best)[c]) best = k;
+                }
+                score.correct += best == rest.label(rest.rows[c], place) ? 1 : 0;
             }
-            score.correct += best == rest.label(rest.rows[c]) ? 1 : 0;
         }
-        score.rows += static_cast<std::int64_t>(count);
+        score.rows += batch.labels;
         rest.rows = rest.rows.subspan(count);
     }
     return score;

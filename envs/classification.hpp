@@ -21,14 +21,23 @@ struct LabelledRows {
     int features = 0;
     std::span<const std::uint32_t> rows;    ///< which rows of the table; not empty
     const std::uint8_t* relabel = nullptr;  ///< null, or the node's own name for every label
+    int places = 1;                         ///< labels of a row, next to each other: one a step
 
     const float* row(std::uint32_t index) const { return values + static_cast<std::size_t>(index) * features; }
     int label(std::uint32_t index) const { return relabel ? relabel[labels[index]] : labels[index]; }
+    /// That of a place, or -1 where it has none; where there are several places.
+    int label(std::uint32_t index, int place) const {
+        const std::uint8_t said = labels[static_cast<std::size_t>(index) * static_cast<std::size_t>(places) +
+                                         static_cast<std::size_t>(place)];
+        if (places > 1 && said == unlabelled) return -1;
+        return relabel ? relabel[said] : said;
+    }
+    static constexpr std::uint8_t unlabelled = 255;  ///< of a place that is not judged, where there are several
 };
 
 /// How well a model does on rows.
 struct ClassificationScore {
-    std::int64_t rows = 0;
+    std::int64_t rows = 0;  ///< labels, where a row has several
     std::int64_t correct = 0;
     double loss_sum = 0.0;  ///< of the cross-entropy, in nats
 
@@ -46,6 +55,9 @@ inline constexpr int classification_batch_limit = 1 << 16;
 /// `Net` is the network with memory for its derivatives: MlpDerivatives, or NetworkDerivatives for layers of any kind.
 /// Dropout belongs to a batch: it is drawn with it, and the same at every call. Where tokens come in, a row's features
 /// are tokens.
+///
+/// Where a row has a label at each of several places, the network gives all classes of the first place, then those of the
+/// next, and f is the mean over the places of D that have one.
 ///
 /// A batch is `batch` rows drawn uniformly with replacement, or all of a node's rows where they are no more than
 /// that. Any number of nodes may share one task object: `node` may change between a batch's last use and the next
@@ -65,10 +77,11 @@ public:
                Arena::bytes<S>(static_cast<std::size_t>(shape.outputs()) * columns);
     }
 
-    /// Takes bytes(...) of `arena`. The shape's outputs are the classes. Errors: out_of_range (batch, slots, or
-    /// more than 256 classes).
+    /// Takes bytes(...) of `arena`. The shape's outputs are the classes, of each place. Errors: out_of_range (batch,
+    /// slots, more than 256 classes, of several places more than 255); shape_mismatch (outputs, places: no whole
+    /// number of classes).
     static Result<Classification> make(const Shape& shape, const Kernels<S>& kernels, int batch, int slots,
-                                       Arena& arena);
+                                       Arena& arena, int places = 1);
 
     std::size_t dimension() const { return shape().parameters(); }
     int slots() const { return static_cast<int>(batches_.size()) - 1; }
@@ -94,12 +107,18 @@ private:
         Columns<S> weights;  ///< classes x columns: -1/|D| at each label, else 0 (see Categorical)
         int count;           ///< samples
         int columns;         ///< padded
+        int labels;          ///< |D|
         Stream dropout{};    ///< of a batch that was drawn to train on
     };
 
     Classification(const Net& net, const Kernels<S>& kernels, std::span<Batch> batches, Columns<S> probabilities,
-                   int batch)
-        : net_(net), kernels_(&kernels), batches_(batches), probabilities_(probabilities), batch_(batch) {}
+                   int batch, int places)
+        : net_(net),
+          kernels_(&kernels),
+          batches_(batches),
+          probabilities_(probabilities),
+          batch_(batch),
+          places_(places) {}
 
     void fill(Batch& batch, const LabelledRows& from, int count, Stream* random);
     void spread(const Batch& batch);
@@ -110,13 +129,18 @@ private:
     }
     bool to_train_on(const Batch& batch) const { return &batch != &batches_.back(); }
     Samples<S> samples(const Batch& batch) const { return {batch.inputs.data, Net::inputs(shape())}; }
-    Categorical<S> head() const { return {shape().outputs()}; }
+    Categorical<S> head() const { return {shape().outputs() / places_}; }
+    /// A place's classes of a matrix of all outputs.
+    Columns<S> at(Columns<S> all, int place) const {
+        return {all.row(static_cast<std::ptrdiff_t>(place) * head().classes), all.stride};
+    }
+    void set_deltas(const Batch& batch);
 
     Net net_;
     const Kernels<S>* kernels_;
     std::span<Batch> batches_;  ///< the slots, then one for evaluation and for Hessians of few samples
     Columns<S> probabilities_;
-    int batch_;
+    int batch_, places_;
 };
 
 extern template class Classification<float>;

@@ -61,13 +61,13 @@ std::string DataTable::name_of_class(int k) const {
 
 FileResult<void> DataTable::name_classes(const std::vector<std::string>& names) {
     if (names == class_names) return {};
-    std::vector<std::ptrdiff_t> places;
+    std::vector<std::ptrdiff_t> numbers;
     for (int k = 0; k < classes; ++k) {
         const auto at = std::ranges::find(names, name_of_class(k));
-        places.push_back(at == names.end() ? -1 : at - names.begin());
+        numbers.push_back(at == names.end() ? -1 : at - names.begin());
     }
     for (std::size_t row = 0; row < labels.size(); ++row) {
-        const std::ptrdiff_t place = places[labels[row]];
+        const std::ptrdiff_t place = numbers[labels[row]];
         if (place < 0)
             return refuse_text({Code::label_out_of_range, static_cast<std::int64_t>(row), labels[row]}, "row ", row,
                                " has the label ", Quoted(name_of_class(labels[row])),

@@ -21,9 +21,10 @@ enum class RowUse : std::uint8_t { train, test, none };
 struct DataTable {
     int features = 0;
     int classes = 0;
-    std::vector<float> values;   ///< row-major; a missing value is NaN until standardise()
-    std::vector<double> origin;  ///< by feature, what to add to its values (to_floats); empty: nothing
-    std::vector<std::uint8_t> labels;
+    std::vector<float> values;         ///< row-major; a missing value is NaN until standardise()
+    std::vector<double> origin;        ///< by feature, what to add to its values (to_floats); empty: nothing
+    std::vector<std::uint8_t> labels;  ///< `places` of each row, next to each other (LabelledRows)
+    int places = 1;
     std::vector<std::int32_t> users;       ///< whose row it is, from 0; empty where rows belong to nobody
     std::vector<RowUse> uses;              ///< empty: the data do not say
     std::vector<std::string> class_names;  ///< empty: classes are numbers
@@ -35,9 +36,9 @@ struct DataTable {
     int tokens = 0;                          ///< above 0: a feature is a token, one of so many kinds
     int first_label = 0;                     ///< of an IDX file: what class 0 is called there
 
-    std::size_t rows() const { return labels.size(); }
+    std::size_t rows() const { return labels.size() / static_cast<std::size_t>(places); }
     LabelledRows view(std::span<const std::uint32_t> chosen, const std::uint8_t* relabel = nullptr) const {
-        return {values.data(), labels.data(), features, chosen, relabel};
+        return {values.data(), labels.data(), features, chosen, relabel, places};
     }
 
     /// Prepares features by what they are on the rows `fit` (rows that models train on; not empty): a missing value

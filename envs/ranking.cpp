@@ -135,11 +135,13 @@ void play_deltas(const Slate<S>& slate, const std::uint8_t* order, int placed, S
 
 }  // namespace
 
-template <class S>
-Result<Ranking<S>> Ranking<S>::make(const MlpShape& shape, const Kernels<S>& kernels, const RankingView& view,
-                                    const Settings& s, Arena& arena) {
-    if (shape.inputs != view.inputs()) return fail(Code::shape_mismatch, shape.inputs, view.inputs());
-    if (shape.outputs() != 1) return fail(Code::shape_mismatch, shape.outputs(), 1);
+template <class S, class Net>
+Result<Ranking<S, Net>> Ranking<S, Net>::make(const Shape& shape, const Kernels<S>& kernels,
+                                              const RankingView& view, const Settings& s, Arena& arena) {
+    const int inputs = Net::inputs(shape), suggestions = lists ? s.longest : 1;
+    if (inputs != suggestions * view.inputs())
+        return fail(Code::shape_mismatch, inputs, std::int64_t{suggestions} * view.inputs());
+    if (shape.outputs() != suggestions) return fail(Code::shape_mismatch, shape.outputs(), suggestions);
     if (s.batch < 1 || s.batch > ranking_batch_limit) return fail(Code::out_of_range, s.batch, ranking_batch_limit);
     if (s.slots < 1) return fail(Code::out_of_range, s.slots, 1);
     if (s.longest < 2 || s.longest > ranking_candidate_limit)
@@ -147,11 +149,11 @@ Result<Ranking<S>> Ranking<S>::make(const MlpShape& shape, const Kernels<S>& ker
     if (s.loss == RankingLoss::reward && (s.samples < 2 || s.samples > 1024))
         return fail(Code::out_of_range, s.samples, 1024);
 
-    const MlpDerivatives<S> net(shape, kernels, s.batch * s.longest, arena);
+    const Net net(shape, kernels, most_columns(s), arena);
     const std::span<Batch> batches = arena.take<Batch>(static_cast<std::size_t>(s.slots) + 1);
-    const std::ptrdiff_t stride = pad_columns(s.batch * s.longest);
+    const std::ptrdiff_t stride = pad_columns(most_columns(s));
     for (Batch& b : batches) {
-        b.inputs = {arena.take<S>(static_cast<std::size_t>(shape.inputs * stride)).data(), stride};
+        b.inputs = {arena.take<S>(static_cast<std::size_t>(inputs * stride)).data(), stride};
         b.queries = arena.take<RankingQuery>(static_cast<std::size_t>(s.batch)).data();
         b.orders = arena.take<std::uint8_t>(order_size(s)).data();
         b.placed = arena.take<std::uint8_t>(plays(s)).data();
@@ -161,27 +163,75 @@ Result<Ranking<S>> Ranking<S>::make(const MlpShape& shape, const Kernels<S>& ker
 }
 
 /// The first `count` queries of `from`, or `count` drawn ones.
-template <class S>
-void Ranking<S>::fill(Batch& batch, std::span<const RankingQuery> from, int count, Stream* random) {
+template <class S, class Net>
+void Ranking<S, Net>::fill(Batch& batch, std::span<const RankingQuery> from, int count, Stream* random) {
     const auto choices = static_cast<std::uint32_t>(from.size());
     int column = 0;
     batch.count = count;
+    if constexpr (lists) {
+        const int rows = settings_.longest * view.inputs();
+        for (int k = 0; k < rows; ++k) std::fill_n(batch.inputs.row(k), pad_columns(count), S(0));
+    }
     for (int q = 0; q < count; ++q) {
         const RankingQuery& query = from[random ? random->below(choices) : static_cast<std::uint32_t>(q)];
         batch.queries[q] = query;
         for (int k = 0; k < query.candidates; ++k, ++column) {
             const float* item = view.item(query, k);
-            for (int f = 0; f < view.features; ++f) batch.inputs.row(f)[column] = S(item[f]);
+            const int first = lists ? k * view.inputs() : 0, at = lists ? q : column;
+            for (int f = 0; f < view.features; ++f) batch.inputs.row(first + f)[at] = S(item[f]);
             for (int c = 0; c < view.contexts; ++c) {
-                batch.inputs.row(view.features + c)[column] = c == query.context ? S(1) : S(0);
+                batch.inputs.row(first + view.features + c)[at] = c == query.context ? S(1) : S(0);
             }
         }
     }
-    batch.columns = pad_columns(column);
+    batch.columns = pad_columns(lists ? count : column);
 }
 
-template <class S>
-void Ranking<S>::draw(int slot, ConstVector<S> w, Stream& random) {
+template <class S, class Net>
+template <class Body>
+void Ranking<S, Net>::each_slate(const Batch& b, bool deltas, bool tangents, Body body) {
+    if constexpr (lists) {
+        if (deltas) {
+            for (int k = 0; k < settings_.longest; ++k) {
+                std::fill_n(net_.output_deltas().row(k), b.columns, S(0));
+                if (tangents) std::fill_n(net_.output_tangent_deltas().row(k), b.columns, S(0));
+            }
+        }
+        std::array<S, ranking_candidate_limit> scores, moved, d, rd;
+        for (int q = 0; q < b.count; ++q) {
+            const RankingQuery& query = b.queries[q];
+            const auto n = static_cast<std::size_t>(query.candidates);
+            const auto row = [](std::size_t k) { return static_cast<std::ptrdiff_t>(k); };
+            for (std::size_t k = 0; k < n; ++k) {
+                scores[k] = net_.outputs().row(row(k))[q];
+                if (tangents) moved[k] = net_.output_tangents().row(row(k))[q];
+                d[k] = rd[k] = S(0);
+            }
+            body(q, Slate<S>{query.candidates, query.chosen, scores.data(), tangents ? moved.data() : nullptr,
+                             d.data(), rd.data()});
+            for (std::size_t k = 0; deltas && k < n; ++k) {
+                net_.output_deltas().row(row(k))[q] = d[k];
+                if (tangents) net_.output_tangent_deltas().row(row(k))[q] = rd[k];
+            }
+        }
+    } else {
+        if (deltas) {
+            std::fill_n(net_.output_deltas().row(0), b.columns, S(0));
+            if (tangents) std::fill_n(net_.output_tangent_deltas().row(0), b.columns, S(0));
+        }
+        int column = 0;
+        for (int q = 0; q < b.count; ++q) {
+            const RankingQuery& query = b.queries[q];
+            body(q, Slate<S>{query.candidates, query.chosen, net_.outputs().row(0) + column,
+                             tangents ? net_.output_tangents().row(0) + column : nullptr,
+                             net_.output_deltas().row(0) + column, net_.output_tangent_deltas().row(0) + column});
+            column += query.candidates;
+        }
+    }
+}
+
+template <class S, class Net>
+void Ranking<S, Net>::draw(int slot, ConstVector<S> w, Stream& random) {
     random.next_epoch();
     const bool all = node.size() <= static_cast<std::size_t>(settings_.batch);
     fill(batch(slot), node, all ? static_cast<int>(node.size()) : settings_.batch, all ? nullptr : &random);
@@ -189,13 +239,13 @@ void Ranking<S>::draw(int slot, ConstVector<S> w, Stream& random) {
 }
 
 /// Gumbel-max: sorting s + Gumbel noise is placing one by one in proportion to e^s.
-template <class S>
-void Ranking<S>::play(Batch& batch, ConstVector<S> w, const Stream& random) {
+template <class S, class Net>
+void Ranking<S, Net>::play(Batch& batch, ConstVector<S> w, const Stream& random) {
     forward(batch, w);
-    const S* scores = net_.outputs().row(0);
     std::uint8_t* order = batch.orders;
     std::array<float, ranking_candidate_limit> keys;
-    for (int q = 0; q < batch.count; ++q) {
+    each_slate(batch, false, false, [&](int q, const Slate<S>& slate) {
+        const S* const scores = slate.scores;
         const RankingQuery& query = batch.queries[q];
         Stream lane = random.lane(static_cast<std::uint32_t>(q));
         S total = 0;
@@ -221,12 +271,11 @@ void Ranking<S>::play(Batch& batch, ConstVector<S> w, const Stream& random) {
             const S own = S(1) / S(batch.placed[at]);
             batch.advantages[at] = own - (total - own) / S(settings_.samples - 1);
         }
-        scores += query.candidates;
-    }
+    });
 }
 
-template <class S>
-S Ranking<S>::value(int slot, ConstVector<S> w) {
+template <class S, class Net>
+S Ranking<S, Net>::value(int slot, ConstVector<S> w) {
     const Batch& b = batch(slot);
     S sum = 0;
     if (settings_.loss == RankingLoss::reward) {
@@ -235,34 +284,18 @@ S Ranking<S>::value(int slot, ConstVector<S> w) {
         return sum / S(all);
     }
     forward(b, w);
-    const S* scores = net_.outputs().row(0);
-    for (int q = 0; q < b.count; ++q) {
-        const RankingQuery& query = b.queries[q];
-        sum += supervised_value(Slate<S>{query.candidates, query.chosen, scores, nullptr, nullptr, nullptr},
-                                settings_.loss);
-        scores += query.candidates;
-    }
+    each_slate(b, false, false,
+               [&](int, const Slate<S>& slate) { sum += supervised_value(slate, settings_.loss); });
     return sum / S(b.count);
 }
 
-template <class S>
-void Ranking<S>::deltas(const Batch& b, bool tangents, bool scores_only) {
+template <class S, class Net>
+void Ranking<S, Net>::deltas(const Batch& b, bool tangents, bool scores_only) {
     const int samples = settings_.samples;
-    int column = 0;
-    std::fill_n(net_.output_deltas().row(0), b.columns, S(0));
-    if (tangents) std::fill_n(net_.output_tangent_deltas().row(0), b.columns, S(0));
-    for (int q = 0; q < b.count; ++q) {
-        const RankingQuery& query = b.queries[q];
-        const Slate<S> slate{query.candidates,
-                             query.chosen,
-                             net_.outputs().row(0) + column,
-                             tangents ? net_.output_tangents().row(0) + column : nullptr,
-                             net_.output_deltas().row(0) + column,
-                             net_.output_tangent_deltas().row(0) + column};
-        column += query.candidates;
+    each_slate(b, true, tangents, [&](int q, const Slate<S>& slate) {
         if (settings_.loss != RankingLoss::reward) {
             supervised_deltas(slate, settings_.loss, S(1) / S(b.count));
-            continue;
+            return;
         }
         std::array<S, ranking_candidate_limit> e;
         slate.exponentials(e);
@@ -270,19 +303,19 @@ void Ranking<S>::deltas(const Batch& b, bool tangents, bool scores_only) {
             const S weight = scores_only ? S(1) : -b.advantages[at] / S(b.count * samples);
             play_deltas(slate, b.orders + at * settings_.longest, b.placed[at], weight, e);
         }
-    }
+    });
 }
 
-template <class S>
-void Ranking<S>::gradient(int slot, ConstVector<S> w, Vector<S> out) {
+template <class S, class Net>
+void Ranking<S, Net>::gradient(int slot, ConstVector<S> w, Vector<S> out) {
     const Batch& b = batch(slot);
     forward(b, w);
     deltas(b, false, false);
     net_.gradient(w.data(), b.inputs, b.columns, out);
 }
 
-template <class S>
-void Ranking<S>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Vector<S> out) {
+template <class S, class Net>
+void Ranking<S, Net>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Vector<S> out) {
     const Batch& b = batch(slot);
     forward(b, w);
     net_.tangent(w.data(), v.data(), b.inputs, b.columns);
@@ -290,8 +323,8 @@ void Ranking<S>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Ve
     net_.product(w.data(), v.data(), b.inputs, b.columns, out);
 }
 
-template <class S>
-void Ranking<S>::score_sum(int slot, ConstVector<S> w, Vector<S> out) {
+template <class S, class Net>
+void Ranking<S, Net>::score_sum(int slot, ConstVector<S> w, Vector<S> out) {
     std::fill(out.begin(), out.end(), S(0));
     if (settings_.loss != RankingLoss::reward) return;
     const Batch& b = batch(slot);
@@ -300,19 +333,17 @@ void Ranking<S>::score_sum(int slot, ConstVector<S> w, Vector<S> out) {
     net_.gradient(w.data(), b.inputs, b.columns, out);
 }
 
-template <class S>
-RankingScore Ranking<S>::evaluate(std::span<const RankingQuery> queries, ConstVector<S> w) {
+template <class S, class Net>
+RankingScore Ranking<S, Net>::evaluate(std::span<const RankingQuery> queries, ConstVector<S> w) {
     RankingScore score;
     Batch& b = batches_.back();
     while (!queries.empty()) {
         const std::size_t count = std::min(queries.size(), static_cast<std::size_t>(settings_.batch));
         fill(b, queries, static_cast<int>(count), nullptr);
         forward(b, w);
-        const S* scores = net_.outputs().row(0);
-        for (const RankingQuery& query : queries.first(count)) {
-            score.add(std::span<const S>(scores, query.candidates), query.chosen);
-            scores += query.candidates;
-        }
+        each_slate(b, false, false, [&](int, const Slate<S>& slate) {
+            score.add(std::span<const S>(slate.scores, static_cast<std::size_t>(slate.size)), slate.chosen);
+        });
         queries = queries.subspan(count);
     }
     return score;
@@ -320,5 +351,7 @@ RankingScore Ranking<S>::evaluate(std::span<const RankingQuery> queries, ConstVe
 
 template class Ranking<float>;
 template class Ranking<double>;
+template class Ranking<float, NetworkDerivatives<float>>;
+template class Ranking<double, NetworkDerivatives<double>>;
 
 }  // namespace dunlin

@@ -4,7 +4,9 @@
 #include "core/arena.hpp"
 #include "core/task.hpp"
 #include "envs/mlp_derivatives.hpp"
+#include "envs/network_derivatives.hpp"
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -81,14 +83,23 @@ enum class RankingLoss : std::uint8_t {
 /// so that a batch's gradient is unbiased under the parameters that it was drawn under, and no importance weight
 /// corrects it elsewhere; hessian_vector is the derivative of gradient.
 ///
+/// With NetworkDerivatives in the place of the perceptron's the scorer sees a query's whole list, `longest` steps of
+/// inputs() numbers of which those behind the last suggestion are 0, and gives a score for each step: convolutions over
+/// the list see a suggestion beside others (000: "MLP with convolutional layers"). What it gives for empty steps counts
+/// for nothing.
+///
 /// A batch is `batch` queries drawn with replacement, or all of the node's where they are no more. Any number of
 /// nodes may share one task object: `node` may change between a batch's last use and the next draw.
 ///
 /// Source: slides of PersA-FL, "Personalized Ranking of Suggestions" (losses, metrics); Plackett 1975, Luce 1959;
 /// leave-one-out baseline: Kool et al. 2019.
-template <class S>
+template <class S, class Net = MlpDerivatives<S>>
 class Ranking {
 public:
+    using Shape = typename Net::Shape;
+    /// Does a sample hold a whole list?
+    static constexpr bool lists = std::same_as<Shape, NetworkShape>;
+
     struct Settings {
         RankingLoss loss = RankingLoss::binary_cross_entropy;
         int batch = 20;  ///< queries
@@ -100,21 +111,27 @@ public:
     RankingView view;
     std::span<const RankingQuery> node;  ///< not empty; none has more than settings().longest suggestions
 
-    static constexpr std::size_t bytes(const MlpShape& shape, const Settings& s) {
-        const auto columns = static_cast<std::size_t>(pad_columns(s.batch * s.longest));
+    static constexpr std::size_t bytes(const Shape& shape, const Settings& s) {
+        const auto columns = static_cast<std::size_t>(pad_columns(most_columns(s)));
         const auto queries = static_cast<std::size_t>(s.batch), batches = static_cast<std::size_t>(s.slots) + 1;
-        return MlpDerivatives<S>::bytes(shape, s.batch * s.longest) + Arena::bytes<Batch>(batches) +
-               batches * (Arena::bytes<S>(static_cast<std::size_t>(shape.inputs) * columns) +
+        return Net::bytes(shape, most_columns(s)) + Arena::bytes<Batch>(batches) +
+               batches * (Arena::bytes<S>(static_cast<std::size_t>(Net::inputs(shape)) * columns) +
                           Arena::bytes<RankingQuery>(queries) + Arena::bytes<std::uint8_t>(order_size(s)) +
                           Arena::bytes<std::uint8_t>(plays(s)) + Arena::bytes<S>(plays(s)));
     }
 
-    /// Takes bytes(...) of `arena`. Errors: shape_mismatch (the shape's inputs are not the view's, or it has more
-    /// than one output); out_of_range (batch, slots, longest, samples).
-    static Result<Ranking> make(const MlpShape& shape, const Kernels<S>& kernels, const RankingView& view,
+    /// Takes bytes(...) of `arena`. Errors: shape_mismatch (the shape's inputs are not the view's, or its outputs not one
+    /// a suggestion); out_of_range (batch, slots, longest, samples).
+    static Result<Ranking> make(const Shape& shape, const Kernels<S>& kernels, const RankingView& view,
                                 const Settings& settings, Arena& arena);
 
-    std::size_t dimension() const { return net_.mlp.shape.parameters(); }
+    std::size_t dimension() const {
+        if constexpr (lists) {
+            return net_.shape.parameters();
+        } else {
+            return net_.mlp.shape.parameters();
+        }
+    }
     int slots() const { return settings_.slots; }
     const Settings& settings() const { return settings_; }
 
@@ -141,6 +158,7 @@ private:
         int columns;           ///< padded
     };
 
+    static constexpr int most_columns(const Settings& s) { return lists ? s.batch : s.batch * s.longest; }
     static constexpr std::size_t plays(const Settings& s) {
         return s.loss == RankingLoss::reward
                    ? static_cast<std::size_t>(s.batch) * static_cast<std::size_t>(s.samples)
@@ -150,22 +168,28 @@ private:
         return plays(s) * static_cast<std::size_t>(s.longest);
     }
 
-    Ranking(const Settings& settings, const RankingView& data, MlpDerivatives<S> net, std::span<Batch> batches)
+    Ranking(const Settings& settings, const RankingView& data, const Net& net, std::span<Batch> batches)
         : view(data), settings_(settings), net_(net), batches_(batches) {}
 
     Batch& batch(int slot) const { return batches_[static_cast<std::size_t>(slot)]; }
     void fill(Batch& batch, std::span<const RankingQuery> from, int count, Stream* random);
     void play(Batch& batch, ConstVector<S> w, const Stream& random);
     void forward(const Batch& batch, ConstVector<S> w) { net_.forward(w.data(), batch.inputs, batch.columns); }
+    /// Calls body(q, slate) with every query's part of what the network gave; `deltas` says that it may write to the
+    /// slate's deltas, which are 0 before.
+    template <class Body>
+    void each_slate(const Batch& batch, bool deltas, bool tangents, Body body);
     /// Fills the output deltas and, where `tangents`, also their tangents.
     void deltas(const Batch& batch, bool tangents, bool scores_only);
 
     Settings settings_;
-    MlpDerivatives<S> net_;
+    Net net_;
     std::span<Batch> batches_;  ///< the slots, then one for evaluation
 };
 
 extern template class Ranking<float>;
 extern template class Ranking<double>;
+extern template class Ranking<float, NetworkDerivatives<float>>;
+extern template class Ranking<double, NetworkDerivatives<double>>;
 
 }  // namespace dunlin

@@ -55,12 +55,16 @@ struct RuleSettings {
     float staleness_exponent = 0;   ///< of FedAsync and FedBuff
     std::uint32_t buffer_size = 1;  ///< K of FedBuff
     float prox_weight = 0;          ///< mu of FedProx
+    float adam_rate = 0.01f;        ///< eta of FedAdam
+    float adam_epsilon = 1e-3f;     ///< tau of FedAdam
     std::uint32_t local_steps = 1;  ///< Q of the clients
     float local_rate = 0.05f;       ///< eta of the clients
 };
 
 /// A federated method, seen by its server. `coefficient(s)` is the weight of an update of staleness s; a gathering
-/// rule's `server_rate` scales the mean of what it gathered; `gather_count()` says how many updates to gather.
+/// rule's `server_rate` scales the mean of what it gathered; `gather_count()` says how many updates to gather. A rule
+/// that states a number of `moments` moves the model itself, by move(model, scale, sum, moments, version), with so many
+/// vectors that are kept with the model.
 template <class R>
 concept ServerRule = requires(const R& rule, std::uint64_t staleness, std::uint32_t nodes, const RuleSettings& s) {
     { R::traits } -> std::convertible_to<ServerTraits>;
@@ -158,6 +162,11 @@ public:
     using Sum = std::conditional_t<gathers, Gathered, NoSum>;
 
     static constexpr std::size_t staleness_bins = 64;
+    static constexpr std::size_t moments = [] {
+        if constexpr (requires { Rule::moments; }) return std::size_t{Rule::moments};
+        return std::size_t{0};
+    }();
+    static_assert(moments == 0 || gathers);
 
     static constexpr std::size_t memory(std::size_t dimension, std::size_t nodes) {
         return state_size(dimension, nodes) + (gathers ? Gathered::scratch(dimension, nodes) : 0);
@@ -285,6 +294,7 @@ public:
         std::copy(smaller.members_.begin(), smaller.members_.end(), members_.begin());
         std::copy(smaller.model_.begin(), smaller.model_.end(), model_.begin());
         if constexpr (gathers) sum_.continue_from(smaller.sum_);
+        std::copy(smaller.moments_.begin(), smaller.moments_.end(), moments_.begin());
     }
 
     std::span<const std::byte> state() const { return state_; }
@@ -309,7 +319,7 @@ private:
 
     static constexpr std::size_t state_size(std::size_t dimension, std::size_t nodes) {
         return Arena::bytes<Header>(1) + Arena::bytes<Member>(nodes) + Arena::bytes<float>(dimension) +
-               (gathers ? Gathered::memory(dimension, nodes) : 0);
+               (gathers ? Gathered::memory(dimension, nodes) : 0) + Arena::bytes<float>(moments * dimension);
     }
 
     FederatedServer(const ServerSettings& settings, const Rule& rule, const typename Gathered::Settings& gathered,
@@ -322,10 +332,12 @@ private:
           header_(block_.take<Header>(1).data()),
           members_(block_.take<Member>(settings.nodes)),
           model_(block_.take<float>(settings.dimension)),
-          sum_(gathered, settings.dimension, settings.nodes, block_, arena) {
+          sum_(gathered, settings.dimension, settings.nodes, block_, arena),
+          moments_(block_.take<float>(moments * settings.dimension)) {
         const std::uint64_t kind = 0x46530001u + (static_cast<std::uint64_t>(Rule::gathering) << 8) +
                                    (static_cast<std::uint64_t>(Rule::payload) << 16) +
-                                   (static_cast<std::uint64_t>(Sum::kind) << 24);
+                                   (static_cast<std::uint64_t>(Sum::kind) << 24) +
+                                   (static_cast<std::uint64_t>(moments) << 32);
         const std::uint64_t identity[identity_words] = {kind, settings.nodes, settings.dimension};
         std::copy_n(identity, identity_words, header_->identity);
     }
@@ -335,7 +347,9 @@ private:
     }
 
     void apply(float coefficient, ConstVector<float> values) {
-        if constexpr (Rule::payload == Payload::difference) {
+        if constexpr (moments > 0) {
+            rule_.move(model_, coefficient, values, moments_, header_->version);
+        } else if constexpr (Rule::payload == Payload::difference) {
             flat_kernels().add_scaled(-coefficient, values.data(), model_.data(), model_.size());
         } else {
             for (std::size_t k = 0; k < model_.size(); ++k) model_[k] += coefficient * (values[k] - model_[k]);
@@ -376,6 +390,7 @@ private:
     std::span<Member> members_;
     std::span<float> model_;
     Sum sum_;
+    std::span<float> moments_;
 };
 
 }  // namespace dunlin

@@ -4,6 +4,7 @@
 #include "core/aggregate/federated.hpp"
 #include "core/aggregate/federated_client.hpp"
 #include "core/math.hpp"
+#include "core/optimiser.hpp"
 
 namespace dunlin {
 
@@ -109,6 +110,35 @@ struct FedProxRule : FedAvgRule {
     static FedProxRule of(const RuleSettings& s) { return {{s.round_rate}, s.prox_weight}; }
 };
 
+/// FedAdam (Reddi et al. 2021, Algorithm 2): the mean difference of a round is a gradient for Adam, whose moments the
+/// server keeps. They are corrected for their beginning, as Adam's are and the paper's are not. With one local step of
+/// size 1 a round is a step of Adam along the mean of the clients' gradients.
+struct FedAdamRule : FedAvgRule {
+    static constexpr ServerTraits traits{.name = "fedadam", .title = "FedAdam"};
+    static constexpr std::size_t moments = 2;
+
+    Adam adam{.rate = 0.01f, .mean_decay = 0.9f, .square_decay = 0.99f, .epsilon = 1e-3f};
+
+    /// Errors: bad_setting (0 rate, 1 epsilon).
+    Result<void> check(std::uint32_t) const {
+        if (!valid_rate(adam.rate)) return fail(Code::bad_setting, 0);
+        if (!(adam.epsilon > 0.0f && adam.epsilon <= 1e3f)) return fail(Code::bad_setting, 1);
+        return {};
+    }
+    static FedAdamRule of(const RuleSettings& s) {
+        FedAdamRule rule;
+        rule.adam.rate = s.adam_rate;
+        rule.adam.epsilon = s.adam_epsilon;
+        return rule;
+    }
+    void move(Vector<float> model, float scale, ConstVector<float> sum, Vector<float> kept,
+              std::uint64_t version) const {
+        Adam::State<float> state{kept.first(model.size()), kept.subspan(model.size()),
+                                 static_cast<std::int64_t>(version)};
+        adam.step<float>(model, sum, state, scale);
+    }
+};
+
 /// The machines of a rule: its server and its clients.
 template <class Rule>
 struct MachinesOf {
@@ -118,6 +148,6 @@ struct MachinesOf {
 
 static_assert(Server<FederatedServer<PersaflRule>> && Server<FederatedServer<FedAsyncRule>> &&
               Server<FederatedServer<FedBuffRule>> && Server<FederatedServer<FedAvgRule>> &&
-              Server<FederatedServer<FedProxRule>>);
+              Server<FederatedServer<FedProxRule>> && Server<FederatedServer<FedAdamRule>>);
 
 }  // namespace dunlin

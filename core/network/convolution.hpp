@@ -4,6 +4,7 @@
 #include "core/network/layer.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace dunlin {
 
@@ -176,10 +177,26 @@ private:
         const int groups = run.spec.groups, in = run.in.channels / groups, out = run.out.channels / groups;
         S* const none = nullptr;
         if (groups == 1) {
+            const auto weights_of = [&](int tap) { return gradient + static_cast<std::ptrdiff_t>(tap) * in * out; };
+            if constexpr (sums_gradients) {
+                if (run.more.weight_gradients != nullptr) {
+                    // Of all places those whose windows hold the same taps of a row of the kernel.
+                    for (int row = 0; row < run.spec.kernel_height; ++row) {
+                        std::optional<GradientSum<S>> sum;
+                        int first = -1, taps = 0;
+                        Windows2d::each_run(run.spec, run.in, run.out, [&](int to, int from, int tap, int count) {
+                            if (tap / run.spec.kernel_width != row) return;
+                            if (tap != first || count != taps)
+                                sum.emplace(run, weights_of(first = tap), none, (taps = count) * in, out);
+                            sum->add(below(x, from), below(d, to));
+                        });
+                    }
+                    return;
+                }
+            }
             Windows2d::each_run(run.spec, run.in, run.out, [&](int to, int from, int tap, int count) {
-                run.kernels.weight_gradient(below(x, from), below(d, to),
-                                            gradient + static_cast<std::ptrdiff_t>(tap) * in * out, none,
-                                            count * in, out, run.columns);
+                run.kernels.weight_gradient(below(x, from), below(d, to), weights_of(tap), none, count * in, out,
+                                            run.columns);
             });
             return;
         }
@@ -213,11 +230,7 @@ private:
             });
             return;
         }
-        for (std::ptrdiff_t k = 0; k < groups * taps; ++k) {
-            for (int i = 0; i < in; ++i) {
-                for (int o = 0; o < out; ++o) run.scratch[k * block + o * in + i] = w[k * block + i * out + o];
-            }
-        }
+        for (std::ptrdiff_t k = 0; k < groups * taps; ++k) turn(w + k * block, in, out, run.scratch + k * block);
         if (groups == 1) return scatter(run, d, e);
         Windows2d::each_tap(run.spec, run.in, run.out, [&](int to, int from, int tap) {
             for (int g = 0; g < groups; ++g) {

@@ -62,10 +62,7 @@ private:
     /// e += W d, by the kernel for e += W' d: the weights are turned first.
     template <class S>
     static void back(const LayerRun<S>& run, const S* w, Seen<S> d, Columns<S> e) {
-        const std::ptrdiff_t inputs = run.in.size(), outputs = run.out.size();
-        for (std::ptrdiff_t i = 0; i < inputs; ++i) {
-            for (std::ptrdiff_t o = 0; o < outputs; ++o) run.scratch[o * inputs + i] = w[i * outputs + o];
-        }
+        turn(w, run.in.size(), run.out.size(), run.scratch);
         run.kernels.accumulate(run.scratch, d, e, run.out.size(), run.in.size(), run.columns);
     }
 };

@@ -118,6 +118,66 @@ void each_row(std::ptrdiff_t stride, int rows, int columns, const F& f) {
     for (int r = 0; r < rows; ++r) f(r * stride, columns);
 }
 
+/// turned[o inputs + i] = w[i outputs + o]: by squares where there are caches, which rows far apart would drive out.
+template <class S>
+void turn(const S* w, std::ptrdiff_t inputs, std::ptrdiff_t outputs, S* turned) {
+    if constexpr (!sums_gradients) {
+        for (std::ptrdiff_t i = 0; i < inputs; ++i) {
+            for (std::ptrdiff_t o = 0; o < outputs; ++o) turned[o * inputs + i] = w[i * outputs + o];
+        }
+        return;
+    }
+    constexpr std::ptrdiff_t side = 16;
+    for (std::ptrdiff_t i = 0; i < inputs; i += side) {
+        const std::ptrdiff_t i_end = i + side < inputs ? i + side : inputs;
+        for (std::ptrdiff_t o = 0; o < outputs; o += side) {
+            const std::ptrdiff_t o_end = o + side < outputs ? o + side : outputs;
+            for (std::ptrdiff_t to = o; to < o_end; ++to) {
+                for (std::ptrdiff_t from = i; from < i_end; ++from)
+                    turned[to * inputs + from] = w[from * outputs + to];
+            }
+        }
+    }
+}
+
+/// Collects the outer products that one weight gradient is the sum of. Without kernels that sum several each is added as it
+/// comes.
+template <class S>
+class GradientSum {
+public:
+    GradientSum(const LayerRun<S>& run, S* dW, S* db, int inputs, int outputs)
+        : run_(run), dW_(dW), db_(db), inputs_(inputs), outputs_(outputs) {}
+    GradientSum(const GradientSum&) = delete;
+    GradientSum& operator=(const GradientSum&) = delete;
+    ~GradientSum() { flush(); }
+
+    void add(Seen<S> x, Seen<S> d) {
+        if constexpr (sums_gradients) {
+            if (run_.more.weight_gradients != nullptr) {
+                parts_[count_++] = {x, d};
+                if (count_ == most) flush();
+                return;
+            }
+        }
+        run_.kernels.weight_gradient(x, d, dW_, db_, inputs_, outputs_, run_.columns);
+    }
+
+private:
+    static constexpr int most = sums_gradients ? 16 : 1;
+
+    void flush() {
+        if constexpr (sums_gradients) {
+            if (count_ > 0) run_.more.weight_gradients(parts_, count_, dW_, db_, inputs_, outputs_, run_.columns);
+            count_ = 0;
+        }
+    }
+
+    const LayerRun<S>& run_;
+    S *dW_, *db_;
+    int inputs_, outputs_, count_ = 0;
+    GradientPart<S> parts_[most];
+};
+
 template <class S>
 void clear_rows(Columns<S> y, int rows, int columns) {
     each_row(y.stride, rows, columns, [&](std::ptrdiff_t at, int n) {

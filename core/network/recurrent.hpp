@@ -64,12 +64,12 @@ struct RecurrentLayer {
             const std::ptrdiff_t mine = way * static_cast<std::ptrdiff_t>(one_way(run.spec, run.in));
             walk.begin_backward(d);
             walk.turn(w + mine, run.scratch);
+            Sums<S> sums(walk, gradient + mine, true);
             for (int step = run.in.width - 1; step >= 0; --step) {
                 walk.add_output(d, step);
                 walk.cell().backward(walk.rows(y, step), walk.before(y, step), walk.rows(d, step),
                                      walk.before(d, step), walk.units, run.columns);
-                walk.weights(gradient + mine, walk.input(x, step), step > 0 ? walk.state(y, step - 1) : Seen<S>{},
-                             walk.rows(d, step), true);
+                sums.add(walk.input(x, step), step > 0 ? walk.state(y, step - 1) : Seen<S>{}, walk.rows(d, step));
                 walk.back(run.scratch, d, step, d, e);
             }
         });
@@ -116,6 +116,7 @@ struct RecurrentLayer {
             S* const moved = run.scratch + one_way(run.spec, run.in);
             walk.turn(w + mine, run.scratch);
             walk.turn(v + mine, moved);
+            Sums<S> sums(walk, product + mine, true), others(walk, product + mine, false);
             for (int step = run.in.width - 1; step >= 0; --step) {
                 walk.add_output(d, step);
                 walk.add_output(rd, step);
@@ -123,10 +124,9 @@ struct RecurrentLayer {
                                              walk.before(ry, step), walk.rows(d, step), walk.before(d, step),
                                              walk.rows(rd, step), walk.before(rd, step), walk.units, run.columns);
                 const Seen<S> none;
-                walk.weights(product + mine, walk.input(x, step), step > 0 ? walk.state(y, step - 1) : none,
-                             walk.rows(rd, step), true);
-                walk.weights(product + mine, rx.data != nullptr ? walk.input(rx, step) : none,
-                             step > 0 ? walk.state(ry, step - 1) : none, walk.rows(d, step), false);
+                sums.add(walk.input(x, step), step > 0 ? walk.state(y, step - 1) : none, walk.rows(rd, step));
+                others.add(rx.data != nullptr ? walk.input(rx, step) : none,
+                           step > 0 ? walk.state(ry, step - 1) : none, walk.rows(d, step));
                 walk.back(run.scratch, d, step, d, e);
                 walk.back(run.scratch, rd, step, rd, re);
                 walk.back(moved, d, step, rd, re);
@@ -231,30 +231,11 @@ private:
             });
         }
 
-        /// Null where there is no x or no state before.
-        void weights(S* gradient, Seen<S> x, Seen<S> h, Seen<S> d, bool biases) const {
-            if (x.data != nullptr) {
-                run.kernels.weight_gradient(x, d, gradient, biases ? input_bias(gradient) : nullptr,
-                                            run.in.channels, Cell::inputs * units, run.columns);
-            }
-            const Seen<S> states = below(d, Cell::states_at * units);
-            if (h.data != nullptr) {
-                run.kernels.weight_gradient(h, states, state_weights(gradient), static_cast<S*>(nullptr), units,
-                                            Cell::states * units, run.columns);
-            }
-            if (biases) add_row_sums(run, below(d, own_at * units), state_bias(gradient), Cell::own_bias * units);
-        }
-
         /// W and U, turned, for `back`.
         void turn(const S* w, S* turned) const {
-            turn(w, run.in.channels, Cell::inputs * units, turned);
-            turn(state_weights(w), units, Cell::states * units,
-                 turned + std::ptrdiff_t{run.in.channels} * Cell::inputs * units);
-        }
-        static void turn(const S* w, std::ptrdiff_t inputs, std::ptrdiff_t outputs, S* turned) {
-            for (std::ptrdiff_t i = 0; i < inputs; ++i) {
-                for (std::ptrdiff_t o = 0; o < outputs; ++o) turned[o * inputs + i] = w[i * outputs + o];
-            }
+            dunlin::turn(w, run.in.channels, Cell::inputs * units, turned);
+            dunlin::turn(state_weights(w), units, Cell::states * units,
+                         turned + std::ptrdiff_t{run.in.channels} * Cell::inputs * units);
         }
 
         /// Adds W d of a step of `from` to what its input is given, where e is not null, and U d to the state before in `to`.
@@ -269,6 +250,31 @@ private:
             if (e.data != nullptr)
                 run.kernels.accumulate(turned, d, input(e, step), inputs, run.in.channels, run.columns);
         }
+    };
+
+    /// A direction's derivatives by its parameters, from those of its steps.
+    template <class S>
+    class Sums {
+    public:
+        Sums(const Walk<S>& walk, S* gradient, bool biases)
+            : walk_(walk),
+              own_bias_(biases ? walk.state_bias(gradient) : nullptr),
+              inputs_(walk.run, gradient, biases ? walk.input_bias(gradient) : nullptr, walk.run.in.channels,
+                      Cell::inputs * walk.units),
+              states_(walk.run, walk.state_weights(gradient), nullptr, walk.units, Cell::states * walk.units) {}
+
+        /// Null where there is no x or no state before.
+        void add(Seen<S> x, Seen<S> h, Seen<S> d) {
+            if (x.data != nullptr) inputs_.add(x, d);
+            if (h.data != nullptr) states_.add(h, below(d, Cell::states_at * walk_.units));
+            if (own_bias_ != nullptr)
+                add_row_sums(walk_.run, below(d, own_at * walk_.units), own_bias_, Cell::own_bias * walk_.units);
+        }
+
+    private:
+        const Walk<S>& walk_;
+        S* own_bias_;
+        GradientSum<S> inputs_, states_;
     };
 };
 

@@ -27,7 +27,7 @@ void plan_fields(Archive& archive, JobPlan& plan) {
     ServerPlan& s = plan.server;
     archive(s.staleness_limit, s.component_limit, s.norm_limit, s.concurrency, s.patience_ms);
     // As every program read it; FedProx is FedAvg to its server.
-    enum : std::uint32_t { is_persafl, is_async, is_buffered, is_averaged, is_scaffold = 5 };
+    enum : std::uint32_t { is_persafl, is_async, is_buffered, is_averaged, is_scaffold = 5, is_adam };
     auto kind = static_cast<std::uint32_t>(s.rule.index());
     if (std::holds_alternative<FedProxRule>(s.rule)) kind = is_averaged;
     constexpr std::uint32_t is_defended = 0x100;  // a program that does not know it has no such rule
@@ -41,6 +41,9 @@ void plan_fields(Archive& archive, JobPlan& plan) {
     ScaffoldRule scaffold;
     if (auto* rule = std::get_if<ScaffoldRule>(&s.rule)) scaffold = *rule;
     if (kind == is_scaffold) archive(scaffold.server_rate, scaffold.path);
+    FedAdamRule adam;
+    if (auto* rule = std::get_if<FedAdamRule>(&s.rule)) adam = *rule;
+    if (kind == is_adam) archive(adam.adam.rate, adam.adam.epsilon);
     PersaflRule persafl;
     FedAsyncRule async;
     FedBuffRule buffered;
@@ -58,6 +61,7 @@ void plan_fields(Archive& archive, JobPlan& plan) {
     if (kind == is_buffered) s.rule = buffered;
     if (kind == is_averaged) s.rule = averaged;
     if (kind == is_scaffold) s.rule = scaffold;
+    if (kind == is_adam) s.rule = adam;
 }
 
 }  // namespace dunlin

@@ -2,6 +2,8 @@
 // Networks of layers that a user names, by the command line.
 #include "program.hpp"
 
+#include <fstream>
+
 #include <catch2/catch.hpp>
 
 using namespace dunlin::program;
@@ -70,6 +72,60 @@ TEST_CASE("characters are guessed by a recurrent network, in bits") {
     const auto summary = read_json(folder / "run/summary.json");
     CHECK(summary["bits_per_character"] < 4.6);  // 4.75 of nothing learned
     CHECK(summary["shared"]["bits_per_character"] > summary["bits_per_character"]);
+}
+
+TEST_CASE("plays are read line by line, and the next character is guessed at every step") {
+    const Folder folder;
+    std::string table = "play\tspeaker\tsplit\ttext\n";
+    for (int k = 0; k < 60; ++k)
+        table += std::string("one\t") + (k % 2 == 0 ? "ANN" : "BOB") + (k % 6 < 4 ? "\ttrain\t" : "\ttest\t") +
+                 (k % 2 == 0 ? "To be, or not to be?\n" : "Ho! Ho! Who goes?\n");
+    std::filesystem::create_directory(folder / "plays");
+    std::ofstream(folder / "plays/lines.tsv") << table;
+    const std::vector<std::string> small{"data.path=plays",
+                                         "data.speakers=2",
+                                         "data.context=16",
+                                         "data.lead=4",
+                                         "model.layers=[\"embedding 8\", \"lstm 24 every-step\"]",
+                                         "federated.adam_rate=0.02",
+                                         "clock.concurrency=1",
+                                         "clock.budget_s=1500",
+                                         "personal.steps=2",
+                                         "report.evaluations=1"};
+    const Ended ended = train(folder, "run", "shakespeare", small);
+    INFO(ended.err);
+    REQUIRE(ended.code == 0);
+    const auto summary = read_json(folder / "run/summary.json");
+    CHECK(summary["bits_per_character"] < 2.0);  // 6.58 of nothing learned
+    CHECK(summary["method"] == "fedadam");
+    const Ended inspected = run(folder, {"inspect", "run"});
+    INFO(inspected.err);
+    CHECK(inspected.out.find("lstm 24 every-step") != std::string::npos);
+
+    std::vector<std::string> long_lines = small;
+    long_lines.push_back("data.context=500");
+    const Ended refused = train(folder, "other", "shakespeare", long_lines);
+    CHECK(refused.code != 0);
+    CHECK(refused.err.find("data.context = 500") != std::string::npos);
+    CHECK(refused.err.find("one: ") != std::string::npos);
+}
+
+TEST_CASE("ranking scores a whole list by convolutions, beside random forests") {
+    const Folder folder;
+    const Ended ended =
+        train(folder, "run", "ranking",
+              {"data.users=12", "baseline.trees=20", "clock.budget_s=150", "report.evaluations=1",
+               "personal.steps=20", "model.layers=[\"conv 1 16 relu\", \"conv 3 8 pad=1 relu\", \"conv 1 1\"]"});
+    INFO(ended.err);
+    REQUIRE(ended.code == 0);
+    const auto summary = read_json(folder / "run/summary.json");
+    CHECK(summary["mrr"] > 0.35);  // 0.3 by chance
+    REQUIRE(summary["forests"].size() == 2);
+    CHECK(summary["forests"][0]["mrr"] > 0.35);
+    CHECK(summary["forests"][1]["mrr"] > 0.35);
+    const Ended refused = train(folder, "other", "ranking", {"data.users=12", "model.layers=[\"conv 1 2\"]"});
+    CHECK(refused.code != 0);
+    CHECK(refused.err.find("model.layers") != std::string::npos);
 }
 
 TEST_CASE("omniglot's episodes are judged on classes that nobody trained on") {

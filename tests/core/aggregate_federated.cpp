@@ -337,3 +337,26 @@ TEST_CASE("asynchronous clients bring PersA-FL to the minimiser of the mean obje
     CHECK(server->model()[0] == Approx(4.0).margin(0.3));
     CHECK(server->staleness_counts()[nodes - 1] > 3900);
 }
+
+TEST_CASE("FedAdam's rounds are Adam's steps along the mean difference, and go on from a stored state") {
+    FedAdamRule rule;
+    rule.adam.rate = 0.1f;
+    Host<FedAdamRule> server(rule), second(rule);
+    std::vector<float> w = first_model, m(2), v(2);
+    Adam::State<float> state{m, v};
+    for (std::uint64_t round = 0; round < 3; ++round) {
+        if (round == 2) REQUIRE(second->restore(server->state()));
+        FederatedServer<FedAdamRule>& at = round == 2 ? *second : *server;
+        REQUIRE(at.begin_round(std::vector<std::uint32_t>{0, 2}));
+        const float one = static_cast<float>(round) + 1.0f;
+        CHECK(at.receive(Upload(0, round + 1, round, {one, -1.0f})).outcome == Reception::buffered);
+        CHECK(at.receive(Upload(2, round + 1, round, {3.0f, 1e-4f})).outcome == Reception::applied);
+        const std::vector<float> mean{(one + 3.0f) / 2, (-1.0f + 1e-4f) / 2};
+        rule.adam.step<float>(w, mean, state);
+        CHECK(near(at.model(), w[0], w[1]));
+        CHECK(at.version() == round + 1);
+    }
+    CHECK(w[0] == Approx(0.7).margin(0.02));  // steps of the rate, whatever the gradient's size
+    rule.adam.epsilon = 0.0f;
+    CHECK(rule.check(1).error() == Error{Code::bad_setting, 1});
+}

@@ -90,3 +90,66 @@ TEST_CASE("generated speakers follow their own mixture of the dialects, the same
     CHECK(draw_speech({.speakers = 0}, 1).error() == Error{Code::bad_setting, 0});
     CHECK(draw_speech({.dialects = 0}, 1).error() == Error{Code::bad_setting, 1});
 }
+
+TEST_CASE("a table of lines is read by play and speaker, with what is to test on apart") {
+    const char* table =
+        "play\tsplit\tspeaker\ttext\n"
+        "one\ttrain\tANN\tSo, hold!\n"
+        "one\ttest\tANN\tGo.\n"
+        "two\ttrain\tANN\tOther plays, other people\n"
+        "one\tother\tANN\tnever read\n";
+    const Speech speech = *parse_lines(table, Alphabet::ascii);
+    REQUIRE(speech.speakers == std::vector<std::string>{"two: ANN", "one: ANN"});
+    CHECK(speech.texts[1] == "So, hold!\n");
+    CHECK(speech.held[1] == "Go.\n");
+    CHECK(speech.held[0].empty());
+    CHECK(parse_lines(table)->texts[1] == "so hold ");
+    CHECK(symbols_of(Alphabet::ascii) == 96);
+    CHECK(number_of(Alphabet::ascii, '\n') == 0);
+    CHECK(number_of(Alphabet::ascii, ' ') == 1);
+    CHECK(number_of(Alphabet::ascii, '~') == 95);
+    CHECK(parse_lines("speaker,words\na,b\n").error().error == Error{Code::column_missing, 1, 1});
+    CHECK(parse_lines("speaker,text\na\n").error().error.code == Code::column_count);
+    CHECK(parse_lines("speaker,text\n").error().error.code == Code::file_truncated);
+    CHECK(parse_lines("speaker,text\nann,caf\xc3\xa9\n", Alphabet::ascii)->other_letters == 1);
+}
+
+TEST_CASE(
+    "rows with a label at each step guess every character but the first once, behind a lead where they test") {
+    Speech speech{{"a"}, {"abcdefghijk"}};
+    speech.held = {"lmnopqrst"};
+    const StepRows made = *step_rows(speech, {.speakers = 1, .steps = 4, .lead = 2});
+    const DataTable& table = made.table;
+    CHECK(table.places == 4);
+    CHECK(table.tokens == 27);
+    REQUIRE(table.rows() == made.parts[0].train.size() + made.parts[0].test.size());
+    const auto guessed = [&](const std::vector<std::uint32_t>& rows, const std::string& text) {
+        std::string all;
+        for (const std::uint32_t row : rows) {
+            for (int place = 0; place < 4; ++place) {
+                const int label = table.view(rows).label(row, place);
+                if (label < 0) continue;
+                const char before =
+                    static_cast<char>('a' + static_cast<int>(table.values[row * 4 + std::size_t(place)]) - 1);
+                const char next = static_cast<char>('a' + label - 1);
+                CHECK(text.find({before, next}) != std::string::npos);
+                all.push_back(next);
+            }
+        }
+        return all;
+    };
+    CHECK(guessed(made.parts[0].train, speech.texts[0]) == "bcdefghijk");
+    CHECK(guessed(made.parts[0].test, speech.held[0]) == "mnopqrst");
+    const std::uint32_t second = made.parts[0].test[1];
+    CHECK(table.view({}).label(second, 1) == -1);  // the lead
+    CHECK(table.view({}).label(second, 2) > 0);
+
+    speech.held.clear();
+    const StepRows cut =
+        *step_rows(speech, {.speakers = 1, .steps = 2, .lead = 0, .characters = 4, .test_fraction = 0.4f});
+    CHECK(cut.parts[0].train.size() == 2);
+    CHECK(cut.unused == 2);
+    CHECK(step_rows(speech, {.speakers = 2}).error() == Error{Code::too_few_speakers, 1, 2});
+    CHECK(step_rows(speech, {.speakers = 1, .steps = 8}).error() == Error{Code::bad_setting, 2});
+    CHECK(step_rows(speech, {.speakers = 1, .steps = 8, .lead = 0}).error() == Error{Code::too_few_rows, 0, 2});
+}

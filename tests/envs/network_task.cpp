@@ -244,3 +244,36 @@ TEST_CASE("episodes refuse ways that are not the network's outputs, and too many
     CHECK(error({.ways = 4, .shots = 0}) == Code::out_of_range);
     CHECK(error({.ways = 4, .shots = 200, .queries = 100}) == Code::out_of_range);
 }
+
+TEST_CASE("a network that classifies every step has the derivatives of the mean over the steps that are labelled") {
+    const std::vector<LayerSpec> layers{
+        {.kind = LayerKind::embedding, .outputs = 3},
+        {.kind = LayerKind::lstm, .outputs = 4, .every_step = true},
+        {.kind = LayerKind::convolution, .outputs = 5, .kernel_height = 1, .kernel_width = 1}};
+    const NetworkShape shape = shape_of({1, 6, 5}, true, layers);
+    REQUIRE(shape.outputs() == 6 * 5);
+    Rows rows(7, shape);
+    Stream random(3, 0, Purpose::user);
+    rows.labels.clear();
+    for (int k = 0; k < 7 * 6; ++k)
+        rows.labels.push_back(k % 5 == 1 ? LabelledRows::unlabelled : static_cast<std::uint8_t>(random.below(5)));
+    LabelledRows view = rows.view();
+    view.places = 6;
+
+    TestMemory memory(NetworkTask<double>::bytes(shape, 4, 1));
+    auto task = *NetworkTask<double>::make(shape, generic_kernels<double>(), 4, 1, memory.arena, 6);
+    task.node = view;
+    const auto w = random_vector(shape.parameters(), 0.5, 1);
+    task.draw(0, w, random);
+    check_derivatives(task, 0, w, random_vector(shape.parameters(), 1.0, 2));
+
+    // With output weights of zero every class is as likely, and the first of equals is taken.
+    std::vector<double> even(w);
+    std::fill(even.end() - 5 * (4 + 1), even.end(), 0.0);
+    const ClassificationScore score = task.evaluate(view, even);
+    CHECK(score.rows == std::ranges::count_if(rows.labels, [](int label) { return label != 255; }));
+    CHECK(score.correct == std::ranges::count(rows.labels, 0));
+    CHECK(score.loss() == Approx(std::log(5.0)));
+    CHECK(NetworkTask<double>::make(shape, generic_kernels<double>(), 4, 1, memory.arena, 7).error().code ==
+          Code::shape_mismatch);
+}

@@ -269,3 +269,73 @@ TEST_CASE("a ranking task refuses a scorer of the wrong shape and sizes beyond i
     CHECK(refused(shape, {.longest = 65}) == Error{Code::out_of_range, 65, ranking_candidate_limit});
     CHECK(refused(shape, {.loss = RankingLoss::reward, .samples = 1}) == Error{Code::out_of_range, 1, 1024});
 }
+
+namespace {
+
+template <class S>
+using ListRanking = Ranking<S, NetworkDerivatives<S>>;
+
+/// A list of five suggestions of seven numbers; `width` suggestions are seen at a time.
+NetworkShape list_shape(int width) {
+    const LayerSpec seen{.kind = LayerKind::convolution, .activation = Activation::tanh, .outputs = 6};
+    LayerSpec beside = seen, score = seen;
+    beside.outputs = 5;
+    beside.kernel_width = width;
+    beside.pad_width = width / 2;
+    score.outputs = 1;
+    score.activation = Activation::identity;
+    return *NetworkShape::make({1, 5, 7}, false, std::vector<LayerSpec>{seen, beside, score});
+}
+
+}  // namespace
+
+TEST_CASE("a scorer that sees one suggestion of a list at a time is the perceptron, for every loss") {
+    const Searches searches(6);
+    const NetworkShape lists = list_shape(1);
+    REQUIRE(lists.parameters() == shape.parameters());
+    const std::vector<double> w = random_vector(shape.parameters(), 1), v = random_vector(shape.parameters(), 2);
+    for (const RankingLoss loss : {RankingLoss::binary_cross_entropy, RankingLoss::squared_error,
+                                   RankingLoss::choice, RankingLoss::reward}) {
+        Ranking<double>::Settings settings{.loss = loss, .batch = 8, .longest = 5};
+        RankingTask<double> one(searches, shape, settings);
+        ListRanking<double>::Settings same{.loss = loss, .batch = 8, .longest = 5};
+        TestMemory memory(ListRanking<double>::bytes(lists, same));
+        auto many =
+            *ListRanking<double>::make(lists, generic_kernels<double>(), searches.view(), same, memory.arena);
+        many.node = searches.queries;
+        Stream a(1, 0, Purpose::samples), b(1, 0, Purpose::samples);
+        one.task.draw(0, w, a);
+        many.draw(0, w, b);
+        CHECK(many.value(0, w) == Approx(one.task.value(0, w)));
+        std::vector<double> g(w.size()), h(w.size());
+        one.task.gradient(0, w, g);
+        many.gradient(0, w, h);
+        CHECK(relative_error(h, g) < 1e-10);
+        one.task.hessian_vector(0, w, v, g);
+        many.hessian_vector(0, w, v, h);
+        CHECK(relative_error(h, g) < 1e-10);
+        CHECK(many.evaluate(searches.queries, w).mrr() == Approx(one.task.evaluate(searches.queries, w).mrr()));
+    }
+}
+
+TEST_CASE("a scorer that sees suggestions beside each other has the derivatives of its loss") {
+    const Searches searches(9);
+    const NetworkShape lists = list_shape(3);
+    const std::vector<double> w = random_vector(lists.parameters(), 1), v = random_vector(lists.parameters(), 2);
+    for (const RankingLoss loss :
+         {RankingLoss::binary_cross_entropy, RankingLoss::squared_error, RankingLoss::choice}) {
+        const ListRanking<double>::Settings settings{.loss = loss, .batch = 4, .longest = 5};
+        TestMemory memory(ListRanking<double>::bytes(lists, settings));
+        auto task =
+            *ListRanking<double>::make(lists, generic_kernels<double>(), searches.view(), settings, memory.arena);
+        task.node = searches.queries;
+        Stream random(1, 0, Purpose::samples);
+        task.draw(0, w, random);
+        check_derivatives(task, 0, w, v);
+    }
+    const ListRanking<double>::Settings longer{.longest = 6};
+    TestMemory memory(ListRanking<double>::bytes(lists, longer));
+    CHECK(ListRanking<double>::make(lists, generic_kernels<double>(), searches.view(), longer, memory.arena)
+              .error()
+              .code == Code::shape_mismatch);
+}

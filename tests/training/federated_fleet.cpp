@@ -10,17 +10,24 @@ using namespace dunlin::test;
 
 namespace {
 
-constexpr Method methods[] = {preset::persafl,    preset::persafl_maml,
-                              preset::persafl_me, preset::fedavg,
-                              preset::per_fedavg, preset::pfedme,
-                              preset::fedprox,    preset::fedasync,
-                              preset::fedbuff,    {Objective::plain, AggregationName::scaffold}};
+constexpr Method methods[] = {preset::persafl,
+                              preset::persafl_maml,
+                              preset::persafl_me,
+                              preset::fedavg,
+                              preset::per_fedavg,
+                              preset::pfedme,
+                              preset::fedprox,
+                              preset::fedasync,
+                              preset::fedbuff,
+                              {Objective::plain, AggregationName::scaffold},
+                              {Objective::plain, AggregationName::fedadam}};
 
 FederatedSettings settings_of(Method method) {
     FederatedSettings settings;
     settings.method = method;
     settings.local_steps = 3;
     settings.buffer_size = 3;
+    settings.adam_rate = 0.1f;
     settings.clock.budget_s = 600.0f;
     settings.personal.steps = 3;
     return settings;

@@ -14,7 +14,8 @@
     X(fedbuff, FedBuffRule) \
     X(fedavg, FedAvgRule) \
     X(fedprox, FedProxRule) \
-    X(scaffold, ScaffoldRule)
+    X(scaffold, ScaffoldRule) \
+    X(fedadam, FedAdamRule)
 #define DUNLIN_GOSSIP_NODES(X) \
     X(pars_push, ParsPush<>) \
     X(sgp, StochasticGradientPush) \

@@ -40,6 +40,8 @@ RuleSettings FederatedSettings::rule() const {
             .staleness_exponent = staleness_exponent,
             .buffer_size = static_cast<std::uint32_t>(buffer_size),
             .prox_weight = fedprox_weight,
+            .adam_rate = adam_rate,
+            .adam_epsilon = adam_epsilon,
             .local_steps = static_cast<std::uint32_t>(local_steps),
             .local_rate = rate()};
 }
@@ -187,6 +189,9 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
              "fedasync, fedbuff: weight (1 + staleness)^-this", Range{0, 10});
     list.add("federated.buffer_size", s.buffer_size, "K of fedbuff, at most the number of clients", Range{1, 1e6});
     list.add("federated.fedprox_weight", s.fedprox_weight, "mu of fedprox", Range{0, 1e3});
+    list.add("federated.adam_rate", s.adam_rate, "eta of fedadam: size of the server's steps", rate);
+    list.add("federated.adam_epsilon", s.adam_epsilon,
+             "tau of fedadam: smaller differences move the model less than eta", Range{0, 1e3, true});
     list.add("federated.staleness_limit", s.staleness_limit,
              "refuse updates that are staler; 0: than a hundred times the clients", Range{0, 1e9});
     list.add("federated.weigh_by_samples", s.weigh_by_samples,
@@ -278,6 +283,12 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
         {"bilevel.hyper_gradient", "\"cheap\""},
         {"bilevel.neumann_terms", "10"},
         {"bilevel.neumann_rate", "0.02"},
+        {"federated.adam_rate", "0.01"},
+        {"federated.adam_epsilon", "0.001"},
+        {"data.alphabet", "\"letters\""},
+        {"data.every_step", "false"},
+        {"data.lead", "16"},
+        {"baseline.trees", "0"},
         {"network.trace", "\"\""},
         {"data.source", "\"job\""},
         {"data.header", "\"auto\""},

@@ -85,6 +85,8 @@ struct FederatedSettings {
     float staleness_exponent = 0.5f;
     int buffer_size = 10;         ///< K of FedBuff
     float fedprox_weight = 0.1f;  ///< mu of FedProx
+    float adam_rate = 0.01f;      ///< eta of FedAdam
+    float adam_epsilon = 1e-3f;   ///< tau of FedAdam
     int staleness_limit = 0;      ///< an update that is staler is refused; 0: see `stalest`
     bool weigh_by_samples = false;
 

@@ -88,10 +88,10 @@ void add_robust_settings(Settings& list, AttackSettings& attack, Defence& defenc
 Outcome<void> check_robust(const AttackSettings& attack, const Defence& defence, AggregationName aggregation,
                            std::uint32_t members, std::uint32_t gathered) {
     using enum AggregationName;
-    const bool sums = aggregation == fedavg || aggregation == fedprox || aggregation == fedbuff;
+    const bool sums = aggregation == fedavg || aggregation == fedprox || aggregation == fedbuff || aggregation == fedadam;
     if (attack.attacks() && !sums && aggregation != persafl) {
         return refuse(
-            fmt::format("attack.name = {}: not there for {}; for persafl, fedbuff, fedavg and fedprox it is",
+            fmt::format("attack.name = {}: not there for {}; for persafl, fedbuff, fedavg, fedprox and fedadam it is",
                         name_of(attack.name), traits_of(aggregation).name));
     }
     if (attack.attacks() && members < 2)
@@ -100,8 +100,8 @@ Outcome<void> check_robust(const AttackSettings& attack, const Defence& defence,
     if (!defence.defends()) return {};
     if (!sums) {
         return refuse(
-            fmt::format("defence.name = {}: {} has no sum of several updates; fedavg, fedprox and fedbuff "
-                        "have",
+            fmt::format("defence.name = {}: {} has no sum of several updates; fedavg, fedprox, fedbuff "
+                        "and fedadam have",
                         name_of(defence.sum), traits_of(aggregation).name));
     }
     if (members > Defence::member_limit) {

@@ -11,11 +11,15 @@ namespace dunlin {
 
 /// What speakers say, to guess the next character from those before it.
 struct CharacterSettings {
-    std::string path{};  ///< a text of lines "SPEAKER: ..."; empty: generated
+    std::string path{};  ///< as load_speech; empty: generated
     int context = 3;     ///< characters that the next is guessed from
     float test_fraction = 0.2f;
     DialectSettings speech{};  ///< how many speakers, and how much of each; the rest is of generated speech
     bool as_tokens = false;    ///< CharacterForm::tokens
+    Alphabet alphabet = Alphabet::letters;  ///< of a text; what is generated has letters
+    bool every_step =
+        false;      ///< `context` characters are read, and the next one guessed at each of them (step_rows)
+    int lead = 16;  ///< of StepSettings
 };
 
 struct CharacterData {

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 namespace dunlin {
 
 /// Nodes that classify, each by rows of its own, with a network Net: a World of WorldProblem.
@@ -31,7 +33,7 @@ struct ClassificationWorld {
     int batch = 1, slots = 1;
     std::uint64_t seed = 1;
     std::vector<std::uint32_t> all_rows{};   ///< that anybody trains on
-    std::vector<std::uint8_t> all_labels{};  ///< by row of the table, as its owner names it
+    std::vector<std::uint8_t> all_labels{};  ///< as the table's, each as its row's owner names it
     DataNotes notes{};
     std::vector<std::uint32_t> test_rows{};  ///< of `test`
     std::string input{};                     ///< as SharedData
@@ -62,12 +64,20 @@ struct ClassificationWorld {
         std::iota(world.test_rows.begin(), world.test_rows.end(), 0u);
         for (const NodeRows& part : world.parts) {
             const LabelledRows own = part.train_view(world.table);
-            for (const std::uint32_t row : part.train)
-                world.all_labels[row] = static_cast<std::uint8_t>(own.label(row));
+            const int places = world.table.places;
+            for (const std::uint32_t row : part.train) {
+                for (int place = 0; place < places; ++place) {
+                    const int label = own.label(row, place);
+                    if (label >= 0)
+                        world.all_labels[row * static_cast<std::size_t>(places) + static_cast<std::size_t>(place)] =
+                            static_cast<std::uint8_t>(label);
+                }
+            }
         }
         HostMemory memory(world.bytes());
         Arena arena(memory.bytes());
-        const auto task = Task::make(world.shape, *world.kernels, world.batch, world.slots, arena);
+        const auto task =
+            Task::make(world.shape, *world.kernels, world.batch, world.slots, arena, world.table.places);
         if (!task) return refuse(task.error(), batch_key);
         return world;
     }
@@ -83,11 +93,10 @@ struct ClassificationWorld {
         return counts;
     }
     std::size_t bytes() const { return Task::bytes(shape, batch, slots); }
-    Task make_task(Arena& arena) const { return *Task::make(shape, *kernels, batch, slots, arena); }
+    Task make_task(Arena& arena) const { return *Task::make(shape, *kernels, batch, slots, arena, table.places); }
     void assign(Task& task, std::uint32_t node) const {
-        task.node = node == FederatedProblem::everybody
-                        ? LabelledRows{table.values.data(), all_labels.data(), table.features, all_rows}
-                        : parts[node].train_view(table);
+        task.node = node == FederatedProblem::everybody ? table.view(all_rows) : parts[node].train_view(table);
+        if (node == FederatedProblem::everybody) task.node.labels = all_labels.data();
     }
     FleetScore judge(Task& task, std::uint32_t node, ConstVector<float> w) const {
         const std::uint8_t* names = parts[node].relabel.empty() ? nullptr : parts[node].relabel.data();
@@ -103,6 +112,12 @@ struct ClassificationWorld {
             model.network = shape;
         }
         if (!input.empty()) model.input = input;
+        if (table.places > 1) {
+            model.output_names.clear();
+            model.output = fmt::format(
+                "logits of {} classes for each of {} steps, step by step; probabilities are a step's softmax",
+                table.classes, table.places);
+        }
         if (table.user_names.size() == parts.size()) model.nodes = table.user_names;
         if (std::ranges::any_of(parts, [](const NodeRows& part) { return !part.relabel.empty(); }))
             model.notes.push_back(

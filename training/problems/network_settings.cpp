@@ -33,7 +33,7 @@ Outcome<NetworkShape> layered(const NetworkSettings& s, const DataTable& table) 
                                       said->size(), table.features, extent_text(input)));
         input = *said;
     }
-    return read_layers("model.layers", input, table.tokens > 0, s.layers, table.classes);
+    return read_layers("model.layers", input, table.tokens > 0, s.layers, table.classes * table.places);
 }
 
 }  // namespace

@@ -1,26 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/problems/ranking_fleet.hpp"
 
+#include "training/models/layer_text.hpp"
 #include "training/problems/personal_layers.hpp"
+#include "training/problems/ranking_forest.hpp"
 #include "training/settings/reading.hpp"
+
+#include <concepts>
+#include <type_traits>
 
 #include <fmt/format.h>
 
 namespace dunlin {
 namespace {
 
+/// How forests rank the queries that models are judged on.
+struct ForestScores {
+    int trees = 0;
+    RankingScore all, own;  ///< one of everybody's queries; one of each user's
+};
+
+template <class Net>
 struct RankingWorld {
-    using Task = Ranking<float>;
+    using Task = Ranking<float, Net>;
 
     RankingData data;
-    MlpShape shape;
+    typename Net::Shape shape;
     LayerSplit split;
     const Kernels<float>* kernels = nullptr;
-    Ranking<float>::Settings task{};
+    typename Task::Settings task{};
     std::uint64_t seed = 1;
     std::vector<std::span<const RankingQuery>> train{}, own{}, test{};  ///< by user
     std::vector<RankingQuery> all{};                                    ///< of `train`
     DataNotes notes{};
+    std::shared_ptr<const ForestScores> forests{};  ///< null: none were asked for
 
     std::uint32_t nodes() const { return static_cast<std::uint32_t>(train.size()); }
     void initialise(Vector<float> w) const {
@@ -48,25 +61,40 @@ struct RankingWorld {
     void describe(TrainedModel& model) const {
         model.task = "ranking";
         model.head = ModelHead::score;
-        model.shape = shape;
-        const int features = data.features, contexts = data.contexts;
-        model.input = fmt::format(
-            "one suggestion: {} features of the item, in the order of items.csv and its units, then {} contexts of "
-            "the query, of which one is 1 and the others 0",
-            features, contexts);
-        model.output = "a score; of a query's suggestions the one with the largest ranks first";
-        model.output_names = {"score"};
-        if (data.feature_names.size() == static_cast<std::size_t>(features)) {
-            model.input_names = data.feature_names;
-            for (int k = 0; k < contexts; ++k) model.input_names.push_back(fmt::format("context {}", k));
-        }
-        model.centre = data.centre;
-        model.scale = data.scale;
-        if (!data.centre.empty()) {
-            model.centre.resize(static_cast<std::size_t>(features + contexts), 0.0f);
-            model.scale.resize(static_cast<std::size_t>(features + contexts), 1.0f);
-        }
+        const int features = data.features, contexts = data.contexts, inputs = features + contexts;
         for (const RankingData::User& user : data.users) model.nodes.push_back(fmt::format("user {}", user.name));
+        if constexpr (Task::lists) {
+            model.network = shape;
+            model.input = fmt::format(
+                "a list of {} suggestions, each {} features of the item, in the order of items.csv and its units, "
+                "then "
+                "{} contexts of the query, of which one is 1 and the others 0; behind the last suggestion every "
+                "feature "
+                "is its centre and every context 0",
+                task.longest, features, contexts);
+            model.output = "a score a suggestion; the one with the largest ranks first";
+        } else {
+            model.shape = shape;
+            model.input = fmt::format(
+                "one suggestion: {} features of the item, in the order of items.csv and its units, then {} "
+                "contexts of "
+                "the query, of which one is 1 and the others 0",
+                features, contexts);
+            model.output = "a score; of a query's suggestions the one with the largest ranks first";
+            model.output_names = {"score"};
+            if (data.feature_names.size() == static_cast<std::size_t>(features)) {
+                model.input_names = data.feature_names;
+                for (int k = 0; k < contexts; ++k) model.input_names.push_back(fmt::format("context {}", k));
+            }
+        }
+        if (data.centre.empty()) return;
+        std::vector<float> centre = data.centre, scale = data.scale;
+        centre.resize(static_cast<std::size_t>(inputs), 0.0f);
+        scale.resize(static_cast<std::size_t>(inputs), 1.0f);
+        for (int k = 0; k < (Task::lists ? task.longest : 1); ++k) {
+            model.centre.insert(model.centre.end(), centre.begin(), centre.end());
+            model.scale.insert(model.scale.end(), scale.begin(), scale.end());
+        }
     }
     std::vector<FleetMetric> metrics(const FleetScore& score) const {
         const RankingScore sums{score.count, score.sums[1], score.sums[0], score.sums[2]};
@@ -104,11 +132,7 @@ Settings ranking_settings(RankingSettings& s) {
     list.add("data.queries_most", s.synthetic.queries_most, "generated: most queries of a user", Range{2, 10000});
     list.add("data.personal_part", s.synthetic.personal_part, "generated: how much tastes differ", Range{0, 100});
 
-    list.add("model.hidden", s.hidden, "widths of the scorer's hidden layers", Range{1, 4096});
-    list.add("model.activation", s.activation, "of the hidden layers",
-             {{"tanh", Activation::tanh}, {"relu", Activation::relu}});
-    list.add("model.personal_layers", s.personal_layers,
-             "layers that never leave their user: first, last, numbers from 0; empty: none");
+    add_network_settings(list, s, "user");
     list.add("model.loss", s.loss, "what the scorer learns from",
              {{"binary-cross-entropy", RankingLoss::binary_cross_entropy},
               {"squared-error", RankingLoss::squared_error},
@@ -116,6 +140,11 @@ Settings ranking_settings(RankingSettings& s) {
               {"reward", RankingLoss::reward}});
     list.add("model.samples", s.samples, "reward: rankings drawn per query", Range{2, 1024});
     add_federated_settings(list, s.federated);
+    list.add(
+        "baseline.trees", s.trees,
+        "of random forests that are judged beside the models, one of all users' queries and one of each user's; 0: "
+        "none",
+        Range{0, 10000});
     list.add("personal.latest_queries", s.personal_latest,
              "a device keeps its user's latest queries only, so its own model, and training alone, see no others; "
              "0: all",
@@ -123,20 +152,19 @@ Settings ranking_settings(RankingSettings& s) {
     return list;
 }
 
-Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSettings& s, int threads) {
-    const auto kernels = find_kernels(s.kernels);
-    if (!kernels) return refuse(kernels.error(), "kernels");
-    auto data = read_or_draw(s);
-    if (!data) return tl::unexpected(data.error());
-    s.standardise ? data->standardise() : data->restore_origin();
-    const auto shape = MlpShape::make(data->view().inputs(), s.hidden, 1, s.activation);
-    if (!shape) return refuse(shape.error(), "model.hidden");
+namespace {
 
+template <class Shape>
+Outcome<std::unique_ptr<FederatedProblem>> make_world(const RankingSettings& s, RankingData data,
+                                                      const Shape& shape, const Kernels<float>& kernels,
+                                                      int threads) {
+    using Net = std::conditional_t<std::same_as<Shape, MlpShape>, MlpDerivatives<float>, NetworkDerivatives<float>>;
+    using World = RankingWorld<Net>;
     DataNotes layer_notes;
-    const auto split = split_for(*shape, s.personal_layers, s.federated.objective(), layer_notes);
+    const auto split = split_for(shape, s.personal_layers, s.federated.objective(), layer_notes);
     if (!split) return tl::unexpected(split.error());
-    RankingWorld world{
-        .data = *std::move(data), .shape = *shape, .split = *split, .kernels = *kernels, .seed = s.seed};
+    if (s.hidden != RankingSettings{}.hidden) note_hidden(s, layer_notes);
+    World world{.data = std::move(data), .shape = shape, .split = *split, .kernels = &kernels, .seed = s.seed};
     world.task = {.loss = s.loss,
                   .batch = s.federated.batch,
                   .slots = s.federated.slots(),
@@ -169,25 +197,97 @@ Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSet
             {"users_without_test", unjudged,
              fmt::format("{} of {} users have no query to judge on: they train and are not judged", unjudged,
                          world.test.size())});
+    if (s.trees > 0) {
+        const auto grown = [&](std::span<const RankingQuery> queries, std::uint32_t node) {
+            return RankingForest(world.data.view(), queries, {.trees = s.trees},
+                                 Stream(s.seed, node, Purpose::tasks));
+        };
+        const RankingForest shared = grown(world.all, world.nodes());
+        auto scores = std::make_shared<ForestScores>();
+        scores->trees = s.trees;
+        for (std::uint32_t user = 0; user < world.nodes(); ++user) {
+            if (world.test[user].empty()) continue;
+            scores->all.add(shared.evaluate(world.test[user]));
+            scores->own.add(grown(world.own[user], user).evaluate(world.test[user]));
+        }
+        world.forests = scores;
+    }
     HostMemory memory(world.bytes());
     Arena arena(memory.bytes());
-    const auto task = Ranking<float>::make(world.shape, *world.kernels, world.data.view(), world.task, arena);
+    const auto task = World::Task::make(world.shape, *world.kernels, world.data.view(), world.task, arena);
     if (!task) return refuse(task.error(), "model");
-    return std::make_unique<WorldProblem<RankingWorld>>(std::move(world), s.federated, threads);
+    return std::make_unique<WorldProblem<World>>(std::move(world), s.federated, threads);
 }
+
+}  // namespace
+
+Outcome<std::unique_ptr<FederatedProblem>> make_ranking_problem(const RankingSettings& s, int threads) {
+    const auto kernels = find_kernels(s.kernels);
+    if (!kernels) return refuse(kernels.error(), "kernels");
+    auto data = read_or_draw(s);
+    if (!data) return tl::unexpected(data.error());
+    s.standardise ? data->standardise() : data->restore_origin();
+    const int inputs = data->view().inputs(), longest = data->longest();
+    if (!s.takes_layers()) {
+        const auto shape = MlpShape::make(inputs, s.hidden, 1, s.activation);
+        if (!shape) return refuse(shape.error(), "model.hidden");
+        return make_world(s, *std::move(data), *shape, **kernels, threads);
+    }
+    if (!s.input.empty())
+        return refuse(
+            fmt::format("model.input = \"{}\": a list of {} suggestions of {} numbers comes in; leave it empty",
+                        s.input, longest, inputs));
+    const auto shape = read_layers("model.layers", {1, longest, inputs}, false, s.layers, longest);
+    if (!shape) return tl::unexpected(shape.error());
+    return make_world(s, *std::move(data), *shape, **kernels, threads);
+}
+
+namespace {
+
+std::shared_ptr<const ForestScores> forests_of(const FederatedProblem& problem) {
+    using Scorer = WorldProblem<RankingWorld<MlpDerivatives<float>>>;
+    using Lists = WorldProblem<RankingWorld<NetworkDerivatives<float>>>;
+    if (const auto* one = dynamic_cast<const Scorer*>(&problem)) return one->world().forests;
+    if (const auto* list = dynamic_cast<const Lists*>(&problem)) return list->world().forests;
+    return nullptr;
+}
+
+void report_forests(const RankingSettings&, FederatedProblem& problem, const FederatedResult&,
+                    RunFigures& figures) {
+    const auto forests = forests_of(problem);
+    if (!forests) return;
+    FigureTable table{.key = "forests",
+                      .columns = {{"forest", "random forest of", FigureColumn::Show::plain},
+                                  {"mrr", "MRR"},
+                                  {"accuracy_at_1", "accuracy@1"},
+                                  {"normalised_mrr", "normalised MRR"}}};
+    for (const auto& [name, score] :
+         {std::pair{"all users' queries", &forests->all}, {"each user's own", &forests->own}})
+        table.rows.push_back({std::string(name), score->mrr(), score->accuracy_at_1(), score->normalised_mrr()});
+    figures.sections.push_back(
+        {.heading = "Random forests",
+         .paragraphs = {fmt::format("{} trees each, on the queries that the models are judged on. A "
+                                    "forest has no parameters that a fleet could average.",
+                                    forests->trees)},
+         .tables = {std::move(table)}});
+}
+
+}  // namespace
 
 ProblemKind<RankingSettings> ranking_kind() {
     return {.name = "ranking",
             .nodes_are = "users",
             .settings = ranking_settings,
             .make = make_ranking_problem,
-            .about = [](const RankingSettings& s, const FederatedProblem& made) {
-                return fmt::format("Search ranking: {}, {}. {} users.",
-                                   s.path.empty() ? "generated queries" : s.path,
-                                   s.validate ? "judged on the last fifth of each user's training queries"
-                                              : "judged on the test split",
-                                   made.nodes());
-            }};
+            .about =
+                [](const RankingSettings& s, const FederatedProblem& made) {
+                    return fmt::format("Search ranking: {}, {}. {} users.",
+                                       s.path.empty() ? "generated queries" : s.path,
+                                       s.validate ? "judged on the last fifth of each user's training queries"
+                                                  : "judged on the test split",
+                                       made.nodes());
+                },
+            .report = report_forests};
 }
 
 }  // namespace dunlin

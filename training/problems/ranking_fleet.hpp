@@ -2,6 +2,7 @@
 #pragma once
 
 #include "envs/data_ranking.hpp"
+#include "training/problems/network_settings.hpp"
 #include "training/problems/problem_kinds.hpp"
 
 #include <memory>
@@ -11,7 +12,9 @@
 namespace dunlin {
 
 /// Personalised search ranking on a fleet: every user is a node.
-struct RankingSettings : ProblemSettings {
+struct RankingSettings : ProblemSettings, NetworkSettings {
+    RankingSettings() { hidden = {32, 16}; }
+
     std::string path;         ///< a folder with items.csv and queries.csv; empty: generated data
     int latest_queries = 0;   ///< train on each user's latest ones only; 0: on all
     int personal_latest = 0;  ///< personal models train on the latest of these only; 0: on all
@@ -19,11 +22,9 @@ struct RankingSettings : ProblemSettings {
     bool validate = false;    ///< train without each user's last fifth of training queries, and judge on that
     SyntheticRankingSettings synthetic;
 
-    std::vector<int> hidden{32, 16};
-    Activation activation = Activation::relu;
-    std::vector<std::string> personal_layers;  ///< see split_of
     RankingLoss loss = RankingLoss::binary_cross_entropy;
     int samples = 8;  ///< rankings drawn per query, for RankingLoss::reward
+    int trees = 0;    ///< of random forests beside it, one of all users' queries and one a user; 0: none
 };
 
 Settings ranking_settings(RankingSettings& settings);
