@@ -233,7 +233,8 @@ std::string TrainedModel::bytes() const {
                                                                       {"scale", &scale},
                                                                       {"weights", &weights},
                                                                       {"personal", &personal},
-                                                                      {"node_weights", &node_weights}};
+                                                                      {"node_weights", &node_weights},
+                                                                      {"adaptation", &adaptation}};
     for (const auto& [name, numbers] : more) {
         if (!numbers->empty()) file.arrays[name] = *numbers;
     }
@@ -303,6 +304,11 @@ Result<TrainedModel> TrainedModel::read(const std::filesystem::path& path) {
     model.scale = reader.numbers("scale", scaled, !model.centre.empty());
     model.weights = reader.numbers("weights", networks, model.head == ModelHead::mixture);
     model.personal = reader.numbers("personal", model.nodes.size() * model.count(), false);
+    if (file->arrays.contains("adaptation")) {
+        const Result<std::vector<float>> numbers = file->floats("adaptation");
+        if (!numbers) return tl::unexpected(numbers.error());
+        model.adaptation = reader.numbers("adaptation", numbers->size(), true);
+    }
     model.node_weights = reader.numbers("node_weights", model.nodes.size() * networks, false);
     if (!fit(model.input_names, inputs) || !fit(model.output_names, outputs)) reader.fail({Code::file_syntax});
     if (reader.error()) return tl::unexpected(*reader.error());

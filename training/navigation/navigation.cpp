@@ -11,8 +11,8 @@
 
 namespace dunlin {
 
-extern template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
-extern template class PolicyGradientTask<PointNavigation, GaussianPolicy<float>>;
+extern template class PolicyGradientTask<GridNavigation, GridWorld::Policy>;
+extern template class PolicyGradientTask<PointNavigation, PointWorld::Policy>;
 
 namespace {
 
@@ -115,7 +115,12 @@ public:
     bool continuous() const override { return Policy::continuous; }
     bool evaluates_per_state() const override { return trainer_.evaluates_per_state(); }
     std::string kernels() const override { return trainer_.policy().network.kernels->name; }
-    ConstVector<float> parameters() const override { return trainer_.parameters(); }
+    ConstVector<float> parameters() const override {
+        return trainer_.learned().first(trainer_.policy().policy_parameters());
+    }
+    ConstVector<float> adaptation_numbers() const override {
+        return trainer_.learned().subspan(trainer_.policy().policy_parameters());
+    }
     MetaTrainerState save() override { return trainer_.save(); }
     Result<void> restore(const MetaTrainerState& state) override { return trainer_.restore(state); }
 
@@ -135,8 +140,8 @@ private:
     void adapt(StartPolicy start, TaskSet set, const std::vector<E>& environments, int steps, std::uint64_t epoch,
                bool last_only, Visit&& visit) {
         const std::vector<float> untrained =
-            start == StartPolicy::untrained ? trainer_.first_parameters() : std::vector<float>{};
-        const ConstVector<float> from = start == StartPolicy::untrained ? untrained : trainer_.parameters();
+            start == StartPolicy::untrained ? trainer_.first_learned() : std::vector<float>{};
+        const ConstVector<float> from = start == StartPolicy::untrained ? untrained : trainer_.learned();
         trainer_.adapt(
             from, environments, steps, epoch, [&](int number, int k, ConstVector<float> theta, auto& task) {
                 if ((last_only && k < steps) || stop_()) return;
@@ -180,6 +185,31 @@ private:
     StopAsked stop_ = never_asked;
 };
 
+/// Why gradients cannot be estimated as the settings say; empty: they can.
+std::string wrong_estimator(const NavigationSettings& s) {
+    const MetaSettings& meta = s.meta;
+    const bool ratios = s.rollout.surrogate.compares(), valued = s.rollout.baseline == Baseline::value;
+    if (s.rollout.evaluation == Evaluation::per_state && (ratios || valued)) {
+        return fmt::format("rl.evaluation = \"per-state\": {} of single steps; use \"per-step\" or \"automatic\"",
+                           ratios ? "rl.surrogate compares probabilities" : "rl.baseline = \"value\" looks at rewards");
+    }
+    if (ratios && meta.is_second_order())
+        return "rl.surrogate: ratios of probabilities are differentiated once here, and rl.method needs second "
+               "derivatives; use memrl, reptile or fomaml, maml.first_order = true with anil and meta-sgd, or "
+               "imaml.conjugate_steps = 0";
+    if (!ratios && (meta.batch_steps > 1 || meta.outer_epochs > 1))
+        return fmt::format(
+            "{}: later steps on the same trajectories need ratios of probabilities; set rl.surrogate = \"ppo\" or "
+            "\"spo\"",
+            meta.batch_steps > 1 ? "rl.batch_steps" : "rl.outer_epochs");
+    if (meta.batch_steps > 1 && (meta.has_step_sizes() || meta.method == MetaMethod::imaml))
+        return "rl.batch_steps: steps that share trajectories are not differentiated; use memrl, reptile or fomaml";
+    if (meta.outer_epochs > 1 && !meta.unrolls())
+        return "rl.outer_epochs: only the MAMLs keep the trajectories of all inner steps (fomaml, or anil and meta-sgd "
+               "with maml.first_order = true; with rl.batch_steps = 1)";
+    return {};
+}
+
 /// What does not depend on the world: settings that must fit each other.
 Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
     MetaSettings& meta = s.meta;
@@ -203,6 +233,14 @@ Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
             "rl.inner_rate = {}: times rl.prox_weight = {} it must stay below 1, or the inner loop overshoots",
             meta.inner.inner_rate, meta.inner.prox_weight));
     }
+    if (meta.method == MetaMethod::imaml && meta.inner.inner_rate * meta.implicit_weight >= 1.0f) {
+        return refuse(fmt::format(
+            "imaml.prox_weight = {}: times rl.inner_rate = {} it must stay below 1, or the inner loop overshoots",
+            meta.implicit_weight, meta.inner.inner_rate));
+    }
+    if (meta.method == MetaMethod::anil && s.hidden.empty())
+        return refuse("rl.method = \"anil\": inner steps move the last layer alone, and policy.hidden = [] has one layer");
+    if (const std::string wrong = wrong_estimator(s); !wrong.empty()) return refuse(wrong);
     if (s.rollout.baseline == Baseline::leave_one_out && s.rollout.trajectories < 2) {
         return refuse(
             "rl.trajectories = 1: the leave-one-out baseline needs at least 2; use rl.baseline = \"none\"");
@@ -267,10 +305,19 @@ bool NavigationTraining::finished() const {
     return done == 0 || done + done / (2 * iteration()) >= settings_.environment_steps;
 }
 
-Result<void> NavigationTraining::load(ConstVector<float> parameters) {
+Result<void> NavigationTraining::load(ConstVector<float> parameters, ConstVector<float> adaptation_numbers) {
     MetaTrainerState state = save();
     state.parameters.assign(parameters.begin(), parameters.end());
+    state.parameters.insert(state.parameters.end(), adaptation_numbers.begin(), adaptation_numbers.end());
     return restore(state);
+}
+
+Outcome<Mlp<float>> critic_of(const NavigationSettings& s, const MlpShape& policy, const Kernels<float>* kernels) {
+    if (s.rollout.baseline != Baseline::value) return Mlp<float>{{}, kernels};
+    const Result<MlpShape> shape =
+        MlpShape::make(policy.inputs, s.value_hidden, 1, Activation::tanh, policy.one_hot);
+    if (!shape) return refuse(shape.error(), "policy.value_hidden");
+    return Mlp<float>{*shape, kernels};
 }
 
 Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const NavigationSettings& settings,
@@ -281,7 +328,8 @@ Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const Navi
     return make_training<PointWorld>(settings, *kernels, threads);
 }
 
-template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
-template class PolicyGradientTask<PointNavigation, GaussianPolicy<float>>;
+template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;  // of fleets and boards
+template class PolicyGradientTask<GridNavigation, GridWorld::Policy>;
+template class PolicyGradientTask<PointNavigation, PointWorld::Policy>;
 
 }  // namespace dunlin
