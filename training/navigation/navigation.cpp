@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/navigation/navigation.hpp"
 
+#include "envs/grid_planning.hpp"
 #include "training/navigation/grid_world.hpp"
 #include "training/navigation/point_world.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -248,6 +250,57 @@ Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
     return s;
 }
 
+/// Fills in what settings leave to the map. The rule is what the experiments on maps of 5 x 5 to 12 x 14 came to: a
+/// trajectory has time to cross the map twice, and of sparse rewards a batch sees some from the start.
+Outcome<NavigationSettings> by_the_map(NavigationSettings s) {
+    if (s.horizon > 0 && s.rollout.trajectories > 0) return s;
+    constexpr int most_trajectories = 200;
+    int horizon = 100, trajectories = 20;
+    if (s.world == World::grid) {
+        const Outcome<StoredMap> map = map_of(s.map, s.rows);
+        if (!map) return tl::unexpected(map.error());
+        horizon = std::min(2 * (map->rows + map->columns) + 2, grid_horizon_limit);
+        const int share = (3 * map->rows * map->columns + 4) / 5;
+        if (s.reward == Reward::sparse) trajectories = std::clamp(share, trajectories, most_trajectories);
+    }
+    if (s.horizon == 0) s.horizon = horizon;
+    if (s.rollout.trajectories == 0) s.rollout.trajectories = trajectories;
+    return s;
+}
+
+/// Of a sparse reward: tasks whose goal an untrained policy finds so seldom that most batches say nothing.
+std::optional<std::string> seldom_found(const NavigationTraining& training) {
+    constexpr int most_cells = 1024;
+    const NavigationSettings& s = training.settings();
+    if (s.world != World::grid || s.reward != Reward::sparse) return std::nullopt;
+    const std::vector<std::string> names = training.task_names(TaskSet::training);
+    double least = 1;
+    std::size_t at = 0;
+    int few = 0;
+    const auto seen = [&](double success) { return 1 - std::pow(1 - success, s.rollout.trajectories); };
+    for (std::size_t k = 0; k < names.size(); ++k) {
+        const GridNavigation& task = training.grid_task(TaskSet::training, static_cast<int>(k))->environment();
+        if (task.state_count() > most_cells) return std::nullopt;
+        const auto actions = static_cast<std::size_t>(task.action_count());
+        const std::vector<double> uniform(static_cast<std::size_t>(task.state_count()) * actions,
+                                          1.0 / static_cast<double>(actions));
+        const double success = evaluate_policy(task, uniform).success;
+        if (seen(success) < 0.9) ++few;
+        if (success < least) {
+            least = success;
+            at = k;
+        }
+    }
+    if (few == 0) return std::nullopt;
+    std::string more;
+    if (least > 1e-4) more = fmt::format("rl.trajectories = {} would, ", static_cast<int>(std::ceil(std::log(0.1) / std::log1p(-least))));
+    return fmt::format("{}: an untrained policy reaches it in {:.2g} % of trajectories, so {:.0f} % of batches of "
+                       "rl.trajectories = {} see no reward to learn from ({} of {} tasks are such); {}a longer rl.horizon "
+                       "(now {}) helps, and so does environment.reward = \"dense\"",
+                       names[at], 100 * least, 100 * (1 - seen(least)), s.rollout.trajectories, few, names.size(),
+                       more, s.horizon);
+}
+
 template <class World>
 Outcome<std::unique_ptr<NavigationTraining>> make_training(const NavigationSettings& settings,
                                                            const Kernels<float>* kernels, int threads) {
@@ -294,6 +347,7 @@ std::vector<std::string> NavigationTraining::notes() const {
                         "tasks that also vary by environment.permute_actions or wind_limit",
                         held_out, settings_.held_out_tasks));
     }
+    if (const auto seldom = seldom_found(*this)) notes.push_back(*seldom);
     return notes;
 }
 
@@ -324,8 +378,10 @@ Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const Navi
                                                                       int threads) {
     const Result<const Kernels<float>*> kernels = find_kernels(settings.kernels);
     if (!kernels) return refuse(kernels.error(), "kernels = \"" + settings.kernels + "\"");
-    if (settings.world == World::grid) return make_training<GridWorld>(settings, *kernels, threads);
-    return make_training<PointWorld>(settings, *kernels, threads);
+    const Outcome<NavigationSettings> whole = by_the_map(settings);
+    if (!whole) return tl::unexpected(whole.error());
+    if (whole->world == World::grid) return make_training<GridWorld>(*whole, *kernels, threads);
+    return make_training<PointWorld>(*whole, *kernels, threads);
 }
 
 template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;  // of fleets and boards

@@ -59,10 +59,13 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
     list.add("rl.environment_steps", s.environment_steps,
              "environment steps of training, instead of rl.iterations; 0: not given", Range{0, 2e9})
         .may_change();
-    list.add("rl.horizon", s.horizon, "steps of a trajectory H", Range{1, 10000});
+    list.add("rl.horizon", s.horizon,
+             "steps of a trajectory H; 0: by the map, 2 (rows + columns) + 2, and 100 in the plane", Range{0, 10000});
     list.add("rl.discount", s.discount, "gamma", Range{0, 1, true});
     list.add("rl.task_batch", meta.task_batch, "tasks in an iteration B", Range{1, 10000});
-    list.add("rl.trajectories", s.rollout.trajectories, "trajectories in a batch D", Range{1, 100000});
+    list.add("rl.trajectories", s.rollout.trajectories,
+             "trajectories in a batch D; 0: by the map, three to five cells where rewards are sparse, 20 to 200",
+             Range{0, 100000});
     list.add("rl.prox_weight", meta.inner.prox_weight, "lambda: pull of the inner loop towards the meta-parameters",
              Range{0, 1e6});
     list.add("rl.accuracy", meta.inner.accuracy,
