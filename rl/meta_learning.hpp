@@ -64,7 +64,7 @@ struct MetaSettings {
                          .step_clip = 0.5f,
                          .fresh_batches = true};
     /// Of the MAMLs. steps = 0 means as many as a trained policy is given, inner_rate = 0 and step_clip < 0 those of
-    /// `inner`: the methods then adapt alike.
+    /// `inner`: the methods then adapt alike. Implicit MAML, which solves its inner problem, takes as many as `inner`.
     Maml maml{.steps = 1, .inner_rate = 0.7f, .score_term = true, .step_clip = 0.5f};
     /// Of ANIL and Meta-SGD: leave second derivatives out, as first-order MAML does.
     bool first_order = false;
@@ -99,7 +99,12 @@ struct MetaSettings {
     /// The same in training, which may be of another length.
     MoreauEnvelope training() const {
         MoreauEnvelope steps = inner;
-        if (method == MetaMethod::imaml) steps.prox_weight = implicit_weight;
+        if (method == MetaMethod::imaml) {
+            const Maml own = exact_or_first_order();
+            steps.prox_weight = implicit_weight;
+            steps.inner_rate = own.inner_rate;
+            steps.step_clip = own.step_clip;
+        }
         if (method != MetaMethod::memrl && method != MetaMethod::imaml) steps.prox_weight = 0.0f;
         if (is_maml()) {
             const Maml own = exact_or_first_order();

@@ -235,10 +235,11 @@ Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
             "rl.inner_rate = {}: times rl.prox_weight = {} it must stay below 1, or the inner loop overshoots",
             meta.inner.inner_rate, meta.inner.prox_weight));
     }
-    if (meta.method == MetaMethod::imaml && meta.inner.inner_rate * meta.implicit_weight >= 1.0f) {
+    if (const float rate = meta.training().inner_rate;
+        meta.method == MetaMethod::imaml && rate * meta.implicit_weight >= 1.0f) {
         return refuse(fmt::format(
-            "imaml.prox_weight = {}: times rl.inner_rate = {} it must stay below 1, or the inner loop overshoots",
-            meta.implicit_weight, meta.inner.inner_rate));
+            "imaml.prox_weight = {}: times the inner rate {} it must stay below 1, or the inner loop overshoots",
+            meta.implicit_weight, rate));
     }
     if (meta.method == MetaMethod::anil && s.hidden.empty())
         return refuse("rl.method = \"anil\": inner steps move the last layer alone, and policy.hidden = [] has one layer");

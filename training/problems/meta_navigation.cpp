@@ -43,7 +43,7 @@ Changes varied(const MetaNavigationSettings& settings, int candidate) {
     const float inner = factor(4.0f), clip = factor(2.0f), outer = factor(3.0f);
     const MetaSettings& meta = settings.own.meta;
     const MoreauEnvelope own = meta.training();
-    const char* section = meta.is_maml() ? "maml" : "rl";
+    const char* section = meta.follows_gradients() ? "maml" : "rl";
     std::vector<std::string> set{fmt::format("{}.inner_rate={}", section, own.inner_rate * inner)};
     if (own.step_clip > 0) set.push_back(fmt::format("{}.step_clip={}", section, own.step_clip * clip));
     if (meta.method == MetaMethod::imaml)
