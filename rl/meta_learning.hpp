@@ -159,6 +159,7 @@ public:
                    arena.template take<S>(settings.learned(dimension)), 0},
           fixed_sizes_(arena.template take<S>(settings.method == MetaMethod::anil ? dimension : 0)),
           dimension_(dimension) {
+        if (learned_.empty()) return;  // an ArenaSize gives no memory
         for (S& size : step_sizes()) size = S(1);
     }
 

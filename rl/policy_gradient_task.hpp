@@ -62,7 +62,8 @@ struct RolloutLimits {
 /// Further terms of the loss, which `gradient`, `hessian_vector` and `surrogate` know: minus c_H times the entropy of the
 /// policy in every state that was visited, summed as the scores are (1/D); and with Baseline::value, for policies with a
 /// critic, half the mean over steps of (V - target)^2 times a weight (rl/advantage.hpp says what the target is). A ratio
-/// surrogate has no Hessian here. All three evaluate per step, but for the entropy.
+/// surrogate has no Hessian here. Values and ratios are evaluated per step. These terms are of an ActorCritic policy, with or
+/// without a critic; of others the settings must leave them alone.
 ///
 /// `lean`, for devices and per state: only what each action weighs in each state stays of a batch. States are
 /// evaluated column_multiple at a time, for each gradient anew, where the trajectories were before: in a workspace
@@ -76,7 +77,8 @@ public:
     static constexpr bool continuous = Policy::continuous;
     static constexpr int action_limit = 64;        ///< numbers of a continuous action
     static constexpr int observation_limit = 256;  ///< numbers of an observation
-    static constexpr bool may_criticise = !lean && MayCriticise<Policy>;
+    /// Ratios, entropy and values are of policies with a place for a critic (ActorCritic), so that boards go without.
+    static constexpr bool has_more = !lean && MayCriticise<Policy>;
     static_assert(continuous ? ContinuousEnvironment<E> : DiscreteEnvironment<E>);
 
     [[gnu::always_inline]]  // where settings are constants, hardly anything is left of it
@@ -150,6 +152,8 @@ public:
 private:
     constexpr PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits)
         : policy_(policy), settings_(settings), limits_(limits) {
+        const bool more = settings.surrogate.compares() || settings.entropy_weight > 0.0f;
+        if (!has_more && (more || settings.baseline == Baseline::value)) __builtin_trap();
         per_state_ = chooses_per_state();
         widest_ = per_state_ ? pad_columns(limits.states) : pad_columns(settings.trajectories);
     }
@@ -176,7 +180,7 @@ private:
             batch.tape = network.template take<S>(size(shape.units()) * evaluated);
             if (continuous) batch.actions = record.template take<S>(size(policy.actions()) * columns);
             if (per_state_) batch.counts = arena.template take<S>(size(policy.actions(), widest));
-            if constexpr (!lean) {
+            if constexpr (has_more) {
                 batch.more.old_log = arena.template take<S>(settings.surrogate.compares() ? columns : 0);
                 batch.more.visits =
                     arena.template take<S>(per_state_ && settings.entropy_weight > 0 ? size(widest) : 0);
@@ -192,7 +196,7 @@ private:
             tangents_ = network.template take<S>(size(shape.units(), block));
             tangent_deltas_ = network.template take<S>(size(shape.units(), block));
         }
-        if constexpr (!lean) {
+        if constexpr (has_more) {
             more_.deltas = arena.template take<S>(size(critic_units(), block));
             const int second = settings.second_order ? critic_units() : 0;
             more_.tangents = arena.template take<S>(size(second, block));
@@ -220,8 +224,13 @@ private:
 
     enum class Weights { advantages, ones };
 
-    /// What devices go without.
-    struct Nothing {};
+    /// What boards go without takes no room there, but has names.
+    struct Nothing {
+        static constexpr std::span<S> old_log{}, visits{}, values{}, targets{}, tape{};
+        static constexpr std::span<S> deltas{}, tangents{}, tangent_deltas{}, next{}, sums{};
+        static constexpr std::span<S> final_tape{}, final_observations{};
+        static constexpr std::span<std::int32_t> final_index{};
+    };
     struct MoreOfBatch {
         std::span<S> old_log;  ///< log pi(a | s) under which an action was drawn, by column
         std::span<S> visits;   ///< per state
@@ -243,7 +252,7 @@ private:
         std::span<S> counts;        ///< per state: total weight of each action
         std::span<State> start, reached;
         S mean_return = 0;
-        [[no_unique_address]] std::conditional_t<lean, Nothing, MoreOfBatch> more;
+        [[no_unique_address]] std::conditional_t<has_more, MoreOfBatch, Nothing> more;
     };
 
     /// What is evaluated at once: all states, or the columns of one time step.
@@ -258,7 +267,7 @@ private:
 
     constexpr bool chooses_per_state() const {
         if constexpr (FiniteEnvironment<E> && !continuous) {
-            if constexpr (!lean) {
+            if constexpr (has_more) {
                 if (settings_.surrogate.compares() || values()) return false;
             }
             if (settings_.evaluation != Evaluation::automatic) return settings_.evaluation == Evaluation::per_state;
@@ -268,11 +277,11 @@ private:
     }
 
     constexpr bool values() const {
-        if constexpr (may_criticise) return settings_.baseline == Baseline::value && policy_.criticises();
+        if constexpr (has_more) return settings_.baseline == Baseline::value && policy_.criticises();
         return false;
     }
     constexpr int critic_units() const {
-        if constexpr (may_criticise) return values() ? policy_.critic.shape.units() : 0;
+        if constexpr (has_more) return values() ? policy_.critic.shape.units() : 0;
         return 0;
     }
 
@@ -329,7 +338,7 @@ private:
 
     /// Evaluates the critic where the policy is.
     void value(const S* w, Batch& batch, const Block& b) const {
-        if constexpr (may_criticise) {
+        if constexpr (has_more) {
             if (values()) policy_.critic.forward(critic_of(w), b.inputs, critic_tape(batch, b), b.columns);
         }
     }
@@ -386,7 +395,7 @@ private:
     std::span<State> states_;
     std::span<Stream> streams_;
     std::array<float, continuous ? action_limit : 0> sigma_{};
-    [[no_unique_address]] std::conditional_t<lean, Nothing, More> more_{};
+    [[no_unique_address]] std::conditional_t<has_more, More, Nothing> more_{};
 };
 
 }  // namespace dunlin

@@ -146,7 +146,7 @@ void PolicyGradientTask<E, Policy, lean>::draw(int slot, ConstVector<S> w, Strea
             lanes_[static_cast<std::size_t>(kept)] = lane;
             kept += step.ended ? 0 : 1;
         }
-        if constexpr (!lean) keep_as_drawn(batch, b, w.data());
+        if constexpr (has_more) keep_as_drawn(batch, b, w.data());
         running = kept;
     }
     steps_ += rollout.steps();
@@ -163,7 +163,7 @@ void PolicyGradientTask<E, Policy, lean>::weigh(Batch& batch, [[maybe_unused]] c
     if (settings_.baseline == Baseline::linear) {
         subtract_linear_fit(rollout, batch.observations.data(), limits_.observations, features_.data());
     }
-    if constexpr (may_criticise) {
+    if constexpr (has_more) {
         if (values()) weigh_by_value(batch, w, running);
     }
     const S scale = S(-1) / S(settings_.trajectories);
@@ -171,7 +171,7 @@ void PolicyGradientTask<E, Policy, lean>::weigh(Batch& batch, [[maybe_unused]] c
         for (int k = 0; k < rollout.active(h); ++k) rollout.weight(rollout.first(h) + k) *= scale;
     }
     if (per_state_) count(rollout, Weights::advantages, {batch.counts.data(), widest_});
-    if constexpr (!lean && !continuous) {
+    if constexpr (has_more && !continuous) {
         if (batch.more.visits.empty()) return;
         set_zero(batch.more.visits);
         for (int h = 0; h < rollout.length(); ++h) {
@@ -211,7 +211,7 @@ Columns<const typename Policy::Scalar> PolicyGradientTask<E, Policy, lean>::acti
     for (int a = 0; a < rows; ++a) std::fill_n(out.row(a), b.columns, S(0));
     for (int k = 0; k < rollout.active(b.step); ++k) {
         S weight = weights == Weights::ones ? S(1) : rollout.weight(first + k);
-        if constexpr (!lean) {
+        if constexpr (has_more) {
             if (weights == Weights::advantages && settings_.surrogate.compares()) {
                 const S drawn = batch.more.old_log[static_cast<std::size_t>(first + k)];
                 weight *= settings_.surrogate.score_factor(weight, log_probability(batch, b, w, k) - drawn);
@@ -236,7 +236,7 @@ Columns<typename Policy::Scalar> PolicyGradientTask<E, Policy, lean>::delta(Batc
     } else {
         policy_.head().delta(output, scores, policy_.network.output(deltas), b.columns);
     }
-    if constexpr (!lean) {
+    if constexpr (has_more) {
         if (weights == Weights::advantages && settings_.entropy_weight > 0.0f)
             add_entropy(batch, b, policy_.network.output(deltas), log_sigma_gradient);
     }
@@ -254,7 +254,7 @@ void PolicyGradientTask<E, Policy, lean>::differentiate(int slot, ConstVector<S>
         const Columns<S> deltas =
             delta(batch, b, w.data(), weights, out.data() + policy_.network.shape.parameters());
         policy_.network.backward(w.data(), b.inputs, b.tape, deltas, b.columns, out.data());
-        if constexpr (may_criticise) {
+        if constexpr (has_more) {
             if (values() && weights == Weights::advantages) add_value_gradient(batch, b, w.data(), out.data());
         }
     }
@@ -263,7 +263,9 @@ void PolicyGradientTask<E, Policy, lean>::differentiate(int slot, ConstVector<S>
 template <Environment E, class Policy, bool lean>
 void PolicyGradientTask<E, Policy, lean>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v,
                                                          Vector<S> out) {
-    if (settings_.surrogate.compares()) __builtin_trap();
+    if constexpr (has_more) {
+        if (settings_.surrogate.compares()) __builtin_trap();
+    }
     Batch& batch = batches_[static_cast<std::size_t>(slot)];
     const auto& network = policy_.network;
     ensure(batch, w);
@@ -283,13 +285,13 @@ void PolicyGradientTask<E, Policy, lean>::hessian_vector(int slot, ConstVector<S
                                          policy_.log_sigma(out.data()), b.columns);
         } else {
             policy_.head().tangent_delta(network.output(b.tape), scores, moved, out_deltas, b.columns);
-            if constexpr (!lean) {
+            if constexpr (has_more) {
                 if (settings_.entropy_weight > 0.0f) add_entropy_tangent(batch, b, moved, out_deltas);
             }
         }
         network.tangent_backward(w.data(), v.data(), b.inputs, b.tape, tangents, deltas, tangent_deltas, b.columns,
                                  out.data());
-        if constexpr (may_criticise) {
+        if constexpr (has_more) {
             if (values()) add_value_product(batch, b, w.data(), v.data(), out.data());
         }
     }
@@ -303,7 +305,7 @@ typename Policy::Scalar PolicyGradientTask<E, Policy, lean>::surrogate(int slot,
     for (int k = 0; k < blocks(batch); ++k) {
         const Block b = evaluated(batch, k, w.data());
         const Columns<const S> output = policy_.network.output(b.tape);
-        if constexpr (!lean) {
+        if constexpr (has_more) {
             sum += more_surrogate(batch, b, w.data());
             if (settings_.surrogate.compares()) continue;
         }

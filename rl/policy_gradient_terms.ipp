@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bodies of PolicyGradientTask that devices go without: ratios, entropy and the value network.
+// The bodies of PolicyGradientTask that an ActorCritic policy adds: ratios, entropy and the value network.
 #pragma once
 
 #include "rl/policy_gradient_task.hpp"
@@ -33,7 +33,7 @@ void PolicyGradientTask<E, Policy, lean>::keep_as_drawn(Batch& batch, const Bloc
     for (int k = 0; k < batch.rollout.active(b.step); ++k) {
         const auto column = static_cast<std::size_t>(first + k);
         if (settings_.surrogate.compares()) batch.more.old_log[column] = log_probability(batch, b, w, k);
-        if constexpr (may_criticise) {
+        if constexpr (has_more) {
             if (values()) batch.more.values[column] = policy_.critic.output(critic_tape(batch, b)).row(0)[k];
         }
     }
@@ -42,7 +42,7 @@ void PolicyGradientTask<E, Policy, lean>::keep_as_drawn(Batch& batch, const Bloc
 /// `running` trajectories, the first of lanes_, were cut by the horizon.
 template <Environment E, class Policy, bool lean>
 void PolicyGradientTask<E, Policy, lean>::weigh_by_value(Batch& batch, const S* w, int running) {
-    if constexpr (may_criticise) {
+    if constexpr (has_more) {
         set_zero(more_.next);
         if (settings_.value.bootstrap && running > 0) {
             const int columns = pad_columns(running);
@@ -129,7 +129,7 @@ typename Policy::Scalar PolicyGradientTask<E, Policy, lean>::value_scale(const B
 
 template <Environment E, class Policy, bool lean>
 void PolicyGradientTask<E, Policy, lean>::value_delta(Batch& batch, const Block& b, Columns<S> deltas) const {
-    if constexpr (may_criticise) {
+    if constexpr (has_more) {
         const S scale = value_scale(batch);
         const S* const said = policy_.critic.output(critic_tape(batch, b)).row(0);
         S* const out = policy_.critic.output(deltas).row(0);
@@ -141,7 +141,7 @@ void PolicyGradientTask<E, Policy, lean>::value_delta(Batch& batch, const Block&
 
 template <Environment E, class Policy, bool lean>
 void PolicyGradientTask<E, Policy, lean>::add_value_gradient(Batch& batch, const Block& b, const S* w, S* out) {
-    if constexpr (may_criticise) {
+    if constexpr (has_more) {
         const Columns<S> deltas{more_.deltas.data(), b.columns};
         value_delta(batch, b, deltas);
         policy_.critic.backward(critic_of(w), b.inputs, critic_tape(batch, b), deltas, b.columns, critic_of(out));
@@ -151,7 +151,7 @@ void PolicyGradientTask<E, Policy, lean>::add_value_gradient(Batch& batch, const
 template <Environment E, class Policy, bool lean>
 void PolicyGradientTask<E, Policy, lean>::add_value_product(Batch& batch, const Block& b, const S* w, const S* v,
                                                             S* out) {
-    if constexpr (may_criticise) {
+    if constexpr (has_more) {
         const auto& critic = policy_.critic;
         const Columns<S> deltas{more_.deltas.data(), b.columns}, tangents{more_.tangents.data(), b.columns},
             tangent_deltas{more_.tangent_deltas.data(), b.columns}, tape = critic_tape(batch, b);
@@ -193,7 +193,7 @@ typename Policy::Scalar PolicyGradientTask<E, Policy, lean>::more_surrogate(Batc
             }
         }
     }
-    if constexpr (may_criticise) {
+    if constexpr (has_more) {
         if (values()) {
             const S* const said = policy_.critic.output(critic_tape(batch, b)).row(0);
             for (int k = 0; k < rollout.active(b.step); ++k) {

@@ -2,19 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the Moreau envelope earns its name: what its pull (lambda) gains over Reptile, which has none.
 
-Goals that were never seen on an 8x8 map, dense reward, inner loops of few trajectories and many steps. Two parts:
+Tasks that were never seen, in two parts; seeds that are reported have chosen nothing.
 
-map       for each number of inner steps and each lambda the inner rate is chosen on seeds of its own; then ten seeds that
-          chose nothing: success on unseen goals, paired with lambda = 0. Written as a table and as an SVG picture.
-contest   at one budget MEMRL looks for lambda and rate, Reptile for interpolation and rate, in equally many trials on the
-          same seeds; then ten other seeds.
+contest   in each scenario both methods try equally many settings from the same ranges of inner rate, clip and
+          interpolation, MEMRL with a lambda beside them, and the best of each by three seeds meets ten others.
+map       for numbers of inner steps and values of lambda: rate and interpolation are chosen for each, lambda = 0 too;
+          then ten other seeds, paired with lambda = 0. A table, and a picture.
 
-    scripts/envelope.py build/apps/dunlin --out envelope [--part map|contest] [--steps 5,10,20,40,80]
+    scripts/envelope.py build/apps/dunlin --out envelope [--part map|contest] [--scenarios few-many,sparse]
 """
 
 import argparse
 import csv
-import math
 import pathlib
 import random
 import subprocess
@@ -22,22 +21,28 @@ import sys
 
 LAMBDAS = [0, 0.03, 0.1, 0.3, 0.9]
 RATES = [0.03, 0.1, 0.3, 1]
-INTERPOLATIONS = [0.1, 0.2, 0.3, 0.6]
+INTERPOLATIONS = [0.1, 0.3]
+TRIALS = 16
 TUNING_SEED, TUNING_SEEDS = 5001, 3
 MEASURE = "held_out_success"
 
+COMMON = {"environment.map": "empty-8x8", "environment.training_tasks": 40, "rl.horizon": 30, "rl.iterations": 40,
+          "report.evaluate_every": 1000}
+SCENARIOS = {
+    "few-many": {"rl.trajectories": 5, "rl.inner_steps": 40, "report.adaptation_steps": 40},
+    "sparse": {"environment.reward": "sparse", "rl.discount": 0.95, "rl.trajectories": 10, "rl.inner_steps": 20,
+               "report.adaptation_steps": 20},
+    "unequal": {"environment.permute_actions": "true", "environment.wind_limit": 0.3, "environment.slip_limit": 0.3,
+                "rl.trajectories": 10, "rl.inner_steps": 20, "report.adaptation_steps": 20},
+    "large": {"policy.hidden": "[256,256]", "rl.iterations": 20, "rl.trajectories": 5, "rl.inner_steps": 20,
+              "report.adaptation_steps": 20},
+    "few-tasks": {"environment.training_tasks": 4, "rl.task_batch": 4, "rl.iterations": 80, "rl.trajectories": 10,
+                  "rl.inner_steps": 20, "report.adaptation_steps": 20},
+}
 
-def settings(steps, trajectories, adapt):
-    return {
-        "environment.map": "empty-8x8",
-        "environment.training_tasks": 40,
-        "rl.horizon": 30,
-        "rl.iterations": 60,
-        "rl.trajectories": trajectories,
-        "rl.inner_steps": steps,
-        "report.adaptation_steps": adapt,
-        "report.evaluate_every": 1000,
-    }
+
+def settings(steps):
+    return {**COMMON, "rl.trajectories": 5, "rl.inner_steps": steps, "report.adaptation_steps": steps}
 
 
 def sweep(options, name, fixed, grid, seeds, first):
@@ -80,13 +85,14 @@ def best(found):
 def gains(options):
     rows = []
     for steps in options.steps:
-        fixed = settings(steps, options.trajectories, steps)
-        tuned = sweep(options, f"tuning-{steps}", fixed, {"rl.prox_weight": LAMBDAS, "rl.inner_rate": RATES},
+        fixed = settings(steps)
+        tuned = sweep(options, f"tuning-{steps}", fixed, {"rl.prox_weight": LAMBDAS, "rl.inner_rate": RATES,
+                                                          "rl.interpolation": INTERPOLATIONS},
                       TUNING_SEEDS, TUNING_SEED)
         result = {}
         for weight in LAMBDAS:
-            rate = best({key: value for key, value in tuned.items() if key[0] == weight})[1]
-            grid = {"rl.prox_weight": [weight], "rl.inner_rate": [rate]}
+            _, rate, interpolation = best({key: value for key, value in tuned.items() if key[0] == weight})
+            grid = {"rl.prox_weight": [weight], "rl.inner_rate": [rate], "rl.interpolation": [interpolation]}
             result[weight] = rate, list(sweep(options, f"test-{steps}-{weight}", fixed, grid, options.seeds, 1).values())[0]
         plain = result[0][1]
         for weight, (rate, success) in result.items():
@@ -103,26 +109,49 @@ def gains(options):
     (options.out / "envelope.svg").write_text(picture(rows, options))
 
 
+def candidate(method, number):
+    """Settings to try: the same for both methods, but for MEMRL's lambda, so that rate times lambda stays below 1."""
+    stream = random.Random(number)
+    spread = lambda low, high: low * (high / low) ** stream.random()
+    rate, interpolation, clip = spread(0.03, 2), spread(0.05, 0.8), spread(0.2, 1.5)
+    own = {"rl.method": method, "rl.inner_rate": f"{rate:.3g}", "rl.interpolation": f"{interpolation:.3g}",
+           "rl.step_clip": f"{clip:.3g}"}
+    if method == "memrl":
+        own["rl.prox_weight"] = f"{spread(0.01, min(3, 0.9 / rate)):.3g}"
+    return own
+
+
+def one(options, name, fixed, own, seeds, first):
+    return sweep(options, name, {**fixed, **own}, {"environment.held_out_tasks": [20]}, seeds, first)[(20.0,)]
+
+
 def contest(options):
-    steps = options.contest_steps
-    fixed = settings(steps, options.trajectories, steps)
-    candidates = {
-        "memrl": {"rl.prox_weight": LAMBDAS[1:], "rl.inner_rate": RATES},
-        "reptile": {"rl.interpolation": INTERPOLATIONS, "rl.inner_rate": RATES},
-    }
-    success = {}
-    for method, grid in candidates.items():
-        own = {**fixed, "rl.method": method}
-        chosen = best(sweep(options, f"contest-tuning-{method}-{steps}", own, grid, TUNING_SEEDS, TUNING_SEED))
-        one = {key: [value] for key, value in zip(grid, chosen)}
-        success[method] = list(sweep(options, f"contest-{method}-{steps}", own, one, options.seeds, 1).values())[0]
-        print(f"{method}: {', '.join(f'{key}={value}' for key, value in zip(grid, chosen))}: "
-              f"success {mean(success[method]):.3f} [{', '.join(f'{v:.3f}' for v in interval(success[method]))}]")
-    difference = [mine - theirs for mine, theirs in zip(success["memrl"], success["reptile"])]
-    low, high = interval(difference)
-    wins = mean([(a > b) + 0.5 * (a == b) for a in success["memrl"] for b in success["reptile"]])
-    print(f"paired difference {mean(difference):+.3f} [{low:+.3f}, {high:+.3f}], "
-          f"{'significant' if low > 0 or high < 0 else 'not significant'}; probability of improvement {wins:.2f}")
+    rows = []
+    for scenario in options.scenarios:
+        fixed = {**COMMON, **SCENARIOS[scenario]}
+        success, chosen = {}, {}
+        for method in ["memrl", "reptile"]:
+            tried = {}
+            for number in range(TRIALS):
+                tried[number] = one(options, f"{scenario}/{method}-{number}", fixed, candidate(method, number), TUNING_SEEDS,
+                                    TUNING_SEED)
+            chosen[method] = candidate(method, best(tried))
+            success[method] = one(options, f"{scenario}/{method}-test", fixed, chosen[method], options.seeds, 1)
+        difference = [mine - theirs for mine, theirs in zip(success["memrl"], success["reptile"])]
+        low, high = interval(difference)
+        wins = mean([(a > b) + 0.5 * (a == b) for a in success["memrl"] for b in success["reptile"]])
+        rows.append({"scenario": scenario, "memrl": mean(success["memrl"]), "reptile": mean(success["reptile"]),
+                     "difference": mean(difference), "low": low, "high": high, "probability_of_improvement": wins,
+                     **{f"{method} {key}": value for method in chosen for key, value in chosen[method].items()
+                        if key != "rl.method"}})
+        print(f"{scenario}: MEMRL {mean(success['memrl']):.3f}, Reptile {mean(success['reptile']):.3f}, paired difference "
+              f"{mean(difference):+.3f} [{low:+.3f}, {high:+.3f}], "
+              f"{'significant' if low > 0 or high < 0 else 'not significant'}; probability of improvement {wins:.2f}; "
+              f"{chosen}", flush=True)
+    with open(options.out / "contest.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def picture(rows, options):
@@ -135,7 +164,7 @@ def picture(rows, options):
              f'height="{total[1]}" font-family="sans-serif" font-size="12">',
              f'<rect width="{total[0]}" height="{total[1]}" fill="white"/>',
              f'<text x="{left}" y="20" font-size="13">Success gained over lambda = 0 on unseen goals</text>',
-             f'<text x="{left}" y="36" fill="#555">{options.trajectories} trajectories a step, {options.seeds} seeds; '
+             f'<text x="{left}" y="36" fill="#555">5 trajectories a step, {options.seeds} seeds; '
              'bold: the 95 % interval leaves 0 out</text>']
     for column, weight in enumerate(weights):
         parts.append(f'<text x="{left + (column + 0.5) * width}" y="{top - 8}" text-anchor="middle">{weight}</text>')
@@ -170,8 +199,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--part", choices=["map", "contest", "both"], default="both")
     parser.add_argument("--steps", type=lambda text: [int(part) for part in text.split(",")], default=[5, 10, 20, 40, 80])
-    parser.add_argument("--contest-steps", type=int, default=40)
-    parser.add_argument("--trajectories", type=int, default=5)
+    parser.add_argument("--scenarios", type=lambda text: text.split(","), default=list(SCENARIOS))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()

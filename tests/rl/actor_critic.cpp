@@ -62,6 +62,11 @@ std::vector<double> moved(const std::vector<double>& w, const std::vector<double
     return at;
 }
 
+/// A policy of these widths without a critic.
+Both alone(const GridNavigation& environment) {
+    return {one_hot_policy<double>(environment, {6}), {}};
+}
+
 double inner(const std::vector<double>& a, const std::vector<double>& b) {
     double sum = 0;
     for (std::size_t k = 0; k < a.size(); ++k) sum += a[k] * b[k];
@@ -170,8 +175,8 @@ TEST_CASE("entropy's gradient is the same per state and per step, and agrees wit
     const GridNavigation& environment = map.environment();
     std::vector<std::vector<double>> gradients;
     for (const Evaluation evaluation : {Evaluation::per_state, Evaluation::per_step}) {
-        Learner<GridNavigation, CategoricalPolicy<double>> learner(
-            one_hot_policy<double>(environment, {6}),
+        Learner<GridNavigation, Both> learner(
+            alone(environment),
             {.trajectories = 8, .evaluation = evaluation, .entropy_weight = 0.2f}, limits(environment));
         auto& task = learner.task;
         task.set_environment(environment);
@@ -194,10 +199,10 @@ TEST_CASE("PPO and SPO begin as the policy gradient, and their gradients are tho
     const GridNavigation& environment = map.environment();
     for (const Surrogate kind : {Surrogate::ppo, Surrogate::spo}) {
         RolloutSettings settings{.trajectories = 6, .evaluation = Evaluation::per_step};
-        Learner<GridNavigation, CategoricalPolicy<double>> plain(one_hot_policy<double>(environment, {6}), settings,
+        Learner<GridNavigation, Both> plain(alone(environment), settings,
                                                                  limits(environment));
         settings.surrogate = {kind, 0.2f};
-        Learner<GridNavigation, CategoricalPolicy<double>> ratios(one_hot_policy<double>(environment, {6}), settings,
+        Learner<GridNavigation, Both> ratios(alone(environment), settings,
                                                                   limits(environment));
         std::vector<double> one(plain.parameters.size()), other(one.size());
         Stream random(3, 0, Purpose::rollout), same = random, directions(8, 0, Purpose::user);
