@@ -2,11 +2,14 @@
 #pragma once
 
 #include "apps/dunlin/saved_model.hpp"
-#include "training/problems/navigation_fleet.hpp"
 #include "training/problems/problem_kinds.hpp"
 
 #include <string>
 #include <vector>
+
+namespace dunlin {
+struct FleetNavigationSettings;
+}
 
 namespace dunlin::app {
 

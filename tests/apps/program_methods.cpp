@@ -49,7 +49,7 @@ TEST_CASE("each method and estimator trains, goes on to the bit, and is adapted 
         REQUIRE(one);
         REQUIRE(other);
         CHECK(one->parameters == other->parameters);
-        CHECK(one->adaptation == other->adaptation);
+        CHECK(one->weights == other->weights);
         const Ended adapted = run(folder, {"adapt", "whole", "--json", "--quiet", "--steps", "2"});
         INFO(adapted.err);
         REQUIRE(adapted.code == 0);
@@ -63,25 +63,25 @@ TEST_CASE("the model file of Meta-SGD holds its step sizes, an adaptation uses t
     REQUIRE(run(folder, with(small_run("train", {"--out", "run"}), {"rl.method=meta-sgd", "maml.outer_rate=0.1"})).code == 0);
     auto model = TrainedModel::read(folder / "run/policy.dunlin");
     REQUIRE(model);
-    REQUIRE(model->adaptation.size() == model->parameters.size());
-    CHECK(std::ranges::any_of(model->adaptation, [](float size) { return std::abs(size - 1.0f) > 0.05f; }));
+    REQUIRE(model->weights.size() == model->parameters.size());
+    CHECK(std::ranges::any_of(model->weights, [](float size) { return std::abs(size - 1.0f) > 0.05f; }));
     const auto adapted = [&] {
         const Ended ended = run(folder, {"adapt", "run", "--json", "--quiet", "--no-plot"});
         return ended.code == 0 ? ended.out : ended.err;
     };
     const std::string learned = adapted();
-    const std::vector<float> sizes = model->adaptation;
-    std::ranges::fill(model->adaptation, 1.0f);
+    const std::vector<float> sizes = model->weights;
+    std::ranges::fill(model->weights, 1.0f);
     folder.file("run/policy.dunlin", model->bytes());
     CHECK(adapted() != learned);
-    model->adaptation = sizes;
+    model->weights = sizes;
     folder.file("run/policy.dunlin", model->bytes());
     CHECK(adapted() == learned);
-    model->adaptation.clear();
+    model->weights.clear();
     folder.file("run/policy.dunlin", model->bytes());
     CHECK(adapted().find("step sizes are missing") != std::string::npos);
     // Boards take steps of one size.
-    model->adaptation = sizes;
+    model->weights = sizes;
     folder.file("run/policy.dunlin", model->bytes());
     const Ended board = run(folder, {"export", "run", "--format", "header"});
     CHECK(board.code != 0);

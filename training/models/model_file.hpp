@@ -56,11 +56,7 @@ struct TrainedModel {
     std::vector<float> centre = {}, scale = {};
 
     int networks = 1;                 ///< more than one of a mixture
-    std::vector<float> weights = {};  ///< of a mixture: of each network
-
-    /// What an adaptation takes beside the parameters, as `config` says: of navigation those of a value network, and
-    /// learned step sizes.
-    std::vector<float> adaptation = {};
+    std::vector<float> weights = {};  ///< of a mixture: of each network; of a policy: what its adaptation takes besides
 
     std::string shared_is = {};            ///< a sentence: how the nodes' models became `parameters`
     std::string personal_is = {};          ///< and how a node makes it its own

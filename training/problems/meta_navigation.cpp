@@ -233,7 +233,7 @@ TrainedModel MetaCourse::model() const {
     TrainedModel model =
         navigation_model(settings(), training_->shape(), {parameters().begin(), parameters().end()});
     const ConstVector<float> more = training_->adaptation_numbers();
-    model.adaptation.assign(more.begin(), more.end());
+    model.weights.assign(more.begin(), more.end());
     return model;
 }
 
