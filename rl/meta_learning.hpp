@@ -23,8 +23,8 @@ enum class MetaMethod : std::uint8_t {
     maml,      ///< exact MAML-RL with the score-function terms (Fallah et al. 2021)
     fomaml,    ///< first-order MAML-RL
     reptile,   ///< the inner loop without the proximal term (Nichol et al. 2018); MEMRL in the limit lambda -> 0
-    anil,      ///< MAML whose inner steps move the last layer alone (Raghu et al. 2020)
-    meta_sgd,  ///< MAML with learned step sizes, one a parameter (Li et al. 2017)
+    anil,      ///< MAML whose inner steps move the last layer alone, without score terms (Raghu et al. 2020)
+    meta_sgd,  ///< MAML with learned step sizes, one a parameter, without score terms (Li et al. 2017)
     imaml,     ///< implicit MAML: a proximal inner problem, differentiated where it is solved (Rajeswaran et al. 2019)
     scratch    ///< no meta-learning: the first parameters stay
 };
@@ -122,6 +122,7 @@ struct MetaSettings {
         if (own.inner_rate <= 0.0f) own.inner_rate = inner.inner_rate;
         if (own.step_clip < 0.0f) own.step_clip = inner.step_clip;
         own.first_order = !is_second_order();
+        if (has_step_sizes()) own.score_term = false;  // as their papers have them
         return own;
     }
     ImplicitMaml implicit() const { return {training(), conjugate_steps}; }

@@ -17,7 +17,8 @@ enum class Surrogate : std::uint8_t {
 
 struct RatioSurrogate {
     Surrogate kind = Surrogate::likelihood;
-    float range = 0.2f;  ///< eps > 0
+    /// eps > 0. 0.2 in the papers, for many updates of one policy; two inner steps that are to reach a task need more.
+    float range = 2.0f;
 
     constexpr bool compares() const { return kind != Surrogate::likelihood; }
 

@@ -303,7 +303,7 @@ Result<TrainedModel> TrainedModel::read(const std::filesystem::path& path) {
     model.scale = reader.numbers("scale", scaled, !model.centre.empty());
     if (!model.navigates()) model.weights = reader.numbers("weights", networks, model.head == ModelHead::mixture);
     model.personal = reader.numbers("personal", model.nodes.size() * model.count(), false);
-    if (model.navigates() && file->arrays.contains("adaptation")) {
+    if (model.navigates() && file->arrays.contains("adaptation")) {  // in `weights`, which only mixtures have otherwise
         const Result<std::vector<float>> numbers = file->floats("adaptation");
         if (!numbers) return tl::unexpected(numbers.error());
         model.weights = reader.numbers("adaptation", numbers->size(), true);

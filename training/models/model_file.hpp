@@ -56,7 +56,7 @@ struct TrainedModel {
     std::vector<float> centre = {}, scale = {};
 
     int networks = 1;                 ///< more than one of a mixture
-    std::vector<float> weights = {};  ///< of a mixture: of each network; of a policy: what its adaptation takes besides
+    std::vector<float> weights = {};  ///< of a mixture: of each network
 
     std::string shared_is = {};            ///< a sentence: how the nodes' models became `parameters`
     std::string personal_is = {};          ///< and how a node makes it its own
