@@ -26,7 +26,9 @@ struct ActorCritic : Policy {
 };
 
 template <class Policy>
-concept MayCriticise = requires(const Policy& policy) { policy.critic.shape; };
+concept MayCriticise = requires(const Policy& policy) {
+    policy.critic.shape;
+};
 
 /// Numbers of a policy alone, without a critic.
 template <class Policy>

@@ -12,7 +12,8 @@ namespace dunlin {
 /// A value network as a baseline.
 struct ValueSettings {
     float trace_decay = 0.95f;  ///< lambda of the advantages, in [0, 1]; 1: rewards to go minus values
-    float weight = 0.05f;       ///< >= 0: of the squared error of values in the loss, so that values learn by inner steps
+    float weight =
+        0.05f;  ///< >= 0: of the squared error of values in the loss, so that values learn by inner steps
     /// What is a trajectory worth that the horizon cut: its last state's value (the horizon is a limit of patience), or
     /// nothing (it is the task's own end)? One that the environment ended is worth nothing either way.
     bool bootstrap = false;
@@ -28,8 +29,8 @@ struct ValueSettings {
 ///
 /// Source: Schulman et al. 2016, "High-dimensional continuous control using generalized advantage estimation", equation 16.
 template <class S>
-void weigh_by_advantage(Rollout<S>& rollout, float discount, float trace_decay, ConstVector<S> values, Vector<S> next,
-                        Vector<S> sums, Vector<S> targets) {
+void weigh_by_advantage(Rollout<S>& rollout, float discount, float trace_decay, ConstVector<S> values,
+                        Vector<S> next, Vector<S> sums, Vector<S> targets) {
     std::fill(sums.begin(), sums.end(), S(0));
     for (int h = rollout.length() - 1; h >= 0; --h) {
         for (int c = rollout.first(h); c < rollout.first(h) + rollout.active(h); ++c) {

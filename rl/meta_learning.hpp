@@ -25,8 +25,8 @@ enum class MetaMethod : std::uint8_t {
     reptile,   ///< the inner loop without the proximal term (Nichol et al. 2018); MEMRL in the limit lambda -> 0
     anil,      ///< MAML whose inner steps move the last layer alone, without score terms (Raghu et al. 2020)
     meta_sgd,  ///< MAML with learned step sizes, one a parameter, without score terms (Li et al. 2017)
-    imaml,     ///< implicit MAML: a proximal inner problem, differentiated where it is solved (Rajeswaran et al. 2019)
-    scratch    ///< no meta-learning: the first parameters stay
+    imaml,  ///< implicit MAML: a proximal inner problem, differentiated where it is solved (Rajeswaran et al. 2019)
+    scratch  ///< no meta-learning: the first parameters stay
 };
 
 /// How w follows the mean over tasks of the outer gradient: w - theta_b of memrl and reptile, the loss's of the others.
@@ -70,12 +70,10 @@ struct MetaSettings {
     bool first_order = false;
     float implicit_weight = 0.1f;  ///< lambda of implicit MAML, in training and adaptation
     int conjugate_steps = 5;       ///< of implicit MAML
-    Adam outer{.rate = 3e-3f};  ///< the outer step of the MAMLs, or of all that `outer_step` names one for
+    Adam outer{.rate = 3e-3f};     ///< the outer step of the MAMLs, or of all that `outer_step` names one for
 
     /// Is the loss after inner steps differentiated through them?
-    bool is_maml() const {
-        return method == MetaMethod::maml || method == MetaMethod::fomaml || has_step_sizes();
-    }
+    bool is_maml() const { return method == MetaMethod::maml || method == MetaMethod::fomaml || has_step_sizes(); }
     /// Do inner steps have a size of their own for each parameter?
     bool has_step_sizes() const { return method == MetaMethod::anil || learns_step_sizes(); }
     bool learns_step_sizes() const { return method == MetaMethod::meta_sgd; }

@@ -232,8 +232,8 @@ private:
         static constexpr std::span<std::int32_t> final_index{};
     };
     struct MoreOfBatch {
-        std::span<S> old_log;  ///< log pi(a | s) under which an action was drawn, by column
-        std::span<S> visits;   ///< per state
+        std::span<S> old_log;                ///< log pi(a | s) under which an action was drawn, by column
+        std::span<S> visits;                 ///< per state
         std::span<S> values, targets, tape;  ///< the critic's, by column
     };
     struct More {

@@ -29,10 +29,11 @@ Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions&
     if (task == nullptr) return refuse("export: a board navigates on a grid, and this run's world is the plane");
     const NavigationSettings& settings = training.settings();
     if (const std::string more = beyond_plain_steps(settings); !more.empty())
-        return refuse(fmt::format(
-            "export: this policy adapts by {}, which a board does not; adapt it here with dunlin adapt, or export it "
-            "as C (--format c) to run as it is",
-            more));
+        return refuse(
+            fmt::format("export: this policy adapts by {}, which a board does not; adapt it here with dunlin "
+                        "adapt, or export it "
+                        "as C (--format c) to run as it is",
+                        more));
     return BoardTask{.map = task->map(),
                      .settings = task->settings(),
                      .adaptation = settings.meta.adaptation(),

@@ -133,12 +133,11 @@ Outcome<Rehearsal> rehearse(const FleetNavigationSettings& fleet, const TrainedM
     const TaskMeans pushed = after(StartPolicy::meta), untrained = after(StartPolicy::untrained);
     const std::vector<TaskOutcome> one = (*training)->best_single_policy(TaskSet::training);
     return Rehearsal{
-        fmt::format("on {} tasks such as the nodes will have, after {} inner steps: share of the optimum {:.3f}, success "
-                    "{:.3f}; an untrained policy {:.3f} and {:.3f}{}",
-                    s.training_tasks, s.adaptation_steps, pushed.ratio, pushed.success, untrained.ratio,
-                    untrained.success,
-                    one.empty() ? ""
-                                : fmt::format("; one policy for all without adaptation {:.3f}", means(one).ratio)),
+        fmt::format(
+            "on {} tasks such as the nodes will have, after {} inner steps: share of the optimum {:.3f}, success "
+            "{:.3f}; an untrained policy {:.3f} and {:.3f}{}",
+            s.training_tasks, s.adaptation_steps, pushed.ratio, pushed.success, untrained.ratio, untrained.success,
+            one.empty() ? "" : fmt::format("; one policy for all without adaptation {:.3f}", means(one).ratio)),
         pushed.ratio < untrained.ratio - 0.01};
 }
 

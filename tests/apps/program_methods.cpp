@@ -58,9 +58,11 @@ TEST_CASE("each method and estimator trains, goes on to the bit, and is adapted 
     }
 }
 
-TEST_CASE("the model file of Meta-SGD holds its step sizes, an adaptation uses them, and one without them is refused") {
+TEST_CASE(
+    "the model file of Meta-SGD holds its step sizes, an adaptation uses them, and one without them is refused") {
     const Folder folder;
-    REQUIRE(run(folder, with(small_run("train", {"--out", "run"}), {"rl.method=meta-sgd", "maml.outer_rate=0.1"})).code == 0);
+    REQUIRE(run(folder, with(small_run("train", {"--out", "run"}), {"rl.method=meta-sgd", "maml.outer_rate=0.1"}))
+                .code == 0);
     auto model = TrainedModel::read(folder / "run/policy.dunlin");
     REQUIRE(model);
     REQUIRE(model->weights.size() == model->parameters.size());
@@ -90,8 +92,9 @@ TEST_CASE("the model file of Meta-SGD holds its step sizes, an adaptation uses t
 
 TEST_CASE("compare sets the methods beside each other, with equal steps and adaptation") {
     const Folder folder;
-    const Ended ended = run(folder, small_run("compare", {"--methods", "anil,meta-sgd,imaml,fomaml", "--seeds", "2", "--set",
-                                                          "rl.inner_rate=0.7", "--json", "--quiet", "--out", "both"}));
+    const Ended ended =
+        run(folder, small_run("compare", {"--methods", "anil,meta-sgd,imaml,fomaml", "--seeds", "2", "--set",
+                                          "rl.inner_rate=0.7", "--json", "--quiet", "--out", "both"}));
     INFO(ended.err);
     REQUIRE(ended.code == 0);
     const auto methods = nlohmann::json::parse(ended.out).at("methods");
@@ -129,16 +132,16 @@ TEST_CASE("combinations that mathematics or memory do not give are refused with 
 
 TEST_CASE("horizon and trajectories follow the map, and sparse rewards that nobody finds are said") {
     const Folder folder;
-    REQUIRE(run(folder, {"train", "navigation", "--set", "environment.map=empty-9x12", "--set", "rl.iterations=1", "--out",
-                         "run", "--quiet"})
+    REQUIRE(run(folder, {"train", "navigation", "--set", "environment.map=empty-9x12", "--set", "rl.iterations=1",
+                         "--out", "run", "--quiet"})
                 .code == 0);
     const std::string config = read(folder / "run/config.toml");
     CHECK(config.find("horizon = 44") != std::string::npos);
     CHECK(config.find("trajectories = 65") != std::string::npos);
-    const Ended far = run(folder, {"train", "navigation", "--set", "environment.map=empty-20x20", "--set",
-                                   "environment.start=[0,0]", "--set", "environment.goals=[\"19,19\"]", "--set",
-                                   "rl.task_batch=1", "--set", "rl.horizon=45", "--set", "rl.trajectories=20", "--set",
-                                   "rl.iterations=1", "--out", "far"});
+    const Ended far = run(
+        folder, {"train", "navigation", "--set", "environment.map=empty-20x20", "--set", "environment.start=[0,0]",
+                 "--set", "environment.goals=[\"19,19\"]", "--set", "rl.task_batch=1", "--set", "rl.horizon=45",
+                 "--set", "rl.trajectories=20", "--set", "rl.iterations=1", "--out", "far"});
     INFO(far.err);
     REQUIRE(far.code == 0);
     CHECK(far.err.find("see no reward to learn from") != std::string::npos);

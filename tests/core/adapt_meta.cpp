@@ -26,7 +26,8 @@ struct Bent {
     int slots() const { return 8; }
     void draw(int slot, ConstVector<double>, Stream& random) {
         random.next_epoch();
-        for (double& n : noise[static_cast<std::size_t>(slot)]) n = noise_size * static_cast<double>(random.normal());
+        for (double& n : noise[static_cast<std::size_t>(slot)])
+            n = noise_size * static_cast<double>(random.normal());
     }
     double value(int slot, ConstVector<double> w) const {
         double sum = 0;
@@ -137,8 +138,8 @@ TEST_CASE("step sizes of 0 and 1 are ANIL: MAML whose inner steps move some laye
 
 TEST_CASE("implicit MAML's gradient is the derivative of the loss where the proximal problem is solved") {
     Bent task;
-    const ImplicitMaml implicit{
-        {.prox_weight = 0.8f, .inner_rate = 0.2f, .accuracy = 1e-12f, .step_limit = 4000}, 3};
+    const ImplicitMaml implicit{{.prox_weight = 0.8f, .inner_rate = 0.2f, .accuracy = 1e-12f, .step_limit = 4000},
+                                3};
     const auto solved = [&](const Numbers& w) {
         Numbers theta(3), scratch(3);
         Stream random(1, 0, Purpose::samples);
@@ -161,8 +162,8 @@ TEST_CASE("of a quadratic, implicit MAML's gradient is lambda (A + lambda)^-1 ti
     task.q = 0;
     task.a = {{{2.0, 0, 0}, {0, 0.5, 0}, {0, 0, 1.0}}};
     const double lambda = 0.5;
-    const ImplicitMaml implicit{
-        {.prox_weight = 0.5f, .inner_rate = 0.2f, .accuracy = 1e-12f, .step_limit = 4000}, 3};
+    const ImplicitMaml implicit{{.prox_weight = 0.5f, .inner_rate = 0.2f, .accuracy = 1e-12f, .step_limit = 4000},
+                                3};
     Numbers out(3), scratch(ImplicitMaml::scratch(3));
     Stream random(1, 0, Purpose::samples);
     const int taken = implicit.gradient<double>(task, start, random, out, scratch);

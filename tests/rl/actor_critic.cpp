@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "rl/actor_critic.hpp"
+
 #include "envs/point_navigation.hpp"
 #include "fixtures.hpp"
-#include "rl/actor_critic.hpp"
 #include "rl/advantage.hpp"
 #include "rl/meta_learning.hpp"
 
@@ -92,8 +93,8 @@ TEST_CASE("generalised advantages are the sums of their definition, and tell an 
         }
     }
     const double gamma = 0.5, lambda = 0.25;
-    weigh_by_advantage<double>(rollout, 0.5f, 0.25f, ConstVector<double>(values), Vector<double>(next), Vector<double>(sums),
-                               Vector<double>(targets));
+    weigh_by_advantage<double>(rollout, 0.5f, 0.25f, ConstVector<double>(values), Vector<double>(next),
+                               Vector<double>(sums), Vector<double>(targets));
     const double d10 = -1.0 + gamma * -0.1 - 0.3, d11 = 0.5 + gamma * 0.6 + 0.1, d12 = 3.0 + gamma * 0.8 - 0.6;
     const double d00 = 1.0 + gamma * 0.4 - 0.2, d01 = 2.0 - 0.4;
     const auto at = [&](int h, int k) { return rollout.weight(rollout.first(h) + k); };
@@ -175,9 +176,9 @@ TEST_CASE("entropy's gradient is the same per state and per step, and agrees wit
     const GridNavigation& environment = map.environment();
     std::vector<std::vector<double>> gradients;
     for (const Evaluation evaluation : {Evaluation::per_state, Evaluation::per_step}) {
-        Learner<GridNavigation, Both> learner(
-            alone(environment),
-            {.trajectories = 8, .evaluation = evaluation, .entropy_weight = 0.2f}, limits(environment));
+        Learner<GridNavigation, Both> learner(alone(environment),
+                                              {.trajectories = 8, .evaluation = evaluation, .entropy_weight = 0.2f},
+                                              limits(environment));
         auto& task = learner.task;
         task.set_environment(environment);
         CHECK(task.evaluates_per_state() == (evaluation == Evaluation::per_state));
@@ -187,7 +188,8 @@ TEST_CASE("entropy's gradient is the same per state and per step, and agrees wit
         task.draw(0, w, random);
         task.gradient(0, w, g);
         CHECK(inner(g, v) ==
-              Approx((task.surrogate(0, moved(w, v, 1e-5)) - task.surrogate(0, moved(w, v, -1e-5))) / 2e-5).epsilon(1e-6));
+              Approx((task.surrogate(0, moved(w, v, 1e-5)) - task.surrogate(0, moved(w, v, -1e-5))) / 2e-5)
+                  .epsilon(1e-6));
         gradients.push_back(g);
     }
     for (std::size_t k = 0; k < gradients[0].size(); ++k)
@@ -199,11 +201,9 @@ TEST_CASE("PPO and SPO begin as the policy gradient, and their gradients are tho
     const GridNavigation& environment = map.environment();
     for (const Surrogate kind : {Surrogate::ppo, Surrogate::spo}) {
         RolloutSettings settings{.trajectories = 6, .evaluation = Evaluation::per_step};
-        Learner<GridNavigation, Both> plain(alone(environment), settings,
-                                                                 limits(environment));
+        Learner<GridNavigation, Both> plain(alone(environment), settings, limits(environment));
         settings.surrogate = {kind, 0.2f};
-        Learner<GridNavigation, Both> ratios(alone(environment), settings,
-                                                                  limits(environment));
+        Learner<GridNavigation, Both> ratios(alone(environment), settings, limits(environment));
         std::vector<double> one(plain.parameters.size()), other(one.size());
         Stream random(3, 0, Purpose::rollout), same = random, directions(8, 0, Purpose::user);
         plain.task.set_environment(environment);
@@ -219,10 +219,10 @@ TEST_CASE("PPO and SPO begin as the policy gradient, and their gradients are tho
         const std::vector<double> far = moved(plain.parameters, v, 0.5);
         ratios.task.gradient(0, far, other);
         const double h = 1e-6;
-        CHECK(inner(other, v) == Approx((ratios.task.surrogate(0, moved(far, v, h)) -
-                                         ratios.task.surrogate(0, moved(far, v, -h))) /
-                                        (2 * h))
-                                     .epsilon(1e-5));
+        CHECK(inner(other, v) ==
+              Approx((ratios.task.surrogate(0, moved(far, v, h)) - ratios.task.surrogate(0, moved(far, v, -h))) /
+                     (2 * h))
+                  .epsilon(1e-5));
     }
 }
 
@@ -265,8 +265,9 @@ TEST_CASE("a Gaussian policy's ratios, entropy and values: the gradient agrees w
     learner.task.gradient(0, far, g);
     double along = 0;
     for (std::size_t k = 0; k < d; ++k) along += static_cast<double>(g[k]) * static_cast<double>(v[k]);
-    const double numeric =
-        (static_cast<double>(learner.task.surrogate(0, up)) - static_cast<double>(learner.task.surrogate(0, down))) / 2e-3;
+    const double numeric = (static_cast<double>(learner.task.surrogate(0, up)) -
+                            static_cast<double>(learner.task.surrogate(0, down))) /
+                           2e-3;
     CHECK(along == Approx(numeric).epsilon(0.02));
 }
 
@@ -307,5 +308,6 @@ TEST_CASE("last layers are what ANIL moves: of the policy, its deviations, and t
     mark_last_layers(policy, Vector<float>(marks));
     // 9 numbers below 8 of the last layer and 2 deviations; 12 below 5 of the critic's.
     REQUIRE(marks.size() == 36);
-    for (std::size_t k = 0; k < marks.size(); ++k) CHECK(marks[k] == ((k < 9 || (k >= 19 && k < 31)) ? 0.0f : 1.0f));
+    for (std::size_t k = 0; k < marks.size(); ++k)
+        CHECK(marks[k] == ((k < 9 || (k >= 19 && k < 31)) ? 0.0f : 1.0f));
 }

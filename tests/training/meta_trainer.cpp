@@ -114,9 +114,9 @@ TEST_CASE("a restored trainer goes on to the bit with a value network, PPO's inn
         int batch_steps, outer_epochs;
         OuterStep step;
     };
-    for (const Case& c : {Case{MetaMethod::memrl, 3, 1, OuterStep::own}, Case{MetaMethod::fomaml, 2, 1, OuterStep::dog},
-                          Case{MetaMethod::fomaml, 1, 3, OuterStep::own},
-                          Case{MetaMethod::meta_sgd, 1, 2, OuterStep::momentum}}) {
+    for (const Case& c :
+         {Case{MetaMethod::memrl, 3, 1, OuterStep::own}, Case{MetaMethod::fomaml, 2, 1, OuterStep::dog},
+          Case{MetaMethod::fomaml, 1, 3, OuterStep::own}, Case{MetaMethod::meta_sgd, 1, 2, OuterStep::momentum}}) {
         MetaTrainerSettings s = settings(c.method);
         s.meta.first_order = true;
         s.meta.batch_steps = c.batch_steps;
@@ -135,7 +135,7 @@ TEST_CASE("a restored trainer goes on to the bit with a value network, PPO's inn
         CHECK(std::ranges::equal(second.learned(), whole.learned()));
         CHECK(second.environment_steps() == whole.environment_steps());
         // Trajectories are drawn once, however often they are used.
-        const int batches = c.batch_steps == 1 ? s.meta.exact_or_first_order().steps + 1
+        const int batches = c.batch_steps == 1               ? s.meta.exact_or_first_order().steps + 1
                             : c.method == MetaMethod::fomaml ? 2
                                                              : 4;
         CHECK(whole.environment_steps() == 7 * 3 * batches * 8 * 10);

@@ -177,8 +177,8 @@ public:
             std::int64_t learned_from = 0, before = bench.task.steps();
             Stream random = adaptation_stream(settings_.seed, static_cast<std::uint32_t>(number), epoch);
             const std::size_t d = w.size();
-            adapt_to(environments[static_cast<std::size_t>(number)], inner, w, steps, random, bench.task, bench.scratch.first(d), bench.scratch.subspan(d, d),
-                     [&](int k, ConstVector<float> personal) {
+            adapt_to(environments[static_cast<std::size_t>(number)], inner, w, steps, random, bench.task,
+                     bench.scratch.first(d), bench.scratch.subspan(d, d), [&](int k, ConstVector<float> personal) {
                          learned_from += bench.task.steps() - before;
                          visit(number, k, personal, bench.task);
                          before = bench.task.steps();

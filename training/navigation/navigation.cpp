@@ -192,8 +192,9 @@ std::string wrong_estimator(const NavigationSettings& s) {
     const MetaSettings& meta = s.meta;
     const bool ratios = s.rollout.surrogate.compares(), valued = s.rollout.baseline == Baseline::value;
     if (s.rollout.evaluation == Evaluation::per_state && (ratios || valued)) {
-        return fmt::format("rl.evaluation = \"per-state\": {} of single steps; use \"per-step\" or \"automatic\"",
-                           ratios ? "rl.surrogate compares probabilities" : "rl.baseline = \"value\" looks at rewards");
+        return fmt::format(
+            "rl.evaluation = \"per-state\": {} of single steps; use \"per-step\" or \"automatic\"",
+            ratios ? "rl.surrogate compares probabilities" : "rl.baseline = \"value\" looks at rewards");
     }
     if (ratios && meta.is_second_order())
         return "rl.surrogate: ratios of probabilities are differentiated once here, and rl.method needs second "
@@ -207,7 +208,8 @@ std::string wrong_estimator(const NavigationSettings& s) {
     if (meta.batch_steps > 1 && (meta.has_step_sizes() || meta.method == MetaMethod::imaml))
         return "rl.batch_steps: steps that share trajectories are not differentiated; use memrl, reptile or fomaml";
     if (meta.outer_epochs > 1 && !meta.unrolls())
-        return "rl.outer_epochs: only the MAMLs keep the trajectories of all inner steps (fomaml, or anil and meta-sgd "
+        return "rl.outer_epochs: only the MAMLs keep the trajectories of all inner steps (fomaml, or anil and "
+               "meta-sgd "
                "with maml.first_order = true; with rl.batch_steps = 1)";
     return {};
 }
@@ -242,7 +244,8 @@ Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
             meta.implicit_weight, rate));
     }
     if (meta.method == MetaMethod::anil && s.hidden.empty())
-        return refuse("rl.method = \"anil\": inner steps move the last layer alone, and policy.hidden = [] has one layer");
+        return refuse(
+            "rl.method = \"anil\": inner steps move the last layer alone, and policy.hidden = [] has one layer");
     if (const std::string wrong = wrong_estimator(s); !wrong.empty()) return refuse(wrong);
     if (s.rollout.baseline == Baseline::leave_one_out && s.rollout.trajectories < 2) {
         return refuse(
@@ -294,12 +297,15 @@ std::optional<std::string> seldom_found(const NavigationTraining& training) {
     }
     if (few == 0) return std::nullopt;
     std::string more;
-    if (least > 1e-4) more = fmt::format("rl.trajectories = {} would, ", static_cast<int>(std::ceil(std::log(0.1) / std::log1p(-least))));
-    return fmt::format("{}: an untrained policy reaches it in {:.2g} % of trajectories, so {:.0f} % of batches of "
-                       "rl.trajectories = {} see no reward to learn from ({} of {} tasks are such); {}a longer rl.horizon "
-                       "(now {}) helps, and so does environment.reward = \"dense\"",
-                       names[at], 100 * least, 100 * (1 - seen(least)), s.rollout.trajectories, few, names.size(),
-                       more, s.horizon);
+    if (least > 1e-4)
+        more = fmt::format("rl.trajectories = {} would, ",
+                           static_cast<int>(std::ceil(std::log(0.1) / std::log1p(-least))));
+    return fmt::format(
+        "{}: an untrained policy reaches it in {:.2g} % of trajectories, so {:.0f} % of batches of "
+        "rl.trajectories = {} see no reward to learn from ({} of {} tasks are such); {}a longer rl.horizon "
+        "(now {}) helps, and so does environment.reward = \"dense\"",
+        names[at], 100 * least, 100 * (1 - seen(least)), s.rollout.trajectories, few, names.size(), more,
+        s.horizon);
 }
 
 template <class World>

@@ -37,8 +37,8 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
              Range{1, 4096});
     list.add("policy.activation", s.activation, "of the hidden layers",
              {{"tanh", Activation::tanh}, {"relu", Activation::relu}});
-    list.add("policy.value_hidden", s.value_hidden, "widths of the value network that rl.baseline = \"value\" trains",
-             Range{1, 4096});
+    list.add("policy.value_hidden", s.value_hidden,
+             "widths of the value network that rl.baseline = \"value\" trains", Range{1, 4096});
     list.add("policy.input", s.input, "what a grid policy sees",
              {{"one-hot", PolicyInput::one_hot}, {"coordinates", PolicyInput::coordinates}});
     list.add("policy.output_gain", s.output_gain, "scale of the last layer at the start", Range{0, 10});
@@ -60,7 +60,8 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
              "environment steps of training, instead of rl.iterations; 0: not given", Range{0, 2e9})
         .may_change();
     list.add("rl.horizon", s.horizon,
-             "steps of a trajectory H; 0: by the map, 2 (rows + columns) + 2, and 100 in the plane", Range{0, 10000});
+             "steps of a trajectory H; 0: by the map, 2 (rows + columns) + 2, and 100 in the plane",
+             Range{0, 10000});
     list.add("rl.discount", s.discount, "gamma", Range{0, 1, true});
     list.add("rl.task_batch", meta.task_batch, "tasks in an iteration B", Range{1, 10000});
     list.add("rl.trajectories", s.rollout.trajectories,
@@ -76,14 +77,15 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
              "c: outer step t is 1 / (1 + c t) as long as the first; 0: all are as long", Range{0, 1e6});
     list.add("rl.outer_schedule", meta.outer_schedule, "that, or with its root: 1 / sqrt(1 + c t)",
              {{"inverse", OuterSchedule::inverse}, {"inverse-root", OuterSchedule::inverse_root}});
-    list.add("rl.outer_step", meta.outer_step,
-             "how meta-parameters follow the outer gradient; own: interpolation, and Adam of the MAMLs; dog: distance "
-             "over gradients, without a rate",
-             {{"own", OuterStep::own},
-              {"sgd", OuterStep::sgd},
-              {"momentum", OuterStep::momentum},
-              {"adam", OuterStep::adam},
-              {"dog", OuterStep::dog}});
+    list.add(
+        "rl.outer_step", meta.outer_step,
+        "how meta-parameters follow the outer gradient; own: interpolation, and Adam of the MAMLs; dog: distance "
+        "over gradients, without a rate",
+        {{"own", OuterStep::own},
+         {"sgd", OuterStep::sgd},
+         {"momentum", OuterStep::momentum},
+         {"adam", OuterStep::adam},
+         {"dog", OuterStep::dog}});
     list.add("rl.meta_rate", s.meta_rate, "alpha, instead of interpolation; 0: not given", Range{0, 1e9});
     list.add("rl.inner_rate", meta.inner.inner_rate, "beta: step size of the inner loop", Range{0, 1e3, true});
     list.add("rl.inner_steps", meta.inner.step_limit, "most steps of the inner loop", Range{1, 1000});
@@ -102,11 +104,13 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
              "of the squared error of values in the loss, so that inner steps fit them", Range{0, 1e3});
     list.add("rl.bootstrap", rollout.value.bootstrap,
              "a trajectory that the horizon cuts is worth its last state's value; else nothing more");
-    list.add("rl.entropy", rollout.entropy_weight, "weight of the policy's entropy in what is maximised", Range{0, 1e3});
-    list.add("rl.surrogate", rollout.surrogate.kind,
-             "what trajectories say of later parameters: nothing (likelihood), or by ratios of probabilities, clipped "
-             "(ppo) or with a penalty (spo)",
-             {{"likelihood", Surrogate::likelihood}, {"ppo", Surrogate::ppo}, {"spo", Surrogate::spo}});
+    list.add("rl.entropy", rollout.entropy_weight, "weight of the policy's entropy in what is maximised",
+             Range{0, 1e3});
+    list.add(
+        "rl.surrogate", rollout.surrogate.kind,
+        "what trajectories say of later parameters: nothing (likelihood), or by ratios of probabilities, clipped "
+        "(ppo) or with a penalty (spo)",
+        {{"likelihood", Surrogate::likelihood}, {"ppo", Surrogate::ppo}, {"spo", Surrogate::spo}});
     list.add("rl.ratio_range", rollout.surrogate.range, "epsilon of ppo and spo", Range{0, 10, true});
     list.add("rl.batch_steps", meta.batch_steps, "inner steps on the same trajectories, by ratios", Range{1, 100});
     list.add("rl.outer_epochs", meta.outer_epochs, "outer steps on the same trajectories, by ratios; of the MAMLs",
@@ -128,7 +132,8 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
     list.add("maml.outer_rate", meta.outer.rate, "step size of Adam, or of what rl.outer_step names",
              Range{0, 10, true});
 
-    list.add("imaml.prox_weight", meta.implicit_weight, "lambda of implicit MAML's inner problem", Range{0, 1e6, true});
+    list.add("imaml.prox_weight", meta.implicit_weight, "lambda of implicit MAML's inner problem",
+             Range{0, 1e6, true});
     list.add("imaml.conjugate_steps", meta.conjugate_steps,
              "conjugate-gradient steps of implicit MAML; 0: first-order", Range{0, 100});
 

@@ -53,9 +53,10 @@ Outcome<FleetNavigationSettings> on_a_fleet(const NavigationSettings& s, FleetNa
     if (s.world != World::grid)
         return refuse("this policy is of the point world, and real nodes navigate on a grid");
     if (const std::string more = beyond_plain_steps(s); !more.empty()) {
-        return refuse(fmt::format("this policy adapts by {}, which nodes of a fleet do not; say what they are to adapt by "
-                                  "with --experiment, for example fleet-navigation-server",
-                                  more));
+        return refuse(
+            fmt::format("this policy adapts by {}, which nodes of a fleet do not; say what they are to adapt by "
+                        "with --experiment, for example fleet-navigation-server",
+                        more));
     }
     fleet.experiment = s.experiment;
     fleet.kernels = s.kernels;
