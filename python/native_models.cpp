@@ -6,6 +6,7 @@
 #include "python/model_values.hpp"
 #include "python/native_environments.hpp"
 #include "training/models/model_export.hpp"
+#include "training/navigation/navigation_model.hpp"
 #include "training/problems/problem_kinds.hpp"
 
 #include <charconv>
@@ -30,6 +31,8 @@ InnerLoop loop_of_run(const app::SavedModel& saved) {
     }
     if (saved.kind->name == "navigation" || saved.kind->name == "fleet-navigation") {
         const NavigationSettings settings = value_of(app::navigation_settings_of(saved));
+        if (const std::string more = beyond_plain_steps(settings); !more.empty())
+            throw Raised(Failure{fmt::format("adapt: this policy adapts by {}, which `dunlin adapt` does", more)});
         return {settings.meta.adaptation(), settings.rollout, settings.seed, settings.discount};
     }
     const RegisteredProblem* kind = find_problem(saved.kind->name);

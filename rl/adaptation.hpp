@@ -29,12 +29,58 @@ inline Stream adaptation_stream(std::uint64_t seed, std::uint32_t number, std::u
     return random;
 }
 
-/// Takes parameters w to an environment by `steps` steps of the inner loop, each on a batch of its own: visit(k,
-/// theta_k) is called for k = 0 (w itself) to `steps`, and may draw from `task` with a stream of its own; one that
-/// returns false ends it.
-/// `personal` and `scratch` hold w.size() numbers each; the last theta is left in `personal`.
+/// A task whose gradients are scaled number by number: what an inner loop with step sizes of its own sees.
+template <class T, class S>
+struct ScaledTask {
+    T& task;
+    ConstVector<S> sizes;
+
+    std::size_t dimension() const { return task.dimension(); }
+    int slots() const { return task.slots(); }
+    void draw(int slot, ConstVector<S> w, Stream& random) { task.draw(slot, w, random); }
+    S value(int slot, ConstVector<S> w) { return task.value(slot, w); }
+    void gradient(int slot, ConstVector<S> w, Vector<S> out) {
+        task.gradient(slot, w, out);
+        for (std::size_t k = 0; k < out.size(); ++k) out[k] *= sizes[k];
+    }
+    void hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v, Vector<S> out) {
+        task.hessian_vector(slot, w, v, out);
+        for (std::size_t k = 0; k < out.size(); ++k) out[k] *= sizes[k];
+    }
+};
+
+/// MEMRL's inner steps, and what other methods add to them: a size of its own for every parameter's step (ANIL,
+/// Meta-SGD), and several steps on one batch (PPO).
+template <class S>
+struct InnerSteps {
+    MoreauEnvelope envelope;
+    ConstVector<S> sizes;  ///< in shares of the inner rate; empty: 1. The caller's.
+    int batch_steps;       ///< at most; fewer where the gradient's norm falls to the envelope's accuracy
+
+    InnerSteps(const MoreauEnvelope& inner, ConstVector<S> own = {}, int on_a_batch = 1)
+        : envelope(inner), sizes(own), batch_steps(on_a_batch) {}
+
+    /// The steps on the batch in slot 0. `scratch` holds w.size() scalars.
+    template <class T>
+    void step(T& task, ConstVector<S> w, Vector<S> personal, Vector<S> scratch) const {
+        for (int k = 0; k < batch_steps; ++k) {
+            bool done = false;
+            if (sizes.empty()) {
+                done = envelope.template step<S>(task, w, personal, scratch);
+            } else {
+                ScaledTask<T, S> scaled{task, sizes};
+                done = envelope.template step<S>(scaled, w, personal, scratch);
+            }
+            if (done) return;
+        }
+    }
+};
+
+/// Takes parameters w to an environment by `steps` batches of the inner loop, each drawn anew: visit(k, theta_k) is
+/// called for k = 0 (w itself) to `steps`, and may draw from `task` with a stream of its own; one that returns false ends
+/// it. `personal` and `scratch` hold w.size() numbers each; the last theta is left in `personal`.
 template <class T, class E, class Visit>
-void adapt_to(const E& environment, const MoreauEnvelope& inner, ConstVector<float> w, int steps, Stream& random,
+void adapt_to(const E& environment, const InnerSteps<float>& inner, ConstVector<float> w, int steps, Stream& random,
               T& task, Vector<float> personal, Vector<float> scratch, Visit&& visit) {
     std::copy(w.begin(), w.end(), personal.begin());
     for (int k = 0;; ++k) {
@@ -47,7 +93,7 @@ void adapt_to(const E& environment, const MoreauEnvelope& inner, ConstVector<flo
         if (k == steps) return;
         task.set_environment(environment);  // a visitor may have set another
         task.draw(0, ConstVector<float>(personal), random);
-        inner.step<float>(task, w, personal, scratch);
+        inner.step(task, w, personal, scratch);
     }
 }
 

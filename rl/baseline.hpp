@@ -12,7 +12,8 @@ namespace dunlin {
 enum class Baseline : std::uint8_t {
     none,
     leave_one_out,  ///< the mean, at the same time, over the other trajectories that still run; unbiased
-    linear          ///< least squares on features of observation and time (Duan et al. 2016), fitted to the batch
+    linear,         ///< least squares on features of observation and time (Duan et al. 2016), fitted to the batch
+    value           ///< a value network, with generalised advantages (rl/advantage.hpp); of a policy with a critic
 };
 
 /// Subtracts the leave-one-out baseline from the weights. A trajectory that runs alone has none.

@@ -2,11 +2,15 @@
 #pragma once
 
 #include "core/arena.hpp"
+#include "core/math.hpp"
 #include "core/task.hpp"
+#include "rl/actor_critic.hpp"
+#include "rl/advantage.hpp"
 #include "rl/baseline.hpp"
 #include "rl/environment.hpp"
 #include "rl/policy.hpp"
 #include "rl/rollout.hpp"
+#include "rl/surrogate.hpp"
 
 #include <algorithm>
 #include <array>
@@ -31,6 +35,9 @@ struct RolloutSettings {
     /// A batch is asked under the parameters that it was drawn under and no others, as MEMRL does: then no copy of
     /// them is kept.
     bool as_drawn = false;
+    RatioSurrogate surrogate{};   ///< what a batch says under other parameters than it was drawn under
+    float entropy_weight = 0.0f;  ///< c_H >= 0: of the entropy bonus
+    ValueSettings value{};        ///< of Baseline::value
 };
 
 /// The room that a task needs, whatever environment it is given.
@@ -52,6 +59,12 @@ struct RolloutLimits {
 ///
 /// Memory comes from an arena at set-up; afterwards nothing allocates. One object serves many environments in turn.
 ///
+/// Further terms of the loss, which `gradient`, `hessian_vector` and `surrogate` know: minus c_H times the entropy of the
+/// policy in every state that was visited, summed as the scores are (1/D); and with Baseline::value, for policies with a
+/// critic, half the mean over steps of (V - target)^2 times a weight (rl/advantage.hpp says what the target is). A ratio
+/// surrogate has no Hessian here. Values and ratios are evaluated per step. These terms are of an ActorCritic policy, with or
+/// without a critic; of others the settings must leave them alone.
+///
 /// `lean`, for devices and per state: only what each action weighs in each state stays of a batch. States are
 /// evaluated column_multiple at a time, for each gradient anew, where the trajectories were before: in a workspace
 /// that is lent, and may hold anything between two calls. The numbers are the same. start, reached, rollout and
@@ -64,6 +77,8 @@ public:
     static constexpr bool continuous = Policy::continuous;
     static constexpr int action_limit = 64;        ///< numbers of a continuous action
     static constexpr int observation_limit = 256;  ///< numbers of an observation
+    /// Ratios, entropy and values are of policies with a place for a critic (ActorCritic), so that boards go without.
+    static constexpr bool has_more = !lean && MayCriticise<Policy>;
     static_assert(continuous ? ContinuousEnvironment<E> : DiscreteEnvironment<E>);
 
     [[gnu::always_inline]]  // where settings are constants, hardly anything is left of it
@@ -137,6 +152,8 @@ public:
 private:
     constexpr PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits)
         : policy_(policy), settings_(settings), limits_(limits) {
+        const bool more = settings.surrogate.compares() || settings.entropy_weight > 0.0f;
+        if (!has_more && (more || settings.baseline == Baseline::value)) __builtin_trap();
         per_state_ = chooses_per_state();
         widest_ = per_state_ ? pad_columns(limits.states) : pad_columns(settings.trajectories);
     }
@@ -163,12 +180,33 @@ private:
             batch.tape = network.template take<S>(size(shape.units()) * evaluated);
             if (continuous) batch.actions = record.template take<S>(size(policy.actions()) * columns);
             if (per_state_) batch.counts = arena.template take<S>(size(policy.actions(), widest));
+            if constexpr (has_more) {
+                batch.more.old_log = arena.template take<S>(settings.surrogate.compares() ? columns : 0);
+                batch.more.visits =
+                    arena.template take<S>(per_state_ && settings.entropy_weight > 0 ? size(widest) : 0);
+                const bool valued = values();
+                batch.more.values = arena.template take<S>(valued ? columns : 0);
+                batch.more.targets = arena.template take<S>(valued ? columns : 0);
+                batch.more.tape = arena.template take<S>(size(critic_units()) * columns);
+            }
             if (!batches_.empty()) batches_[static_cast<std::size_t>(slot)] = batch;
         }
         deltas_ = network.template take<S>(size(shape.units(), block));
         if (settings.second_order) {
             tangents_ = network.template take<S>(size(shape.units(), block));
             tangent_deltas_ = network.template take<S>(size(shape.units(), block));
+        }
+        if constexpr (has_more) {
+            more_.deltas = arena.template take<S>(size(critic_units(), block));
+            const int second = settings.second_order ? critic_units() : 0;
+            more_.tangents = arena.template take<S>(size(second, block));
+            more_.tangent_deltas = arena.template take<S>(size(second, block));
+            more_.next = arena.template take<S>(values() ? trajectories : 0);
+            more_.sums = arena.template take<S>(values() ? trajectories : 0);
+            more_.final_tape = arena.template take<S>(size(critic_units(), widest));
+            more_.final_observations =
+                arena.template take<S>(values() && !shape.one_hot ? size(limits.observations, widest) : 0);
+            more_.final_index = arena.template take<std::int32_t>(values() ? size(widest) : 0);
         }
         counts_ = arena.template take<S>(lean ? 0 : size(policy.actions(), widest));
         features_ = record.template take<S>(
@@ -186,6 +224,25 @@ private:
 
     enum class Weights { advantages, ones };
 
+    /// What boards go without takes no room there, but has names.
+    struct Nothing {
+        static constexpr std::span<S> old_log{}, visits{}, values{}, targets{}, tape{};
+        static constexpr std::span<S> deltas{}, tangents{}, tangent_deltas{}, next{}, sums{};
+        static constexpr std::span<S> final_tape{}, final_observations{};
+        static constexpr std::span<std::int32_t> final_index{};
+    };
+    struct MoreOfBatch {
+        std::span<S> old_log;                ///< log pi(a | s) under which an action was drawn, by column
+        std::span<S> visits;                 ///< per state
+        std::span<S> values, targets, tape;  ///< the critic's, by column
+    };
+    struct More {
+        std::span<S> deltas, tangents, tangent_deltas;  ///< the critic's
+        std::span<S> next, sums;                        ///< by trajectory
+        std::span<S> final_tape, final_observations;    ///< of where trajectories were cut
+        std::span<std::int32_t> final_index;
+    };
+
     struct Batch {
         Rollout<S> rollout;
         std::span<S> parameters;    ///< that the tape was evaluated under; empty where that goes without saying
@@ -195,6 +252,7 @@ private:
         std::span<S> counts;        ///< per state: total weight of each action
         std::span<State> start, reached;
         S mean_return = 0;
+        [[no_unique_address]] std::conditional_t<has_more, MoreOfBatch, Nothing> more;
     };
 
     /// What is evaluated at once: all states, or the columns of one time step.
@@ -209,10 +267,22 @@ private:
 
     constexpr bool chooses_per_state() const {
         if constexpr (FiniteEnvironment<E> && !continuous) {
+            if constexpr (has_more) {
+                if (settings_.surrogate.compares() || values()) return false;
+            }
             if (settings_.evaluation != Evaluation::automatic) return settings_.evaluation == Evaluation::per_state;
             return limits_.states > 0 && limits_.states * 2 <= settings_.trajectories * limits_.horizon;
         }
         return false;
+    }
+
+    constexpr bool values() const {
+        if constexpr (has_more) return settings_.baseline == Baseline::value && policy_.criticises();
+        return false;
+    }
+    constexpr int critic_units() const {
+        if constexpr (has_more) return values() ? policy_.critic.shape.units() : 0;
+        return 0;
     }
 
     constexpr bool observes_states() const { return per_state_ && !policy_.network.shape.one_hot; }
@@ -258,9 +328,40 @@ private:
     void ensure(Batch& batch, ConstVector<S> w) {
         if (settings_.as_drawn || lean) return;
         if (std::memcmp(w.data(), batch.parameters.data(), w.size_bytes()) == 0) return;
-        for (int k = 0; k < blocks(batch); ++k) evaluate(w.data(), block(batch, k));
+        for (int k = 0; k < blocks(batch); ++k) {
+            const Block b = block(batch, k);
+            evaluate(w.data(), b);
+            value(w.data(), batch, b);
+        }
         std::copy(w.begin(), w.end(), batch.parameters.begin());
     }
+
+    /// Evaluates the critic where the policy is.
+    void value(const S* w, Batch& batch, const Block& b) const {
+        if constexpr (has_more) {
+            if (values()) policy_.critic.forward(critic_of(w), b.inputs, critic_tape(batch, b), b.columns);
+        }
+    }
+    template <class P>
+    P* critic_of(P* parameters) const {
+        return parameters + policy_parameters(policy_);
+    }
+    Columns<S> critic_tape(Batch& batch, const Block& b) const {
+        const std::ptrdiff_t first = batch.rollout.first(b.step);
+        return {batch.more.tape.data() + first * critic_units(), b.columns};
+    }
+    void keep_as_drawn(Batch& batch, const Block& b, const S* w);
+    void weigh_by_value(Batch& batch, const S* w, int running);
+    S log_probability(Batch& batch, const Block& b, const S* w, int column) const;
+    S visited(const Batch& batch, const Block& b, int column) const;
+    void add_entropy(Batch& batch, const Block& b, Columns<S> deltas, S* log_sigma_gradient) const;
+    void add_entropy_tangent(Batch& batch, const Block& b, Columns<const S> moved, Columns<S> out) const;
+    S value_scale(const Batch& batch) const;
+    void value_delta(Batch& batch, const Block& b, Columns<S> deltas) const;
+    void add_value_gradient(Batch& batch, const Block& b, const S* w, S* out);
+    void add_value_product(Batch& batch, const Block& b, const S* w, const S* v, S* out);
+    static S safe_log(S p) { return portable::log(std::max(p, S(1e-30))); }
+    S more_surrogate(Batch& batch, const Block& b, const S* w) const;
 
     void evaluate_states(const Block& b, const S* w);
     /// A block as it was evaluated: of a lean task by now.
@@ -273,9 +374,10 @@ private:
     void observe(Batch& batch, int h);
     void observe(const State& state, S* out, std::ptrdiff_t stride) const;
     auto act(const Block& b, int column, State& state, Stream& random, std::int32_t& action) const;
-    void weigh(Batch& batch);
+    /// `running` trajectories were cut by the horizon; what a critic needs.
+    void weigh(Batch& batch, const S* w = nullptr, int running = 0);
     void count(const Rollout<S>& rollout, Weights weights, Columns<S> out) const;
-    Columns<const S> action_weights(Batch& batch, const Block& b, Weights weights);
+    Columns<const S> action_weights(Batch& batch, const Block& b, const S* w, Weights weights);
     Columns<S> delta(Batch& batch, const Block& b, const S* w, Weights weights, S* log_sigma_gradient);
     void differentiate(int slot, ConstVector<S> w, Vector<S> out, Weights weights);
 
@@ -293,8 +395,10 @@ private:
     std::span<State> states_;
     std::span<Stream> streams_;
     std::array<float, continuous ? action_limit : 0> sigma_{};
+    [[no_unique_address]] std::conditional_t<has_more, More, Nothing> more_{};
 };
 
 }  // namespace dunlin
 
 #include "rl/policy_gradient_task.ipp"
+#include "rl/policy_gradient_terms.ipp"

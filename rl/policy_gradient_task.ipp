@@ -117,7 +117,7 @@ void PolicyGradientTask<E, Policy, lean>::draw(int slot, ConstVector<S> w, Strea
         }
     }
 
-    int running = settings_.trajectories;
+    int running = settings_.trajectories;  // at the end those that the horizon cut
     for (int k = 0; k < running; ++k) {
         const auto lane = static_cast<std::size_t>(k);
         lanes_[lane] = k;
@@ -132,6 +132,7 @@ void PolicyGradientTask<E, Policy, lean>::draw(int slot, ConstVector<S> w, Strea
         if (!per_state_) {
             b = block(batch, h);
             evaluate(w.data(), b);
+            value(w.data(), batch, b);
         }
         int kept = 0;
         for (int k = 0; k < running; ++k) {
@@ -145,26 +146,39 @@ void PolicyGradientTask<E, Policy, lean>::draw(int slot, ConstVector<S> w, Strea
             lanes_[static_cast<std::size_t>(kept)] = lane;
             kept += step.ended ? 0 : 1;
         }
+        if constexpr (has_more) keep_as_drawn(batch, b, w.data());
         running = kept;
     }
     steps_ += rollout.steps();
-    weigh(batch);
+    weigh(batch, w.data(), running);
 }
 
 /// Turns rewards into the weights of the scores: minus (reward to go - baseline) / D.
 template <Environment E, class Policy, bool lean>
-void PolicyGradientTask<E, Policy, lean>::weigh(Batch& batch) {
+void PolicyGradientTask<E, Policy, lean>::weigh(Batch& batch, [[maybe_unused]] const S* w,
+                                              [[maybe_unused]] int running) {
     Rollout<S>& rollout = batch.rollout;
     batch.mean_return = rollout.weigh_by_reward_to_go(environment_.discount());
     if (settings_.baseline == Baseline::leave_one_out) subtract_leave_one_out(rollout);
     if (settings_.baseline == Baseline::linear) {
         subtract_linear_fit(rollout, batch.observations.data(), limits_.observations, features_.data());
     }
+    if constexpr (has_more) {
+        if (values()) weigh_by_value(batch, w, running);
+    }
     const S scale = S(-1) / S(settings_.trajectories);
     for (int h = 0; h < rollout.length(); ++h) {
         for (int k = 0; k < rollout.active(h); ++k) rollout.weight(rollout.first(h) + k) *= scale;
     }
     if (per_state_) count(rollout, Weights::advantages, {batch.counts.data(), widest_});
+    if constexpr (has_more && !continuous) {
+        if (batch.more.visits.empty()) return;
+        set_zero(batch.more.visits);
+        for (int h = 0; h < rollout.length(); ++h) {
+            for (int c = rollout.first(h); c < rollout.first(h) + rollout.active(h); ++c)
+                batch.more.visits[static_cast<std::size_t>(rollout.index(c))] += S(1);
+        }
+    }
 }
 
 /// Per state and action, the sum of the weights of all steps that took it.
@@ -183,6 +197,7 @@ void PolicyGradientTask<E, Policy, lean>::count(const Rollout<S>& rollout, Weigh
 template <Environment E, class Policy, bool lean>
 Columns<const typename Policy::Scalar> PolicyGradientTask<E, Policy, lean>::action_weights(Batch& batch,
                                                                                            const Block& b,
+                                                                                           [[maybe_unused]] const S* w,
                                                                                            Weights weights) {
     const Columns<S> out{counts_.data(), b.columns};
     if (per_state_) {
@@ -195,8 +210,14 @@ Columns<const typename Policy::Scalar> PolicyGradientTask<E, Policy, lean>::acti
     const int first = rollout.first(b.step), rows = continuous ? 1 : policy_.actions();
     for (int a = 0; a < rows; ++a) std::fill_n(out.row(a), b.columns, S(0));
     for (int k = 0; k < rollout.active(b.step); ++k) {
-        out.row(continuous ? 0 : rollout.action(first + k))[k] =
-            weights == Weights::ones ? S(1) : rollout.weight(first + k);
+        S weight = weights == Weights::ones ? S(1) : rollout.weight(first + k);
+        if constexpr (has_more) {
+            if (weights == Weights::advantages && settings_.surrogate.compares()) {
+                const S drawn = batch.more.old_log[static_cast<std::size_t>(first + k)];
+                weight *= settings_.surrogate.score_factor(weight, log_probability(batch, b, w, k) - drawn);
+            }
+        }
+        out.row(continuous ? 0 : rollout.action(first + k))[k] = weight;
     }
     return out;
 }
@@ -208,12 +229,16 @@ Columns<typename Policy::Scalar> PolicyGradientTask<E, Policy, lean>::delta(Batc
                                                                             S* log_sigma_gradient) {
     const Columns<S> deltas{deltas_.data(), b.columns};
     const Columns<const S> output = policy_.network.output(b.tape);
-    const Columns<const S> scores = action_weights(batch, b, weights);
+    const Columns<const S> scores = action_weights(batch, b, w, weights);
     if constexpr (continuous) {
         policy_.head().delta(output, policy_.log_sigma(w), b.actions, scores.data, policy_.network.output(deltas),
                              log_sigma_gradient, b.columns);
     } else {
         policy_.head().delta(output, scores, policy_.network.output(deltas), b.columns);
+    }
+    if constexpr (has_more) {
+        if (weights == Weights::advantages && settings_.entropy_weight > 0.0f)
+            add_entropy(batch, b, policy_.network.output(deltas), log_sigma_gradient);
     }
     return deltas;
 }
@@ -229,12 +254,18 @@ void PolicyGradientTask<E, Policy, lean>::differentiate(int slot, ConstVector<S>
         const Columns<S> deltas =
             delta(batch, b, w.data(), weights, out.data() + policy_.network.shape.parameters());
         policy_.network.backward(w.data(), b.inputs, b.tape, deltas, b.columns, out.data());
+        if constexpr (has_more) {
+            if (values() && weights == Weights::advantages) add_value_gradient(batch, b, w.data(), out.data());
+        }
     }
 }
 
 template <Environment E, class Policy, bool lean>
 void PolicyGradientTask<E, Policy, lean>::hessian_vector(int slot, ConstVector<S> w, ConstVector<S> v,
                                                          Vector<S> out) {
+    if constexpr (has_more) {
+        if (settings_.surrogate.compares()) __builtin_trap();
+    }
     Batch& batch = batches_[static_cast<std::size_t>(slot)];
     const auto& network = policy_.network;
     ensure(batch, w);
@@ -254,9 +285,15 @@ void PolicyGradientTask<E, Policy, lean>::hessian_vector(int slot, ConstVector<S
                                          policy_.log_sigma(out.data()), b.columns);
         } else {
             policy_.head().tangent_delta(network.output(b.tape), scores, moved, out_deltas, b.columns);
+            if constexpr (has_more) {
+                if (settings_.entropy_weight > 0.0f) add_entropy_tangent(batch, b, moved, out_deltas);
+            }
         }
         network.tangent_backward(w.data(), v.data(), b.inputs, b.tape, tangents, deltas, tangent_deltas, b.columns,
                                  out.data());
+        if constexpr (has_more) {
+            if (values()) add_value_product(batch, b, w.data(), v.data(), out.data());
+        }
     }
 }
 
@@ -268,7 +305,11 @@ typename Policy::Scalar PolicyGradientTask<E, Policy, lean>::surrogate(int slot,
     for (int k = 0; k < blocks(batch); ++k) {
         const Block b = evaluated(batch, k, w.data());
         const Columns<const S> output = policy_.network.output(b.tape);
-        const Columns<const S> scores = action_weights(batch, b, Weights::advantages);
+        if constexpr (has_more) {
+            sum += more_surrogate(batch, b, w.data());
+            if (settings_.surrogate.compares()) continue;
+        }
+        const Columns<const S> scores = action_weights(batch, b, w.data(), Weights::advantages);
         if constexpr (continuous) {
             sum += policy_.head().value(output, policy_.log_sigma(w.data()), b.actions, scores.data, b.columns);
         } else {

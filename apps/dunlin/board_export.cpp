@@ -5,6 +5,7 @@
 #include "apps/report/run_files.hpp"
 #include "envs/navigation_tasks.hpp"
 #include "training/models/model_export.hpp"
+#include "training/navigation/navigation_model.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -27,6 +28,12 @@ Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions&
     const GridTask* task = training.grid_task(set, number);
     if (task == nullptr) return refuse("export: a board navigates on a grid, and this run's world is the plane");
     const NavigationSettings& settings = training.settings();
+    if (const std::string more = beyond_plain_steps(settings); !more.empty())
+        return refuse(
+            fmt::format("export: this policy adapts by {}, which a board does not; adapt it here with dunlin "
+                        "adapt, or export it "
+                        "as C (--format c) to run as it is",
+                        more));
     return BoardTask{.map = task->map(),
                      .settings = task->settings(),
                      .adaptation = settings.meta.adaptation(),
@@ -53,6 +60,10 @@ BoardHeader for_one_body(const ExportOptions& options, const SavedModel& saved, 
                           .step_limit = 1,
                           .step_clip = inner.step_clip}};
         seed = settings->seed;
+        if (const std::string more = beyond_plain_steps(*settings); !more.empty()) {
+            note("{}: it was trained to adapt by {}, which a board does not: it learns by plain steps\n",
+                 saved.file.string(), more);
+        }
         if (settings->rollout.baseline == Baseline::linear) {
             note("{}: rl.baseline = \"linear\", which a board does not have: it learns by leave-one-out\n",
                  saved.file.string());

@@ -128,7 +128,7 @@ void add_compare(CLI::App& program, Command& run) {
     for (CLI::Option* fixed : {methods, by_iterations, tune}) command->get_option("--resume")->excludes(fixed);
     command->footer([options] {
         return settings_help("compare", options->plan.base.experiment, options->plan.base.config) +
-               "Example:\n  dunlin compare navigation --methods memrl,maml,fomaml,reptile,scratch --seeds 10\n";
+               "Example:\n  dunlin compare navigation --methods memrl,fomaml,anil,meta-sgd --tune 8\n";
     });
     command->callback([options, &run, command, methods] {
         // What is compared there are defences: a sweep over attacks, defences and data.

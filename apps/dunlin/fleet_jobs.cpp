@@ -13,6 +13,7 @@
 #include "training/host/plain_text.hpp"
 #include "training/host/shell_text.hpp"
 #include "training/host/text_values.hpp"
+#include "training/problems/navigation_fleet.hpp"
 
 #include <memory>
 #include <optional>
@@ -78,6 +79,14 @@ Outcome<int> push(RunOptions options) {
     if (!saved) return tl::unexpected(saved.error());
     auto settings = settings_of_push(options.policy, *saved, options.experiment, options.assignments);
     if (!settings) return tl::unexpected(settings.error());
+    if (const auto* navigation = settings->as<FleetNavigationSettings>()) {
+        const Outcome<Rehearsal> here = rehearse(*navigation, saved->model);
+        if (!here) return tl::unexpected(here.error());
+        if (here->harms)
+            note("warning: {}\n", here->text);
+        else
+            hint(options.fleet, here->text);
+    }
     return start(options, *settings, {{"push", true}}, saved->model.parameters);
 }
 

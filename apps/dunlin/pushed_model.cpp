@@ -7,8 +7,10 @@
 #include "fleet/jobs/experiments.hpp"
 #include "training/host/plain_text.hpp"
 #include "training/host/text_values.hpp"
+#include "training/navigation/meta_judgement.hpp"
 #include "training/problems/navigation_fleet.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -115,6 +117,29 @@ Outcome<void> take_data_terms(ProblemExperiment& pushed, const TrainedModel& mod
 }
 
 }  // namespace
+
+Outcome<Rehearsal> rehearse(const FleetNavigationSettings& fleet, const TrainedModel& policy) {
+    constexpr int most_tasks = 32;
+    NavigationSettings s = in_one_process(fleet);
+    s.training_tasks = std::min(s.training_tasks, most_tasks);
+    const auto training = NavigationTraining::make(s, 1);
+    if (!training) return tl::unexpected(training.error());
+    if (const Result<void> loaded = (*training)->load(policy.parameters, {}); !loaded)
+        return refuse(loaded.error(), "push");
+    const auto after = [&](StartPolicy start) {
+        return means(last_of_each((*training)->evaluate(TaskSet::training, s.adaptation_steps,
+                                                        NavigationTraining::fresh_epoch, true, start)));
+    };
+    const TaskMeans pushed = after(StartPolicy::meta), untrained = after(StartPolicy::untrained);
+    const std::vector<TaskOutcome> one = (*training)->best_single_policy(TaskSet::training);
+    return Rehearsal{
+        fmt::format(
+            "on {} tasks such as the nodes will have, after {} inner steps: share of the optimum {:.3f}, success "
+            "{:.3f}; an untrained policy {:.3f} and {:.3f}{}",
+            s.training_tasks, s.adaptation_steps, pushed.ratio, pushed.success, untrained.ratio, untrained.success,
+            one.empty() ? "" : fmt::format("; one policy for all without adaptation {:.3f}", means(one).ratio)),
+        pushed.ratio < untrained.ratio - 0.01};
+}
 
 Outcome<ProblemExperiment> settings_of_push(const std::string& path, const SavedModel& saved,
                                             std::string& experiment, const std::vector<std::string>& assignments,

@@ -7,6 +7,10 @@
 #include <string>
 #include <vector>
 
+namespace dunlin {
+struct FleetNavigationSettings;
+}
+
 namespace dunlin::app {
 
 /// The text of a ready-made experiment, or of a file. Errors: neither; the file's.
@@ -18,5 +22,14 @@ Outcome<std::string> experiment_text(const std::string& name);
 Outcome<ProblemExperiment> settings_of_push(const std::string& path, const SavedModel& saved,
                                             std::string& experiment, const std::vector<std::string>& assignments,
                                             bool files = true);
+
+/// What a policy that is pushed and an untrained one reach here by the nodes' adaptation, on tasks such as they will have
+/// (at most 32), in a sentence without a full stop. `harms`: the untrained one does better. Errors: settings, a policy of
+/// another size.
+struct Rehearsal {
+    std::string text;
+    bool harms = false;
+};
+Outcome<Rehearsal> rehearse(const FleetNavigationSettings& fleet, const TrainedModel& policy);
 
 }  // namespace dunlin::app

@@ -111,7 +111,13 @@ Outcome<std::unique_ptr<NavigationTraining>> open_navigation(const SavedModel& s
     if (!training) return training;
     if (saved.model.shape != (*training)->shape() || saved.model.gaussian() != (*training)->continuous())
         return refuse(fmt::format("{}: a policy of another shape than its settings say", saved.file.string()));
-    if (Result<void> loaded = (*training)->load(saved.model.parameters); !loaded)
+    if (Result<void> loaded = (*training)->load(saved.model.parameters, saved.model.weights);
+        !loaded && loaded.error().code == Code::shape_mismatch)
+        return refuse(
+            fmt::format("{}: its value network or step sizes are missing, or of another size than its settings "
+                        "say ({} numbers, expected {})",
+                        saved.file.string(), loaded.error().first, loaded.error().second));
+    else if (!loaded)
         return refuse(loaded.error(), saved.file.string());
     return training;
 }

@@ -39,7 +39,8 @@ TEST_CASE("after set-up, learning allocates nothing: every method, baseline, eva
         categorical.network.kernels = *find_kernels(kernels);
         GaussianPolicy<float> gaussian{
             Mlp<float>{*MlpShape::make(2, std::vector<int>{16, 16}, 2), *find_kernels(kernels)}};
-        for (MetaMethod method : {MetaMethod::memrl, MetaMethod::maml, MetaMethod::fomaml, MetaMethod::reptile}) {
+        for (MetaMethod method : {MetaMethod::memrl, MetaMethod::maml, MetaMethod::fomaml, MetaMethod::reptile,
+                                  MetaMethod::anil, MetaMethod::meta_sgd, MetaMethod::imaml}) {
             for (Baseline baseline : {Baseline::none, Baseline::leave_one_out, Baseline::linear}) {
                 MetaSettings meta;
                 meta.method = method;

@@ -92,7 +92,8 @@ TEST_CASE("MEMRL's outer step is (1 - alpha lambda) w + alpha lambda mean(theta)
 }
 
 TEST_CASE("every method moves the meta-parameters to where both tasks are near, and scratch does not move") {
-    for (MetaMethod method : {MetaMethod::memrl, MetaMethod::reptile, MetaMethod::maml, MetaMethod::fomaml}) {
+    for (MetaMethod method : {MetaMethod::memrl, MetaMethod::reptile, MetaMethod::maml, MetaMethod::fomaml,
+                              MetaMethod::anil, MetaMethod::meta_sgd, MetaMethod::imaml}) {
         MetaSettings settings = two_tasks(method);
         settings.outer.rate = 0.05f;
         settings.maml.score_term = false;
@@ -127,6 +128,47 @@ TEST_CASE("outer steps follow the mean of w - theta as gradient descent, momentu
     // Step t is 1 / (1 + c t) as long: with c = 1 the second is half of what it was.
     CHECK(after(OuterStep::sgd, 2, 1.0f) == Approx(0.2f + 0.05f * 1.8f));
     CHECK(after(OuterStep::own, 2, 1.0f) == Approx(0.2f + 0.05f * 1.8f));
+}
+
+TEST_CASE("Meta-SGD learns larger steps where they help, and its sizes move by the outer step") {
+    MetaSettings settings = two_tasks(MetaMethod::meta_sgd);
+    settings.maml = {.steps = 1, .inner_rate = 0.2f, .step_clip = 0.0f};
+    settings.outer_step = OuterStep::sgd;
+    settings.outer.rate = 0.1f;
+    Outer outer(settings);
+    REQUIRE(outer.learner.learned().size() == 4);
+    for (const float size : outer.learner.step_sizes()) CHECK(size == 1.0f);
+    REQUIRE(outer.iterate());
+    // F_b(w, s) = (1 - 0.2 s)^2 (w - c_b)^2 / 2 in each coordinate: by s, - 0.2 (1 - 0.2 s) (w - c_b)^2.
+    const float by_size = -0.2f * 0.8f * (1.0f + 9.0f) / 2;
+    CHECK(outer.learner.step_sizes()[0] == Approx(1.0f - 0.1f * by_size));
+    CHECK(outer.learner.parameters()[0] == Approx(0.1f * 0.8f * 0.8f * 2.0f));
+    for (int k = 0; k < 2000; ++k) REQUIRE(outer.iterate());
+    CHECK(outer.learner.step_sizes()[1] == Approx(5.0f).epsilon(0.05));  // one step reaches the bottom
+}
+
+TEST_CASE("sizes of 0 hold a parameter through inner steps, as ANIL's body is") {
+    Outer outer(two_tasks(MetaMethod::anil));
+    outer.learner.step_sizes()[0] = 0.0f;
+    Bowl task{1.0f};
+    std::vector<float> w{3.0f, 3.0f}, theta(2), scratch(2);
+    const InnerSteps<float> steps(outer.settings.adaptation(), outer.learner.step_sizes());
+    theta = w;
+    steps.step(task, ConstVector<float>(w), Vector<float>(theta), Vector<float>(scratch));
+    CHECK(theta[0] == 3.0f);
+    CHECK(theta[1] == Approx(3.0f - 0.7f * 2.0f * (0.5f / (0.7f * 2.0f))));  // clipped at 0.5
+    CHECK(outer.learner.learned().size() == 2);
+}
+
+TEST_CASE("implicit MAML pulls by a weight of its own, in training and adaptation") {
+    MetaSettings settings = two_tasks(MetaMethod::imaml);
+    settings.implicit_weight = 0.7f;
+    CHECK(settings.adaptation().prox_weight == 0.7f);
+    CHECK(settings.training().prox_weight == 0.7f);
+    CHECK(settings.slots() == 2);
+    CHECK(settings.is_second_order());
+    settings.conjugate_steps = 0;
+    CHECK_FALSE(settings.is_second_order());
 }
 
 TEST_CASE(

@@ -73,8 +73,8 @@ std::vector<double> returns(Trainer& trainer, const std::vector<Guess>& on, int 
     return all;
 }
 
-constexpr MetaMethod methods[] = {MetaMethod::memrl, MetaMethod::maml, MetaMethod::fomaml, MetaMethod::reptile,
-                                  MetaMethod::scratch};
+constexpr MetaMethod methods[] = {MetaMethod::memrl, MetaMethod::maml,     MetaMethod::fomaml, MetaMethod::reptile,
+                                  MetaMethod::anil,  MetaMethod::meta_sgd, MetaMethod::imaml,  MetaMethod::scratch};
 
 }  // namespace
 
@@ -102,6 +102,43 @@ TEST_CASE("a trainer restored from a saved state goes on like the one that was s
         CHECK(second.iteration() == 7);
         CHECK(second.environment_steps() == whole.environment_steps());
         CHECK(second.gradients() == whole.gradients());
+    }
+}
+
+TEST_CASE("a restored trainer goes on to the bit with a value network, PPO's inner and outer steps, and DoG") {
+    using Valued = MetaTrainer<Guess, ActorCritic<CategoricalPolicy<float>>>;
+    ActorCritic<CategoricalPolicy<float>> both{policy(), {}};
+    both.critic.shape = *MlpShape::make(1, std::vector<int>{4}, 1);
+    struct Case {
+        MetaMethod method;
+        int batch_steps, outer_epochs;
+        OuterStep step;
+    };
+    for (const Case& c :
+         {Case{MetaMethod::memrl, 3, 1, OuterStep::own}, Case{MetaMethod::fomaml, 2, 1, OuterStep::dog},
+          Case{MetaMethod::fomaml, 1, 3, OuterStep::own}, Case{MetaMethod::meta_sgd, 1, 2, OuterStep::momentum}}) {
+        MetaTrainerSettings s = settings(c.method);
+        s.meta.first_order = true;
+        s.meta.batch_steps = c.batch_steps;
+        s.meta.outer_epochs = c.outer_epochs;
+        s.meta.outer_step = c.step;
+        s.rollout.baseline = Baseline::value;
+        s.rollout.surrogate.kind = Surrogate::ppo;
+        s.rollout.entropy_weight = 0.01f;
+        MetaTrainerSettings threads = s;
+        threads.threads = 3;
+        Valued whole(both, s, tasks), first(both, s, tasks), second(both, threads, tasks);
+        for (int k = 0; k < 7; ++k) REQUIRE(whole.iterate());
+        for (int k = 0; k < 4; ++k) REQUIRE(first.iterate());
+        REQUIRE(second.restore(first.save()));
+        for (int k = 0; k < 3; ++k) REQUIRE(second.iterate());
+        CHECK(std::ranges::equal(second.learned(), whole.learned()));
+        CHECK(second.environment_steps() == whole.environment_steps());
+        // Trajectories are drawn once, however often they are used.
+        const int batches = c.batch_steps == 1               ? s.meta.exact_or_first_order().steps + 1
+                            : c.method == MetaMethod::fomaml ? 2
+                                                             : 4;
+        CHECK(whole.environment_steps() == 7 * 3 * batches * 8 * 10);
     }
 }
 
@@ -166,7 +203,8 @@ TEST_CASE("meta-training makes adaptation better on every task, and no meta-trai
 }
 
 TEST_CASE("a NaN stops an iteration and leaves the parameters of the one before") {
-    for (const MetaMethod method : {MetaMethod::memrl, MetaMethod::maml, MetaMethod::fomaml, MetaMethod::reptile}) {
+    for (const MetaMethod method : methods) {
+        if (method == MetaMethod::scratch) continue;
         MetaTrainerSettings s = settings(method);
         s.meta.task_batch = 1;
         std::vector<Guess> some(20, Guess{1});

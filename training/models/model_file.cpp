@@ -229,11 +229,12 @@ std::string TrainedModel::bytes() const {
     add("personal_is", one_line(personal_is));
     add("nodes", joined(nodes));
     if (updates >= 0) file.fields["version"] = std::to_string(updates);
-    const std::pair<const char*, const std::vector<float>*> more[] = {{"centre", &centre},
-                                                                      {"scale", &scale},
-                                                                      {"weights", &weights},
-                                                                      {"personal", &personal},
-                                                                      {"node_weights", &node_weights}};
+    const std::pair<const char*, const std::vector<float>*> more[] = {
+        {"centre", &centre},
+        {"scale", &scale},
+        {navigates() ? "adaptation" : "weights", &weights},
+        {"personal", &personal},
+        {"node_weights", &node_weights}};
     for (const auto& [name, numbers] : more) {
         if (!numbers->empty()) file.arrays[name] = *numbers;
     }
@@ -301,8 +302,14 @@ Result<TrainedModel> TrainedModel::read(const std::filesystem::path& path) {
     const std::size_t scaled = model.network && model.tokens() ? 0 : inputs;  // a token is no quantity
     model.centre = reader.numbers("centre", scaled, false);
     model.scale = reader.numbers("scale", scaled, !model.centre.empty());
-    model.weights = reader.numbers("weights", networks, model.head == ModelHead::mixture);
+    if (!model.navigates()) model.weights = reader.numbers("weights", networks, model.head == ModelHead::mixture);
     model.personal = reader.numbers("personal", model.nodes.size() * model.count(), false);
+    if (model.navigates() &&
+        file->arrays.contains("adaptation")) {  // in `weights`, which only mixtures have otherwise
+        const Result<std::vector<float>> numbers = file->floats("adaptation");
+        if (!numbers) return tl::unexpected(numbers.error());
+        model.weights = reader.numbers("adaptation", numbers->size(), true);
+    }
     model.node_weights = reader.numbers("node_weights", model.nodes.size() * networks, false);
     if (!fit(model.input_names, inputs) || !fit(model.output_names, outputs)) reader.fail({Code::file_syntax});
     if (reader.error()) return tl::unexpected(*reader.error());

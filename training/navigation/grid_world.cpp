@@ -126,7 +126,9 @@ Outcome<GridWorld::Policy> GridWorld::policy(const NavigationSettings& s, const 
     const Result<MlpShape> shape = MlpShape::make(one_hot ? map_.rows * map_.columns : 2, s.hidden, move_count,
                                                   s.activation, one_hot, !one_hot || !s.hidden.empty());
     if (!shape) return refuse(shape.error(), "policy.hidden");
-    return Policy{Mlp<float>{*shape, kernels}};
+    const Outcome<Mlp<float>> critic = critic_of(s, *shape, kernels);
+    if (!critic) return tl::unexpected(critic.error());
+    return Policy{{Mlp<float>{*shape, kernels}}, *critic};
 }
 
 std::vector<GridNavigation> GridWorld::environments(TaskSet set) const {

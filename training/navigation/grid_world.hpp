@@ -3,6 +3,7 @@
 
 #include "envs/map_file.hpp"
 #include "envs/navigation_tasks.hpp"
+#include "rl/actor_critic.hpp"
 #include "training/navigation/grid_evaluation.hpp"
 #include "training/navigation/navigation.hpp"
 
@@ -27,7 +28,7 @@ Outcome<StoredMap> map_of(const std::string& name, const std::vector<std::string
 class GridWorld {
 public:
     using Environment = GridNavigation;
-    using Policy = CategoricalPolicy<float>;
+    using Policy = ActorCritic<CategoricalPolicy<float>>;
 
     /// Errors name the setting, file and line that is wrong.
     static Outcome<GridWorld> make(const NavigationSettings& settings);

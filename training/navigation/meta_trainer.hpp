@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/stop.hpp"
+#include "rl/actor_critic.hpp"
 #include "rl/adaptation.hpp"
 #include "rl/meta_learning.hpp"
 #include "rl/policy_gradient_task.hpp"
@@ -33,7 +34,8 @@ struct MetaTrainerState {
     std::int64_t environment_steps = 0;
     std::int64_t gradients = 0;
     std::int64_t optimiser_steps = 0;
-    std::vector<float> parameters, mean, square, value_means;
+    std::vector<float> parameters;  ///< all that is learned: MetaLearner::learned
+    std::vector<float> mean, square, value_means;
     std::vector<std::int32_t> value_counts;
     std::vector<std::uint64_t> stream_epochs;  ///< of each task
 
@@ -62,22 +64,31 @@ public:
           learner_arena_(learner_memory_.bytes()),
           learner_(settings.meta, policy.parameters(), task_count(), learner_arena_) {
         settings_.rollout.slots = settings.meta.slots();
-        for (int worker = 0; worker < workers_.count(); ++worker) {
+        for (int bench = 0; bench < bench_count(settings); ++bench) {
             benches_.push_back(std::make_unique<Bench>(policy_, settings_, limits(tasks_)));
         }
         for (int task = 0; task < task_count(); ++task) {
             streams_.emplace_back(settings.seed, static_cast<std::uint32_t>(task), Purpose::rollout);
         }
-        std::ranges::copy(first_parameters(), learner_.parameters().begin());
+        std::ranges::copy(first_learned(), learner_.learned().begin());
+        if (settings.meta.method == MetaMethod::anil) mark_last_layers(policy_, learner_.step_sizes());
     }
 
-    /// What training begins with: an untrained policy, by the seed.
-    std::vector<float> first_parameters() const {
-        std::vector<float> first(policy_.parameters());
+    /// What training begins with: an untrained policy, by the seed, and step sizes of 1.
+    std::vector<float> first_learned() const {
+        const std::size_t d = policy_.parameters();
+        std::vector<float> first(settings_.meta.learned(d), 1.0f);
+        std::fill_n(first.begin(), d, 0.0f);
         Stream random(settings_.seed, 0, Purpose::initialise);
         initialise(policy_.network.shape, random, Vector<float>(first), settings_.output_gain);
         if constexpr (Policy::continuous)
             std::fill_n(policy_.log_sigma(first.data()), policy_.actions(), settings_.first_log_sigma);
+        if constexpr (MayCriticise<Policy>) {
+            if (policy_.criticises()) {
+                initialise(policy_.critic.shape, random, policy_.critic_part(Vector<float>(first)),
+                           settings_.output_gain);
+            }
+        }
         return first;
     }
 
@@ -85,7 +96,7 @@ public:
     static std::size_t bytes(const Policy& policy, MetaTrainerSettings settings, const std::vector<E>& tasks) {
         settings.rollout.slots = settings.meta.slots();
         return MetaLearner<float>::bytes(settings.meta, policy.parameters(), static_cast<int>(tasks.size())) +
-               static_cast<std::size_t>(worker_count(settings)) * Bench::bytes(policy, settings, limits(tasks));
+               static_cast<std::size_t>(bench_count(settings)) * Bench::bytes(policy, settings, limits(tasks));
     }
 
     const Policy& policy() const { return policy_; }
@@ -93,6 +104,8 @@ public:
     const std::vector<E>& tasks() const { return tasks_; }
     int task_count() const { return static_cast<int>(tasks_.size()); }
     ConstVector<float> parameters() const { return std::as_const(learner_).parameters(); }
+    /// The parameters and, behind them, learned step sizes.
+    ConstVector<float> learned() const { return std::as_const(learner_).learned(); }
     std::int64_t iteration() const { return iteration_; }
     std::int64_t gradients() const { return gradients_; }  ///< task gradients taken so far
     std::int64_t environment_steps() const { return environment_steps_; }
@@ -107,44 +120,56 @@ public:
     /// is asked, nothing has changed, and the iteration is still to be done.
     Result<void> iterate() {
         const std::vector<int> chosen = draw_tasks();
-        const std::vector<Stream> streams = streams_;
-        const std::vector<float> means(learner_.value_means().begin(), learner_.value_means().end());
-        const std::vector<std::int32_t> counts(learner_.value_counts().begin(), learner_.value_counts().end());
-        std::atomic<bool> left_off = false;
+        const MetaTrainerState before = save();
         std::vector<std::int64_t> steps(chosen.size()), taken(chosen.size());
-        workers_.run(static_cast<int>(chosen.size()), [&](int b, int worker) {
-            if (stop_()) left_off = true;
-            if (left_off) return;
-            Bench& bench = *benches_[static_cast<std::size_t>(worker)];
-            const int number = chosen[static_cast<std::size_t>(b)];
-            const std::int64_t before = bench.task.steps();
-            bench.task.set_environment(tasks_[static_cast<std::size_t>(number)]);
-            taken[static_cast<std::size_t>(b)] =
-                learner_.learn(b, number, bench.task, streams_[static_cast<std::size_t>(number)], bench.scratch);
-            steps[static_cast<std::size_t>(b)] = bench.task.steps() - before;
-        });
-        if (left_off) {
-            streams_ = streams;
-            std::ranges::copy(means, learner_.value_means().begin());
-            std::ranges::copy(counts, learner_.value_counts().begin());
-            return {};
+        const int epochs = settings_.meta.outer_epochs;
+        Result<void> updated;
+        for (int epoch = 0; epoch < epochs && updated; ++epoch) {
+            std::atomic<bool> left_off = false;
+            workers_.run(static_cast<int>(chosen.size()), [&](int b, int worker) {
+                if (stop_()) left_off = true;
+                if (left_off) return;
+                // Whose trajectories are used again keeps them.
+                Bench& bench = *benches_[static_cast<std::size_t>(epochs > 1 ? b : worker)];
+                const auto at = static_cast<std::size_t>(b);
+                const int number = chosen[at];
+                Stream& random = streams_[static_cast<std::size_t>(number)];
+                const std::int64_t drawn = bench.task.steps();
+                if (epoch == 0) {
+                    bench.task.set_environment(tasks_[static_cast<std::size_t>(number)]);
+                    taken[at] += learner_.learn(b, number, bench.task, random, bench.scratch);
+                } else {
+                    DrawnTask<Task> again{bench.task};
+                    taken[at] += learner_.learn(b, number, again, random, bench.scratch);
+                }
+                steps[at] += bench.task.steps() - drawn;
+            });
+            if (left_off) return restore(before);
+            updated = learner_.update(iteration_);
         }
-        const Result<void> updated = learner_.update(iteration_);
-        if (!updated) return updated;
+        if (!updated) {
+            if (epochs == 1) return updated;
+            const Result<void> back = restore(before);
+            return back ? updated : back;
+        }
         environment_steps_ += std::accumulate(steps.begin(), steps.end(), std::int64_t{0});
         gradients_ += std::accumulate(taken.begin(), taken.end(), std::int64_t{0});
         ++iteration_;
         return {};
     }
 
-    /// Takes parameters w to environments, which need not be those of training (of the same sizes), by `steps`
-    /// steps of the inner loop each, in parallel: visit(number, k, theta_k, task) is called for k = 0 (w itself) to
+    /// Takes what was learned (`learned`, or parameters alone: then step sizes are as they are now) to environments,
+    /// which need not be those of training (of the same sizes), by `steps` batches of the inner loop each, in parallel: visit(number, k, theta_k, task) is called for k = 0 (w itself) to
     /// `steps`, for different environments from different threads. The visitor may draw from `task` with a stream
     /// of its own. These draws do not count as training. Different `epoch`s draw different numbers, the same one
     /// the same.
     template <class Visit>
-    void adapt(ConstVector<float> w, const std::vector<E>& environments, int steps, std::uint64_t epoch,
+    void adapt(ConstVector<float> learned, const std::vector<E>& environments, int steps, std::uint64_t epoch,
                Visit&& visit) {
+        const ConstVector<float> w = learned.first(policy_.parameters()), own = learned.subspan(w.size());
+        const InnerSteps<float> inner(settings_.meta.adaptation(),
+                                      own.empty() ? std::as_const(learner_).step_sizes() : own,
+                                      settings_.meta.batch_steps);
         adaptation_steps_ = 0;
         workers_.run(static_cast<int>(environments.size()), [&](int number, int worker) {
             if (stop_()) return;
@@ -152,9 +177,8 @@ public:
             std::int64_t learned_from = 0, before = bench.task.steps();
             Stream random = adaptation_stream(settings_.seed, static_cast<std::uint32_t>(number), epoch);
             const std::size_t d = w.size();
-            adapt_to(environments[static_cast<std::size_t>(number)], settings_.meta.adaptation(), w, steps, random,
-                     bench.task, bench.scratch.first(d), bench.scratch.subspan(d, d),
-                     [&](int k, ConstVector<float> personal) {
+            adapt_to(environments[static_cast<std::size_t>(number)], inner, w, steps, random, bench.task,
+                     bench.scratch.first(d), bench.scratch.subspan(d, d), [&](int k, ConstVector<float> personal) {
                          learned_from += bench.task.steps() - before;
                          visit(number, k, personal, bench.task);
                          before = bench.task.steps();
@@ -171,7 +195,7 @@ public:
         state.gradients = gradients_;
         state.optimiser_steps = learner_.moments().steps;
         const auto copy = [](auto from) { return std::vector(from.begin(), from.end()); };
-        state.parameters = copy(learner_.parameters());
+        state.parameters = copy(learner_.learned());
         state.mean = copy(learner_.moments().mean);
         state.square = copy(learner_.moments().square);
         state.value_means = copy(learner_.value_means());
@@ -182,7 +206,7 @@ public:
 
     /// Goes on from a saved state. Error: shape_mismatch; then nothing changed.
     Result<void> restore(const MetaTrainerState& state) {
-        const std::size_t d = policy_.parameters(), n = tasks_.size();
+        const std::size_t d = learner_.learned().size(), n = tasks_.size();
         for (const auto* part : {&state.parameters, &state.mean, &state.square}) {
             if (part->size() != d)
                 return fail(Code::shape_mismatch, std::ssize(*part), static_cast<std::int64_t>(d));
@@ -194,7 +218,7 @@ public:
         environment_steps_ = state.environment_steps;
         gradients_ = state.gradients;
         learner_.moments().steps = state.optimiser_steps;
-        std::ranges::copy(state.parameters, learner_.parameters().begin());
+        std::ranges::copy(state.parameters, learner_.learned().begin());
         std::ranges::copy(state.mean, learner_.moments().mean.begin());
         std::ranges::copy(state.square, learner_.moments().square.begin());
         std::ranges::copy(state.value_means, learner_.value_means().begin());
@@ -230,6 +254,9 @@ private:
 
     static int worker_count(const MetaTrainerSettings& settings) {
         return std::min(settings.threads, settings.meta.task_batch);
+    }
+    static int bench_count(const MetaTrainerSettings& settings) {
+        return settings.meta.outer_epochs > 1 ? settings.meta.task_batch : worker_count(settings);
     }
 
     static RolloutLimits limits(const std::vector<E>& tasks) {

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/navigation/navigation.hpp"
 
+#include "envs/grid_planning.hpp"
 #include "training/navigation/grid_world.hpp"
 #include "training/navigation/point_world.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <fmt/format.h>
 
 namespace dunlin {
 
-extern template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
-extern template class PolicyGradientTask<PointNavigation, GaussianPolicy<float>>;
+extern template class PolicyGradientTask<GridNavigation, GridWorld::Policy>;
+extern template class PolicyGradientTask<PointNavigation, PointWorld::Policy>;
 
 namespace {
 
@@ -115,7 +117,12 @@ public:
     bool continuous() const override { return Policy::continuous; }
     bool evaluates_per_state() const override { return trainer_.evaluates_per_state(); }
     std::string kernels() const override { return trainer_.policy().network.kernels->name; }
-    ConstVector<float> parameters() const override { return trainer_.parameters(); }
+    ConstVector<float> parameters() const override {
+        return trainer_.learned().first(trainer_.policy().policy_parameters());
+    }
+    ConstVector<float> adaptation_numbers() const override {
+        return trainer_.learned().subspan(trainer_.policy().policy_parameters());
+    }
     MetaTrainerState save() override { return trainer_.save(); }
     Result<void> restore(const MetaTrainerState& state) override { return trainer_.restore(state); }
 
@@ -135,8 +142,8 @@ private:
     void adapt(StartPolicy start, TaskSet set, const std::vector<E>& environments, int steps, std::uint64_t epoch,
                bool last_only, Visit&& visit) {
         const std::vector<float> untrained =
-            start == StartPolicy::untrained ? trainer_.first_parameters() : std::vector<float>{};
-        const ConstVector<float> from = start == StartPolicy::untrained ? untrained : trainer_.parameters();
+            start == StartPolicy::untrained ? trainer_.first_learned() : std::vector<float>{};
+        const ConstVector<float> from = start == StartPolicy::untrained ? untrained : trainer_.learned();
         trainer_.adapt(
             from, environments, steps, epoch, [&](int number, int k, ConstVector<float> theta, auto& task) {
                 if ((last_only && k < steps) || stop_()) return;
@@ -180,6 +187,33 @@ private:
     StopAsked stop_ = never_asked;
 };
 
+/// Why gradients cannot be estimated as the settings say; empty: they can.
+std::string wrong_estimator(const NavigationSettings& s) {
+    const MetaSettings& meta = s.meta;
+    const bool ratios = s.rollout.surrogate.compares(), valued = s.rollout.baseline == Baseline::value;
+    if (s.rollout.evaluation == Evaluation::per_state && (ratios || valued)) {
+        return fmt::format(
+            "rl.evaluation = \"per-state\": {} of single steps; use \"per-step\" or \"automatic\"",
+            ratios ? "rl.surrogate compares probabilities" : "rl.baseline = \"value\" looks at rewards");
+    }
+    if (ratios && meta.is_second_order())
+        return "rl.surrogate: ratios of probabilities are differentiated once here, and rl.method needs second "
+               "derivatives; use memrl, reptile or fomaml, maml.first_order = true with anil and meta-sgd, or "
+               "imaml.conjugate_steps = 0";
+    if (!ratios && (meta.batch_steps > 1 || meta.outer_epochs > 1))
+        return fmt::format(
+            "{}: later steps on the same trajectories need ratios of probabilities; set rl.surrogate = \"ppo\" or "
+            "\"spo\"",
+            meta.batch_steps > 1 ? "rl.batch_steps" : "rl.outer_epochs");
+    if (meta.batch_steps > 1 && (meta.has_step_sizes() || meta.method == MetaMethod::imaml))
+        return "rl.batch_steps: steps that share trajectories are not differentiated; use memrl, reptile or fomaml";
+    if (meta.outer_epochs > 1 && !meta.unrolls())
+        return "rl.outer_epochs: only the MAMLs keep the trajectories of all inner steps (fomaml, or anil and "
+               "meta-sgd "
+               "with maml.first_order = true; with rl.batch_steps = 1)";
+    return {};
+}
+
 /// What does not depend on the world: settings that must fit each other.
 Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
     MetaSettings& meta = s.meta;
@@ -203,11 +237,75 @@ Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
             "rl.inner_rate = {}: times rl.prox_weight = {} it must stay below 1, or the inner loop overshoots",
             meta.inner.inner_rate, meta.inner.prox_weight));
     }
+    if (const float rate = meta.training().inner_rate;
+        meta.method == MetaMethod::imaml && rate * meta.implicit_weight >= 1.0f) {
+        return refuse(fmt::format(
+            "imaml.prox_weight = {}: times the inner rate {} it must stay below 1, or the inner loop overshoots",
+            meta.implicit_weight, rate));
+    }
+    if (meta.method == MetaMethod::anil && s.hidden.empty())
+        return refuse(
+            "rl.method = \"anil\": inner steps move the last layer alone, and policy.hidden = [] has one layer");
+    if (const std::string wrong = wrong_estimator(s); !wrong.empty()) return refuse(wrong);
     if (s.rollout.baseline == Baseline::leave_one_out && s.rollout.trajectories < 2) {
         return refuse(
             "rl.trajectories = 1: the leave-one-out baseline needs at least 2; use rl.baseline = \"none\"");
     }
     return s;
+}
+
+/// Fills in what settings leave to the map. The rule is what the experiments on maps of 5 x 5 to 12 x 14 came to: a
+/// trajectory has time to cross the map twice, and of sparse rewards a batch sees some from the start.
+Outcome<NavigationSettings> by_the_map(NavigationSettings s) {
+    if (s.horizon > 0 && s.rollout.trajectories > 0) return s;
+    constexpr int most_trajectories = 200;
+    int horizon = 100, trajectories = 20;
+    if (s.world == World::grid) {
+        const Outcome<StoredMap> map = map_of(s.map, s.rows);
+        if (!map) return tl::unexpected(map.error());
+        horizon = std::min(2 * (map->rows + map->columns) + 2, grid_horizon_limit);
+        const int share = (3 * map->rows * map->columns + 4) / 5;
+        if (s.reward == Reward::sparse) trajectories = std::clamp(share, trajectories, most_trajectories);
+    }
+    if (s.horizon == 0) s.horizon = horizon;
+    if (s.rollout.trajectories == 0) s.rollout.trajectories = trajectories;
+    return s;
+}
+
+/// Of a sparse reward: tasks whose goal an untrained policy finds so seldom that most batches say nothing.
+std::optional<std::string> seldom_found(const NavigationTraining& training) {
+    constexpr int most_cells = 1024;
+    const NavigationSettings& s = training.settings();
+    if (s.world != World::grid || s.reward != Reward::sparse) return std::nullopt;
+    const std::vector<std::string> names = training.task_names(TaskSet::training);
+    double least = 1;
+    std::size_t at = 0;
+    int few = 0;
+    const auto seen = [&](double success) { return 1 - std::pow(1 - success, s.rollout.trajectories); };
+    for (std::size_t k = 0; k < names.size(); ++k) {
+        const GridNavigation& task = training.grid_task(TaskSet::training, static_cast<int>(k))->environment();
+        if (task.state_count() > most_cells) return std::nullopt;
+        const auto actions = static_cast<std::size_t>(task.action_count());
+        const std::vector<double> uniform(static_cast<std::size_t>(task.state_count()) * actions,
+                                          1.0 / static_cast<double>(actions));
+        const double success = evaluate_policy(task, uniform).success;
+        if (seen(success) < 0.9) ++few;
+        if (success < least) {
+            least = success;
+            at = k;
+        }
+    }
+    if (few == 0) return std::nullopt;
+    std::string more;
+    if (least > 1e-4)
+        more = fmt::format("rl.trajectories = {} would, ",
+                           static_cast<int>(std::ceil(std::log(0.1) / std::log1p(-least))));
+    return fmt::format(
+        "{}: an untrained policy reaches it in {:.2g} % of trajectories, so {:.0f} % of batches of "
+        "rl.trajectories = {} see no reward to learn from ({} of {} tasks are such); {}a longer rl.horizon "
+        "(now {}) helps, and so does environment.reward = \"dense\"",
+        names[at], 100 * least, 100 * (1 - seen(least)), s.rollout.trajectories, few, names.size(), more,
+        s.horizon);
 }
 
 template <class World>
@@ -256,6 +354,7 @@ std::vector<std::string> NavigationTraining::notes() const {
                         "tasks that also vary by environment.permute_actions or wind_limit",
                         held_out, settings_.held_out_tasks));
     }
+    if (const auto seldom = seldom_found(*this)) notes.push_back(*seldom);
     return notes;
 }
 
@@ -267,21 +366,33 @@ bool NavigationTraining::finished() const {
     return done == 0 || done + done / (2 * iteration()) >= settings_.environment_steps;
 }
 
-Result<void> NavigationTraining::load(ConstVector<float> parameters) {
+Result<void> NavigationTraining::load(ConstVector<float> parameters, ConstVector<float> adaptation_numbers) {
     MetaTrainerState state = save();
     state.parameters.assign(parameters.begin(), parameters.end());
+    state.parameters.insert(state.parameters.end(), adaptation_numbers.begin(), adaptation_numbers.end());
     return restore(state);
+}
+
+Outcome<Mlp<float>> critic_of(const NavigationSettings& s, const MlpShape& policy, const Kernels<float>* kernels) {
+    if (s.rollout.baseline != Baseline::value) return Mlp<float>{{}, kernels};
+    const Result<MlpShape> shape =
+        MlpShape::make(policy.inputs, s.value_hidden, 1, Activation::tanh, policy.one_hot);
+    if (!shape) return refuse(shape.error(), "policy.value_hidden");
+    return Mlp<float>{*shape, kernels};
 }
 
 Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const NavigationSettings& settings,
                                                                       int threads) {
     const Result<const Kernels<float>*> kernels = find_kernels(settings.kernels);
     if (!kernels) return refuse(kernels.error(), "kernels = \"" + settings.kernels + "\"");
-    if (settings.world == World::grid) return make_training<GridWorld>(settings, *kernels, threads);
-    return make_training<PointWorld>(settings, *kernels, threads);
+    const Outcome<NavigationSettings> whole = by_the_map(settings);
+    if (!whole) return tl::unexpected(whole.error());
+    if (whole->world == World::grid) return make_training<GridWorld>(*whole, *kernels, threads);
+    return make_training<PointWorld>(*whole, *kernels, threads);
 }
 
-template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
-template class PolicyGradientTask<PointNavigation, GaussianPolicy<float>>;
+template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;  // of fleets and boards
+template class PolicyGradientTask<GridNavigation, GridWorld::Policy>;
+template class PolicyGradientTask<PointNavigation, PointWorld::Policy>;
 
 }  // namespace dunlin

@@ -46,6 +46,7 @@ struct NavigationSettings {
 
     std::vector<int> hidden{64, 64};
     Activation activation = Activation::tanh;
+    std::vector<int> value_hidden{64, 64};  ///< of the value network, where rl.baseline asks for one
     PolicyInput input = PolicyInput::one_hot;
     float output_gain = 0.01f;
     float first_log_sigma = -0.5f;
@@ -73,6 +74,11 @@ enum class TaskSet : std::uint8_t { training, held_out };
 
 /// The policy that is adapted: the meta-policy, or the untrained one that training began with.
 enum class StartPolicy : std::uint8_t { meta, untrained };
+
+/// The value network that settings ask for, beside a policy of this shape; one without layers where they ask for none.
+/// Error: a shape that is none.
+Outcome<Mlp<float>> critic_of(const NavigationSettings& settings, const MlpShape& policy,
+                              const Kernels<float>* kernels);
 
 /// A navigation experiment as a program drives it, whatever the world is made of.
 class NavigationTraining {
@@ -137,10 +143,12 @@ public:
     virtual bool evaluates_per_state() const = 0;
     virtual std::string kernels() const = 0;
     virtual ConstVector<float> parameters() const = 0;
+    /// What an adaptation takes beside the policy: the parameters of a value network, and learned step sizes.
+    virtual ConstVector<float> adaptation_numbers() const = 0;
     virtual MetaTrainerState save() = 0;
     virtual Result<void> restore(const MetaTrainerState& state) = 0;
-    /// Replaces the meta-policy. Error: shape_mismatch.
-    Result<void> load(ConstVector<float> parameters);
+    /// Replaces the meta-policy, and what goes with it. Error: shape_mismatch.
+    Result<void> load(ConstVector<float> parameters, ConstVector<float> adaptation_numbers);
 
     /// Inner steps of an adaptation as long as training's.
     int training_steps() const { return settings_.meta.adaptation().step_limit; }

@@ -50,7 +50,8 @@ void describe_point(TrainedModel& model) {
 }
 
 std::string_view title(MetaMethod method) {
-    constexpr std::string_view names[] = {"memrl", "maml", "fomaml", "reptile", "scratch"};
+    constexpr std::string_view names[] = {"memrl", "maml",     "fomaml", "reptile",
+                                          "anil",  "meta-sgd", "imaml",  "scratch"};
     const auto at = static_cast<std::size_t>(method);
     return at < std::size(names) ? names[at] : "meta-learning";
 }
@@ -85,8 +86,18 @@ TrainedModel navigation_model(const NavigationSettings& settings, const MlpShape
     model.personal_is =
         fmt::format("up to {} policy-gradient steps of size {} on {} trajectories each, pulled back with weight {}",
                     s.adaptation_steps, inner.inner_rate, s.rollout.trajectories, inner.prox_weight);
+    if (const std::string more = beyond_plain_steps(s); !more.empty()) model.personal_is += ", by " + more;
     model.config = navigation_settings(s).write();
     return model;
+}
+
+std::string beyond_plain_steps(const NavigationSettings& s) {
+    if (s.meta.learns_step_sizes()) return "learned step sizes, one a parameter";
+    if (s.meta.has_step_sizes()) return "steps of the last layer alone";
+    if (s.rollout.baseline == Baseline::value) return "a value network";
+    if (s.rollout.surrogate.compares()) return "ratios of probabilities";
+    if (s.rollout.entropy_weight > 0) return "a loss with the policy's entropy in it";
+    return {};
 }
 
 }  // namespace dunlin

@@ -13,6 +13,10 @@ namespace dunlin {
 TrainedModel navigation_model(const NavigationSettings& settings, const MlpShape& shape,
                               std::vector<float> parameters);
 
+/// What an adaptation by these settings does that the inner steps of boards, fleets' nodes and Python do not: words that
+/// follow "it adapts by"; empty: nothing.
+std::string beyond_plain_steps(const NavigationSettings& settings);
+
 /// Puts the rows of a map that is a file into the settings, so that they can travel.
 void carry_map(const std::string& name, std::vector<std::string>& rows);
 

@@ -37,6 +37,8 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
              Range{1, 4096});
     list.add("policy.activation", s.activation, "of the hidden layers",
              {{"tanh", Activation::tanh}, {"relu", Activation::relu}});
+    list.add("policy.value_hidden", s.value_hidden,
+             "widths of the value network that rl.baseline = \"value\" trains", Range{1, 4096});
     list.add("policy.input", s.input, "what a grid policy sees",
              {{"one-hot", PolicyInput::one_hot}, {"coordinates", PolicyInput::coordinates}});
     list.add("policy.output_gain", s.output_gain, "scale of the last layer at the start", Range{0, 10});
@@ -49,15 +51,22 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
               {"maml", MetaMethod::maml},
               {"fomaml", MetaMethod::fomaml},
               {"reptile", MetaMethod::reptile},
+              {"anil", MetaMethod::anil},
+              {"meta-sgd", MetaMethod::meta_sgd},
+              {"imaml", MetaMethod::imaml},
               {"scratch", MetaMethod::scratch}});
     list.add("rl.iterations", s.iterations, "meta-iterations T", Range{0, 1e9}).may_change();
     list.add("rl.environment_steps", s.environment_steps,
              "environment steps of training, instead of rl.iterations; 0: not given", Range{0, 2e9})
         .may_change();
-    list.add("rl.horizon", s.horizon, "steps of a trajectory H", Range{1, 10000});
+    list.add("rl.horizon", s.horizon,
+             "steps of a trajectory H; 0: by the map, 2 (rows + columns) + 2, and 100 in the plane",
+             Range{0, 10000});
     list.add("rl.discount", s.discount, "gamma", Range{0, 1, true});
     list.add("rl.task_batch", meta.task_batch, "tasks in an iteration B", Range{1, 10000});
-    list.add("rl.trajectories", s.rollout.trajectories, "trajectories in a batch D", Range{1, 100000});
+    list.add("rl.trajectories", s.rollout.trajectories,
+             "trajectories in a batch D; 0: by the map, three to five cells where rewards are sparse, 20 to 200",
+             Range{0, 100000});
     list.add("rl.prox_weight", meta.inner.prox_weight, "lambda: pull of the inner loop towards the meta-parameters",
              Range{0, 1e6});
     list.add("rl.accuracy", meta.inner.accuracy,
@@ -66,12 +75,17 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
              Range{0, 1, true});
     list.add("rl.outer_decay", meta.outer_decay,
              "c: outer step t is 1 / (1 + c t) as long as the first; 0: all are as long", Range{0, 1e6});
-    list.add("rl.outer_step", meta.outer_step,
-             "how meta-parameters follow the outer gradient; own: interpolation, and Adam of the MAMLs",
-             {{"own", OuterStep::own},
-              {"sgd", OuterStep::sgd},
-              {"momentum", OuterStep::momentum},
-              {"adam", OuterStep::adam}});
+    list.add("rl.outer_schedule", meta.outer_schedule, "that, or with its root: 1 / sqrt(1 + c t)",
+             {{"inverse", OuterSchedule::inverse}, {"inverse-root", OuterSchedule::inverse_root}});
+    list.add(
+        "rl.outer_step", meta.outer_step,
+        "how meta-parameters follow the outer gradient; own: interpolation, and Adam of the MAMLs; dog: distance "
+        "over gradients, without a rate",
+        {{"own", OuterStep::own},
+         {"sgd", OuterStep::sgd},
+         {"momentum", OuterStep::momentum},
+         {"adam", OuterStep::adam},
+         {"dog", OuterStep::dog}});
     list.add("rl.meta_rate", s.meta_rate, "alpha, instead of interpolation; 0: not given", Range{0, 1e9});
     list.add("rl.inner_rate", meta.inner.inner_rate, "beta: step size of the inner loop", Range{0, 1e3, true});
     list.add("rl.inner_steps", meta.inner.step_limit, "most steps of the inner loop", Range{1, 1000});
@@ -79,7 +93,28 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
              "inner steps that a trained policy is judged after; 0: as many as in training", Range{0, 1000});
     list.add("rl.step_clip", meta.inner.step_clip, "longest inner step, as a norm; 0: no limit", Range{0, 1e6});
     list.add("rl.baseline", s.rollout.baseline, "what rewards to go are centred by",
-             {{"none", Baseline::none}, {"leave-one-out", Baseline::leave_one_out}, {"linear", Baseline::linear}});
+             {{"none", Baseline::none},
+              {"leave-one-out", Baseline::leave_one_out},
+              {"linear", Baseline::linear},
+              {"value", Baseline::value}});
+    RolloutSettings& rollout = s.rollout;
+    list.add("rl.trace_decay", rollout.value.trace_decay,
+             "lambda of generalised advantages, where a value network is the baseline", Range{0, 1});
+    list.add("rl.value_weight", rollout.value.weight,
+             "of the squared error of values in the loss, so that inner steps fit them", Range{0, 1e3});
+    list.add("rl.bootstrap", rollout.value.bootstrap,
+             "a trajectory that the horizon cuts is worth its last state's value; else nothing more");
+    list.add("rl.entropy", rollout.entropy_weight, "weight of the policy's entropy in what is maximised",
+             Range{0, 1e3});
+    list.add(
+        "rl.surrogate", rollout.surrogate.kind,
+        "what trajectories say of later parameters: nothing (likelihood), or by ratios of probabilities, clipped "
+        "(ppo) or with a penalty (spo)",
+        {{"likelihood", Surrogate::likelihood}, {"ppo", Surrogate::ppo}, {"spo", Surrogate::spo}});
+    list.add("rl.ratio_range", rollout.surrogate.range, "epsilon of ppo and spo", Range{0, 10, true});
+    list.add("rl.batch_steps", meta.batch_steps, "inner steps on the same trajectories, by ratios", Range{1, 100});
+    list.add("rl.outer_epochs", meta.outer_epochs, "outer steps on the same trajectories, by ratios; of the MAMLs",
+             Range{1, 100});
     list.add("rl.evaluation", s.rollout.evaluation,
              "policy evaluated once per state where that is cheaper, or as told",
              {{"automatic", Evaluation::automatic},
@@ -93,8 +128,14 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
     list.add("maml.step_clip", meta.maml.step_clip,
              "longest inner step of the MAMLs, as a norm; 0: no limit, -1: as rl.step_clip", Range{-1, 1e6});
     list.add("maml.score_term", meta.maml.score_term, "exact MAML: the score-function terms");
+    list.add("maml.first_order", meta.first_order, "anil and meta-sgd: without second derivatives");
     list.add("maml.outer_rate", meta.outer.rate, "step size of Adam, or of what rl.outer_step names",
              Range{0, 10, true});
+
+    list.add("imaml.prox_weight", meta.implicit_weight, "lambda of implicit MAML's inner problem",
+             Range{0, 1e6, true});
+    list.add("imaml.conjugate_steps", meta.conjugate_steps,
+             "conjugate-gradient steps of implicit MAML; 0: first-order", Range{0, 100});
 
     list.add("report.evaluate_every", s.evaluate_every, "iterations between evaluations, at least", Range{1, 1e6})
         .may_change();

@@ -26,7 +26,9 @@ Outcome<PointWorld::Policy> PointWorld::policy(const NavigationSettings& s, cons
     const Result<MlpShape> shape =
         MlpShape::make(common_.observation_size(), s.hidden, common_.action_size(), s.activation);
     if (!shape) return refuse(shape.error(), "policy.hidden");
-    return Policy{Mlp<float>{*shape, kernels}};
+    const Outcome<Mlp<float>> critic = critic_of(s, *shape, kernels);
+    if (!critic) return tl::unexpected(critic.error());
+    return Policy{{Mlp<float>{*shape, kernels}}, *critic};
 }
 
 std::vector<std::string> PointWorld::names(TaskSet set) const {

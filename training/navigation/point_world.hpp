@@ -3,6 +3,7 @@
 
 #include "core/stop.hpp"
 #include "envs/point_navigation.hpp"
+#include "rl/actor_critic.hpp"
 #include "training/navigation/navigation.hpp"
 
 #include <array>
@@ -18,7 +19,7 @@ class GridTask;
 class PointWorld {
 public:
     using Environment = PointNavigation;
-    using Policy = GaussianPolicy<float>;
+    using Policy = ActorCritic<GaussianPolicy<float>>;
 
     static Outcome<PointWorld> make(const NavigationSettings& settings);
     /// A policy that fits the world. Error: a shape that is none.

@@ -43,10 +43,12 @@ Changes varied(const MetaNavigationSettings& settings, int candidate) {
     const float inner = factor(4.0f), clip = factor(2.0f), outer = factor(3.0f);
     const MetaSettings& meta = settings.own.meta;
     const MoreauEnvelope own = meta.training();
-    const char* section = meta.is_maml() ? "maml" : "rl";
+    const char* section = meta.follows_gradients() ? "maml" : "rl";
     std::vector<std::string> set{fmt::format("{}.inner_rate={}", section, own.inner_rate * inner)};
     if (own.step_clip > 0) set.push_back(fmt::format("{}.step_clip={}", section, own.step_clip * clip));
-    if (meta.is_maml() || meta.outer_step != OuterStep::own)
+    if (meta.method == MetaMethod::imaml)
+        set.push_back(fmt::format("imaml.prox_weight={}", meta.implicit_weight / inner));  // their product stays
+    if (meta.follows_gradients() || meta.outer_step != OuterStep::own)
         set.push_back(fmt::format("maml.outer_rate={}", meta.outer.rate * outer));
     else if (meta.method != MetaMethod::scratch)
         set.push_back(fmt::format("rl.interpolation={}", std::min(1.0f, meta.interpolation * outer)));
@@ -74,7 +76,7 @@ ProblemKind<MetaNavigationSettings> meta_navigation_kind() {
                 },
             .make = {},
             .method_key = "rl.method",
-            .methods = "memrl,maml,fomaml,reptile,scratch",
+            .methods = "memrl,maml,fomaml,reptile,anil,meta-sgd,imaml,scratch",
             .alone = [](const MetaNavigationSettings& s, int threads) -> Outcome<std::unique_ptr<SoloCourse>> {
                 return NavigationTraining::make(s.navigation(), threads)
                     .map([threads](auto&& training) -> std::unique_ptr<SoloCourse> {
@@ -228,7 +230,11 @@ std::string MetaCourse::left_off() const {
 }
 
 TrainedModel MetaCourse::model() const {
-    return navigation_model(settings(), training_->shape(), {parameters().begin(), parameters().end()});
+    TrainedModel model =
+        navigation_model(settings(), training_->shape(), {parameters().begin(), parameters().end()});
+    const ConstVector<float> more = training_->adaptation_numbers();
+    model.weights.assign(more.begin(), more.end());
+    return model;
 }
 
 }  // namespace dunlin

@@ -23,6 +23,12 @@ std::string method_name(MetaMethod method) {
             return "first-order MAML-RL";
         case MetaMethod::reptile:
             return "Reptile";
+        case MetaMethod::anil:
+            return "ANIL";
+        case MetaMethod::meta_sgd:
+            return "Meta-SGD";
+        case MetaMethod::imaml:
+            return "implicit MAML";
         default:
             return "no meta-learning";
     }

@@ -52,6 +52,12 @@ NavigationSettings in_one_process(const FleetNavigationSettings& fleet) {
 Outcome<FleetNavigationSettings> on_a_fleet(const NavigationSettings& s, FleetNavigationSettings fleet) {
     if (s.world != World::grid)
         return refuse("this policy is of the point world, and real nodes navigate on a grid");
+    if (const std::string more = beyond_plain_steps(s); !more.empty()) {
+        return refuse(
+            fmt::format("this policy adapts by {}, which nodes of a fleet do not; say what they are to adapt by "
+                        "with --experiment, for example fleet-navigation-server",
+                        more));
+    }
     fleet.experiment = s.experiment;
     fleet.kernels = s.kernels;
     fleet.seed = s.seed;

@@ -89,11 +89,13 @@ Outcome<std::string> whole_key(const std::vector<std::string>& keys, std::string
     }
     if (found.size() == 1) return found.front() + value;
     const std::string_view of_methods = method_key.substr(0, method_key.find('.'));
-    for (const bool own : {true, false}) {  // "maml" is the section of maml and of fomaml
+    // "maml" is the section of maml, fomaml and imaml, and of those that are MAMLs by another name.
+    const bool is_maml = one.method == "anil" || one.method == "meta-sgd";
+    for (const bool own : {true, false}) {
         for (const std::string& known : found) {
             const std::string section = known.substr(0, known.find('.'));
-            if (own ? section != of_methods && one.method.ends_with(section) : section == of_methods)
-                return known + value;
+            const bool its_own = one.method.ends_with(section) || (is_maml && section == "maml");
+            if (own ? section != of_methods && its_own : section == of_methods) return known + value;
         }
     }
     if (found.empty())
