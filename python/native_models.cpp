@@ -6,6 +6,7 @@
 #include "python/model_values.hpp"
 #include "python/native_environments.hpp"
 #include "training/models/model_export.hpp"
+#include "training/navigation/navigation_model.hpp"
 #include "training/problems/problem_kinds.hpp"
 
 #include <charconv>
@@ -79,6 +80,7 @@ struct Batch {
 };
 
 Batch batch_of(const TrainedModel& model, const py::array& observations) {
+    value_of(check_memoryless(model));
     Batch batch;
     const py::ssize_t each = model.tokens() ? model.steps() : model.inputs();
     if (observations.size() % each != 0) {

@@ -19,7 +19,9 @@ enum class MetaMethod : std::uint8_t {
     maml,     ///< exact MAML-RL with the score-function terms (Fallah et al. 2021)
     fomaml,   ///< first-order MAML-RL
     reptile,  ///< the inner loop without the proximal term (Nichol et al. 2018); MEMRL in the limit lambda -> 0
-    scratch   ///< no meta-learning: the first parameters stay
+    scratch,  ///< no meta-learning: the first parameters stay
+    rl2,  ///< RL2 (Duan et al. 2016): the state of a recurrent policy is what adapts, from trajectory to trajectory of a trial
+    joint  ///< one recurrent policy for all tasks, which adapts to none: its state begins anew in every trajectory
 };
 
 /// How w follows the mean over tasks of the outer gradient: w - theta_b of memrl and reptile, the loss's of the MAMLs.
@@ -52,6 +54,7 @@ struct MetaSettings {
     Adam outer{.rate = 3e-3f};  ///< the outer step of the MAMLs, or of all that `outer_step` names one for
 
     bool is_maml() const { return method == MetaMethod::maml || method == MetaMethod::fomaml; }
+    bool is_recurrent() const { return method == MetaMethod::rl2 || method == MetaMethod::joint; }
 
     /// The inner loop that takes meta-parameters to a task, also one that was never seen.
     MoreauEnvelope adaptation() const {

@@ -3,6 +3,8 @@
 
 #include "training/navigation/grid_world.hpp"
 #include "training/navigation/point_world.hpp"
+#include "training/navigation/recurrent_training.hpp"
+#include "training/navigation/rule_tasks.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +15,7 @@ namespace dunlin {
 
 extern template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
 extern template class PolicyGradientTask<PointNavigation, GaussianPolicy<float>>;
+extern template class PolicyGradientTask<RuleWorld, CategoricalPolicy<float>>;
 
 namespace {
 
@@ -26,7 +29,7 @@ public:
     Training(const NavigationSettings& settings, World world, const Policy& policy, int threads)
         : NavigationTraining(settings),
           world_(std::move(world)),
-          trainer_(policy, trainer_settings(settings, threads), world_.environments(TaskSet::training)) {}
+          trainer_(policy, trainer_settings(settings, threads), training_pool(world_)) {}
 
     Outcome<void> iterate() override {
         return trainer_.iterate().map_error([this](const Error& error) {
@@ -169,7 +172,8 @@ private:
                     trajectory.positions.push_back(position);
                     trajectory.actions.push_back(World::action(task, column));
                     trajectory.rewards.push_back(rollout.reward(column));
-                    trajectory.success = World::reached(record, position, trajectory.success);
+                    trajectory.success =
+                        World::reached(record, position, trajectory.success, rollout.reward(column));
                 }
             }
         }
@@ -211,19 +215,44 @@ Outcome<NavigationSettings> resolve(NavigationSettings s, int tasks) {
 }
 
 template <class World>
+Outcome<std::unique_ptr<NavigationTraining>> make_recurrent(const NavigationSettings& settings, World world,
+                                                            const Kernels<float>* kernels, int threads) {
+    using Own = RecurrentTraining<World>;
+    if (const Outcome<void> fits = check_recurrent(settings); !fits) return tl::unexpected(fits.error());
+    const auto& tasks = training_pool(world);
+    const auto policy =
+        recurrent_policy(settings, tasks.front().observation_size(), tasks.front().action_count(), kernels);
+    if (!policy) return tl::unexpected(policy.error());
+    const RecurrentSettings how = recurrent_settings(settings);
+    const std::size_t bytes = Own::Trainer::bytes(*policy, how, tasks.front().observation_size());
+    if (bytes > machine_memory())
+        return refuse(
+            fmt::format("the run needs {:.1f} GB of memory, and this machine has {:.1f}; lower rl2.trials = {}, "
+                        "rl.inner_steps = {} or rl.horizon = {}",
+                        static_cast<double>(bytes) / 1e9, static_cast<double>(machine_memory()) / 1e9,
+                        settings.recurrent.trials, settings.meta.inner.step_limit, settings.horizon));
+    return std::make_unique<Own>(settings, std::move(world), *policy, how, threads);
+}
+
+template <class World>
 Outcome<std::unique_ptr<NavigationTraining>> make_training(const NavigationSettings& settings,
                                                            const Kernels<float>* kernels, int threads) {
     Outcome<World> world = World::make(settings);
     if (!world) return tl::unexpected(world.error());
+    if (settings.meta.is_recurrent()) {
+        if constexpr (World::Policy::continuous)
+            return refuse("rl.method: rl2 and joint choose among actions; the point world has none to choose from");
+        else
+            return make_recurrent<World>(settings, *std::move(world), kernels, threads);
+    }
     const auto policy = world->policy(settings, kernels);
     if (!policy) return tl::unexpected(policy.error());
-    const Outcome<NavigationSettings> resolved =
-        resolve(settings, static_cast<int>(world->environments(TaskSet::training).size()));
+    const Outcome<NavigationSettings> resolved = resolve(settings, static_cast<int>(training_pool(*world).size()));
     if (!resolved) return tl::unexpected(resolved.error());
-    const std::size_t bytes = MetaTrainer<typename World::Environment, typename World::Policy>::bytes(
-                                  *policy, Training<World>::trainer_settings(*resolved, threads),
-                                  world->environments(TaskSet::training)) +
-                              world->evaluation_bytes(threads);
+    const std::size_t bytes =
+        MetaTrainer<typename World::Environment, typename World::Policy>::bytes(
+            *policy, Training<World>::trainer_settings(*resolved, threads), training_pool(*world)) +
+        world->evaluation_bytes(threads);
     if (bytes > machine_memory()) {
         return refuse(fmt::format(
             "the run needs {:.1f} GB of memory, and this machine has {:.1f}; lower rl.trajectories = {}, "
@@ -246,6 +275,12 @@ std::vector<std::string> NavigationTraining::notes() const {
             fmt::format("the {} training tasks are {} different ones, and some are trained on more often "
                         "than others; the map has no more goals to give them",
                         training, distinct));
+    }
+    if (settings_.world == World::rules) {
+        const double tasks = count_rule_worlds(settings_.rules);
+        notes.push_back(fmt::format(
+            "{} of {} training tasks are judged; settings make {} different tasks, of {} rules", training,
+            settings_.training_tasks, count_text(tasks), count_text(count_rules(settings_.rules))));
     }
     const bool sampled =
         settings_.world == World::point || (settings_.goals.empty() && settings_.tasks == TaskSource::sampled);
@@ -278,10 +313,12 @@ Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const Navi
     const Result<const Kernels<float>*> kernels = find_kernels(settings.kernels);
     if (!kernels) return refuse(kernels.error(), "kernels = \"" + settings.kernels + "\"");
     if (settings.world == World::grid) return make_training<GridWorld>(settings, *kernels, threads);
+    if (settings.world == World::rules) return make_training<RuleTasks>(settings, *kernels, threads);
     return make_training<PointWorld>(settings, *kernels, threads);
 }
 
 template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;
 template class PolicyGradientTask<PointNavigation, GaussianPolicy<float>>;
+template class PolicyGradientTask<RuleWorld, CategoricalPolicy<float>>;
 
 }  // namespace dunlin

@@ -23,6 +23,10 @@ std::string method_name(MetaMethod method) {
             return "first-order MAML-RL";
         case MetaMethod::reptile:
             return "Reptile";
+        case MetaMethod::rl2:
+            return "RL2";
+        case MetaMethod::joint:
+            return "one recurrent policy for all tasks";
         default:
             return "no meta-learning";
     }
@@ -134,7 +138,9 @@ std::string baselines_text(const MetaReport& r) {
     if (!r.end.single_policy.empty())
         text += "; \"one policy\" is the best that was found for all training tasks without adaptation";
     else
-        text += "; a best single policy without adaptation was not looked for: the map is too large for that";
+        text += r.settings().world == World::rules
+                    ? "; one policy for all tasks without adaptation is what rl.method = joint learns"
+                    : "; a best single policy without adaptation was not looked for: the map is too large for that";
     return text + ".";
 }
 
@@ -160,7 +166,12 @@ std::string held_out_text(const MetaReport& r) {
 }
 
 std::vector<FigureSection> sections(const MetaReport& r) {
-    const std::string exactly = r.exact() ? " Returns are exact, by dynamic programming." : "";
+    std::string exactly = r.planned() ? " Returns are exact, by dynamic programming." : "";
+    if (r.exact() && !r.planned())
+        exactly =
+            " Returns are means of samples; where a search for the optimum was too long, a bound stands for it.";
+    if (r.training.network() != nullptr)
+        exactly += " An inner step of a policy with a memory is a trajectory that it remembers.";
     FigureSection tasks{
         .heading = "Training tasks",
         .paragraphs = {fmt::format("Each task after a fresh adaptation of {} inner steps from the meta-policy.{}",
@@ -172,9 +183,11 @@ std::vector<FigureSection> sections(const MetaReport& r) {
     std::vector<FigureSection> all{std::move(tasks)};
     FigureSection maps{.heading = "Trajectories",
                        .paragraphs = {"Adapted policies before and after meta-training, to the same scale."}};
-    add_map(r, maps, {"navigation-start.svg", "Before meta-training", "Before meta-training."},
-            StartPolicy::untrained);
-    add_map(r, maps, {"navigation-end.svg", "After meta-training", "After meta-training."}, StartPolicy::meta);
+    if (r.draws_maps()) {
+        add_map(r, maps, {"navigation-start.svg", "Before meta-training", "Before meta-training."},
+                StartPolicy::untrained);
+        add_map(r, maps, {"navigation-end.svg", "After meta-training", "After meta-training."}, StartPolicy::meta);
+    }
     if (!maps.maps.empty()) all.push_back(std::move(maps));
     if (r.unseen() == 0) return all;
     FigureSection unseen{.heading = "Tasks that were never seen",
