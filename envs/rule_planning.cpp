@@ -10,8 +10,16 @@ namespace {
 
 using State = RuleWorld::State;
 
-std::uint64_t checksum(State state) {
+std::uint64_t checksum(const RuleWorld& world, State state, RuleMoves moves) {
     state.fired = 0;  // does not change what can be done
+    if (moves == RuleMoves::useful) {
+        // A key whose door is open is of no use any more, wherever it lies.
+        for (std::size_t k = 0; k < world.objects; ++k) {
+            if (state.kind[k] < RuleKind::first_thing && (state.open >> state.kind[k] & 1) != 0 &&
+                state.at[k] != RuleWorld::in_hand)
+                state.at[k] = RuleWorld::nowhere;
+        }
+    }
     static_assert(sizeof(State) == 28);
     std::uint64_t hash = 0x243f6a8885a308d3u, word = 0;
     for (std::size_t at = 0; at < sizeof(State); at += sizeof word) {
@@ -64,9 +72,10 @@ bool useless(const RuleWorld& world, const State& before, const State& after) {
     if (before.held < 0) {
         return after.held < 0 || !leads_on(world, before, before.kind[static_cast<std::size_t>(after.held)]);
     }
-    // What is put down does something, or was a key, whose door is open or opens without it.
-    const bool key = before.kind[static_cast<std::size_t>(before.held)] < RuleKind::first_thing;
-    return after.held >= 0 || (after.fired == before.fired && !key && !world.reached(after));
+    // What is put down does something, or was a key, whose door (of the same number) is open.
+    const std::uint8_t held = before.kind[static_cast<std::size_t>(before.held)];
+    const bool spent = held < RuleKind::first_thing && (before.open >> held & 1) != 0;
+    return after.held >= 0 || (after.fired == before.fired && !spent && !world.reached(after));
 }
 
 }  // namespace
@@ -82,7 +91,7 @@ RulePlan plan_rule_world(const RuleWorld& world, const State& start, RuleMoves m
     Seen seen(state_limit);
     std::vector<Node> nodes{{start, -1, 0}};
     nodes.reserve(static_cast<std::size_t>(state_limit));
-    seen.add(checksum(start));
+    seen.add(checksum(world, start, moves));
     std::size_t layer_end = 1;
     for (std::size_t at = 0; at < nodes.size(); ++at) {
         if (at == layer_end) {
@@ -105,7 +114,7 @@ RulePlan plan_rule_world(const RuleWorld& world, const State& start, RuleMoves m
                 std::ranges::reverse(plan.actions);
                 return plan;
             }
-            if (!seen.add(checksum(next.state))) continue;
+            if (!seen.add(checksum(world, next.state, moves))) continue;
             if (std::ssize(nodes) == state_limit) return plan;
             nodes.push_back(next);
         }

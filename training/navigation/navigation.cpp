@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/navigation/navigation.hpp"
 
+#include "training/host/plain_text.hpp"
 #include "training/navigation/grid_world.hpp"
 #include "training/navigation/point_world.hpp"
 #include "training/navigation/recurrent_training.hpp"
