@@ -44,15 +44,20 @@ public:
     TaskOutcome judge(TaskSet set, int number, ConstVector<float> theta, Task& task, Stream& random,
                       StopAsked stop) {
         task.set_environment(judged(environments(set)[static_cast<std::size_t>(number)]));
-        task.draw(0, theta, random);
         const auto& rollout = task.rollout(0);
+        const int batches = (judged_trajectories + rollout.trajectories() - 1) / rollout.trajectories();
         TaskOutcome outcome;
-        outcome.expected_return = outcome.sampled_return = -static_cast<double>(task.value(0, theta));
-        int ended = 0;
-        for (int h = 0; h < rollout.length(); ++h) {
-            for (int k = 0; k < rollout.active(h); ++k) ended += rollout.reward(rollout.first(h) + k) >= 1.0f;
+        outcome.expected_return = outcome.success = 0;
+        for (int batch = 0; batch < batches; ++batch) {
+            task.draw(0, theta, random);
+            outcome.expected_return -= static_cast<double>(task.value(0, theta)) / batches;
+            int ended = 0;
+            for (int h = 0; h < rollout.length(); ++h) {
+                for (int k = 0; k < rollout.active(h); ++k) ended += rollout.reward(rollout.first(h) + k) >= 1.0f;
+            }
+            outcome.success += static_cast<double>(ended) / (rollout.trajectories() * batches);
         }
-        outcome.success = static_cast<double>(ended) / rollout.trajectories();
+        outcome.sampled_return = outcome.expected_return;
         outcome.optimal_return = optimum(set, static_cast<std::size_t>(number), stop);
         return outcome;
     }
@@ -79,6 +84,8 @@ public:
     }
 
 private:
+    static constexpr int judged_trajectories = 64;  ///< at least
+
     std::string name(const RuleWorld& world) const;
 
     RuleWorldSettings settings_;
