@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/network/network.hpp"
+#include "core/vector.hpp"
 
 #include <algorithm>
 #include <array>
