@@ -38,7 +38,10 @@ std::vector<Arms> arms() {
 RecurrentTrainer<Arms> trainer(LayerKind cell, bool across, int threads) {
     const auto policy =
         RecurrentPolicy<float>::make(trial_inputs(1, 4), 16, cell, 16, 4, *available_kernels()).value();
-    RecurrentSettings settings{.cell = cell, .encoder = 16, .units = 16, .trials = 64};
+    RecurrentSettings settings;
+    settings.cell = cell;
+    settings.encoder = settings.units = 16;
+    settings.trials = 64;
     settings.outer.rate = 0.01f;
     settings.trial.steps = 6;
     settings.trial.across = across;
@@ -97,7 +100,7 @@ TEST_CASE("recurrent policies train on rule worlds and grids, and the point worl
     settings.meta.method = MetaMethod::rl2;
     settings.recurrent.trials = 32;
     settings.meta.inner.step_limit = 1;
-    settings.horizon = 10;
+    settings.horizon = 40;
     for (const World world : {World::rules, World::grid}) {
         settings.world = world;
         settings.training_tasks = settings.held_out_tasks = 3;
@@ -105,11 +108,11 @@ TEST_CASE("recurrent policies train on rule worlds and grids, and the point worl
         REQUIRE(made);
         NavigationTraining& training = **made;
         REQUIRE(training.iterate());
-        CHECK(training.environment_steps() == 32 * 2 * 10);
+        CHECK(training.environment_steps() == 32 * 2 * 40);
         const auto outcomes = training.evaluate(TaskSet::training, 2, 1, false);
         REQUIRE(outcomes.size() == 3);
         CHECK(outcomes.front().size() == 3);
-        CHECK(training.adaptation_environment_steps() == 3 * 2 * 10);
+        CHECK(training.adaptation_environment_steps() == 3 * 2 * 40);
         CHECK(outcomes.front().front().optimal_return > 0.0);
     }
     settings.world = World::point;

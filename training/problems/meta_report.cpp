@@ -244,7 +244,7 @@ void MetaCourse::report(const FederatedResult& result, RunFigures& figures) {
                       {"env_steps", last.environment_steps},
                       {"task_gradients", last.gradients},
                       {"inner_steps", std::int64_t{training_->training_steps()}},
-                      {"trajectories", std::int64_t{s.rollout.trajectories}},
+                      {"trajectories", std::int64_t{training_->network() != nullptr ? 1 : s.rollout.trajectories}},
                       {"adaptation_env_steps", adaptation_steps_},
                       {"seconds", result.seconds},
                       {"env_steps_per_second", steps_per_second(result)},
