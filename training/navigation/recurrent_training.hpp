@@ -66,7 +66,7 @@ public:
                                                    StartPolicy start) override {
         std::vector<E> environments = world_.environments(set);
         if constexpr (requires { World::judged(environments.front()); })
-            std::ranges::transform(environments, environments.begin(), World::judged);
+            for (E& environment : environments) environment = World::judged(environment);
         const std::vector<float> untrained =
             start == StartPolicy::untrained ? trainer_.first_parameters() : std::vector<float>{};
         const ConstVector<float> from = start == StartPolicy::untrained ? untrained : trainer_.parameters();
