@@ -11,5 +11,6 @@ void take_best(benchmark::internal::Benchmark* benchmark);
 void register_hessian_vectors();
 void register_navigation();
 void register_perceptrons();
+void register_rule_worlds();
 
 }  // namespace dunlin::bench

@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
     benchmark::Initialize(&count, arguments.data());
     if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
     dunlin::bench::register_perceptrons();
+    dunlin::bench::register_rule_worlds();
     dunlin::bench::register_navigation();
     dunlin::bench::register_hessian_vectors();
     dunlin::bench::Table table;

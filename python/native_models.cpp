@@ -82,6 +82,7 @@ struct Batch {
 };
 
 Batch batch_of(const TrainedModel& model, const py::array& observations) {
+    value_of(check_memoryless(model));
     Batch batch;
     const py::ssize_t each = model.tokens() ? model.steps() : model.inputs();
     if (observations.size() % each != 0) {

@@ -26,7 +26,9 @@ enum class MetaMethod : std::uint8_t {
     anil,      ///< MAML whose inner steps move the last layer alone, without score terms (Raghu et al. 2020)
     meta_sgd,  ///< MAML with learned step sizes, one a parameter, without score terms (Li et al. 2017)
     imaml,  ///< implicit MAML: a proximal inner problem, differentiated where it is solved (Rajeswaran et al. 2019)
-    scratch  ///< no meta-learning: the first parameters stay
+    scratch,  ///< no meta-learning: the first parameters stay
+    rl2,  ///< RL2 (Duan et al. 2016): the state of a recurrent policy is what adapts, from trajectory to trajectory of a trial
+    joint  ///< one recurrent policy for all tasks, which adapts to none: its state begins anew in every trajectory
 };
 
 /// How w follows the mean over tasks of the outer gradient: w - theta_b of memrl and reptile, the loss's of the others.
@@ -86,6 +88,7 @@ struct MetaSettings {
     }
     /// Numbers that are learned, of so many parameters.
     std::size_t learned(std::size_t dimension) const { return learns_step_sizes() ? 2 * dimension : dimension; }
+    bool is_recurrent() const { return method == MetaMethod::rl2 || method == MetaMethod::joint; }
 
     /// The inner loop that takes meta-parameters to a task, also one that was never seen.
     MoreauEnvelope adaptation() const {

@@ -26,7 +26,7 @@ Outcome<BoardTask> board_task(NavigationTraining& training, const ExportOptions&
     }
     const TaskSet set = training.task_names(TaskSet::held_out).empty() ? TaskSet::training : TaskSet::held_out;
     const GridTask* task = training.grid_task(set, number);
-    if (task == nullptr) return refuse("export: a board navigates on a grid, and this run's world is the plane");
+    if (task == nullptr) return refuse("export: a board navigates on a grid, and this run's world is another");
     const NavigationSettings& settings = training.settings();
     if (const std::string more = beyond_plain_steps(settings); !more.empty())
         return refuse(

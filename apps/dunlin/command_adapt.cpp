@@ -59,7 +59,7 @@ Outcome<Adaptation> measure(NavigationTraining& training, const AdaptOptions& op
     Adaptation adaptation{training.task_names(set),
                           {},
                           training.evaluate(set, steps, NavigationTraining::fresh_epoch, false),
-                          training.settings().world == World::grid};
+                          training.settings().world != World::point};
     adaptation.untrained =
         training.evaluate(set, steps, NavigationTraining::fresh_epoch, false, StartPolicy::untrained);
     adaptation.single = training.best_single_policy(set);
@@ -286,7 +286,8 @@ void add_adapt(CLI::App& program, Command& run) {
     command
         ->add_option("--task", options->tasks,
                      "\"goal=ROW,COLUMN\", or \"goal=X,Y\" in the point world; with ';' also wind=P, slip=P, "
-                     "moves=0,1,2,3,4. May be given many times; default: the run's held-out or training tasks")
+                     "moves=0,1,2,3,4; of rule worlds \"number=N\" and seed=S. May be given many times; default: "
+                     "the run's held-out or training tasks")
         ->allow_extra_args(false)
         ->take_all();
     command

@@ -7,6 +7,7 @@
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
 #include "training/models/model_export.hpp"
+#include "training/navigation/navigation_model.hpp"
 
 #include <algorithm>
 #include <array>
@@ -114,7 +115,9 @@ Outcome<int> export_trajectories(const ExportOptions& options, const SavedModel&
         record.name = "held-out " + record.name;
         records.push_back(std::move(record));
     }
-    const bool grid = (*training)->settings().world == World::grid;
+    if ((*training)->network() != nullptr)
+        return refuse("--trajectories: not of a policy with a memory, which does otherwise in every trajectory");
+    const bool grid = (*training)->settings().world != World::point;
     std::filesystem::path out = options.out;
     if (out.empty()) out = saved.folder / "trajectories";
     Result<Files> files = trajectories_npy(records, grid);
@@ -224,6 +227,10 @@ Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved)
     }
     const Outcome<TrainedModel> model = chosen(options, saved);
     if (!model) return tl::unexpected(model.error());
+    if (options.format != "npy" && options.format != "csv") {
+        if (const Outcome<void> single = check_memoryless(*model); !single)
+            return refuse(fmt::format("--format {}: {}", options.format, single.error().text));
+    }
     const Outcome<Files> files = model_files(options, saved, *model);
     if (!files) return tl::unexpected(files.error());
     const Outcome<int> written = write_files(place_of(options, saved), *files, options.quiet);

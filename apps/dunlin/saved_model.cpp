@@ -109,7 +109,12 @@ Outcome<std::unique_ptr<NavigationTraining>> open_navigation(const SavedModel& s
     if (!kernels.empty()) settings->kernels = kernels;
     auto training = NavigationTraining::make(*settings, threads);
     if (!training) return training;
-    if (saved.model.shape != (*training)->shape() || saved.model.gaussian() != (*training)->continuous())
+    const NetworkShape* const network = (*training)->network();
+    const bool same_network = network == nullptr
+                                  ? !saved.model.network.has_value()
+                                  : saved.model.network.has_value() && *saved.model.network == *network;
+    if (!same_network || saved.model.shape != (*training)->shape() ||
+        saved.model.gaussian() != (*training)->continuous())
         return refuse(fmt::format("{}: a policy of another shape than its settings say", saved.file.string()));
     if (Result<void> loaded = (*training)->load(saved.model.parameters, saved.model.weights);
         !loaded && loaded.error().code == Code::shape_mismatch)

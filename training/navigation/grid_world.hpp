@@ -85,8 +85,15 @@ public:
     static std::array<float, 2> action(const Task& task, int column) {
         return {static_cast<float>(task.rollout(0).action(column)), 0.0f};
     }
-    static bool reached(const TaskRecord& record, std::array<double, 2> position, bool before) {
+    static bool reached(const TaskRecord& record, std::array<double, 2> position, bool before, float) {
         return before || position == record.goal;
+    }
+
+    /// Planned the first time that it is asked for.
+    double optimum(TaskSet set, std::size_t number, StopAsked stop) {
+        double& known = (set == TaskSet::training ? training_optima_ : held_out_optima_)[number];
+        if (std::isnan(known)) known = optimal_return(tasks(set)[number].environment(), stop);
+        return known;
     }
 
 private:
@@ -96,12 +103,6 @@ private:
     Outcome<GridTask> parse_task(const std::string& description) const;
     Outcome<void> check_memory(int tasks) const;
     void make_room_for_optima();
-    /// Planned the first time that it is asked for.
-    double optimum(TaskSet set, std::size_t number, StopAsked stop) {
-        double& known = (set == TaskSet::training ? training_optima_ : held_out_optima_)[number];
-        if (std::isnan(known)) known = optimal_return(tasks(set)[number].environment(), stop);
-        return known;
-    }
 
     template <class Task>
     static double mean_of_ten(Task& task, ConstVector<float> theta, Stream& random) {

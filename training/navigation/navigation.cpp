@@ -2,8 +2,11 @@
 #include "training/navigation/navigation.hpp"
 
 #include "envs/grid_planning.hpp"
+#include "training/host/plain_text.hpp"
 #include "training/navigation/grid_world.hpp"
 #include "training/navigation/point_world.hpp"
+#include "training/navigation/recurrent_training.hpp"
+#include "training/navigation/rule_tasks.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -15,6 +18,7 @@ namespace dunlin {
 
 extern template class PolicyGradientTask<GridNavigation, GridWorld::Policy>;
 extern template class PolicyGradientTask<PointNavigation, PointWorld::Policy>;
+extern template class PolicyGradientTask<RuleWorld, CategoricalPolicy<float>>;
 
 namespace {
 
@@ -28,7 +32,7 @@ public:
     Training(const NavigationSettings& settings, World world, const Policy& policy, int threads)
         : NavigationTraining(settings),
           world_(std::move(world)),
-          trainer_(policy, trainer_settings(settings, threads), world_.environments(TaskSet::training)) {}
+          trainer_(policy, trainer_settings(settings, threads), training_pool(world_)) {}
 
     Outcome<void> iterate() override {
         return trainer_.iterate().map_error([this](const Error& error) {
@@ -176,7 +180,8 @@ private:
                     trajectory.positions.push_back(position);
                     trajectory.actions.push_back(World::action(task, column));
                     trajectory.rewards.push_back(rollout.reward(column));
-                    trajectory.success = World::reached(record, position, trajectory.success);
+                    trajectory.success =
+                        World::reached(record, position, trajectory.success, rollout.reward(column));
                 }
             }
         }
@@ -309,19 +314,44 @@ std::optional<std::string> seldom_found(const NavigationTraining& training) {
 }
 
 template <class World>
+Outcome<std::unique_ptr<NavigationTraining>> make_recurrent(const NavigationSettings& settings, World world,
+                                                            const Kernels<float>* kernels, int threads) {
+    using Own = RecurrentTraining<World>;
+    if (const Outcome<void> fits = check_recurrent(settings); !fits) return tl::unexpected(fits.error());
+    const auto& tasks = training_pool(world);
+    const auto policy =
+        recurrent_policy(settings, tasks.front().observation_size(), tasks.front().action_count(), kernels);
+    if (!policy) return tl::unexpected(policy.error());
+    const RecurrentSettings how = recurrent_settings(settings);
+    const std::size_t bytes = Own::Trainer::bytes(*policy, how, tasks.front().observation_size());
+    if (bytes > machine_memory())
+        return refuse(
+            fmt::format("the run needs {:.1f} GB of memory, and this machine has {:.1f}; lower rl2.trials = {}, "
+                        "rl.inner_steps = {} or rl.horizon = {}",
+                        static_cast<double>(bytes) / 1e9, static_cast<double>(machine_memory()) / 1e9,
+                        settings.recurrent.trials, settings.meta.inner.step_limit, settings.horizon));
+    return std::make_unique<Own>(settings, std::move(world), *policy, how, threads);
+}
+
+template <class World>
 Outcome<std::unique_ptr<NavigationTraining>> make_training(const NavigationSettings& settings,
                                                            const Kernels<float>* kernels, int threads) {
     Outcome<World> world = World::make(settings);
     if (!world) return tl::unexpected(world.error());
+    if (settings.meta.is_recurrent()) {
+        if constexpr (World::Policy::continuous)
+            return refuse("rl.method: rl2 and joint choose among actions; the point world has none to choose from");
+        else
+            return make_recurrent<World>(settings, *std::move(world), kernels, threads);
+    }
     const auto policy = world->policy(settings, kernels);
     if (!policy) return tl::unexpected(policy.error());
-    const Outcome<NavigationSettings> resolved =
-        resolve(settings, static_cast<int>(world->environments(TaskSet::training).size()));
+    const Outcome<NavigationSettings> resolved = resolve(settings, static_cast<int>(training_pool(*world).size()));
     if (!resolved) return tl::unexpected(resolved.error());
-    const std::size_t bytes = MetaTrainer<typename World::Environment, typename World::Policy>::bytes(
-                                  *policy, Training<World>::trainer_settings(*resolved, threads),
-                                  world->environments(TaskSet::training)) +
-                              world->evaluation_bytes(threads);
+    const std::size_t bytes =
+        MetaTrainer<typename World::Environment, typename World::Policy>::bytes(
+            *policy, Training<World>::trainer_settings(*resolved, threads), training_pool(*world)) +
+        world->evaluation_bytes(threads);
     if (bytes > machine_memory()) {
         return refuse(fmt::format(
             "the run needs {:.1f} GB of memory, and this machine has {:.1f}; lower rl.trajectories = {}, "
@@ -344,6 +374,12 @@ std::vector<std::string> NavigationTraining::notes() const {
             fmt::format("the {} training tasks are {} different ones, and some are trained on more often "
                         "than others; the map has no more goals to give them",
                         training, distinct));
+    }
+    if (settings_.world == World::rules) {
+        const double tasks = count_rule_worlds(settings_.rules);
+        notes.push_back(fmt::format(
+            "{} of {} training tasks are judged; settings make {} different tasks, of {} rules", training,
+            settings_.training_tasks, count_text(tasks), count_text(count_rules(settings_.rules))));
     }
     const bool sampled =
         settings_.world == World::point || (settings_.goals.empty() && settings_.tasks == TaskSource::sampled);
@@ -388,11 +424,13 @@ Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const Navi
     const Outcome<NavigationSettings> whole = by_the_map(settings);
     if (!whole) return tl::unexpected(whole.error());
     if (whole->world == World::grid) return make_training<GridWorld>(*whole, *kernels, threads);
+    if (whole->world == World::rules) return make_training<RuleTasks>(*whole, *kernels, threads);
     return make_training<PointWorld>(*whole, *kernels, threads);
 }
 
 template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;  // of fleets and boards
 template class PolicyGradientTask<GridNavigation, GridWorld::Policy>;
 template class PolicyGradientTask<PointNavigation, PointWorld::Policy>;
+template class PolicyGradientTask<RuleWorld, CategoricalPolicy<float>>;
 
 }  // namespace dunlin

@@ -3,8 +3,10 @@
 
 #include "core/mlp.hpp"
 #include "core/stop.hpp"
+#include "envs/rule_generator.hpp"
 #include "training/host/failure.hpp"
 #include "training/navigation/meta_trainer.hpp"
+#include "training/navigation/recurrent_trainer.hpp"
 #include "training/navigation/task_record.hpp"
 #include "training/settings/settings.hpp"
 
@@ -19,7 +21,7 @@ namespace dunlin {
 
 class GridTask;
 
-enum class World : std::uint8_t { grid, point };
+enum class World : std::uint8_t { grid, point, rules };
 enum class TaskSource : std::uint8_t { three, sampled };
 enum class PolicyInput : std::uint8_t { one_hot, coordinates };
 enum class Reward : std::uint8_t { sparse, dense };
@@ -43,6 +45,9 @@ struct NavigationSettings {
     bool permute_actions = false;
     float wind_limit = 0.0f;
     float slip_limit = 0.0f;
+    RuleWorldSettings rules;             ///< of rule worlds, but for horizon and discount
+    std::uint64_t environment_seed = 0;  ///< which rule worlds; 0: those of `seed`
+    RuleSplit held_out_part = RuleSplit::test;
 
     std::vector<int> hidden{64, 64};
     Activation activation = Activation::tanh;
@@ -58,6 +63,7 @@ struct NavigationSettings {
     float meta_rate = 0.0f;  ///< alpha; 0: alpha = interpolation / prox_weight
     MetaSettings meta{.maml = {.steps = 0, .inner_rate = 0.0f, .score_term = true, .step_clip = -1.0f}};
     RolloutSettings rollout{.trajectories = 40};
+    RecurrentSettings recurrent;  ///< of a policy with a memory
 
     int evaluate_every = 1;         ///< iterations between evaluations, at least
     float evaluation_share = 0.5f;  ///< most of the work that evaluations on a large map may be
@@ -132,13 +138,16 @@ public:
                                            std::size_t most = std::numeric_limits<std::size_t>::max(),
                                            StartPolicy start = StartPolicy::meta) = 0;
     /// Adds a held-out task: "goal=R,C" and, by choice, "wind=P", "slip=P", "moves=4 digits..." (grid), or
-    /// "goal=X,Y" (point), joined by ';'. Returns its number.
+    /// "goal=X,Y" (point), or "number=N" and "seed=S" (rules), joined by ';'. Returns its number.
     virtual Outcome<int> add_held_out(const std::string& description) = 0;
 
-    /// Task `number` of a set; null in the point world.
+    /// Task `number` of a set; null in other worlds than the grid.
     virtual const GridTask* grid_task(TaskSet set, int number) const = 0;
 
+    /// Of a perceptron; empty where there is a network of other layers.
     virtual const MlpShape& shape() const = 0;
+    /// Of a policy with a memory; null else.
+    virtual const NetworkShape* network() const { return nullptr; }
     virtual bool continuous() const = 0;
     virtual bool evaluates_per_state() const = 0;
     virtual std::string kernels() const = 0;

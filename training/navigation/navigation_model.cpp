@@ -39,6 +39,22 @@ void describe_grid(TrainedModel& model, const NavigationSettings& s) {
                        : "Reward: 1 - distance to the goal / largest distance, at each step"};
 }
 
+void describe_rules(TrainedModel& model, const NavigationSettings& s) {
+    model.task = "rule-worlds";
+    model.output_names = {"up", "down", "left", "right", "pick up or put down"};
+    model.output = "logits, one an action; probabilities are their softmax";
+    const int w = s.rules.window;
+    model.input = fmt::format(
+        "the {0} x {0} cells around the agent, zeros and ones: {1} planes of {2} numbers, row by row (wall; closed "
+        "door; "
+        "{3} colours; {4} shapes, the first a key, which a door shows too), then colour and shape of what is in "
+        "the hand",
+        w, RuleWorld::cell_channels, w * w, RuleKind::colours, RuleKind::shapes);
+    model.notes = {fmt::format("Rule worlds: side {}, {} rooms, {} rules deep, {} distractors", s.rules.side,
+                               s.rules.rooms, s.rules.rule_depth, s.rules.distractors),
+                   "Reward: 1 for the step that reaches the goal, which ends the trajectory"};
+}
+
 void describe_point(TrainedModel& model) {
     model.task = "point-navigation";
     model.input = "the agent's place in the plane, x and y; goals are drawn from [-0.5, 0.5] in each";
@@ -49,9 +65,14 @@ void describe_point(TrainedModel& model) {
     model.notes = {"Reward: minus the distance to the goal, at each step"};
 }
 
+constexpr std::string_view memory_note =
+    "Its memory is the state of the recurrent layer, which is zero before the first trajectory of a task and is "
+    "kept from step "
+    "to step";
+
 std::string_view title(MetaMethod method) {
-    constexpr std::string_view names[] = {"memrl", "maml",     "fomaml", "reptile",
-                                          "anil",  "meta-sgd", "imaml",  "scratch"};
+    constexpr std::string_view names[] = {"memrl",    "maml",  "fomaml",  "reptile", "anil",
+                                          "meta-sgd", "imaml", "scratch", "rl2",     "joint"};
     const auto at = static_cast<std::size_t>(method);
     return at < std::size(names) ? names[at] : "meta-learning";
 }
@@ -74,10 +95,12 @@ TrainedModel navigation_model(const NavigationSettings& settings, const MlpShape
     if (s.world == World::grid) carry_map(s.map, s.rows);
     TrainedModel model{.experiment = s.experiment,
                        .shape = shape,
-                       .head = s.world == World::grid ? ModelHead::actions : ModelHead::gaussian,
+                       .head = s.world == World::point ? ModelHead::gaussian : ModelHead::actions,
                        .parameters = std::move(parameters)};
     if (s.world == World::grid)
         describe_grid(model, s);
+    else if (s.world == World::rules)
+        describe_rules(model, s);
     else
         describe_point(model);
     model.notes.push_back(fmt::format("Horizon: {} steps; discount: {}", s.horizon, s.discount));
@@ -98,6 +121,30 @@ std::string beyond_plain_steps(const NavigationSettings& s) {
     if (s.rollout.surrogate.compares()) return "ratios of probabilities";
     if (s.rollout.entropy_weight > 0) return "a loss with the policy's entropy in it";
     return {};
+}
+
+TrainedModel navigation_model(const NavigationSettings& settings, const NetworkShape& network,
+                              ConstVector<float> parameters) {
+    const ConstVector<float> own = parameters.first(network.parameters());
+    TrainedModel model = navigation_model(settings, MlpShape{}, {own.begin(), own.end()});
+    model.network = network;
+    model.input +=
+        "; then what was done last (a number an action), what that paid, and 1 where a trajectory begins";
+    model.input_names.clear();
+    model.notes.push_back(std::string(memory_note));
+    model.personal_is =
+        settings.meta.method == MetaMethod::rl2
+            ? fmt::format("the memory of up to {} trajectories of a task", settings.adaptation_steps)
+            : "nothing: it is the same for all tasks";
+    return model;
+}
+
+Outcome<void> check_memoryless(const TrainedModel& model) {
+    if (std::ranges::find(model.notes, memory_note) == model.notes.end()) return {};
+    return refuse(
+        "this policy has a memory, which lives from step to step; what is asked for here evaluates single samples, "
+        "and would "
+        "begin anew with each: `dunlin adapt` runs it");
 }
 
 }  // namespace dunlin

@@ -14,8 +14,9 @@ Settings navigation_settings(NavigationSettings& s) {
 
 void add_navigation_settings(Settings& list, NavigationSettings& s) {
     using Range = Settings::Range;
-    list.add("environment.world", s.world, "grid of cells, or points in the plane",
-             {{"grid", World::grid}, {"point", World::point}});
+    list.add("environment.world", s.world, "grid of cells, points in the plane, or rule worlds that are generated",
+             {{"grid", World::grid}, {"point", World::point}, {"rules", World::rules}});
+    list.add("environment.seed", s.environment_seed, "which rule worlds are generated; 0: those of seed");
     list.add_path("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file",
                   is_built_in_map);
     list.add("environment.rows", s.rows, "a map of its own: '.' is free, '#' a wall; instead of map");
@@ -32,6 +33,26 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
     list.add("environment.permute_actions", s.permute_actions, "sampled tasks permute the five actions");
     list.add("environment.wind_limit", s.wind_limit, "sampled tasks have wind up to this probability", Range{0, 1});
     list.add("environment.slip_limit", s.slip_limit, "sampled tasks slip up to this probability", Range{0, 1});
+    RuleWorldSettings& rules = s.rules;
+    list.add("environment.side", rules.side, "rule worlds: free cells of a side; more than one room need 7",
+             Range{3, RuleWorld::side_limit});
+    list.add("environment.rooms", rules.rooms, "rule worlds: 1, 2 or 4 rooms", Range{1, RuleWorld::room_limit});
+    list.add("environment.locked_doors", rules.locked_doors, "rule worlds: of the doorways between rooms",
+             Range{0, RuleWorld::door_limit});
+    list.add("environment.things", rules.things, "rule worlds: kinds of objects, keys not counted", Range{2, 12});
+    list.add("environment.rule_depth", rules.rule_depth, "rule worlds: rules one after the other to the goal",
+             Range{0, 3});
+    list.add("environment.distractors", rules.distractors, "rule worlds: objects that lead nowhere", Range{0, 6});
+    list.add("environment.distractor_rules", rules.distractor_rules, "rule worlds: rules of two of these",
+             Range{0, 3});
+    list.add("environment.window", rules.window, "rule worlds: side of the square that the agent sees, odd",
+             Range{3, RuleWorld::window_limit});
+    list.add("environment.rule_reward", rules.rule_reward,
+             "rule worlds, in training alone: for each rule on the way to the goal when it first fires",
+             Range{0, 1});
+    list.add("environment.held_out_part", s.held_out_part,
+             "rule worlds: of which part of all rules held-out tasks are",
+             {{"test", RuleSplit::test}, {"validation", RuleSplit::validation}});
 
     list.add("policy.hidden", s.hidden, "widths of the hidden layers; [] with one-hot input is a table",
              Range{1, 4096});
@@ -54,7 +75,9 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
               {"anil", MetaMethod::anil},
               {"meta-sgd", MetaMethod::meta_sgd},
               {"imaml", MetaMethod::imaml},
-              {"scratch", MetaMethod::scratch}});
+              {"scratch", MetaMethod::scratch},
+              {"rl2", MetaMethod::rl2},
+              {"joint", MetaMethod::joint}});
     list.add("rl.iterations", s.iterations, "meta-iterations T", Range{0, 1e9}).may_change();
     list.add("rl.environment_steps", s.environment_steps,
              "environment steps of training, instead of rl.iterations; 0: not given", Range{0, 2e9})
@@ -131,6 +154,23 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
     list.add("maml.first_order", meta.first_order, "anil and meta-sgd: without second derivatives");
     list.add("maml.outer_rate", meta.outer.rate, "step size of Adam, or of what rl.outer_step names",
              Range{0, 10, true});
+    RecurrentSettings& recurrent = s.recurrent;
+    list.add("rl2.cell", recurrent.cell, "memory of rl2 and joint",
+             {{"gru", LayerKind::gru}, {"lstm", LayerKind::lstm}});
+    list.add("rl2.encoder", recurrent.encoder, "width of the layer in front of the memory", Range{1, 1024});
+    list.add("rl2.units", recurrent.units, "numbers of the memory", Range{1, 1024});
+    list.add("rl2.trials", recurrent.trials,
+             "trials of an iteration, a multiple of 32; each is rl.inner_steps + 1 trajectories long",
+             Range{32, 8192});
+    list.add("rl2.epochs", recurrent.epochs, "gradient steps that an iteration's trials serve", Range{1, 100});
+    list.add("rl2.rate", recurrent.outer.rate, "step size of Adam", Range{0, 1, true});
+    list.add("rl2.gradient_clip", recurrent.gradient_clip, "longest gradient; 0: no limit", Range{0, 1e6});
+    list.add("rl2.trace", recurrent.trial.trace, "lambda of the generalised advantage estimate", Range{0, 1});
+    list.add("rl2.clip", recurrent.trial.clip, "how far from 1 a ratio of probabilities counts (PPO)",
+             Range{0, 10, true});
+    list.add("rl2.entropy", recurrent.trial.entropy, "weight of the policy's entropy", Range{0, 10});
+    list.add("rl2.value_weight", recurrent.trial.value_weight, "weight of the squared error of the value",
+             Range{0, 10});
 
     list.add("imaml.prox_weight", meta.implicit_weight, "lambda of implicit MAML's inner problem",
              Range{0, 1e6, true});

@@ -69,7 +69,7 @@ public:
         return task.action_at(0, column);
     }
     /// Whether it is near the goal at the end.
-    static bool reached(const TaskRecord& record, std::array<double, 2> position, bool) {
+    static bool reached(const TaskRecord& record, std::array<double, 2> position, bool, float) {
         return std::hypot(position[0] - record.goal[0], position[1] - record.goal[1]) < 0.1;
     }
 

@@ -70,7 +70,7 @@ void compare_meta(const MetaReport& r, RunFigures& figures) {
         measures.push_back({key, title, value, Show::count, drawn, meaning});
     };
     count("inner_steps", "inner steps", r.training.training_steps());
-    count("trajectories", "trajectories", s.rollout.trajectories);
+    count("trajectories", "trajectories", r.training.network() != nullptr ? 1 : s.rollout.trajectories);
     count("adaptation_env_steps", "adaptation steps", r.adaptation_steps, false,
           "environment steps of adaptation to a task");
     count("env_steps", "env steps", static_cast<double>(r.result.last.environment_steps), true,

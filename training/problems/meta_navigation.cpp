@@ -44,6 +44,10 @@ Changes varied(const MetaNavigationSettings& settings, int candidate) {
     const MetaSettings& meta = settings.own.meta;
     const MoreauEnvelope own = meta.training();
     const char* section = meta.follows_gradients() ? "maml" : "rl";
+    if (meta.is_recurrent())
+        return std::vector<std::string>{
+            fmt::format("rl2.rate={}", settings.own.recurrent.outer.rate * outer),
+            fmt::format("rl2.entropy={}", settings.own.recurrent.trial.entropy * inner)};
     std::vector<std::string> set{fmt::format("{}.inner_rate={}", section, own.inner_rate * inner)};
     if (own.step_clip > 0) set.push_back(fmt::format("{}.step_clip={}", section, own.step_clip * clip));
     if (meta.method == MetaMethod::imaml)
@@ -230,6 +234,8 @@ std::string MetaCourse::left_off() const {
 }
 
 TrainedModel MetaCourse::model() const {
+    if (const NetworkShape* network = training_->network())
+        return navigation_model(settings(), *network, parameters());
     TrainedModel model =
         navigation_model(settings(), training_->shape(), {parameters().begin(), parameters().end()});
     const ConstVector<float> more = training_->adaptation_numbers();

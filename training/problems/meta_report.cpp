@@ -29,6 +29,10 @@ std::string method_name(MetaMethod method) {
             return "Meta-SGD";
         case MetaMethod::imaml:
             return "implicit MAML";
+        case MetaMethod::rl2:
+            return "RL2";
+        case MetaMethod::joint:
+            return "one recurrent policy for all tasks";
         default:
             return "no meta-learning";
     }
@@ -140,7 +144,9 @@ std::string baselines_text(const MetaReport& r) {
     if (!r.end.single_policy.empty())
         text += "; \"one policy\" is the best that was found for all training tasks without adaptation";
     else
-        text += "; a best single policy without adaptation was not looked for: the map is too large for that";
+        text += r.settings().world == World::rules
+                    ? "; one policy for all tasks without adaptation is what rl.method = joint learns"
+                    : "; a best single policy without adaptation was not looked for: the map is too large for that";
     return text + ".";
 }
 
@@ -166,7 +172,12 @@ std::string held_out_text(const MetaReport& r) {
 }
 
 std::vector<FigureSection> sections(const MetaReport& r) {
-    const std::string exactly = r.exact() ? " Returns are exact, by dynamic programming." : "";
+    std::string exactly = r.planned() ? " Returns are exact, by dynamic programming." : "";
+    if (r.exact() && !r.planned())
+        exactly =
+            " Returns are means of samples; where a search for the optimum was too long, a bound stands for it.";
+    if (r.training.network() != nullptr)
+        exactly += " An inner step of a policy with a memory is a trajectory that it remembers.";
     FigureSection tasks{
         .heading = "Training tasks",
         .paragraphs = {fmt::format("Each task after a fresh adaptation of {} inner steps from the meta-policy.{}",
@@ -178,9 +189,11 @@ std::vector<FigureSection> sections(const MetaReport& r) {
     std::vector<FigureSection> all{std::move(tasks)};
     FigureSection maps{.heading = "Trajectories",
                        .paragraphs = {"Adapted policies before and after meta-training, to the same scale."}};
-    add_map(r, maps, {"navigation-start.svg", "Before meta-training", "Before meta-training."},
-            StartPolicy::untrained);
-    add_map(r, maps, {"navigation-end.svg", "After meta-training", "After meta-training."}, StartPolicy::meta);
+    if (r.draws_maps()) {
+        add_map(r, maps, {"navigation-start.svg", "Before meta-training", "Before meta-training."},
+                StartPolicy::untrained);
+        add_map(r, maps, {"navigation-end.svg", "After meta-training", "After meta-training."}, StartPolicy::meta);
+    }
     if (!maps.maps.empty()) all.push_back(std::move(maps));
     if (r.unseen() == 0) return all;
     FigureSection unseen{.heading = "Tasks that were never seen",
@@ -237,7 +250,7 @@ void MetaCourse::report(const FederatedResult& result, RunFigures& figures) {
                       {"env_steps", last.environment_steps},
                       {"task_gradients", last.gradients},
                       {"inner_steps", std::int64_t{training_->training_steps()}},
-                      {"trajectories", std::int64_t{s.rollout.trajectories}},
+                      {"trajectories", std::int64_t{training_->network() != nullptr ? 1 : s.rollout.trajectories}},
                       {"adaptation_env_steps", adaptation_steps_},
                       {"seconds", result.seconds},
                       {"env_steps_per_second", steps_per_second(result)},

@@ -19,7 +19,10 @@ struct MetaReport {
     std::vector<std::string> names = training.task_names(TaskSet::training);
 
     const NavigationSettings& settings() const { return training.settings(); }
-    bool exact() const { return settings().world == World::grid; }
+    /// Are optimum and success known, of the optimum perhaps a bound alone?
+    bool exact() const { return settings().world != World::point; }
+    /// Sampled returns otherwise.
+    bool planned() const { return settings().world == World::grid && training.network() == nullptr; }
     /// Where the reward is dense, a share of the optimum is earned by standing near: success comes first.
     bool dense() const { return settings().reward == Reward::dense; }
     /// What held-out tasks are judged by.
@@ -31,6 +34,8 @@ struct MetaReport {
         if (!exact()) return task.expected_return;
         return dense() ? task.success : task.ratio();
     }
+    /// Rule worlds lie otherwise in every trajectory, and a policy with a memory does otherwise.
+    bool draws_maps() const { return settings().world != World::rules && training.network() == nullptr; }
     bool has_baselines() const { return end.untrained.size() == end.tasks.size() && !end.tasks.empty(); }
     bool has_single() const { return end.single_policy.size() == end.tasks.size() && !end.tasks.empty(); }
     std::size_t unseen() const { return end.held_out.size(); }

@@ -53,7 +53,9 @@ FigureChart returns_chart(const MetaReport& r) {
         r,
         {.file = "returns.svg",
          .title = "Return after adaptation",
-         .y_title = exact ? "discounted return, exact" : "return, sum over the horizon",
+         .y_title = r.planned() ? "discounted return, exact"
+                    : exact     ? "discounted return"
+                                : "return, sum over the horizon",
          .caption = "Return after adaptation, while the meta-policy learns.",
          .reference_name = "optimum"},
         [exact](const TaskOutcome& task) { return exact ? task.expected_return : task.sampled_return; });

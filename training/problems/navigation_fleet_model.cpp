@@ -51,7 +51,10 @@ NavigationSettings in_one_process(const FleetNavigationSettings& fleet) {
 
 Outcome<FleetNavigationSettings> on_a_fleet(const NavigationSettings& s, FleetNavigationSettings fleet) {
     if (s.world != World::grid)
-        return refuse("this policy is of the point world, and real nodes navigate on a grid");
+        return refuse(fmt::format("this policy is of {}, and real nodes navigate on a grid",
+                                  s.world == World::rules ? "rule worlds" : "the point world"));
+    if (s.meta.is_recurrent())
+        return refuse("this policy has a memory, and nodes that navigate have a perceptron as their policy");
     if (const std::string more = beyond_plain_steps(s); !more.empty()) {
         return refuse(
             fmt::format("this policy adapts by {}, which nodes of a fleet do not; say what they are to adapt by "
