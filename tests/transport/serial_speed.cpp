@@ -63,7 +63,7 @@ struct Exchange {
     explicit Exchange(const Conditions& given)
         : conditions(given),
           gateway({.role = SerialRole::leader, .inbox = gateway_inbox, .bits_per_second = given.baud}),
-          device({.inbox = device_inbox}),
+          device({.inbox = device_inbox, .bits_per_second = given.baud}),
           down{Stream(given.seed, 1, Purpose::samples), given.baud / 10'000.0, given.harm},
           up{Stream(given.seed, 2, Purpose::samples), given.baud / 10'000.0, given.harm} {
         Stream random(given.seed, 3, Purpose::samples);
@@ -185,7 +185,7 @@ TEST_CASE("how long to wait for an answer follows the round trip") {
         exchange.time(20, 120'000);
         CAPTURE(baud, exchange.device.round_trip_ms());
         // A fragment and its answer, as they lie on the wire.
-        const double wire_ms = 10'000.0 * (139 + 20) / baud;
+        const double wire_ms = 10'000.0 * (107 + 20) / baud;
         CHECK(exchange.device.round_trip_ms() <= 1.5 * wire_ms + 4);
         CHECK(exchange.device.counters().repeated == 0);
     }

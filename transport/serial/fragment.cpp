@@ -30,7 +30,6 @@ std::span<std::uint8_t> write_head(const Fragment& fragment, std::span<std::uint
 std::size_t write_line(std::span<const std::uint8_t> raw, std::uint32_t tag,
                        std::span<std::uint8_t, Fragment::line_bytes> line) {
     std::uint8_t* out = line.data();
-    *out++ = 0;
     std::uint8_t* code = out++;
     std::size_t zeros = 0;
     const std::size_t size = raw.size() + Fragment::tag_bytes;
@@ -51,6 +50,8 @@ std::size_t write_line(std::span<const std::uint8_t> raw, std::uint32_t tag,
         if (k < size && byte != 0) *out++ = byte;
     }
     *code = static_cast<std::uint8_t>(out - code);
+    // Two, for one alone may get lost, and the fragment would wait for the next one to end it.
+    *out++ = 0;
     *out++ = 0;
     return static_cast<std::size_t>(out - line.data());
 }

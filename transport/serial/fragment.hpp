@@ -8,8 +8,8 @@
 
 namespace dunlin {
 
-/// Messages cross a serial line in fragments: a head, up to eight units of 16 bytes of the message and a tag of 32
-/// bits (LineGuard), as COBS between zero bytes (Cheshire and Baker 1999: no zero inside), in which a row of zeros
+/// Messages cross a serial line in fragments: a head, up to six units of 16 bytes of the message and a tag of 32
+/// bits (LineGuard), as COBS before two zero bytes (Cheshire and Baker 1999: no zero inside), in which a row of zeros
 /// takes one byte. A damaged byte costs the fragment that it is in, or the two that it joins; the next zero starts
 /// afresh.
 enum class FragmentKind : std::uint8_t {
@@ -23,11 +23,11 @@ enum class FragmentKind : std::uint8_t {
 };
 
 struct Fragment {
-    static constexpr std::size_t unit_bytes = 16, most_units = 8;
+    static constexpr std::size_t unit_bytes = 16, most_units = 6;
     static constexpr std::size_t payload_bytes = unit_bytes * most_units;
     static constexpr std::size_t head_bytes = 4, tag_bytes = 4;
     static constexpr std::size_t raw_bytes = head_bytes + payload_bytes + tag_bytes;
-    static constexpr std::size_t line_bytes = raw_bytes + 3;  ///< COBS's byte and the zeros around
+    static constexpr std::size_t line_bytes = raw_bytes + 3;  ///< COBS's byte and two zeros
     static constexpr std::uint16_t index_limit = 0xffff;
 
     FragmentKind kind = FragmentKind::hello;

@@ -118,7 +118,7 @@ private:
     std::size_t way(bool outgoing) const { return outgoing == leads_ ? 0 : 1; }
 
     static CipherKey derive(const CipherKey& key, const char (&name)[17]) {
-        return Ciphers::derive(key, std::as_bytes(std::span(name)).first<16>());
+        return Ciphers::derive(key, std::as_bytes(std::span(name)).template first<16>());
     }
     static TagKey tag_key(const CipherKey& key, const char (&name)[17]) {
         const CipherKey whole = derive(key, name);

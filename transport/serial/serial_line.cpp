@@ -220,8 +220,7 @@ void SerialLine::measure(const Fragment& answer, std::int64_t now_ms) {
     std::uint64_t there = 0;
     std::memcpy(&there, answer.payload.data() + 1, std::min(answer.payload.size() - 1, sizeof there));
     there_ |= there;
-    const Asked& asked = asked_[answer.number];
-    const std::int32_t trip = static_cast<std::int32_t>(now_ms) - asked.ms;
+    const std::int32_t trip = static_cast<std::int32_t>(now_ms) - asked_ms_[answer.number];
     if (trip8_ == 0) {
         trip8_ = 8 * trip + 1;
         spread4_ = 2 * trip;
@@ -231,9 +230,9 @@ void SerialLine::measure(const Fragment& answer, std::int64_t now_ms) {
         spread4_ += (error < 0 ? -error : error) - spread4_ / 4;
     }
     wait_ms_ = std::max(least_wait_ms, trip8_ / 8 + spread4_ + 1);
-    const auto sent = static_cast<std::uint8_t>(asked.sent - judged_);
+    const auto sent = static_cast<std::uint8_t>(asked_sent_[answer.number] - judged_);
     if (sent > 127) return;  // asked before the last answer was
-    judged_ = asked.sent;
+    judged_ = asked_sent_[answer.number];
     const auto known = static_cast<std::uint8_t>(answer.payload[0]);
     judge(sent, static_cast<std::uint8_t>(known - known_));
     known_ = known;

@@ -16,7 +16,7 @@ struct SerialSettings {
     std::span<std::byte> inbox = {};
     bool begins_closed = false;         ///< each session takes nothing in until `open`
     std::uint32_t first_session = 1;    ///< leader: a number that it did not use before a restart of its own
-    std::uint32_t bits_per_second = 0;  ///< no more is written, ten bits a byte; 0: as much as is taken
+    std::uint32_t bits_per_second = 0;  ///< of the wire, ten a byte: no more is written; 0: as much as is taken
     std::int32_t alive_ms = 2000;       ///< follower: says something this often
     std::int32_t silence_ms = 15'000;   ///< leader: begins anew where nothing came for so long
     LineGuard* guard = nullptr;         ///< none: a CRC-32 against damage
@@ -33,7 +33,7 @@ struct SerialCounters {
 
 /// Messages over a line that damages and drops bytes: a state machine without I/O, memory of its own or a clock,
 /// the same on both sides. A message is sent in rounds: what is missing of a window of 64 units, in fragments of one to
-/// eight units, of which the last one asks what is still missing. Fragments halve where many are lost, and double where
+/// six units, of which the last one asks what is still missing. Fragments halve where many are lost, and double where
 /// nearly all arrive; where even the shortest ones get lost all of them ask, and nobody waits for an answer before
 /// the next round. When to ask again is told by the round trips that were measured (RFC 6298). One message travels
 /// in each direction at a time.
@@ -139,16 +139,13 @@ private:
     int tries_ = 0;  ///< in a row without an answer
 
     // what is known of the line
-    struct Asked {
-        std::int32_t ms;    ///< when
-        std::uint8_t sent;  ///< fragments up to then
-    };
-    std::array<Asked, 8> asked_{};
-    std::uint8_t ask_ = 0, asks_ = 0;       ///< the last one; how many of them are of this round
-    std::uint8_t judged_ = 0, known_ = 0;   ///< fragments that were sent, and arrived, as of the last answer
-    int grain_ = 4, score_ = 0;             ///< units a fragment; how well they arrive
-    std::int32_t trip8_ = 0, spread4_ = 0;  ///< SRTT times 8, RTTVAR times 4, in ms
-    std::int32_t wait_ms_ = 100;            ///< RTO
+    std::array<std::int32_t, 8> asked_ms_{};    ///< of each number: when it asked, ...
+    std::array<std::uint8_t, 8> asked_sent_{};  ///< ... and fragments that had been sent
+    std::uint8_t ask_ = 0, asks_ = 0;           ///< the last one; how many of them are of this round
+    std::uint8_t judged_ = 0, known_ = 0;       ///< fragments that were sent, and arrived, as of the last answer
+    int grain_ = 4, score_ = 0;                 ///< units a fragment; how well they arrive
+    std::int32_t trip8_ = 0, spread4_ = 0;      ///< SRTT times 8, RTTVAR times 4, in ms
+    std::int32_t wait_ms_ = 100;                ///< RTO
 
     // the message that arrives
     bool arriving_ = false, complete_ = false, answer_due_ = false, closed_ = false;

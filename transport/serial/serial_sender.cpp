@@ -9,7 +9,7 @@
 namespace dunlin {
 namespace {
 
-constexpr std::int64_t first_greeting_ms = 50, longest_greeting_ms = 1000;
+constexpr std::int64_t first_greeting_ms = 50, longest_greeting_ms = 250;
 constexpr std::int32_t longest_wait_ms = 400;
 /// Rounds of a bad line that go out without an answer before their sender waits.
 constexpr int patience = 64;
@@ -52,15 +52,16 @@ void SerialLine::ask(Fragment& fragment, std::int64_t now_ms) {
     const bool presses = grain_ == 1 && !held_ && tries_ < patience && trip8_ != 0;
     fragment.ask = true;
     // There are eight numbers, and no more are on their way: what is said in between has the number of the one before.
-    if (!presses || static_cast<std::int32_t>(now_ms) - asked_[ask_].ms > trip8_ / 32) {
+    if (!presses || static_cast<std::int32_t>(now_ms) - asked_ms_[ask_] > trip8_ / 32) {
         ask_ = (ask_ + 1) & 7;
         asks_ = static_cast<std::uint8_t>(std::min(asks_ + 1, 8));
-        asked_[ask_] = {static_cast<std::int32_t>(now_ms), static_cast<std::uint8_t>(counters_.sent)};
+        asked_ms_[ask_] = static_cast<std::int32_t>(now_ms);
+        asked_sent_[ask_] = static_cast<std::uint8_t>(counters_.sent);
     }
     fragment.number = ask_;
     // On a bad line rounds are half a round trip apart, so that what waits somewhere on the way slows its sender down.
     // Otherwise: many an answer may be lost, and who still says nothing has something else to do.
-    const std::int32_t wait = presses ? trip8_ / 16 + 1 : wait_ms_ << std::min(tries_ / 4, 8);
+    const std::int32_t wait = presses ? trip8_ / 16 + 1 : wait_ms_ << std::min(tries_ / 8, 8);
     answer_by_ms_ = now_ms + std::min(wait, std::max(longest_wait_ms, wait_ms_));
 }
 
@@ -164,7 +165,8 @@ std::int64_t SerialLine::due_ms() const {
 }
 
 std::span<const std::uint8_t> SerialLine::next(std::int64_t now_ms) {
-    const std::int64_t rate = settings_.bits_per_second;
+    // The UART of a device takes its time by itself, but the emulated one of a device that repeats without waiting.
+    const std::int64_t rate = leads() || grain_ == 1 ? settings_.bits_per_second : 0;
     constexpr std::int64_t ahead_ms = 10;  ///< what a port may be given beforehand
     credit_ = std::min(credit_ + (now_ms - paid_ms_) * rate, rate * ahead_ms);
     paid_ms_ = now_ms;
