@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # `cpack -G DEB` in the build folder makes dunlin_VERSION_ARCH.deb (the command and the coordinator's unit),
-# dunlin-node_VERSION_ARCH.deb (the daemon, its unit and /etc/default/dunlin-node) and, where it was built,
+# dunlin-gateway_VERSION_ARCH.deb (the unit of `dunlin gateway`), dunlin-node_VERSION_ARCH.deb (the daemon, its unit and /etc/default/dunlin-node) and, where it was built,
 # python3-dunlin_VERSION_ARCH.deb (the Python module).
 set(unit_folder lib/systemd/system)
 if(TARGET dunlin)
   install(FILES ${PROJECT_SOURCE_DIR}/apps/dunlin/dunlin-fleet.service DESTINATION ${unit_folder} COMPONENT program)
   install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/dunlin RENAME copyright
           COMPONENT program)
+  # The gateway is a command of the program: this package is its unit.
+  install(FILES ${PROJECT_SOURCE_DIR}/apps/dunlin/dunlin-gateway.service DESTINATION ${unit_folder} COMPONENT gateway)
+  install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/dunlin-gateway RENAME copyright
+          COMPONENT gateway)
+  install(FILES ${PROJECT_SOURCE_DIR}/apps/dunlin/dunlin-gateway.default DESTINATION /etc/default
+          RENAME dunlin-gateway COMPONENT gateway EXCLUDE_FROM_ALL)
 endif()
 if(TARGET dunlin-node)
   install(TARGETS dunlin-node RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT node)
@@ -28,7 +34,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_CONTACT "The Dunlin authors")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
-set(CPACK_COMPONENTS_ALL program node)
+set(CPACK_COMPONENTS_ALL program gateway node)
 if(TARGET dunlin_python)
   list(APPEND CPACK_COMPONENTS_ALL python)
 endif()
@@ -49,6 +55,11 @@ set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME dunlin)
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION
     "${PROJECT_DESCRIPTION}
 The command, with the coordinator of a fleet and its systemd unit.")
+set(CPACK_DEBIAN_GATEWAY_PACKAGE_NAME dunlin-gateway)
+set(CPACK_DEBIAN_GATEWAY_PACKAGE_DEPENDS "dunlin (= ${PROJECT_VERSION})")
+set(CPACK_COMPONENT_GATEWAY_DESCRIPTION
+    "${PROJECT_DESCRIPTION}
+The systemd unit of the gateway, by which boards on serial lines join a fleet.")
 set(CPACK_DEBIAN_NODE_PACKAGE_NAME dunlin-node)
 set(CPACK_COMPONENT_NODE_DESCRIPTION
     "${PROJECT_DESCRIPTION}
@@ -63,7 +74,10 @@ set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS "python3 (>= ${Python_VERSION_MAJOR}.${P
 set(CPACK_COMPONENT_PYTHON_DESCRIPTION
     "${PROJECT_DESCRIPTION}
 The Python module `dunlin`.")
-file(WRITE ${PROJECT_BINARY_DIR}/conffiles "/etc/default/dunlin-node\n")
-set(CPACK_DEBIAN_NODE_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/conffiles)
-set(CPACK_DEBIAN_NODE_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+foreach(part NODE GATEWAY)
+  string(TOLOWER ${part} name)
+  file(WRITE ${PROJECT_BINARY_DIR}/${name}/conffiles "/etc/default/dunlin-${name}\n")
+  set(CPACK_DEBIAN_${part}_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/${name}/conffiles)
+  set(CPACK_DEBIAN_${part}_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+endforeach()
 include(CPack)

@@ -103,8 +103,17 @@ for board in "${boards[@]}"; do
     if [[ $(of_board "$board" BOARD_HAS_NODE ON) == OFF ]]; then
         rm -rf "$node"
     else
-        configure "$node" "$board" "$(trained board-node)" -DDUNLIN_AUDIT=OFF -DDUNLIN_SMALL=ON
-        cmake --build "$node" --parallel "$(nproc)" --target node >&2
+        # On one of them also with a sealed line, whose key is made as a gateway makes it.
+        images=(node)
+        key=
+        if [[ $board == mps2-an386 ]]; then
+            images+=(node-secure)
+            quietly "$build/apps/dunlin" gateway --device "$board=/dev/null" --dir "$root/build-firmware/keys" --init
+            key=$root/build-firmware/keys/$board/line-key
+        fi
+        configure "$node" "$board" "$(trained board-node)" -DDUNLIN_AUDIT=OFF -DDUNLIN_SMALL=ON \
+            -DDUNLIN_LINE_KEY="$key"
+        cmake --build "$node" --parallel "$(nproc)" --target "${images[@]}" >&2
         DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$node "$build/tests/firmware/board_fleet_tests" "[one-board]" >&2 ||
             status=1
     fi
@@ -112,8 +121,19 @@ for board in "${boards[@]}"; do
         "$build/tests/firmware/firmware_tests" >&2 || status=1
 
     say "image      flash    RAM  stack (bytes)"
-    say_size "$(of_board "$board" BOARD_TOOLCHAIN arm-none-eabi)" "$folder"/*.elf "$node"/node.elf
+    say_size "$(of_board "$board" BOARD_TOOLCHAIN arm-none-eabi)" "$folder"/*.elf "$node"/node*.elf
 done
+
+# A board with a sealed line in a fleet.
+if [[ " ${boards[*]} " == *" mps2-an386 "* ]]; then
+    say ""
+    say "== mps2-an386 with a sealed line, in a fleet"
+    folder=$root/build-firmware/sealed/mps2-an386
+    configure "$folder" mps2-an386 "$(trained board-table)" -DDUNLIN_LINE_KEY="$root/build-firmware/keys/mps2-an386/line-key"
+    cmake --build "$folder" --parallel "$(nproc)" --target node-secure >&2
+    DUNLIN_SECURE_BUILD=$folder DUNLIN_SECURE_KEY=$root/build-firmware/keys/mps2-an386/line-key \
+        "$build/tests/firmware/board_fleet_tests" "[secure]" >&2 || status=1
+fi
 
 # Two boards of different processors in a fleet with nodes of this machine.
 if [[ " ${boards[*]} " == *" mps2-an386 "* && " ${boards[*]} " == *" mps2-an505 "* ]]; then
@@ -127,7 +147,7 @@ if [[ " ${boards[*]} " == *" mps2-an386 "* && " ${boards[*]} " == *" mps2-an505 
         cmake --build "$folder" --parallel "$(nproc)" --target node >&2
         folders=$folders:$folder
     done
-    DUNLIN_NODE_BOARDS=${folders#:} "$build/tests/firmware/board_fleet_tests" "~[one-board]" >&2 || status=1
+    DUNLIN_NODE_BOARDS=${folders#:} "$build/tests/firmware/board_fleet_tests" "~[one-board]~[secure]" >&2 || status=1
 fi
 
 say ""

@@ -6,6 +6,8 @@
 #include "fleet/gateway/gateway.hpp"
 #include "training/host/plain_text.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <memory>
 #include <thread>
@@ -19,8 +21,7 @@ namespace {
 
 struct GatewayOptions {
     std::string endpoint, server_key, directory = "gateway";
-    std::vector<std::string> devices;
-    unsigned baud = 115200;
+    std::vector<std::string> devices, baud;
     bool insecure = false, init = false;
 };
 
@@ -38,10 +39,43 @@ Outcome<std::pair<std::string, std::string>> parse_device(const std::string& tex
     return std::pair(name, address);
 }
 
-/// The device's key, made when it is first named.
-Outcome<KeyPair> key_of(const std::filesystem::path& directory, const std::string& name) {
-    const std::filesystem::path file = directory / "key";
+constexpr unsigned most_baud = 100'000'000;
+
+/// What --baud says of a device: RATE of all, NAME=RATE of one. 0: nothing.
+Outcome<unsigned> baud_of(const std::vector<std::string>& rates, const std::string& name) {
+    unsigned of_all = 0, of_it = 0;
+    for (const std::string& text : rates) {
+        const std::size_t equals = text.find('=');
+        const char* from = text.data() + (equals == std::string::npos ? 0 : equals + 1);
+        const char* to = text.data() + text.size();
+        unsigned rate = 0;
+        const auto [end, error] = std::from_chars(from, to, rate);
+        if (error != std::errc{} || end != to || rate == 0 || rate > most_baud)
+            return refuse(fmt::format("--baud {}: write RATE or NAME=RATE, from 1 to {}", text, most_baud));
+        if (equals == std::string::npos) of_all = rate;
+        if (equals != std::string::npos && text.substr(0, equals) == name) of_it = rate;
+    }
+    return of_it != 0 ? of_it : of_all;
+}
+
+/// Is each --baud of a device that there is?
+Outcome<void> check_bauds(const GatewayOptions& options) {
+    for (const std::string& text : options.baud) {
+        const std::size_t equals = text.find('=');
+        if (equals == std::string::npos) continue;
+        const bool known =
+            std::any_of(options.devices.begin(), options.devices.end(),
+                        [&](const std::string& device) { return device.starts_with(text.substr(0, equals + 1)); });
+        if (!known) return refuse(fmt::format("--baud {}: no --device has that name", text));
+    }
+    return {};
+}
+
+/// A key in a file, made where there is none.
+Outcome<KeyPair> key_in(const std::filesystem::path& file, bool& made) {
+    const std::filesystem::path directory = file.parent_path();
     auto keys = KeyPair::load(file.string());
+    made = false;
     if (keys) return *keys;
     if (keys.error().code != Code::file_missing) return refuse(keys.error(), file.string());
     std::error_code error;
@@ -50,18 +84,40 @@ Outcome<KeyPair> key_of(const std::filesystem::path& directory, const std::strin
     keys = KeyPair::make();
     if (!keys) return refuse(keys.error(), "a key pair");
     if (auto saved = keys->save(file.string()); !saved) return refuse(saved.error(), file.string());
-    note("made a key for {}; next, on the coordinator: dunlin fleet admit {} {}\n", name, name,
-         to_hex(keys->public_key()));
+    made = true;
     return *keys;
 }
 
+/// The device's key, made when it is first named.
+Outcome<KeyPair> key_of(const std::filesystem::path& directory, const std::string& name) {
+    bool made = false;
+    auto keys = key_in(directory / "key", made);
+    if (keys && made)
+        note("made a key for {}; next, on the coordinator: dunlin fleet admit {} {}\n", name, name,
+             to_hex(keys->public_key()));
+    return keys;
+}
+
+/// What its line is sealed with; only `--init` makes it, for the board's image has to have it too.
+Outcome<CipherKey> line_key_of(const std::filesystem::path& directory, const std::string& name) {
+    const std::filesystem::path file = directory / "line-key";
+    const auto keys = KeyPair::load(file.string());
+    if (keys) return keys->secret_key();
+    if (keys.error().code != Code::file_missing) return refuse(keys.error(), file.string());
+    return refuse(
+        fmt::format("{} is missing: `dunlin gateway --device {}=... --init` makes it, and the board's image is "
+                    "built with it; --insecure leaves all lines in clear",
+                    file.string(), name));
+}
+
 Outcome<int> run_gateway(const GatewayOptions& options) {
+    if (auto known = check_bauds(options); !known) return tl::unexpected(known.error());
     if (!options.init && options.endpoint.empty()) return refuse("--join is missing: tcp://HOST:7700");
     NodeLinkSettings link;
     link.endpoint = options.endpoint;
-    link.insecure = options.insecure;
+    link.insecure = options.insecure && options.server_key.empty();
     link.context = make_link_context(static_cast<int>(options.devices.size()));
-    if (!options.init && !options.insecure) {
+    if (!options.init && !link.insecure) {
         if (options.server_key.empty())
             return refuse("--server-key is missing: `dunlin fleet status` on the coordinator shows it");
         const auto server = parse_public_key(options.server_key);
@@ -76,10 +132,16 @@ Outcome<int> run_gateway(const GatewayOptions& options) {
         const auto device = parse_device(text);
         if (!device) return tl::unexpected(device.error());
         const auto& [name, address] = *device;
+        const auto baud = baud_of(options.baud, name);
+        if (!baud) return tl::unexpected(baud.error());
         const std::filesystem::path directory = std::filesystem::path(options.directory) / name;
         auto keys = key_of(directory, name);
         if (!keys) return tl::unexpected(keys.error());
         if (options.init) {
+            bool made = false;
+            const auto line_key = key_in(directory / "line-key", made);
+            if (!line_key) return tl::unexpected(line_key.error());
+            if (made) note("made a key for {}'s line: {}\n", name, (directory / "line-key").string());
             say("{} {}\n", name, to_hex(keys->public_key()));
             continue;
         }
@@ -87,9 +149,14 @@ Outcome<int> run_gateway(const GatewayOptions& options) {
         GatewayDeviceSettings settings;
         settings.name = name;
         settings.address = address;
-        settings.baud = options.baud;
+        settings.baud = *baud;
         settings.directory = directory;
         settings.link = link;
+        if (!options.insecure) {
+            const auto line_key = line_key_of(directory, name);
+            if (!line_key) return tl::unexpected(line_key.error());
+            settings.line_key = *line_key;
+        }
         if (auto added = gateway.add(std::move(settings)); !added) return tl::unexpected(added.error());
     }
     if (options.init) return 0;
@@ -113,11 +180,14 @@ void add_gateway(CLI::App& program, Command& run) {
     command->add_option("--server-key", options->server_key, "the coordinator's public key");
     command->add_option("--dir", options->directory, "where the devices' keys and states live")
         ->capture_default_str();
-    command->add_option("--baud", options->baud, "of serial devices")
-        ->check(CLI::IsMember({9600u, 57600u, 115200u, 230400u, 460800u, 921600u, 1000000u}))
-        ->capture_default_str();
-    command->add_flag("--insecure", options->insecure, "without encryption; on loopback only");
-    command->add_flag("--init", options->init, "only make the devices' keys, and print them");
+    command->add_option(
+        "--baud", options->baud,
+        "bits a second: RATE of all devices, NAME=RATE of one, any number of times; any rate that the "
+        "port can do. 115200 if not given; a TCP connection then takes what it takes");
+    command->add_flag("--insecure", options->insecure,
+                      "lines to boards in clear; without --server-key the connection too, on loopback only");
+    command->add_flag("--init", options->init,
+                      "only make the devices' keys, print the public ones, and make their lines' keys");
     command->footer(
         "Example:\n  dunlin gateway --device board1=/dev/ttyACM0 --init\n"
         "  dunlin gateway --device board1=/dev/ttyACM0 --join tcp://laptop:7700 --server-key KEY\n");

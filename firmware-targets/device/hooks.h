@@ -18,6 +18,13 @@ uint32_t dunlin_clock_ms(void);
    with noise. Default: `fallback`, so that a run can be replayed. */
 uint64_t dunlin_entropy_seed(uint64_t fallback);
 
+/* Bytes that nobody can guess, of a hardware generator: 1 if all of them are, else 0. Default: 0. */
+int dunlin_entropy(void* to, uint32_t bytes);
+
+/* A number that this device never gave before, also before a reset: 1, or 0 where it cannot. A counter in flash that is
+   stored before it is given. Default: 0. A sealed line takes one or the other of these two, or has no session. */
+int dunlin_counter(uint64_t* next);
+
 /* Copies what was stored last to `to`: 1 if there were exactly `bytes` of it, else 0. Default: 0, nothing is kept.
  */
 int dunlin_storage_read(void* to, uint32_t bytes);

@@ -29,9 +29,10 @@ struct NodeLimits {
 template <class Learner, class Port, NodeLimits limits>
 class SerialNode {
 public:
-    SerialNode(Learner& learner, std::string_view software)
+    /// `guard` seals the line, and lives as long as the node; none: it is in clear.
+    SerialNode(Learner& learner, std::string_view software, LineGuard* guard = nullptr)
         : learner_(learner),
-          line_({.role = SerialRole::follower, .begins_closed = true}),
+          line_({.role = SerialRole::follower, .begins_closed = true, .guard = guard}),
           session_({.name = {}, .software = software, .endpoint = {}, .memory = memory_, .edges_close = false}) {
         learner_.lend(inbox_);
     }
@@ -49,6 +50,16 @@ public:
         if (ready_) act(session_.next(now_ms()));
     }
 
+    /// Tells the gateway that nothing will be heard for so long, and returns when it knows, or after two seconds: true,
+    /// and the board may sleep without losing its session. Then `wake`.
+    bool rest(std::uint16_t seconds) {
+        line_.sleep(seconds);
+        const std::int64_t until = now_ms() + 2000;
+        while (!line_.asleep() && now_ms() < until && !Port::stopped()) pump();
+        return line_.asleep();
+    }
+    void wake() { line_.sleep(0); }
+
     const NodeSession& session() const { return session_; }
     SerialCounters counters() const { return line_.counters(); }
 
@@ -62,7 +73,7 @@ private:
         2 * Arena::bytes<float>(dimension) + NodeSession::saved_bytes + list_bytes + sums_bytes +
         std::max(ParsPush<>::memory(dimension, limits.neighbours), FederatedClient::memory(dimension));
     /// A share, or an offer; of what leaves, all but one list of numbers.
-    static constexpr std::size_t inbox_bytes = std::max({Arena::bytes<Mass>(dimension) + 192, std::size_t{1024},
+    static constexpr std::size_t inbox_bytes = std::max({Arena::bytes<Mass>(dimension) + 208, std::size_t{1024},
                                                          Arena::bytes<std::byte>(Learner::workspace_bytes)});
     static constexpr std::size_t outbox_bytes = 384 + sums_bytes;
 

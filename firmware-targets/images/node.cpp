@@ -5,6 +5,11 @@
 #include "exported_policy.hpp"
 #include "grid_learner.hpp"
 #include "serial_node.hpp"
+#ifdef DUNLIN_SEALED
+#include "fresh_number.hpp"
+#include "line_key.hpp"
+#include "transport/serial/sealed_guard.hpp"
+#endif
 
 #include <optional>
 
@@ -29,6 +34,15 @@ using Node = device::SerialNode<Learner, Port, device::NodeLimits{.neighbours = 
 
 constinit Learner learner;
 constinit std::optional<Node> node;
+#ifdef DUNLIN_SEALED
+constinit std::optional<SealedGuard<SmallCiphers>> guard;
+
+/// None: the board has nothing to make a line safe with.
+LineGuard* make_guard() {
+    std::array<std::byte, 16> number;
+    return device::fresh_number(number) ? &guard.emplace(line_key, device::fresh_number) : nullptr;
+}
+#endif
 
 }  // namespace
 
@@ -44,7 +58,13 @@ uint32_t dunlin_clock_ms() {
 }
 
 int main() {
+#ifdef DUNLIN_SEALED
+    LineGuard* const seals = make_guard();
+    if (seals == nullptr) return 2;
+    node.emplace(learner, "dunlin-node " DUNLIN_BOARD, seals);
+#else
     node.emplace(learner, "dunlin-node " DUNLIN_BOARD);
+#endif
     if (!learner.start(Exported::seed)) return 1;
     for (;;) node->turn();
 }

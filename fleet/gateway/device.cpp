@@ -14,21 +14,30 @@ namespace dunlin {
 namespace {
 
 constexpr std::size_t inbox_bytes = 2u << 20;  ///< the longest message of a device
-constexpr std::size_t most_unwritten = 2048;   ///< handed to a port at a time, so that answers stay quick
+constexpr std::size_t most_unwritten = 256;    ///< handed to a port at a time, so that answers stay quick
 constexpr std::size_t most_queued = 256;       ///< messages for one device
 constexpr std::int64_t reopen_ms = 1000;
+constexpr std::int64_t line_report_ms = 60'000;
+constexpr unsigned usual_baud = 115'200;
 
 std::int64_t now_ms() {
     using namespace std::chrono;
     return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
 }
 
-SerialSettings line_settings(const GatewayDeviceSettings& settings, std::span<std::byte> inbox) {
+SerialSettings line_settings(const GatewayDeviceSettings& settings, std::span<std::byte> inbox, LineGuard* guard) {
     // Another number than before a restart of this program.
     return {.role = SerialRole::leader,
             .inbox = inbox,
             .first_session = std::random_device{}() | 1u,
-            .silence_ms = settings.silence_ms};
+            .bits_per_second = settings.baud,
+            .silence_ms = settings.silence_ms,
+            .guard = guard};
+}
+
+std::optional<SealedGuard<SodiumCiphers>> guard_of(const GatewayDeviceSettings& settings) {
+    if (!settings.line_key) return std::nullopt;
+    return SealedGuard<SodiumCiphers>(*settings.line_key, SodiumCiphers::fresh);
 }
 
 }  // namespace
@@ -41,13 +50,15 @@ GatewayDevice::GatewayDevice(GatewayDeviceSettings settings, NodeStore store, No
       port_(ports, settings_.address, settings_.baud, [this] { link_.wake(); }),
       log_(std::move(log)),
       inbox_(inbox_bytes),
-      line_(line_settings(settings_, inbox_)),
+      guard_(guard_of(settings_)),
+      line_(line_settings(settings_, inbox_, guard_ ? &*guard_ : nullptr)),
       metrics_(WireLimits::metrics),
       store_thread_([this] { link_.wake(); }) {}
 
 Outcome<std::unique_ptr<GatewayDevice>> GatewayDevice::make(GatewayDeviceSettings settings, SerialPorts& ports,
                                                             NodeLog log) {
     if (auto fine = SerialPort::check(settings.address); !fine) return refuse(fine.error(), settings.address);
+    if (settings.baud == 0 && !SerialPort::is_connection(settings.address)) settings.baud = usual_baud;
     auto store = NodeStore::open(posix_file_system(), settings.directory);
     if (!store) return refuse(store.error(), settings.directory.string());
     if (auto saved = store->load(); !saved) return refuse(saved.error(), settings.directory.string() + "/state");
@@ -63,6 +74,7 @@ void GatewayDevice::run(const std::atomic<bool>& stop) {
         tend_port(now);
         take_bytes(now);
         follow_sessions();
+        tell_of_the_line(now);
         from_device();
         take_arrivals();
         push(now_ms());
@@ -111,6 +123,8 @@ void GatewayDevice::follow_sessions() {
     if (counters.silences != silences_)
         log_("silent", "says nothing; a new session is begun as soon as it answers");
     if (counters.resets != resets_) log_("reset", "has started anew");
+    if (counters.forged != forged_) log_("forged", "a message with a wrong seal was refused; who is on its line?");
+    forged_ = counters.forged;
     silences_ = counters.silences;
     resets_ = counters.resets;
     if (line_.sessions() == session_) return;
@@ -136,6 +150,37 @@ void GatewayDevice::follow_sessions() {
     } else if (link_up_) {
         enqueue_bytes(SerialKind::online, {});
     }
+}
+
+/// What was harmed on the line since it was last said; nothing of a line that harms nothing.
+void GatewayDevice::tell_of_the_line(std::int64_t now) {
+    if (now < told_ms_ + line_report_ms) return;
+    told_ms_ = now;
+    const SerialCounters counters = line_.counters();
+    const std::uint32_t damaged = counters.damaged - told_.damaged, whole = counters.received - told_.received;
+    const std::uint32_t repeated = counters.repeated - told_.repeated, sent = counters.sent - told_.sent;
+    if (damaged > 0 || repeated > 0) {
+        log_("line",
+             fmt::format("of {} fragments that came {} were damaged, of {} that were sent {} were sent again; "
+                         "fragments of {} bytes, a round trip takes {} ms",
+                         damaged + whole, damaged, sent, repeated, line_.fragment_bytes(), line_.round_trip_ms()));
+    }
+    told_ = counters;
+}
+
+/// How the line does, beside what a device says of itself.
+void GatewayDevice::add_to_report(Report& report) {
+    const SerialCounters counters = line_.counters();
+    const Metric of_line[] = {{"line_received", static_cast<double>(counters.received)},
+                              {"line_damaged", static_cast<double>(counters.damaged)},
+                              {"line_sent", static_cast<double>(counters.sent)},
+                              {"line_repeated", static_cast<double>(counters.repeated)},
+                              {"line_round_trip_ms", static_cast<double>(line_.round_trip_ms())}};
+    reported_.assign(report.metrics.begin(), report.metrics.end());
+    for (const Metric& metric : of_line) {
+        if (reported_.size() < WireLimits::metrics) reported_.push_back(metric);
+    }
+    report.metrics = reported_;
 }
 
 void GatewayDevice::push(std::int64_t now) {
@@ -302,6 +347,7 @@ Code GatewayDevice::to_coordinator(std::span<const std::byte> body) {
         join->name = settings_.name;
         join->endpoint = {};
     }
+    if (auto* report = std::get_if<Report>(&message->body)) add_to_report(*report);
     if (std::holds_alternative<ShareMessage>(message->body)) {
         const auto sent = link_.send_to_peer(*message);
         return sent ? Code{} : sent.error().code;

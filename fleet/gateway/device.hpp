@@ -2,8 +2,10 @@
 #pragma once
 
 #include "fleet/gateway/serial_port.hpp"
+#include "fleet/gateway/sodium_ciphers.hpp"
 #include "fleet/node/node.hpp"
 #include "transport/serial/gateway_message.hpp"
+#include "transport/serial/sealed_guard.hpp"
 #include "transport/serial/serial_line.hpp"
 
 #include <atomic>
@@ -15,10 +17,13 @@ namespace dunlin {
 struct GatewayDeviceSettings {
     std::string name;     ///< on the roster
     std::string address;  ///< SerialPort's
-    unsigned baud = 115200;
-    std::filesystem::path directory;  ///< of this device: its state
-    NodeLinkSettings link;            ///< with the device's own key
-    int silence_ms = 15'000;          ///< a device that says nothing for so long hangs
+    /// Bits a second that are written, and a device is set to. 0: 115,200 of a device, and as many as it takes of a
+    /// TCP connection.
+    unsigned baud = 0;
+    std::filesystem::path directory;    ///< of this device: its state
+    NodeLinkSettings link;              ///< with the device's own key
+    std::optional<CipherKey> line_key;  ///< the board's; none: its line is in clear
+    int silence_ms = 15'000;            ///< a device that says nothing for so long hangs
 };
 
 /// A device behind a gateway, as a node of the fleet: what its session says is said to the coordinator over ZeroMQ
@@ -35,8 +40,6 @@ public:
     void run(const std::atomic<bool>& stop);
     void wake() const { link_.wake(); }
 
-    SerialCounters counters() const { return line_.counters(); }
-
 private:
     GatewayDevice(GatewayDeviceSettings settings, NodeStore store, NodeLink link, SerialPorts& ports, NodeLog log);
 
@@ -50,6 +53,8 @@ private:
     void tend_port(std::int64_t now);
     void take_bytes(std::int64_t now);
     void follow_sessions();
+    void tell_of_the_line(std::int64_t now);
+    void add_to_report(Report& report);
     void take_arrivals();
     void to_device(const Message& message);
     void enqueue(Outgoing outgoing);
@@ -68,6 +73,7 @@ private:
     SerialPort port_;
     NodeLog log_;
     std::vector<std::byte> inbox_;
+    std::optional<SealedGuard<SodiumCiphers>> guard_;
     SerialLine line_;
     Arrival arrival_;
     std::vector<std::uint8_t> bytes_;
@@ -78,7 +84,10 @@ private:
     bool link_up_ = false, spoken_ = false;  ///< a connection; something was said on it
     bool port_open_ = false, told_closed_ = false;
     std::int64_t open_at_ms_ = 0;
-    std::uint32_t session_ = 0, resets_ = 0, silences_ = 0;
+    std::uint32_t session_ = 0, resets_ = 0, silences_ = 0, forged_ = 0;
+    SerialCounters told_;  ///< what was said of the line last
+    std::int64_t told_ms_ = 0;
+    std::vector<Metric> reported_;
     Code away_because_{};
     bool joined_ = false;  ///< the device was told Welcome on this connection
     std::int64_t heartbeat_ms_ = 1000, said_ms_ = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/gateway/serial_port.hpp"
 
+#include "fleet/gateway/line_speed.hpp"
+
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -16,7 +18,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <fcntl.h>
-#include <termios.h>
 #include <unistd.h>
 
 namespace dunlin {
@@ -28,25 +29,6 @@ using boost::system::error_code;
 
 constexpr std::string_view tcp_scheme = "tcp://";
 constexpr std::size_t most_unread = 1 << 20;  ///< a device that says more than anybody takes is cut off
-
-speed_t speed_of(unsigned baud) {
-    switch (baud) {
-        case 9600:
-            return B9600;
-        case 57600:
-            return B57600;
-        case 230400:
-            return B230400;
-        case 460800:
-            return B460800;
-        case 921600:
-            return B921600;
-        case 1000000:
-            return B1000000;
-        default:
-            return B115200;
-    }
-}
 
 /// Host and port of tcp://host:port; empty where it is none.
 std::pair<std::string, std::string> host_and_port(const std::string& address) {
@@ -91,13 +73,9 @@ struct SerialPort::Stream : std::enable_shared_from_this<Stream> {
     void open_device() {
         const int file = ::open(address.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
         if (file < 0) return fail(std::strerror(errno));
-        termios settings{};
-        if (tcgetattr(file, &settings) == 0) {
-            cfmakeraw(&settings);
-            cfsetispeed(&settings, speed_of(baud));
-            cfsetospeed(&settings, speed_of(baud));
-            settings.c_cflag |= CLOCAL | CREAD;
-            tcsetattr(file, TCSANOW, &settings);
+        if (const std::string wrong = set_line_speed(file, baud); !wrong.empty()) {
+            ::close(file);
+            return fail(wrong);
         }
         opened(file);
     }
@@ -259,9 +237,12 @@ std::size_t SerialPort::pending() const {
     return stream_->unwritten.size() + stream_->out.size();
 }
 
+bool SerialPort::is_connection(const std::string& address) {
+    return address.starts_with(tcp_scheme);
+}
+
 Result<void> SerialPort::check(const std::string& address) {
-    const bool connection = address.starts_with(tcp_scheme);
-    if (connection ? host_and_port(address).first.empty() : !address.starts_with("/"))
+    if (is_connection(address) ? host_and_port(address).first.empty() : !address.starts_with("/"))
         return dunlin::fail(Code::bad_endpoint);
     return {};
 }

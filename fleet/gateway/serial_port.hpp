@@ -52,6 +52,8 @@ public:
 
     /// Does an address look like one? Errors: bad_endpoint.
     static Result<void> check(const std::string& address);
+    /// TCP, and no device.
+    static bool is_connection(const std::string& address);
 
 private:
     struct Stream;

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # packages.sh BUILD_FOLDER [COMPONENTS [ARCHITECTURE EMULATOR...]]: makes the Debian packages of a build in its folder
-# packages/, unpacks them elsewhere and runs what is in them. COMPONENTS is node, or program;node, which is the default,
+# packages/, unpacks them elsewhere and runs what is in them. COMPONENTS is node, or program;gateway;node, the default,
 # with ;python where the Python module was built; programs for another processor are run by the words after ARCHITECTURE.
 set -euo pipefail
 
 build=$(cd "$1" && pwd)
-components=${2:-program;node}
+components=${2:-program;gateway;node}
 if [[ -z ${2:-} && -n $(compgen -G "$build/python/dunlin/_native*.so") ]]; then components+=";python"; fi
 architecture=${3:-$(dpkg --print-architecture)}
 emulator=("${@:4}")
@@ -59,6 +59,18 @@ export DUNLIN_FLEET=$folder/store
 "${program[@]}" fleet init >/dev/null 2>&1
 "${program[@]}" fleet admit board "$key" 2>/dev/null
 "${program[@]}" fleet nodes --json | grep -q '"name":"board"'
+if [[ $components == *gateway* ]]; then
+    dpkg-deb -x "$made"/dunlin-gateway_*.deb "$folder/gateway"
+    dpkg-deb -f "$made"/dunlin-gateway_*.deb Depends | grep -q '^dunlin (= '
+    dpkg-deb -e "$made"/dunlin-gateway_*.deb "$folder/gateway-control"
+    grep -qx /etc/default/dunlin-gateway "$folder/gateway-control/conffiles"
+    unit=$folder/gateway/usr/lib/systemd/system/dunlin-gateway.service
+    grep -q '^ExecStart=/usr/bin/dunlin gateway ' "$unit"
+    # The unit's words are options of the program.
+    for option in $(grep '^ExecStart=' "$unit" | grep -o -- '--[a-z-]*'); do
+        "${program[@]}" gateway --help | grep -q -- "$option"
+    done
+fi
 [[ $components == *python* ]] || exit 0
 
 unpacked python3-dunlin

@@ -78,6 +78,9 @@ const std::map<std::string, std::int64_t>& measured() {
             const Size size = size_of(linked_pieces(read(node / "node.map")));
             numbers["node_flash_bytes"] = static_cast<std::int64_t>(size.flash);
             numbers["node_ram_bytes"] = static_cast<std::int64_t>(size.ram) + stack_room();
+            if (std::filesystem::exists(node / "node-secure.map"))
+                numbers["node_secure_flash_bytes"] =
+                    static_cast<std::int64_t>(size_of(linked_pieces(read(node / "node-secure.map"))).flash);
             numbers["node_stack_bytes"] = std::stoll(words_after(read(node / "node.txt"), "stack").at(0));
         }
         return numbers;

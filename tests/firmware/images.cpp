@@ -44,6 +44,7 @@ constexpr Target targets[] = {{"mps2-an386", "forward_2_64_64_5", 7'500},
                               {"mps2-an386", "ram_bytes", 1'000},
                               {"mps2-an386", "one_body_ram_bytes", 6'000},
                               {"", "node_flash_bytes", 65'535},
+                              {"", "node_secure_flash_bytes", 98'304},
                               {"", "node_ram_bytes", 98'303}};
 
 bool has_node() {

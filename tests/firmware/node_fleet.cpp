@@ -7,6 +7,7 @@
 #include "fleet/jobs/plan_job.hpp"
 #include "fleet/node/real_fleet.hpp"
 #include "source_dir.hpp"
+#include "transport/zeromq/keys.hpp"
 
 #include <csignal>
 #include <cstdlib>
@@ -29,7 +30,10 @@ namespace {
 /// A board in its emulator, its serial line at a relay's port.
 class Board {
 public:
-    Board(std::filesystem::path folder, std::uint16_t port) : folder_(std::move(folder)), port_(port) { start(); }
+    Board(std::filesystem::path folder, std::uint16_t port, std::string image)
+        : folder_(std::move(folder)), port_(port), image_(std::move(image)) {
+        start();
+    }
     ~Board() { stop(); }
     void reset() {
         stop();
@@ -43,7 +47,7 @@ private:
         std::vector<std::string> words{"setpriv", "--pdeathsig", "KILL"};
         std::istringstream all(
             emulator + " -nographic -monitor none -serial tcp:127.0.0.1:" + std::to_string(port_) +
-            " -semihosting-config enable=on,target=native -kernel " + (folder_ / "node.elf").string());
+            " -semihosting-config enable=on,target=native -kernel " + (folder_ / (image_ + ".elf")).string());
         for (std::string word; all >> word;) words.push_back(word);
         std::vector<char*> arguments;
         for (std::string& word : words) arguments.push_back(word.data());
@@ -61,6 +65,7 @@ private:
 
     std::filesystem::path folder_;
     std::uint16_t port_;
+    std::string image_;
     pid_t process_ = -1;
 };
 
@@ -109,7 +114,9 @@ struct BoardFleet {
     std::vector<std::unique_ptr<Board>> boards;
     std::vector<std::filesystem::path> states;
 
-    BoardFleet(std::uint32_t hosts, TaskMaker task, const std::vector<std::filesystem::path>& folders, float loss)
+    /// With a key the boards run their sealed image.
+    BoardFleet(std::uint32_t hosts, TaskMaker task, const std::vector<std::filesystem::path>& folders, float loss,
+               std::optional<CipherKey> key = std::nullopt)
         : fleet(hosts, std::move(task)) {
         fleet.set_turn_limit(60'000);
         fleet.set_report_limit(6000);
@@ -120,9 +127,11 @@ struct BoardFleet {
             settings.address = relays.back()->gateway_address();
             settings.directory = fleet.folder() / settings.name;
             settings.link = fleet.admit(settings.name);
+            settings.line_key = key;
             states.push_back(settings.directory / "state");
             REQUIRE(gateway.add(std::move(settings)));
-            boards.push_back(std::make_unique<Board>(folder, relays.back()->device_port()));
+            boards.push_back(
+                std::make_unique<Board>(folder, relays.back()->device_port(), key ? "node-secure" : "node"));
         }
         gateway.start();
     }
@@ -273,4 +282,34 @@ TEST_CASE("a board with as little memory as its job takes goes through a reset, 
     CHECK(stack <= 0.75 * static_cast<double>(firmware::stack_room()));
     // For the report of sizes.
     std::ofstream(folder / "node.txt") << "stack " << stack << "\n";
+}
+
+TEST_CASE("a board learns with hosts over a sealed line that loses bytes", "[secure]") {
+    const std::filesystem::path folder = firmware::variable("DUNLIN_SECURE_BUILD");
+    const auto key = KeyPair::load(firmware::variable("DUNLIN_SECURE_KEY"));
+    REQUIRE(key);
+    BoardFleet boards(2, make_slow_task, {folder}, 0.01f, key->secret_key());
+    JobPlan plan = navigation("persafl-me", boards);
+    plan.budget = {};
+    bool reset = false, stopped = false;
+    Coordinator& coordinator = boards.fleet.server().coordinator();
+    boards.fleet.each_turn([&] {
+        const Job* job = coordinator.state().job(1);
+        if (job == nullptr || stopped) return;
+        const auto delivered = job->members()[2].updates;
+        if (!reset && delivered >= 1) {
+            reset = true;
+            boards.boards[0]->reset();
+        }
+        if (delivered < 5) return;
+        stopped = true;
+        REQUIRE(coordinator.stop(1, false));
+    });
+    const std::uint64_t number = boards.fleet.run_planned(plan);
+    INFO(boards.log);
+    CHECK(reset);
+    CHECK(coordinator.state().job(number)->ended() == JobEndReason::stopped);
+    const double stack = boards.fleet.metric(2, "stack_bytes");
+    CHECK(stack > 500);
+    CHECK(stack <= 0.75 * 3072);
 }

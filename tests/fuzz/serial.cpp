@@ -19,22 +19,38 @@ void turn(SerialLine& line, std::int64_t now, std::vector<std::uint8_t>& said) {
     }
 }
 
+using Line = std::array<std::uint8_t, Fragment::line_bytes>;
+
+std::size_t write(const Fragment& fragment, std::uint32_t session, Line& line) {
+    PlainGuard guard;
+    guard.begin(session, false, {});
+    std::array<std::uint8_t, Fragment::raw_bytes> room;
+    const auto raw = write_head(fragment, room);
+    return write_line(raw, guard.tag(raw, true, fragment.bound(), 0), line);
+}
+
+std::span<const std::byte> bytes_of(const std::uint32_t& session) {
+    return std::as_bytes(std::span(&session, 1));
+}
+
 /// Up to 14 bytes of input as a fragment of the session that `line` is in.
-std::size_t make_fragment(std::span<const std::uint8_t> input, std::uint32_t session,
-                          std::array<std::uint8_t, Fragment::line_bytes>& line, std::size_t& size) {
+std::size_t make_fragment(std::span<const std::uint8_t> input, std::uint32_t session, Line& line,
+                          std::size_t& size) {
     const auto byte = [&](std::size_t k) { return k < input.size() ? input[k] : std::uint8_t{0}; };
-    static const std::array<std::byte, Fragment::payload_bytes> payload{};
+    std::array<std::byte, Fragment::payload_bytes> payload{};
+    for (std::size_t k = 0; k < 9; ++k) payload[k] = std::byte{byte(5 + k)};
     Fragment fragment;
     fragment.kind = static_cast<FragmentKind>(1 + byte(0) % 7);
-    fragment.session = byte(1) < 200 ? session : byte(1);
-    fragment.message = byte(2);
-    fragment.index = static_cast<std::uint16_t>(byte(3) | (byte(4) % 2) << 8);
-    fragment.last = byte(5) % 2 == 0;
-    for (std::size_t k = 0; k < 8; ++k) fragment.there = fragment.there << 8 | byte(6 + k);
-    if (fragment.kind == FragmentKind::data) {
-        fragment.payload = std::span(payload).first(fragment.last ? 1 + byte(6) % payload.size() : payload.size());
-    }
-    size = write_fragment(fragment, line);
+    const std::uint32_t of = byte(1) < 200 ? session : byte(1);
+    fragment.message = byte(2) % 16;
+    fragment.index = static_cast<std::uint16_t>(byte(3) % 64 | (byte(4) % 2) << 8);
+    fragment.last = byte(4) % 4 < 2;
+    fragment.ask = byte(5) % 2 == 0;
+    fragment.number = byte(5) / 2 % 8;
+    if (fragment.kind == FragmentKind::data) fragment.payload = std::span(payload).first(byte(6) % payload.size());
+    if (fragment.kind == FragmentKind::answer) fragment.payload = std::span(payload).first(byte(7) % 12);
+    if (!fragment.bound()) fragment.payload = bytes_of(of);
+    size = write(fragment, of, line);
     return std::min<std::size_t>(14, input.size());
 }
 
@@ -49,11 +65,13 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         std::vector<std::uint8_t> said;
         std::int64_t now = 0;
         std::size_t at = 0;
-        std::array<std::uint8_t, Fragment::line_bytes> fragment;
+        Line fragment;
         // In a session, or the rest would not be looked at.
-        const Fragment first{.kind = role == SerialRole::leader ? FragmentKind::ready : FragmentKind::start,
-                             .session = 1};
-        const std::size_t length = write_fragment(first, fragment);
+        const std::uint32_t session = 1;
+        Fragment first;
+        first.kind = role == SerialRole::leader ? FragmentKind::ready : FragmentKind::start;
+        first.payload = bytes_of(session);
+        const std::size_t length = write(first, session, fragment);
         for (std::size_t k = 0; k < length; ++k) line.take(fragment[k], now);
         while (at < size) {
             const std::uint8_t choice = input[at++];

@@ -1,73 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/serial/fragment.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace dunlin {
 namespace {
 
-constexpr std::uint32_t right_checksum = 0xdebb20e3;  ///< what is left of any text with its own CRC-32 behind it
-constexpr std::uint16_t last_bit = 0x8000;
+/// COBS codes up to here are blocks of bytes with a zero behind them, those above that many zeros: no block of a
+/// fragment is so long.
+constexpr std::uint8_t zeros_from = 0x90;
+static_assert(Fragment::raw_bytes + 1 <= zeros_from);
 
-/// Little-endian numbers in a row.
-struct Cursor {
-    std::uint8_t* at;
-
-    void put(std::uint64_t value, int bytes) {
-        for (int k = 0; k < bytes; ++k) *at++ = static_cast<std::uint8_t>(value >> 8 * k);
-    }
-    std::uint64_t take(int bytes) {
-        std::uint64_t value = 0;
-        for (int k = 0; k < bytes; ++k) value |= std::uint64_t{*at++} << 8 * k;
-        return value;
-    }
-};
-
-bool is_kind(std::uint8_t byte) {
-    return byte >= static_cast<std::uint8_t>(FragmentKind::hello) &&
-           byte <= static_cast<std::uint8_t>(FragmentKind::refusal);
-}
+constexpr std::uint8_t ask_bit = 0x08, last_bit = 0x10;
 
 }  // namespace
 
-std::size_t write_fragment(const Fragment& fragment, std::span<std::uint8_t, Fragment::line_bytes> line) {
-    std::array<std::uint8_t, Fragment::raw_bytes> raw;
-    Cursor to{raw.data()};
-    to.put(static_cast<std::uint8_t>(fragment.kind), 1);
-    to.put(fragment.session, 4);
-    to.put(fragment.message, 2);
-    to.put(fragment.index | (fragment.last ? last_bit : 0u), 2);
-    if (fragment.kind == FragmentKind::answer) {
-        to.put(fragment.there, 8);
-        to.put(fragment.round, 2);
-    }
-    if (!fragment.payload.empty()) std::memcpy(to.at, fragment.payload.data(), fragment.payload.size());
-    to.at += fragment.payload.size();
-    const auto size = static_cast<std::size_t>(to.at - raw.data());
-    to.put(crc32(std::span<const std::uint8_t>(raw.data(), size)), 4);
-
-    // COBS: each zero is replaced by the distance to the next one.
-    std::uint8_t* out = line.data();
-    *out++ = 0;
-    std::uint8_t* code = out++;
-    for (const std::uint8_t* at = raw.data(); at != to.at; ++at) {
-        if (*at != 0) {
-            *out++ = *at;
-            continue;
-        }
-        *code = static_cast<std::uint8_t>(out - code);
-        code = out++;
-    }
-    *code = static_cast<std::uint8_t>(out - code);
-    *out++ = 0;
-    return static_cast<std::size_t>(out - line.data());
+std::span<std::uint8_t> write_head(const Fragment& fragment, std::span<std::uint8_t, Fragment::raw_bytes> raw) {
+    raw[0] = static_cast<std::uint8_t>(static_cast<unsigned>(fragment.kind) | (fragment.ask ? ask_bit : 0u) |
+                                       (fragment.last ? last_bit : 0u) | fragment.number << 5);
+    raw[1] = fragment.message;
+    raw[2] = static_cast<std::uint8_t>(fragment.index);
+    raw[3] = static_cast<std::uint8_t>(fragment.index >> 8);
+    const std::size_t size = fragment.payload.size();
+    if (size > 0) std::memcpy(raw.data() + Fragment::head_bytes, fragment.payload.data(), size);
+    return raw.first(Fragment::head_bytes + size);
 }
 
-void FragmentReader::restart() {
-    size_ = 0;
-    checksum_ = 0xffffffff;
-    code_ = left_ = 0;
-    broken_ = false;
+std::size_t write_line(std::span<const std::uint8_t> raw, std::uint32_t tag,
+                       std::span<std::uint8_t, Fragment::line_bytes> line) {
+    std::uint8_t* out = line.data();
+    std::uint8_t* code = out++;
+    std::size_t zeros = 0;
+    const std::size_t size = raw.size() + Fragment::tag_bytes;
+    for (std::size_t k = 0; k <= size; ++k) {
+        const bool inside = k < raw.size();
+        const auto byte = static_cast<std::uint8_t>(inside ? raw[k] : tag >> 8 * (k - raw.size()));
+        if (k < size && byte == 0 && zeros < 100) {
+            ++zeros;
+            continue;
+        }
+        if (zeros > 0) {
+            // The first of them ends the block; those that follow are a block of their own.
+            *code = static_cast<std::uint8_t>(out - code);
+            if (zeros > 1) *out++ = static_cast<std::uint8_t>(zeros == 2 ? 1 : zeros_from + zeros - 1);
+            code = out++;
+            zeros = k < size && byte == 0 ? 1 : 0;
+        }
+        if (k < size && byte != 0) *out++ = byte;
+    }
+    *code = static_cast<std::uint8_t>(out - code);
+    // Two, for one alone may get lost, and the fragment would wait for the next one to end it.
+    *out++ = 0;
+    *out++ = 0;
+    return static_cast<std::size_t>(out - line.data());
 }
 
 void FragmentReader::put(std::uint8_t byte) {
@@ -76,15 +62,18 @@ void FragmentReader::put(std::uint8_t byte) {
         return;
     }
     raw_[size_++] = byte;
-    checksum_ = crc32_byte(byte, checksum_);
 }
 
 bool FragmentReader::take(std::uint8_t byte) {
+    if (ended_) {
+        size_ = 0;
+        code_ = left_ = 0;
+        broken_ = ended_ = false;
+    }
     if (byte == 0) {
-        const bool empty = code_ == 0;
-        const bool found = !empty && complete();
+        ended_ = true;
+        const bool empty = code_ == 0, found = !empty && complete();
         damaged_ += !empty && !found ? 1 : 0;
-        restart();
         return found;
     }
     if (broken_) return false;
@@ -96,32 +85,28 @@ bool FragmentReader::take(std::uint8_t byte) {
     if (code_ != 0) put(0);
     code_ = byte;
     left_ = static_cast<std::uint8_t>(byte - 1);
+    if (byte <= zeros_from) return false;
+    for (left_ = 0; byte > zeros_from + 1; --byte) put(0);
     return false;
 }
 
-/// Reads the head of what has arrived, if it is whole.
+std::span<const std::uint8_t> FragmentReader::raw() const {
+    return std::span(raw_).first(size_ - Fragment::tag_bytes);
+}
+
+/// Reads the head of what has arrived, if it has the form.
 bool FragmentReader::complete() {
-    if (broken_ || left_ > 0 || checksum_ != right_checksum) return false;
-    if (size_ < Fragment::head_bytes + Fragment::checksum_bytes || !is_kind(raw_[0])) return false;
-    Cursor from{raw_.data()};
-    Fragment found;
-    found.kind = static_cast<FragmentKind>(from.take(1));
-    found.session = static_cast<std::uint32_t>(from.take(4));
-    found.message = static_cast<std::uint16_t>(from.take(2));
-    const auto index = static_cast<std::uint16_t>(from.take(2));
-    found.index = found.kind == FragmentKind::data ? index & Fragment::index_limit : index;
-    found.last = found.kind == FragmentKind::data && (index & last_bit) != 0;
-    std::size_t rest = size_ - Fragment::head_bytes - Fragment::checksum_bytes;
-    if (found.kind == FragmentKind::answer) {
-        if (rest != 10) return false;
-        found.there = from.take(8);
-        found.round = static_cast<std::uint16_t>(from.take(2));
-        rest = 0;
-    }
-    if ((found.kind == FragmentKind::data) != (rest > 0) || rest > Fragment::payload_bytes) return false;
-    found.payload = std::as_bytes(std::span<const std::uint8_t>(from.at, rest));
-    fragment_ = found;
-    return true;
+    if (broken_ || left_ > 0 || size_ < Fragment::head_bytes + Fragment::tag_bytes) return false;
+    fragment_.kind = static_cast<FragmentKind>(raw_[0] & 7u);
+    fragment_.ask = (raw_[0] & ask_bit) != 0;
+    fragment_.last = (raw_[0] & last_bit) != 0;
+    fragment_.number = raw_[0] >> 5;
+    fragment_.message = raw_[1];
+    fragment_.index = static_cast<std::uint16_t>(raw_[2] | raw_[3] << 8);
+    fragment_.payload = std::as_bytes(raw().subspan(Fragment::head_bytes));
+    // All that Dunlin runs on is little-endian.
+    std::memcpy(&fragment_.tag, raw_.data() + size_ - Fragment::tag_bytes, Fragment::tag_bytes);
+    return fragment_.kind != FragmentKind{};
 }
 
 }  // namespace dunlin

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// What arrives.
 #include "transport/serial/serial_line.hpp"
 
 #include <algorithm>
@@ -8,17 +9,31 @@
 namespace dunlin {
 namespace {
 
-constexpr std::int64_t first_greeting_ms = 50, longest_greeting_ms = 1000;
+constexpr std::int32_t least_wait_ms = 5;
 
-std::uint64_t bit(int k) {
-    return std::uint64_t{1} << k;
+constexpr std::uint64_t bits(int k) {
+    return k < 64 ? (std::uint64_t{1} << k) - 1 : ~std::uint64_t{0};
+}
+
+constexpr std::uint64_t moved(std::uint64_t places, int by) {
+    return by < 64 ? places >> by : 0;
+}
+
+/// The number near `known` that ends on these bits.
+constexpr std::uint32_t near(std::uint32_t known, std::uint8_t last) {
+    return known + static_cast<std::uint32_t>(static_cast<std::int8_t>(last - known));
 }
 
 }  // namespace
 
+SerialLine::SerialLine(const SerialSettings& settings)
+    : settings_(settings), guard_(settings.guard != nullptr ? settings.guard : &plain_) {
+    session_ = leads() ? settings.first_session : 0;
+}
+
 SerialCounters SerialLine::counters() const {
     SerialCounters counters = counters_;
-    counters.damaged = reader_.damaged();
+    counters.damaged += reader_.damaged();
     return counters;
 }
 
@@ -26,41 +41,49 @@ SerialCounters SerialLine::counters() const {
 
 void SerialLine::take(std::uint8_t byte, std::int64_t now_ms) {
     if (!reader_.take(byte)) return;
+    const Fragment& fragment = reader_.fragment();
+    const std::uint32_t message = near(fragment.onward() ? done_ : number_, fragment.message);
+    if (fragment.tag != guard_->tag(reader_.raw(), false, fragment.bound(), message)) {
+        ++counters_.damaged;
+        return;
+    }
     ++counters_.received;
-    handle(reader_.fragment(), now_ms);
+    handle(fragment, now_ms);
 }
 
 void SerialLine::handle(const Fragment& fragment, std::int64_t now_ms) {
-    switch (fragment.kind) {
-        case FragmentKind::hello:
-        case FragmentKind::start:
-        case FragmentKind::ready:
-            return handle_session(fragment, now_ms);
-        default:
-            break;
+    if (!fragment.bound()) return handle_session(fragment, now_ms);
+    if (!up_) return;
+    // What was on its way when the follower fell asleep is no sign of its being awake.
+    if (now_ms > quiet_until_ms_ - std::int64_t{away_} * 1000 + settings_.alive_ms) {
+        heard_ms_ = now_ms;
+        quiet_until_ms_ = 0;
     }
-    if (!up_ || fragment.session != session_) {
-        // A follower that has forgotten says so when it is spoken to.
-        if (settings_.role == SerialRole::follower && session_ == 0) greeting_due_ = true;
-        return;
+    if (!fragment.onward()) return take_answer(fragment, now_ms);
+    const std::uint32_t message = near(done_, fragment.message);
+    if (message - done_ > 1) return;  // of before the last one
+    if (fragment.kind == FragmentKind::data) ++taken_;
+    if (fragment.ask) {
+        answer_due_ = true;
+        asked_message_ = message;
+        if (asker_ != fragment.number) asked_taken_ = taken_;
+        asker_ = fragment.number;
+        answer_counts_ = true;
     }
-    heard_ms_ = now_ms;
-    switch (fragment.kind) {
-        case FragmentKind::data:
-            return take_data(fragment);
-        case FragmentKind::query:
-            return answer_query(fragment);
-        default:
-            return take_answer(fragment);
-    }
+    if (fragment.kind == FragmentKind::data && message != done_) take_data(fragment);
 }
 
 void SerialLine::handle_session(const Fragment& fragment, std::int64_t now_ms) {
-    if (settings_.role == SerialRole::follower) {
-        if (fragment.kind != FragmentKind::start || fragment.session == 0) return;
-        if (fragment.session != session_) {
-            session_ = fragment.session;
-            begin_session();
+    std::uint32_t session = 0;
+    std::memcpy(&session, fragment.payload.data(), std::min(fragment.payload.size(), sizeof session));
+    const auto greeting = fragment.payload.subspan(std::min(fragment.payload.size(), sizeof session));
+    if (!leads()) {
+        if (fragment.kind != FragmentKind::start || session == 0) return;
+        confirmed_ = session == session_ && away_ != 0 && fragment.index == away_;
+        if (confirmed_) return;
+        if (session != session_ || !up_) {
+            session_ = session;
+            begin_session(greeting);
         }
         greeting_due_ = true;
         return;
@@ -69,25 +92,45 @@ void SerialLine::handle_session(const Fragment& fragment, std::int64_t now_ms) {
         // Until the follower is ready every hello may be an old one.
         if (up_) {
             ++counters_.resets;
-            up_ = sending_ = arriving_ = complete_ = answer_due_ = false;
-            ++session_;
+            end_session();
         }
         greeting_due_ = true;
         greet_wait_ms_ = 0;
         return;
     }
-    if (fragment.kind != FragmentKind::ready || fragment.session != session_) return;
+    if (fragment.kind != FragmentKind::ready || session != session_) return;
     heard_ms_ = now_ms;
-    if (!up_) begin_session();
+    if (!up_) begin_session(greeting);
+    away_ = fragment.index;
+    quiet_until_ms_ = 0;
+    greeting_due_ = away_ != 0;
 }
 
-void SerialLine::begin_session() {
+void SerialLine::begin_session(std::span<const std::byte> greeting) {
+    up_ = guard_->begin(session_, leads(), greeting);
+    if (!up_) {
+        if (!leads()) session_ = 0;
+        return;
+    }
     ++counters_.sessions;
-    up_ = true;
-    sending_ = waiting_ = arriving_ = complete_ = answer_due_ = false;
+    sending_ = waiting_ = arriving_ = complete_ = answer_due_ = turned_away_ = false;
     closed_ = settings_.begins_closed;
     number_ = done_ = 0;
+    away_ = 0;
     refusal_ = refused_ = Code{};
+    sent_start_ = taken_start_ = {};
+    asker_ = 8;
+    answer_counts_ = false;
+    taken_ = known_ = 0;
+    judged_ = static_cast<std::uint8_t>(counters_.sent);
+}
+
+void SerialLine::end_session() {
+    up_ = sending_ = arriving_ = complete_ = answer_due_ = false;
+    ++session_;
+    greeting_due_ = true;
+    greet_wait_ms_ = 0;
+    away_ = 0;
 }
 
 void SerialLine::begin_arrival() {
@@ -98,210 +141,137 @@ void SerialLine::begin_arrival() {
 }
 
 void SerialLine::take_data(const Fragment& fragment) {
-    if (fragment.message == done_) {
-        answer_due_ = !complete_;
-        return;
-    }
-    if (complete_ || closed_ || fragment.message != static_cast<std::uint16_t>(done_ + 1)) return;
+    if (complete_ || closed_) return;
+    const std::uint32_t message = done_ + 1;
     if (!arriving_) begin_arrival();
-    const std::size_t at = std::size_t{fragment.index} * Fragment::payload_bytes;
-    if (at + fragment.payload.size() > settings_.inbox.size()) {
-        arriving_ = false;
-        done_ = fragment.message;
-        refused_ = Code::message_too_long;
-        answer_due_ = true;
-        return;
+    const std::size_t size = fragment.payload.size();
+    const std::size_t at = std::size_t{fragment.index} * Fragment::unit_bytes;
+    if (at + size > settings_.inbox.size()) {
+        done_ = message;
+        complete_ = true;
+        whole_ = false;
+        return release(Code::message_too_long);
     }
+    const int units = static_cast<int>((size + Fragment::unit_bytes - 1) / Fragment::unit_bytes);
     const int place = fragment.index - in_base_;
-    const bool outside = in_count_ > 0 && fragment.index >= in_count_;
-    const bool cut_short = !fragment.last && fragment.payload.size() != Fragment::payload_bytes;
-    if (place < 0 || place >= window || outside || cut_short || (in_there_ & bit(place)) != 0) return;
-    std::memcpy(settings_.inbox.data() + at, fragment.payload.data(), fragment.payload.size());
-    in_there_ |= bit(place);
+    const bool outside = in_count_ > 0 && fragment.index + units > in_count_;
+    const bool cut_short = !fragment.last && size % Fragment::unit_bytes != 0;
+    if (place + units > window || outside || cut_short || size == 0) return;
+    const std::uint64_t said = place < 0 ? moved(bits(units), -place) : bits(units) << place;
+    if ((said & ~in_there_) == 0) return;
+    // What is there already is the same.
+    std::memcpy(settings_.inbox.data() + at, fragment.payload.data(), size);
+    in_there_ |= said;
     if (fragment.last) {
-        in_count_ = static_cast<std::uint16_t>(fragment.index + 1);
-        in_bytes_ = at + fragment.payload.size();
+        in_count_ = static_cast<std::uint16_t>(fragment.index + units);
+        in_bytes_ = at + size;
     }
     const int gone = std::countr_one(in_there_);
     in_base_ = static_cast<std::uint16_t>(in_base_ + gone);
-    in_there_ = gone < window ? in_there_ >> gone : 0;
-    if (in_count_ > 0 && in_base_ >= in_count_) {
-        complete_ = true;
-        done_ = fragment.message;
-    }
+    in_there_ = moved(in_there_, gone);
+    if (in_count_ > 0 && in_base_ >= in_count_) arrived(message);
 }
 
-/// A message that nobody took yet is not answered for: its sender waits, and asks less and less often.
-void SerialLine::answer_query(const Fragment& query) {
-    const bool next = query.message == static_cast<std::uint16_t>(done_ + 1);
-    if (complete_ || (query.message != done_ && !next) || (next && closed_)) return;
-    if (next && !arriving_) begin_arrival();
-    asked_ = query.index;
-    answer_due_ = true;
+void SerialLine::arrived(std::uint32_t message) {
+    done_ = message;
+    opened_ = guard_->open(message, settings_.inbox.first(in_bytes_));
+    complete_ = true;
+    whole_ = !opened_.empty();
+    for (std::size_t k = 0; k < std::min(opened_.size(), taken_start_.size()); ++k)
+        taken_start_[k] = opened_[k] ^= taken_start_[k];
+    if (whole_) return;
+    ++counters_.forged;
+    release(Code::message_malformed);
 }
 
-void SerialLine::take_answer(const Fragment& fragment) {
-    if (!sending_ || fragment.message != number_) return;
+void SerialLine::take_answer(const Fragment& fragment, std::int64_t now_ms) {
+    if (!sending_ || fragment.message != static_cast<std::uint8_t>(number_)) return;
     if (fragment.kind == FragmentKind::refusal) {
         refusal_ = static_cast<Code>(fragment.index);
         sending_ = false;
+        if (fragment.last) parts_.copy(0, sent_start_);
         return;
     }
     if (fragment.index < base_ || fragment.index > reach_) return;
     const int gone = fragment.index - base_;
-    there_ = (gone < window ? there_ >> gone : 0) | fragment.there;
-    said_ = gone < window ? said_ >> gone : 0;
+    there_ = moved(there_, gone);
+    said_ = moved(said_, gone);
     base_ = fragment.index;
+    const bool asked = !fragment.payload.empty();
+    if (asked) measure(fragment, now_ms);
+    if (fragment.last) {
+        sending_ = base_ != count_;
+        if (!sending_) parts_.copy(0, sent_start_);
+        return;
+    }
+    const bool was_held = held_;
+    held_ = fragment.ask || base_ == count_;
+    if (held_ && was_held) return;
     tries_ = 0;
-    if (base_ == count_) sending_ = false;
-    if (waiting_ && fragment.round == round_) begin_round();
+    // Of all the answers to a round the first one begins the next, or a slow line would be filled with what is on
+    // its way already.
+    const bool of_this_round = !asked || ((ask_ - fragment.number) & 7) < asks_;
+    if (!held_ && (was_held || (waiting_ && of_this_round))) begin_round();
+}
+
+/// What an answer tells of the line: how long it took (RFC 6298, with alpha 1/8 and beta 1/4; each answer names the
+/// question, as by RFC 7323, so that those of repeated ones count too).
+void SerialLine::measure(const Fragment& answer, std::int64_t now_ms) {
+    std::uint64_t there = 0;
+    std::memcpy(&there, answer.payload.data() + 1, std::min(answer.payload.size() - 1, sizeof there));
+    there_ |= there;
+    const std::int32_t trip = static_cast<std::int32_t>(now_ms) - asked_ms_[answer.number];
+    if (trip8_ == 0) {
+        trip8_ = 8 * trip + 1;
+        spread4_ = 2 * trip;
+    } else {
+        const std::int32_t error = trip - trip8_ / 8;
+        trip8_ += error;
+        spread4_ += (error < 0 ? -error : error) - spread4_ / 4;
+    }
+    wait_ms_ = std::max(least_wait_ms, trip8_ / 8 + spread4_ + 1);
+    const auto sent = static_cast<std::uint8_t>(asked_sent_[answer.number] - judged_);
+    if (sent > 127) return;  // asked before the last answer was
+    judged_ = asked_sent_[answer.number];
+    const auto known = static_cast<std::uint8_t>(answer.payload[0]);
+    judge(sent, static_cast<std::uint8_t>(known - known_));
+    known_ = known;
+}
+
+/// Three in four is what a fragment of half or double the size would not better.
+void SerialLine::judge(std::uint8_t sent, std::uint8_t arrived) {
+    score_ = std::min(score_ + arrived - 3 * (sent - std::min(sent, arrived)), 16);
+    if (score_ < 16 && score_ > -8) return;
+    grain_ = score_ > 0 ? std::min(grain_ * 2, static_cast<int>(Fragment::most_units)) : std::max(grain_ / 2, 1);
+    score_ = 0;
 }
 
 std::span<const std::byte> SerialLine::received() const {
-    return complete_ ? settings_.inbox.first(in_bytes_) : std::span<std::byte>();
+    return complete_ ? opened_ : std::span<std::byte>();
 }
 
 void SerialLine::release(Code refusal) {
     if (!complete_) return;
     complete_ = arriving_ = false;
     refused_ = refusal;
+    asked_message_ = done_;
     answer_due_ = true;
 }
 
-// what leaves
-
-Result<void> SerialLine::send(std::span<const std::byte> head, std::span<const std::byte> body) {
-    if (!up_) return fail(Code::not_connected);
-    if (sending_) return fail(Code::busy, 1, 1);
-    const std::size_t bytes = head.size() + body.size();
-    const std::size_t fragments = (bytes + Fragment::payload_bytes - 1) / Fragment::payload_bytes;
-    if (bytes == 0 || fragments > Fragment::index_limit) {
-        return fail(Code::message_too_long, static_cast<std::int64_t>(bytes),
-                    std::int64_t{Fragment::index_limit} * static_cast<std::int64_t>(Fragment::payload_bytes));
-    }
-    head_ = head;
-    body_ = body;
-    count_ = static_cast<std::uint16_t>(fragments);
-    base_ = reach_ = 0;
-    there_ = 0;
-    ++number_;
-    refusal_ = Code{};
-    sending_ = true;
-    tries_ = 0;
-    begin_round();
-    return {};
+void SerialLine::open(std::span<std::byte> inbox) {
+    settings_.inbox = inbox;
+    closed_ = false;
+    if (!turned_away_) return;
+    turned_away_ = false;
+    asked_message_ = done_ + 1;
+    answer_due_ = true;
 }
 
-void SerialLine::begin_round() {
-    said_ = 0;
-    waiting_ = false;
-    ++round_;
-}
-
-void SerialLine::cut(std::uint16_t index, Fragment& fragment) {
-    const std::size_t at = std::size_t{index} * Fragment::payload_bytes, total = head_.size() + body_.size();
-    const std::size_t size = std::min(Fragment::payload_bytes, total - at);
-    if (at + size <= head_.size()) {
-        fragment.payload = head_.subspan(at, size);
-    } else if (at >= head_.size()) {
-        fragment.payload = body_.subspan(at - head_.size(), size);
-    } else {
-        const std::size_t of_head = head_.size() - at;
-        std::memcpy(joined_.data(), head_.data() + at, of_head);
-        std::memcpy(joined_.data() + of_head, body_.data(), size - of_head);
-        fragment.payload = std::span<const std::byte>(joined_).first(size);
-    }
-    fragment.kind = FragmentKind::data;
-    fragment.index = index;
-    fragment.last = index + 1 == count_;
-}
-
-bool SerialLine::compose_session(Fragment& fragment, std::int64_t now_ms) {
-    const bool leads = settings_.role == SerialRole::leader;
-    if (leads && up_) {
-        if (now_ms < heard_ms_ + settings_.silence_ms) return false;
-        ++counters_.silences;
-        up_ = sending_ = arriving_ = complete_ = answer_due_ = false;
-        ++session_;
-        greeting_due_ = true;
-        greet_wait_ms_ = 0;
-    }
-    const bool silent = leads || !up_ ? now_ms >= greet_at_ms_ : now_ms >= said_ms_ + settings_.alive_ms;
-    if (!greeting_due_ && !silent) return false;
-    greeting_due_ = false;
-    greet_wait_ms_ = std::clamp(greet_wait_ms_ * 2, first_greeting_ms, longest_greeting_ms);
-    greet_at_ms_ = now_ms + greet_wait_ms_;
-    fragment.kind = leads ? FragmentKind::start : up_ ? FragmentKind::ready : FragmentKind::hello;
-    return true;
-}
-
-bool SerialLine::compose_message(Fragment& fragment, std::int64_t now_ms) {
-    if (!sending_) return false;
-    fragment.message = number_;
-    if (!waiting_) {
-        const int most = std::min(window, count_ - base_);
-        const std::uint64_t all = most < window ? bit(most) - 1 : ~std::uint64_t{0};
-        const std::uint64_t missing = all & ~there_ & ~said_;
-        if (missing != 0) {
-            const int place = std::countr_zero(missing);
-            said_ |= bit(place);
-            const auto index = static_cast<std::uint16_t>(base_ + place);
-            cut(index, fragment);
-            ++counters_.sent;
-            counters_.repeated += index < reach_ ? 1 : 0;
-            reach_ = std::max(reach_, static_cast<std::uint16_t>(index + 1));
-            return true;
-        }
-        waiting_ = true;
-    } else if (now_ms < answer_by_ms_) {
-        return false;
-    } else {
-        ++tries_;
-    }
-    // A bad line loses many an answer; who still says nothing has something else to do.
-    const std::int64_t wait = std::int64_t{settings_.first_wait_ms} << std::min(tries_ / 4, 8);
-    answer_by_ms_ = now_ms + std::min<std::int64_t>(wait, settings_.longest_wait_ms);
-    fragment.kind = FragmentKind::query;
-    fragment.index = round_;
-    return true;
-}
-
-bool SerialLine::compose(Fragment& fragment, std::int64_t now_ms) {
-    if (compose_session(fragment, now_ms)) return true;
-    if (!up_) return false;
-    if (answer_due_) {
-        answer_due_ = false;
-        const bool next = arriving_ && !complete_;
-        fragment.message = next ? static_cast<std::uint16_t>(done_ + 1) : done_;
-        fragment.kind = FragmentKind::answer;
-        if (next) {
-            fragment.index = in_base_;
-            fragment.there = in_there_;
-            fragment.round = asked_;
-        } else if (refused_ != Code{}) {
-            fragment.kind = FragmentKind::refusal;
-            fragment.index = static_cast<std::uint16_t>(refused_);
-        } else {
-            fragment.index = in_count_;
-        }
-        return true;
-    }
-    return compose_message(fragment, now_ms);
-}
-
-std::span<const std::uint8_t> SerialLine::next(std::int64_t now_ms) {
-    Fragment fragment;
-    const bool found = compose(fragment, now_ms);
-    wake_at_ms_ = now_ms;
-    if (found) {
-        fragment.session = session_;
-        said_ms_ = now_ms;
-        return std::span<const std::uint8_t>(written_).first(write_fragment(fragment, written_));
-    }
-    const bool leads = settings_.role == SerialRole::leader;
-    wake_at_ms_ = !up_ ? greet_at_ms_ : leads ? heard_ms_ + settings_.silence_ms : said_ms_ + settings_.alive_ms;
-    if (sending_) wake_at_ms_ = std::min(wake_at_ms_, answer_by_ms_);
-    return {};
+void SerialLine::sleep(std::uint16_t seconds) {
+    away_ = seconds;
+    confirmed_ = false;
+    greeting_due_ = up_;
+    greet_wait_ms_ = 0;
 }
 
 }  // namespace dunlin

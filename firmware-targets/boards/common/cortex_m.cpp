@@ -4,6 +4,7 @@
 #include "boards/common/cortex_m.hpp"
 
 #include "boards/common/memory.hpp"
+#include "hooks.h"
 
 extern "C" {
 extern std::uint32_t stack_top_address[];
@@ -48,14 +49,37 @@ void fault_handler() {
 }
 }
 
+#ifdef DUNLIN_SEMIHOSTING
+namespace {
+
+std::uint32_t semihost(std::uint32_t operation, const void* block) {
+    register std::uint32_t what asm("r0") = operation;
+    register const void* argument asm("r1") = block;
+    asm volatile("bkpt 0xab" : "+r"(what) : "r"(argument) : "memory");
+    return what;
+}
+
+}  // namespace
+
+/// Of the machine that emulates the board. A board of silicon has a generator of its own, or a counter in flash.
+extern "C" int dunlin_entropy(void* to, uint32_t bytes) {
+    static constexpr char name[] = "/dev/urandom";
+    const std::uint32_t open[3] = {reinterpret_cast<std::uint32_t>(name), 1, sizeof name - 1};
+    const std::uint32_t file = semihost(0x01, open);  // SYS_OPEN, "rb"
+    if (file == 0xffffffff) return 0;
+    const std::uint32_t read[3] = {file, reinterpret_cast<std::uint32_t>(to), bytes};
+    const std::uint32_t left = semihost(0x06, read);  // SYS_READ
+    semihost(0x02, &file);                            // SYS_CLOSE
+    return left == 0 ? 1 : 0;
+}
+#endif
+
 namespace dunlin::board {
 
 void stop(int code) {
 #ifdef DUNLIN_SEMIHOSTING
     const std::uint32_t block[2] = {0x20026, static_cast<std::uint32_t>(code)};  // the program ended by itself
-    register std::uint32_t operation asm("r0") = 0x20;                           // SYS_EXIT_EXTENDED
-    register const std::uint32_t* argument asm("r1") = block;
-    asm volatile("bkpt 0xab" : : "r"(operation), "r"(argument) : "memory");
+    semihost(0x20, block);                                                       // SYS_EXIT_EXTENDED
 #else
     (void)code;
 #endif
