@@ -37,6 +37,7 @@ void MaskMember::forget() {
     wipe(sealing_);
     wipe(self_);
     wipe_all(shares_);
+    wipe_all(sealing_with_);
     wipe_all(opened_said_);
     attempt_ = version_ = 0;
     masked_sequence_ = opened_sequence_ = 0;
@@ -138,6 +139,7 @@ Result<void> MaskMember::group(const MaskExchange& said) {
     std::ranges::copy(self_, coefficients.begin() + 32);
     std::vector<std::array<std::byte, 64>> shares(count);
     std::vector<std::byte> sealed(said.members.size() * MaskExchange::sealed_bytes);
+    std::vector<MaskKey> sealing_with(count);
     Result<void> done;
     for (std::size_t k = 0, other = 0; k < count && done; ++k) {
         std::array<std::byte, 64> share;
@@ -145,9 +147,10 @@ Result<void> MaskMember::group(const MaskExchange& said) {
                               octets(std::span<std::byte>(share)));
         if (all[k] == place_.member) {
             shares[k] = share;
-        } else if (auto key = shared_key(sealing_, keys[k].sealing, seal_purpose, context(place_.member, all[k]))) {
-            seal(*key, share,
+        } else if (auto key = shared_key(sealing_, keys[k].sealing, seal_purpose, pair(all[k]))) {
+            seal(*key, place_.member < all[k], share,
                  std::span(sealed).subspan(MaskExchange::sealed_bytes * other++, MaskExchange::sealed_bytes));
+            sealing_with[k] = *key;
             wipe(*key);
         } else {
             done = fail(Code::handshake_failed, all[k]);
@@ -160,6 +163,7 @@ Result<void> MaskMember::group(const MaskExchange& said) {
     group_ = std::move(all);
     keys_ = std::move(keys);
     shares_ = std::move(shares);
+    sealing_with_ = std::move(sealing_with);
     shares_said_ = std::move(sealed);
     say(MaskStep::shares, others_, shares_said_);
     return {};
@@ -179,23 +183,21 @@ Result<void> MaskMember::delivered(const MaskExchange& said) {
     for (std::size_t k = 0; k < said.members.size(); ++k) {
         const std::uint32_t from = said.members[k];
         const std::size_t at = place_in(group_, from);
-        auto key = shared_key(sealing_, keys_[at].sealing, seal_purpose, context(from, place_.member));
         const auto sealed = said.bytes.subspan(k * MaskExchange::sealed_bytes, MaskExchange::sealed_bytes);
-        const bool fits = key && unseal(*key, sealed, shares[at]);
-        if (key) wipe(*key);
-        if (fits) continue;
+        if (unseal(sealing_with_[at], from < place_.member, sealed, shares[at])) continue;
         wipe_all(shares);
         return fail(Code::handshake_failed, from);
     }
     wipe_all(shares_);
     shares_ = std::move(shares);
+    wipe_all(sealing_with_);
     sharing_ = std::move(sharing);
     return {};
 }
 
 bool MaskMember::may_mask(const Update& update) const {
     const bool told = opened_sequence_ == update.sequence && opened_incarnation_ == update.incarnation;
-    return !told && (attempt_ == 0 || update.base_version >= version_);
+    return !told && (attempt_ == 0 || update.base_version == version_);
 }
 
 bool MaskMember::ready(const Update& update) const {
@@ -247,10 +249,8 @@ MaskedUpdate MaskMember::masked(const Update& update) {
         wipe(self);
         for (const std::uint32_t other : sharing_) {
             if (other == place_.member) continue;
-            const std::uint32_t first = std::min(other, place_.member), second = std::max(other, place_.member);
-            // That it is a key was seen when something was sealed for it; of an odd one nothing is masked.
-            auto key = shared_key(masking_, keys_[place_in(group_, other)].masking, pair_purpose,
-                                  context(first, second));
+            // Of what is no key nothing is masked, and the coordinator finds the same.
+            auto key = shared_key(masking_, keys_[place_in(group_, other)].masking, pair_purpose, pair(other));
             if (!key) continue;
             add_mask(*key, place_.member > other, terms_.ring_bits, sum);
             wipe(*key);

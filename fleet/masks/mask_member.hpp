@@ -49,7 +49,9 @@ private:
     MaskContext context(std::uint32_t from, std::uint32_t to) const {
         return {place_.nonce, attempt_, version_, from, to};
     }
-    std::size_t own() const { return place_in(group_, place_.member); }
+    MaskContext pair(std::uint32_t other) const {
+        return context(std::min(other, place_.member), std::max(other, place_.member));
+    }
 
     SecretSource secrets_;
     Place place_;
@@ -60,6 +62,7 @@ private:
     std::vector<std::uint32_t> others_;  ///< of the group
     std::vector<std::uint32_t> group_;   ///< with this member
     std::vector<MaskKeys> keys_;         ///< of the group
+    std::vector<MaskKey> sealing_with_;  ///< by place in the group: the key that shares are sealed with
     /// By place in the group: the shares that this member has of a masking secret, and behind it of a self-mask's.
     std::vector<std::array<std::byte, 64>> shares_;
     std::vector<std::uint32_t> sharing_;    ///< of the group, who shared: those whose pairwise masks are in y

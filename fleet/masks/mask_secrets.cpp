@@ -84,14 +84,14 @@ MaskKey derived_key(const MaskKey& secret, std::string_view purpose, const MaskC
     return hash(secret, purpose, context);
 }
 
-void seal(const MaskKey& key, std::span<const std::byte> plain, std::span<std::byte> sealed) {
-    constexpr unsigned char once[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES] = {};
+void seal(const MaskKey& key, bool upwards, std::span<const std::byte> plain, std::span<std::byte> sealed) {
+    const unsigned char once[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES] = {upwards};
     crypto_aead_xchacha20poly1305_ietf_encrypt(raw(sealed.data()), nullptr, raw(plain.data()), plain.size(), nullptr,
                                                0, nullptr, once, raw(key.data()));
 }
 
-bool unseal(const MaskKey& key, std::span<const std::byte> sealed, std::span<std::byte> plain) {
-    constexpr unsigned char once[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES] = {};
+bool unseal(const MaskKey& key, bool upwards, std::span<const std::byte> sealed, std::span<std::byte> plain) {
+    const unsigned char once[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES] = {upwards};
     return crypto_aead_xchacha20poly1305_ietf_decrypt(raw(plain.data()), nullptr, nullptr, raw(sealed.data()),
                                                       sealed.size(), nullptr, 0, once, raw(key.data())) == 0;
 }

@@ -36,10 +36,10 @@ std::optional<MaskKey> shared_key(const MaskKey& secret, const MaskKey& others, 
 /// A key out of a secret; also a commitment to it, for another purpose.
 MaskKey derived_key(const MaskKey& secret, std::string_view purpose, const MaskContext& context);
 
-/// Encrypts under a key that is used once. `sealed` has 16 bytes more.
-void seal(const MaskKey& key, std::span<const std::byte> plain, std::span<std::byte> sealed);
-/// False: it was not sealed under this key, or was changed.
-bool unseal(const MaskKey& key, std::span<const std::byte> sealed, std::span<std::byte> plain);
+/// Encrypts under a key that is used once in each direction between its two owners. `sealed` has 16 bytes more.
+void seal(const MaskKey& key, bool upwards, std::span<const std::byte> plain, std::span<std::byte> sealed);
+/// False: it was not sealed under this key and in this direction, or was changed.
+bool unseal(const MaskKey& key, bool upwards, std::span<const std::byte> sealed, std::span<std::byte> plain);
 
 /// Adds the key's ChaCha20 stream to the sum, or takes it off: a number of `ring_bits` bits, 32 or 64, little-endian, to
 /// each component. Modulo 2^ring_bits alone the sum means something.

@@ -43,7 +43,9 @@ void NodeSession::prepared() {
         again_at_ms_ = now_ms_;  // what was heard since it was stored is forgotten
     } else {
         // A state may be of the middle of the local steps, which has no update yet.
-        phase_ = !client_ ? Phase::starting : client_->done() ? Phase::delivering : Phase::learning;
+        // An update that may be in a masked sum already is not masked again: what was opened was in memory alone.
+        const Phase done = masks() != nullptr ? Phase::waiting : Phase::delivering;
+        phase_ = !client_ ? Phase::starting : client_->done() ? done : Phase::learning;
         // Its mass is counted on from the moment that it accepts.
         if (serverless(saved_->terms) && !resumed_) unstored_ = settings_.store_every;
     }

@@ -24,7 +24,7 @@ public:
     /// It left.
     virtual void answered() = 0;
 
-    /// May this update be masked in the running attempt, or in one to come? Not if it starts from an older model than
+    /// May this update be masked in the running attempt, or in one to come? Not if it starts from another model than
     /// the attempt's, nor if a sum that this member helped to open may hold it: then differences of sums would show it.
     virtual bool may_mask(const Update& update) const = 0;
     /// Can it be now? All keys and shares are there.
