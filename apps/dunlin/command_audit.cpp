@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/commands.hpp"
+#include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
 #include "fleet/jobs/experiments.hpp"
-#include "training/host/plain_text.hpp"
 #include "training/problems/leakage.hpp"
 
 #include <filesystem>
