@@ -4,6 +4,7 @@
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
 #include "fleet/jobs/experiments.hpp"
+#include "training/host/plain_text.hpp"
 #include "training/problems/leakage.hpp"
 
 #include <filesystem>
