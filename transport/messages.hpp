@@ -294,9 +294,51 @@ struct ShareReceipt {
     Mass weight = 0;                 ///< rho^y: what it brought in all
 };
 
+/// How members' updates become integers (RingValues), and what each adds to them.
+struct MaskTerms {
+    std::uint32_t ring_bits = 32;
+    std::uint32_t value_bits = 20;
+    float range = 4.0f;
+    std::uint32_t largest_weight = 1;
+    float clip = 0.0f;   ///< Euclidean norm to which an update is scaled first; 0: none
+    float noise = 0.0f;  ///< discrete Gaussian of so many clips on a group's sum; each member adds its part
+};
+
+/// The steps of a masked round, in their order; a member answers `begin`, `group` and `survivors`.
+enum class MaskStep : std::uint8_t {
+    begin,      ///< C to N: take part in this attempt; `terms`
+    keys,       ///< N to C: bytes: two public keys and a commitment, 96
+    group,      ///< C to N: members: the others of its group; bytes: 96 of each
+    shares,     ///< N to C: members: the same; bytes: for each what only it can open, 80
+    delivered,  ///< C to N: members: those whose shares came; bytes: what each sealed for the receiver, 80
+    survivors,  ///< C to N: members: all of the group whose masked updates came
+    opened,     ///< N to C: members: those who shared; bytes: of each one share, 32
+};
+
+/// Version 4. What members and coordinator say to each other so that a sum of masked updates can be unmasked
+/// (docs/wire.md, "Masked rounds").
+struct MaskExchange {
+    std::uint64_t attempt = 0;  ///< random; every one has masks of its own
+    std::uint64_t version = 0;  ///< of the model that the round's updates start from
+    MaskStep step = MaskStep::begin;
+    MaskTerms terms = {};
+    std::span<const std::uint32_t> members = {};  ///< ascending
+    std::span<const std::byte> bytes = {};
+
+    static constexpr std::size_t keys_bytes = 96, sealed_bytes = 80, share_bytes = 32;
+};
+/// Version 4, N to C: an update and behind it its weight, as integers of the ring, masked. Little-endian.
+struct MaskedUpdate {
+    std::uint32_t member = 0;
+    std::uint64_t attempt = 0;
+    std::uint64_t base_version = 0;
+    std::span<const std::byte> bytes = {};
+};
+
 using MessageBody = std::variant<Join, JobAnswer, ModelRequest, Report, Leave, Frozen, Welcome, JobOffer,
                                  Acknowledgement, Freeze, MassRequest, JobEnd, Presence, JobPause, Peers, Heartbeat,
-                                 Refusal, Model, ModelUpdate, ShareMessage, MassReport, MassGrant, ShareReceipt>;
+                                 Refusal, Model, ModelUpdate, ShareMessage, MassReport, MassGrant, ShareReceipt,
+                                 MaskExchange, MaskedUpdate>;
 
 struct Message {
     Envelope envelope;
@@ -317,18 +359,20 @@ inline constexpr std::size_t body_index = [] {
 template <class Body>
 inline constexpr bool is_data =
     std::is_same_v<Body, Model> || std::is_same_v<Body, ModelUpdate> || std::is_same_v<Body, ShareMessage> ||
-    std::is_same_v<Body, MassReport> || std::is_same_v<Body, MassGrant> || std::is_same_v<Body, ShareReceipt>;
+    std::is_same_v<Body, MassReport> || std::is_same_v<Body, MassGrant> || std::is_same_v<Body, ShareReceipt> ||
+    std::is_same_v<Body, MaskExchange> || std::is_same_v<Body, MaskedUpdate>;
 
 /// The version that a message says it is of: the first that has its kind. So those who speak an older one
 /// understand all that they know, and fields that came later are left out by them.
 constexpr std::uint16_t version_of(std::size_t kind) {
-    return kind >= body_index<ShareReceipt> ? 2 : 1;
+    return kind >= body_index<MaskExchange> ? 4 : kind >= body_index<ShareReceipt> ? 2 : 1;
 }
 
 /// The first version that knows every word of a job's terms: who speaks an older one cannot be offered it.
 constexpr std::uint16_t version_of(const JobTerms& terms) {
     const bool newer = terms.objective > Objective::moreau || terms.payload > Payload::model;
-    return std::max(version_of(terms.aggregation), newer ? std::uint16_t{3} : std::uint16_t{1});
+    const std::uint16_t words = terms.payload == Payload::masked ? 4 : newer ? 3 : 1;
+    return std::max(version_of(terms.aggregation), words);
 }
 
 }  // namespace dunlin

@@ -24,5 +24,6 @@ void add_fleet(CLI::App& program, Command& run);
 void add_gateway(CLI::App& program, Command& run);
 void add_list(CLI::App& program, Command& run);
 void add_privacy(CLI::App& program, Command& run);
+void add_audit(CLI::App& program, Command& run);
 
 }  // namespace dunlin::app

@@ -231,6 +231,13 @@ Outcome<void> write_config(const std::string& store, FleetConfig config) {
     return {};
 }
 
+std::string privacy_text(const Json& privacy) {
+    return fmt::format("epsilon {:.3g} at delta {:g} after {} versions, of {}; against {}; not charged: {}",
+                       privacy["epsilon"].get<double>(), privacy["delta"].get<double>(), privacy["rounds"].dump(),
+                       privacy["unit"].get<std::string>(), privacy["against"].get<std::string>(),
+                       privacy["not_charged"].get<std::string>());
+}
+
 std::string time_text(std::int64_t unix_ms) {
     return fmt::format("{:%F %T}", fmt::gmtime(static_cast<std::time_t>(unix_ms / 1000)));
 }

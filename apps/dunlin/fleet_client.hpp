@@ -67,6 +67,8 @@ Outcome<void> write_config(const std::string& store, FleetConfig config);
 
 /// "2026-11-22 08:33:19" (UTC).
 std::string time_text(std::int64_t unix_ms);
+/// What a noisy job's `privacy` says, as a sentence.
+std::string privacy_text(const Json& privacy);
 std::int64_t unix_now_ms();
 std::int64_t steady_now_ms();
 

@@ -188,18 +188,20 @@ Outcome<int> pull(JobOptions options) {
     if (auto written = report::write_file(options.out, model->bytes()); !written)
         return refuse(written.error(), options.out);
     if (options.fleet.json) {
-        say("{}\n", Json{{"job", reply->json["job"]},
-                         {"version", reply->json["version"]},
-                         {"learned", reply->json.value("learned", true)},
-                         {"parameters", reply->numbers.size()},
-                         {"file", options.out},
-                         {"warnings", reply->json.value("warnings", Json::array())}}
-                        .dump());
+        Json told{{"job", reply->json["job"]},
+                  {"version", reply->json["version"]},
+                  {"learned", reply->json.value("learned", true)},
+                  {"parameters", reply->numbers.size()},
+                  {"file", options.out},
+                  {"warnings", reply->json.value("warnings", Json::array())}};
+        if (reply->json.contains("privacy")) told["privacy"] = reply->json["privacy"];
+        say("{}\n", told.dump());
     } else {
         say("{}\n", options.out);
     }
     for (const Json& warning : reply->json.value("warnings", Json::array()))
         note("warning: {}\n", warning.get<std::string>());
+    if (reply->json.contains("privacy")) note("privacy: {}\n", privacy_text(reply->json["privacy"]));
     if (!reply->json.value("learned", true)) {
         note(
             "dunlin: job {} has not learned: no node's update is in this model; it is what the job began "

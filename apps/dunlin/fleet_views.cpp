@@ -62,6 +62,7 @@ std::string job_line(const Json& job) {
 /// What somebody who looks at a job, or takes its model, should know of it.
 std::string warning_lines(const Json& job) {
     std::string lines;
+    if (job.contains("privacy")) lines += fmt::format("privacy: {}\n", privacy_text(job["privacy"]));
     for (const Json& warning : job.value("warnings", Json::array()))
         lines += "warning: " + warning.get<std::string>() + "\n";
     return lines;

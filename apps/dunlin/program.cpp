@@ -45,6 +45,7 @@ int run_program(int argc, char** argv) {
     add_compare(program, run);
     add_sweep(program, run);
     add_adapt(program, run);
+    add_audit(program, run);
     add_export(program, run);
     add_import(program, run);
     add_inspect(program, run);

@@ -14,8 +14,9 @@
 namespace dunlin {
 
 /// What a client uploads: how far it moved, w_0 - w_Q, or where it arrived, w_Q. `corrected` is a difference too, of
-/// steps that control variates correct: a model comes with the mean one behind it (core/aggregate/scaffold.hpp).
-enum class Payload : std::uint8_t { difference, model, corrected };
+/// steps that control variates correct: a model comes with the mean one behind it (core/aggregate/scaffold.hpp). So is
+/// `masked`, which its server sees the sum of alone.
+enum class Payload : std::uint8_t { difference, model, corrected, masked };
 
 /// One upload: a view, the memory belongs to the client or to the link that brought it.
 struct Update {
@@ -196,6 +197,7 @@ public:
     std::uint64_t version() const { return header_->version; }
     /// What it gathers with.
     const Sum& gathering() const { return sum_; }
+    Sum& gathering() { return sum_; }
     /// Updates gathered since the model last changed.
     std::uint32_t gathered() const { return static_cast<std::uint32_t>(header_->gathered); }
     /// How many updates that were taken had staleness 0, 1, ...; the last bin counts all larger ones.
@@ -273,6 +275,28 @@ public:
         for (Member& member : members_) member.awaited = 0;
         flush();
         return delivered;
+    }
+
+    /// Ends a round with the mean of updates of which nobody saw a single one: of these only node, incarnation and
+    /// sequence are looked at. Errors: round_closed, shape_mismatch, out_of_range (node).
+    Result<void> close_round_with(ConstVector<float> mean, std::span<const Update> delivered) requires rounds {
+        if (header_->open == 0) return fail(Code::round_closed);
+        if (mean.size() != model_.size()) return wrong_size(mean.size(), model_.size());
+        for (const Update& update : delivered) {
+            if (update.node >= members_.size())
+                return fail(Code::out_of_range, update.node, static_cast<std::int64_t>(members_.size()));
+        }
+        for (const Update& update : delivered) {
+            members_[update.node].incarnation = update.incarnation;
+            members_[update.node].sequence = update.sequence;
+        }
+        header_->staleness[0] += delivered.size();
+        for (Member& member : members_) member.awaited = 0;
+        apply(rule_.coefficient(0), mean);
+        ++header_->version;
+        header_->gathered = header_->awaited = header_->open = 0;
+        header_->mass = 0.0;
+        return {};
     }
 
     /// A round for which nobody was drawn, of a sum that must not show that. Errors: round_open.

@@ -129,6 +129,13 @@ void Coordinator::takes(const PublicKey& key, Connection& connection, const Mess
         }
         return;
     }
+    if (const auto* masked = std::get_if<MaskedUpdate>(&body)) {
+        if (auto taken = mask_update(key, connection, message, *masked); !taken) {
+            ++counters_.refused[taken.error().code];
+            acknowledge(key, number, message.envelope.sequence, {Reception::refused, taken.error(), 0});
+        }
+        return;
+    }
     if (const auto* beat = std::get_if<Heartbeat>(&body)) {
         if (const auto at = membership(connection, message.envelope)) session_of(*at).tick = beat->tick;
         sent(key, 0, Heartbeat{});
@@ -161,6 +168,8 @@ void Coordinator::takes(const PublicKey& key, Connection& connection, const Mess
         taken = froze(*at, *frozen);
     } else if (const auto* statement = std::get_if<MassReport>(&body)) {
         taken = stated(connection, *at, *statement);
+    } else if (const auto* said = std::get_if<MaskExchange>(&body)) {
+        taken = mask_said(*at, *said);
     } else {
         taken = fail(Code::message_unknown, static_cast<std::int64_t>(body.index()));
     }
@@ -276,7 +285,7 @@ Result<void> Coordinator::check_update(const Connection& connection, const Membe
                                        const ModelUpdate& update, Record& record) {
     const Job& job = *at.job;
     if (job.ended() || job.request().push) return fail(Code::job_over, static_cast<std::int64_t>(job.number()));
-    if (job.server() == nullptr)
+    if (job.server() == nullptr || job.plan().server.masks.enabled())
         return fail(Code::message_unknown, static_cast<std::int64_t>(message.body.index()));
     if (update.member != at.member || !job.members()[at.member].in())
         return fail(Code::not_a_participant, at.member);
@@ -320,7 +329,10 @@ Result<void> Coordinator::reported(Connection& connection, const Membership& at,
     }
     // What is left out is said, and the rest is taken: a node is done with a job when its final report is.
     std::vector<Metric> kept(report.metrics.begin(), report.metrics.end());
-    std::erase_if(kept, [&](const Metric& metric) { return !journal_.takes(at.job->number(), metric.name); });
+    const bool withheld = at.job->plan().server.masks.enabled();
+    std::erase_if(kept, [&](const Metric& metric) {
+        return withheld || !journal_.takes(at.job->number(), metric.name);
+    });
     const std::vector<std::byte> payload = report_payload(kept);
     auto gathered = gather(connection, {.kind = RecordKind::report,
                                         .node = at.member,

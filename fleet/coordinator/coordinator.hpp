@@ -36,6 +36,7 @@ struct CoordinatorSettings {
     std::uint32_t closing_ms = 60'000;
     /// Updates stay in the log for as long, or until their job ends, and are then but in the model.
     std::uint32_t retention_ms = 3'600'000;
+    std::uint32_t masks_ms = 5000;  ///< most that a step of a masked round waits for answers; updates have longer
     /// Of the operating system, for what must not come twice: a job's seed is not enough.
     std::function<std::uint64_t()> random_number = system_random;
 };
@@ -187,6 +188,8 @@ public:
     const Connection* connection(std::uint32_t node) const;
     /// Time that a job ran so far; what is stored of it follows by a few seconds.
     std::uint64_t elapsed_ms(const Job& job) const;
+    /// Why updates of a masked job were left out last; "" where none were since this process began.
+    std::string masks_trouble(const Job& job) const;
     /// Null where the member said nothing yet.
     const MemberSession* session(std::uint64_t job, std::uint32_t member) const;
 
@@ -231,6 +234,17 @@ private:
     Result<void> stated(const Connection& connection, const Membership& at, const MassReport& report);
     Result<void> shared(const Membership& at, const Message& message, const ShareMessage& share);
     Result<void> receipted(const Membership& at, const ShareReceipt& receipt);
+
+    // rounds whose updates are masked (masking.cpp)
+    SecretSource secrets();
+    void begin_masks(const Job& job);
+    void tell_masks(const Job& job, bool at_once);
+    void advance_masks(const Job& job);
+    void tend_masks(const Job& job);
+    Result<void> mask_said(const Membership& at, const MaskExchange& said);
+    Result<void> mask_update(const PublicKey& key, Connection& connection, const Message& message,
+                             const MaskedUpdate& update);
+    void summed(const Job& job, std::span<const MaskedSum::Part> parts);
 
     // what follows from the state (duties.cpp)
     void applied(const Record& record, const JobChange& change);
@@ -332,8 +346,16 @@ private:
         std::uint32_t mixing_epoch = 0;                 ///< that it is of; 0: of none
         std::map<std::uint32_t, std::int64_t> took_ms;  ///< rounds: what members took for their last update
         std::set<std::uint32_t> missed;                 ///< rounds that ended without them
+        std::string masks_trouble = {};                 ///< why updates were left out of a masked round last
     };
     std::map<std::uint64_t, Watch> watches_;
+    /// Of a job whose running round is masked, in this process.
+    struct MaskRun {
+        MaskRound round;
+        std::int64_t since_ms = 0;  ///< when its stage began
+        std::int64_t told_ms = 0;   ///< when members were told last what to answer
+    };
+    std::map<std::uint64_t, MaskRun> mask_runs_;
     /// Of a roll-out, in this process.
     struct Stage {
         std::uint64_t released = 0;  ///< devices that were let have the version when it was last seen

@@ -67,6 +67,10 @@ Json Desk::Commands::run(const Json& asked) {
             complain({Code::shape_mismatch, std::ssize(request.numbers), std::ssize(job.first)}, "the policy");
         job.first = request.numbers;
         job.terms.aggregation = Aggregation::federated;
+        // Nobody sends anything.
+        if (job.terms.payload == Payload::masked) job.terms.payload = Payload::difference;
+        job.server.masks = {};
+        job.server.privacy = {};
     } else if (job.terms.aggregation != Aggregation::federated && members < 2) {
         complain("without a server there is nobody to agree with; choose two nodes or more");
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What there is, as the operator sees it.
 #include "fleet/coordinator/desk_commands.hpp"
+#include "fleet/coordinator/privacy_spent.hpp"
 #include "transport/zeromq/keys.hpp"
 
 #include <algorithm>
@@ -70,6 +71,22 @@ Json Desk::Commands::brief(const Job& known) const {
         told["weight_lost"] = known.plan().terms.format.to_float<double>(book->lost().weight);
         told["balanced"] = known.unbalanced() == 0;
         told["warnings"] = warnings_of(known);
+    }
+    const ServerPlan& plan = known.plan().server;
+    if (plan.privacy.noise > 0.0f) {
+        const PrivacySpent spent = privacy_spent(known);
+        told["privacy"] = {{"epsilon", spent.epsilon}, {"delta", spent.delta},     {"rounds", spent.rounds},
+                           {"unit", spent.unit},       {"against", spent.against}, {"not_charged", spent.not_charged}};
+    }
+    if (plan.masks.enabled()) {
+        told["masked"] = true;
+        const std::string trouble = coordinator.masks_trouble(known);
+        if (!trouble.empty())
+            told["warnings"].push_back(
+                fmt::format("updates were left out of a masked round, which says nothing of them: {}", trouble));
+        if (!known.ended() && here < least_summed)
+            told["warnings"].push_back(fmt::format(
+                "a masked sum is opened of {} members at least, and {} are here: the job waits", least_summed, here));
     }
     if (known.server() != nullptr && known.server()->undefended() > 0) {
         told["undefended"] = known.server()->undefended();

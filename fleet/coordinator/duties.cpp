@@ -139,7 +139,10 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
         greet(key->second, connection);
         return;
     }
-    if (record.kind == RecordKind::job_deleted) return forget_job(record.job);
+    if (record.kind == RecordKind::job_deleted) {
+        mask_runs_.erase(record.job);
+        return forget_job(record.job);
+    }
     const Job* job = state_.job(record.job);
     if (job == nullptr) return;
     if (record.kind == RecordKind::job_created || record.kind == RecordKind::rollout_started) index_job(*job);
@@ -159,6 +162,12 @@ void Coordinator::applied(const Record& record, const JobChange& change) {
     if (change.ended || record.kind == RecordKind::job_paused) store_time(*job);
     if (change.verdict || (change.ended && updates_since_ms_ != MemberSession::never)) note_updates(*job);
     if (record.kind == RecordKind::round_begun) watches_[record.job].round_ms = now_ms_;
+    if (job->plan().server.masks.enabled() && !job->serverless()) {
+        if (job->ended() || !job->server()->round_running()) mask_runs_.erase(record.job);
+        if (record.kind == RecordKind::round_begun && !job->ended() && job->server()->round_running())
+            begin_masks(*job);
+        summed(*job, change.summed);
+    }
     if (change.ledger) {
         find_components(*job);
         for (MemberSession& session : sessions_[record.job]) {

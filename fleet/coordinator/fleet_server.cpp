@@ -20,7 +20,9 @@ std::size_t message_bytes(const FleetState& state) {
     std::size_t most = least;
     for (const auto& [number, job] : state.jobs()) {
         const JobTerms& terms = job.plan().terms;
-        const std::size_t each = !job.serverless() ? sizeof(float) : terms.audit ? 2 * sizeof(Mass) : sizeof(Mass);
+        const MaskPlan& masks = job.plan().server.masks;
+        const std::size_t masked = masks.enabled() ? masks.terms.ring_bits / 8 : sizeof(float);
+        const std::size_t each = !job.serverless() ? masked : terms.audit ? 2 * sizeof(Mass) : sizeof(Mass);
         most = std::max(most, around + each * terms.dimension);
     }
     return most;

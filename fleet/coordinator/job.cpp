@@ -95,22 +95,15 @@ Result<JobChange> Job::apply_any(const Record& record) {
         case RecordKind::job_ended:
             end(static_cast<JobEndReason>(record.detail));
             return {};
-        case RecordKind::round_begun: {
-            std::vector<std::uint32_t> participants(record.payload.size() / sizeof(std::uint32_t));
-            if (participants.empty() || record.payload.size() % sizeof(std::uint32_t) != 0 || !server_)
-                return unreadable(record);
-            std::memcpy(participants.data(), record.payload.data(), record.payload.size());
-            if (std::ranges::max(participants) >= members_.size()) return unreadable(record);
-            if (!server_->begin_round(participants)) return {};
-            awaited_.assign(members_.size(), 0);
-            for (const std::uint32_t member : participants) awaited_[member] = 1;
-            return {};
-        }
+        case RecordKind::round_begun:
+            return apply_round(record);
         case RecordKind::round_closed:
             if (!server_ || !server_->close_round()) return {};
             awaited_.clear();
             end_by_budget();
             return {};
+        case RecordKind::round_summed:
+            return apply_sum(record);
         case RecordKind::update:
             return apply_update(record);
         case RecordKind::mass_report:
@@ -129,6 +122,67 @@ Result<JobChange> Job::apply_any(const Record& record) {
         default:
             return unreadable(record);
     }
+}
+
+/// Detail 1: before the participants stands the key of the round's noise.
+Result<JobChange> Job::apply_round(const Record& record) {
+    std::span<const std::byte> payload = record.payload;
+    const std::size_t key_bytes = record.detail == 1 ? sizeof(MaskKey) : 0;
+    if (payload.size() <= key_bytes || payload.size() % sizeof(std::uint32_t) != 0 || !server_ || record.detail > 1)
+        return unreadable(record);
+    const auto key = payload.first(key_bytes);
+    payload = payload.subspan(key_bytes);
+    std::vector<std::uint32_t> participants(payload.size() / sizeof(std::uint32_t));
+    std::memcpy(participants.data(), payload.data(), payload.size());
+    if (std::ranges::max(participants) >= members_.size()) return unreadable(record);
+    if (!server_->begin_round(participants)) return {};
+    if (!key.empty()) server_->set_noise_key(key.first<sizeof(MaskKey)>());
+    awaited_.assign(members_.size(), 0);
+    for (const std::uint32_t member : participants) awaited_[member] = 1;
+    return {};
+}
+
+/// The sum of a masked round: the mean of the integers that it holds moves the model.
+Result<JobChange> Job::apply_sum(const Record& record) {
+    const ServerPlan& plan = plan_.server;
+    MaskedSum sum;
+    std::uint64_t count = 0;
+    Loader loader(record.payload);
+    loader(sum.values, sum.weight, count);
+    if (!loader.ok() || !server_ || !plan.masks.enabled() || sum.values.size() != plan_.terms.dimension ||
+        sum.weight <= 0 || count == 0 || count > members_.size())
+        return unreadable(record);
+    std::vector<Update> delivered(count);
+    sum.members.resize(count);
+    for (std::size_t k = 0; k < count; ++k) {
+        MaskedSum::Part& part = sum.members[k];
+        loader(part.member, part.incarnation, part.sequence);
+        if (!loader.ok() || part.member >= members_.size()) return unreadable(record);
+        delivered[k].node = part.member;
+        delivered[k].incarnation = part.incarnation;
+        delivered[k].sequence = part.sequence;
+    }
+    if (!loader.done()) return unreadable(record);
+    const MaskTerms& terms = plan.masks.terms;
+    const double unit = RingValues{terms.ring_bits, terms.value_bits, terms.range, terms.largest_weight}.unit();
+    const double parts = plan.privacy.enabled() ? static_cast<double>(plan.privacy.expected)
+                                                : static_cast<double>(sum.weight);
+    scratch_.resize(sum.values.size());
+    for (std::size_t k = 0; k < scratch_.size(); ++k)
+        scratch_[k] = static_cast<float>(unit * static_cast<double>(sum.values[k]) / parts);
+    if (!server_->close_round_with(scratch_, delivered)) return {};
+    awaited_.clear();
+    for (const MaskedSum::Part& part : sum.members) {
+        JobMember& member = members_[part.member];
+        member.incarnation = part.incarnation;
+        member.sequence = part.sequence;
+        ++member.updates;
+        ++updates_;
+    }
+    end_by_budget();
+    JobChange change;
+    change.summed = std::move(sum.members);
+    return change;
 }
 
 Result<JobChange> Job::apply_update(const Record& record) {

@@ -3,6 +3,7 @@
 
 #include "fleet/coordinator/model_server.hpp"
 #include "fleet/coordinator/record.hpp"
+#include "fleet/masks/mask_round.hpp"
 #include "training/host/archive.hpp"
 #include "training/plans/mass_book.hpp"
 
@@ -77,6 +78,7 @@ struct AddedMember {
 /// What a record did to a job.
 struct JobChange {
     std::optional<Verdict> verdict = {};     ///< of an update
+    std::vector<MaskedSum::Part> summed = {};  ///< whose updates are in the model with this, of a masked round
     std::optional<LedgerEntry> ledger = {};  ///< an epoch is over
     bool ended = false;                      ///< and with this the job is
 };
@@ -187,6 +189,8 @@ private:
     void all_fields(Archive& archive);
     bool fits_together() const;
     Result<JobChange> apply_any(const Record& record);
+    Result<JobChange> apply_round(const Record& record);
+    Result<JobChange> apply_sum(const Record& record);
     Result<JobChange> apply_update(const Record& record);
     Result<JobChange> apply_member(const Record& record);
     Result<JobChange> apply_added(const Record& record);
@@ -246,6 +250,7 @@ Result<Job> read_job(const Record& record);
 /// What job_payload was given. Error: store_damaged (first: `record`).
 Result<std::pair<JobPlan, JobRequest>> read_job_payload(std::span<const std::byte> payload, std::uint64_t record);
 std::vector<std::byte> statement_payload(const MassReport& report);
+std::vector<std::byte> sum_payload(const MaskedSum& sum);
 std::vector<std::byte> report_payload(std::span<const Metric> metrics);
 /// Error: store_damaged (first: the record).
 Result<std::vector<KeptMetric>> load_report(const Record& record);

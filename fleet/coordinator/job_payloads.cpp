@@ -45,6 +45,13 @@ std::vector<std::byte> statement_payload(const MassReport& report) {
     return saver.take();
 }
 
+std::vector<std::byte> sum_payload(const MaskedSum& sum) {
+    Saver saver;
+    saver(sum.values, sum.weight, static_cast<std::uint64_t>(sum.members.size()));
+    for (const MaskedSum::Part& part : sum.members) saver(part.member, part.incarnation, part.sequence);
+    return saver.take();
+}
+
 std::vector<std::byte> report_payload(std::span<const Metric> metrics) {
     std::vector<KeptMetric> kept;
     for (const Metric& metric : metrics) kept.push_back({std::string(metric.name), metric.value});

@@ -2,6 +2,7 @@
 #include "fleet/coordinator/model_server.hpp"
 
 #include "core/robust/defended_rows.hpp"
+#include "core/robust/private_sum.hpp"
 #include "training/host/host_memory.hpp"
 
 namespace dunlin {
@@ -52,6 +53,15 @@ public:
         if constexpr (by_rounds) return machine_->close_round().map([](std::uint32_t) {});
         return fail(Code::round_closed);
     }
+    Result<void> close_round_with([[maybe_unused]] ConstVector<float> mean,
+                                  [[maybe_unused]] std::span<const Update> delivered) override {
+        if constexpr (requires { machine_->close_round_with(mean, delivered); })
+            return machine_->close_round_with(mean, delivered);
+        return fail(Code::round_closed);
+    }
+    void set_noise_key([[maybe_unused]] std::span<const std::byte, 32> key) override {
+        if constexpr (requires { machine_->gathering().set_noise_key(key); }) machine_->gathering().set_noise_key(key);
+    }
 
 private:
     HostMemory memory_;
@@ -77,6 +87,17 @@ Result<std::unique_ptr<ModelServer>> ModelServer::make(const ServerPlan& plan, s
                 if (plan.defence.defends())
                     return make_server<DefendedServerOf<Rule>>(settings, rule, first,
                                                                DefendedRows::Settings{plan.defence, seed});
+            }
+            if constexpr (std::derived_from<Rule, FedAvgRule>) {
+                // Members that mask their updates add the noise themselves.
+                if (plan.privacy.enabled() && !plan.masks.enabled()) {
+                    PrivateSum::Settings noisy;
+                    noisy.clip = static_cast<double>(plan.privacy.clip);
+                    noisy.noise = static_cast<double>(plan.privacy.noise);
+                    noisy.expected = static_cast<double>(plan.privacy.expected);
+                    noisy.rate = static_cast<double>(rule.server_rate);
+                    return make_server<FederatedServer<Rule, PrivateSum>>(settings, rule, first, noisy);
+                }
             }
             return make_server<typename MachinesOf<Rule>::Server>(settings, rule, first);
         },

@@ -34,6 +34,10 @@ public:
     virtual bool round_running() const = 0;
     virtual Result<void> begin_round(std::span<const std::uint32_t> participants) = 0;
     virtual Result<void> close_round() = 0;
+    /// Ends it with a mean that was found elsewhere; of what was delivered only whose it is counts.
+    virtual Result<void> close_round_with(ConstVector<float> mean, std::span<const Update> delivered) = 0;
+    /// 256 bits that the noise of the running round is drawn from; where there is none nothing happens.
+    virtual void set_noise_key(std::span<const std::byte, 32> key) = 0;
 };
 
 }  // namespace dunlin

@@ -30,9 +30,19 @@ void plan_fields(Archive& archive, JobPlan& plan) {
     enum : std::uint32_t { is_persafl, is_async, is_buffered, is_averaged, is_scaffold = 5, is_adam };
     auto kind = static_cast<std::uint32_t>(s.rule.index());
     if (std::holds_alternative<FedProxRule>(s.rule)) kind = is_averaged;
-    constexpr std::uint32_t is_defended = 0x100;  // a program that does not know it has no such rule
+    // A program that does not know one of these has no such rule.
+    constexpr std::uint32_t is_defended = 0x100, is_masked = 0x200, is_private = 0x400;
     if (s.defence.defends()) kind |= is_defended;
+    if (s.masks.enabled()) kind |= is_masked;
+    if (s.privacy.enabled()) kind |= is_private;
     archive(kind);
+    if ((kind & is_masked) != 0) {
+        MaskTerms& m = s.masks.terms;
+        archive(s.masks.group, m.ring_bits, m.value_bits, m.range, m.largest_weight, m.clip, m.noise);
+    }
+    if ((kind & is_private) != 0)
+        archive(s.privacy.clip, s.privacy.noise, s.privacy.delta, s.privacy.expected);
+    kind &= ~(is_masked | is_private);
     if ((kind & is_defended) != 0) {
         Defence& d = s.defence;
         archive(d.sum, d.mixing, d.adaptive_clipping, d.liars_share, d.radius, d.momentum, d.bucket);

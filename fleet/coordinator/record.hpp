@@ -38,6 +38,7 @@ enum class RecordKind : std::uint16_t {
     round_begun = 60,
     round_closed,
     update,
+    round_summed,  ///< masked: the sum of a round's updates, and whose they are
     mass_report = 80,
     report = 100,
     model_kept = 110,       ///< version `sequence` of a model

@@ -22,6 +22,8 @@ void hold_still(JobPlan& plan) {
     plan.budget = {};
     plan.server.rule = PersaflRule{};
     plan.server.defence = {};
+    plan.server.masks = {};
+    plan.server.privacy = {};
     plan.server.concurrency = 1.0f;
     plan.terms.payload = Payload::difference;
     plan.terms.local_steps = 1;

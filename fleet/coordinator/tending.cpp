@@ -155,7 +155,9 @@ void Coordinator::tend_rounds(const Job& job) {
     Watch& watch = watches_[job.number()];
     const ServerPlan& plan = job.plan().server;
     if (watch.due) return;
+    const bool masked = plan.masks.enabled();
     if (job.server()->round_running()) {
+        if (masked) return tend_masks(job);
         if (now_ms_ - watch.round_ms < patience_ms(job)) return;
         for (std::uint32_t member = 0; member < job.members().size(); ++member) {
             if (job.awaited(member)) watch.missed.insert(member);
@@ -172,19 +174,27 @@ void Coordinator::tend_rounds(const Job& job) {
         const MemberSession* said = session(job.number(), member);
         if (said != nullptr && said->joined && reachable(job.members()[member].node)) ready.push_back(member);
     }
-    if (ready.empty()) return;
+    if (ready.size() < (masked ? least_summed : 1)) return;
     if (watch.ready_ms == MemberSession::never) watch.ready_ms = now_ms_;
     if (ready.size() < in && now_ms_ - watch.ready_ms < settings_.first_round_ms) return;
     const auto share = std::lround(plan.concurrency * static_cast<float>(in));
-    const auto wanted = std::min(ready.size(), static_cast<std::size_t>(std::max(1L, share)));
+    const auto least = static_cast<long>(masked ? least_summed : 1);
+    const auto wanted = std::min(ready.size(), static_cast<std::size_t>(std::max(least, share)));
     Stream draws(job.plan().terms.seed, static_cast<std::uint32_t>(job.version()), Purpose::tasks);
     while (ready.size() > wanted) {
         const std::uint32_t at = draws.below(static_cast<std::uint32_t>(ready.size()));
         ready.erase(ready.begin() + at);
     }
-    const Record begun{.kind = RecordKind::round_begun,
-                       .job = job.number(),
-                       .payload = std::as_bytes(std::span<const std::uint32_t>(ready))};
+    std::vector<std::byte> payload;
+    const bool noisy = plan.privacy.enabled() && !masked;
+    if (noisy) {
+        payload.resize(sizeof(MaskKey));
+        secrets()(payload);
+    }
+    const auto numbers = std::as_bytes(std::span<const std::uint32_t>(ready));
+    payload.insert(payload.end(), numbers.begin(), numbers.end());
+    const Record begun{
+        .kind = RecordKind::round_begun, .job = job.number(), .detail = noisy, .payload = payload};
     watch.due = store_->add(begun).has_value();
 }
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/jobs/plan_job.hpp"
 
+#include "core/robust/ring_values.hpp"
 #include "fleet/jobs/experiments.hpp"
+
+#include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -114,13 +118,47 @@ Outcome<void> push(JobPlan& plan, const FederatedSettings& s) {
     return {};
 }
 
+/// What a round may tell about one member.
+void keep_private(ServerPlan& plan, const FederatedSettings& s, std::uint32_t members) {
+    plan.privacy.clip = s.privacy.clip;
+    plan.privacy.noise = s.privacy.noise;
+    plan.privacy.delta = s.privacy.delta;
+    plan.privacy.expected = std::max(1.0f, std::round(s.clock.concurrency * static_cast<float>(members)));
+    plan.norm_factor = s.update_limits().factor;
+}
+
+/// How members' updates are masked: as integers of a ring that holds a group's sum.
+Outcome<void> mask(JobPlan& plan, const FederatedSettings& s) {
+    constexpr std::uint32_t least = 5;
+    if (plan.terms.members < least)
+        return refuse(fmt::format("secure_aggregation.enabled: a sum is opened of {} members at least, and these are {}",
+                                  least, plan.terms.members));
+    MaskPlan& masks = plan.server.masks;
+    masks.group = static_cast<std::uint32_t>(s.masks.group);
+    masks.terms.value_bits = static_cast<std::uint32_t>(s.masks.value_bits);
+    masks.terms.range = s.masks.range;
+    if (s.privacy.enabled()) {
+        masks.terms.range = masks.terms.clip = s.privacy.clip;
+        masks.terms.noise = s.privacy.noise;
+    }
+    for (const float samples : plan.samples)
+        masks.terms.largest_weight = std::max(masks.terms.largest_weight, static_cast<std::uint32_t>(samples));
+    RingValues values;
+    values.value_bits = masks.terms.value_bits;
+    values.largest_weight = masks.terms.largest_weight;
+    // Noise of many times the clip has to fit, too.
+    const auto room = static_cast<std::uint64_t>(1.0f + 8.0f * s.privacy.noise);
+    masks.terms.ring_bits = values.ring_for(masks.group + room);
+    plan.terms.payload = Payload::masked;
+    return {};
+}
+
 /// The server's side of a federated method, and the clients' settings that go with it.
 Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     if (auto fit = s.check(plan.terms.members); !fit) return fit;
     if (s.attack.attacks())
         return refuse(fmt::format("attack.name = {}: real nodes do not lie; `dunlin train` simulates it",
                                   name_of(s.attack.name)));
-    if (s.privacy.enabled()) return refuse("privacy.clip: real fleets do not add noise yet; `dunlin train` does");
     if (auto fit = check_defence_memory(s.defence, plan.terms.members, plan.first.size()); !fit) return fit;
     JobTerms& terms = plan.terms;
     terms.aggregation = Aggregation::federated;
@@ -138,7 +176,8 @@ Outcome<void> serve(JobPlan& plan, const FederatedSettings& s) {
     plan.server.concurrency = s.clock.concurrency;
     plan.server.rule = rule_of(s.method.aggregation, s.rule());
     plan.server.defence = s.defence;
-    return {};
+    if (s.privacy.enabled()) keep_private(plan.server, s, terms.members);
+    return s.masks.enabled ? mask(plan, s) : Outcome<void>();
 }
 
 /// Of the first parameters those that do not stay with a node.

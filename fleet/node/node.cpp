@@ -49,7 +49,8 @@ Node::Node(NodeSettings settings, NodeStore store, NodeLink link, NodeLog log)
                 .software = settings_.software,
                 .endpoint = link_.listening(),
                 .memory = memory_.bytes,
-                .store_every = settings_.store_every}),
+                .store_every = settings_.store_every,
+                .masks = &masks_}),
       work_thread_([this] { link_.wake(); }),
       store_thread_([this] { link_.wake(); }) {}
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fleet/jobs/node_task.hpp"
+#include "fleet/masks/mask_member.hpp"
 #include "fleet/node/job_memory.hpp"
 #include "fleet/node/node_store.hpp"
 #include "training/host/background.hpp"
@@ -114,6 +115,7 @@ private:
     NodeLink link_;
     NodeLog log_;
     Memory memory_;
+    MaskMember masks_;
     NodeSession session_;
     std::shared_ptr<NodeTask> task_;
     Arrival arrival_;

@@ -105,7 +105,8 @@ void Node::do_work() {
 /// and state, and a message that comes or goes.
 std::int64_t Node::beside_data(const JobTerms& terms) const {
     const std::size_t session = NodeSession::bytes(terms, true);
-    return static_cast<std::int64_t>(3 * session + std::size_t{16} * terms.dimension);
+    const std::size_t masks = terms.payload == Payload::masked ? 24 : 0;  // the sum, and what is sent of it
+    return static_cast<std::int64_t>(3 * session + (16 + masks) * terms.dimension);
 }
 
 /// The node goes on without the job, and says what it would take.

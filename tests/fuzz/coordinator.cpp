@@ -14,7 +14,7 @@ using namespace dunlin;
 
 namespace {
 
-constexpr std::uint32_t dimension = 4, nodes = 3;
+constexpr std::uint32_t dimension = 4, nodes = 3, masking = 5;
 
 /// The input as decisions; zeros when it is used up.
 class Decisions {
@@ -55,6 +55,8 @@ struct Memory {
     std::vector<float> floats;
     std::vector<Mass> masses, steps;
     std::vector<std::int64_t> heard;
+    std::vector<std::uint32_t> members;
+    std::vector<std::byte> bytes;
     std::array<Metric, 3> metrics;
 };
 
@@ -64,7 +66,7 @@ MessageBody any_body(Decisions& decide, Memory& memory) {
         return EncodedValues{static_cast<Encoding>(decide.below(4)), static_cast<std::uint32_t>(floats.size()),
                              std::as_bytes(floats)};
     };
-    switch (decide.below(12)) {
+    switch (decide.below(14)) {
         case 0:
             return Join{.newest_version = decide.number<std::uint16_t>(),
                         .name = "n1",
@@ -98,6 +100,21 @@ MessageBody any_body(Decisions& decide, Memory& memory) {
                               decide.numbers(memory.steps)};
         case 10:
             return Welcome{};
+        case 11:
+            memory.members.resize(decide.below(6));
+            for (std::uint32_t& member : memory.members) member = decide.below(8);
+            memory.bytes.resize(std::size_t{decide.below(7)} * 96);
+            for (std::byte& byte : memory.bytes) byte = static_cast<std::byte>(decide.byte());
+            return MaskExchange{decide.number<std::uint64_t>(),
+                                decide.number<std::uint64_t>(),
+                                static_cast<MaskStep>(decide.below(7)),
+                                {},
+                                memory.members,
+                                memory.bytes};
+        case 12:
+            memory.bytes.resize(decide.below(2) == 0 ? (dimension + 1) * 4 : decide.byte());
+            return MaskedUpdate{decide.number<std::uint32_t>(), decide.number<std::uint64_t>(),
+                                decide.number<std::uint64_t>(), memory.bytes};
         default:
             return Model{0, values()};
     }
@@ -124,7 +141,7 @@ class Life final : public Outbox {
 public:
     Life() {
         open();
-        for (std::uint8_t i = 0; i < nodes; ++i)
+        for (std::uint8_t i = 0; i < masking; ++i)
             fuzz::require(
                 coordinator_->admit({.name = "n" + std::to_string(i), .key = key_of(i), .labels = {}}).has_value());
         JobRequest wanted;
@@ -133,7 +150,14 @@ public:
                                  plan_of(Aggregation::federated, true)}) {
             fuzz::require(coordinator_->create_job(plan, wanted).has_value());
         }
-        for (std::uint8_t i = 0; i < nodes; ++i) hear(i, {{0, i, 0, 0}, Join{}});
+        JobPlan masked = plan_of(Aggregation::federated, true);
+        masked.terms.members = masking;
+        masked.terms.payload = Payload::masked;
+        masked.samples.assign(masking, 1.0f);
+        masked.server.masks.group = 10;
+        wanted.nodes = {0, 1, 2, 3, 4};
+        fuzz::require(coordinator_->create_job(masked, wanted).has_value());
+        for (std::uint8_t i = 0; i < masking; ++i) hear(i, {{0, i, 0, 0}, Join{}});
         fuzz::require(coordinator_->commit(now_ms_).has_value());
     }
 
@@ -154,14 +178,14 @@ public:
                     reopen();
                     break;
                 case 4:
-                    coordinator_->disconnected(key_of(decide.below(nodes + 1)));
+                    coordinator_->disconnected(key_of(decide.below(masking + 1)));
                     break;
                 case 5:
                     meddle(decide);
                     break;
                 default: {
-                    const std::uint8_t from = decide.below(nodes + 1);
-                    const Envelope envelope{decide.below(5), from, decide.number<std::uint32_t>(),
+                    const std::uint8_t from = decide.below(masking + 1);
+                    const Envelope envelope{decide.below(6), from, decide.number<std::uint32_t>(),
                                             decide.number<std::uint64_t>()};
                     hear(from, {envelope, any_body(decide, memory)});
                     if (what > 24) commit();
@@ -195,7 +219,7 @@ private:
         fuzz::require(coordinator_->state().save() == before);
     }
     void meddle(Decisions& decide) {
-        const std::uint64_t job = decide.below(5);
+        const std::uint64_t job = decide.below(6);
         switch (decide.below(7)) {
             case 0:
                 (void)coordinator_->pause(job, decide.below(2) == 0);

@@ -123,6 +123,19 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
         method.aggregation == AggregationName::fedbuff ? static_cast<std::uint32_t>(buffer_size) : awaited;
     if (auto fit = check_robust(attack, defence, method.aggregation, clients, gathered); !fit) return fit;
     if (auto fit = check_privacy(privacy, method.aggregation); !fit) return fit;
+    if (auto fit = check_masks(masks, method.aggregation); !fit) return fit;
+    if (masks.enabled && defence.defends())
+        return refuse(fmt::format(
+            "defence.name = {}: looks at single updates, which secure_aggregation.enabled hides; choose one of them "
+            "(against liars, privacy.clip bounds what one can add to a masked sum)",
+            name_of(defence.sum)));
+    if (masks.enabled && deployment.encoding != Encoding::float32)
+        return refuse(
+            "fleet.encoding: with secure_aggregation.enabled updates travel as integers of secure_aggregation.bits; "
+            "leave it at float32");
+    if (masks.enabled && deployment.report_every != 0)
+        return refuse(
+            "fleet.report_every: with secure_aggregation.enabled members say nothing of their own; leave it at 0");
     if (privacy.enabled() && defence.defends())
         return refuse(
             fmt::format("defence.name = {}: sums up single updates, of which privacy.clip releases none; "
@@ -264,6 +277,7 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
              "and those of a norm so many times what members usually send, the median over them; 0: not looked at",
              Range{0, 1e6});
     add_privacy_settings(list, s.privacy);
+    add_mask_settings(list, s.masks);
 
     list.add("report.evaluations", s.evaluations, "how often the models are judged, over the clock",
              Range{1, 10000})
@@ -317,7 +331,11 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
         {"limits.factor", "10.0"},
         {"privacy.clip", "0.0"},
         {"privacy.noise", "0.0"},
-        {"privacy.delta", "1e-05"}};
+        {"privacy.delta", "1e-05"},
+        {"secure_aggregation.enabled", "false"},
+        {"secure_aggregation.group", "17"},
+        {"secure_aggregation.bits", "20"},
+        {"secure_aggregation.range", "4.0"}};
     return newer;
 }
 

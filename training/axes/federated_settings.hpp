@@ -103,6 +103,7 @@ struct FederatedSettings {
     Defence defence;
     UpdateLimits limits;
     PrivacySettings privacy;
+    MaskSettings masks;  ///< of real nodes
 
     int baseline_steps = 1000;   ///< of `local`, per node, and of `global`
     float baseline_rate = 0.1f;  ///< their step size
@@ -157,8 +158,8 @@ struct FederatedSettings {
 };
 
 /// Adds the sections [federated], [objective], [aggregation], [maml], [moreau], [bilevel], [hgp], [push], [clock],
-/// [personal], [baseline], [network], [attack], [defence], [limits], [privacy]
-/// and [report].
+/// [personal], [baseline], [network], [attack], [defence], [limits], [privacy],
+/// [secure_aggregation] and [report].
 void add_federated_settings(Settings& list, FederatedSettings& settings);
 /// Settings that nodes of older Dunlins do not know, each with the value that they go by: while it has that, a
 /// job's text leaves it out.

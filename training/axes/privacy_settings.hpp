@@ -22,8 +22,21 @@ struct PrivacySettings {
     bool enabled() const { return clip > 0.0f; }
 };
 
+/// Sums of real nodes' updates of which a coordinator sees no single one (fleet/masks/).
+struct MaskSettings {
+    bool enabled = false;
+    int group = 17;       ///< most members that mask for each other
+    int value_bits = 20;  ///< of each number
+    float range = 4.0f;   ///< to which numbers are clipped
+};
+
 /// Adds the section [privacy].
 void add_privacy_settings(Settings& list, PrivacySettings& privacy);
+/// Adds the section [secure_aggregation].
+void add_mask_settings(Settings& list, MaskSettings& masks);
+
+/// Errors: an aggregation whose server needs single updates, by name.
+Outcome<void> check_masks(const MaskSettings& masks, AggregationName aggregation);
 
 /// Errors: an aggregation whose sum is not that of a round, by name; noise without clipping.
 Outcome<void> check_privacy(const PrivacySettings& privacy, AggregationName aggregation);

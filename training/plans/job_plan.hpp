@@ -25,10 +25,30 @@ using AnyServerRule = OneOf<void DUNLIN_SERVER_RULES(DUNLIN_RULE)>;
 /// That of this name, which has a server.
 AnyServerRule rule_of(AggregationName name, const RuleSettings& settings);
 
+/// How the updates of a job are masked (fleet/masks/).
+struct MaskPlan {
+    std::uint32_t group = 0;  ///< most members of a group; 0: nothing is masked
+    MaskTerms terms;
+
+    bool enabled() const { return group > 0; }
+};
+
+/// What a round's sum may tell about one member (core/robust/private_sum.hpp).
+struct PrivatePlan {
+    float clip = 0.0f;      ///< C; 0: nothing is private
+    float noise = 0.0f;     ///< sigma, in multiples of C
+    float delta = 1e-5f;    ///< of the (epsilon, delta) that is stated
+    float expected = 1.0f;  ///< members that a round invites in the mean, by whom its sum is divided
+
+    bool enabled() const { return clip > 0.0f; }
+};
+
 /// How a coordinator treats the updates of a federated job.
 struct ServerPlan {
     AnyServerRule rule;
     Defence defence;  ///< of what it gathers
+    MaskPlan masks;
+    PrivatePlan privacy;
     std::uint64_t staleness_limit = ServerSettings::unbounded;
     float component_limit = 1e6f;               ///< an update with a larger component is refused
     float norm_limit = 1e9f;                    ///< or with a larger Euclidean norm

@@ -43,7 +43,9 @@ void NodeSession::prepared() {
         again_at_ms_ = now_ms_;  // what was heard since it was stored is forgotten
     } else {
         // A state may be of the middle of the local steps, which has no update yet.
-        phase_ = !client_ ? Phase::starting : client_->done() ? Phase::delivering : Phase::learning;
+        // An update that may be in a masked sum already is not masked again: what was opened was in memory alone.
+        const Phase done = masks() != nullptr ? Phase::waiting : Phase::delivering;
+        phase_ = !client_ ? Phase::starting : client_->done() ? done : Phase::learning;
         // Its mass is counted on from the moment that it accepts.
         if (serverless(saved_->terms) && !resumed_) unstored_ = settings_.store_every;
     }
@@ -280,6 +282,8 @@ bool NodeSession::compose() {
         say(answer_);
         outgoing_.envelope.job = answered_.job;
         outgoing_.envelope.nonce = answered_.nonce;
+    } else if (masks() != nullptr && masks()->answer() != nullptr && !unaccepted()) {
+        say(*masks()->answer());
     } else if (due_.mass && settled) {
         if (neighbour() != nullptr) {
             const auto stated = compose_statement();
@@ -292,13 +296,14 @@ bool NodeSession::compose() {
         for (std::size_t j = 0; j < heard_.size(); ++j)
             heard_[j] = neighbour() == nullptr ? push_sum_->heard(j) : -1;
         say(Frozen{saved_->terms.epoch, last_tick(), heard_});
-    } else if (due_.update && (settings_.store_every > 1 || unstored_ == 0)) {
+    } else if (may_deliver()) {
         return compose_update();
     } else if (due_.request && !unaccepted()) {
         say(ModelRequest{});
     } else if (due_.report) {
+        // Where updates are masked, what a member measured would say more of its data than they do.
         say(Report{meets() ? last_tick() : static_cast<std::int64_t>(saved_->updates), final_report(),
-                   std::span<const Metric>(metrics_).first(metric_count_)});
+                   std::span<const Metric>(metrics_).first(masks() != nullptr ? 0 : metric_count_)});
     } else if (due_.leave && !unaccepted()) {
         say(Leave{});
     } else if (now_ms_ >= last_beat_ms_ + heartbeat_ms_) {
@@ -337,8 +342,28 @@ bool NodeSession::compose_receipt() {
     return true;
 }
 
+/// Is there an update to be said now?
+bool NodeSession::may_deliver() {
+    if (!due_.update || (settings_.store_every == 1 && unstored_ > 0)) return false;
+    if (masks() == nullptr) return true;
+    const Update update = *client_->upload();
+    if (!masks()->may_mask(update)) {
+        // The round that it was made for is over, or has failed: it is of no use any more.
+        phase_ = Phase::waiting;
+        retry();
+        return false;
+    }
+    return masks()->ready(update);
+}
+
 bool NodeSession::compose_update() {
     const Result<Update> update = client_->upload();
+    if (masks() != nullptr) {
+        say(masks()->masked(*update));
+        outgoing_.envelope.incarnation = update->incarnation;
+        outgoing_.envelope.sequence = update->sequence;
+        return true;
+    }
     if (update_.count == 0) {
         if (residual_.empty()) {
             update_ = view_values(update->values);
@@ -377,6 +402,8 @@ void NodeSession::sent() {
     if (std::holds_alternative<JobAnswer>(body)) due_.answer = false;
     if (std::holds_alternative<ModelRequest>(body)) due_.request = false;
     if (std::holds_alternative<ModelUpdate>(body)) due_.update = false;
+    if (std::holds_alternative<MaskedUpdate>(body)) due_.update = false;
+    if (std::holds_alternative<MaskExchange>(body) && masks() != nullptr) masks()->answered();
     if (std::holds_alternative<Leave>(body)) due_.leave = false;
     if (std::holds_alternative<Frozen>(body)) due_.frozen = false;
     if (std::holds_alternative<MassReport>(body)) due_.mass = false;

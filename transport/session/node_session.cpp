@@ -56,6 +56,9 @@ Result<void> NodeSession::in_job(const Message& message) {
     if (const auto* share = std::get_if<ShareMessage>(&body)) return take_share(*share);
     if (const auto* acknowledgement = std::get_if<Acknowledgement>(&body))
         return take_acknowledgement(*acknowledgement);
+    if constexpr (edges_can_close) {
+        if (const auto* said = std::get_if<MaskExchange>(&body)) return take_masks(*said);
+    }
     if (const auto* grant = std::get_if<MassGrant>(&body)) return take_grant(*grant);
     if (const auto* receipt = std::get_if<ShareReceipt>(&body)) return take_receipt(*receipt);
     if (const auto* still = std::get_if<Freeze>(&body)) return freeze(still->epoch);
@@ -248,6 +251,15 @@ Result<void> NodeSession::take_acknowledgement(const Acknowledgement& acknowledg
     // One that was refused as stale, say, will not be followed by a model of itself.
     due_.request = !acknowledgement.applied;
     return {};
+}
+
+Result<void> NodeSession::take_masks(const MaskExchange& said) {
+    if (masks() == nullptr) return fail(Code::message_unknown, body_index<MaskExchange>);
+    auto taken = masks()->take({nonce(), saved_->terms.member, saved_->terms.dimension}, said);
+    // An update that an earlier attempt came to nothing with is masked anew, or given up.
+    const bool anew = said.step == MaskStep::begin || said.step == MaskStep::delivered;
+    if (taken && anew && phase_ == Phase::delivering) due_.update = true;
+    return taken;
 }
 
 Result<void> NodeSession::take_share(const ShareMessage& share) {

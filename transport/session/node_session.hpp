@@ -7,6 +7,7 @@
 #include "core/random.hpp"
 #include "transport/messages.hpp"
 #include "transport/session/neighbour_machine.hpp"
+#include "transport/session/update_masks.hpp"
 
 #include <array>
 #include <optional>
@@ -34,6 +35,8 @@ struct SessionSettings {
     /// Keep what a dead neighbour would be given; takes d masses for each out-neighbour.
     bool edges_close = true;
     std::uint32_t retry_ms = 5000;  ///< until what brought no answer is said again
+    /// For jobs whose updates are masked; null: this node takes none. Must live as long as the session.
+    UpdateMasks* masks = nullptr;
 };
 
 /// A node's side of every conversation: it joins, takes jobs, learns, delivers, survives restarts and leaves. A
@@ -209,6 +212,7 @@ private:
     Result<void> turn_neighbour(const JobOffer& offer, std::uint64_t nonce);
     Result<void> take_model(const Model& model);
     Result<void> take_acknowledgement(const Acknowledgement& acknowledgement);
+    Result<void> take_masks(const MaskExchange& said);
     Result<void> take_share(const ShareMessage& share);
     Result<void> take_floats(const ShareMessage& share);
     Result<void> take_grant(const MassGrant& grant);
@@ -253,9 +257,15 @@ private:
     Result<void> compose_statement();
     bool compose_receipt();
     void note_heard();
+    bool may_deliver();
     bool compose_update();
     void say(MessageBody body, std::uint32_t recipient = coordinator_number);
     std::int64_t tick_now() const;
+    /// Those that mask the job's updates; null where none are masked, and in firmware, which links no generator.
+    UpdateMasks* masks() const {
+        const bool masked = edges_can_close && saved_ != nullptr && terms().payload == Payload::masked;
+        return masked ? settings_.masks : nullptr;
+    }
     /// Push-sum: has it yet to store the state that accepting a job promises?
     bool unaccepted() const { return phase_ == Phase::starting && unstored_ > 0; }
     /// Has it a state of the job to go on with?

@@ -103,7 +103,9 @@ Result<void> NodeSession::fits(const JobTerms& terms) const {
         return fail(Code::message_too_long, terms.dimension, WireLimits::values);
     }
     const bool known = terms.aggregation <= Aggregation::push_sum || machine_kind(terms, edges_close()) != nullptr;
-    if (!known || (!steps_are_corrected && terms.payload > Payload::model)) return fail(Code::job_not_understood);
+    const bool maskable = terms.payload != Payload::masked || (edges_can_close && settings_.masks != nullptr);
+    if (!known || !maskable || (!steps_are_corrected && terms.payload > Payload::model))
+        return fail(Code::job_not_understood);
     // In 64 bits, because it may be more than a small processor can count.
     const std::uint64_t neighbours = terms.in_neighbours.size() + (edges_close() ? terms.out_neighbours.size() : 0);
     const std::uint64_t least = pushes(terms) ? neighbours * terms.dimension * sizeof(Mass) : 0;
@@ -348,6 +350,7 @@ Result<void> NodeSession::resume_machine(bool current) {
 }
 
 void NodeSession::drop_job() {
+    if (masks() != nullptr) masks()->forget();
     client_.reset();
     if (steps_are_corrected) variates_.reset();
     push_sum_.reset();

@@ -69,7 +69,7 @@ void fields(V& visit, Of<V, JobTerms> m) {
     visit.number(m.local_rate);
     visit.number(m.fedprox_weight);
     visit.number(m.samples);
-    visit.choice(m.payload, Payload::corrected);
+    visit.choice(m.payload, Payload::masked);
     visit.choice(m.encoding, Encoding::int8);
     visit.list(m.in_neighbours, WireLimits::neighbours);
     visit.list(m.out_neighbours, WireLimits::neighbours);
@@ -269,10 +269,42 @@ void fields(V& visit, Of<V, ShareReceipt> m) {
     visit.number(m.weight);
 }
 
+template <class V>
+void fields(V& visit, Of<V, MaskTerms> m) {
+    visit.number(m.ring_bits);
+    visit.number(m.value_bits);
+    visit.number(m.range);
+    visit.number(m.largest_weight);
+    visit.number(m.clip);
+    visit.number(m.noise);
+}
+
+template <class V>
+void fields(V& visit, Of<V, MaskExchange> m) {
+    visit.number(m.attempt);
+    visit.number(m.version);
+    visit.choice(m.step, MaskStep::opened);
+    visit.table(m.terms);
+    visit.list(m.members, WireLimits::neighbours);
+    visit.bytes(m.bytes, WireLimits::neighbours * MaskExchange::keys_bytes);
+}
+
+template <class V>
+void fields(V& visit, Of<V, MaskedUpdate> m) {
+    visit.number(m.member);
+    visit.number(m.attempt);
+    visit.number(m.base_version);
+    visit.bytes(m.bytes, WireLimits::values * 8);
+}
+
+/// Kinds of message that this build can say: no board masks.
+inline constexpr std::size_t kinds_here =
+    edges_can_close ? std::variant_size_v<MessageBody> : body_index<MaskExchange>;
+
 /// Calls body(m) with the message's body as what it is, without std::visit, which may throw.
 template <class Body, std::size_t K = 0, class Variant>
 decltype(auto) dispatch(Variant& variant, Body&& body) {
-    if constexpr (K + 1 < std::variant_size_v<MessageBody>) {
+    if constexpr (K + 1 < kinds_here) {
         if (variant.index() != K) return dispatch<Body, K + 1>(variant, static_cast<Body&&>(body));
     }
     return body(*std::get_if<K>(&variant));

@@ -109,7 +109,7 @@ private:
 template <std::size_t K = 0>
 void read_body(std::size_t kind, const void* table, const DecodeScratch& scratch, MessageBody& body,
                Result<void>& result) {
-    if constexpr (K < std::variant_size_v<MessageBody>) {
+    if constexpr (K < wire::kinds_here) {
         if (kind != K) return read_body<K + 1>(kind, table, scratch, body, result);
         Reader reader(table, scratch, result);
         wire::fields<Reader>(reader, body.emplace<K>());
@@ -139,7 +139,7 @@ Result<Message> decode_flat(std::span<const std::byte> bytes, const DecodeScratc
     const std::size_t tag = static_cast<std::size_t>(frame.body_type());
     if (tag == 0) return fail(Code::message_malformed, size);
     if (auto spoken = check_version(frame.version(), tag - 1); !spoken) return tl::unexpected(spoken.error());
-    if (tag > std::variant_size_v<MessageBody>) return fail(Code::message_unknown, static_cast<std::int64_t>(tag));
+    if (tag > wire::kinds_here) return fail(Code::message_unknown, static_cast<std::int64_t>(tag));
     if (frame.body() == nullptr) return fail(Code::message_malformed, size);
 
     Message message;

@@ -39,6 +39,8 @@ void Chronicle::applied(const FleetState& state, const Record& record, const Job
     }
     if (change == nullptr) return;
     if (change->ledger) ledger[record.index] = *change->ledger;
+    if (!change->summed.empty()) sums[record.index] = change->summed;
+    if (record.kind == RecordKind::report) metrics += read_report(record).size();
     if (change->verdict && change->verdict->outcome != Reception::refused) {
         updates[record.index] = {record.job,          record.node,
                                  record.incarnation,  record.sequence,
@@ -175,12 +177,15 @@ void World::silent(const PublicKey& key) {
 
 void World::boot(std::uint32_t number) {
     Node& node = nodes_[number];
+    // What it knew of masks is in memory alone.
+    node.masks = std::make_unique<MaskMember>();
     node.session = std::make_unique<NodeSession>(SessionSettings{.name = {},
                                                                  .software = "test",
                                                                  .endpoint = {},
                                                                  .memory = node.memory.bytes(),
                                                                  .store_every = settings_.store_every,
-                                                                 .retry_ms = 300});
+                                                                 .retry_ms = 300,
+                                                                 .masks = node.masks.get()});
     node.work.reset();
     // A power cut while it is written leaves the one state or the other.
     if (node.storing && random_.below(2) == 0) node.stored = node.storing->state;

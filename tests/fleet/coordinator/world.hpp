@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fleet/coordinator/coordinator.hpp"
+#include "fleet/masks/mask_member.hpp"
 #include "simulated_files.hpp"
 #include "training/host/host_memory.hpp"
 #include "transport/session/node_session.hpp"
@@ -27,6 +28,8 @@ struct Chronicle final : Journal {
         auto operator<=>(const Applied&) const = default;
     };
     std::map<std::uint64_t, Applied> updates;       ///< that were taken
+    std::map<std::uint64_t, std::vector<MaskedSum::Part>> sums;  ///< whose masked updates were, together
+    std::uint64_t metrics = 0;                                   ///< in reports
     std::map<std::uint64_t, std::uint64_t> models;  ///< checksum of the first job's model after each record
     std::map<std::uint64_t, LedgerEntry> ledger;
 
@@ -64,6 +67,7 @@ public:
     struct Node {
         PublicKey key{};
         HostMemory memory{1u << 16};
+        std::unique_ptr<MaskMember> masks;
         std::unique_ptr<NodeSession> session;
         std::vector<std::byte> stored;
         std::uint64_t connection = 0;  ///< 0: none
