@@ -39,6 +39,7 @@ Outcome<WebDoor> WebDoor::open(const WebOptions& options, const std::string& sto
 
 void WebDoor::tell(Desk::Place& place) const {
     place.web = server_.url();
+    place.web_pin = server_.pin();
     place.access = access_;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What there is, as the operator sees it.
 #include "fleet/coordinator/desk_commands.hpp"
+#include "fleet/coordinator/vitals.hpp"
 #include "transport/zeromq/keys.hpp"
 
 #include <algorithm>
@@ -27,6 +28,7 @@ Json Desk::Commands::node(std::uint32_t number) const {
                         : connection->suspect ? "suspect"
                                               : "here"}};
     told["shared_key"] = coordinator.shared(number);
+    if (const auto news = coordinator.news_ms(number)) told["update_ms_ago"] = now_ms - *news;
     if (!here) return told;
     told["software"] = connection->software;
     told["endpoint"] = connection->endpoint;
@@ -34,6 +36,7 @@ Json Desk::Commands::node(std::uint32_t number) const {
     told["here_ms"] = now_ms - connection->joined_ms;
     told["memory_bytes"] = connection->memory_bytes;
     told["job"] = connection->job;
+    for (const auto& [name, value] : vitals_of(connection->vitals)) told[std::string(name)] = value;
     return told;
 }
 
@@ -122,6 +125,7 @@ Json Desk::Commands::warnings() const {
         if (coordinator.shared(number)) all.push_back(shared_key_text(nodes[number].name));
     }
     if (const auto& error = coordinator.snapshot_failure()) all.push_back(snapshot_failure_text(*error));
+    if (!desk.alerts_problem_.empty()) all.push_back(desk.alerts_problem_);
     return all;
 }
 
@@ -143,6 +147,7 @@ Json Desk::Commands::status() const {
             {"here", here},
             {"records", coordinator.store().newest()},
             {"warnings", warnings()},
+            {"alerts", alerts()},
             {"counters",
              {{"applied", counters.applied},
               {"repeated", counters.repeated},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/node/node.hpp"
 
+#include "fleet/node/machine_vitals.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -192,7 +194,16 @@ void Node::act(Duty duty) {
 
 void Node::send() {
     const bool share = session_.recipient() != coordinator_number;
-    const auto sent = share ? link_.send_to_peer(session_.message()) : link_.send(session_.message());
+    Message message = session_.message();
+    if (auto* beat = std::get_if<Heartbeat>(&message.body)) {
+        constexpr std::int64_t often_ms = 10'000;
+        if (vitals_ms_ == 0 || now_ms() - vitals_ms_ >= often_ms) {
+            vitals_ms_ = now_ms();
+            vitals_ = read_vitals("/", settings_.directory);
+        }
+        beat->vitals = vitals_;
+    }
+    const auto sent = share ? link_.send_to_peer(message) : link_.send(message);
     sent ? session_.sent() : session_.not_sent();
 }
 

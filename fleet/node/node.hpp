@@ -126,7 +126,8 @@ private:
     std::vector<std::byte> storing_;
     KeptPart storing_kept_;
     Result<void> stored_;
-    std::int64_t heard_ms_ = 0, heartbeat_ms_ = 1000;
+    std::int64_t heard_ms_ = 0, heartbeat_ms_ = 1000, vitals_ms_ = 0;
+    Vitals vitals_;  ///< of this machine, as they were read at vitals_ms_
     bool storing_failed_ = false;
     Code away_because_{};
     Background work_thread_, store_thread_;  ///< last, for they use the rest

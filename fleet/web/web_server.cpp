@@ -177,8 +177,8 @@ Outcome<WebServer> WebServer::open(WebSettings settings) {
     if (!error) made->acceptor.bind(endpoint, error);
     if (!error) made->acceptor.listen(Hall::most_connections, error);
     if (error)
-        return unable(fmt::format("--web {}: {}; another port, or who has it: ss -ltnp", hall.settings.address,
-                                  error.message()));
+        return unable(fmt::format("{} {}: {}; another port, or who has it: ss -ltnp", hall.settings.option,
+                                  hall.settings.address, error.message()));
     hall.port = made->acceptor.local_endpoint().port();
     const std::string& given = hall.settings.address;
     hall.url = fmt::format("{}://{}:{}", hall.scheme, given.substr(0, given.rfind(':')), hall.port);
