@@ -311,7 +311,7 @@ Outcome<std::optional<std::filesystem::path>> Service::run() {
         control_->serve([this](std::uint64_t asker, const Letter& request) {
             if (auto answer = desk_->take(asker, request, steady_now_ms())) control_->answer(asker, *answer);
         });
-        if (web_) web_->serve(*desk_, steady_now_ms());
+        if (web_) web_->serve(*desk_, steady_now_ms(), unix_now_ms());
         while (auto answer = desk_->finished(steady_now_ms())) {
             if (!web_ || !web_->answer(answer->first, answer->second))
                 control_->answer(answer->first, answer->second);

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 
 namespace dunlin {
 namespace {
@@ -184,6 +185,7 @@ Outcome<WebServer> WebServer::open(WebSettings settings) {
     hall.url = fmt::format("{}://{}:{}", hall.scheme, given.substr(0, given.rfind(':')), hall.port);
     made->accept();
     made->thread = std::thread([context = &made->context] {
+        pthread_setname_np(pthread_self(), "dunlin-web");
         // What one request lacks, memory say, must not end who serves the fleet.
         for (bool over = false; !over;) {
             try {
