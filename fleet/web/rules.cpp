@@ -217,6 +217,14 @@ bool is_shallow(std::string_view json) {
     return true;
 }
 
+std::optional<std::uint64_t> watched_job(std::string_view said) {
+    const Json asked = is_shallow(said) ? Json::parse(said, nullptr, false) : Json();
+    if (!asked.is_object()) return std::nullopt;
+    const auto job = asked.find("job");
+    if (job == asked.end() || !job->is_number_unsigned()) return std::nullopt;
+    return job->get<std::uint64_t>();
+}
+
 WebBody desk_request(const WebRoute& route, std::string_view body) {
     Json said = Json::object();
     if (!is_shallow(body)) return {.command = {}, .request = {}, .wrong = "the body is nested too deep"};

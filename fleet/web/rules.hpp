@@ -46,6 +46,9 @@ WebRoute web_route(std::string_view method, std::string_view target, const std::
 /// Is it nested no deeper than 32? What is written by recursion must not end with the stack.
 bool is_shallow(std::string_view json);
 
+/// The job that a page says it looks at, {"job": NUMBER}; nothing where it says anything else.
+std::optional<std::uint64_t> watched_job(std::string_view said);
+
 /// The JSON of a request to the desk: what the route says, over what the body says. Error: what is wrong with the body.
 struct WebBody {
     std::string command, request;
