@@ -53,12 +53,16 @@ public:
         if (!joined_) return;
         if (now_ms >= beat_ms_) {
             beat_ms_ = now_ms + 1000;
-            Heartbeat beat;
-            beat.vitals = {.temperature = 40.0f + static_cast<float>((now_ms / 10'000 + number_) % 20),
-                           .load = 0.1f * static_cast<float>((now_ms / 10'000 + number_) % 7),
-                           .battery = 100,
-                           .disk = 50};
-            say(0, beat);
+            say(0, Heartbeat{});
+            if (++beats_ % 10 == 1) {
+                const Metric vitals[] = {{"temperature", 40.0 + static_cast<double>((now_ms / 10'000 + number_) % 20)},
+                                         {"load", 0.1 * static_cast<double>((now_ms / 10'000 + number_) % 7)},
+                                         {"battery", 100},
+                                         {"disk", 50}};
+                Report report;
+                report.metrics = vitals;
+                (void)link_.send({{}, report});
+            }
         }
         if (job_ == 0 || !has_model_) return;
         if (now_ms >= update_ms_) {
@@ -109,7 +113,7 @@ private:
     std::uint64_t job_ = 0, nonce_ = 0, sequence_ = 0, version_ = 0;
     std::uint32_t incarnation_ = 0, member_ = 0;
     bool joined_ = false, has_model_ = false;
-    std::int64_t beat_ms_ = 0, update_ms_ = 0, report_ms_ = 0;
+    std::int64_t beats_ = 0, beat_ms_ = 0, update_ms_ = 0, report_ms_ = 0;
 };
 
 /// The other process: `count` nodes with the keys of a folder, until it is killed.

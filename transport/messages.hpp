@@ -12,7 +12,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -233,18 +232,9 @@ struct Peers {
 
 // both ways: control
 
-/// How a node's machine is; NaN: not known, or not said. Hosts only.
-struct Vitals {
-    static constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
-    float temperature = unknown;  ///< of the hottest sensor, in degrees Celsius
-    float load = unknown;         ///< of the last minute, a processor
-    float battery = unknown;      ///< per cent that are left
-    float disk = unknown;         ///< per cent that are free where its state lies
-};
 /// In a push-sum job with the tick of the sender's last wake-up, once that is durable.
 struct Heartbeat {
     std::int64_t tick = -1;
-    Vitals vitals = {};  ///< N to C; older programs pass over it
 };
 /// Something the receiver said was wrong; the envelope's sequence is that message's, if it had one.
 struct Refusal {

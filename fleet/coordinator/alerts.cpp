@@ -2,9 +2,9 @@
 #include "fleet/coordinator/alerts.hpp"
 
 #include "fleet/coordinator/selection.hpp"
+#include "fleet/coordinator/vitals.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <set>
@@ -17,9 +17,6 @@ namespace dunlin {
 namespace {
 
 using Words = std::vector<std::string>;
-
-constexpr std::array vitals{std::string_view("temperature"), std::string_view("load"), std::string_view("battery"),
-                            std::string_view("disk")};
 
 std::optional<double> number_in(std::string_view text) {
     double number = 0;
@@ -80,7 +77,7 @@ bool read_when(const std::string& when, bool lower_is_better, AlertRule& rule) {
         rule.above = words[2] == ">";
         const auto limit = number_in(words[3]);
         rule.limit = limit.value_or(0);
-        return limit && std::ranges::find(vitals, words[1]) != vitals.end();
+        return limit && std::ranges::find(MachineVitals::kinds, words[1], &MachineVitals::Kind::name) != MachineVitals::kinds.end();
     }
     if (words.size() == 4 && words[0] == "weight" && words[1] == "lost" && words[2] == ">") {
         rule.about = About::weight_lost;

@@ -122,6 +122,10 @@ Result<Coordinator::Membership> Coordinator::membership(const Connection& connec
 void Coordinator::takes(const PublicKey& key, Connection& connection, const Message& message) {
     const MessageBody& body = message.body;
     const std::uint64_t number = message.envelope.job;
+    if (const auto* report = std::get_if<Report>(&body); report != nullptr && number == 0) {
+        connection.vitals.take(report->metrics);  // about no job: about the node's machine
+        return;
+    }
     const bool learned = std::holds_alternative<ModelUpdate>(body) || std::holds_alternative<ShareMessage>(body) ||
                          std::holds_alternative<Report>(body);
     if (learned) news_[connection.node] = now_ms_;
@@ -137,7 +141,6 @@ void Coordinator::takes(const PublicKey& key, Connection& connection, const Mess
             if (beat->tick > session_of(*at).tick) news_[connection.node] = now_ms_;
             session_of(*at).tick = beat->tick;
         }
-        connection.vitals = beat->vitals;
         sent(key, 0, Heartbeat{});
         return;
     }

@@ -3,6 +3,7 @@
 
 #include "fleet/coordinator/fleet_state.hpp"
 #include "fleet/coordinator/outbox.hpp"
+#include "fleet/coordinator/vitals.hpp"
 #include "transport/mixing.hpp"
 
 #include <functional>
@@ -67,7 +68,7 @@ struct Connection {
     std::uint64_t job = 0;  ///< the one that it has the state of, or was offered last; 0: none
     std::string software, endpoint;
     std::uint64_t memory_bytes = 0;
-    Vitals vitals = {};  ///< as it said last
+    MachineVitals vitals = {};  ///< as it said last
 };
 
 /// A member of a job on its present connection: what it was told, and what it said that need not be remembered.

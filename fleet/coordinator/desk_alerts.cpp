@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is to be told without being asked for.
 #include "fleet/coordinator/desk_commands.hpp"
-#include "fleet/coordinator/vitals.hpp"
 #include "training/host/file_system.hpp"
 
 #include <algorithm>
@@ -74,7 +73,7 @@ void Desk::look_for_alerts(std::int64_t now_ms,
         FleetSight::Node seen{.name = nodes[number].name, .labels = &nodes[number].labels};
         if (!here) seen.away_ms = std::max<std::int64_t>(1, now_ms - away_.emplace(number, now_ms).first->second);
         if (connection != nullptr) {
-            for (const auto& [name, value] : vitals_of(connection->vitals)) seen.vitals.emplace(name, value);
+            for (const auto& [name, value] : connection->vitals.known()) seen.vitals.emplace(name, value);
         }
         places[number] = sight.nodes.size();
         sight.nodes.push_back(std::move(seen));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What there is, as the operator sees it.
 #include "fleet/coordinator/desk_commands.hpp"
-#include "fleet/coordinator/vitals.hpp"
 #include "transport/zeromq/keys.hpp"
 
 #include <algorithm>
@@ -36,7 +35,7 @@ Json Desk::Commands::node(std::uint32_t number) const {
     told["here_ms"] = now_ms - connection->joined_ms;
     told["memory_bytes"] = connection->memory_bytes;
     told["job"] = connection->job;
-    for (const auto& [name, value] : vitals_of(connection->vitals)) told[std::string(name)] = value;
+    for (const auto& [name, value] : connection->vitals.known()) told[std::string(name)] = value;
     return told;
 }
 

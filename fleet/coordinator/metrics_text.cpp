@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/metrics.hpp"
 
-#include "fleet/coordinator/vitals.hpp"
-
 #include <iterator>
 
 #include <fmt/format.h>
@@ -110,18 +108,14 @@ std::string metrics_text(const FleetServer& server) {
     text.single("link_pauses_total", "counter", "Times that no connection was taken in for a while.", link.pauses);
     text.single("link_busy_total", "counter", "Messages not sent because earlier ones wait.", link.busy);
     // A node's name may be anybody's text, which labels are escaped for.
-    for (const auto& [vital, help] :
-         {std::pair("temperature", "Of a node's hottest sensor, in degrees Celsius."),
-          std::pair("load", "Of a node's last minute, a processor."),
-          std::pair("battery", "Per cent that a node's battery has left."),
-          std::pair("disk", "Per cent that are free where a node's state lies.")}) {
-        text.metric(fmt::format("node_{}", vital), "gauge", help);
+    for (const MachineVitals::Kind& kind : MachineVitals::kinds) {
+        text.metric(fmt::format("node_{}", kind.name), "gauge", kind.help);
         for (const auto& [key, connection] : coordinator.connections()) {
             if (!connection.welcome) continue;
-            for (const auto& [name, value] : vitals_of(connection.vitals)) {
-                if (name == vital)
-                    text.value(value, fmt::format("node=\"{}\"",
-                                                  label_text(state.roster()[connection.node].name)));
+            for (const auto& [name, value] : connection.vitals.known()) {
+                if (name == kind.name)
+                    text.value(value,
+                               fmt::format("node=\"{}\"", label_text(state.roster()[connection.node].name)));
             }
         }
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <thread>
 
@@ -14,10 +15,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-float number_in(const fs::path& path) {
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
+double number_in(const fs::path& path) {
     std::ifstream file(path);
-    float number = 0;
-    return file >> number ? number : Vitals::unknown;
+    double number = 0;
+    return file >> number ? number : unknown;
 }
 
 std::string word_in(const fs::path& path) {
@@ -36,11 +39,11 @@ void each(const fs::path& folder, const Take& take) {
 
 }  // namespace
 
-Vitals read_vitals(const fs::path& root, const fs::path& directory) {
-    Vitals vitals;
-    const auto hotter = [&vitals](float thousandths) {
-        constexpr float coldest = -60'000, hottest = 200'000;  // what a sensor says that is not connected
-        if (thousandths > coldest && thousandths < hottest) vitals.temperature = std::fmax(vitals.temperature, thousandths / 1000);
+std::vector<Metric> read_vitals(const fs::path& root, const fs::path& directory) {
+    double temperature = unknown, battery = unknown;
+    const auto hotter = [&temperature](double thousandths) {
+        constexpr double coldest = -60'000, hottest = 200'000;  // beyond is what a sensor says that is not connected
+        if (thousandths > coldest && thousandths < hottest) temperature = std::fmax(temperature, thousandths / 1000);
     };
     each(root / "sys/class/thermal", [&](const fs::path& zone) {
         if (zone.filename().string().starts_with("thermal_zone")) hotter(number_in(zone / "temp"));
@@ -51,14 +54,16 @@ Vitals read_vitals(const fs::path& root, const fs::path& directory) {
             if (name.starts_with("temp") && name.ends_with("_input")) hotter(number_in(file));
         });
     });
-    vitals.load = number_in(root / "proc/loadavg") / static_cast<float>(std::max(1u, std::thread::hardware_concurrency()));
     each(root / "sys/class/power_supply", [&](const fs::path& supply) {
         if (word_in(supply / "type") == "Battery" && word_in(supply / "scope") != "Device")
-            vitals.battery = std::fmin(vitals.battery, number_in(supply / "capacity"));
+            battery = std::fmin(battery, number_in(supply / "capacity"));
     });
+    const double load = number_in(root / "proc/loadavg") / std::max(1u, std::thread::hardware_concurrency());
     struct statvfs disk {};
-    if (::statvfs(directory.c_str(), &disk) == 0 && disk.f_blocks > 0)
-        vitals.disk = 100 * static_cast<float>(disk.f_bavail) / static_cast<float>(disk.f_blocks);
+    const bool told = ::statvfs(directory.c_str(), &disk) == 0 && disk.f_blocks > 0;
+    const double free = told ? 100 * static_cast<double>(disk.f_bavail) / static_cast<double>(disk.f_blocks) : unknown;
+    std::vector<Metric> vitals{{"temperature", temperature}, {"load", load}, {"battery", battery}, {"disk", free}};
+    std::erase_if(vitals, [](const Metric& vital) { return std::isnan(vital.value); });
     return vitals;
 }
 

@@ -6,7 +6,6 @@
 #include "transport/wire/flat_codec.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -241,21 +240,4 @@ TEST_CASE("frames that are too large or nothing at all are refused before they a
     const PublicKey key{};
     for (PeerAddress& peer : many) peer = {1, endpoint, key};
     CHECK(encode_frame({{}, Peers{many}}).error().code == Code::message_too_long);
-}
-
-TEST_CASE("a heartbeat says how a machine is, as far as it is known, and older ones say nothing of it") {
-    Heartbeat beat;
-    beat.tick = 7;
-    beat.vitals.temperature = -3.5f;
-    beat.vitals.disk = 0;
-    const DecodedMessage decoded = decode_frame(encode_frame({{}, beat}).value()).value();
-    const auto& read = std::get<Heartbeat>(decoded.message().body);
-    CHECK(read.tick == 7);
-    CHECK(read.vitals.temperature == -3.5f);
-    CHECK(std::isnan(read.vitals.load));
-    CHECK(std::isnan(read.vitals.battery));
-    CHECK(read.vitals.disk == 0);
-    // Without vitals it has the bytes that it always had: the golden ones say so.
-    const DecodedMessage old = decode_copy(read_golden("heartbeat.frame")).value();
-    CHECK(std::isnan(std::get<Heartbeat>(old.message().body).vitals.disk));
 }

@@ -206,7 +206,7 @@ void fields(V& visit, Of<V, Peers> m) {
 
 template <class V>
 void fields(V& visit, Of<V, Heartbeat> m) {
-    visit.number(m.tick);  // the vitals have no limits, and boards no words for them
+    visit.number(m.tick);
 }
 
 template <class V>

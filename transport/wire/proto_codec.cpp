@@ -5,7 +5,6 @@
 #include "transport/wire/limits.hpp"
 #include "transport/wire/proto_terms.hpp"
 
-#include <cmath>
 #include <string>
 
 namespace dunlin {
@@ -180,18 +179,10 @@ Peers get(const control::Peers& p, Lists lists) {
 }
 
 void put(const Heartbeat& m, control::Control& c) {
-    control::Heartbeat& p = *c.mutable_heartbeat();
-    p.set_tick(m.tick);
-    if (!std::isnan(m.vitals.temperature)) p.set_temperature(m.vitals.temperature);
-    if (!std::isnan(m.vitals.load)) p.set_load(m.vitals.load);
-    if (!std::isnan(m.vitals.battery)) p.set_battery(m.vitals.battery);
-    if (!std::isnan(m.vitals.disk)) p.set_disk(m.vitals.disk);
+    c.mutable_heartbeat()->set_tick(m.tick);
 }
 Heartbeat get(const control::Heartbeat& p, Lists) {
-    const auto said = [](bool has, float value) { return has ? value : Vitals::unknown; };
-    return {p.tick(),
-            {said(p.has_temperature(), p.temperature()), said(p.has_load(), p.load()),
-             said(p.has_battery(), p.battery()), said(p.has_disk(), p.disk())}};
+    return {p.tick()};
 }
 
 void put(const Refusal& m, control::Control& c) {

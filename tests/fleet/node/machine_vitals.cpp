@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/node/machine_vitals.hpp"
 
-#include <cmath>
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -32,11 +32,7 @@ struct Machine {
 
 TEST_CASE("a machine that has no sensors says nothing of them") {
     const Machine machine;
-    const Vitals vitals = read_vitals(machine.root, machine.root / "no such folder");
-    CHECK(std::isnan(vitals.temperature));
-    CHECK(std::isnan(vitals.load));
-    CHECK(std::isnan(vitals.battery));
-    CHECK(std::isnan(vitals.disk));
+    CHECK(read_vitals(machine.root, machine.root / "no such folder").empty());
 }
 
 TEST_CASE("the hottest sensor, the emptiest battery, the load a processor and the disk's free part are read") {
@@ -56,10 +52,13 @@ TEST_CASE("the hottest sensor, the emptiest battery, the load a processor and th
     machine.write("sys/class/power_supply/mouse/capacity", "3\n");
     machine.write("sys/class/power_supply/AC/type", "Mains\n");
     machine.write("proc/loadavg", "1.50 0.20 0.10 1/234 567\n");
-    const Vitals vitals = read_vitals(machine.root, machine.root);
-    CHECK(vitals.temperature == Approx(55.5f));
-    CHECK(vitals.battery == Approx(12.0f));
-    CHECK(vitals.load == Approx(1.5f / static_cast<float>(std::max(1u, std::thread::hardware_concurrency()))));
-    CHECK(vitals.disk > 0);
-    CHECK(vitals.disk <= 100);
+    const std::vector<Metric> vitals = read_vitals(machine.root, machine.root);
+    REQUIRE(vitals.size() == 4);
+    CHECK(vitals[0].name == "temperature");
+    CHECK(vitals[0].value == Approx(55.5));
+    CHECK(vitals[1].value == Approx(1.5 / std::max(1u, std::thread::hardware_concurrency())));
+    CHECK(vitals[2].value == Approx(12));
+    CHECK(vitals[3].name == "disk");
+    CHECK(vitals[3].value > 0);
+    CHECK(vitals[3].value <= 100);
 }
