@@ -40,13 +40,16 @@ constexpr std::int64_t between_updates_ms = 5000, between_reports_ms = 10'000;
 class Node {
 public:
     Node(NodeLinkSettings settings, int number, std::span<const float> values)
-        : link_(NodeLink::open(std::move(settings)).value()), name_(fmt::format("node-{}", number)), number_(number),
+        : link_(NodeLink::open(std::move(settings)).value()),
+          name_(fmt::format("node-{}", number)),
+          number_(number),
           values_(values) {}
 
     void live(std::int64_t now_ms) {
         link_.poll(0);
         while (link_.receive(arrival_)) {
-            if (arrival_.kind == Arrival::Kind::up) say(0, Join{.name = name_, .software = "dunlin-node bench x86_64"});
+            if (arrival_.kind == Arrival::Kind::up)
+                say(0, Join{.name = name_, .software = "dunlin-node bench x86_64"});
             if (arrival_.kind == Arrival::Kind::down) joined_ = false;
             if (arrival_.kind == Arrival::Kind::message) hear(arrival_.message.message(), now_ms);
         }
@@ -55,10 +58,11 @@ public:
             beat_ms_ = now_ms + 1000;
             say(0, Heartbeat{});
             if (++beats_ % 10 == 1) {
-                const Metric vitals[] = {{"temperature", 40.0 + static_cast<double>((now_ms / 10'000 + number_) % 20)},
-                                         {"load", 0.1 * static_cast<double>((now_ms / 10'000 + number_) % 7)},
-                                         {"battery", 100},
-                                         {"disk", 50}};
+                const Metric vitals[] = {
+                    {"temperature", 40.0 + static_cast<double>((now_ms / 10'000 + number_) % 20)},
+                    {"load", 0.1 * static_cast<double>((now_ms / 10'000 + number_) % 7)},
+                    {"battery", 100},
+                    {"disk", 50}};
                 Report report;
                 report.metrics = vitals;
                 (void)link_.send({{}, report});
@@ -79,7 +83,8 @@ public:
 
 private:
     void say(std::uint64_t sequence, MessageBody body) {
-        (void)link_.send({{job_, 0, incarnation_, sequence, nonce_}, body});  // what is not sent is said again later
+        (void)link_.send(
+            {{job_, 0, incarnation_, sequence, nonce_}, body});  // what is not sent is said again later
     }
     void hear(const Message& message, std::int64_t now_ms) {
         if (const auto* welcome = std::get_if<Welcome>(&message.body)) {
@@ -117,7 +122,8 @@ private:
 };
 
 /// The other process: `count` nodes with the keys of a folder, until it is killed.
-int live_as_nodes(const std::string& endpoint, const std::string& server_key, const std::string& folder, int count) {
+int live_as_nodes(const std::string& endpoint, const std::string& server_key, const std::string& folder,
+                  int count) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     const auto context = make_link_context(count);
     const std::vector<float> values(dimension, 0.001f);
@@ -152,8 +158,8 @@ double web_thread_seconds() {
         std::string text;
         std::getline(std::ifstream(task.path() / "stat"), text);
         unsigned long user = 0, system = 0;
-        std::sscanf(text.c_str() + text.rfind(')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-                    &system);
+        std::sscanf(text.c_str() + text.rfind(')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                    &user, &system);
         return static_cast<double>(user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
     }
     return 0;
@@ -194,7 +200,8 @@ int main(int argc, char** argv) {
     JobRequest request;
     for (int k = 0; k < count; ++k) {
         const KeyPair keys = KeyPair::make().value();
-        const auto node = coordinator.admit({.name = fmt::format("node-{}", k), .key = keys.public_key(), .labels = {"board"}});
+        const auto node =
+            coordinator.admit({.name = fmt::format("node-{}", k), .key = keys.public_key(), .labels = {"board"}});
         if (!node || !keys.save((directory / "keys" / std::to_string(k)).string())) give_up("admitting");
         request.nodes.push_back(*node);
     }
@@ -248,15 +255,16 @@ int main(int argc, char** argv) {
     while (here() < count && seconds_since(begin) < 300) turn();
     const double joined_s = seconds_since(begin);
     // The hour before, as if it had been sampled.
-    for (int k = 720; k > 0; --k)
-        web->serve(desk, app::steady_now_ms() - k * 5000, app::unix_now_ms() - k * 5000);
+    for (int k = 720; k > 0; --k) web->serve(desk, app::steady_now_ms() - k * 5000, app::unix_now_ms() - k * 5000);
     const std::string greeting = web->greeting(app::steady_now_ms());
-    fmt::print("{}\n", nlohmann::json{{"page", "http://" + web->address()},
-                                      {"link", greeting.substr(greeting.find("http"), greeting.find(';') - greeting.find("http"))},
-                                      {"token", token},
-                                      {"nodes", here()},
-                                      {"joined_s", joined_s}}
-                            .dump());
+    fmt::print(
+        "{}\n",
+        nlohmann::json{{"page", "http://" + web->address()},
+                       {"link", greeting.substr(greeting.find("http"), greeting.find(';') - greeting.find("http"))},
+                       {"token", token},
+                       {"nodes", here()},
+                       {"joined_s", joined_s}}
+            .dump());
     std::fflush(stdout);
     const double own_before = web_seconds, thread_before = web_thread_seconds(),
                  all_before = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
@@ -271,7 +279,7 @@ int main(int argc, char** argv) {
                                       {"of_them_its_own_thread", 100 * thread / passed},
                                       {"all_percent_of_a_core",
                                        100 * (cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - all_before) / passed}}
-                            .dump());
+                           .dump());
     kill(nodes, SIGKILL);
     waitpid(nodes, nullptr, 0);
     std::filesystem::remove_all(directory);

@@ -66,8 +66,8 @@ Outcome<Enrolled> ask(const std::string& directory, const EnrolOptions& options)
     WebTarget target{.url = options.url, .token = token->secret, .ca = options.ca, .pin = options.pin};
     if (target.pin.empty() && target.ca.empty()) target.pin = token->pin;
     const Json said{{"name", name}, {"key", to_hex(keys->public_key())}};
-    const auto reply = post_web(target, {.path = "/api/v1/enrol", .type = "application/json", .body = said.dump()},
-                                30'000);
+    const auto reply =
+        post_web(target, {.path = "/api/v1/enrol", .type = "application/json", .body = said.dump()}, 30'000);
     if (!reply) return tl::unexpected(reply.error());
     if (reply->status == 401)
         return refuse(fmt::format("{}: this token is not good there, or its time is over", options.url));
@@ -75,7 +75,8 @@ Outcome<Enrolled> ask(const std::string& directory, const EnrolOptions& options)
     if (reply->status != 200 || !told.is_object()) return tl::unexpected(refusal_of(target, *reply));
     Enrolled enrolled{.endpoint = {}, .server_key = text_in(told, "server_key"), .name = text_in(told, "name")};
     if (enrolled.server_key != token->server_key)
-        return unable(fmt::format("{}: it has another key than the token names: somebody may be between", options.url));
+        return unable(
+            fmt::format("{}: it has another key than the token names: somebody may be between", options.url));
     auto endpoint = reached(text_in(told, "endpoint"), target);
     if (!endpoint) return tl::unexpected(endpoint.error());
     enrolled.endpoint = *std::move(endpoint);
@@ -95,8 +96,7 @@ Outcome<Enrolled> read_enrolled(const std::string& directory) {
     const auto* text = reinterpret_cast<const char*>(bytes->data());
     const Json file = Json::parse(text, text + bytes->size(), nullptr, false);
     Enrolled enrolled;
-    if (file.is_object())
-        enrolled = {text_in(file, "join"), text_in(file, "server_key"), text_in(file, "name")};
+    if (file.is_object()) enrolled = {text_in(file, "join"), text_in(file, "server_key"), text_in(file, "name")};
     if (const std::string wrong = app::check_join(enrolled.endpoint); !wrong.empty())
         return refuse(fmt::format("{}: join: {}; enrol again, or give --join", path, wrong));
     return enrolled;

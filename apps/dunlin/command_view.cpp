@@ -112,7 +112,8 @@ void add_view(CLI::App& program, Command& run) {
     command->add_option("runs", options->directory, "a directory with runs in it, or a run")->capture_default_str();
     command->add_option("--port", options->port, "of 127.0.0.1; 0: any free one")->capture_default_str();
     command->footer(
-        "Prints a link that opens the page once; when it was used, another. The page is live while runs go on, and reads "
+        "Prints a link that opens the page once; when it was used, another. The page is live while runs go on, and "
+        "reads "
         "only.\n"
         "Example:\n  dunlin view runs --port 7711\n");
     command->callback([options, &run] { run = [options] { return view(*options); }; });

@@ -23,12 +23,11 @@ struct TokenOptions {
 };
 
 Outcome<int> create(const TokenOptions& options) {
-    const auto reply = ask_fleet(options.fleet.store,
-                                 {{"command", "token-create"},
-                                  {"name", options.name},
-                                  {"role", options.role},
-                                  {"label", options.label},
-                                  {"minutes", options.minutes}});
+    const auto reply = ask_fleet(options.fleet.store, {{"command", "token-create"},
+                                                       {"name", options.name},
+                                                       {"role", options.role},
+                                                       {"label", options.label},
+                                                       {"minutes", options.minutes}});
     if (!reply) return tl::unexpected(reply.error());
     const bool enrols = options.role == "enrol";
     say("{}\n", options.fleet.json ? reply->json.dump() : reply->json["token"].get<std::string>());
@@ -37,7 +36,8 @@ Outcome<int> create(const TokenOptions& options) {
              fmt::format("one node may come onto the roster by it, with the label {}, until {} UTC\n"
                          "on the node, the token in a file that only you can read: dunlin-node enrol --at {} "
                          "--token-file FILE && dunlin-node run",
-                         options.label, time_text(reply->json["until_unix_ms"]), reply->json["web"].get<std::string>()));
+                         options.label, time_text(reply->json["until_unix_ms"]),
+                         reply->json["web"].get<std::string>()));
         return succeeded;
     }
     hint(options.fleet,
@@ -57,7 +57,8 @@ Outcome<int> list(const TokenOptions& options) {
     report::Table table{{"token", "name", "role", "made", "until"}, {}, ""};
     for (const Json& token : reply->json["tokens"]) {
         const bool ends = token.contains("until_unix_ms");
-        table.rows.push_back({token["number"].dump(), token["name"], token["role"], time_text(token["made_unix_ms"]),
+        table.rows.push_back({token["number"].dump(), token["name"], token["role"],
+                              time_text(token["made_unix_ms"]),
                               !ends           ? ""
                               : token["used"] ? "used"
                                               : time_text(token["until_unix_ms"])});
@@ -105,9 +106,10 @@ Outcome<int> alerts(const FleetOptions& options) {
         }
         say("{}", report::text_table(table));
         if (table.rows.empty())
-            hint(options, fmt::format("rules are written in {}, by the store's owner:\n[[alert]]\nwhen = \"node away for "
-                                      "10 min\"",
-                                      told["file"].get<std::string>()));
+            hint(options,
+                 fmt::format("rules are written in {}, by the store's owner:\n[[alert]]\nwhen = \"node away for "
+                             "10 min\"",
+                             told["file"].get<std::string>()));
     }
     if (!problem.empty()) return unable(problem);
     return succeeded;
@@ -180,9 +182,10 @@ void add_fleet_access(CLI::App& fleet, Command& run) {
             if (kind.act == create) roles.insert("enrol");
             command
                 ->add_option("--role", options->role,
-                             kind.act == create ? "view: look; operate: jobs too; admin: all; enrol: lets one new node "
-                                                  "onto the roster, once"
-                                                : "view: look; operate: jobs too; admin: all")
+                             kind.act == create
+                                 ? "view: look; operate: jobs too; admin: all; enrol: lets one new node "
+                                   "onto the roster, once"
+                                 : "view: look; operate: jobs too; admin: all")
                 ->check(CLI::IsMember(roles))
                 ->capture_default_str();
         }
@@ -200,11 +203,14 @@ void add_fleet_access(CLI::App& fleet, Command& run) {
     }
 
     auto looked = std::make_shared<FleetOptions>();
-    CLI::App* alert = fleet.add_subcommand("alerts", "What is raised by the rules of STORE/alerts.toml, and the rules");
+    CLI::App* alert =
+        fleet.add_subcommand("alerts", "What is raised by the rules of STORE/alerts.toml, and the rules");
     add_fleet_options(*alert, *looked);
     alert->footer(
-        "Rules are looked at while a coordinator serves, every five seconds, and read again when their file changes:\n"
-        "  [[alert]]\n  when = \"node away for 10 min\"           # or: node temperature > 80 for 5 min; weight lost > 1/n;\n"
+        "Rules are looked at while a coordinator serves, every five seconds, and read again when their file "
+        "changes:\n"
+        "  [[alert]]\n  when = \"node away for 10 min\"           # or: node temperature > 80 for 5 min; weight "
+        "lost > 1/n;\n"
         "                                          # return_ratio worse than baseline by 0.05\n"
         "  command = [\"/usr/local/bin/tell\", \"me\"]  # JSON on its stdin; or webhook = \"https://...\"\n"
         "Exit codes: 0 done, 1 the file cannot be used.\nExample:\n  dunlin fleet alerts\n");

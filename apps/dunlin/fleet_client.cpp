@@ -109,8 +109,7 @@ void add_fleet_at(CLI::App& fleet) {
         ->envname("DUNLIN_FLEET_TOKEN_FILE");
     fleet.add_option("--ca", at.ca,
                      "with --at: who issued its certificate (PEM); default: whom this system trusts");
-    fleet.add_option("--pin", at.pin, "with --at: the certificate itself, sha256:...")
-        ->check(check_pin);
+    fleet.add_option("--pin", at.pin, "with --at: the certificate itself, sha256:...")->check(check_pin);
 }
 
 Outcome<void> need_here(const std::string& command) {

@@ -53,7 +53,8 @@ public:
         const std::string_view path = target.substr(0, target.find('?'));
         if (path == "/api/runs") {
             look();
-            return {.found = true, .type = "application/json", .body = text_, .etag = fmt::format("\"{}\"", version_)};
+            return {
+                .found = true, .type = "application/json", .body = text_, .etag = fmt::format("\"{}\"", version_)};
         }
         const std::size_t query = target.find("?run=");
         const std::string name = query == std::string_view::npos ? "" : decoded(target.substr(query + 5));
@@ -62,7 +63,8 @@ public:
         const auto text = directory.empty() ? tl::unexpected(Failure{})
                                             : read_text(directory / (report ? "report.html" : "metrics.csv"));
         if (!text) return {.found = false, .type = {}, .body = {}};
-        WebRead told{.found = true, .type = report ? "text/html; charset=utf-8" : "text/csv; charset=utf-8", .body = *text};
+        WebRead told{
+            .found = true, .type = report ? "text/html; charset=utf-8" : "text/csv; charset=utf-8", .body = *text};
         if (report) told.policy = report_policy;
         return told;
     }

@@ -38,8 +38,13 @@ std::optional<Access::Token> read_token(const Json& line) {
 std::optional<Access::Enrolment> read_enrolment(const Json& line) {
     const auto text = [&](const char* key) { return line.value(key, std::string()); };
     const auto number = [&](const char* key) { return line.value(key, std::int64_t{0}); };
-    Access::Enrolment read{static_cast<std::uint64_t>(number("number")), text("label"), number("made_unix_ms"),
-                           number("until_unix_ms"), text("hash"), text("key"), line.value("done", false)};
+    Access::Enrolment read{static_cast<std::uint64_t>(number("number")),
+                           text("label"),
+                           number("made_unix_ms"),
+                           number("until_unix_ms"),
+                           text("hash"),
+                           text("key"),
+                           line.value("done", false)};
     if (number("number") <= 0 || read.hash.size() != 64 || (!read.key.empty() && read.key.size() != 64))
         return std::nullopt;
     return read;

@@ -77,7 +77,8 @@ bool read_when(const std::string& when, bool lower_is_better, AlertRule& rule) {
         rule.above = words[2] == ">";
         const auto limit = number_in(words[3]);
         rule.limit = limit.value_or(0);
-        return limit && std::ranges::find(MachineVitals::kinds, words[1], &MachineVitals::Kind::name) != MachineVitals::kinds.end();
+        return limit && std::ranges::find(MachineVitals::kinds, words[1], &MachineVitals::Kind::name) !=
+                            MachineVitals::kinds.end();
     }
     if (words.size() == 4 && words[0] == "weight" && words[1] == "lost" && words[2] == ">") {
         rule.about = About::weight_lost;
@@ -154,7 +155,8 @@ Outcome<AlertRule> read_rule(const toml::table& table, const std::string& where)
 bool chooses(const AlertRule& rule, const FleetSight::Node& node) {
     if (rule.nodes.empty()) return true;
     const auto has = [&node](std::string_view word) {
-        return word == node.name || (node.labels != nullptr && std::ranges::find(*node.labels, word) != node.labels->end());
+        return word == node.name ||
+               (node.labels != nullptr && std::ranges::find(*node.labels, word) != node.labels->end());
     };
     return has(rule.nodes) || selects(rule.nodes, has).value_or(false);
 }
@@ -208,7 +210,9 @@ std::vector<AlertChange> Alerts::look(const FleetSight& sight, std::int64_t now_
     using About = AlertRule::About;
     for (std::size_t k = 0; k < rules_.size(); ++k) {
         const AlertRule& rule = rules_[k];
-        const auto wrong = [&rule](double value, double limit) { return rule.above ? value > limit : value < limit; };
+        const auto wrong = [&rule](double value, double limit) {
+            return rule.above ? value > limit : value < limit;
+        };
         for (const FleetSight::Node& node : sight.nodes) {
             if ((rule.about != About::away && rule.about != About::vital) || !chooses(rule, node)) continue;
             Alert alert{.rule = k, .node = std::string(node.name)};
@@ -225,8 +229,8 @@ std::vector<AlertChange> Alerts::look(const FleetSight& sight, std::int64_t now_
         }
         for (const FleetSight::Job& job : sight.jobs) {
             if (rule.about == About::weight_lost && job.members > 0) {
-                const double lost = rule.share_of_one ? job.weight_lost
-                                                      : job.weight_lost / static_cast<double>(job.members);
+                const double lost =
+                    rule.share_of_one ? job.weight_lost : job.weight_lost / static_cast<double>(job.members);
                 if (!wrong(lost, rule.limit)) continue;
                 Alert alert{.rule = k, .job = job.number};
                 alert.text = fmt::format("job {} has lost the weight of {:.4g} of its {} nodes", job.number,
@@ -243,8 +247,9 @@ std::vector<AlertChange> Alerts::look(const FleetSight& sight, std::int64_t now_
                 // What is no number is worse than any; without a baseline nothing can be said.
                 if (std::isnan(limit) || (!std::isnan(seen.value) && !wrong(seen.value, limit))) continue;
                 Alert alert{.rule = k, .job = job.number, .node = std::string(node.name)};
-                alert.text = fmt::format("{} of {} in job {} is {:.4g}, worse than {}{:.4g}", seen.metric, node.name,
-                                         job.number, seen.value, rule.of_baseline ? "its baseline allows: " : "", limit);
+                alert.text =
+                    fmt::format("{} of {} in job {} is {:.4g}, worse than {}{:.4g}", seen.metric, node.name,
+                                job.number, seen.value, rule.of_baseline ? "its baseline allows: " : "", limit);
                 see(rule, std::move(alert), now_ms);
             }
         }

@@ -37,7 +37,7 @@ struct AlertRule {
     std::string measure;  ///< of a vital or metric
     bool above = false;   ///< it is told where the value is above the limit, else where it is below
     bool of_baseline = false;
-    double limit = 0;  ///< of_baseline: by how much worse
+    double limit = 0;           ///< of_baseline: by how much worse
     bool share_of_one = false;  ///< weight lost: the limit is in parts of what one node begins with
     std::int64_t for_ms = 0;    ///< for how long it must be so
     std::string nodes;          ///< an expression; empty: all

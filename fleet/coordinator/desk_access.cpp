@@ -125,7 +125,8 @@ Json Desk::Commands::create_enrolment(const Json& asked) {
     if (label.empty()) complain("--label: which label is the new node to have?");
     check_name("--label", label);
     const std::uint64_t wanted = number_of(asked, "minutes");
-    const auto minutes = wanted == 0 ? Access::enrolment_minutes : static_cast<std::int64_t>(std::min<std::uint64_t>(wanted, 1u << 20));
+    const auto minutes = wanted == 0 ? Access::enrolment_minutes
+                                     : static_cast<std::int64_t>(std::min<std::uint64_t>(wanted, 1u << 20));
     if (minutes > Access::most_enrolment_minutes)
         complain(fmt::format("--minutes {}: at most {}", minutes, Access::most_enrolment_minutes));
     if (desk.place_.web.empty())
@@ -155,11 +156,14 @@ Json Desk::Commands::enrol(const Json& asked) {
     const PublicKey wanted = key(asked);
     const std::string hex = to_hex(wanted);
     if (!enrolment->key.empty() && enrolment->key != hex)
-        complain("this token was used by a node with another key; another token: dunlin fleet token create --role enrol");
+        complain(
+            "this token was used by a node with another key; another token: dunlin fleet token create --role "
+            "enrol");
     const Roster& roster = state().roster();
     auto known = roster.find(wanted);
     if (!known && enrolment->done)
-        complain("this token was used, and its node is not on the roster any more; another token, if it may come back");
+        complain(
+            "this token was used, and its node is not on the roster any more; another token, if it may come back");
     if (known && enrolment->key.empty()) complain(roster[*known].name + " is on the roster already, with this key");
     if (!known) {
         check_name("the name", name);

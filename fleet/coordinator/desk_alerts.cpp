@@ -48,8 +48,9 @@ Outcome<void> Desk::read_alert_rules() {
     };
     const bool owned = file.st_uid == geteuid() || file.st_uid == 0;
     if (!S_ISREG(file.st_mode) || !owned || (file.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return wrong(fmt::format("{}: others could write what is run by it: chmod 600, and it must belong to who serves",
-                                 path.string()));
+        return wrong(
+            fmt::format("{}: others could write what is run by it: chmod 600, and it must belong to who serves",
+                        path.string()));
     const auto text = posix_file_system().read(path);
     if (!text) return wrong(describe(text.error(), path.string()).text);
     auto rules = Alerts::read({reinterpret_cast<const char*>(text->data()), text->size()}, path.string());
@@ -98,9 +99,8 @@ void Desk::look_for_alerts(std::int64_t now_ms,
         const Job& job = *state.job(seen.number);
         for (std::size_t row = from[k].second; row < from[k + 1].second; ++row) {
             const MetricRow& metric = rows[row];
-            const auto place = metric.member < job.members().size()
-                                   ? places.find(job.members()[metric.member].node)
-                                   : places.end();
+            const auto place = metric.member < job.members().size() ? places.find(job.members()[metric.member].node)
+                                                                    : places.end();
             const auto about = [&](const AlertRule& rule) { return rule.measure == metric.name; };
             if (place == places.end() || std::ranges::none_of(alerts_.rules(), about)) continue;
             FleetSight::Value value{.node = place->second, .metric = metric.name, .value = metric.value};

@@ -191,9 +191,9 @@ Result<JobChange> Job::apply_added(const Record& record) {
     }
     JobMember& member = members_[number];
     // It begins with the next epoch: mass is counted from there. Who was handed a model out before may have it.
-    member.state = serverless()               ? MemberState::lost
-                   : again && request_.push   ? MemberState::offered
-                                              : MemberState::invited;
+    member.state = serverless()             ? MemberState::lost
+                   : again && request_.push ? MemberState::offered
+                                            : MemberState::invited;
     member.reported = false;
     member.refusal = {};
     member.reason.clear();

@@ -114,8 +114,7 @@ std::string metrics_text(const FleetServer& server) {
             if (!connection.welcome) continue;
             for (const auto& [name, value] : connection.vitals.known()) {
                 if (name == kind.name)
-                    text.value(value,
-                               fmt::format("node=\"{}\"", label_text(state.roster()[connection.node].name)));
+                    text.value(value, fmt::format("node=\"{}\"", label_text(state.roster()[connection.node].name)));
             }
         }
     }

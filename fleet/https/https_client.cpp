@@ -62,9 +62,10 @@ Outcome<Url> parse_url(const WebTarget& target) {
     const auto read = std::from_chars(url.port.data(), url.port.data() + url.port.size(), port);
     if (url.host.empty() || read.ec != std::errc{} || read.ptr != url.port.data() + url.port.size()) return wrong();
     if (!url.secure && url.host != "127.0.0.1" && url.host != "localhost" && url.host != "::1")
-        return refuse(fmt::format("{} {}: another machine is reached by https:// only, or what is secret would be "
-                                  "read on the way",
-                                  target.option, text));
+        return refuse(
+            fmt::format("{} {}: another machine is reached by https:// only, or what is secret would be "
+                        "read on the way",
+                        target.option, text));
     return url;
 }
 
@@ -252,9 +253,10 @@ Outcome<WebReply> post_web(const WebTarget& target, const WebCall& call, int tim
     }
     if (!parser.is_done())
         return unable(fmt::format("{}: {}", target.url,
-                                  !sent         ? "the connection broke"
-                                  : target.path ? "no answer, or not in time"
-                                                : "the coordinator does not answer; is it stopped, or its disk stuck?"));
+                                  !sent ? "the connection broke"
+                                  : target.path
+                                      ? "no answer, or not in time"
+                                      : "the coordinator does not answer; is it stopped, or its disk stuck?"));
     auto& answer = parser.get();
     WebReply reply{.status = answer.result_int(), .type = {}, .body = std::move(answer.body())};
     if (const auto type = answer.find(http::field::content_type); type != answer.end())

@@ -9,7 +9,7 @@ namespace dunlin {
 
 /// Where a request goes, and whom to believe there.
 struct WebTarget {
-    std::string url;  ///< https://HOST[:PORT]; http:// to this machine alone
+    std::string url;    ///< https://HOST[:PORT]; http:// to this machine alone
     std::string token;  ///< of "Authorization: Bearer"; "": none
     std::string ca;     ///< PEM file of who may have issued the certificate; "": whom the system trusts
     std::string

@@ -42,8 +42,10 @@ void each(const fs::path& folder, const Take& take) {
 std::vector<Metric> read_vitals(const fs::path& root, const fs::path& directory) {
     double temperature = unknown, battery = unknown;
     const auto hotter = [&temperature](double thousandths) {
-        constexpr double coldest = -60'000, hottest = 200'000;  // beyond is what a sensor says that is not connected
-        if (thousandths > coldest && thousandths < hottest) temperature = std::fmax(temperature, thousandths / 1000);
+        constexpr double coldest = -60'000,
+                         hottest = 200'000;  // beyond is what a sensor says that is not connected
+        if (thousandths > coldest && thousandths < hottest)
+            temperature = std::fmax(temperature, thousandths / 1000);
     };
     each(root / "sys/class/thermal", [&](const fs::path& zone) {
         if (zone.filename().string().starts_with("thermal_zone")) hotter(number_in(zone / "temp"));
@@ -61,7 +63,8 @@ std::vector<Metric> read_vitals(const fs::path& root, const fs::path& directory)
     const double load = number_in(root / "proc/loadavg") / std::max(1u, std::thread::hardware_concurrency());
     struct statvfs disk {};
     const bool told = ::statvfs(directory.c_str(), &disk) == 0 && disk.f_blocks > 0;
-    const double free = told ? 100 * static_cast<double>(disk.f_bavail) / static_cast<double>(disk.f_blocks) : unknown;
+    const double free =
+        told ? 100 * static_cast<double>(disk.f_bavail) / static_cast<double>(disk.f_blocks) : unknown;
     std::vector<Metric> vitals{{"temperature", temperature}, {"load", load}, {"battery", battery}, {"disk", free}};
     std::erase_if(vitals, [](const Metric& vital) { return std::isnan(vital.value); });
     return vitals;

@@ -70,8 +70,7 @@ int start(const std::vector<std::string>& command, int input, pid_t& process) {
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &usual);
     posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     const int error =
         posix_spawn(&process, arguments[0], &actions, &attributes, arguments.data(), environment.data());
     posix_spawn_file_actions_destroy(&actions);
@@ -137,8 +136,8 @@ void AlertTeller::tell(const AlertRule& rule, const AlertChange& change, std::in
         told_.push_back({"nobody", change.alert.text, fmt::format("{} alerts wait already", most_waiting)});
         return;
     }
-    waiting_.push_back(
-        {rule, change.alert.text, told.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"});
+    waiting_.push_back({rule, change.alert.text,
+                        told.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"});
     changed_.notify_all();
 }
 

@@ -59,7 +59,8 @@ private:
 
     template <class Buffer, class Buffers>
     static Buffer first(const Buffers& buffers) {
-        for (auto at = boost::asio::buffer_sequence_begin(buffers); at != boost::asio::buffer_sequence_end(buffers); ++at) {
+        for (auto at = boost::asio::buffer_sequence_begin(buffers); at != boost::asio::buffer_sequence_end(buffers);
+             ++at) {
             if (const Buffer one(*at); one.size() > 0) return one;
         }
         return {};

@@ -87,7 +87,8 @@ private:
         close_ = !request_->keep_alive();
         const std::string_view method = std::string_view(request_->method_string());
         const std::string_view target(request_->target());
-        route_ = hall_.settings.read ? web_route(method, target, hall_.settings.read_paths) : web_route(method, target);
+        route_ =
+            hall_.settings.read ? web_route(method, target, hall_.settings.read_paths) : web_route(method, target);
         if (route_.kind == WebRoute::Kind::live) {
             co_await watch();
             co_return false;
@@ -159,10 +160,11 @@ private:
             wait.fields.emplace_back(http::field::retry_after, "60");
             return wait;
         }
-        Answer wrong = refused(status::unauthorized, !hall_.settings.log_in.empty()
-                                                         ? hall_.settings.log_in
-                                                         : "show a token: Authorization: Bearer TOKEN; make one with: "
-                                                           "dunlin fleet token create --role view");
+        Answer wrong =
+            refused(status::unauthorized, !hall_.settings.log_in.empty()
+                                              ? hall_.settings.log_in
+                                              : "show a token: Authorization: Bearer TOKEN; make one with: "
+                                                "dunlin fleet token create --role view");
         wrong.fields.emplace_back(http::field::www_authenticate, "Bearer realm=\"dunlin\"");
         return wrong;
     }
@@ -181,8 +183,8 @@ private:
             (route_.kind == WebRoute::Kind::push ||
              (route_.kind == WebRoute::Kind::desk && route_.command.empty() && visitor_->role >= Role::operate));
         // A session is asked for by anybody.
-        const std::size_t most = large                                    ? large_bytes
-                                 : !wants                                 ? 0
+        const std::size_t most = large                                                  ? large_bytes
+                                 : !wants                                               ? 0
                                  : route_.kind == WebRoute::Kind::session || enrolment_ ? session_bytes
                                                                                         : body_bytes;
         const auto length = parser.content_length();
@@ -256,7 +258,9 @@ private:
         command = asked.command;
         if (enrolment_) {  // of the body only what a node has to say
             Json said = Json::parse(asked.request);
-            const auto text = [&said](const char* key) { return said.contains(key) && said[key].is_string() ? said[key] : Json(""); };
+            const auto text = [&said](const char* key) {
+                return said.contains(key) && said[key].is_string() ? said[key] : Json("");
+            };
             return Letter{Json{{"command", command},
                                {"token", enrolment_->number},
                                {"name", text("name")},
@@ -277,7 +281,8 @@ private:
             if (auto no = denied(command)) co_return *std::move(no);
         }
         const std::string who = fmt::format(
-            "{} from {}", enrolment_ ? fmt::format("enrolment token {}", enrolment_->number) : visitor_->who, remote_);
+            "{} from {}", enrolment_ ? fmt::format("enrolment token {}", enrolment_->number) : visitor_->who,
+            remote_);
         stream_.socket().expires_never();
         std::optional<Letter> told = co_await hall_.ask(*std::move(asked), who);
         if (!told) co_return refused(status::service_unavailable, "the coordinator is busy; try again");
@@ -391,7 +396,7 @@ private:
     WebRoute route_;
     std::optional<Visitor> visitor_;
     std::optional<Access::Enrolment> enrolment_;  ///< that a node shows, who is no visitor
-    std::optional<Hall::Large> large_;  ///< while its body is one
+    std::optional<Hall::Large> large_;            ///< while its body is one
     bool close_ = false, live_ = false, unread_ = false;
 };
 

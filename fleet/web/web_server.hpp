@@ -27,8 +27,9 @@ struct WebFile {
 struct WebRead {
     bool found = true;
     std::string type, body;
-    std::string etag = {};    ///< "": none
-    std::string policy = {};  ///< Content-Security-Policy of a page that own pages may show in a frame; "": the usual one
+    std::string etag = {};  ///< "": none
+    std::string policy =
+        {};  ///< Content-Security-Policy of a page that own pages may show in a frame; "": the usual one
 };
 
 struct WebSettings {
@@ -46,7 +47,7 @@ struct WebSettings {
     /// `target` is as it stands in the request line. In the server's thread.
     std::function<WebRead(std::string_view target)> read = {};
     std::vector<std::string> read_paths = {};
-    std::string log_in = {};  ///< what a stranger is told to do; "": how a fleet's tokens are made
+    std::string log_in = {};       ///< what a stranger is told to do; "": how a fleet's tokens are made
     std::string option = "--web";  ///< what a failure calls the address
 };
 

@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     // A server without a desk has no way to one.
     const WebRoute read = web_route(method, target, {"/api/runs", "/report"});
     using Kind = WebRoute::Kind;
-    fuzz::require(read.kind == Kind::none || read.kind == Kind::file || read.kind == Kind::session || read.kind == Kind::read);
+    fuzz::require(read.kind == Kind::none || read.kind == Kind::file || read.kind == Kind::session ||
+                  read.kind == Kind::read);
     const WebRoute route = web_route(method, target);
     if (route.kind == WebRoute::Kind::none || route.kind == WebRoute::Kind::file) return 0;
     fuzz::require(is_shallow(route.request));

@@ -109,7 +109,8 @@ TEST_CASE("a metric is held against its baseline, where there is one, or against
     sight.jobs.push_back({.number = 3, .members = 2});
     sight.jobs[0].values = {{0, "return_ratio", 0.80, 0.82}, {1, "return_ratio", 0.70}, {1, "loss", 0.5, 0.4}};
     Alerts any(rule("return_ratio worse than baseline")), some(rule("return_ratio worse than baseline by 0.05")),
-        fixed(rule("return_ratio worse than 0.75")), loss(rule("loss worse than baseline by 0.05", "lower_is_better = true"));
+        fixed(rule("return_ratio worse than 0.75")),
+        loss(rule("loss worse than baseline by 0.05", "lower_is_better = true"));
     CHECK(look(any, sight, 1) == "+a ");
     CHECK(look(some, sight, 1).empty());
     CHECK(look(fixed, sight, 1) == "+b ");
@@ -146,19 +147,19 @@ TEST_CASE("what a rule has raised stays where the rule stays") {
 
 TEST_CASE("a file of rules that says something else is refused, and where") {
     for (const char* when :
-         {"", "node away", "node away for 10", "node away for ten min", "node away for -1 min", "node away for 400 days",
-          "node colour > 3", "node load = 3", "weight lost > 1/0", "weight lost > n", "weight lost < 1/n",
-          "return_ratio worse than nothing", "return_ratio worse than baseline by -1", "return_ratio better than 1",
-          "node away for 10 min please", "node temperature > inf"}) {
+         {"", "node away", "node away for 10", "node away for ten min", "node away for -1 min",
+          "node away for 400 days", "node colour > 3", "node load = 3", "weight lost > 1/0", "weight lost > n",
+          "weight lost < 1/n", "return_ratio worse than nothing", "return_ratio worse than baseline by -1",
+          "return_ratio better than 1", "node away for 10 min please", "node temperature > inf"}) {
         INFO(when);
         const auto read = Alerts::read(std::string("[[alert]]\nwhen = \"") + when + "\"\n", "alerts.toml");
         REQUIRE_FALSE(read);
         CHECK(read.error().text.find("alerts.toml: rule 1") == 0);
     }
     const std::string good = "[[alert]]\nwhen = \"node away for 10 min\"\n";
-    for (const char* more :
-         {"sms = \"1\"", "webhook = 3", "command = \"rm -rf\"", "command = []", "command = [\"tell\"]", "command = [\"/a\", 1]",
-          "nodes = \"and and\"", "lower_is_better = 1", "command = [\"/a\", \"b\\u0000c\"]"}) {
+    for (const char* more : {"sms = \"1\"", "webhook = 3", "command = \"rm -rf\"", "command = []",
+                             "command = [\"tell\"]", "command = [\"/a\", 1]", "nodes = \"and and\"",
+                             "lower_is_better = 1", "command = [\"/a\", \"b\\u0000c\"]"}) {
         INFO(more);
         CHECK_FALSE(Alerts::read(good + more + "\n", "alerts.toml"));
     }
