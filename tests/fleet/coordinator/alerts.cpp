@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/coordinator/alerts.hpp"
 
+#include "fleet/coordinator/vitals.hpp"
+
 #include <cmath>
 
 #include <catch2/catch.hpp>
@@ -170,4 +172,17 @@ TEST_CASE("a file of rules that says something else is refused, and where") {
     std::string many;
     for (std::size_t k = 0; k <= Alerts::most_rules; ++k) many += good;
     CHECK_FALSE(Alerts::read(many, "alerts.toml"));
+}
+
+TEST_CASE("of what a node says of its machine that is known which can be") {
+    MachineVitals vitals;
+    CHECK(vitals.known().empty());
+    const std::vector<Metric> said{{"temperature", 41.26}, {"load", -1}, {"battery", std::nan("")},
+                                   {"disk", 1e300},        {"<b>", 3},   {"temperature ", 2}};
+    vitals.take(said);
+    REQUIRE(vitals.known().size() == 1);
+    CHECK(vitals.known()[0].first == "temperature");
+    CHECK(vitals.known()[0].second == Approx(41.3));
+    vitals.take({});  // it says nothing any more
+    CHECK(vitals.known().empty());
 }
