@@ -11,6 +11,9 @@
 #include <sstream>
 
 #include <fmt/format.h>
+
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1  // the packaged library is built with exceptions
 #include <toml++/toml.h>
 
 namespace dunlin {
@@ -117,7 +120,8 @@ Outcome<AlertRule> read_rule(const toml::table& table, const std::string& where)
     std::string wrong;
     bool lower_is_better = false;
     for (const auto& [key, value] : table) {
-        if (!keys.contains(key.str())) return refuse(fmt::format("{}: {}: there is no such key", where, key.str()));
+        if (!keys.contains(key.str()))
+            return refuse(fmt::format("{}: {}: there is no such key", where, std::string(key.str())));
     }
     take(table, "when", rule.when, wrong);
     take(table, "nodes", rule.nodes, wrong);
@@ -169,15 +173,14 @@ std::string time_text(std::int64_t ms) {
 }  // namespace
 
 Outcome<std::vector<AlertRule>> Alerts::read(const std::string& text, const std::string& where) {
-    toml::table file;
-    try {
-        file = toml::parse(text);
-    } catch (const toml::parse_error& error) {
-        return refuse(fmt::format("{}:{}: {}", where, error.source().begin.line, error.description()));
-    }
+    const toml::parse_result parsed = toml::parse(text);
+    if (!parsed)
+        return refuse(fmt::format("{}:{}: {}", where, parsed.error().source().begin.line,
+                                  std::string(parsed.error().description())));
+    const toml::table& file = parsed.table();
     std::vector<AlertRule> rules;
     for (const auto& [key, value] : file) {
-        if (key != "alert") return refuse(fmt::format("{}: {}: expected [[alert]]", where, key.str()));
+        if (key != "alert") return refuse(fmt::format("{}: {}: expected [[alert]]", where, std::string(key.str())));
         const toml::array* tables = value.as_array();
         if (tables == nullptr) return refuse(fmt::format("{}: expected [[alert]], one for each rule", where));
         if (tables->size() > most_rules) return refuse(fmt::format("{}: at most {} rules", where, most_rules));
