@@ -45,7 +45,7 @@ Outcome<std::string> reached(const std::string& listens, const WebTarget& target
     const auto host = host_of(target);
     if (!host) return host;
     const bool v6 = host->find(':') != std::string::npos;
-    for (const std::string everywhere : {"tcp://*:", "tcp://0.0.0.0:", "tcp://[::]:"}) {
+    for (const std::string_view everywhere : {"tcp://*:", "tcp://0.0.0.0:", "tcp://[::]:"}) {
         if (listens.starts_with(everywhere))
             return fmt::format("tcp://{}:{}", v6 ? "[" + *host + "]" : *host, listens.substr(everywhere.size()));
     }
