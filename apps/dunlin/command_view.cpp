@@ -3,6 +3,7 @@
 #include "apps/dunlin/comparison.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/dunlin/run_index.hpp"
 #include "apps/dunlin/view_commands.hpp"
 #include "apps/dunlin/view_server.hpp"
 #include "apps/output.hpp"
