@@ -22,7 +22,7 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
                        sanitizers (build-sanitize/)
              fuzz      every decoder fed with made-up input, 30 seconds each, from the corpus in
                        tests/fuzz/corpus (build-fuzz/; DUNLIN_FUZZ_SECONDS changes the time)
-             browser   the fleet's page in Chromium: every view at two widths, what axe finds, actions
+             browser   the pages in Chromium: every view at two widths, what axe finds, actions, attacks
              firmware  boards' images in their emulators (scripts/firmware.sh), two of them in a fleet
              cross     unit tests for ARM Linux, 64 and 32 bits, in emulators, and a fleet of nodes for both
                        and for this machine (scripts/cross.sh)
@@ -154,7 +154,9 @@ step_browser() {
     build_preset "$preset" dunlin dunlin-node
     cp tests/browser/package.json "$work"
     (cd "$work" && quietly npm install --no-audit --no-fund --ignore-scripts)
-    node tests/browser/page.mjs "build-$preset/apps/dunlin" "$work" "${DUNLIN_PICTURES:-$work/pictures}"
+    for page in page hostile view; do
+        node "tests/browser/$page.mjs" "build-$preset/apps/dunlin" "$work" "${DUNLIN_PICTURES:-$work/pictures}"
+    done
 }
 
 # One board of each kind of processor: Cortex-M4F, M7, M33 and, without an FPU, M0.

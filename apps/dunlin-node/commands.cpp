@@ -52,11 +52,6 @@ NodeLog make_log(bool json) {
     };
 }
 
-std::string host_name() {
-    utsname names{};
-    return uname(&names) == 0 ? names.nodename : "node";
-}
-
 std::string software() {
     utsname names{};
     uname(&names);
@@ -78,22 +73,30 @@ std::string default_directory() {
     return std::string(home != nullptr ? home : ".") + "/.local/state/dunlin-node";
 }
 
-int make_keys(const std::string& directory, bool json) {
+std::string host_name() {
+    utsname names{};
+    return uname(&names) == 0 ? names.nodename : "node";
+}
+
+Outcome<KeyPair> need_keys(const std::string& directory, bool& made) {
     std::error_code error;
     std::filesystem::create_directories(directory, error);
-    if (error) return complain(failed, fmt::format("{}: {}", directory, error.message()));
+    if (error) return unable(fmt::format("{}: {}", directory, error.message()));
     auto keys = KeyPair::load(key_file(directory));
-    const bool there = keys.has_value();
-    if (!there && keys.error().code != Code::file_missing) {
-        return complain(failed, describe(keys.error(), key_file(directory)).text);
-    }
-    if (!there) {
-        keys = KeyPair::make();
-        if (!keys) return complain(failed, describe(keys.error(), "a key pair").text);
-        if (auto saved = keys->save(key_file(directory)); !saved) {
-            return complain(failed, describe(saved.error(), key_file(directory)).text);
-        }
-    }
+    made = !keys.has_value();
+    if (keys) return *keys;
+    if (keys.error().code != Code::file_missing) return refuse(keys.error(), key_file(directory));
+    keys = KeyPair::make();
+    if (!keys) return refuse(keys.error(), "a key pair");
+    if (auto saved = keys->save(key_file(directory)); !saved) return refuse(saved.error(), key_file(directory));
+    return *keys;
+}
+
+int make_keys(const std::string& directory, bool json) {
+    bool made = false;
+    const auto keys = need_keys(directory, made);
+    if (!keys) return complain(failed, keys.error().text);
+    const bool there = !made;
     const std::string key = to_hex(keys->public_key());
     if (json) {
         app::say("{}\n",
@@ -106,7 +109,14 @@ int make_keys(const std::string& directory, bool json) {
     return 0;
 }
 
-int run_node(const std::string& directory, const RunOptions& options) {
+int run_node(const std::string& directory, RunOptions options) {
+    if (options.endpoints.empty()) {
+        const auto enrolled = read_enrolled(directory);
+        if (!enrolled) return complain(wrong_input, enrolled.error().text);
+        options.endpoints.push_back(enrolled->endpoint);
+        if (options.server_key.empty()) options.server_key = enrolled->server_key;
+        if (options.name.empty()) options.name = enrolled->name;
+    }
     NodeSettings settings;
     settings.name = options.name.empty() ? host_name() : options.name;
     if (const std::string wrong = app::check_node_name(settings.name); !wrong.empty())

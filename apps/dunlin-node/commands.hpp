@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "training/host/failure.hpp"
+#include "transport/zeromq/keys.hpp"
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -23,9 +26,27 @@ struct RunOptions {
 /// $XDG_STATE_HOME/dunlin-node, or ~/.local/state/dunlin-node; as root /var/lib/dunlin-node.
 std::string default_directory();
 
+struct EnrolOptions {
+    std::string url, token_file, ca, pin, name;
+    bool json = false;
+};
+/// Where a node that enrolled finds its coordinator: DIR/coordinator.json.
+struct Enrolled {
+    std::string endpoint, server_key, name;
+};
+
 // Each returns the exit code and says what went wrong on stderr.
 int make_keys(const std::string& directory, bool json);
-int run_node(const std::string& directory, const RunOptions& options);
+int enrol(const std::string& directory, const EnrolOptions& options);
+/// Without addresses it goes where it enrolled.
+int run_node(const std::string& directory, RunOptions options);
 int leave_fleet(const std::string& directory, bool json);
+
+/// What the last enrolment wrote. Error: there is none, or it is damaged.
+Outcome<Enrolled> read_enrolled(const std::string& directory);
+/// This machine's name.
+std::string host_name();
+/// Makes a node's key pair where there is none yet.
+Outcome<KeyPair> need_keys(const std::string& directory, bool& made);
 
 }  // namespace dunlin::node_app

@@ -5,6 +5,7 @@
 #include "apps/option_values.hpp"
 #include "apps/output.hpp"
 #include "apps/programs.hpp"
+#include "apps/token_file.hpp"
 #include "training/host/plain_text.hpp"
 
 #include <CLI/CLI.hpp>
@@ -19,6 +20,8 @@ int run_program(int count, char** arguments) {
         "First time, on this machine:   dunlin-node init\n"
         "then, on the coordinator's:    dunlin fleet admit NAME PUBLIC_KEY\n"
         "and here again:                dunlin-node run --join tcp://HOST:7700 --server-key KEY\n\n"
+        "Or with a token of that fleet: dunlin-node enrol --at https://HOST:7710 --token-file FILE\n"
+        "and then:                      dunlin-node run\n\n"
         "Exit codes: 0 done, 1 failed, 2 wrong input.",
         "dunlin-node"};
     app.set_version_flag("--version", DUNLIN_VERSION);
@@ -31,13 +34,27 @@ int run_program(int count, char** arguments) {
     CLI::App* init = app.add_subcommand("init", "make this node's key pair and print the public key");
     init->add_flag("--json", json, "one JSON object on stdout");
 
+    EnrolOptions enrolment;
+    CLI::App* enrols = app.add_subcommand(
+        "enrol", "come onto a fleet's roster by a token of `dunlin fleet token create --role enrol`");
+    enrols->add_option("--at", enrolment.url, "the fleet's web port: https://laptop:7710")->required();
+    enrols->add_option("--token-file", enrolment.token_file, "a file with the token, which only you can read")
+        ->required();
+    enrols->add_option("--name", enrolment.name, "on the roster; default: this machine's");
+    enrols->add_option("--ca", enrolment.ca,
+                       "who issued its certificate (PEM); default: the one that the token names");
+    enrols->add_option("--pin", enrolment.pin, "the certificate itself, sha256:...")->check(dunlin::app::check_pin);
+    enrols->add_flag("--json", enrolment.json, "one JSON object on stdout");
+    enrols->footer(
+        "Example:\n  dunlin-node enrol --at https://laptop:7710 --token-file token && dunlin-node run\n"
+        "A token is good once, for an hour; the first node that shows it is the only one that it is good for.\n");
+
     RunOptions options;
     CLI::App* run = app.add_subcommand("run", "join a fleet and learn until told to stop (SIGTERM, Ctrl-C)");
     run->add_option(
            "--join", options.endpoints,
            "the coordinator, tcp://HOST:PORT; with several addresses of it, the next one is tried where one "
-           "does not answer")
-        ->required()
+           "does not answer; left out, it is where this node enrolled")
         ->check(dunlin::app::check_join);
     run->add_option("--server-key", options.server_key,
                     "the coordinator's public key, as `dunlin fleet init` shows it");
@@ -87,6 +104,7 @@ int run_program(int count, char** arguments) {
         return 0;
     }
     if (init->parsed()) return make_keys(directory, json);
+    if (enrols->parsed()) return enrol(directory, enrolment);
     if (run->parsed()) return run_node(directory, options);
     return leave_fleet(directory, json);
 }

@@ -3,6 +3,7 @@
 #include "apps/dunlin/comparison.hpp"
 #include "apps/dunlin/interrupt.hpp"
 #include "apps/dunlin/run_directory.hpp"
+#include "apps/dunlin/run_index.hpp"
 #include "apps/dunlin/view_commands.hpp"
 #include "apps/dunlin/view_server.hpp"
 #include "apps/output.hpp"
@@ -32,10 +33,10 @@ Outcome<int> view(const ViewOptions& options) {
     const auto server = ViewServer::open(options.directory, options.port);
     if (!server) return tl::unexpected(server.error());
     catch_interrupts();
-    say("{}\n", (*server)->address());
+    say("{}\n", (*server)->link());
     (void)output_lost();  // at once, for whoever waits for the line
-    note("open it in a browser of this machine; Ctrl-C ends it\n");
-    (*server)->serve(interrupted);
+    note("open it in a browser of this machine: it logs in once; Ctrl-C ends it\n");
+    (*server)->serve(interrupted, [](const std::string& link) { note("for another browser: {}\n", link); });
     return succeeded;
 }
 
@@ -112,7 +113,9 @@ void add_view(CLI::App& program, Command& run) {
     command->add_option("runs", options->directory, "a directory with runs in it, or a run")->capture_default_str();
     command->add_option("--port", options->port, "of 127.0.0.1; 0: any free one")->capture_default_str();
     command->footer(
-        "Prints the page's address. The page is live while runs go on, and reads only.\n"
+        "Prints a link that opens the page once; when it was used, another. The page is live while runs go on, and "
+        "reads "
+        "only.\n"
         "Example:\n  dunlin view runs --port 7711\n");
     command->callback([options, &run] { run = [options] { return view(*options); }; });
 }

@@ -5,6 +5,7 @@
 #include "apps/dunlin/fleet_commands.hpp"
 #include "apps/dunlin/run_directory.hpp"
 #include "apps/output.hpp"
+#include "apps/token_file.hpp"
 #include "fleet/coordinator/backup.hpp"
 #include "fleet/coordinator/control_socket.hpp"
 #include "fleet/coordinator/metrics.hpp"
@@ -72,29 +73,12 @@ Outcome<std::optional<Letter>> ask_here(const std::string& store, const Letter& 
     return answer;
 }
 
-/// The token in a file that others cannot read.
-Outcome<std::string> read_token(const std::string& path) {
-    if (path.empty())
-        return refuse(
-            "--at wants --token-file FILE, with a token that was made there by: dunlin fleet token create");
-    struct stat status {};
-    if (stat(path.c_str(), &status) != 0)
-        return refuse(fmt::format("--token-file {}: there is no such file", path));
-    if ((status.st_mode & 077) != 0)
-        return refuse(fmt::format("--token-file {0}: others may read it; first: chmod 600 {0}", shell_path(path)));
-    auto text = read_text(path);
-    if (!text) return text;
-    while (!text->empty() && (text->back() == '\n' || text->back() == '\r' || text->back() == ' '))
-        text->pop_back();
-    if (text->empty() || text->size() > 256 || text->find_first_of(" \r\n\t") != std::string::npos)
-        return refuse(
-            fmt::format("--token-file {}: expected one token, as `dunlin fleet token create` prints it", path));
-    return text;
-}
-
 Outcome<Letter> ask_elsewhere(const Letter& request, int patience_ms) {
     const FleetAt& at = fleet_at();
-    auto token = read_token(at.token_file);
+    if (at.token_file.empty())
+        return refuse(
+            "--at wants --token-file FILE, with a token that was made there by: dunlin fleet token create");
+    auto token = read_token_file(at.token_file);
     if (!token) return tl::unexpected(token.error());
     return ask_web({.url = at.url, .token = *token, .ca = at.ca, .pin = at.pin}, request, patience_ms);
 }
@@ -125,12 +109,7 @@ void add_fleet_at(CLI::App& fleet) {
         ->envname("DUNLIN_FLEET_TOKEN_FILE");
     fleet.add_option("--ca", at.ca,
                      "with --at: who issued its certificate (PEM); default: whom this system trusts");
-    fleet.add_option("--pin", at.pin, "with --at: the certificate itself, sha256:...")
-        ->check([](const std::string& pin) -> std::string {
-            const bool fits = pin.size() == 71 && pin.starts_with("sha256:") &&
-                              pin.find_first_not_of("0123456789abcdef", 7) == std::string::npos;
-            return fits ? "" : "expected sha256: and 64 digits, as `dunlin fleet serve` prints them";
-        });
+    fleet.add_option("--pin", at.pin, "with --at: the certificate itself, sha256:...")->check(check_pin);
 }
 
 Outcome<void> need_here(const std::string& command) {

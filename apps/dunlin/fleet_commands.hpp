@@ -16,7 +16,7 @@ void add_fleet_jobs(CLI::App& fleet, Command& run);      ///< run, push, jobs, p
 void add_fleet_rollouts(CLI::App& fleet, Command& run);  ///< rollout, models
 void add_fleet_views(CLI::App& fleet, Command& run);     ///< status, wait, watch, logs, ledger
 void add_fleet_top(CLI::App& fleet, Command& run);
-void add_fleet_access(CLI::App& fleet, Command& run);   ///< token, audit
+void add_fleet_access(CLI::App& fleet, Command& run);   ///< token, alerts, audit
 void add_fleet_keeping(CLI::App& fleet, Command& run);  ///< backup, restore, doctor
 
 }  // namespace dunlin::app

@@ -96,7 +96,8 @@ std::string join_address_elsewhere(std::string address) {
     for (const std::string_view everywhere : {"*", "0.0.0.0", "[::]"}) {
         const std::size_t at = address.find(everywhere);
         if (at != std::string::npos)
-            address.replace(at, everywhere.size(), host_of(fleet_at().url).value_or("HOST"));
+            address.replace(at, everywhere.size(),
+                            host_of({.url = fleet_at().url, .token = {}, .ca = {}, .pin = {}}).value_or("HOST"));
     }
     return address;
 }

@@ -7,6 +7,7 @@
 #include "fleet/coordinator/backup.hpp"
 #include "fleet/coordinator/control_socket.hpp"
 #include "fleet/coordinator/metrics.hpp"
+#include "fleet/web/alert_teller.hpp"
 
 #include <map>
 #include <memory>
@@ -94,6 +95,7 @@ private:
     Outcome<void> open_metrics();
     void look_at_nodes();
     void look_at_snapshots();
+    void look_for_alerts();
     void every_second();
 
     const ServeOptions& options_;
@@ -109,6 +111,8 @@ private:
     std::optional<MetricsEndpoint> metrics_;
     std::optional<WebDoor> web_;
     std::unique_ptr<Desk> desk_;
+    AlertTeller teller_;
+    std::int64_t alerts_ms_ = 0;
     std::set<std::uint32_t> shared_;            ///< nodes with a key that two use, as was said
     std::map<std::uint32_t, bool> seen_;        ///< nodes that are connected, and whether they are suspect
     std::uint64_t failures_ = 0, commits_ = 0;  ///< as of the last look
@@ -245,9 +249,29 @@ void Service::look_at_snapshots() {
     index_->note(std::move(event));
 }
 
+void Service::look_for_alerts() {
+    constexpr std::int64_t often_ms = 5000;
+    const std::int64_t now = steady_now_ms();
+    for (const AlertTold& told : teller_.told()) {
+        desk_->note_told(told.to, told.text, told.problem);
+        if (!told.problem.empty())
+            log_.say(Level::warning, "alert-untold", fmt::format("{}: {}", told.text, told.problem));
+    }
+    if (alerts_ms_ != 0 && now - alerts_ms_ < often_ms) return;
+    alerts_ms_ = now;
+    if (auto read = desk_->read_alert_rules(); !read) log_.say(Level::error, "alerts-unread", read.error().text);
+    desk_->look_for_alerts(now, [this](const AlertRule& rule, const AlertChange& change) {
+        const std::string text = change.raised ? change.alert.text : "over: " + change.alert.text;
+        log_.say(change.raised ? Level::warning : Level::info, change.raised ? "alert" : "alert-over", text,
+                 change.alert.node);
+        teller_.tell(rule, change, unix_now_ms());
+    });
+}
+
 void Service::every_second() {
     look_at_nodes();
     look_at_snapshots();
+    look_for_alerts();
     const auto written = index_->flush();
     if (!written && !index_failed_) {
         log_.say(Level::error, "index-failed", describe(written.error(), "store.db").text);
@@ -287,7 +311,7 @@ Outcome<std::optional<std::filesystem::path>> Service::run() {
         control_->serve([this](std::uint64_t asker, const Letter& request) {
             if (auto answer = desk_->take(asker, request, steady_now_ms())) control_->answer(asker, *answer);
         });
-        if (web_) web_->serve(*desk_, steady_now_ms());
+        if (web_) web_->serve(*desk_, steady_now_ms(), unix_now_ms());
         while (auto answer = desk_->finished(steady_now_ms())) {
             if (!web_ || !web_->answer(answer->first, answer->second))
                 control_->answer(answer->first, answer->second);

@@ -103,6 +103,8 @@ Outcome<int> status(const ViewOptions& options) {
     say("{} of {} nodes here; {} records stored\n", told["here"].dump(), told["nodes"].dump(),
         told["records"].dump());
     for (const Json& warning : told["warnings"]) say("warning: {}\n", warning.get<std::string>());
+    for (const Json& alert : told.value("alerts", Json::array()))
+        say("alert: {} (since {} UTC)\n", alert["text"].get<std::string>(), time_text(alert["raised_unix_ms"]));
     for (const Json& job : told["jobs"]) {
         if (!job["ended"]) say("{}{}", job_line(job), warning_lines(job));
     }

@@ -1,29 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "apps/dunlin/run_index.hpp"
 #include "training/host/failure.hpp"
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
-#include <string_view>
 
 namespace dunlin::app {
 
-/// A file of the page, embedded when the program is built.
-struct ViewFile {
-    std::string_view path;  ///< "/view.js"
-    std::string_view type;
-    std::string_view text;
-};
-std::span<const ViewFile> view_files();
-
-/// The page of a folder of runs, for the browsers of this machine: HTTP on 127.0.0.1, read only. A request whose Host is
-/// not this address is answered by 421, so that a name that another site makes point here reads nothing. One thread.
+/// The page of a folder of runs, for the browsers of this machine: the fleet's web server (fleet/web/web_server.hpp) on
+/// 127.0.0.1, with runs to read in the place of a desk. Who looks logs in by a link that opens once.
 class ViewServer {
 public:
     /// Port 0: any free one. Error: the address is taken.
@@ -31,8 +20,10 @@ public:
     ~ViewServer();
 
     std::string address() const;  ///< "http://127.0.0.1:7711/"
-    /// Serves until `stop` says so.
-    void serve(const std::function<bool()>& stop);
+    /// The address with a code that logs a browser in, once, within a day.
+    std::string link();
+    /// Serves until `stop` says so. Whenever a link was used, `another` is told the next one.
+    void serve(const std::function<bool()>& stop, const std::function<void(const std::string&)>& another);
 
 private:
     struct Implementation;

@@ -311,6 +311,17 @@ function openReport(run) {
   byId("report").showModal();
 }
 
+// The link that was printed logs this browser in once; its code has no business in the history.
+async function enter() {
+  const code = /^#login=([\w-]+)$/.exec(location.hash);
+  if (code) {
+    history.replaceState(null, "", location.pathname);
+    await fetch("/api/v1/session", { method: "POST", headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ code: code[1] }) }).catch(() => undefined);
+  }
+  look();
+}
+
 async function look() {
   try {
     const answer = await fetch("/api/runs", { headers: state.tag ? { "If-None-Match": state.tag } : {}, cache: "no-store" });
@@ -322,6 +333,9 @@ async function look() {
       findColumns();
       if (state.columns.join("\n") !== before) fillControls();
       show();
+    } else if (answer.status === 401) {
+      state.tag = "";
+      byId("about").textContent = "log in first: open the newest link that `dunlin view` printed in its terminal; each is good once";
     }
   } catch {
     byId("about").textContent = "the server is away; what is shown is what it said last";
@@ -352,4 +366,4 @@ byId("report").addEventListener("close", () => {
   byId("page").src = "about:blank";
 });
 window.addEventListener("resize", later(show));
-look();
+enter();

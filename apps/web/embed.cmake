@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -D PAGE=page.cpp -D BUNDLE=FOLDER -D SOURCE=FOLDER -P embed.cmake: the page's files, compressed, as C++.
-set(files "/index.html|text/html|${SOURCE}/index.html" "/app.js|text/javascript|${BUNDLE}/main.js"
-    "/app.css|text/css|${BUNDLE}/style.css" "/icon.svg|image/svg+xml|${SOURCE}/icon.svg")
+# cmake -D PAGE=page.cpp -D NAME=web_page -D FILES=/index.html|text/html|FILE;... -P embed.cmake: a page's files,
+# compressed, as C++ that defines NAME of apps/dunlin/web_page.hpp.
 set(arrays "")
 set(rows "")
 set(number 0)
-foreach(file IN LISTS files)
+foreach(file IN LISTS FILES)
   string(REPLACE "|" ";" parts "${file}")
   list(GET parts 0 path)
   list(GET parts 1 type)
@@ -33,7 +32,7 @@ ${rows}};
 
 }  // namespace
 
-std::span<const WebFile> web_page() {
+std::span<const WebFile> ${NAME}() {
     return files;
 }
 

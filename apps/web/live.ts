@@ -105,7 +105,10 @@ export class Fleet {
     const [status, nodes, logs] = await Promise.all([ask("GET", "status"), ask("GET", "nodes"), ask("GET", "logs?lines=200")]);
     const job = this.watched ? await ask("GET", "jobs/" + this.watched).catch(() => null) : null;
     this.polled = true;
-    for (const node of nodes.nodes) delete node.heard_ms_ago;
+    for (const node of nodes.nodes) {
+      delete node.heard_ms_ago;
+      if (node.update_ms_ago !== undefined) node.updated_unix_ms = Date.now() - node.update_ms_ago;
+    }
     this.take({ kind: "fleet", whole: true, status, nodes: nodes.nodes, jobs: status.jobs, events: logs.lines, samples: [] });
     if (job) this.take({ kind: "job", whole: true, job, members: job.member_list });
     else if (this.watched) this.take({ kind: "job", job: null, number: this.watched });

@@ -24,9 +24,16 @@ function since(fleet: Fleet, node: Row): string {
   return "";
 }
 
-const node_table = (fleet: Fleet) => new Table<Row>("nodes", ["node", "state", "last event", "job", "labels", "software", "memory"], (node) => [
-  node_link(node.name), badge(node.state), since(fleet, node), node.job ? link("#/job/" + node.job, String(node.job)) : "",
-  node.labels.join(" "), node.software ?? "", memory(node.memory_bytes)], "none");
+/** What a node says of its machine; nothing where it says nothing. */
+const degrees = (value?: number) => (value === undefined ? "" : value.toFixed(0) + " °C");
+const percent = (value?: number) => (value === undefined ? "" : value.toFixed(0) + " %");
+const updated = (node: Row) => (node.updated_unix_ms === undefined ? "" : clock(node.updated_unix_ms));
+
+const node_table = (fleet: Fleet) => new Table<Row>("nodes", ["node", "state", "last event", "last update", "job", "labels", "software", "memory",
+  "temperature", "load", "battery", "disk free"], (node) => [
+  node_link(node.name), badge(node.state), since(fleet, node), updated(node), node.job ? link("#/job/" + node.job, String(node.job)) : "",
+  node.labels.join(" "), node.software ?? "", memory(node.memory_bytes), degrees(node.temperature), node.load ?? "", percent(node.battery),
+  percent(node.disk)], "none");
 
 const job_table = (caption: string) => new Table<Row>(caption, ["job", "state", "how", "here", "updates", "version", "epoch", "ran", "weight lost"], (job) => [
   job_link(job), badge(job.state), job.push ? "push" : job.aggregation, `${job.here} of ${job.members}`,
@@ -47,10 +54,18 @@ function warnings_of(list: string[]): HTMLElement {
   return h("ul", { class: "warnings" }, ...list.map((text) => h("li", {}, text)));
 }
 
+function alerts_of(list: Row[]): HTMLElement[] {
+  if (!list.length) return [];
+  const table = new Table<Row>("alerts that are raised", ["since (UTC)", "what", "rule", "node", "job"], (alert) => [clock(alert.raised_unix_ms),
+    { node: h("strong", {}, alert.text), class: "worst" }, alert.rule, alert.node ? node_link(alert.node) : "", alert.job ? link("#/job/" + alert.job, String(alert.job)) : ""]);
+  table.show(list.map((alert) => [`${alert.rule} ${alert.job} ${alert.node}`, alert]));
+  return [h("h2", {}, "Alerts"), table.element];
+}
+
 export function fleet_view(fleet: Fleet): View {
   const here = tile("nodes here"), running = tile("jobs that run"), rate = tile("updates a second"), refused = tile("messages refused");
   const chart = new Chart("updates and shares a second, the last hour", ["at", "updates", "shares"]);
-  const warnings = h("div");
+  const warnings = h("div"), alerts = h("div");
   const jobs = job_table("jobs that run"), nodes = node_table(fleet), events = event_table();
   const away = h("h2", {}, "Nodes that are not here");
   const update = () => {
@@ -67,12 +82,13 @@ export function fleet_view(fleet: Fleet): View {
     set_text(refused.value, String(Object.values(status.counters.refused as Record<string, number>).reduce((sum, count) => sum + count, 0)));
     chart.show(rates);
     warnings.replaceChildren(warnings_of(status.warnings.concat(...now.map((job) => (job.warnings ?? []).map((text: string) => `job ${job.job}: ${text}`)))));
+    alerts.replaceChildren(...alerts_of(status.alerts ?? []));
     jobs.show(now.map((job) => [String(job.job), job]));
     nodes.show(fleet.nodes.filter((node) => node && node.state !== "here" && node.state !== "revoked").slice(0, 50).map((node) => [String(node.node), node]));
     events.show(event_rows(fleet.events, 15));
   };
   return { element: h("div", {}, h("h1", {}, "Fleet"), h("div", { class: "tiles" }, here.element, running.element, rate.element, refused.element),
-    warnings, jobs.element, chart.element, away, nodes.element, h("h2", {}, "Newest events"), events.element), update };
+    warnings, alerts, jobs.element, chart.element, away, nodes.element, h("h2", {}, "Newest events"), events.element), update };
 }
 
 export function nodes_view(fleet: Fleet, role: Role): View {
@@ -104,7 +120,9 @@ export function node_view(fleet: Fleet, name: string, role: Role): View {
     actions.replaceChildren();
     if (!node) return put(facts, h("dt", {}, "no node of this name is on the roster"));
     for (const [key, value] of [["state", node.state], ["labels", node.labels.join(" ") || "none"], ["software", node.software ?? "not here"],
-      ["memory", memory(node.memory_bytes) || "not said"], ["reached at", node.endpoint || "not said"], ["public key", node.public_key]])
+      ["last update", updated(node) || "none since the coordinator started"], ["memory", memory(node.memory_bytes) || "not said"],
+      ["temperature", degrees(node.temperature) || "not said"], ["load, a processor", node.load ?? "not said"],
+      ["battery", percent(node.battery) || "not said"], ["disk that is free", percent(node.disk) || "not said"], ["reached at", node.endpoint || "not said"], ["public key", node.public_key]])
       put(facts, h("dt", {}, key), h("dd", {}, value));
     if (role === "admin" && node.state !== "revoked") put(actions, revoke_button(node));
   };

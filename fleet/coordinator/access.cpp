@@ -35,6 +35,31 @@ std::optional<Access::Token> read_token(const Json& line) {
     return token;
 }
 
+std::optional<Access::Enrolment> read_enrolment(const Json& line) {
+    const auto text = [&](const char* key) { return line.value(key, std::string()); };
+    const auto number = [&](const char* key) { return line.value(key, std::int64_t{0}); };
+    Access::Enrolment read{static_cast<std::uint64_t>(number("number")),
+                           text("label"),
+                           number("made_unix_ms"),
+                           number("until_unix_ms"),
+                           text("hash"),
+                           text("key"),
+                           line.value("done", false)};
+    if (number("number") <= 0 || read.hash.size() != 64 || (!read.key.empty() && read.key.size() != 64))
+        return std::nullopt;
+    return read;
+}
+
+Json line_of(const Access::Enrolment& enrolment) {
+    return {{"number", enrolment.number},
+            {"label", enrolment.label},
+            {"made_unix_ms", enrolment.made_unix_ms},
+            {"until_unix_ms", enrolment.until_unix_ms},
+            {"hash", enrolment.hash},
+            {"key", enrolment.key},
+            {"done", enrolment.done}};
+}
+
 /// Drops what is over, and beyond `most` what ends first.
 template <class Map, class Over>
 void make_room(Map& map, std::size_t most, const Over& over) {
@@ -64,10 +89,23 @@ Result<std::shared_ptr<Access>> Access::open(const std::filesystem::path& store)
         access->next_ = std::max(access->next_, token->number + 1);
         access->tokens_.push_back(*std::move(token));
     }
+    if (const auto enrolments = read.find("enrolments"); enrolments != read.end()) {
+        if (!enrolments->is_array()) return fail(dunlin::Code::file_syntax, 1);
+        for (const Json& line : *enrolments) {
+            std::optional<Enrolment> enrolment;
+            try {
+                if (line.is_object()) enrolment = read_enrolment(line);
+            } catch (const Json::exception&) {  // an entry of another type
+            }
+            if (!enrolment || access->enrolments_.size() >= most_tokens) return fail(dunlin::Code::file_syntax, 1);
+            access->next_ = std::max(access->next_, enrolment->number + 1);
+            access->enrolments_.push_back(*std::move(enrolment));
+        }
+    }
     return access;
 }
 
-Result<void> Access::write(const std::vector<Token>& tokens) const {
+Result<void> Access::write(const std::vector<Token>& tokens, const std::vector<Enrolment>& enrolments) const {
     Json lines = Json::array();
     for (const Token& token : tokens)
         lines.push_back({{"number", token.number},
@@ -75,7 +113,9 @@ Result<void> Access::write(const std::vector<Token>& tokens) const {
                          {"role", name_of(token.role)},
                          {"made_unix_ms", token.made_unix_ms},
                          {"hash", token.hash}});
-    const std::string text = Json{{"next", next_}, {"tokens", lines}}.dump(1) + "\n";
+    Json file{{"next", next_}, {"tokens", lines}};
+    for (const Enrolment& enrolment : enrolments) file["enrolments"].push_back(line_of(enrolment));
+    const std::string text = file.dump(1) + "\n";
     return replace_file(posix_file_system(), path_, std::as_bytes(std::span(text)));
 }
 
@@ -88,9 +128,61 @@ Result<Access::Made> Access::create(std::string name, Role role, std::int64_t un
     made.token = {next_++, std::move(name), role, unix_ms, blake2b_hex(made.secret)};
     std::vector<Token> more = tokens_;
     more.push_back(made.token);
-    if (auto written = write(more); !written) return tl::unexpected(written.error());
+    if (auto written = write(more, enrolments_); !written) return tl::unexpected(written.error());
     tokens_ = std::move(more);
     return made;
+}
+
+Result<Access::MadeEnrolment> Access::create_enrolment(std::string label, std::int64_t unix_ms,
+                                                       std::int64_t until_unix_ms) {
+    const std::lock_guard lock(mutex_);
+    std::vector<Enrolment> more = enrolments_;
+    std::erase_if(more, [unix_ms](const Enrolment& old) { return old.until_unix_ms <= unix_ms; });
+    if (more.size() >= most_tokens)
+        return fail(dunlin::Code::out_of_range, std::ssize(more), std::int64_t{most_tokens});
+    MadeEnrolment made;
+    made.secret = "dunlin_enrol_" + new_secret();
+    made.enrolment.number = next_++;
+    made.enrolment.label = std::move(label);
+    made.enrolment.made_unix_ms = unix_ms;
+    made.enrolment.until_unix_ms = until_unix_ms;
+    made.enrolment.hash = blake2b_hex(made.secret);
+    more.push_back(made.enrolment);
+    if (auto written = write(tokens_, more); !written) return tl::unexpected(written.error());
+    enrolments_ = std::move(more);
+    return made;
+}
+
+std::vector<Access::Enrolment> Access::enrolments(std::int64_t unix_ms) const {
+    const std::lock_guard lock(mutex_);
+    std::vector<Enrolment> good = enrolments_;
+    std::erase_if(good, [unix_ms](const Enrolment& old) { return old.until_unix_ms <= unix_ms; });
+    return good;
+}
+
+std::optional<Access::Enrolment> Access::enrolment(std::string_view secret, std::int64_t unix_ms) const {
+    const std::vector<Enrolment> good = enrolments(unix_ms);
+    const auto found = std::ranges::find(good, blake2b_hex(secret), &Enrolment::hash);
+    return found == good.end() ? std::nullopt : std::optional(*found);
+}
+
+std::optional<Access::Enrolment> Access::enrolment(std::uint64_t number, std::int64_t unix_ms) const {
+    const std::vector<Enrolment> good = enrolments(unix_ms);
+    const auto found = std::ranges::find(good, number, &Enrolment::number);
+    return found == good.end() ? std::nullopt : std::optional(*found);
+}
+
+Result<void> Access::use_enrolment(std::uint64_t number, const std::string& key, bool done) {
+    const std::lock_guard lock(mutex_);
+    std::vector<Enrolment> changed = enrolments_;
+    const auto found = std::ranges::find(changed, number, &Enrolment::number);
+    if (found == changed.end() || (!found->key.empty() && found->key != key))
+        return fail(dunlin::Code::out_of_range, static_cast<std::int64_t>(number), std::ssize(changed));
+    found->key = key;
+    found->done = done;
+    if (auto written = write(tokens_, changed); !written) return written;
+    enrolments_ = std::move(changed);
+    return {};
 }
 
 std::vector<Access::Token> Access::tokens() const {
@@ -101,6 +193,11 @@ std::vector<Access::Token> Access::tokens() const {
 Result<void> Access::revoke(std::uint64_t number) {
     const std::lock_guard lock(mutex_);
     std::vector<Token> fewer = tokens_;
+    std::vector<Enrolment> fewer_enrolments = enrolments_;
+    if (std::erase_if(fewer_enrolments, [&](const Enrolment& one) { return one.number == number; }) > 0) {
+        enrolments_ = fewer_enrolments;
+        return write(fewer, fewer_enrolments);
+    }
     const auto revoked = std::ranges::find(tokens_, number, &Token::number);
     const bool made_links = revoked != tokens_.end() && revoked->role == Role::admin;
     if (std::erase_if(fewer, [&](const Token& token) { return token.number == number; }) == 0)
@@ -112,7 +209,7 @@ Result<void> Access::revoke(std::uint64_t number) {
         return entry.second.token == number || (made_links && entry.second.token == 0);
     });
     if (made_links) codes_.clear();
-    return write(fewer);
+    return write(fewer, enrolments_);
 }
 
 const Access::Token* Access::token_of(std::string_view secret) const {
@@ -127,11 +224,17 @@ std::optional<Visitor> Access::bearer(std::string_view secret) const {
     return visitor_of(*token);
 }
 
-std::string Access::new_code(Role role, std::string who, std::int64_t now_ms) {
+std::size_t Access::codes(std::int64_t now_ms) const {
+    const std::lock_guard lock(mutex_);
+    return static_cast<std::size_t>(
+        std::ranges::count_if(codes_, [now_ms](const auto& entry) { return entry.second.until_ms > now_ms; }));
+}
+
+std::string Access::new_code(Role role, std::string who, std::int64_t now_ms, std::int64_t life_ms) {
     const std::lock_guard lock(mutex_);
     make_room(codes_, most_codes, [&](const Code& code) { return code.until_ms <= now_ms; });
     std::string code = new_secret();
-    codes_[blake2b_hex(code)] = {{role, std::move(who)}, now_ms + code_ms};
+    codes_[blake2b_hex(code)] = {{role, std::move(who)}, now_ms + life_ms};
     return code;
 }
 

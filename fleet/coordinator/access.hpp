@@ -40,8 +40,22 @@ public:
         std::string hash;
     };
 
+    /// Lets one node onto the roster, once: the first public key that shows it is the only one that it is good for.
+    /// Backups have none, and a restore leaves them as they are, so that one that was used stays used.
+    struct Enrolment {
+        std::uint64_t number = 0;
+        std::string label;
+        std::int64_t made_unix_ms = 0, until_unix_ms = 0;
+        std::string hash;
+        std::string key = {};  ///< hexadecimal, of whom it was used by; "": of nobody yet
+        bool done = false;     ///< and that is on the roster, or was
+    };
+    static constexpr std::int64_t enrolment_minutes = 60, most_enrolment_minutes = 24 * 60;
+
     /// Errors: file_syntax for a file that is none, the file system's.
     static Result<std::shared_ptr<Access>> open(const std::filesystem::path& store);
+    /// Without a file, for codes and sessions alone.
+    static std::shared_ptr<Access> without_tokens() { return std::shared_ptr<Access>(new Access({})); }
     static constexpr const char* file_name = "tokens.json";
 
     /// A new one: durable when it is returned, and never told again. Errors: out_of_range (first: how many there are),
@@ -52,13 +66,31 @@ public:
     };
     Result<Made> create(std::string name, Role role, std::int64_t unix_ms);
     std::vector<Token> tokens() const;
+
+    /// Numbered with the tokens. Errors: create's.
+    struct MadeEnrolment {
+        Enrolment enrolment;
+        std::string secret;
+    };
+    Result<MadeEnrolment> create_enrolment(std::string label, std::int64_t unix_ms, std::int64_t until_unix_ms);
+    /// Those that are good, used or not.
+    std::vector<Enrolment> enrolments(std::int64_t unix_ms) const;
+    /// Of a secret, or of a number; nothing where it is none, or its time is over.
+    std::optional<Enrolment> enrolment(std::string_view secret, std::int64_t unix_ms) const;
+    std::optional<Enrolment> enrolment(std::uint64_t number, std::int64_t unix_ms) const;
+    /// It is this key's alone from here on, durable; `done`: and that is on the roster. Errors: out_of_range (there is none
+    /// of this number, or it is another key's), file_unwritable.
+    Result<void> use_enrolment(std::uint64_t number, const std::string& key, bool done);
+
     /// Ends its sessions too; of an admin's also all links and the sessions that came by them, for it may have made
     /// them. Errors: out_of_range (there is none of this number), file_unwritable.
     Result<void> revoke(std::uint64_t number);
     std::optional<Visitor> bearer(std::string_view token) const;
 
-    /// A code that `log_in` takes once, within ten minutes.
-    std::string new_code(Role role, std::string who, std::int64_t now_ms);
+    /// A code that `log_in` takes once, within its time.
+    std::string new_code(Role role, std::string who, std::int64_t now_ms, std::int64_t life_ms = code_ms);
+    /// How many of them are good still.
+    std::size_t codes(std::int64_t now_ms) const;
     struct Session {
         std::string secret;
         Visitor visitor;
@@ -80,12 +112,13 @@ private:
         std::int64_t until_ms = 0, seen_ms = 0;
     };
     explicit Access(std::filesystem::path store) : path_(std::move(store) / file_name) {}
-    Result<void> write(const std::vector<Token>& tokens) const;
+    Result<void> write(const std::vector<Token>& tokens, const std::vector<Enrolment>& enrolments) const;
     const Token* token_of(std::string_view secret) const;
 
     std::filesystem::path path_;
     mutable std::mutex mutex_;
     std::vector<Token> tokens_;
+    std::vector<Enrolment> enrolments_;
     std::uint64_t next_ = 1;
     // By the hash of the secret, so that finding one takes no longer the more of it is right.
     std::map<std::string, Code, std::less<>> codes_;

@@ -122,6 +122,13 @@ Result<Coordinator::Membership> Coordinator::membership(const Connection& connec
 void Coordinator::takes(const PublicKey& key, Connection& connection, const Message& message) {
     const MessageBody& body = message.body;
     const std::uint64_t number = message.envelope.job;
+    if (const auto* report = std::get_if<Report>(&body); report != nullptr && number == 0) {
+        connection.vitals.take(report->metrics);  // about no job: about the node's machine
+        return;
+    }
+    const bool learned = std::holds_alternative<ModelUpdate>(body) || std::holds_alternative<ShareMessage>(body) ||
+                         std::holds_alternative<Report>(body);
+    if (learned) news_[connection.node] = now_ms_;
     if (const auto* update = std::get_if<ModelUpdate>(&body)) {
         if (auto taken = updated(key, connection, message, *update); !taken) {
             ++counters_.refused[taken.error().code];
@@ -137,7 +144,10 @@ void Coordinator::takes(const PublicKey& key, Connection& connection, const Mess
         return;
     }
     if (const auto* beat = std::get_if<Heartbeat>(&body)) {
-        if (const auto at = membership(connection, message.envelope)) session_of(*at).tick = beat->tick;
+        if (const auto at = membership(connection, message.envelope)) {
+            if (beat->tick > session_of(*at).tick) news_[connection.node] = now_ms_;
+            session_of(*at).tick = beat->tick;
+        }
         sent(key, 0, Heartbeat{});
         return;
     }

@@ -3,6 +3,7 @@
 
 #include "fleet/coordinator/fleet_state.hpp"
 #include "fleet/coordinator/outbox.hpp"
+#include "fleet/coordinator/vitals.hpp"
 #include "transport/mixing.hpp"
 
 #include <functional>
@@ -68,6 +69,7 @@ struct Connection {
     std::uint64_t job = 0;  ///< the one that it has the state of, or was offered last; 0: none
     std::string software, endpoint;
     std::uint64_t memory_bytes = 0;
+    MachineVitals vitals = {};  ///< as it said last
 };
 
 /// A member of a job on its present connection: what it was told, and what it said that need not be remembered.
@@ -182,6 +184,12 @@ public:
     const FleetState& state() const { return state_; }
     Store& store() { return *store_; }
     const CoordinatorCounters& counters() const { return counters_; }
+    /// When a node last sent something that it had learned or measured: an update, a share, a report, a later tick. Nothing
+    /// since this coordinator started: no value.
+    std::optional<std::int64_t> news_ms(std::uint32_t node) const {
+        const auto found = news_.find(node);
+        return found == news_.end() ? std::nullopt : std::optional(found->second);
+    }
     /// Why the newest snapshot could not be written; nothing where it could, or none was due yet.
     const std::optional<Error>& snapshot_failure() const { return snapshot_failure_; }
     const std::unordered_map<PublicKey, Connection, PublicKeyHash>& connections() const { return connections_; }
@@ -324,6 +332,7 @@ private:
         std::int64_t last_ms = 0;
     };
     std::unordered_map<std::uint32_t, Takeovers> takeovers_;
+    std::unordered_map<std::uint32_t, std::int64_t> news_;
     std::vector<WaitingUpdate> waiting_updates_;  ///< that are in the next commit
     std::set<std::uint64_t> dirty_jobs_;          ///< whose members have to be told something
 

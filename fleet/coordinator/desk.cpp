@@ -36,6 +36,7 @@ Json Desk::Commands::answer(const Json& asked) {
     if (command == "nodes") return {{"nodes", nodes()}};
     if (command == "jobs") return {{"jobs", jobs(flag_of(asked, "all"))}};
     if (command == "job") return whole(job(asked));
+    if (command == "alerts") return alert_rules();
     if (command == "logs") return logs(asked);
     if (command == "ledger") return {{"epochs", ledger(asked)}};
     if (command == "admit") {
@@ -114,6 +115,7 @@ Json Desk::Commands::answer(const Json& asked) {
     if (command == "token-list") return token_list();
     if (command == "token-revoke") return token_revoke(asked);
     if (command == "token-link") return token_link(asked);
+    if (command == "enrol") return enrol(asked);
     if (command == "audit") return audit(asked);
     if (command == "curves") return {{"curves", curves(asked)}};
     if (command == "graph") return graph(asked);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fleet/coordinator/access.hpp"
+#include "fleet/coordinator/alerts.hpp"
 #include "fleet/coordinator/audit.hpp"
 #include "fleet/coordinator/coordinator.hpp"
 #include "fleet/coordinator/index.hpp"
@@ -10,7 +11,9 @@
 
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <future>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,6 +36,7 @@ public:
         std::string restored = {};  ///< where a restore just now put what was there before; "": there was none
         std::string restore_problem = {};  ///< or what went wrong with it
         std::string web = {};              ///< where browsers reach it: "http://127.0.0.1:7710"; "": nowhere
+        std::string web_pin = {};          ///< of its certificate, "sha256:..."; "": it has none
         std::shared_ptr<Access> access = nullptr;  ///< of whoever asks by the web; null: opened where it is needed
     };
     /// Who asks by the control socket, or has opened the store himself.
@@ -59,6 +63,19 @@ public:
                                const std::string& who = owner);
     /// An answer that has become ready, if there is one, and whom it is for.
     std::optional<std::pair<std::uint64_t, Letter>> finished(std::int64_t now_ms);
+
+    // Alerts (desk_alerts.cpp), for who serves.
+
+    static constexpr const char* alerts_file = "alerts.toml";
+    /// Reads STORE/alerts.toml, where it has changed since. It must be a file of this process's user or of root that
+    /// nobody else can write, for it says what is to be run. Error: what is wrong with it, once; the rules of before stay.
+    Outcome<void> read_alert_rules();
+    /// Looks at the fleet, by the rules; to be called every few seconds. What changed is an event and in the audit log, and
+    /// is handed on: `tell` is the caller's, to whom the rule wants it told.
+    void look_for_alerts(std::int64_t now_ms,
+                         const std::function<void(const AlertRule&, const AlertChange&)>& tell);
+    /// Writes down whether somebody was told.
+    void note_told(const std::string& to, const std::string& text, const std::string& problem);
 
     /// The backup that the operator wants in the place of this store: for whoever runs the loop.
     const std::optional<std::filesystem::path>& restore_wanted() const { return restore_wanted_; }
@@ -96,6 +113,9 @@ private:
     std::optional<std::filesystem::path> restore_wanted_;
     std::deque<Planning> planning_;
     std::optional<AuditLog> audit_;  ///< since the first action
+    Alerts alerts_;
+    std::string alerts_read_, alerts_problem_;    ///< the file's mark when it was read; what is wrong with it
+    std::map<std::uint32_t, std::int64_t> away_;  ///< nodes that are not here, and since when that is seen
 };
 
 }  // namespace dunlin

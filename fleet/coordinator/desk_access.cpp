@@ -3,6 +3,7 @@
 #include "fleet/coordinator/desk_commands.hpp"
 #include "fleet/coordinator/secrets.hpp"
 #include "fleet/jobs/experiments.hpp"
+#include "transport/zeromq/keys.hpp"
 
 #include <chrono>
 
@@ -18,7 +19,7 @@ std::int64_t unix_now_ms() {
 
 Role role_of(const Json& asked) {
     const auto role = role_named(text_of(asked, "role"));
-    if (!role) complain("--role: expected view, operate or admin");
+    if (!role) complain("--role: expected view, operate, admin or, for a new node, enrol");
     return *role;
 }
 
@@ -93,6 +94,7 @@ void Desk::note_answered(const Letter& request, const std::string& who, const Le
 }
 
 Json Desk::Commands::token_create(const Json& asked) {
+    if (text_of(asked, "role") == "enrol") return create_enrolment(asked);
     const std::string name = text_of(asked, "name");
     const Role role = role_of(asked);
     check_name("--name", name);
@@ -108,7 +110,73 @@ Json Desk::Commands::token_list() {
                        {"name", token.name},
                        {"role", name_of(token.role)},
                        {"made_unix_ms", token.made_unix_ms}});
+    for (const Access::Enrolment& enrolment : need(desk.access(), Access::file_name)->enrolments(unix_now_ms()))
+        all.push_back({{"number", enrolment.number},
+                       {"name", enrolment.label},
+                       {"role", "enrol"},
+                       {"made_unix_ms", enrolment.made_unix_ms},
+                       {"until_unix_ms", enrolment.until_unix_ms},
+                       {"used", !enrolment.key.empty()}});
     return {{"tokens", all}};
+}
+
+Json Desk::Commands::create_enrolment(const Json& asked) {
+    const std::string label = text_of(asked, "label");
+    if (label.empty()) complain("--label: which label is the new node to have?");
+    check_name("--label", label);
+    const std::uint64_t wanted = number_of(asked, "minutes");
+    const auto minutes = wanted == 0 ? Access::enrolment_minutes
+                                     : static_cast<std::int64_t>(std::min<std::uint64_t>(wanted, 1u << 20));
+    if (minutes > Access::most_enrolment_minutes)
+        complain(fmt::format("--minutes {}: at most {}", minutes, Access::most_enrolment_minutes));
+    if (desk.place_.web.empty())
+        complain("no node could reach this fleet to enrol; first: dunlin fleet serve --web, with TLS off loopback");
+    Access& access = *need(desk.access(), Access::file_name);
+    const std::int64_t now = unix_now_ms();
+    const Access::MadeEnrolment made =
+        need(access.create_enrolment(label, now, now + minutes * 60'000), "an enrolment token");
+    // It says whom to believe: the key that nodes are to find here, and the certificate in front of it.
+    std::string token = made.secret + "." + desk.place_.server_key;
+    if (constexpr std::string_view kind = "sha256:"; desk.place_.web_pin.starts_with(kind))
+        token += "." + desk.place_.web_pin.substr(kind.size());
+    return {{"token", token},
+            {"number", made.enrolment.number},
+            {"label", label},
+            {"role", "enrol"},
+            {"until_unix_ms", made.enrolment.until_unix_ms},
+            {"web", desk.place_.web}};
+}
+
+Json Desk::Commands::enrol(const Json& asked) {
+    const std::uint64_t number = number_of(asked, "token");
+    const std::string name = text_of(asked, "name");
+    Access& access = *need(desk.access(), Access::file_name);
+    const auto enrolment = access.enrolment(number, unix_now_ms());
+    if (!enrolment) complain(fmt::format("enrolment token {} is over", number));
+    const PublicKey wanted = key(asked);
+    const std::string hex = to_hex(wanted);
+    if (!enrolment->key.empty() && enrolment->key != hex)
+        complain(
+            "this token was used by a node with another key; another token: dunlin fleet token create --role "
+            "enrol");
+    const Roster& roster = state().roster();
+    auto known = roster.find(wanted);
+    if (!known && enrolment->done)
+        complain(
+            "this token was used, and its node is not on the roster any more; another token, if it may come back");
+    if (known && enrolment->key.empty()) complain(roster[*known].name + " is on the roster already, with this key");
+    if (!known) {
+        check_name("the name", name);
+        // A name that was revoked would be the old node again, with what is known of it.
+        if (roster.find(name)) complain(fmt::format("--name {}: another node has, or had, this name", name));
+        need(access.use_enrolment(number, hex, false), Access::file_name);
+        known = need(coordinator.admit({.name = name, .key = wanted, .labels = {enrolment->label}}), name);
+    }
+    need(access.use_enrolment(number, hex, true), Access::file_name);
+    return {{"node", *known},
+            {"name", roster[*known].name},
+            {"endpoint", desk.place_.endpoint},
+            {"server_key", desk.place_.server_key}};
 }
 
 Json Desk::Commands::token_revoke(const Json& asked) {

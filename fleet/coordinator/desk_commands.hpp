@@ -35,6 +35,10 @@ struct Desk::Commands {
     /// Of the fleet, for people.
     Json warnings() const;
     Json status() const;
+    /// Those that are raised.
+    Json alerts() const;
+    /// And what there are rules for.
+    Json alert_rules() const;
     /// The newest lines; with "after" those that come next to that "last", the oldest first.
     Json logs(const Json& asked) const;
     Json ledger(const Json& asked) const;
@@ -60,6 +64,9 @@ struct Desk::Commands {
     Json token_list();
     Json token_revoke(const Json& asked);
     Json token_link(const Json& asked);
+    Json create_enrolment(const Json& asked);
+    /// A node that shows an enrolment token comes onto the roster. Whether it did show it is for the web port to see to.
+    Json enrol(const Json& asked);
     Json audit(const Json& asked);
 
     // versions and roll-outs (desk_rollouts.cpp)

@@ -28,6 +28,7 @@ Json Desk::Commands::node(std::uint32_t number) const {
                         : connection->suspect ? "suspect"
                                               : "here"}};
     told["shared_key"] = coordinator.shared(number);
+    if (const auto news = coordinator.news_ms(number)) told["update_ms_ago"] = now_ms - *news;
     if (!here) return told;
     told["software"] = connection->software;
     told["endpoint"] = connection->endpoint;
@@ -35,6 +36,7 @@ Json Desk::Commands::node(std::uint32_t number) const {
     told["here_ms"] = now_ms - connection->joined_ms;
     told["memory_bytes"] = connection->memory_bytes;
     told["job"] = connection->job;
+    for (const auto& [name, value] : connection->vitals.known()) told[std::string(name)] = value;
     return told;
 }
 
@@ -139,6 +141,7 @@ Json Desk::Commands::warnings() const {
         if (coordinator.shared(number)) all.push_back(shared_key_text(nodes[number].name));
     }
     if (const auto& error = coordinator.snapshot_failure()) all.push_back(snapshot_failure_text(*error));
+    if (!desk.alerts_problem_.empty()) all.push_back(desk.alerts_problem_);
     return all;
 }
 
@@ -160,6 +163,7 @@ Json Desk::Commands::status() const {
             {"here", here},
             {"records", coordinator.store().newest()},
             {"warnings", warnings()},
+            {"alerts", alerts()},
             {"counters",
              {{"applied", counters.applied},
               {"repeated", counters.repeated},

@@ -219,6 +219,7 @@ Result<JobChange> Job::apply_added(const Record& record) {
     Loader loader(record.payload);
     loader(added);
     const std::uint32_t number = record.node;
+    const bool again = number < members_.size();
     if (!loader.done() || number > members_.size() || number >= member_limit) return unreadable(record);
     if (ended_ || ending_) return {};
     if (number == members_.size()) {
@@ -243,8 +244,10 @@ Result<JobChange> Job::apply_added(const Record& record) {
         return {};
     }
     JobMember& member = members_[number];
-    // It begins with the next epoch: mass is counted from there.
-    member.state = serverless() ? MemberState::lost : MemberState::invited;
+    // It begins with the next epoch: mass is counted from there. Who was handed a model out before may have it.
+    member.state = serverless()             ? MemberState::lost
+                   : again && request_.push ? MemberState::offered
+                                            : MemberState::invited;
     member.reported = false;
     member.refusal = {};
     member.reason.clear();

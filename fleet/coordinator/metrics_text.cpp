@@ -15,12 +15,25 @@ constexpr std::string_view kinds[] = {"join",         "job_answer", "model_reque
                                       "mass_report",  "mass_grant", "share_receipt", "mask_exchange", "masked_update"};
 static_assert(std::size(kinds) == std::variant_size_v<MessageBody>);
 
+/// As a label's value is written: what would end it or its line is escaped.
+std::string label_text(std::string_view text) {
+    std::string out;
+    for (const char letter : text) {
+        if (letter == '\\' || letter == '"') out += '\\';
+        if (letter == '\n')
+            out += "\\n";
+        else
+            out += letter;
+    }
+    return out;
+}
+
 class Text {
 public:
     /// Begins a metric.
-    void metric(std::string_view name, std::string_view type, std::string_view help) {
-        name_ = name;
-        fmt::format_to(std::back_inserter(text_), "# HELP dunlin_{} {}\n# TYPE dunlin_{} {}\n", name, help, name,
+    void metric(std::string name, std::string_view type, std::string_view help) {
+        name_ = std::move(name);
+        fmt::format_to(std::back_inserter(text_), "# HELP dunlin_{} {}\n# TYPE dunlin_{} {}\n", name_, help, name_,
                        type);
     }
     template <class V>
@@ -31,15 +44,14 @@ public:
             fmt::format_to(std::back_inserter(text_), "dunlin_{}{{{}}} {}\n", name_, labels, value);
     }
     template <class V>
-    void single(std::string_view name, std::string_view type, std::string_view help, V number) {
-        metric(name, type, help);
+    void single(std::string name, std::string_view type, std::string_view help, V number) {
+        metric(std::move(name), type, help);
         value(number);
     }
     std::string take() { return std::move(text_); }
 
 private:
-    std::string text_;
-    std::string_view name_;
+    std::string text_, name_;
 };
 
 }  // namespace
@@ -95,6 +107,17 @@ std::string metrics_text(const FleetServer& server) {
                 "Connections cut because they said nothing, or too much, before a message.", link.strangers_cut);
     text.single("link_pauses_total", "counter", "Times that no connection was taken in for a while.", link.pauses);
     text.single("link_busy_total", "counter", "Messages not sent because earlier ones wait.", link.busy);
+    // A node's name may be anybody's text, which labels are escaped for.
+    for (const MachineVitals::Kind& kind : MachineVitals::kinds) {
+        text.metric(fmt::format("node_{}", kind.name), "gauge", kind.help);
+        for (const auto& [key, connection] : coordinator.connections()) {
+            if (!connection.welcome) continue;
+            for (const auto& [name, value] : connection.vitals.known()) {
+                if (name == kind.name)
+                    text.value(value, fmt::format("node=\"{}\"", label_text(state.roster()[connection.node].name)));
+            }
+        }
+    }
     text.metric("job_updates_total", "counter", "Updates that a job has taken.");
     for (const auto& [number, job] : state.jobs()) text.value(job.updates(), fmt::format("job=\"{}\"", number));
     text.metric("job_version", "gauge", "Version of a job's model.");

@@ -25,6 +25,7 @@ constexpr std::array commands{
     std::pair{std::string_view("ledger"), looks},
     std::pair{std::string_view("curves"), looks},
     std::pair{std::string_view("graph"), looks},
+    std::pair{std::string_view("alerts"), looks},
     std::pair{std::string_view("models"), looks},
     std::pair{std::string_view("rollouts"), looks},
     std::pair{std::string_view("rollout"), looks},
@@ -47,6 +48,7 @@ constexpr std::array commands{
     std::pair{std::string_view("archive"), operates},
     std::pair{std::string_view("delete"), operates},
     std::pair{std::string_view("admit"), rules},
+    std::pair{std::string_view("enrol"), rules},  // the web port asks for it by an enrolment token
     std::pair{std::string_view("revoke"), rules},
     std::pair{std::string_view("rotate"), rules},
     std::pair{std::string_view("backup"), rules},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/node/node.hpp"
 
+#include "fleet/node/machine_vitals.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -123,6 +125,8 @@ void Node::take_arrivals() {
             case Arrival::Kind::up:
                 log_("connected", "connected to " + settings_.link.endpoint);
                 away_because_ = {};
+                vitals_wanted_ = true;
+                vitals_ms_ = 0;
                 session_.connected(now_ms());
                 break;
             case Arrival::Kind::down:
@@ -148,6 +152,10 @@ void Node::take(const Message& message) {
     if (const auto* peers = std::get_if<Peers>(&message.body)) link_.set_peers(peers->peers);
     if (const auto* offer = std::get_if<JobOffer>(&message.body)) expect_shares(offer->terms);
     if (const auto* refusal = std::get_if<Refusal>(&message.body)) {
+        if (refusal->error.code == Code::unknown_job && message.envelope.job == 0) {
+            vitals_wanted_ = false;  // an older coordinator, which takes no report about no job
+            return;
+        }
         log_("refused", describe(refusal->error, settings_.link.endpoint).text);
         // A share that was under way when the connection broke comes before Join; that is no reason to go.
         if (!session_.joined() && refusal->error.code != Code::not_joined) link_.redial();
@@ -193,8 +201,20 @@ void Node::act(Duty duty) {
 
 void Node::send() {
     const bool share = session_.recipient() != coordinator_number;
+    const bool beat = std::holds_alternative<Heartbeat>(session_.message().body);
     const auto sent = share ? link_.send_to_peer(session_.message()) : link_.send(session_.message());
     sent ? session_.sent() : session_.not_sent();
+    if (beat && sent) say_vitals();
+}
+
+/// Beside the session, which boards have too: a report about no job is about this machine.
+void Node::say_vitals() {
+    constexpr std::int64_t often_ms = 10'000;
+    if (!vitals_wanted_ || (vitals_ms_ != 0 && now_ms() - vitals_ms_ < often_ms)) return;
+    const std::vector<Metric> vitals = read_vitals("/", settings_.directory);
+    Report report;
+    report.metrics = vitals;
+    if (link_.send({{}, report})) vitals_ms_ = now_ms();  // else with the next heartbeat
 }
 
 // the disk

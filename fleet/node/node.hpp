@@ -94,6 +94,7 @@ private:
     void give_up_silence();
     void act(Duty duty);
     void send();
+    void say_vitals();
     void begin_store();
     void end_store();
     void forget();
@@ -129,7 +130,8 @@ private:
     std::vector<std::byte> storing_;
     KeptPart storing_kept_;
     Result<void> stored_;
-    std::int64_t heard_ms_ = 0, heartbeat_ms_ = 1000;
+    std::int64_t heard_ms_ = 0, heartbeat_ms_ = 1000, vitals_ms_ = 0;
+    bool vitals_wanted_ = true;  ///< on this connection
     bool storing_failed_ = false;
     Code away_because_{};
     Background work_thread_, store_thread_;  ///< last, for they use the rest

@@ -19,7 +19,7 @@ using http::status;
 
 constexpr std::string_view security_policy =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 }  // namespace
 
@@ -61,9 +61,10 @@ void put_fields(http::response<http::string_body>& response, const Answer& answe
     response.set(http::field::content_type, answer.type);
     response.set(http::field::cache_control, "no-store");
     for (const auto& [name, value] : answer.fields) response.set(name, value);
-    response.set("Content-Security-Policy", beast::string_view(security_policy.data(), security_policy.size()));
+    const std::string_view policy = answer.policy.empty() ? security_policy : std::string_view(answer.policy);
+    response.set("Content-Security-Policy", beast::string_view(policy.data(), policy.size()));
     response.set("X-Content-Type-Options", "nosniff");
-    response.set("X-Frame-Options", "DENY");
+    response.set("X-Frame-Options", answer.policy.empty() ? "DENY" : "SAMEORIGIN");
     response.set("Referrer-Policy", "no-referrer");
     response.set("Cross-Origin-Opener-Policy", "same-origin");
     response.set("Cross-Origin-Resource-Policy", "same-origin");

@@ -23,6 +23,7 @@ struct Answer {
     std::string body = {};
     std::string type = "application/json";
     std::vector<std::pair<boost::beast::http::field, std::string>> fields = {};
+    std::string policy = {};  ///< of a page that own pages may show in a frame; "": what all have
 };
 
 Answer refused(boost::beast::http::status code, std::string_view text);

@@ -65,7 +65,7 @@ void LiveFeed::sample(const Look& look, std::int64_t unix_ms) {
 
 LiveNews::Pair LiveFeed::fleet(const Look& look, bool anybody_new, std::int64_t unix_ms) {
     Json status = look({{"command", "status"}});
-    const Json nodes = look({{"command", "nodes"}});
+    Json nodes = look({{"command", "nodes"}});
     const Json logs = events_.empty() ? look({{"command", "logs"}, {"lines", most_events}})
                                       : look({{"command", "logs"}, {"lines", 1000u}, {"after", last_event_}});
     if (!status.is_object() || !nodes.is_object() || !logs.is_object()) return {};
@@ -73,7 +73,13 @@ LiveNews::Pair LiveFeed::fleet(const Look& look, bool anybody_new, std::int64_t 
     std::vector<std::uint64_t> numbers;
     for (const Json& job : status["jobs"]) numbers.push_back(number_of(job, "job"));
     status.erase("jobs");
-    const std::string changed = nodes_.take(nodes["nodes"], false, {"heard_ms_ago", "here_ms"});
+    for (Json& node : nodes["nodes"]) {
+        // By the clock, and in steps: a row is news when it says something new.
+        constexpr std::int64_t step_ms = 10'000;
+        if (const auto ago = node.find("update_ms_ago"); ago != node.end())
+            node["updated_unix_ms"] = (unix_ms - ago->get<std::int64_t>()) / step_ms * step_ms;
+    }
+    const std::string changed = nodes_.take(nodes["nodes"], false, {"heard_ms_ago", "here_ms", "update_ms_ago"});
     std::vector<std::string> news;
     for (const Json& line : logs["lines"]) news.push_back(text_of(line));
     last_event_ = number_of(logs, "last");

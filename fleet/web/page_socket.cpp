@@ -9,7 +9,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/websocket.hpp>
-#include <nlohmann/json.hpp>
 
 namespace dunlin {
 namespace {
@@ -17,7 +16,6 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace websocket = beast::websocket;
-using Json = nlohmann::ordered_json;
 using boost::system::error_code;
 
 auto with(error_code& error) {
@@ -95,10 +93,9 @@ private:
     }
 
     bool hears(const std::string& text) {
-        const Json asked = is_shallow(text) ? Json::parse(text, nullptr, false) : Json();
-        const auto job = asked.is_object() ? asked.find("job") : asked.end();
-        if (!asked.is_object() || job == asked.end() || !job->is_number_unsigned()) return false;
-        page_.job = job->get<std::uint64_t>();
+        const auto job = watched_job(text);
+        if (!job) return false;
+        page_.job = *job;
         page_.whole_job = true;
         hall_.look();
         return true;

@@ -31,6 +31,7 @@ constexpr std::array known_routes{
     Known{"GET", "/api/v1/status", "status"},
     Known{"GET", "/api/v1/nodes", "nodes"},
     Known{"POST", "/api/v1/nodes", "admit"},
+    Known{"POST", "/api/v1/enrol", "enrol", Kind::enrol},
     Known{"POST", "/api/v1/nodes/revoke", "revoke"},
     Known{"POST", "/api/v1/nodes/rotate", "rotate"},
     Known{"GET", "/api/v1/jobs", "jobs"},
@@ -45,6 +46,7 @@ constexpr std::array known_routes{
     Known{"POST", "/api/v1/jobs/{job}/remove", "remove"},
     Known{"GET", "/api/v1/logs", "logs"},
     Known{"GET", "/api/v1/ledger", "ledger"},
+    Known{"GET", "/api/v1/alerts", "alerts"},
     Known{"GET", "/api/v1/audit", "audit"},
     Known{"GET", "/api/v1/tokens", "token-list"},
     Known{"POST", "/api/v1/tokens", "token-create"},
@@ -185,6 +187,17 @@ WebRoute web_route(std::string_view method, std::string_view target) {
     return route;
 }
 
+WebRoute web_route(std::string_view method, std::string_view target, const std::vector<std::string>& paths) {
+    if (std::ranges::find(paths, target.substr(0, target.find_first_of("?#"))) != paths.end()) {
+        if (method == "GET" || method == "HEAD") return {.kind = Kind::read};
+        return {.allow = "GET, HEAD"};
+    }
+    WebRoute route = web_route(method, target);
+    const bool desk = route.kind != Kind::file && route.kind != Kind::session;
+    if (desk && (route.kind != Kind::none || target.starts_with("/api/"))) return {};
+    return route;
+}
+
 bool is_shallow(std::string_view json) {
     constexpr int most = 32;
     bool text = false;
@@ -202,6 +215,14 @@ bool is_shallow(std::string_view json) {
         }
     }
     return true;
+}
+
+std::optional<std::uint64_t> watched_job(std::string_view said) {
+    const Json asked = is_shallow(said) ? Json::parse(said, nullptr, false) : Json();
+    if (!asked.is_object()) return std::nullopt;
+    const auto job = asked.find("job");
+    if (job == asked.end() || !job->is_number_unsigned()) return std::nullopt;
+    return job->get<std::uint64_t>();
 }
 
 WebBody desk_request(const WebRoute& route, std::string_view body) {

@@ -30,7 +30,7 @@ std::string_view cookie_value(std::string_view cookies, std::string_view name);
 
 /// What a request is about.
 struct WebRoute {
-    enum class Kind : std::uint8_t { none, file, desk, session, live, experiments, push };
+    enum class Kind : std::uint8_t { none, file, desk, session, live, experiments, push, enrol, read };
     Kind kind = Kind::none;
     std::string command = {};     ///< of the desk; "" of a POST to /api/v1/desk, whose body says it
     std::string request = {};     ///< JSON of the desk's request, as far as method and target say it
@@ -40,8 +40,14 @@ struct WebRoute {
 /// `target` as it stands in the request line. Only paths are known: a target with scheme and host is none.
 WebRoute web_route(std::string_view method, std::string_view target);
 
+/// Of a server without a desk, which has something to read under `paths` instead.
+WebRoute web_route(std::string_view method, std::string_view target, const std::vector<std::string>& paths);
+
 /// Is it nested no deeper than 32? What is written by recursion must not end with the stack.
 bool is_shallow(std::string_view json);
+
+/// The job that a page says it looks at, {"job": NUMBER}; nothing where it says anything else.
+std::optional<std::uint64_t> watched_job(std::string_view said);
 
 /// The JSON of a request to the desk: what the route says, over what the body says. Error: what is wrong with the body.
 struct WebBody {

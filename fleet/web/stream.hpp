@@ -3,9 +3,12 @@
 
 // For .cpp files only.
 
+#include <array>
 #include <memory>
 #include <utility>
 
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -31,28 +34,50 @@ public:
 
     template <class Buffers, class Token>
     auto async_read_some(const Buffers& buffers, Token&& token) {
-        return boost::asio::async_initiate<Token, void(boost::beast::error_code, std::size_t)>(
-            [this](auto&& handler, const Buffers& into) {
-                if (secure_)
-                    secure_->async_read_some(into, std::forward<decltype(handler)>(handler));
-                else
-                    socket_->async_read_some(into, std::forward<decltype(handler)>(handler));
+        return boost::asio::async_initiate<Token, Done>(
+            [this](auto&& handler, const boost::asio::mutable_buffer& into) {
+                read(into, Handler(std::forward<decltype(handler)>(handler)));
             },
-            token, buffers);
+            token, first<boost::asio::mutable_buffer>(buffers));
     }
     template <class Buffers, class Token>
     auto async_write_some(const Buffers& buffers, Token&& token) {
-        return boost::asio::async_initiate<Token, void(boost::beast::error_code, std::size_t)>(
-            [this](auto&& handler, const Buffers& from) {
-                if (secure_)
-                    secure_->async_write_some(from, std::forward<decltype(handler)>(handler));
-                else
-                    socket_->async_write_some(from, std::forward<decltype(handler)>(handler));
+        return boost::asio::async_initiate<Token, Done>(
+            [this](auto&& handler, const Several& from) {
+                write(from, Handler(std::forward<decltype(handler)>(handler)));
             },
-            token, buffers);
+            token, several(buffers));
     }
 
 private:
+    // Below here handlers have one type, so that what a socket and TLS do is compiled once and not for each of Beast's
+    // operations over it, which took minutes.
+    using Done = void(boost::beast::error_code, std::size_t);
+    using Handler = boost::asio::any_completion_handler<Done>;
+    /// As many pieces as are written at a time; one that is unused is empty.
+    using Several = std::array<boost::asio::const_buffer, 8>;
+
+    template <class Buffer, class Buffers>
+    static Buffer first(const Buffers& buffers) {
+        for (auto at = boost::asio::buffer_sequence_begin(buffers); at != boost::asio::buffer_sequence_end(buffers);
+             ++at) {
+            if (const Buffer one(*at); one.size() > 0) return one;
+        }
+        return {};
+    }
+    template <class Buffers>
+    static Several several(const Buffers& buffers) {
+        Several all;
+        std::size_t count = 0;
+        for (auto at = boost::asio::buffer_sequence_begin(buffers);
+             at != boost::asio::buffer_sequence_end(buffers) && count < all.size(); ++at) {
+            if (const boost::asio::const_buffer one(*at); one.size() > 0) all[count++] = one;
+        }
+        return all;
+    }
+    void read(const boost::asio::mutable_buffer& into, Handler handler);
+    void write(const Several& from, Handler handler);
+
     std::unique_ptr<Socket> socket_;
     std::unique_ptr<Secure> secure_;
 };

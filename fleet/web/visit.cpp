@@ -30,6 +30,11 @@ constexpr std::size_t large_bytes =
     ControlSocket::request_bytes + WireLimits::values * sizeof(float) + (std::size_t{1} << 16);
 constexpr std::string_view letter_type = "application/vnd.dunlin.letter";
 
+std::int64_t unix_ms() {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
 /// How an operation tells of its error.
 auto with(error_code& error) {
     return asio::redirect_error(asio::use_awaitable, error);
@@ -73,6 +78,7 @@ private:
         error_code error;
         co_await http::async_read_header(stream_, buffer_, parser, with(error));
         request_ = &parser.get();
+        enrolment_.reset();
         if (is_bad_request(error)) {
             close_ = true;
             co_await say(refused(status_of(error), "this request cannot be read"));
@@ -80,7 +86,9 @@ private:
         if (error) co_return false;
         close_ = !request_->keep_alive();
         const std::string_view method = std::string_view(request_->method_string());
-        route_ = web_route(method, std::string_view(request_->target()));
+        const std::string_view target(request_->target());
+        route_ =
+            hall_.settings.read ? web_route(method, target, hall_.settings.read_paths) : web_route(method, target);
         if (route_.kind == WebRoute::Kind::live) {
             co_await watch();
             co_return false;
@@ -123,6 +131,10 @@ private:
                              (!site.empty() && site != "same-origin" && site != "none");
         // A browser adds its cookie to what another site's page asks for, so who changes something by it must come from
         // here. Authorization is added by nobody unasked.
+        if (!foreign && route_.kind == WebRoute::Kind::enrol) {
+            enrolment_ = hall_.settings.access->enrolment(bearer, unix_ms());
+            return enrolment_ ? std::nullopt : std::optional(stranger(!bearer.empty()));
+        }
         const bool login = route_.kind == WebRoute::Kind::session;
         const bool changes = !is_read() || route_.kind == WebRoute::Kind::live;
         if (foreign) return refused(status::forbidden, "asked by a page of another site");
@@ -148,9 +160,11 @@ private:
             wait.fields.emplace_back(http::field::retry_after, "60");
             return wait;
         }
-        Answer wrong = refused(status::unauthorized,
-                               "show a token: Authorization: Bearer TOKEN; make one with: dunlin "
-                               "fleet token create --role view");
+        Answer wrong =
+            refused(status::unauthorized, !hall_.settings.log_in.empty()
+                                              ? hall_.settings.log_in
+                                              : "show a token: Authorization: Bearer TOKEN; make one with: "
+                                                "dunlin fleet token create --role view");
         wrong.fields.emplace_back(http::field::www_authenticate, "Bearer realm=\"dunlin\"");
         return wrong;
     }
@@ -169,10 +183,10 @@ private:
             (route_.kind == WebRoute::Kind::push ||
              (route_.kind == WebRoute::Kind::desk && route_.command.empty() && visitor_->role >= Role::operate));
         // A session is asked for by anybody.
-        const std::size_t most = large                                    ? large_bytes
-                                 : !wants                                 ? 0
-                                 : route_.kind == WebRoute::Kind::session ? session_bytes
-                                                                          : body_bytes;
+        const std::size_t most = large                                                  ? large_bytes
+                                 : !wants                                               ? 0
+                                 : route_.kind == WebRoute::Kind::session || enrolment_ ? session_bytes
+                                                                                        : body_bytes;
         const auto length = parser.content_length();
         if (length && *length > most)
             co_return refused(status::payload_too_large, fmt::format("at most {} bytes", most));
@@ -200,6 +214,8 @@ private:
             case WebRoute::Kind::file:
                 co_return file_answer(hall_.settings.files, std::string_view(request_->target()),
                                       field(http::field::if_none_match), field(http::field::accept_encoding));
+            case WebRoute::Kind::read:
+                co_return read();
             case WebRoute::Kind::session:
                 co_return session(body);
             case WebRoute::Kind::experiments:
@@ -207,6 +223,21 @@ private:
             default:
                 co_return co_await desk(body);
         }
+    }
+
+    /// What is here in the place of a desk.
+    Answer read() const {
+        WebRead told = hall_.settings.read(std::string_view(request_->target()));
+        if (!told.found) return refused(status::not_found, "there is none, or none yet");
+        Answer answer{.body = std::move(told.body), .type = std::move(told.type)};
+        answer.policy = std::move(told.policy);
+        if (told.etag.empty()) return answer;
+        answer.fields = {{http::field::etag, told.etag}, {http::field::cache_control, "no-cache"}};
+        if (field(http::field::if_none_match) == told.etag) {
+            answer.code = status::not_modified;
+            answer.body.clear();
+        }
+        return answer;
     }
 
     /// The request for the desk that the body holds. Error: what is wrong with it.
@@ -225,6 +256,18 @@ private:
         WebBody asked = desk_request(route_, body);
         if (!asked.wrong.empty()) return refuse(std::move(asked.wrong));
         command = asked.command;
+        if (enrolment_) {  // of the body only what a node has to say
+            Json said = Json::parse(asked.request);
+            const auto text = [&said](const char* key) {
+                return said.contains(key) && said[key].is_string() ? said[key] : Json("");
+            };
+            return Letter{Json{{"command", command},
+                               {"token", enrolment_->number},
+                               {"name", text("name")},
+                               {"key", text("key")}}
+                              .dump(-1, ' ', false, Json::error_handler_t::replace),
+                          {}};
+        }
         if (route_.kind == WebRoute::Kind::push) return hall_.settings.push(asked.request);
         if (route_.command == "run") return hall_.settings.run(asked.request);
         return Letter{std::move(asked.request), {}};
@@ -234,8 +277,12 @@ private:
         std::string command;
         Outcome<Letter> asked = letter(body, command);
         if (!asked) co_return refused(status::bad_request, asked.error().text);
-        if (auto no = denied(command)) co_return *std::move(no);
-        const std::string who = fmt::format("{} from {}", visitor_->who, remote_);
+        if (!enrolment_) {
+            if (auto no = denied(command)) co_return *std::move(no);
+        }
+        const std::string who = fmt::format(
+            "{} from {}", enrolment_ ? fmt::format("enrolment token {}", enrolment_->number) : visitor_->who,
+            remote_);
         stream_.socket().expires_never();
         std::optional<Letter> told = co_await hall_.ask(*std::move(asked), who);
         if (!told) co_return refused(status::service_unavailable, "the coordinator is busy; try again");
@@ -348,7 +395,8 @@ private:
     const http::request<http::string_body>* request_ = nullptr;
     WebRoute route_;
     std::optional<Visitor> visitor_;
-    std::optional<Hall::Large> large_;  ///< while its body is one
+    std::optional<Access::Enrolment> enrolment_;  ///< that a node shows, who is no visitor
+    std::optional<Hall::Large> large_;            ///< while its body is one
     bool close_ = false, live_ = false, unread_ = false;
 };
 

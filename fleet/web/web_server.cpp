@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 
 namespace dunlin {
 namespace {
@@ -177,13 +178,14 @@ Outcome<WebServer> WebServer::open(WebSettings settings) {
     if (!error) made->acceptor.bind(endpoint, error);
     if (!error) made->acceptor.listen(Hall::most_connections, error);
     if (error)
-        return unable(fmt::format("--web {}: {}; another port, or who has it: ss -ltnp", hall.settings.address,
-                                  error.message()));
+        return unable(fmt::format("{} {}: {}; another port, or who has it: ss -ltnp", hall.settings.option,
+                                  hall.settings.address, error.message()));
     hall.port = made->acceptor.local_endpoint().port();
     const std::string& given = hall.settings.address;
     hall.url = fmt::format("{}://{}:{}", hall.scheme, given.substr(0, given.rfind(':')), hall.port);
     made->accept();
     made->thread = std::thread([context = &made->context] {
+        pthread_setname_np(pthread_self(), "dunlin-web");
         // What one request lacks, memory say, must not end who serves the fleet.
         for (bool over = false; !over;) {
             try {

@@ -23,6 +23,15 @@ struct WebFile {
     std::string_view etag;
 };
 
+/// What is there to be read besides the desk.
+struct WebRead {
+    bool found = true;
+    std::string type, body;
+    std::string etag = {};  ///< "": none
+    std::string policy =
+        {};  ///< Content-Security-Policy of a page that own pages may show in a frame; "": the usual one
+};
+
 struct WebSettings {
     std::string address;             ///< HOST:PORT; port 0 is any that is free
     std::vector<std::string> names;  ///< that a Host field may have besides the address's own
@@ -34,6 +43,12 @@ struct WebSettings {
     /// In the server's thread.
     std::function<Outcome<Letter>(const std::string& json)> run;
     std::function<Outcome<Letter>(const std::string& json)> push;
+    /// Of a server without a desk: what there is in its place, by the paths of `read_paths`, for whoever has logged in.
+    /// `target` is as it stands in the request line. In the server's thread.
+    std::function<WebRead(std::string_view target)> read = {};
+    std::vector<std::string> read_paths = {};
+    std::string log_in = {};       ///< what a stranger is told to do; "": how a fleet's tokens are made
+    std::string option = "--web";  ///< what a failure calls the address
 };
 
 /// The second door to the operator's desk, beside the control socket: HTTP, for browsers and for programs of other

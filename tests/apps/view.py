@@ -29,19 +29,28 @@ class View(unittest.TestCase):
         train(cls.root / "more" / "two", "--seed", "2")
         os.rename(cls.root / "one", cls.root / "on e&")
         cls.server = subprocess.Popen([PROGRAM, "view", cls.root, "--port", "0"], stdout=subprocess.PIPE,
-                                      stderr=subprocess.DEVNULL, text=True)
-        cls.address = re.match(r"http://(127\.0\.0\.1:(\d+))/$", cls.server.stdout.readline().strip())
+                                      stderr=subprocess.PIPE, text=True)
+        cls.address = re.match(r"http://(127\.0\.0\.1:(\d+))/#login=([\w-]+)$", cls.server.stdout.readline().strip())
+        cls.cookie = ""
+        cls.cookie = cls.log_in(cls.address[3]).getheader("Set-Cookie").split(";")[0]
 
     @classmethod
     def tearDownClass(cls):
         cls.server.terminate()
         cls.server.wait(timeout=20)
         cls.server.stdout.close()
+        cls.server.stderr.close()
         cls.folder.cleanup()
 
-    def ask(self, path, host=None, method="GET", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", int(self.address[2]), timeout=20)
-        connection.request(method, path, headers={"Host": host or self.address[1], **headers})
+    @classmethod
+    def log_in(cls, code):
+        return cls.ask("/api/v1/session", method="POST", body=json.dumps({"code": code}),
+                       Origin=f"http://{cls.address[1]}")[0]
+
+    @classmethod
+    def ask(cls, path, host=None, method="GET", body=None, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", int(cls.address[2]), timeout=20)
+        connection.request(method, path, body=body, headers={"Host": host or cls.address[1], "Cookie": cls.cookie, **headers})
         answer = connection.getresponse()
         body = answer.read().decode()
         connection.close()
@@ -74,12 +83,31 @@ class View(unittest.TestCase):
             self.assertEqual(self.ask(path)[0].status, 404, path)
 
     def test_other_hosts_and_methods_are_refused(self):
-        for host in ("evil.example", f"evil.example:{self.address[2]}", "127.0.0.1", ""):
-            answer, body = self.ask("/api/runs", host=host or "x")
+        for host in ("evil.example", f"evil.example:{self.address[2]}", "x"):
+            answer, body = self.ask("/api/runs", host=host)
             self.assertEqual(answer.status, 421)
             self.assertNotIn("settings", body)
         self.assertEqual(self.ask("/api/runs", host=f"localhost:{self.address[2]}")[0].status, 200)
         self.assertEqual(self.ask("/api/runs", method="POST")[0].status, 405)
+
+    def test_who_has_not_logged_in_reads_nothing_and_a_link_is_good_once(self):
+        for path in ("/api/runs", "/api/metrics?run=more%2Ftwo", "/report?run=more%2Ftwo"):
+            answer, body = self.ask(path, Cookie="")
+            self.assertEqual(answer.status, 401, path)
+            self.assertNotIn("return", body)
+        self.assertEqual(self.log_in(self.address[3]).status, 401)
+        for line in self.server.stderr:  # that it was used is followed by another
+            if again := re.search(r"#login=([\w-]+)", line):
+                break
+        self.assertIn("HttpOnly", self.log_in(again[1]).getheader("Set-Cookie"))
+        for origin in ("http://evil.example", "null"):
+            self.assertEqual(self.ask("/api/runs", Origin=origin)[0].status, 403)
+
+    def test_there_is_no_fleet_behind_it(self):
+        for path in ("/api/v1/status", "/api/v1/nodes", "/api/v1/live", "/api/v1/experiments"):
+            self.assertEqual(self.ask(path)[0].status, 404, path)
+        for path in ("/api/v1/desk", "/api/v1/enrol", "/api/v1/tokens"):
+            self.assertEqual(self.ask(path, method="POST", body="{}", Origin=f"http://{self.address[1]}")[0].status, 404)
 
     def test_the_page_loads_nothing_from_elsewhere(self):
         for path in ("/", "/view.css", "/view.js", "/chart.js"):

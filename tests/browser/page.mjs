@@ -1,55 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fleet's page in Debian's Chromium, at 1280 and 390 pixels: every view, what axe finds, actions that are clicked
-// through, names that would be HTML, a coordinator that goes and comes back. Arguments: the program, the folder of
-// node_modules, a folder for pictures.
-import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-
-const [program, modules, pictures] = process.argv.slice(2).map((path) => resolve(path));
-const require = createRequire(join(modules, "package.json"));
-const { chromium } = require("playwright-core");
-const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-const folder = mkdtempSync(join(tmpdir(), "dunlin-page-"));
-const node_program = join(dirname(program), "dunlin-node");
-const running = [];
-let shown = null;  // the page, for a picture of what went wrong
-let failures = 0;
-
-const check = (what, fine) => {
-  if (fine) return;
-  failures++;
-  console.log("FAILED " + what);
-};
-const run = (...words) => {
-  const ended = spawnSync(program, ["fleet", ...words, "--store", "store"], { cwd: folder, encoding: "utf8" });
-  if (ended.status !== 0) throw new Error(words.join(" ") + ": " + ended.stderr);
-  return ended.stdout;
-};
-const start = (command, words) => {
-  const child = spawn(command, words, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
-  running.push(child);
-  return child;
-};
-/** Until the line of its log that names `event`. */
-const said = (child, event) => new Promise((found, lost) => {
-  let text = "";
-  child.stderr.on("data", (part) => {
-    text += part;
-    for (const line of text.split("\n").slice(0, -1)) {
-      const told = line.startsWith("{") ? JSON.parse(line) : {};
-      if (told.event === event) found(told.text);
-    }
-  });
-  child.on("exit", () => lost(new Error("it ended: " + text)));
-});
-const ended = (child) => new Promise((done) => (child.exitCode !== null || child.signalCode !== null ? done() : child.on("exit", done)));
-const serve = (listen, web) => start(program, ["fleet", "serve", "--store", "store", "--listen", listen, "--web", web, "--log-format", "json"]);
+// through, names that would be HTML, a coordinator that goes and comes back. Arguments: as tools.mjs says.
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { check, check_axe, ended, finish, folder, launch, node_program, pictures, run, said, serve, show, start } from "./tools.mjs";
 
 async function main() {
-  mkdirSync(pictures, { recursive: true });
   run("init", "--listen", "tcp://127.0.0.1:0", "--metrics", "off");
   const names = ["<img/src=x/onerror=alert(1)>", "kitchen"];
   const folders = ["first", "second"];
@@ -57,6 +14,7 @@ async function main() {
     const made = spawnSync(node_program, ["init", "--dir", folders[k], "--json"], { cwd: folder, encoding: "utf8" });
     run("admit", name, JSON.parse(made.stdout).public_key, "--label", "board");
   });
+  writeFileSync(join(folder, "store/alerts.toml"), "[[alert]]\nwhen = \"node disk > 0\"\n", { mode: 0o600 });
   let server = serve("tcp://127.0.0.1:0", "127.0.0.1:0");
   const link = /(http\S+#login=[\w-]+)/.exec(await said(server, "web"))[1];
   const told = JSON.parse(run("status", "--json"));
@@ -65,10 +23,9 @@ async function main() {
   const job = run("run", "fleet-navigation-server", "--set", "policy.hidden=[8]", "--set", "report.adaptations=1", "--set", "method.rounds=100000", "--json");
   const number = JSON.parse(job).job;
 
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-    "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
+  const browser = await launch();
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-  shown = page;
+  show(page);
   const wrong = [], foreign = [];
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("console", (message) => {
@@ -88,6 +45,9 @@ async function main() {
   check("the code is gone from the address", !page.url().includes("login"));
   check("the session cannot be read by scripts", (await page.evaluate(() => document.cookie)) === "");
 
+  await page.getByText("disk of kitchen is").first().waitFor();
+  check("an alert is on the page", (await page.locator("h2", { hasText: "Alerts" }).count()) === 1);
+
   const places = [["fleet", "#/"], ["nodes", "#/nodes"], ["node", "#/node/" + encodeURIComponent(names[0])], ["jobs", "#/jobs"],
     ["job", "#/job/" + number], ["events", "#/events"]];
   for (const [width, scheme] of [[1280, "light"], [390, "dark"]]) {
@@ -101,10 +61,7 @@ async function main() {
       await page.locator("main td").first().waitFor();
       await page.screenshot({ path: join(pictures, `${name}-${width}.png`), fullPage: true });
       check(`${name} at ${width}: nothing sticks out`, await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
-      await page.evaluate(axe);  // by the debugger, which the page's policy does not bind
-      const found = await page.evaluate(() => window.axe.run());
-      for (const violation of found.violations)
-        check(`axe, ${name} at ${width}: ${violation.id}: ${violation.nodes.map((node) => node.target).join("; ")}`, false);
+      await check_axe(page, `${name} at ${width}`);
     }
   }
 
@@ -164,14 +121,4 @@ async function main() {
   check("no errors: " + wrong.join("\n"), wrong.length === 0);
 }
 
-try {
-  await main();
-} catch (error) {
-  check(String(error.stack ?? error), false);
-  await shown?.screenshot({ path: join(pictures, "failed.png"), fullPage: true }).catch(() => undefined);
-} finally {
-  for (const child of running) child.kill("SIGTERM");
-  await Promise.all(running.map(ended));
-  rmSync(folder, { recursive: true, force: true });
-}
-process.exit(failures === 0 ? 0 : 1);
+await finish(main);

@@ -2,12 +2,30 @@
 """Dunlin's environments by Gymnasium's conventions."""
 import time
 import unittest
+import warnings
 
 import numpy as np
 
 import dunlin
 
 UP, DOWN, LEFT, RIGHT, STAY = range(5)
+
+
+try:
+    from gymnasium.utils.env_checker import check_env
+except ImportError:
+    check_env = None
+
+
+@unittest.skipUnless(check_env, "Gymnasium is not installed")
+class Checked(unittest.TestCase):
+    """By Gymnasium's own checker."""
+
+    def test_environments_are_gymnasium_s(self):
+        for env in (dunlin.make("grid"), dunlin.make("grid", observe="coordinates"), dunlin.make("point")):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it warns of what is a matter of taste
+                check_env(env, skip_render_check=True)
 
 
 class One(unittest.TestCase):

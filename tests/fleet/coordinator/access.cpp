@@ -154,3 +154,37 @@ TEST_CASE("what no table of roles names takes an admin, and is an action") {
     for (const Role role : {Role::view, Role::operate, Role::admin}) CHECK(role_named(name_of(role)) == role);
     CHECK_FALSE(role_named("root"));
 }
+
+TEST_CASE("an enrolment token is one key's alone, for a while, and stays used") {
+    const testing::Directory store;
+    const std::string first(64, 'a'), second(64, 'b');
+    constexpr std::int64_t made_ms = 1'000'000, until_ms = made_ms + 60'000;
+    const auto access = *Access::open(store.path);
+    const auto made = *access->create_enrolment("board", made_ms, until_ms);
+    CHECK(text_of(store.path / Access::file_name).find(made.secret) == std::string::npos);
+    REQUIRE(access->enrolment(made.secret, made_ms));
+    CHECK_FALSE(access->enrolment(made.secret, until_ms));
+    CHECK_FALSE(access->enrolment(made.enrolment.hash, made_ms));
+    CHECK_FALSE(access->enrolment(made.enrolment.number + 1, made_ms));
+    // It opens nothing but the roster.
+    CHECK_FALSE(access->bearer(made.secret));
+    CHECK_FALSE(access->log_in(made.secret, 0));
+    REQUIRE(access->use_enrolment(made.enrolment.number, first, false));
+    CHECK(access->use_enrolment(made.enrolment.number, second, true).error().code == Code::out_of_range);
+    REQUIRE(access->use_enrolment(made.enrolment.number, first, true));
+    const auto again = *Access::open(store.path);
+    const auto kept = again->enrolment(made.secret, made_ms);
+    REQUIRE(kept);
+    CHECK(kept->key == first);
+    CHECK(kept->done);
+    CHECK(kept->label == "board");
+    REQUIRE(again->create("grafana", Role::view, made_ms));  // writes the file anew
+    CHECK((*Access::open(store.path))->enrolment(made.secret, made_ms)->done);
+    REQUIRE(again->revoke(made.enrolment.number));
+    CHECK_FALSE(again->enrolment(made.secret, made_ms));
+    CHECK_FALSE((*Access::open(store.path))->enrolment(made.secret, made_ms));
+    // One that is over makes room.
+    (void)*again->create_enrolment("board", made_ms, until_ms);
+    (void)*again->create_enrolment("board", until_ms, until_ms + 1);
+    CHECK(again->enrolments(made_ms).size() == 1);
+}

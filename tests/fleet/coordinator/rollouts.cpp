@@ -231,3 +231,19 @@ TEST_CASE("a job that was deleted is gone for good, and its number is not given 
         return stage.world.coordinator().state().job(next)->ended().has_value() && stage.world.all_idle();
     }));
 }
+
+TEST_CASE("who refused a version after it was offered, and is offered it again, counts as one that may have it") {
+    JobRequest request{.token = {}, .push = true, .nodes = {0, 1}};
+    Job job = Job::make(1, Stage::plan_of(2, new_number), request).value();
+    const std::vector<std::byte> refusal = refusal_payload({Code::not_durable}, "");
+    Saver saver;
+    saver(AddedMember{.node = 0});
+    const std::vector<std::byte> added = saver.take();
+    REQUIRE(job.apply({.kind = RecordKind::member_offered, .node = 0, .job = 1}));
+    REQUIRE(job.apply({.kind = RecordKind::member_declined, .node = 0, .job = 1, .payload = refusal}));
+    CHECK(was_offered(job.members()[0]));
+    REQUIRE(job.apply({.kind = RecordKind::member_added, .node = 0, .job = 1, .payload = added}));
+    CHECK(job.members()[0].in());
+    CHECK(was_offered(job.members()[0]));
+    CHECK_FALSE(was_offered(job.members()[1]));
+}

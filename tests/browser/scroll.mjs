@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scrolls through the nodes of a fleet's page, and tells the longest task on its main thread. Arguments: a link that opens
+// it, a folder with node_modules/playwright-core. bench/web.py has the fleet.
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+
+const [link, modules] = process.argv.slice(2);
+const require = createRequire(join(resolve(modules), "package.json"));
+const { chromium } = require("playwright-core");
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--headless", "--no-sandbox", "--disable-gpu",
+  "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
+const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+await page.goto(link);
+await page.locator(".fresh.live").waitFor();
+await page.evaluate(() => { location.hash = "#/nodes"; });
+await page.locator("tbody tr").nth(100).waitFor({ state: "attached" });
+await page.waitForTimeout(3000);  // what it takes to come up is no scrolling
+await page.evaluate(() => {
+  window.tasks = [];
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) window.tasks.push(entry.duration);
+  }).observe({ type: "longtask" });
+});
+const rows = await page.locator("tbody tr").count();
+await page.mouse.move(640, 500);
+const begin = Date.now();
+for (let down = true; Date.now() - begin < 20000;) {
+  await page.mouse.wheel(0, down ? 400 : -400);
+  await page.waitForTimeout(16);
+  const [top, most] = await page.evaluate(() => [scrollY, document.documentElement.scrollHeight - innerHeight]);
+  if (top >= most - 1) down = false;
+  if (top <= 0) down = true;
+}
+const tasks = await page.evaluate(() => window.tasks);
+console.log(JSON.stringify({ rows, seconds: (Date.now() - begin) / 1000, tasks_over_50_ms: tasks.length, longest_ms: Math.max(0, ...tasks) }));
+await browser.close();
