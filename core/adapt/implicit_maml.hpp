@@ -48,7 +48,7 @@ struct ImplicitMaml {
         const auto square = [](ConstVector<S> v) { return dot(v, v); };
         S left = square(residual);
         const S enough = left * S(1e-12);
-        for (int step = 0; step < conjugate_steps && left > enough; ++step) {
+        for (int step = 0; step < conjugate_steps && !(left <= enough); ++step) {  // a NaN goes on to the caller
             task.hessian_vector(0, at, ConstVector<S>(direction), product);
             taken += 2;
             for (std::size_t k = 0; k < d; ++k) product[k] = direction[k] + product[k] / S(inner.prox_weight);
