@@ -67,15 +67,30 @@ bool leads_on(const RuleWorld& world, const State& state, std::uint8_t kind) {
     return false;
 }
 
+/// Was it made in the hand, and has to lie somewhere first for the rule that takes it further?
+bool lies_first(const RuleWorld& world, std::uint8_t kind) {
+    bool made_in_hand = false;
+    for (std::size_t r = 0; r < world.chain; ++r)
+        made_in_hand =
+            made_in_hand || (world.rule[r].when == ProductionRule::When::taken && world.rule[r].c == kind);
+    if (!made_in_hand) return false;
+    for (std::size_t r = 0; r < world.chain; ++r) {
+        if (world.rule[r].when == ProductionRule::When::taken && world.rule[r].a == kind) return true;
+        if (world.rule[r].when == ProductionRule::When::onto && world.rule[r].b == kind) return true;
+    }
+    return false;
+}
+
 /// Is it no use to try action `use` here?
 bool useless(const RuleWorld& world, const State& before, const State& after) {
     if (before.held < 0) {
         return after.held < 0 || !leads_on(world, before, before.kind[static_cast<std::size_t>(after.held)]);
     }
-    // What is put down does something, or was a key, whose door (of the same number) is open.
+    // What is put down does something, has to lie, or was a key, whose door (of the same number) is open.
     const std::uint8_t held = before.kind[static_cast<std::size_t>(before.held)];
     const bool spent = held < RuleKind::first_thing && (before.open >> held & 1) != 0;
-    return after.held >= 0 || (after.fired == before.fired && !spent && !world.reached(after));
+    return after.held >= 0 ||
+           (after.fired == before.fired && !spent && !lies_first(world, held) && !world.reached(after));
 }
 
 }  // namespace

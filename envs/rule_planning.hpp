@@ -9,8 +9,8 @@
 namespace dunlin {
 
 enum class RuleMoves : std::uint8_t {
-    all,  ///< every action: the shortest plan
-    useful  ///< picks up only what leads to the goal or opens a door, and puts it down only where that does something: a plan
+    all,    ///< every action: the shortest plan
+    useful  ///< picks up only what leads to the goal or opens a door, and puts it down only where that does something or what it is has to lie: a plan
     ///< is found where there is one, which need not be the shortest
 };
 
