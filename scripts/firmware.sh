@@ -124,17 +124,6 @@ for board in "${boards[@]}"; do
     say_size "$(of_board "$board" BOARD_TOOLCHAIN arm-none-eabi)" "$folder"/*.elf "$node"/node*.elf
 done
 
-# A board with a sealed line in a fleet.
-if [[ " ${boards[*]} " == *" mps2-an386 "* ]]; then
-    say ""
-    say "== mps2-an386 with a sealed line, in a fleet"
-    folder=$root/build-firmware/sealed/mps2-an386
-    configure "$folder" mps2-an386 "$(trained board-table)" -DDUNLIN_LINE_KEY="$root/build-firmware/keys/mps2-an386/line-key"
-    cmake --build "$folder" --parallel "$(nproc)" --target node-secure >&2
-    DUNLIN_SECURE_BUILD=$folder DUNLIN_SECURE_KEY=$root/build-firmware/keys/mps2-an386/line-key \
-        "$build/tests/firmware/board_fleet_tests" "[secure]" >&2 || status=1
-fi
-
 # Two boards of different processors in a fleet with nodes of this machine.
 if [[ " ${boards[*]} " == *" mps2-an386 "* && " ${boards[*]} " == *" mps2-an505 "* ]]; then
     say ""
