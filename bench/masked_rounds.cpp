@@ -16,9 +16,8 @@
 #include <memory>
 #include <numeric>
 
-#include <time.h>
-
 #include <fmt/format.h>
+#include <time.h>
 
 using namespace dunlin;
 
@@ -120,7 +119,8 @@ Cost masked(std::span<const std::vector<float>> updates, std::size_t dropped) {
             }
             MaskMember& machine = *machines[member];
             if (word) {
-                const DecodedMessage told = carried({{1, coordinator_number, 0, 0, 5}, *word}, cost.server, cost.clients);
+                const DecodedMessage told =
+                    carried({{1, coordinator_number, 0, 0, 5}, *word}, cost.server, cost.clients);
                 const Timer timer(cost.clients);
                 if (!machine.take({5, member, settings.dimension}, std::get<MaskExchange>(told.message().body)))
                     std::abort();
@@ -179,7 +179,8 @@ void report(const char* what, std::size_t members, int runs, const Run& run, dou
 
 int main(int count, char** words) {
     const auto number = [&](int at, long otherwise) { return count > at ? std::atol(words[at]) : otherwise; };
-    const auto members = static_cast<std::size_t>(number(1, 100)), dimension = static_cast<std::size_t>(number(2, 100'000));
+    const auto members = static_cast<std::size_t>(number(1, 100)),
+               dimension = static_cast<std::size_t>(number(2, 100'000));
     const auto runs = static_cast<int>(number(3, 9));
     Stream random(1, 0, Purpose::samples);
     std::vector<std::vector<float>> updates(members, std::vector<float>(dimension));
@@ -188,10 +189,12 @@ int main(int count, char** words) {
     }
     double server = 0, client = 0, plain_server = 0, plain_client = 0;
     fmt::print("{} members, {} numbers, groups of at most 17, medians of {} runs\n", members, dimension, runs);
-    report("in clear", members, runs, [&] { return in_clear(updates); }, plain_server, plain_client);
+    report(
+        "in clear", members, runs, [&] { return in_clear(updates); }, plain_server, plain_client);
     for (const std::size_t dropped : {std::size_t{0}, members / 20, members / 10}) {
         const std::string what = fmt::format("masked, {} drop out", dropped);
-        report(what.c_str(), members, runs, [&] { return masked(updates, dropped); }, server, client);
+        report(
+            what.c_str(), members, runs, [&] { return masked(updates, dropped); }, server, client);
         fmt::print("{:<28} {:.2f} times\n", "", (server + client) / (plain_server + plain_client));
     }
     return 0;

@@ -335,10 +335,10 @@ struct MaskedUpdate {
     std::span<const std::byte> bytes = {};
 };
 
-using MessageBody = std::variant<Join, JobAnswer, ModelRequest, Report, Leave, Frozen, Welcome, JobOffer,
-                                 Acknowledgement, Freeze, MassRequest, JobEnd, Presence, JobPause, Peers, Heartbeat,
-                                 Refusal, Model, ModelUpdate, ShareMessage, MassReport, MassGrant, ShareReceipt,
-                                 MaskExchange, MaskedUpdate>;
+using MessageBody =
+    std::variant<Join, JobAnswer, ModelRequest, Report, Leave, Frozen, Welcome, JobOffer, Acknowledgement, Freeze,
+                 MassRequest, JobEnd, Presence, JobPause, Peers, Heartbeat, Refusal, Model, ModelUpdate,
+                 ShareMessage, MassReport, MassGrant, ShareReceipt, MaskExchange, MaskedUpdate>;
 
 struct Message {
     Envelope envelope;

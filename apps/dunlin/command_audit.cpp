@@ -37,7 +37,8 @@ Outcome<int> audit(const AuditOptions& options) {
     ClassificationSettings settings;
     settings.kind = settings.experiment = kind;
     Settings list = classification_settings(settings);
-    if (auto read = list.read(*text, (directory / "config.toml").string()); !read) return tl::unexpected(read.error());
+    if (auto read = list.read(*text, (directory / "config.toml").string()); !read)
+        return tl::unexpected(read.error());
     if (auto set = list.set(options.settings); !set) return tl::unexpected(set.error());
     std::vector<float> w;
     if (options.model == "last") {
@@ -84,7 +85,8 @@ Outcome<int> audit(const AuditOptions& options) {
                           fmt::format("{:.3f}", audit->guess_labels)});
     say("{}", report::text_table(table));
     say("A row is recovered within {:.0f} % of its length; 0 is exact. Labels: total variation distance.\n"
-        "By the first layer's weights and the last one's bias alone: who optimises for rows that explain an update\n"
+        "By the first layer's weights and the last one's bias alone: who optimises for rows that explain an "
+        "update\n"
         "may find more.\n",
         100 * recovered_within);
     return 0;
@@ -96,12 +98,14 @@ void add_audit(CLI::App& program, Command& run) {
     auto options = std::make_shared<AuditOptions>();
     options->model = "first";
     CLI::App* command = program.add_subcommand(
-        "audit", "Invert the updates of one's own run: what a server, a neighbour or a stranger recovers of the data");
+        "audit",
+        "Invert the updates of one's own run: what a server, a neighbour or a stranger recovers of the data");
     command->add_option("run", options->directory, "a run directory, of a classification experiment")->required();
     command->add_option("--model", options->model, "from which updates start: the first or the last one")
         ->check(CLI::IsMember({"first", "last"}))
         ->capture_default_str();
-    command->add_option("--set", options->settings, "KEY=VALUE: as if the run had been set so, say federated.batch=1");
+    command->add_option("--set", options->settings,
+                        "KEY=VALUE: as if the run had been set so, say federated.batch=1");
     command->add_flag("--json", options->json, "print JSON on stdout instead of a table");
     command->footer(
         "Example:\n  dunlin audit runs/classification\n"

@@ -42,7 +42,9 @@ public:
     static constexpr std::size_t scratch(std::size_t, std::size_t) { return 0; }
 
     PrivateSum(const Settings& settings, std::size_t dimension, std::size_t, Arena& state, Arena&)
-        : settings_(settings), sum_(state.take<std::int64_t>(dimension)), out_(state.take<float>(dimension)),
+        : settings_(settings),
+          sum_(state.take<std::int64_t>(dimension)),
+          out_(state.take<float>(dimension)),
           key_(state.take<std::byte>(ChaCha20::key_bytes)) {}
 
     /// 256 bits of the operating system's generator, for one round: a server that keeps them with its log finds the same

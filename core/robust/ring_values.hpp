@@ -48,8 +48,9 @@ struct RingValues {
     }
     /// A sum modulo 2^ring_bits, as the number between -2^(ring_bits - 1) and 2^(ring_bits - 1) that it stands for.
     std::int64_t from_ring(std::uint64_t sum) const {
-        return ring_bits == 32 ? static_cast<std::int64_t>(static_cast<std::int32_t>(static_cast<std::uint32_t>(sum)))
-                               : static_cast<std::int64_t>(sum);
+        return ring_bits == 32
+                   ? static_cast<std::int64_t>(static_cast<std::int32_t>(static_cast<std::uint32_t>(sum)))
+                   : static_cast<std::int64_t>(sum);
     }
 };
 

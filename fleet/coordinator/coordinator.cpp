@@ -340,9 +340,8 @@ Result<void> Coordinator::reported(Connection& connection, const Membership& at,
     // What is left out is said, and the rest is taken: a node is done with a job when its final report is.
     std::vector<Metric> kept(report.metrics.begin(), report.metrics.end());
     const bool withheld = at.job->plan().server.masks.enabled();
-    std::erase_if(kept, [&](const Metric& metric) {
-        return withheld || !journal_.takes(at.job->number(), metric.name);
-    });
+    std::erase_if(kept,
+                  [&](const Metric& metric) { return withheld || !journal_.takes(at.job->number(), metric.name); });
     const std::vector<std::byte> payload = report_payload(kept);
     auto gathered = gather(connection, {.kind = RecordKind::report,
                                         .node = at.member,

@@ -77,8 +77,9 @@ Json Desk::Commands::brief(const Job& known) const {
     const ServerPlan& plan = known.plan().server;
     if (plan.privacy.noise > 0.0f) {
         const PrivacySpent spent = privacy_spent(known);
-        told["privacy"] = {{"epsilon", spent.epsilon}, {"delta", spent.delta},     {"rounds", spent.rounds},
-                           {"unit", spent.unit},       {"against", spent.against}, {"not_charged", spent.not_charged}};
+        told["privacy"] = {{"epsilon", spent.epsilon}, {"delta", spent.delta},
+                           {"rounds", spent.rounds},   {"unit", spent.unit},
+                           {"against", spent.against}, {"not_charged", spent.not_charged}};
     }
     if (plan.masks.enabled()) {
         told["masked"] = true;
@@ -87,8 +88,9 @@ Json Desk::Commands::brief(const Job& known) const {
             told["warnings"].push_back(
                 fmt::format("updates were left out of a masked round, which says nothing of them: {}", trouble));
         if (!known.ended() && here < least_summed)
-            told["warnings"].push_back(fmt::format(
-                "a masked sum is opened of {} members at least, and {} are here: the job waits", least_summed, here));
+            told["warnings"].push_back(
+                fmt::format("a masked sum is opened of {} members at least, and {} are here: the job waits",
+                            least_summed, here));
     }
     if (known.server() != nullptr && known.server()->undefended() > 0) {
         told["undefended"] = known.server()->undefended();

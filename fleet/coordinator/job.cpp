@@ -165,8 +165,8 @@ Result<JobChange> Job::apply_sum(const Record& record) {
     if (!loader.done()) return unreadable(record);
     const MaskTerms& terms = plan.masks.terms;
     const double unit = RingValues{terms.ring_bits, terms.value_bits, terms.range, terms.largest_weight}.unit();
-    const double parts = plan.privacy.enabled() ? static_cast<double>(plan.privacy.expected)
-                                                : static_cast<double>(sum.weight);
+    const double parts =
+        plan.privacy.enabled() ? static_cast<double>(plan.privacy.expected) : static_cast<double>(sum.weight);
     scratch_.resize(sum.values.size());
     for (std::size_t k = 0; k < scratch_.size(); ++k)
         scratch_[k] = static_cast<float>(unit * static_cast<double>(sum.values[k]) / parts);

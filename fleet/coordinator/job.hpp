@@ -77,10 +77,10 @@ struct AddedMember {
 
 /// What a record did to a job.
 struct JobChange {
-    std::optional<Verdict> verdict = {};     ///< of an update
+    std::optional<Verdict> verdict = {};       ///< of an update
     std::vector<MaskedSum::Part> summed = {};  ///< whose updates are in the model with this, of a masked round
-    std::optional<LedgerEntry> ledger = {};  ///< an epoch is over
-    bool ended = false;                      ///< and with this the job is
+    std::optional<LedgerEntry> ledger = {};    ///< an epoch is over
+    bool ended = false;                        ///< and with this the job is
 };
 
 /// A job's durable state: a function of the records about it, the same whenever they are applied (invariant 8).

@@ -8,11 +8,11 @@
 namespace dunlin {
 namespace {
 
-constexpr std::string_view kinds[] = {"join",         "job_answer", "model_request", "report",          "leave",
-                                      "frozen",       "welcome",    "offer",         "acknowledgement", "freeze",
-                                      "mass_request", "job_end",    "presence",      "job_pause",       "peers",
-                                      "heartbeat",    "refusal",    "model",         "model_update",    "share",
-                                      "mass_report",  "mass_grant", "share_receipt", "mask_exchange", "masked_update"};
+constexpr std::string_view kinds[] = {
+    "join",       "job_answer",      "model_request", "report",       "leave",        "frozen",   "welcome",
+    "offer",      "acknowledgement", "freeze",        "mass_request", "job_end",      "presence", "job_pause",
+    "peers",      "heartbeat",       "refusal",       "model",        "model_update", "share",    "mass_report",
+    "mass_grant", "share_receipt",   "mask_exchange", "masked_update"};
 static_assert(std::size(kinds) == std::variant_size_v<MessageBody>);
 
 /// As a label's value is written: what would end it or its line is escaped.

@@ -60,7 +60,8 @@ public:
         return fail(Code::round_closed);
     }
     void set_noise_key([[maybe_unused]] std::span<const std::byte, 32> key) override {
-        if constexpr (requires { machine_->gathering().set_noise_key(key); }) machine_->gathering().set_noise_key(key);
+        if constexpr (requires { machine_->gathering().set_noise_key(key); })
+            machine_->gathering().set_noise_key(key);
     }
 
 private:

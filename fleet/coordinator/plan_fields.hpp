@@ -40,8 +40,7 @@ void plan_fields(Archive& archive, JobPlan& plan) {
         MaskTerms& m = s.masks.terms;
         archive(s.masks.group, m.ring_bits, m.value_bits, m.range, m.largest_weight, m.clip, m.noise);
     }
-    if ((kind & is_private) != 0)
-        archive(s.privacy.clip, s.privacy.noise, s.privacy.delta, s.privacy.expected);
+    if ((kind & is_private) != 0) archive(s.privacy.clip, s.privacy.noise, s.privacy.delta, s.privacy.expected);
     kind &= ~(is_masked | is_private);
     if ((kind & is_defended) != 0) {
         Defence& d = s.defence;

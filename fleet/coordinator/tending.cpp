@@ -193,8 +193,7 @@ void Coordinator::tend_rounds(const Job& job) {
     }
     const auto numbers = std::as_bytes(std::span<const std::uint32_t>(ready));
     payload.insert(payload.end(), numbers.begin(), numbers.end());
-    const Record begun{
-        .kind = RecordKind::round_begun, .job = job.number(), .detail = noisy, .payload = payload};
+    const Record begun{.kind = RecordKind::round_begun, .job = job.number(), .detail = noisy, .payload = payload};
     watch.due = store_->add(begun).has_value();
 }
 

@@ -131,8 +131,9 @@ void keep_private(ServerPlan& plan, const FederatedSettings& s, std::uint32_t me
 Outcome<void> mask(JobPlan& plan, const FederatedSettings& s) {
     constexpr std::uint32_t least = 5;
     if (plan.terms.members < least)
-        return refuse(fmt::format("secure_aggregation.enabled: a sum is opened of {} members at least, and these are {}",
-                                  least, plan.terms.members));
+        return refuse(
+            fmt::format("secure_aggregation.enabled: a sum is opened of {} members at least, and these are {}",
+                        least, plan.terms.members));
     MaskPlan& masks = plan.server.masks;
     masks.group = static_cast<std::uint32_t>(s.masks.group);
     masks.terms.value_bits = static_cast<std::uint32_t>(s.masks.value_bits);

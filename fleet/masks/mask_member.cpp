@@ -67,7 +67,8 @@ Result<void> MaskMember::take(const Place& place, const MaskExchange& said) {
     if (said.step == MaskStep::begin) return begin(place, said);
     const bool same = place.nonce == place_.nonce && place.member == place_.member;
     if (!same || said.attempt != attempt_ || said.version != version_ || attempt_ == 0)
-        return fail(Code::wrong_epoch, static_cast<std::int64_t>(said.version), static_cast<std::int64_t>(version_));
+        return fail(Code::wrong_epoch, static_cast<std::int64_t>(said.version),
+                    static_cast<std::int64_t>(version_));
     switch (said.step) {
         case MaskStep::group:
             return group(said);
@@ -201,8 +202,8 @@ bool MaskMember::may_mask(const Update& update) const {
 }
 
 bool MaskMember::ready(const Update& update) const {
-    const bool another = !masked_.empty() && (masked_sequence_ != update.sequence ||
-                                              masked_incarnation_ != update.incarnation);
+    const bool another =
+        !masked_.empty() && (masked_sequence_ != update.sequence || masked_incarnation_ != update.incarnation);
     return !sharing_.empty() && update.base_version == version_ && !another;
 }
 
@@ -226,8 +227,8 @@ void MaskMember::quantise(const Update& update, std::span<std::uint64_t> out) {
     ChaCha20 random(key);
     wipe(key);
     // The sum has at least as many parts as open it.
-    const double sigma = static_cast<double>(terms_.noise) * length /
-                         std::sqrt(static_cast<double>(least_going_on(group_.size())));
+    const double sigma =
+        static_cast<double>(terms_.noise) * length / std::sqrt(static_cast<double>(least_going_on(group_.size())));
     clipped_ = norm > room ? 1 : 0;
     for (std::size_t k = 0; k < update.values.size(); ++k) {
         const double value = static_cast<double>(update.values[k]) * per_unit * scale;

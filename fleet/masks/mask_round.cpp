@@ -52,10 +52,13 @@ bool MaskRound::spoke(const Member& member) const {
 
 Result<void> MaskRound::take(std::uint32_t number, const MaskExchange& said) {
     const auto found = members_.find(number);
-    if (found == members_.end() || said.attempt != settings_.attempt || said.version != settings_.version) return {};
+    if (found == members_.end() || said.attempt != settings_.attempt || said.version != settings_.version)
+        return {};
     Member& member = found->second;
     if (member.out) return {};
-    const auto malformed = [&] { return fail(Code::message_malformed, static_cast<std::int64_t>(said.bytes.size())); };
+    const auto malformed = [&] {
+        return fail(Code::message_malformed, static_cast<std::int64_t>(said.bytes.size()));
+    };
     const auto expected = [this](MaskStep step) {
         return step == MaskStep::keys ? Stage::keys : step == MaskStep::shares ? Stage::shares : Stage::opening;
     };
@@ -195,9 +198,9 @@ void MaskRound::give_shares() {
                 if (from == number) continue;
                 // Of its sealed shares the one for this member: it has none for itself.
                 const std::size_t place = place_in(group.members, number), own = place_in(group.members, from);
-                const auto sealed = std::span<const std::byte>(members_[from].sealed)
-                                        .subspan((place - (place > own)) * MaskExchange::sealed_bytes,
-                                                 MaskExchange::sealed_bytes);
+                const auto sealed =
+                    std::span<const std::byte>(members_[from].sealed)
+                        .subspan((place - (place > own)) * MaskExchange::sealed_bytes, MaskExchange::sealed_bytes);
                 member.told_members.push_back(from);
                 member.told_bytes.insert(member.told_bytes.end(), sealed.begin(), sealed.end());
             }

@@ -99,7 +99,9 @@ private:
     MaskContext context(std::uint32_t from, std::uint32_t to) const {
         return {settings_.nonce, settings_.attempt, settings_.version, from, to};
     }
-    std::size_t update_bytes() const { return (std::size_t{settings_.dimension} + 1) * settings_.terms.ring_bits / 8; }
+    std::size_t update_bytes() const {
+        return (std::size_t{settings_.dimension} + 1) * settings_.terms.ring_bits / 8;
+    }
 
     MaskRoundSettings settings_;
     SecretSource secrets_;

@@ -12,7 +12,8 @@ namespace dunlin {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "masks are little-endian");
-static_assert(sizeof(MaskKey) == crypto_scalarmult_BYTES && sizeof(MaskKey) == crypto_stream_chacha20_ietf_KEYBYTES);
+static_assert(sizeof(MaskKey) == crypto_scalarmult_BYTES &&
+              sizeof(MaskKey) == crypto_stream_chacha20_ietf_KEYBYTES);
 
 void need_sodium() {
     static const bool ready = sodium_init() >= 0;
@@ -86,8 +87,8 @@ MaskKey derived_key(const MaskKey& secret, std::string_view purpose, const MaskC
 
 void seal(const MaskKey& key, bool upwards, std::span<const std::byte> plain, std::span<std::byte> sealed) {
     const unsigned char once[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES] = {upwards};
-    crypto_aead_xchacha20poly1305_ietf_encrypt(raw(sealed.data()), nullptr, raw(plain.data()), plain.size(), nullptr,
-                                               0, nullptr, once, raw(key.data()));
+    crypto_aead_xchacha20poly1305_ietf_encrypt(raw(sealed.data()), nullptr, raw(plain.data()), plain.size(),
+                                               nullptr, 0, nullptr, once, raw(key.data()));
 }
 
 bool unseal(const MaskKey& key, bool upwards, std::span<const std::byte> sealed, std::span<std::byte> plain) {

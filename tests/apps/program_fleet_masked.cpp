@@ -35,9 +35,9 @@ TEST_CASE("real nodes' masked rounds learn what rounds in clear learn, and say n
     const LiveFleet fleet(six);
     std::vector<float> models[2];
     for (const bool masked : {false, true}) {
-        const json job = fleet.ask(job_of({"--set", masked ? "secure_aggregation.enabled=true"
-                                                           : "secure_aggregation.enabled=false",
-                                           "--set", "fleet.updates=10"}))["job"];
+        const json job = fleet.ask(
+            job_of({"--set", masked ? "secure_aggregation.enabled=true" : "secure_aggregation.enabled=false",
+                    "--set", "fleet.updates=10"}))["job"];
         REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "100"}).code == 0);
         const json status = fleet.ask({"status", "--job", job.dump()});
         CHECK(status["state"] == "finished");
@@ -97,10 +97,9 @@ TEST_CASE("noise on real nodes' sums is charged, by the coordinator or by masked
     const LiveFleet fleet(six);
     for (const bool masked : {false, true}) {
         INFO(masked);
-        const json job = fleet.ask(job_of({"--set", "privacy.clip=0.5", "--set", "privacy.noise=1", "--set",
-                                           "fleet.updates=4", "--set",
-                                           masked ? "secure_aggregation.enabled=true"
-                                                  : "secure_aggregation.enabled=false"}))["job"];
+        const json job = fleet.ask(
+            job_of({"--set", "privacy.clip=0.5", "--set", "privacy.noise=1", "--set", "fleet.updates=4", "--set",
+                    masked ? "secure_aggregation.enabled=true" : "secure_aggregation.enabled=false"}))["job"];
         REQUIRE(fleet.command({"wait", "--for=reported", "--timeout", "100"}).code == 0);
         const json status = fleet.ask({"status", "--job", job.dump()});
         REQUIRE(status["privacy"]["rounds"] == status["version"]);
@@ -109,7 +108,8 @@ TEST_CASE("noise on real nodes' sums is charged, by the coordinator or by masked
         const Ended other = run(fleet.folder, {"privacy", "--noise", "1", "--rate", "1", "--steps",
                                                status["version"].dump(), "--delta", "1e-5", "--json"});
         const json found = json::parse(other.out);
-        CHECK(status["privacy"]["epsilon"].get<double>() == Approx(found["epsilon_pld"].get<double>()).epsilon(0.005));
+        CHECK(status["privacy"]["epsilon"].get<double>() ==
+              Approx(found["epsilon_pld"].get<double>()).epsilon(0.005));
         CHECK(fleet.ask({"pull", "--job", job.dump(), "--out", "noisy"}).contains("privacy"));
     }
 }

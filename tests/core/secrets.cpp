@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What sums that hide their parts are made of: ChaCha20, shared secrets, numbers of a ring.
+#include "core/random.hpp"
 #include "core/robust/chacha20.hpp"
 #include "core/robust/ring_values.hpp"
 #include "core/robust/secret_sharing.hpp"
-#include "core/random.hpp"
 
 #include <cstring>
 #include <limits>

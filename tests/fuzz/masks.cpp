@@ -4,7 +4,6 @@
 #include "core/robust/ring_values.hpp"
 #include "fleet/masks/mask_member.hpp"
 #include "fleet/masks/mask_round.hpp"
-
 #include "fuzz.hpp"
 
 #include <map>
@@ -36,7 +35,9 @@ struct Copy {
     MaskExchange said;
 
     Copy(const MaskExchange& like, Decisions& decide)
-        : numbers(like.members.begin(), like.members.end()), bytes(like.bytes.begin(), like.bytes.end()), said(like) {
+        : numbers(like.members.begin(), like.members.end()),
+          bytes(like.bytes.begin(), like.bytes.end()),
+          said(like) {
         switch (decide.below(12)) {
             case 0:
                 if (!bytes.empty()) bytes[decide.below(255) % bytes.size()] ^= std::byte{1};

@@ -208,11 +208,11 @@ Message in_flat_form(const Message& message) {
 
 std::string kind_name(std::size_t kind) {
     static constexpr const char* names[] = {
-        "join",         "job_answer",    "model_request",   "report",     "leave",        "frozen",
-        "welcome",      "job_offer",     "acknowledgement", "freeze",     "mass_request", "job_end",
-        "presence",     "job_pause",     "peers",           "heartbeat",  "refusal",      "model",
-        "model_update", "share_message", "mass_report",     "mass_grant", "share_receipt",
-        "mask_exchange", "masked_update"};
+        "join",         "job_answer", "model_request", "report",          "leave",
+        "frozen",       "welcome",    "job_offer",     "acknowledgement", "freeze",
+        "mass_request", "job_end",    "presence",      "job_pause",       "peers",
+        "heartbeat",    "refusal",    "model",         "model_update",    "share_message",
+        "mass_report",  "mass_grant", "share_receipt", "mask_exchange",   "masked_update"};
     static_assert(std::size(names) == message_kinds);
     return names[kind];
 }

@@ -125,13 +125,15 @@ Outcome<void> FederatedSettings::check(std::uint32_t clients) const {
     if (auto fit = check_privacy(privacy, method.aggregation); !fit) return fit;
     if (auto fit = check_masks(masks, method.aggregation); !fit) return fit;
     if (masks.enabled && defence.defends())
-        return refuse(fmt::format(
-            "defence.name = {}: looks at single updates, which secure_aggregation.enabled hides; choose one of them "
-            "(against liars, privacy.clip bounds what one can add to a masked sum)",
-            name_of(defence.sum)));
+        return refuse(
+            fmt::format("defence.name = {}: looks at single updates, which secure_aggregation.enabled hides; "
+                        "choose one of them "
+                        "(against liars, privacy.clip bounds what one can add to a masked sum)",
+                        name_of(defence.sum)));
     if (masks.enabled && deployment.encoding != Encoding::float32)
         return refuse(
-            "fleet.encoding: with secure_aggregation.enabled updates travel as integers of secure_aggregation.bits; "
+            "fleet.encoding: with secure_aggregation.enabled updates travel as integers of "
+            "secure_aggregation.bits; "
             "leave it at float32");
     if (masks.enabled && deployment.report_every != 0)
         return refuse(

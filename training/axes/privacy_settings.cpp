@@ -36,10 +36,12 @@ void add_privacy_settings(Settings& list, PrivacySettings& privacy) {
 void add_mask_settings(Settings& list, MaskSettings& masks) {
     using Range = Settings::Range;
     list.add("secure_aggregation.enabled", masks.enabled,
-             "real nodes: members mask their updates, so that the coordinator sees the sum of a round and no single one");
-    list.add("secure_aggregation.group", masks.group,
-             "most members that mask for each other; larger fleets are split at random, and each group's sum is seen",
-             Range{10, 128});
+             "real nodes: members mask their updates, so that the coordinator sees the sum of a round and no "
+             "single one");
+    list.add(
+        "secure_aggregation.group", masks.group,
+        "most members that mask for each other; larger fleets are split at random, and each group's sum is seen",
+        Range{10, 128});
     list.add("secure_aggregation.bits", masks.value_bits, "bits of each number in a masked update", Range{8, 30});
     list.add("secure_aggregation.range", masks.range,
              "numbers of a masked update are clipped to this size; with privacy.clip that is the range",
@@ -49,12 +51,13 @@ void add_mask_settings(Settings& list, MaskSettings& masks) {
 Outcome<void> check_masks(const MaskSettings& masks, AggregationName aggregation) {
     using enum AggregationName;
     if (!masks.enabled || aggregation == fedavg || aggregation == fedprox) return {};
-    const char* why = aggregation == persafl || aggregation == fedasync
-                          ? "its server applies every update by itself, as it arrives"
-                      : aggregation == fedbuff
-                          ? "its buffer takes updates as they arrive, of different models, and no cohort masks together"
-                      : has_server(aggregation) ? "its members send more than updates"
-                                                : "it has no server to hide updates from";
+    const char* why =
+        aggregation == persafl || aggregation == fedasync
+            ? "its server applies every update by itself, as it arrives"
+        : aggregation == fedbuff
+            ? "its buffer takes updates as they arrive, of different models, and no cohort masks together"
+        : has_server(aggregation) ? "its members send more than updates"
+                                  : "it has no server to hide updates from";
     return refuse(fmt::format("secure_aggregation.enabled: not there for {}: {}; use fedavg or fedprox",
                               traits_of(aggregation).name, why));
 }

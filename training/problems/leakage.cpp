@@ -24,9 +24,10 @@ public:
     static Outcome<Wire> make(const ClassificationSettings& s, ConstVector<float> w) {
         const FederatedSettings& how = s.federated;
         if (traits_of(how.objective()).kept != Kept::nothing)
-            return refuse(fmt::format("objective.name = {}: its updates leave out what stays with a node; audit a run "
-                                      "with plain, maml or moreau",
-                                      name_of(how.objective())));
+            return refuse(
+                fmt::format("objective.name = {}: its updates leave out what stays with a node; audit a run "
+                            "with plain, maml or moreau",
+                            name_of(how.objective())));
         auto data = read_data(s.data, s.seed);
         if (!data) return tl::unexpected(data.error());
         const auto network = network_for(s, data->table);
@@ -34,11 +35,13 @@ public:
         const auto* shape = std::get_if<MlpShape>(&*network);
         if (shape == nullptr || !shape->bias || shape->one_hot || !s.personal_layers.empty())
             return refuse(
-                "model.layers, model.personal_layers: the audit inverts the first layer of a perceptron that is shared "
+                "model.layers, model.personal_layers: the audit inverts the first layer of a perceptron that is "
+                "shared "
                 "as a whole; set model.hidden instead");
         if (w.size() != shape->parameters())
-            return refuse(Error{Code::shape_mismatch, std::ssize(w), static_cast<std::int64_t>(shape->parameters())},
-                          "the model");
+            return refuse(
+                Error{Code::shape_mismatch, std::ssize(w), static_cast<std::int64_t>(shape->parameters())},
+                "the model");
         auto problem = make_classification_problem(s, 1);
         if (!problem) return tl::unexpected(problem.error());
         return Wire(s, *std::move(data), *shape, *std::move(problem), w);
@@ -81,7 +84,11 @@ public:
 private:
     Wire(const ClassificationSettings& s, SharedData data, const MlpShape& shape,
          std::unique_ptr<FederatedProblem> problem, ConstVector<float> w)
-        : settings_(s), data_(std::move(data)), shape_(shape), problem_(std::move(problem)), w_(w.begin(), w.end()) {}
+        : settings_(s),
+          data_(std::move(data)),
+          shape_(shape),
+          problem_(std::move(problem)),
+          w_(w.begin(), w.end()) {}
 
     ClassificationSettings settings_;
     SharedData data_;
@@ -186,7 +193,8 @@ Outcome<LeakageAudit> audit_leakage(const ClassificationSettings& s, ConstVector
     for (std::uint32_t client = 0; client < audit.clients; ++client) {
         const auto other = static_cast<std::uint32_t>((client + 1) % clients);
         std::vector<std::vector<float>> rows;
-        for (const std::uint32_t number : wire.rows(other)) rows.emplace_back(wire.row(number).begin(), wire.row(number).end());
+        for (const std::uint32_t number : wire.rows(other))
+            rows.emplace_back(wire.row(number).begin(), wire.row(number).end());
         audit.guess_nearest += recovered(wire, wire.rows(client), rows).second / looked_at;
         audit.guess_labels += distance(all_labels, wire.labels(client)) / looked_at;
     }
@@ -212,7 +220,8 @@ Outcome<LeakageAudit> audit_leakage(const ClassificationSettings& s, ConstVector
     const auto sum_of = [&](std::size_t members) {
         return [&updates, members, clients](std::uint32_t client) {
             std::vector<std::vector<float>> group;
-            for (std::size_t k = 0; k < std::min(members, clients); ++k) group.push_back(updates[(client + k) % clients]);
+            for (std::size_t k = 0; k < std::min(members, clients); ++k)
+                group.push_back(updates[(client + k) % clients]);
             return mean_of(group);
         };
     };

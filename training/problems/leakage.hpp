@@ -18,9 +18,9 @@ struct Leak {
 };
 
 struct LeakageAudit {
-    std::uint32_t clients = 0;        ///< that were looked at
-    double guess_nearest = 0;         ///< what the other clients' rows give
-    double guess_labels = 0;          ///< what the labels' shares over all clients give
+    std::uint32_t clients = 0;  ///< that were looked at
+    double guess_nearest = 0;   ///< what the other clients' rows give
+    double guess_labels = 0;    ///< what the labels' shares over all clients give
     std::vector<Leak> leaks;
 };
 

@@ -29,7 +29,8 @@ Outcome<std::unique_ptr<FederatedFleet>> FederatedFleet::make(const FederatedSet
         return refuse("privacy.clip: ranks would each draw noise of their own; run it in one process");
     if (s.masks.enabled)
         return refuse(
-            "secure_aggregation.enabled: in one process there is nobody to hide updates from; real nodes mask theirs: "
+            "secure_aggregation.enabled: in one process there is nobody to hide updates from; real nodes mask "
+            "theirs: "
             "dunlin fleet run");
     if (auto fit = s.check(clients); !fit) return tl::unexpected(fit.error());
     std::unique_ptr<FederatedFleet> fleet(new FederatedFleet(s, std::move(learner), workers));

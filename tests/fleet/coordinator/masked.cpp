@@ -11,8 +11,12 @@ using namespace dunlin::testing;
 namespace {
 
 const WorldFaults calm;
-const WorldFaults storm{
-    .cut = 0.001f, .node_crash = 0.001f, .amnesia = 0.0003f, .power = 0.002f, .file_failure = 0.001f, .busy = 0.02f};
+const WorldFaults storm{.cut = 0.001f,
+                        .node_crash = 0.001f,
+                        .amnesia = 0.0003f,
+                        .power = 0.002f,
+                        .file_failure = 0.001f,
+                        .busy = 0.02f};
 
 JobPlan plain_plan(std::uint32_t members, std::uint64_t rounds) {
     JobPlan plan = toy_plan(members, Aggregation::federated);
@@ -68,7 +72,9 @@ TEST_CASE("a masked job learns what one in clear learns, but for how numbers are
         CHECK(static_cast<double>(models[1][k]) == Approx(static_cast<double>(models[0][k])).margin(1e-3));
 }
 
-TEST_CASE("masked updates are in the model once, and acknowledged when their sum is durable, in any storm [invariants 7, 8 and 12]") {
+TEST_CASE(
+    "masked updates are in the model once, and acknowledged when their sum is durable, in any storm [invariants 7, "
+    "8 and 12]") {
     std::uint64_t left_out = 0;
     for (std::uint64_t seed = 1; seed <= 15; ++seed) {
         INFO("seed " << seed);
@@ -129,8 +135,8 @@ TEST_CASE("an update in clear has no place in a masked job, nor a masked one in 
     const std::vector<float> step(6, 0.1f);
     const Envelope envelope{number, 0, job_of(world).members()[0].incarnation,
                             job_of(world).members()[0].sequence + 1, job_of(world).nonce()};
-    const ModelUpdate clear{0, job_of(world).version(), 1.0f,
-                            {Encoding::float32, 6, std::as_bytes(std::span(step))}};
+    const ModelUpdate clear{
+        0, job_of(world).version(), 1.0f, {Encoding::float32, 6, std::as_bytes(std::span(step))}};
     const auto refused = [&] { return world.coordinator().counters().refused; };
     world.coordinator().receive(world.node(0).key, {envelope, clear}, world.now_ms());
     CHECK(refused().at(Code::message_unknown) == 1);
@@ -158,7 +164,8 @@ TEST_CASE("a node that cannot mask is not offered a masked job, and it is said w
     CHECK_THAT(job_of(world).members()[5].reason, Catch::Contains("takes version 4"));
 }
 
-TEST_CASE("noise on a coordinator's sums is found again when its log is replayed, in any storm [invariants 7 and 8]") {
+TEST_CASE(
+    "noise on a coordinator's sums is found again when its log is replayed, in any storm [invariants 7 and 8]") {
     for (std::uint64_t seed = 1; seed <= 12; ++seed) {
         INFO("seed " << seed);
         World world(settings_of(seed, 5));

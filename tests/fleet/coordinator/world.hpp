@@ -27,7 +27,7 @@ struct Chronicle final : Journal {
         std::vector<std::byte> bytes;
         auto operator<=>(const Applied&) const = default;
     };
-    std::map<std::uint64_t, Applied> updates;       ///< that were taken
+    std::map<std::uint64_t, Applied> updates;                    ///< that were taken
     std::map<std::uint64_t, std::vector<MaskedSum::Part>> sums;  ///< whose masked updates were, together
     std::uint64_t metrics = 0;                                   ///< in reports
     std::map<std::uint64_t, std::uint64_t> models;  ///< checksum of the first job's model after each record

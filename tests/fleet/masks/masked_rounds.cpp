@@ -154,7 +154,8 @@ TEST_CASE("the opened sum is the sum without masks to the bit, whoever drops out
                     (void)scene.exchange(number);
                     if (stage == Stage::updates && random.uniform() >= lost) {
                         REQUIRE(scene.deliver(number));
-                        if (scene.round->includes(number) && !scene.round->word_for(number)) delivered.insert(number);
+                        if (scene.round->includes(number) && !scene.round->word_for(number))
+                            delivered.insert(number);
                     }
                 }
             }
@@ -246,7 +247,8 @@ TEST_CASE("a member opens one list and never another: of each peer one share, no
     }
 }
 
-TEST_CASE("an update is masked once in an attempt, with the same bytes whenever it is asked for, and anew in the next") {
+TEST_CASE(
+    "an update is masked once in an attempt, with the same bytes whenever it is asked for, and anew in the next") {
     Scene scene(6, 8, settings_of());
     reach(scene, Stage::updates);
     const std::uint32_t number = scene.numbers[1];
@@ -295,7 +297,8 @@ TEST_CASE("what the coordinator hands on and sees says nothing that repeats: eve
         REQUIRE(scene.exchange(number));
         const auto bytes = scene.members.at(number)->masked(scene.update(number)).bytes;
         std::size_t ones = 0;
-        for (const std::byte byte : bytes) ones += static_cast<std::size_t>(std::popcount(std::to_integer<unsigned>(byte)));
+        for (const std::byte byte : bytes)
+            ones += static_cast<std::size_t>(std::popcount(std::to_integer<unsigned>(byte)));
         const double bits = 8.0 * static_cast<double>(bytes.size());
         CHECK(std::abs(static_cast<double>(ones) - bits / 2) < 5 * std::sqrt(bits) / 2);
     }
