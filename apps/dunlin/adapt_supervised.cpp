@@ -4,7 +4,6 @@
 #include "apps/output.hpp"
 #include "apps/report/table.hpp"
 #include "training/problems/problem_kinds.hpp"
-#include "training/runs/adaptable.hpp"
 
 #include <algorithm>
 #include <array>
@@ -24,21 +23,6 @@ struct Opened {
     std::uint64_t seed = 1;
 };
 
-Outcome<Opened> opened(Adaptable nodes, const Personalisation& how, std::uint64_t seed) {
-    if (!nodes) return tl::unexpected(nodes.error());
-    Opened open{*std::move(nodes), how, seed};
-    open.how.personal_layers_only = open.how.personal_layers_only || open.nodes->split().has_personal();
-    return open;
-}
-
-template <class S>
-Outcome<Opened> opened(const SavedModel& saved, Settings (*list_of)(S&)) {
-    S settings;
-    if (auto read = list_of(settings).read(saved.config, saved.file.string()); !read)
-        return tl::unexpected(read.error());
-    return opened(make_adaptable(settings), personalisation_of(settings), settings.seed);
-}
-
 Outcome<Opened> opened(const SavedModel& saved, const RegisteredProblem& kind, const std::string& data) {
     ProblemExperiment experiment(kind);
     if (auto read = experiment.list().read(saved.config, saved.file.string()); !read)
@@ -48,8 +32,11 @@ Outcome<Opened> opened(const SavedModel& saved, const RegisteredProblem& kind, c
                                          ": learned from data of the nodes' own, none of which are "
                                          "here; name a file of such data with --data"
                                    : "--data: the experiment says itself where its data are");
-    return opened(data.empty() ? experiment.make(1) : experiment.make_own(data), experiment.learning().personal,
-                  experiment.settings().seed);
+    auto nodes = data.empty() ? experiment.make(1) : experiment.make_own(data);
+    if (!nodes) return tl::unexpected(nodes.error());
+    Opened open{*std::move(nodes), experiment.learning().personal, experiment.settings().seed};
+    open.how.personal_layers_only = open.how.personal_layers_only || open.nodes->split().has_personal();
+    return open;
 }
 
 Outcome<Opened> open_nodes(const SavedModel& saved, const std::string& data) {
@@ -60,15 +47,7 @@ Outcome<Opened> open_nodes(const SavedModel& saved, const std::string& data) {
     if (const RegisteredProblem* registered = find_problem(kind); registered != nullptr && !registered->alone)
         return opened(saved, *registered, data);
     if (!data.empty()) return refuse("--data: of models that nodes learned from data of their own");
-    if (kind == "pdbo") return opened<PdboSettings>(saved, pdbo_settings);
     return refuse(fmt::format("{}: a model of kind {} is not adapted by this program", saved.file.string(), kind));
-}
-
-/// The model as the nodes take it: a mixture's weights follow its parameters, as logarithms.
-std::vector<float> parameters_of(const TrainedModel& model) {
-    std::vector<float> w = model.parameters;
-    for (const float weight : model.weights) w.push_back(std::log(std::max(weight, 1e-30f)));
-    return w;
 }
 
 enum Stage : std::uint8_t { untrained, untrained_adapted, before, after, stages };
@@ -132,7 +111,7 @@ Outcome<int> adapt_supervised(const SavedModel& saved, const SupervisedAdaptatio
     }
     Outcome<Opened> open = open_nodes(saved, asked.data);
     if (!open) return tl::unexpected(open.error());
-    const std::vector<float> model = parameters_of(saved.model);
+    const std::vector<float> model = saved.model.flat();
     if (model.size() != open->nodes->dimension()) {
         return refuse(
             Error{Code::shape_mismatch, std::ssize(model), static_cast<std::int64_t>(open->nodes->dimension())},

@@ -58,7 +58,7 @@ Outcome<void> place(TrainedModel& model, const ImportOptions& options) {
     const Outcome<const Kind*> kind = kind_of(experiment->toml, options.experiment);
     if (!kind) return tl::unexpected(kind.error());
     const RegisteredProblem* const problem = find_problem((*kind)->name);
-    if (problem == nullptr || problem->alone)
+    if (problem == nullptr || !problem->deploys())
         return refuse(
             fmt::format("--experiment {}: of kind {}; a model is imported for nodes that learn from data, as in "
                         "classification",

@@ -44,7 +44,7 @@ const std::vector<TaskTraits>& own_tasks() {
     static const std::vector<TaskTraits> own = [] {
         std::vector<TaskTraits> all;
         for (const RegisteredProblem& problem : registered_problems()) {
-            if (problem.alone ||
+            if (!problem.deploys() ||
                 std::ranges::find(task_traits(), problem.name, &TaskTraits::experiment) != task_traits().end())
                 continue;
             const auto defaults = problem.defaults();

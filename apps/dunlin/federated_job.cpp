@@ -62,6 +62,12 @@ Outcome<FederatedJob> job_of(ProblemExperiment experiment, std::string config, i
         terms.beside = [&kind, settings = &job.experiment.settings(), problem = job.problem.get(),
                         workers = job.workers.get()] { return kind.beside(*settings, *problem, *workers); };
     }
+    if (kind.fleet) {
+        terms.fleet = [&kind, settings = &job.experiment.settings(), problem = job.problem.get()](
+                          PersonalLayers& layers, Workers& own) {
+            return kind.fleet(*settings, *problem, layers, own);
+        };
+    }
     auto run = FederatedRun::make(*job.problem, std::move(terms), *job.workers);
     if (!run) return tl::unexpected(run.error());
     job.run = *std::move(run);

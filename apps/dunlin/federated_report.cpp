@@ -312,7 +312,11 @@ std::string federated_html(const FederatedJob& job, const FederatedResult& resul
                                       job.seed(), job.problem->nodes(), job.nodes_are(), result.last.time_s);
     if (job.by_clock()) add_clock(page, job, result);
     add_figures(page, figures);
-    if (job.rounds) add_rounds(page, result);
+    if (job.rounds) {
+        add_rounds(page, result);
+        const std::string about = notes_text(job.notes());
+        if (!about.empty() && !page.sections.empty()) page.sections.front().paragraphs.push_back(about.substr(1));
+    }
     if (!result.complete && result.failure.empty() && !job.alone)
         page.warnings.push_back("The run was interrupted; the numbers are its last ones.");
     for (const SideRun& run : result.side_runs) {
@@ -336,7 +340,9 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
     nlohmann::ordered_json json{{"experiment", job.name()},
                                 {"method", job.rounds ? job.rounds->method : name_of(job.settings.method)},
                                 {"objective", name_of(job.settings.method.objective)},
-                                {"aggregation", name_of(job.settings.method.aggregation)},
+                                {"aggregation", job.rounds && !job.rounds->aggregation.empty()
+                                                    ? job.rounds->aggregation
+                                                    : std::string(name_of(job.settings.method.aggregation))},
                                 {"seed", job.seed()},
                                 {"complete", result.complete},
                                 {job.nodes_are(), job.problem->nodes()}};
@@ -348,7 +354,7 @@ std::string federated_summary(const FederatedJob& job, const FederatedResult& re
     for (const SideRun& run : result.side_runs) {
         if (!run.failure.empty()) json["failed"].push_back({{"name", run.name}, {"failure", run.failure}});
     }
-    json["parameters"] = job.problem->dimension();
+    if (!json.contains("parameters")) json["parameters"] = job.problem->dimension();
     json["trace"] = fmt::format("{:016x}", result.trace);
     json["data"] = data_json(job.notes());
     json["seconds"] = result.seconds;

@@ -47,6 +47,8 @@ std::vector<report::CsvValue> round_fields(const FederatedJob& job, const Federa
         {"run", result.beside.empty() ? "fleet" : "centralised"},
         {"round", row.round},
         {"iteration", row.round},
+        {"stage", row.round / job.rounds->stage},
+        {"inner_steps", row.updates / job.problem->nodes()},
         {"wake_ups", row.updates},
         {"task_gradients", row.gradients},
         {"env_steps", row.environment_steps},
@@ -58,14 +60,14 @@ std::vector<report::CsvValue> round_fields(const FederatedJob& job, const Federa
             fields.insert(fields.end(), row.by_node.begin(), row.by_node.end());
             continue;
         }
-        const auto at = std::ranges::find(known, std::string_view(column),
-                                          &std::pair<std::string_view, report::CsvValue>::first);
-        if (at != std::end(known)) {
-            fields.push_back(at->second);
+        const auto metric = std::ranges::find(result.metric_keys, column);
+        if (metric != result.metric_keys.end()) {
+            fields.emplace_back(row.personal[static_cast<std::size_t>(metric - result.metric_keys.begin())]);
             continue;
         }
-        const auto metric = std::ranges::find(result.metric_keys, column);
-        fields.emplace_back(row.personal[static_cast<std::size_t>(metric - result.metric_keys.begin())]);
+        fields.push_back(std::ranges::find(known, std::string_view(column),
+                                           &std::pair<std::string_view, report::CsvValue>::first)
+                             ->second);
     }
     return fields;
 }
@@ -110,11 +112,13 @@ std::string progress_line(const FederatedJob& job, const FederatedResult& result
     const FederatedRow& row = result.newest();
     if (job.rounds) {
         std::string text = result.beside.empty()
-                               ? fmt::format("round {}/{}  {} updates", row.round + 1, job.rounds->rounds,
-                                             count_text(static_cast<double>(row.updates)))
+                               ? fmt::format("round {}/{}  {} updates", std::max(row.round + 1, result.last.round),
+                                             job.rounds->rounds, count_text(static_cast<double>(row.updates)))
                                : fmt::format("centralised iteration {}", row.round);
-        for (std::size_t metric = 0; metric < result.metric_titles.size(); ++metric)
-            text += fmt::format("  {} {:.3f}", result.metric_titles[metric], row.personal[metric]);
+        for (std::size_t metric = 0; metric < result.metric_titles.size(); ++metric) {
+            if (!result.metric_titles[metric].empty())
+                text += fmt::format("  {} {:.3f}", result.metric_titles[metric], row.personal[metric]);
+        }
         return text;
     }
     const double done = static_cast<double>(result.history.size() - 1) / job.settings.evaluations;
@@ -127,8 +131,7 @@ TrainedModel model_of(const FederatedJob& job, const FederatedResult& result) {
     if (job.alone) return job.alone->model();
     TrainedModel model = job.experiment.description(*job.problem);
     if (model.config.empty()) model.config = job.config;
-    model.parameters = result.shared_model;
-    model.personal = result.personal_models;
+    model.take(result.shared_model, result.personal_models);
     if (job.rounds) {
         model.shared_is = job.rounds->shared_is;
         if (!model.personal.empty()) model.nodes = job.problem->description().nodes;
@@ -201,7 +204,10 @@ Outcome<void> train(const TrainRequest& request, FederatedJob& job, FederatedRes
     if (!record) return tl::unexpected(record.error());
     std::optional<Begun> began;
     const auto show = [&](const FederatedResult& so_far) {
-        record->show([&] { return progress_line(job, so_far, *began); });
+        record->show([&] {
+            if (so_far.history.empty()) return fmt::format("round {}/{}", so_far.last.round, job.rounds->rounds);
+            return progress_line(job, so_far, *began);
+        });
     };
     const auto keep = [&](const FederatedResult& so_far) -> Outcome<void> {
         if (so_far.history.size() == 1) record->set_header(metrics_header(job, so_far));

@@ -55,7 +55,7 @@ std::string text_of(const FigureValue& value, FigureColumn::Show show) {
 }
 
 report::Table table_of(const FigureTable& figure) {
-    report::Table table{{}, {}, ""};
+    report::Table table{{}, {}, figure.caption};
     for (const FigureColumn& column : figure.columns) {
         if (!column.title.empty()) table.header.push_back(column.title);
     }
@@ -95,6 +95,14 @@ std::string svg_of(const FigureChart& figure) {
         }
         chart.reference_name = figure.reference_name;
         return report::bar_chart(chart);
+    }
+    if (figure.bins > 0) {
+        report::Histogram chart;
+        chart.title = figure.title;
+        chart.x.title = figure.x_title;
+        for (const FigureLine& line : figure.lines) chart.samples.push_back({.name = line.name, .values = line.y});
+        chart.bins = figure.bins;
+        return report::histogram(chart);
     }
     report::LineChart chart;
     chart.title = figure.title;

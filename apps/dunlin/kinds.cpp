@@ -6,7 +6,6 @@
 #include "fleet/jobs/experiments.hpp"
 #include "training/host/plain_text.hpp"
 #include "training/host/shell_text.hpp"
-#include "training/problems/pdbo_settings.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -15,30 +14,13 @@
 #include <fmt/ranges.h>
 
 namespace dunlin::app {
-namespace {
-
-template <class Values, Settings (*list_of)(Values&)>
-std::string help(std::string_view toml) {
-    Values values;
-    Settings list = list_of(values);
-    const Outcome<void> read = list.read(toml, "the experiment");
-    return read ? list.help() : read.error().text + "\n";
-}
-
-const Kind built_in[] = {
-    {"pdbo", train_pdbo_kind, help<PdboSettings, pdbo_settings>, "method.name", resolve_pdbo, try_pdbo,
-     "pdbo-mtl,pdbo-mtl-local,sgp,local"},
-};
-
-}  // namespace
-
 const std::deque<Kind>& kinds() {
     static std::deque<Kind> all = [] {
         add_solo_problems();
-        return std::deque<Kind>(std::begin(built_in), std::end(built_in));
+        return std::deque<Kind>();
     }();
     const auto& problems = registered_problems();
-    for (std::size_t known = all.size() - std::size(built_in); known < problems.size(); ++known)
+    for (std::size_t known = all.size(); known < problems.size(); ++known)
         all.push_back(problem_kind(problems[known]));
     return all;
 }

@@ -52,8 +52,8 @@ struct TrainRequest {
     Outcome<void> apply(Settings& settings, std::string_view method_key) const;
 };
 
-/// A kind of experiment: what a file in experiments/ names by its first key, `kind`. A problem that is registered
-/// (training/problems/problem_kinds.hpp) is one; any other is one row in kinds.cpp.
+/// A kind of experiment: what a file in experiments/ names by its first key, `kind`: a problem that is registered
+/// (training/problems/problem_kinds.hpp), as the commands see it.
 struct Kind {
     std::string_view name;
     /// Trains; returns the exit code, or wrong input.
@@ -88,9 +88,5 @@ Outcome<const Kind*> kind_of(const TrainRequest& request);
 
 /// A registered problem, trained on a simulated fleet, or in one process.
 Kind problem_kind(const RegisteredProblem& problem);
-
-Outcome<int> train_pdbo_kind(const TrainRequest& request);
-Outcome<std::string> resolve_pdbo(const TrainRequest& request);
-Outcome<TrialResult> try_pdbo(const TrainRequest& request, const std::function<bool()>& stop);
 
 }  // namespace dunlin::app

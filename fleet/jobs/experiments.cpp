@@ -45,14 +45,14 @@ std::string experiment_kind(std::string_view toml) {
 Outcome<ProblemExperiment> read_deployed(std::string_view toml, std::string_view where) {
     const std::string kind = experiment_kind(toml);
     const RegisteredProblem* const found = find_problem(kind);
-    if (found != nullptr && !found->alone) {
+    if (found != nullptr && found->deploys()) {
         ProblemExperiment experiment(*found);
         if (auto read = experiment.list().read(toml, where); !read) return tl::unexpected(read.error());
         return experiment;
     }
     std::string known;
     for (const RegisteredProblem& one : registered_problems()) {
-        if (!one.alone) known += (known.empty() ? "" : ", ") + one.name;
+        if (one.deploys()) known += (known.empty() ? "" : ", ") + one.name;
     }
     if (is_built_in(kind))
         return refuse(fmt::format("{}: kind = \"{}\": real nodes run {}; `dunlin train` runs the others here",

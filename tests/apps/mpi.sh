@@ -46,7 +46,7 @@ status=0
 [[ $status == 2 ]] || fail "wrong input ends with $status"
 [[ $(grep -c '^dunlin: ' wrong.txt) == 1 ]] || fail "wrong input is said by several ranks"
 status=0
-"${ranks[@]}" train pdbo --out train >/dev/null 2>train.txt || status=$?
+"${ranks[@]}" train navigation --out train >/dev/null 2>train.txt || status=$?
 [[ $status == 2 ]] || fail "train on four ranks ends with $status"
 grep -q 'dunlin sweep' train.txt || fail "train on four ranks does not say what can be done"
 [[ ! -e train ]] || fail "train on four ranks made a directory"
@@ -122,3 +122,26 @@ rm -rf one several
 status=0
 "$mpirun" --oversubscribe -n 2 "$dunlin" train classification "${short[@]}" --out one >/dev/null 2>taken.txt || status=$?
 [[ $status != 0 ]] && grep -q 'holds a run already' taken.txt || fail "a directory that is taken ends with $status"
+# Agents that push hyper-gradients, and those of them who say nothing, do on ranks what they do in one process.
+mixture=(--set data.agents=7 --set data.rows=400 --set data.side=6 --set model.hidden=[6] --set model.predictors=2
+    --set method.inner_steps=12 --set method.outer_steps=2 --set method.neumann_steps=3 --set report.peers=false --quiet)
+for method in pdbo-mtl pdbo-mtl-local local; do
+    rm -rf one several
+    "$dunlin" train pdbo --method $method "${mixture[@]}" --out one >one.txt 2>/dev/null
+    "$mpirun" --oversubscribe -n 3 "$dunlin" train pdbo --method $method "${mixture[@]}" --out several >several.txt \
+        2>several.err </dev/null || fail "$method on 3 ranks: $(cat several.err)"
+    cmp one.txt several.txt || fail "$method on 3 ranks prints something else"
+    same one several "$method on 3 ranks"
+done
+rm -rf several
+"$mpirun" --oversubscribe -n 3 "$dunlin" train pdbo --method pdbo-mtl "${mixture[@]}" --set method.outer_steps=1 --out several \
+    >/dev/null 2>&1 </dev/null
+"$mpirun" --oversubscribe -n 2 "$dunlin" train --resume several --set method.outer_steps=2 --quiet >/dev/null 2>several.err \
+    </dev/null || fail "hyper-gradient push goes on on 2 ranks: $(cat several.err)"
+rm -rf one
+"$dunlin" train pdbo --method pdbo-mtl "${mixture[@]}" --out one >/dev/null 2>&1
+same one several "hyper-gradient push that went on on 2 ranks"
+status=0
+"$mpirun" --oversubscribe -n 3 "$dunlin" train pdbo "${mixture[@]}" --set method.inner_rate=900 --set method.largest_value=50 \
+    --out wild >/dev/null 2>wild.txt </dev/null || status=$?
+[[ $status == 1 && $(grep -c 'the steps are too large' wild.txt) == 1 ]] || fail "agents that diverge on 3 ranks end with $status: $(cat wild.txt)"

@@ -44,6 +44,10 @@ TEST_CASE("a pdbo run writes its accuracies, what it sent, a table of all method
     }
     const nlohmann::json summary = read_json(folder / "run/summary.json");
     CHECK(summary.at("method") == "pdbo-mtl");
+    CHECK(summary.at("objective") == "bilevel");
+    CHECK(summary.at("aggregation") == "hgp");
+    CHECK(summary.at("consensus_error") > 0.0);
+    CHECK(summary.at("inner_steps") == 36);
     CHECK(summary.at("test_accuracy") > 0.0);
     CHECK(summary.at("test_accuracy_bottom_decile") <= summary.at("test_accuracy"));
     CHECK(summary.at("bytes_per_iteration") > 0.0);

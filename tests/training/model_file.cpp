@@ -136,11 +136,18 @@ TEST_CASE("a model's whole description reads back, whatever its names hold") {
     model.scale = {3, 4};
     model.weights = {0.25f, 0.75f};
     model.nodes = {"left", ""};
-    model.node_weights = {1, 0, 0, 1};
-    std::vector<float> own(2 * model.count(), 1.0f);
-    own.back() = 3.0f;
-    model.take_nodes(own);
-    CHECK(model.parameters.back() == 2.0f);
+    // As a fleet has them: behind the networks the logits of their weights.
+    const std::size_t d = model.count(), all = d + 2;
+    CHECK(model.flat_count() == all);
+    std::vector<float> shared(all, 2.0f), own(2 * all, 1.0f);
+    own[all - 1] = own[2 * all - 2] = -1000.0f;
+    own[all + d - 1] = 3.0f;
+    model.take(shared, own);
+    CHECK(model.parameters == std::vector<float>(d, 2.0f));
+    CHECK(model.weights == std::vector<float>{0.25f, 0.75f});
+    CHECK(model.node_weights == std::vector<float>{1, 0, 0, 1});
+    CHECK(model.flat().size() == all);
+    CHECK(model.flat().back() == std::log(0.75f));
     model.updates = 7;
     const auto read = read_policy(model.bytes());
     REQUIRE(read);

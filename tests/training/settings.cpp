@@ -5,7 +5,7 @@
 #include "training/problems/classification_fleet.hpp"
 #include "training/problems/decentralised_fleet.hpp"
 #include "training/problems/navigation_fleet.hpp"
-#include "training/problems/pdbo_settings.hpp"
+#include "training/problems/pdbo_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
 #include "training/problems/regression_fleet.hpp"
 

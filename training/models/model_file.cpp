@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cmath>
+#include <numeric>
+#include <span>
 #include <utility>
 
 namespace dunlin {
@@ -161,17 +164,29 @@ std::size_t TrainedModel::frozen_parameters() const {
     return network ? of(*network) : of(shape);
 }
 
-void TrainedModel::take_nodes(std::vector<float> models) {
-    const std::size_t d = count(), all = models.size() / d;
-    std::vector<double> sum(d);
-    for (std::size_t k = 0; k < models.size(); ++k) sum[k % d] += static_cast<double>(models[k]);
+void TrainedModel::take(std::vector<float> shared, std::vector<float> own) {
+    parameters = std::move(shared);
+    personal = std::move(own);
+    const std::size_t d = count(), all = flat_count();
+    if (all == d) return;
+    assert(parameters.size() == all && personal.size() % all == 0);
     parameters.resize(d);
-    for (std::size_t k = 0; k < d; ++k) parameters[k] = static_cast<float>(sum[k] / static_cast<double>(all));
-    if (models.size() <= personal_limit) {
-        personal = std::move(models);
-    } else {
-        notes.push_back("the nodes' own models are not in this file: together they have more than 2^25 numbers");
+    std::vector<float> models;
+    for (std::size_t first = 0; first < personal.size(); first += all) {
+        const std::span<float> one = std::span(personal).subspan(first, all), logits = one.subspan(d);
+        models.insert(models.end(), one.begin(), one.begin() + static_cast<std::ptrdiff_t>(d));
+        const float largest = *std::max_element(logits.begin(), logits.end());
+        for (float& value : logits) value = std::exp(value - largest);
+        const float total = std::accumulate(logits.begin(), logits.end(), 0.0f);
+        for (const float value : logits) node_weights.push_back(value / total);
     }
+    personal = std::move(models);
+}
+
+std::vector<float> TrainedModel::flat() const {
+    std::vector<float> w = parameters;
+    for (const float weight : weights) w.push_back(std::log(std::max(weight, 1e-30f)));
+    return w;
 }
 
 std::optional<TrainedModel> TrainedModel::of_node(std::size_t node) const {

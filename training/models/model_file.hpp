@@ -91,9 +91,13 @@ struct TrainedModel {
     std::uint32_t signature() const {
         return network ? model_signature(*network, gaussian()) : model_signature(shape, gaussian());
     }
-    /// Keeps the nodes' own models and makes the shared one their mean. Models that are too many for a file are
-    /// left out, which `personal_is` then says.
-    void take_nodes(std::vector<float> models);
+    /// Takes the shared model and the nodes' own ones, which may be none, as a fleet has them: flat_count() numbers each,
+    /// those of a mixture with the logits of its weights behind the networks. The shared one keeps the weights that it
+    /// has.
+    void take(std::vector<float> shared, std::vector<float> nodes);
+    std::size_t flat_count() const { return count() + weights.size(); }
+    /// The shared model as a fleet has it.
+    std::vector<float> flat() const;
     /// One node's own model, with nobody else's in it; nothing where there is none.
     std::optional<TrainedModel> of_node(std::size_t node) const;
 

@@ -29,12 +29,16 @@ struct FleetScore {
         count += other.count;
         for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += other.sums[k];
     }
+    template <class Archive>
+    void fields(Archive& archive) {
+        archive(count, sums);
+    }
 };
 
 /// A number that models are judged by, made from sums over all nodes.
 struct FleetMetric {
     std::string key;    ///< "mrr"
-    std::string title;  ///< "MRR"
+    std::string title;  ///< "MRR"; empty: for files alone
     double value = 0;
 };
 

@@ -42,7 +42,8 @@ struct FederatedResult {
     std::string failure;  ///< by rounds: what stopped it, a node that diverged; empty else
     std::vector<std::string> metric_keys, metric_titles;
     std::vector<FederatedRow> history;
-    FederatedRow last;                        ///< the models at the end: the last row, or as they are judged then
+    std::size_t selected = 0;  ///< the row whose models the run ends with, of a plan that says best_by
+    FederatedRow last;         ///< the models at the end: the last row, that one, or as they are judged then
     std::vector<FederatedRow> beside;         ///< of the run in one process that goes with it, where there is one
     std::vector<std::uint64_t> staleness;     ///< FederatedFleet::staleness_counts
     std::vector<double> personal_by_node;     ///< the first metric at the end, of each node that is honest

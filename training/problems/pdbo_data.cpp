@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/problems/character_data.hpp"
-#include "training/problems/pdbo_settings.hpp"
+#include "training/problems/pdbo_fleet.hpp"
 #include "training/settings/reading.hpp"
 
 #include <algorithm>

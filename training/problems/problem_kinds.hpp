@@ -4,6 +4,7 @@
 #include "training/axes/federated_settings.hpp"
 #include "training/host/run_pauses.hpp"
 #include "training/problems/federated_problem.hpp"
+#include "training/problems/personal_layers.hpp"
 #include "training/problems/round_plan.hpp"
 #include "training/problems/run_figures.hpp"
 #include "training/problems/side_course.hpp"
@@ -77,6 +78,10 @@ struct ProblemKind {
     std::function<Judging(const S&)> judging{};
     /// How its fleet lives by rounds; left out, it lives by the clock. Errors: of the settings.
     std::function<Outcome<RoundPlan>(const S&, const FederatedProblem&)> rounds{};
+    /// By rounds, a simulated fleet of which real nodes know nothing, in place of those that aggregations have. What
+    /// stays with a node is in the layers. All that it is given outlives it. Errors: of the settings.
+    std::function<Outcome<std::unique_ptr<GossipFleet>>(const S&, FederatedProblem&, PersonalLayers&, Workers&)>
+        fleet{};
     /// Where a fleet of any size has a node's problem for each: takes the number of nodes.
     std::function<void(S&, std::uint32_t nodes)> resize{};
     /// The model without its parameters, where the problem's own description is not all that its file says.
@@ -102,18 +107,21 @@ struct ProblemKind {
 /// The same when its settings are known by their base alone.
 struct RegisteredProblem : ProblemKind<ProblemSettings> {
     std::function<std::unique_ptr<ProblemSettings>()> defaults;
+
+    /// Could it be on real nodes?
+    bool deploys() const { return !alone && !fleet; }
 };
 
 /// Dunlin's own, and what the program has registered since. They stay where they are.
 const std::deque<RegisteredProblem>& registered_problems();
 /// Puts one of Dunlin's own in front of them. Not thread-safe.
 void add_first(RegisteredProblem problem);
-/// Adds those that no node has a part in (meta-training in one process), for programs that train: a node's program
-/// is 200 kB smaller without them. Once is enough, and twice does no harm. Not thread-safe.
+/// Adds those that no real node has a part in (meta-training, hyper-gradient push), for programs that train: a node's
+/// program is smaller without them. Once is enough, and twice does no harm. Not thread-safe.
 void add_solo_problems();
 /// Null: no such problem.
 const RegisteredProblem* find_problem(std::string_view name);
-/// Is this the name of an experiment of Dunlin's that has no nodes, or is no registered problem?
+/// Is this the name of an experiment of Dunlin's that add_solo_problems adds?
 bool is_built_in(std::string_view name);
 
 /// Errors: a name that is taken, or is not of 1 to 64 letters, digits, '-' and '_'; a list without the settings that
@@ -148,6 +156,7 @@ RegisteredProblem registered(ProblemKind<S> kind) {
     lifted(problem.learning, std::move(kind.learning));
     lifted(problem.judging, std::move(kind.judging));
     lifted(problem.rounds, std::move(kind.rounds));
+    lifted(problem.fleet, std::move(kind.fleet));
     lifted(problem.resize, std::move(kind.resize));
     lifted(problem.describe, std::move(kind.describe));
     lifted(problem.report, std::move(kind.report));

@@ -26,7 +26,7 @@ struct FigureLine {
     std::vector<double> low = {}, high = {};  ///< edges of a band around it; empty: none
 };
 
-/// Lines; with categories bars, of which a line's y has one for each.
+/// Lines; with categories bars, of which a line's y has one for each; with bins histograms of the lines' y.
 struct FigureChart {
     std::string file;  ///< "returns.svg"
     std::string title = {}, x_title = {}, y_title = {}, caption = {};
@@ -35,6 +35,7 @@ struct FigureChart {
     std::string reference_name = {};
     std::vector<FigureLine> lines = {};
     std::vector<std::string> categories = {};
+    int bins = 0;
     bool whole = false;          ///< x are whole numbers
     std::string band_name = {};  ///< what bands show
 };
@@ -60,6 +61,7 @@ struct FigureTable {
     std::vector<std::vector<FigureValue>> rows = {};
     std::size_t most_shown = 1'000'000;  ///< rows that people see
     bool flat = false;                   ///< the list has the values of its only column with a key
+    std::string caption = {};
 };
 
 struct FigureSection {

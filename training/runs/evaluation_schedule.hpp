@@ -37,8 +37,9 @@ struct EvaluationSchedule {
     }
 
     /// The row to come of a run that has come so far (a share of this length) by the schedule `before`: the same one,
-    /// or where that was another the first that lies ahead of both its last row and what it lived through.
-    int after(const EvaluationSchedule& before, double reached) const {
+    /// or where that was another the first that lies ahead of both its last row and what it lived through. `last_round`
+    /// is that of its last row, -1 where there is none; of a clock's it is not looked at.
+    int after(const EvaluationSchedule& before, double reached, std::int64_t last_round) const {
         constexpr double rounding = 1e-9;
         int row = 0;
         if (every > 0) {
@@ -46,7 +47,9 @@ struct EvaluationSchedule {
             return row;
         }
         if (before.evaluations == evaluations && before.length == length) return before.next;
-        const double last = before.next > 0 ? before.share(before.next - 1) * before.length / length : -1.0;
+        const double last = !moments.empty()  ? static_cast<double>(last_round + 1) / length
+                            : before.next > 0 ? before.share(before.next - 1) * before.length / length
+                                              : -1.0;
         while (row <= evaluations && (share(row) <= last * (1 + rounding) || share(row) < reached * (1 - rounding)))
             ++row;
         return row;

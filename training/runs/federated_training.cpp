@@ -7,6 +7,7 @@
 #include "training/runs/evaluation_schedule.hpp"
 #include "training/runs/federated_course.hpp"
 #include "training/runs/fleet_judge.hpp"
+#include "training/runs/round_resumption.hpp"
 #include "training/runs/training_loop.hpp"
 
 #include <algorithm>
@@ -59,17 +60,25 @@ private:
         return schedule_.next > schedule_.evaluations || !result.failure.empty();
     }
     Outcome<void> live(const Way& way, const std::function<bool()>& stop) override {
-        auto lived = live(schedule_.share(schedule_.next), stop);
-        if (lived && terms_.rounds) course_->report(way.result);
+        if (!terms_.rounds) return live(schedule_.share(schedule_.next), stop);
+        const auto shown = [&] {
+            way.result.last.round = rounds_over();
+            way.pauses.progress();
+            return stop();
+        };
+        auto lived = live(schedule_.share(schedule_.next), shown);
+        if (lived) course_->report(way.result);
         return lived;
     }
     bool there(const FederatedResult&) const override {
-        return terms_.rounds && rounds_over() == std::llround(schedule_.share(schedule_.next) * schedule_.length);
+        if (!terms_.rounds) return schedule_.next == 0;
+        return rounds_over() == std::llround(schedule_.share(schedule_.next) * schedule_.length);
     }
     bool judge(FederatedResult& result) override {
+        const bool arrived = !terms_.rounds || there(result);
         result.history.push_back(judge_row(result));
         course_->report(result);
-        result.complete = schedule_.next == schedule_.evaluations && result.failure.empty();
+        result.complete = arrived && schedule_.next == schedule_.evaluations && result.failure.empty();
         return true;
     }
     void judged() override { ++schedule_.next; }
@@ -140,7 +149,7 @@ private:
         FederatedRow row;
         course_->describe(row);
         if (terms_.rounds) {
-            take(row, scores_of_all(row.round), result);
+            take(row, row.round, result);
             return row;
         }
         const std::uint64_t epoch = result.history.size();  // more draws than those of any personalisation
@@ -157,20 +166,29 @@ private:
         row.personal = judge_.together(personal);
         return row;
     }
-    void take(FederatedRow& row, std::vector<FleetScore> scores, FederatedResult& result) {
+    void take(FederatedRow& row, std::int64_t round, FederatedResult& result) {
+        std::vector<FleetScore> scores = scores_of_all(round);
         row.environment_steps = judge_.environment_steps();
         row.personal = judge_.together(scores);
         row.by_node = judge_.by_node(scores);
+        if (!is_best(*terms_.rounds, row, result)) return;
         result.personal_by_node = row.by_node;
         result.scores = std::move(scores);
+        if (!terms_.rounds->best_by) return;
+        result.selected = result.history.size();
+        gather_models(result);
     }
 
     /// What a run ends with: its last row, models that are judged once more, or the medians of the last rounds.
     void judge_the_end(FederatedResult& result) {
         if (!terms_.rounds) return (void)(result.last = result.history.back());
-        course_->describe(result.last);
+        if (terms_.rounds->best_by) {
+            result.last = result.history[result.selected];
+        } else {
+            course_->describe(result.last);
+            take(result.last, static_cast<std::int64_t>(last_epoch), result);
+        }
         result.consensus_error = result.last.consensus_error;
-        take(result.last, scores_of_all(static_cast<std::int64_t>(last_epoch)), result);
         result.last.round = rounds_over();
         for (std::size_t i = 0; i < result.personal_by_node.size(); ++i) {
             std::vector<double> own;
@@ -188,6 +206,7 @@ private:
             saver(terms_.rounds->learning, judge_.environment_steps(), tail_,
                   result.beside.empty() ? earlier_beside_ : result.beside, side_ != nullptr);
             if (side_) side_->save(saver);
+            save_best(saver, *terms_.rounds, result);
         }
         course_->save(saver);
     }
@@ -195,7 +214,7 @@ private:
     Outcome<void> go_on(const Way& way) override {
         FederatedResult& result = way.result;
         EvaluationSchedule before;
-        std::int64_t learning = 0, steps = 0;
+        std::int64_t learning = 0, steps = 0, stage = 1;
         auto gone_on = way.pauses.go_on([&](Loader& loader) -> Result<void> {
             loader(before, earlier_s_, result.history, result.personal_by_node, layers_);
             if (!loader.ok()) return {};
@@ -212,13 +231,15 @@ private:
                 if (side) {
                     if (auto restored = side_->restore(loader); !restored) return restored;
                 }
+                const auto best = restore_best(loader, problem_, *terms_.rounds, stage, result);
+                if (!best) return best;
             }
             return course_->restore(loader);
         });
         if (!gone_on) return gone_on;
         result.seconds = earlier_s_;
         if (terms_.rounds) {
-            if (auto fits = fit_rounds(before, learning, steps, result); !fits) return fits;
+            if (auto fits = fit_rounds(before, learning, steps, stage, result); !fits) return fits;
         } else {
             const auto done = static_cast<std::int64_t>(course_->reached() * schedule_.length);
             if (auto fits =
@@ -227,7 +248,8 @@ private:
                 !fits)
                 return fits;
         }
-        schedule_.next = schedule_.after(before, course_->reached());
+        schedule_.next =
+            schedule_.after(before, course_->reached(), result.history.empty() ? -1 : result.history.back().round);
         course_->report(result);
         result.complete = schedule_.next > schedule_.evaluations;
         // To who keeps them, those of an earlier part again.
@@ -244,31 +266,18 @@ private:
     /// A run by rounds that goes on: may it have the length that it is to have now? Rows that it has because it ended
     /// are none of a longer one.
     Outcome<void> fit_rounds(const EvaluationSchedule& before, std::int64_t learning, std::int64_t steps,
-                             FederatedResult& result) {
+                             std::int64_t stage, FederatedResult& result) {
         const RoundPlan& plan = *terms_.rounds;
         judge_.set_environment_steps(steps);
         const std::int64_t done = rounds_over(), all = std::llround(before.length);
-        const std::int64_t asked = plan.rounds - plan.opening;
-        if (auto fits = RunPauses::check_length(plan.length_key, asked, done - plan.opening); !fits) return fits;
-        // Rounds in which nodes learned cannot become such in which they settle.
-        if (auto fits = RunPauses::check_length("method.rounds", plan.learning, std::min(done, learning)); !fits)
-            return fits;
+        if (auto fits = check_rounds(plan, done, learning, stage); !fits) return fits;
         if (done == all && plan.rounds > all && plan.moments.empty()) {
             if (!result.history.empty() && result.history.back().round % plan.evaluate_every != 0)
                 result.history.pop_back();
             if (side_ && !result.beside.empty() && result.beside.back().round == side_->iteration())
                 result.beside.pop_back();
         }
-        if (plan.tail == 0) return {};
-        const std::int64_t wanted = std::max<std::int64_t>(0, done - first_of_tail()), kept = std::ssize(tail_);
-        if (plan.rounds != all && wanted > kept)
-            return refuse(
-                fmt::format("{} = {}: a run is judged by its last {} rounds, of which {} are over without "
-                            "having been judged; give {} or more",
-                            plan.length_key, plan.rounds, plan.tail, wanted - kept, done + plan.tail - kept));
-        tail_.erase(tail_.begin(),
-                    tail_.end() - static_cast<std::ptrdiff_t>(std::clamp<std::int64_t>(wanted, 0, kept)));
-        return {};
+        return fit_tail(plan, done, all, first_of_tail(), tail_);
     }
 
     /// One model in one process, beside the fleet's, until as many environment steps were taken.
@@ -312,8 +321,11 @@ private:
         return {};
     }
 
-    /// The models as they were judged; of a fleet by rounds, what they were made of.
     void keep_models(FederatedResult& result) override {
+        if (!terms_.rounds || !terms_.rounds->best_by) gather_models(result);  // else they are those of that row
+    }
+    /// The models as they were judged; of a fleet by rounds, what they were made of.
+    void gather_models(FederatedResult& result) {
         const std::size_t d = problem_.dimension();
         const bool one = terms_.rounds && has_one_model(terms_.settings.method.aggregation) &&
                          !layers_.split().has_personal() && !layers_.keeps_models();

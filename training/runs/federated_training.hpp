@@ -3,6 +3,7 @@
 
 #include "training/host/run_pauses.hpp"
 #include "training/problems/federated_result.hpp"
+#include "training/problems/personal_layers.hpp"
 #include "training/problems/round_plan.hpp"
 #include "training/problems/side_course.hpp"
 #include "training/problems/solo_course.hpp"
@@ -23,6 +24,8 @@ struct FederatedTerms {
     std::optional<RoundPlan> rounds = {};                      ///< none: it lives by the clock of `settings`
     Judging judging = {};                                      ///< by rounds; by the clock `settings` say it
     std::function<std::unique_ptr<SideCourse>()> beside = {};  ///< may be empty, and may give null
+    /// By rounds, in place of the fleet that the aggregation has; may be empty. It outlives neither of its arguments.
+    std::function<Outcome<std::unique_ptr<GossipFleet>>(PersonalLayers&, Workers&)> fleet = {};
 };
 
 /// A run of any problem by any method, ready to start.

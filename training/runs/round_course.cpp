@@ -89,8 +89,10 @@ Outcome<std::unique_ptr<FederatedCourse>> make_round_course(FederatedProblem& pr
         return refuse("environment.nodes: a node alone agrees with nobody; simulate at least 2");
     const FederatedSettings& learning = terms.settings;
     const bool whole = learning.method.aggregation == AggregationName::global;
-    auto fleet = make_any_fleet(terms.rounds->recipe, whole ? first : layers.shared_of(first), problem.nodes(),
-                                learner_of(problem, learning, layers, workers.count()), workers, &notes);
+    auto fleet =
+        terms.fleet ? terms.fleet(layers, workers)
+                    : make_any_fleet(terms.rounds->recipe, whole ? first : layers.shared_of(first), problem.nodes(),
+                                     learner_of(problem, learning, layers, workers.count()), workers, &notes);
     if (!fleet) return tl::unexpected(fleet.error());
     return std::make_unique<RoundCourse>(problem, terms, layers, *std::move(fleet));
 }

@@ -21,13 +21,14 @@ Outcome<void> TrainingLoop::run(const RunPauses& pauses, const FederatedKeep& ke
         if (auto done = live(way, stop); !done) return done;
         if (!saved) return saved;
         // The stop may have come after the last look at it on the way here.
-        const bool stops = result.failure.empty() && !there(result) && pauses.stop() && !begins;
-        if (stops || !judge(result)) {
+        const bool stops = result.failure.empty() && !there(result) && pauses.stop();
+        if ((stops && !begins) || !judge(result)) {
             if (auto kept = pauses.checkpoint(way.save, true); !kept) return kept;
             break;
         }
         result.seconds = seconds();
         if (auto kept = keep(result); !kept) return kept;
+        if (stops) break;  // it was judged to have something to show, and its row is in no checkpoint
         judged();
     }
     if (auto ended = end(way); !ended) return ended;

@@ -5,6 +5,7 @@
 #include "core/aggregate/hyper_gradient_push.hpp"
 #include "training/host/archive.hpp"
 #include "training/host/host_memory.hpp"
+#include "training/simulation/bilevel_replies.hpp"
 #include "training/simulation/gossip_fleet.hpp"
 #include "transport/simulation/network_state.hpp"
 
@@ -48,11 +49,20 @@ public:
     std::uint32_t nodes() const override { return edges_.nodes(); }
     std::size_t dimension() const override { return dimension_; }
     void estimate(std::uint32_t node, Vector<float> out) const override { members_[node].push.estimate(out); }
+    float weight(std::uint32_t node) const override { return members_[node].push.weight(); }
     const BilevelCounters& counters() const override { return counters_; }
+    const simulation::Counters& messages() const override { return network_->counters(); }
+    void set_tap(simulation::Network::Tap tap) override { network_->set_tap(std::move(tap)); }
+    RankGroup& ranks() const override { return workers_.ranks(); }
     void mass(std::vector<Mass>& x, Mass& y) const override {
-        x.assign(dimension_, Mass{});
-        y = Mass{};
-        for (const Member& member : members_) member.push.add_mass(x, y);
+        std::vector<Mass> all(dimension_ + 1);
+        ranks().in_turn(std::span(all), [&] {
+            for (std::uint32_t i = own_.first; i < own_.last; ++i)
+                members_[i].push.add_mass(std::span(all).first(dimension_), all.back());
+        });
+        y = all.back();
+        all.pop_back();
+        x = std::move(all);
     }
     std::uint64_t trace() const override { return network_->trace(); }
 
@@ -96,27 +106,31 @@ public:
                                       static_cast<float>(member.push.kept_share()), desk.weights);
         });
         if (Outcome<void> begun = settle(); !begun) return begun;
+        ranks().share(std::span(costs), nodes());
         counters_.gradients += std::accumulate(costs.begin(), costs.end(), std::int64_t{0});
         for (int m = 0; m < settings.steps; ++m) {
             if (Outcome<void> done = neumann_step(lambda, settings); !done) return done;
         }
         ++hyper_round_;
         in_series_ = false;
-        for (std::uint32_t i = 0; i < nodes(); ++i) {
+        for (std::uint32_t i = own_.first; i < own_.last; ++i) {
             const ConstVector<float> gradient = members_[i].hyper.gradient();
             std::copy(gradient.begin(), gradient.end(),
                       out.begin() + i * std::ptrdiff_t(settings_.outer_dimension));
         }
+        ranks().share(out, nodes());
         return {};
     }
 
     // A series begins anew with every hyper-gradient: between two of them nothing of it counts.
     void save(Saver& saver) const override {
         saver(counters_, hyper_round_, network_->save());
-        for (const Member& member : members_) {
-            const auto state = member.push.state();
-            saver(std::vector<std::byte>(state.begin(), state.end()), member.batches, member.edges);
+        Saver own;
+        for (std::uint32_t i = own_.first; i < own_.last; ++i) {
+            const auto state = members_[i].push.state();
+            own(std::vector<std::byte>(state.begin(), state.end()), members_[i].batches, members_[i].edges);
         }
+        for (const RankGroup::Bytes& part : told(ranks(), own.take())) saver.append(part);
     }
     Result<void> restore(Loader& loader) override {
         simulation::NetworkState network;
@@ -143,12 +157,7 @@ private:
     struct Desk {
         std::vector<float> z, gradient, mixed, weights;
     };
-    /// What a node says in a round, and to whom.
-    struct Reply {
-        simulation::Payload payload;
-        std::vector<std::uint32_t> hearers;
-        std::optional<Error> error;
-    };
+    using Reply = BilevelReply;
 
     SimulatedBilevel(const Graph& graph, const RandomEdges& edges, const BilevelFleetSettings& settings,
                      std::size_t dimension, BilevelLearnerOf learner_of, Workers& workers)
@@ -158,6 +167,7 @@ private:
           dimension_(dimension),
           learner_of_(std::move(learner_of)),
           workers_(workers),
+          own_(workers.ranks().block(edges.nodes())),
           desks_(static_cast<std::size_t>(workers.count())),
           replies_(edges.nodes()) {
         for (Desk& desk : desks_) {
@@ -195,13 +205,12 @@ private:
 
     template <class Body>
     void each_node(const Body& body) {
-        workers_.run(static_cast<int>(nodes()), [&](int piece, int worker) {
-            Reply& reply = replies_[static_cast<std::size_t>(piece)];
+        workers_.run(static_cast<int>(own_.size()), [&](int piece, int worker) {
+            const std::uint32_t i = own_.first + static_cast<std::uint32_t>(piece);
+            Reply& reply = replies_[i];
             reply.payload = {};
             reply.error.reset();
-            if (Result<void> done = body(static_cast<std::uint32_t>(piece), worker, reply); !done) {
-                reply.error = done.error();
-            }
+            if (Result<void> done = body(i, worker, reply); !done) reply.error = done.error();
         });
     }
 
@@ -259,11 +268,12 @@ private:
 
     /// Sends what the nodes packed, in their order. Error: that of the first node that failed.
     Outcome<void> post(std::int64_t tag, std::uint64_t& messages, std::uint64_t& bytes) {
+        if (auto known = exchange_replies(ranks(), *network_, replies_); !known)
+            return refuse(known.error(), "network");
         if (Outcome<void> settled = settle(); !settled) return settled;
         for (std::uint32_t i = 0; i < nodes(); ++i) {
             const Reply& reply = replies_[i];
             if (reply.payload.size() == 0) continue;
-            if (settings_.tap) settings_.tap(i, reply.payload.as<std::byte>());
             for (const std::uint32_t j : reply.hearers) {
                 const std::uint32_t link = graph_.first_out(i) + (j < i ? j : j - 1);
                 auto sent = network_->send(link, reply.payload, static_cast<std::uint64_t>(tag));
@@ -292,6 +302,7 @@ private:
             const std::size_t first = static_cast<std::size_t>(piece) * block;
             const std::size_t count = std::min(block, dimension_ - first);
             for (const simulation::Batch::Group& group : batch_.groups) {
+                if (!own_.holds(group.node)) continue;
                 for (const simulation::Event& event : batch_.of(group)) {
                     const std::span<const Mass> values = event.payload.as<Mass>().first(dimension_);
                     if (!members_[group.node].push.add(values, first, count)) {
@@ -317,6 +328,7 @@ private:
         }
         workers_.run(static_cast<int>(batch_.groups.size()), [&](int piece, int) {
             const simulation::Batch::Group& group = batch_.groups[static_cast<std::size_t>(piece)];
+            if (!own_.holds(group.node)) return;
             for (const simulation::Event& event : batch_.of(group)) {
                 const std::span<const V> words = event.payload.as<V>();
                 Share<V> share{event.from, static_cast<std::int64_t>(event.tag), words.first(dimension_), V{}};
@@ -330,8 +342,9 @@ private:
         return settle();
     }
 
-    /// Error: that of the first node that failed.
-    Outcome<void> settle() const {
+    /// Error: that of the first node that failed, on any rank.
+    Outcome<void> settle() {
+        exchange_errors(ranks(), replies_);
         for (std::uint32_t i = 0; i < nodes(); ++i) {
             if (!replies_[i].error) continue;
             if (in_series_ && replies_[i].error->code == Code::not_finite) {
@@ -351,6 +364,7 @@ private:
     std::size_t dimension_;
     BilevelLearnerOf learner_of_;
     Workers& workers_;
+    RankGroup::Block own_;  ///< the nodes that this rank computes for; of others it knows what they say
     std::vector<Desk> desks_;
     std::vector<Member> members_;
     std::unique_ptr<simulation::Network> network_;

@@ -6,6 +6,7 @@
 #include "training/host/failure.hpp"
 #include "training/host/workers.hpp"
 #include "transport/random_edges.hpp"
+#include "transport/simulation/network.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -38,8 +39,6 @@ struct BilevelFleetSettings {
     FixedPoint format = {};
     float largest_value = 1000.0f;  ///< a node whose |z| goes beyond has diverged; n times it must fit the format
     bool trace_payloads = false;    ///< the trace covers what messages say
-    /// Sees every message as it leaves, once.
-    std::function<void(std::uint32_t node, std::span<const std::byte>)> tap{};
 };
 
 /// How a hyper-gradient is estimated.
@@ -78,13 +77,17 @@ struct BilevelCounters {
 /// push for the derivatives by each node's lambda, in rounds that all nodes take together. lambda belongs to the
 /// caller (n outer_dimension() floats, one node after the other) and never enters a message (invariant 10).
 ///
-/// The same seed gives the same run for any number of threads.
+/// The same seed gives the same run for any number of threads, and of ranks: each computes for the nodes of its block, and
+/// tells the others what they say. All ranks call the same functions, and get the same answers but from `estimate` and
+/// `weight`, which know the nodes of `ranks().block(nodes())`.
 class BilevelFleet {
 public:
     virtual ~BilevelFleet() = default;
 
     virtual std::uint32_t nodes() const = 0;
     virtual std::size_t dimension() const = 0;
+    /// The processes that its nodes are spread over.
+    virtual RankGroup& ranks() const = 0;
 
     /// A round of gradient push with steps of size `rate`; without `talk` every node steps alone. Error: a node
     /// that diverged, with its number and the round; the fleet is then of no further use.
@@ -95,7 +98,12 @@ public:
 
     /// z of a node; `out` holds dimension() floats.
     virtual void estimate(std::uint32_t node, Vector<float> out) const = 0;
+    /// y of a node.
+    virtual float weight(std::uint32_t node) const = 0;
     virtual const BilevelCounters& counters() const = 0;
+    virtual const simulation::Counters& messages() const = 0;
+    /// Is shown every message from now on.
+    virtual void set_tap(simulation::Network::Tap tap) = 0;
     /// Total mass, exact: of all x and of y.
     virtual void mass(std::vector<Mass>& x, Mass& y) const = 0;
     /// A hash of all that arrived (invariant 11).

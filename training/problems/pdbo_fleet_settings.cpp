@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "training/problems/pdbo_settings.hpp"
-
-#include "training/settings/run_settings.hpp"
+#include "training/problems/pdbo_fleet.hpp"
 
 namespace dunlin {
 
@@ -21,9 +19,7 @@ std::string_view name_of(PdboMethod method) {
 
 Settings pdbo_settings(PdboSettings& s) {
     using Range = Settings::Range;
-    Settings list;
-    add_run_settings(list, s);
-
+    Settings list = problem_settings(s);
     list.add("data.task", s.task, "images of digits, or the next character of what a speaker says",
              {{"digits", PdboTask::digits}, {"characters", PdboTask::characters}});
     list.add_path(
