@@ -28,7 +28,7 @@ Outcome<Token> parse_token(const std::string& text) {
     Token token;
     token.secret = text.substr(0, first);
     if (first != std::string::npos) token.server_key = text.substr(first + 1, second - first - 1);
-    if (second != std::string::npos) token.pin = "sha256:" + text.substr(second + 1);
+    if (second != std::string::npos) token.pin = fmt::format("sha256:{}", text.substr(second + 1));
     const bool fits = token.secret.starts_with("dunlin_enrol_") && parse_public_key(token.server_key) &&
                       (token.pin.empty() || app::check_pin(token.pin).empty());
     if (!fits) return refuse("the token: expected one of `dunlin fleet token create --role enrol`");
@@ -47,7 +47,8 @@ Outcome<std::string> reached(const std::string& listens, const WebTarget& target
     const bool v6 = host->find(':') != std::string::npos;
     for (const std::string_view everywhere : {"tcp://*:", "tcp://0.0.0.0:", "tcp://[::]:"}) {
         if (listens.starts_with(everywhere))
-            return fmt::format("tcp://{}:{}", v6 ? "[" + *host + "]" : *host, listens.substr(everywhere.size()));
+            return fmt::format("tcp://{}:{}", v6 ? fmt::format("[{}]", *host) : *host,
+                               listens.substr(everywhere.size()));
     }
     return listens;
 }

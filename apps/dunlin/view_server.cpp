@@ -124,8 +124,9 @@ std::string ViewServer::address() const {
 
 std::string ViewServer::link() {
     constexpr std::int64_t day_ms = 24 * 3'600'000;
-    return address() + "#login=" +
-           implementation_->access->new_code(Role::view, "a link of dunlin view", steady_now_ms(), day_ms);
+    return fmt::format(
+        "{}#login={}", address(),
+        implementation_->access->new_code(Role::view, "a link of dunlin view", steady_now_ms(), day_ms));
 }
 
 void ViewServer::serve(const std::function<bool()>& stop, const std::function<void(const std::string&)>& another) {

@@ -136,9 +136,9 @@ Json Desk::Commands::create_enrolment(const Json& asked) {
     const Access::MadeEnrolment made =
         need(access.create_enrolment(label, now, now + minutes * 60'000), "an enrolment token");
     // It says whom to believe: the key that nodes are to find here, and the certificate in front of it.
-    std::string token = made.secret + "." + desk.place_.server_key;
+    std::string token = fmt::format("{}.{}", made.secret, desk.place_.server_key);
     if (constexpr std::string_view kind = "sha256:"; desk.place_.web_pin.starts_with(kind))
-        token += "." + desk.place_.web_pin.substr(kind.size());
+        token += fmt::format(".{}", desk.place_.web_pin.substr(kind.size()));
     return {{"token", token},
             {"number", made.enrolment.number},
             {"label", label},

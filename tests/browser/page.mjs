@@ -30,7 +30,7 @@ async function main() {
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("console", (message) => {
     // While nobody serves the browser says so by itself.
-    if (message.type() === "error" && !/ERR_CONNECTION|WebSocket|401/.test(message.text())) wrong.push(message.text());
+    if (message.type() === "error" && !/ERR_CONNECTION|WebSocket|401/.test(message.text())) wrong.push(`${message.text()} (${message.location().url}:${message.location().lineNumber})`);
   });
   page.on("dialog", (dialog) => {
     wrong.push("a script of a name ran: " + dialog.message());

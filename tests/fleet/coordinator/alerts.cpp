@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 using namespace dunlin;
 
@@ -19,7 +20,7 @@ std::vector<AlertRule> rules_of(const std::string& text) {
 }
 
 std::vector<AlertRule> rule(const std::string& when, const std::string& more = "") {
-    return rules_of("[[alert]]\nwhen = \"" + when + "\"\n" + more);
+    return rules_of(fmt::format("[[alert]]\nwhen = \"{}\"\n{}", when, more));
 }
 
 /// What is told, as "+node" and "-node", or with the job's number where there is no node.
@@ -125,7 +126,7 @@ TEST_CASE("a metric is held against its baseline, where there is one, or against
 TEST_CASE("more than a thousand at a time wait until one is over") {
     Alerts alerts(rule("node away for 1 s"));
     std::vector<std::string> names;
-    for (int k = 0; k < 1500; ++k) names.push_back("n" + std::to_string(k));
+    for (int k = 0; k < 1500; ++k) names.push_back(fmt::format("n{}", k));
     FleetSight sight;
     for (const std::string& name : names) sight.nodes.push_back({.name = name, .away_ms = 5000});
     CHECK(alerts.look(sight, 1).size() == Alerts::most_raised);
@@ -154,7 +155,7 @@ TEST_CASE("a file of rules that says something else is refused, and where") {
           "weight lost < 1/n", "return_ratio worse than nothing", "return_ratio worse than baseline by -1",
           "return_ratio better than 1", "node away for 10 min please", "node temperature > inf"}) {
         INFO(when);
-        const auto read = Alerts::read(std::string("[[alert]]\nwhen = \"") + when + "\"\n", "alerts.toml");
+        const auto read = Alerts::read(fmt::format("[[alert]]\nwhen = \"{}\"\n", when), "alerts.toml");
         REQUIRE_FALSE(read);
         CHECK(read.error().text.find("alerts.toml: rule 1") == 0);
     }
@@ -163,7 +164,7 @@ TEST_CASE("a file of rules that says something else is refused, and where") {
                              "command = [\"tell\"]", "command = [\"/a\", 1]", "nodes = \"and and\"",
                              "lower_is_better = 1", "command = [\"/a\", \"b\\u0000c\"]"}) {
         INFO(more);
-        CHECK_FALSE(Alerts::read(good + more + "\n", "alerts.toml"));
+        CHECK_FALSE(Alerts::read(fmt::format("{}{}\n", good, more), "alerts.toml"));
     }
     CHECK_FALSE(Alerts::read("alert = 3", "alerts.toml"));
     CHECK_FALSE(Alerts::read("[[rule]]\nwhen = \"\"", "alerts.toml"));
