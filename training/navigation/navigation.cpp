@@ -18,7 +18,7 @@ namespace dunlin {
 
 extern template class PolicyGradientTask<GridNavigation, GridWorld::Policy>;
 extern template class PolicyGradientTask<PointNavigation, PointWorld::Policy>;
-extern template class PolicyGradientTask<RuleWorld, CategoricalPolicy<float>>;
+extern template class PolicyGradientTask<RuleWorld, RuleTasks::Policy>;
 
 namespace {
 
@@ -431,6 +431,6 @@ Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const Navi
 template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;  // of fleets and boards
 template class PolicyGradientTask<GridNavigation, GridWorld::Policy>;
 template class PolicyGradientTask<PointNavigation, PointWorld::Policy>;
-template class PolicyGradientTask<RuleWorld, CategoricalPolicy<float>>;
+template class PolicyGradientTask<RuleWorld, RuleTasks::Policy>;
 
 }  // namespace dunlin

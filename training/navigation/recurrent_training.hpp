@@ -100,6 +100,7 @@ public:
     bool evaluates_per_state() const override { return false; }
     std::string kernels() const override { return trainer_.policy().kernels->name; }
     ConstVector<float> parameters() const override { return trainer_.parameters(); }
+    ConstVector<float> adaptation_numbers() const override { return {}; }
     MetaTrainerState save() override { return trainer_.save(); }
     Result<void> restore(const MetaTrainerState& state) override { return trainer_.restore(state); }
 

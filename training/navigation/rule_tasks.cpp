@@ -103,7 +103,9 @@ Outcome<RuleTasks::Policy> RuleTasks::policy(const NavigationSettings& s, const 
     const Result<MlpShape> shape =
         MlpShape::make(any.observation_size(), s.hidden, any.action_count(), s.activation);
     if (!shape) return refuse(shape.error(), "policy.hidden");
-    return Policy{Mlp<float>{*shape, kernels}};
+    const Outcome<Mlp<float>> critic = critic_of(s, *shape, kernels);
+    if (!critic) return tl::unexpected(critic.error());
+    return Policy{{Mlp<float>{*shape, kernels}}, *critic};
 }
 
 std::string RuleTasks::name(const RuleWorld& world) const {

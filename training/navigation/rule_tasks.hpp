@@ -3,6 +3,7 @@
 
 #include "core/stop.hpp"
 #include "envs/rule_planning.hpp"
+#include "rl/actor_critic.hpp"
 #include "training/navigation/navigation.hpp"
 
 #include <array>
@@ -16,7 +17,7 @@ namespace dunlin {
 class RuleTasks {
 public:
     using Environment = RuleWorld;
-    using Policy = CategoricalPolicy<float>;
+    using Policy = ActorCritic<CategoricalPolicy<float>>;
 
     static Outcome<RuleTasks> make(const NavigationSettings& settings);
     Outcome<Policy> policy(const NavigationSettings& settings, const Kernels<float>* kernels) const;
