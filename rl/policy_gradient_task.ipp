@@ -156,7 +156,7 @@ void PolicyGradientTask<E, Policy, lean>::draw(int slot, ConstVector<S> w, Strea
 /// Turns rewards into the weights of the scores: minus (reward to go - baseline) / D.
 template <Environment E, class Policy, bool lean>
 void PolicyGradientTask<E, Policy, lean>::weigh(Batch& batch, [[maybe_unused]] const S* w,
-                                              [[maybe_unused]] int running) {
+                                                [[maybe_unused]] int running) {
     Rollout<S>& rollout = batch.rollout;
     batch.mean_return = rollout.weigh_by_reward_to_go(environment_.discount());
     if (settings_.baseline == Baseline::leave_one_out) subtract_leave_one_out(rollout);
@@ -195,10 +195,8 @@ void PolicyGradientTask<E, Policy, lean>::count(const Rollout<S>& rollout, Weigh
 
 /// The weight of each action's score in each column of a block; for a continuous policy one row, of each column.
 template <Environment E, class Policy, bool lean>
-Columns<const typename Policy::Scalar> PolicyGradientTask<E, Policy, lean>::action_weights(Batch& batch,
-                                                                                           const Block& b,
-                                                                                           [[maybe_unused]] const S* w,
-                                                                                           Weights weights) {
+Columns<const typename Policy::Scalar> PolicyGradientTask<E, Policy, lean>::action_weights(
+    Batch& batch, const Block& b, [[maybe_unused]] const S* w, Weights weights) {
     const Columns<S> out{counts_.data(), b.columns};
     if (per_state_) {
         if (weights == Weights::advantages) return {batch.counts.data() + b.first, widest_};

@@ -49,7 +49,8 @@ void PolicyGradientTask<E, Policy, lean>::weigh_by_value(Batch& batch, const S* 
             const Columns<S> tape{more_.final_tape.data(), columns};
             S* const seen = more_.final_observations.data();
             for (int k = 0; k < columns; ++k) {
-                const State& state = states_[static_cast<std::size_t>(lanes_[static_cast<std::size_t>(std::min(k, running - 1))])];
+                const State& state =
+                    states_[static_cast<std::size_t>(lanes_[static_cast<std::size_t>(std::min(k, running - 1))])];
                 if constexpr (FiniteEnvironment<E>)
                     more_.final_index[static_cast<std::size_t>(k)] = environment_.index(state);
                 if (!policy_.critic.shape.one_hot) observe(state, seen + k, columns);
@@ -76,7 +77,8 @@ typename Policy::Scalar PolicyGradientTask<E, Policy, lean>::visited(const Batch
 /// Adds the derivative of minus c_H / D times the entropies H = - sum p log p: by the logits it is c_H / D p (log p + H). The
 /// entropy of a Gaussian is the sum of its log sigma and a constant.
 template <Environment E, class Policy, bool lean>
-void PolicyGradientTask<E, Policy, lean>::add_entropy(Batch& batch, const Block& b, [[maybe_unused]] Columns<S> deltas,
+void PolicyGradientTask<E, Policy, lean>::add_entropy(Batch& batch, const Block& b,
+                                                      [[maybe_unused]] Columns<S> deltas,
                                                       [[maybe_unused]] S* log_sigma_gradient) const {
     const S scale = S(settings_.entropy_weight) / S(settings_.trajectories);
     if constexpr (continuous) {
@@ -114,8 +116,8 @@ void PolicyGradientTask<E, Policy, lean>::add_entropy_tangent(Batch& batch, cons
                 change -= p.row(a)[c] * (safe_log(p.row(a)[c]) + entropy) * moved.row(a)[c];
             for (int a = 0; a < policy_.actions(); ++a) {
                 const S along = moved.row(a)[c] - mean;  // the derivative of log p
-                out.row(a)[c] += scale * often * p.row(a)[c] *
-                                 (along * (safe_log(p.row(a)[c]) + entropy) + along + change);
+                out.row(a)[c] +=
+                    scale * often * p.row(a)[c] * (along * (safe_log(p.row(a)[c]) + entropy) + along + change);
             }
         }
     }
@@ -135,7 +137,8 @@ void PolicyGradientTask<E, Policy, lean>::value_delta(Batch& batch, const Block&
         S* const out = policy_.critic.output(deltas).row(0);
         const int first = batch.rollout.first(b.step), active = batch.rollout.active(b.step);
         for (int k = 0; k < b.columns; ++k)
-            out[k] = k < active ? scale * (said[k] - batch.more.targets[static_cast<std::size_t>(first + k)]) : S(0);
+            out[k] =
+                k < active ? scale * (said[k] - batch.more.targets[static_cast<std::size_t>(first + k)]) : S(0);
     }
 }
 

@@ -74,14 +74,14 @@ Json Desk::Commands::brief(const Job& known) const {
         told["balanced"] = known.unbalanced() == 0;
         told["warnings"] = warnings_of(known);
     }
-    const ServerPlan& plan = known.plan().server;
-    if (plan.privacy.noise > 0.0f) {
+    const ServerPlan& server = known.plan().server;
+    if (server.privacy.noise > 0.0f) {
         const PrivacySpent spent = privacy_spent(known);
         told["privacy"] = {{"epsilon", spent.epsilon}, {"delta", spent.delta},
                            {"rounds", spent.rounds},   {"unit", spent.unit},
                            {"against", spent.against}, {"not_charged", spent.not_charged}};
     }
-    if (plan.masks.enabled()) {
+    if (server.masks.enabled()) {
         told["masked"] = true;
         const std::string trouble = coordinator.masks_trouble(known);
         if (!trouble.empty())
