@@ -38,6 +38,7 @@ public:
     }
     static Objective golden(Objective) { return Objective::moreau; }
     static Payload golden(Payload) { return Payload::model; }
+    static Aggregation golden(Aggregation) { return Aggregation::push_pull; }
     template <class E>
     void choice(E& value, E last) {
         value = random_ ? static_cast<E>(below(static_cast<std::size_t>(last) + 1)) : golden(last);
