@@ -23,6 +23,8 @@ void plan_fields(Archive& archive, JobPlan& plan) {
     archive(t.local_steps, t.local_rate, t.fedprox_weight, t.samples, t.payload, t.encoding);
     archive(t.theta.scale, t.theta.offset, t.theta.longest_gap, t.format.fraction_bits, t.largest_value,
             t.weight_floor, t.tick_ms, t.wake_ticks, t.learn_until, t.audit);
+    // A program that does not know this aggregation has no such plan.
+    if (t.aggregation == Aggregation::hgp) archive(t.least_parts);
 
     ServerPlan& s = plan.server;
     archive(s.staleness_limit, s.component_limit, s.norm_limit, s.concurrency, s.patience_ms);

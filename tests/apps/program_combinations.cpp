@@ -51,7 +51,7 @@ app::TrainRequest request_of(const Combination& one) {
     if (!one.task->settings.empty()) request.assignments.emplace_back(one.task->settings);
     request.assignments.push_back("objective.name=" + std::string(name_of(one.objective)));
     request.assignments.push_back("aggregation.name=" + std::string(one.aggregation));
-    if (one.aggregation == "hgp") {  // a whole cycle, and the begin of another
+    if (one.aggregation == "hgp" && one.allowed()) {  // a whole cycle, and the begin of another
         request.assignments.insert(request.assignments.end(), {"hgp.inner_steps=1", "hgp.neumann_steps=1"});
         if (request.experiment == "fleet-navigation")
             request.assignments.insert(request.assignments.end(), {"network.wake_gap=1", "network.delay_limit=1",

@@ -81,7 +81,8 @@ TEST_CASE("what cannot be masked is refused by name, with what to use instead") 
         return ended.err;
     };
     for (const std::string name : {"persafl", "fedasync", "fedbuff", "scaffold", "sgp", "dsgd"})
-        CHECK_THAT(refusal({"--set", "aggregation.name=" + name}), Catch::Contains("use fedavg or fedprox"));
+        CHECK_THAT(refusal({"--set", "aggregation.name=" + name, "--set", "federated.buffer_size=2"}),
+                   Catch::Contains("use fedavg or fedprox"));
     CHECK_THAT(refusal({"--set", "defence.name=median"}), Catch::Contains("privacy.clip"));
     CHECK_THAT(refusal({"--set", "fleet.encoding=int8"}), Catch::Contains("leave it at float32"));
     const Ended few = fleet.command(job_of({"--set", "secure_aggregation.enabled=true", "--nodes", "a"}));

@@ -75,8 +75,9 @@ TEST_CASE("the generator's seed chooses the rule worlds, and settings that canno
     const Folder folder;
     const auto names = [&](const std::string& out, const Words& more) {
         succeeds(run(folder, rules("train", Words{"--method", "scratch", "--out", out, "--quiet"} + more)));
+        const auto summary = read_json(folder / (out + "/summary.json"));
         std::string all;
-        for (const auto& task : read_json(folder / (out + "/summary.json")).at("held_out").at("tasks"))
+        for (const auto& task : summary.at("held_out").at("tasks"))
             all += task.at("name").get<std::string>();
         return all;
     };

@@ -138,9 +138,9 @@ TEST_CASE("the series by rounds ends at the derivative of all outer costs throug
 }
 
 TEST_CASE("cycles of rounds come to rest where no lambda has a slope, and local derivatives elsewhere") {
-    World world({40, 40}, 0.03), local({40, 0}, 0.03);
-    for (int r = 0; r < 1000 * 81; ++r) world.round();
-    for (int r = 0; r < 1000 * 41; ++r) local.round();
+    World world({120, 120}, 0.03), local({120, 0}, 0.03);  // what is cut off stays below 1e-5
+    for (int r = 0; r < 600 * 241; ++r) world.round();
+    for (int r = 0; r < 600 * 121; ++r) local.round();
     double largest = 0, elsewhere = 0;
     for (std::size_t i = 0; i < n; ++i) {
         for (std::size_t l = 0; l < m; ++l) {

@@ -409,14 +409,6 @@ Result<void> NavigationTraining::load(ConstVector<float> parameters, ConstVector
     return restore(state);
 }
 
-Outcome<Mlp<float>> critic_of(const NavigationSettings& s, const MlpShape& policy, const Kernels<float>* kernels) {
-    if (s.rollout.baseline != Baseline::value) return Mlp<float>{{}, kernels};
-    const Result<MlpShape> shape =
-        MlpShape::make(policy.inputs, s.value_hidden, 1, Activation::tanh, policy.one_hot);
-    if (!shape) return refuse(shape.error(), "policy.value_hidden");
-    return Mlp<float>{*shape, kernels};
-}
-
 Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const NavigationSettings& settings,
                                                                       int threads) {
     const Result<const Kernels<float>*> kernels = find_kernels(settings.kernels);
@@ -428,7 +420,6 @@ Outcome<std::unique_ptr<NavigationTraining>> NavigationTraining::make(const Navi
     return make_training<PointWorld>(*whole, *kernels, threads);
 }
 
-template class PolicyGradientTask<GridNavigation, CategoricalPolicy<float>>;  // of fleets and boards
 template class PolicyGradientTask<GridNavigation, GridWorld::Policy>;
 template class PolicyGradientTask<PointNavigation, PointWorld::Policy>;
 template class PolicyGradientTask<RuleWorld, RuleTasks::Policy>;
