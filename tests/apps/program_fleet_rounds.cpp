@@ -89,8 +89,12 @@ TEST_CASE("real nodes learn by every aggregation with neighbours") {
         for (const json& member : status["member_list"]) CHECK(member["metrics"]["updates"] == 40);
         const std::vector<float> expected = simulated(fleet, aggregation), found = model_of(fleet, job);
         REQUIRE(found.size() == expected.size());
-        for (std::size_t k = 0; k < found.size(); ++k)
+        // By hyper-gradient push the last layer, 8 to 10, is each node's own: in a model of all it says nothing.
+        const std::size_t own = aggregation == "hgp" ? 8 * 10 + 10 : 0;
+        for (std::size_t k = 0; k < found.size() - own; ++k) {
+            INFO("parameter " << k << " of " << found.size());
             REQUIRE(static_cast<double>(found[k]) == Approx(static_cast<double>(expected[k])).margin(1e-6));
+        }
     }
 }
 
