@@ -41,7 +41,8 @@ public:
     }
     /// False: it was there.
     bool add(std::uint64_t hash) {
-        for (std::size_t at = hash & (table_.size() - 1);; at = (at + 1) & (table_.size() - 1)) {
+        for (std::size_t at = static_cast<std::size_t>(hash) & (table_.size() - 1);;
+             at = (at + 1) & (table_.size() - 1)) {
             if (table_[at] == hash) return false;
             if (table_[at] != 0) continue;
             table_[at] = hash;

@@ -123,7 +123,9 @@ std::int64_t stack_room() {
                                     variable("DUNLIN_BOARD") / "memory.ld");
     const std::size_t at = memory.find("stack_room = ");
     if (at == std::string::npos) throw std::runtime_error("memory.ld without stack_room");
-    return std::stoll(memory.substr(at + 13)) * 1024;  // in K
+    std::size_t digits = 0;
+    const std::int64_t number = std::stoll(memory.substr(at + 13), &digits);
+    return memory[at + 13 + digits] == 'K' ? 1024 * number : number;
 }
 
 }  // namespace dunlin::firmware
