@@ -261,7 +261,7 @@ TEST_CASE("a board with as little memory as its job takes goes through a reset, 
     plan.terms.wake_ticks = 8;
     plan.budget.rounds = 40;
     plan.terms.learn_until = 30;
-    plan.regroup_ms = 120'000;  // an emulated board is slow to start anew, and nobody is to be fenced for it
+    plan.regroup_ms = 300'000;  // an emulated board is slow to start anew, and nobody is to be fenced for it
     bool reset = false;
     int turns = 0;
     boards.fleet.each_turn([&] {
