@@ -69,7 +69,8 @@ TEST_CASE("a value of the wrong type or out of its range is refused with what is
     refuses({"--set", "rl.horizon=soon"}, {"rl.horizon=soon", "expected a whole number"});
     refuses({"--set", "rl.horizon=-5"}, {"rl.horizon=-5", "at least 0"});
     refuses({"--set", "rl.inner_rate=nan"}, {"rl.inner_rate=nan", "expected a number"});
-    refuses({"--set", "rl.method=mamel"}, {"rl.method=mamel", "one of memrl, maml, fomaml, reptile, anil, meta-sgd, imaml, scratch, rl2, joint"});
+    refuses({"--set", "rl.method=mamel"},
+            {"rl.method=mamel", "one of memrl, maml, fomaml, reptile, anil, meta-sgd, imaml, scratch, rl2, joint"});
     refuses({"--set", "rl.horizon"}, {"rl.horizon", "KEY=VALUE"});
     refuses_config("[rl]\nhorizon = -5\n", {"bad.toml:2", "rl.horizon = -5", "at least 0"});
     refuses_config("[rl]\nhorizon = \"long\"\n", {"bad.toml:2", "rl.horizon = ", "expected a whole number"});

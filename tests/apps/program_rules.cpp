@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rule worlds and policies with a memory, as a researcher meets them.
 #include "program.hpp"
-
 #include "training/models/model_file.hpp"
 
 #include <catch2/catch.hpp>
@@ -24,8 +23,8 @@ Words rules(const std::string& command, const Words& more) {
     for (const char* setting :
          {"environment.training_tasks=20", "environment.held_out_tasks=3", "environment.distractors=1",
           "environment.distractor_rules=0", "environment.side=4", "policy.hidden=[8]", "rl.environment_steps=0",
-          "rl.iterations=2", "rl.task_batch=3", "rl.trajectories=4", "rl2.trials=32", "rl2.encoder=8", "rl2.units=8",
-          "rl.horizon=12", "rl.inner_steps=2", "report.adaptation_steps=2"})
+          "rl.iterations=2", "rl.task_batch=3", "rl.trajectories=4", "rl2.trials=32", "rl2.encoder=8",
+          "rl2.units=8", "rl.horizon=12", "rl.inner_steps=2", "report.adaptation_steps=2"})
         all = all + Words{"--set", setting};
     return all + more;
 }
@@ -58,8 +57,8 @@ TEST_CASE("rule worlds are learned by gradients and by a memory, saved, adapted 
         CHECK(model->network.has_value() == memory);
         CHECK(model->task == "rule-worlds");
 
-        const Ended adapted = run(folder, {"adapt", "run", "--task", "number=5;seed=3", "--steps", "2", "--json",
-                                           "--quiet"});
+        const Ended adapted =
+            run(folder, {"adapt", "run", "--task", "number=5;seed=3", "--steps", "2", "--json", "--quiet"});
         succeeds(adapted);
         const auto json = nlohmann::json::parse(adapted.out);
         CHECK(json.at("tasks").at(0).at("steps").size() == 3);
@@ -71,14 +70,14 @@ TEST_CASE("rule worlds are learned by gradients and by a memory, saved, adapted 
     }
 }
 
-TEST_CASE("the generator's seed chooses the rule worlds, and settings that cannot be are refused with what to change") {
+TEST_CASE(
+    "the generator's seed chooses the rule worlds, and settings that cannot be are refused with what to change") {
     const Folder folder;
     const auto names = [&](const std::string& out, const Words& more) {
         succeeds(run(folder, rules("train", Words{"--method", "scratch", "--out", out, "--quiet"} + more)));
         const auto summary = read_json(folder / (out + "/summary.json"));
         std::string all;
-        for (const auto& task : summary.at("held_out").at("tasks"))
-            all += task.at("name").get<std::string>();
+        for (const auto& task : summary.at("held_out").at("tasks")) all += task.at("name").get<std::string>();
         return all;
     };
     const std::string one = names("a", {"--set", "environment.seed=7"});
@@ -97,9 +96,8 @@ TEST_CASE("the generator's seed chooses the rule worlds, and settings that canno
 
 TEST_CASE("methods on rule worlds are compared after equally many environment steps") {
     const Folder folder;
-    const Ended compared =
-        run(folder, rules("compare", {"--methods", "rl2,fomaml", "--seeds", "2", "--out", "both", "--json", "--set",
-                                      "rl.environment_steps=4000"}));
+    const Ended compared = run(folder, rules("compare", {"--methods", "rl2,fomaml", "--seeds", "2", "--out", "both",
+                                                         "--json", "--set", "rl.environment_steps=4000"}));
     succeeds(compared);
     const auto json = nlohmann::json::parse(compared.out);
     REQUIRE(json.at("methods").size() == 2);

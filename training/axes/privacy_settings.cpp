@@ -74,7 +74,7 @@ Outcome<void> check_privacy(const PrivacySettings& privacy, AggregationName aggr
     if (aggregation == fedavg || aggregation == fedprox) return {};
     const char* why = aggregation == persafl || aggregation == fedasync ? "every update is in the model by itself"
                       : aggregation == fedbuff                          ? "one member may be in a buffer many times"
-                      : aggregation == fedadam ? "moments of noisy sums were not tried"
+                      : aggregation == fedadam                          ? "moments of noisy sums were not tried"
                                                : "it is no sum of a server's round, or of more than updates";
     return refuse(fmt::format("privacy.clip: not there for {}: {}; fedavg and fedprox have it",
                               traits_of(aggregation).name, why));

@@ -88,11 +88,12 @@ void add_robust_settings(Settings& list, AttackSettings& attack, Defence& defenc
 Outcome<void> check_robust(const AttackSettings& attack, const Defence& defence, AggregationName aggregation,
                            std::uint32_t members, std::uint32_t gathered) {
     using enum AggregationName;
-    const bool sums = aggregation == fedavg || aggregation == fedprox || aggregation == fedbuff || aggregation == fedadam;
+    const bool sums =
+        aggregation == fedavg || aggregation == fedprox || aggregation == fedbuff || aggregation == fedadam;
     if (attack.attacks() && !sums && aggregation != persafl) {
-        return refuse(
-            fmt::format("attack.name = {}: not there for {}; for persafl, fedbuff, fedavg, fedprox and fedadam it is",
-                        name_of(attack.name), traits_of(aggregation).name));
+        return refuse(fmt::format(
+            "attack.name = {}: not there for {}; for persafl, fedbuff, fedavg, fedprox and fedadam it is",
+            name_of(attack.name), traits_of(aggregation).name));
     }
     if (attack.attacks() && members < 2)
         return refuse(
