@@ -84,6 +84,16 @@ std::string named(std::size_t member) {
     return std::string("n").append(std::to_string(member));
 }
 
+/// What simulated nodes learn of it.
+FederatedResult in_one_process(FederatedProblem& problem, const ProblemExperiment& experiment) {
+    Workers workers(1);
+    FederatedResult result;
+    REQUIRE(train_federated(
+        problem, experiment.settings().federated, experiment.settings().seed, workers, RunPauses{},
+        [](const FederatedResult&) -> Outcome<void> { return {}; }, result));
+    return result;
+}
+
 /// What is on the disk of a node that is off.
 NodeState on_disk(const RealFleet& fleet, const std::string& name) {
     auto store = NodeStore::open(posix_file_system(), fleet.folder() / name);
@@ -143,11 +153,7 @@ TEST_CASE("by rounds real nodes learn what simulated ones learn, and keep what t
         const ProblemExperiment& experiment = *settings;
         const auto problem = experiment.make(1);
         REQUIRE(problem);
-        Workers workers(1);
-        FederatedResult simulated;
-        REQUIRE(train_federated(
-            **problem, experiment.settings().federated, experiment.settings().seed, workers, RunPauses{},
-            [](const FederatedResult&) -> Outcome<void> { return {}; }, simulated));
+        const FederatedResult simulated = in_one_process(**problem, experiment);
         const std::uint64_t rounds = simulated.history.back().version;
         REQUIRE(rounds >= 10);
         plan.budget.updates = 3 * rounds;
@@ -200,11 +206,7 @@ TEST_CASE(
     const ProblemExperiment& experiment = *settings;
     const auto problem = experiment.make(1);
     REQUIRE(problem);
-    Workers workers(1);
-    FederatedResult simulated;
-    REQUIRE(train_federated(
-        **problem, experiment.settings().federated, experiment.settings().seed, workers, RunPauses{},
-        [](const FederatedResult&) -> Outcome<void> { return {}; }, simulated));
+    const FederatedResult simulated = in_one_process(**problem, experiment);
     REQUIRE(simulated.counters.applied % 3 == 0);
     plan.budget.rounds = simulated.counters.applied / 3 - 1;  // saying where one begins is no round
     REQUIRE(plan.budget.rounds >= 40);
