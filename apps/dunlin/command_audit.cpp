@@ -34,9 +34,9 @@ Outcome<int> audit(const AuditOptions& options) {
     if (kind != "classification")
         return refuse(fmt::format("{}: kind = \"{}\": the audit inverts updates of classification alone",
                                   options.directory, shown(kind, false)));
-    ClassificationSettings settings;
-    settings.kind = settings.experiment = kind;
-    Settings list = classification_settings(settings);
+    ProblemExperiment experiment(*find_problem(kind));
+    const ClassificationSettings& settings = *experiment.as<ClassificationSettings>();
+    Settings list = experiment.list();
     if (auto read = list.read(*text, (directory / "config.toml").string()); !read)
         return tl::unexpected(read.error());
     if (auto set = list.set(options.settings); !set) return tl::unexpected(set.error());
