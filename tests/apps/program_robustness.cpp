@@ -67,3 +67,20 @@ TEST_CASE("a run with noise says what it tells of a member, against whom, and wh
     CHECK(privacy["epsilon"] ==
           std::min(privacy["epsilon_pld"].get<double>(), privacy["epsilon_rdp"].get<double>()));
 }
+
+TEST_CASE("an audit recovers rows of single updates in clear, and fewer of sums") {
+    const Folder folder;
+    REQUIRE(run(folder, {"train", "classification", "--set", "data.rows=300", "--set", "data.clients=6", "--set",
+                         "clock.budget_s=60", "--out", "run", "--quiet"})
+                .code == 0);
+    const Ended audit =
+        run(folder, {"audit", "run", "--set", "federated.batch=1", "--set", "federated.local_steps=1", "--json"});
+    INFO(audit.err);
+    REQUIRE(audit.code == 0);
+    const json told = json::parse(audit.out);
+    REQUIRE(told.at("leaks").size() > 2);
+    CHECK(told.at("leaks").at(0).at("observer") == "coordinator");
+    CHECK(told.at("leaks").at(0).at("rows") > 0.9);
+    CHECK(told.at("leaks").at(2).at("rows") < told.at("leaks").at(0).at("rows"));
+    CHECK(run(folder, {"audit", "nowhere"}).code == 2);
+}
