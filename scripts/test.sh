@@ -20,7 +20,7 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
                        run against it
              sanitize  unit tests and one run of chaos under the address and undefined-behaviour
                        sanitizers (build-sanitize/)
-             fuzz      every decoder fed with made-up input, 30 seconds each, from the corpus in
+             fuzz      every decoder fed with made-up input, 10 seconds each, from the corpus in
                        tests/fuzz/corpus (build-fuzz/; DUNLIN_FUZZ_SECONDS changes the time)
              browser   the pages in Chromium: every view at two widths, what axe finds, actions, attacks
              firmware  boards' images in their emulators (scripts/firmware.sh), two of them in a fleet
@@ -140,7 +140,7 @@ step_sanitize-all() {
 # Fuzzers run side by side; what one finds is left in fuzz-findings/, to be repeated with it as the only argument.
 step_fuzz() {
     build_preset fuzz
-    local findings=$root/fuzz-findings seconds=${DUNLIN_FUZZ_SECONDS:-30} program
+    local findings=$root/fuzz-findings seconds=${DUNLIN_FUZZ_SECONDS:-10} program
     mkdir -p "$work/fuzz" "$findings"
     for program in build-fuzz/fuzz/fuzz_*; do
         say "$(basename "$program"): $seconds s"
