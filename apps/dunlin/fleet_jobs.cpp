@@ -9,7 +9,7 @@
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
 #include "fleet/coordinator/control_socket.hpp"
-#include "fleet/jobs/experiments.hpp"
+#include "fleet/jobs/asked_experiment.hpp"
 #include "training/host/plain_text.hpp"
 #include "training/host/shell_text.hpp"
 #include "training/host/text_values.hpp"
@@ -56,20 +56,12 @@ Outcome<int> start(const RunOptions& options, ProblemExperiment& settings, Json 
     return succeeded;
 }
 
-/// An experiment's settings, with what the options change.
-Outcome<ProblemExperiment> changed(std::string_view toml, const RunOptions& options) {
-    auto settings = read_deployed(toml, options.experiment);
-    if (!settings) return settings;
-    std::vector<std::string> assignments = options.assignments;
-    if (options.seed) assignments.push_back(fmt::format("seed={}", *options.seed));
-    if (auto done = settings->list().set(assignments); !done) return tl::unexpected(done.error());
-    return settings;
-}
-
 Outcome<int> start_experiment(const RunOptions& options) {
     const auto toml = experiment_text(options.experiment);
     if (!toml) return tl::unexpected(toml.error());
-    auto settings = changed(*toml, options);
+    std::vector<std::string> assignments = options.assignments;
+    if (options.seed) assignments.push_back(fmt::format("seed={}", *options.seed));
+    auto settings = asked_experiment(*toml, options.experiment, assignments);
     if (!settings) return tl::unexpected(settings.error());
     return start(options, *settings, Json::object(), {});
 }

@@ -5,7 +5,7 @@
 #include "apps/dunlin/pushed_model.hpp"
 #include "apps/report/run_files.hpp"
 #include "fleet/coordinator/secrets.hpp"
-#include "fleet/jobs/experiments.hpp"
+#include "fleet/jobs/asked_experiment.hpp"
 #include "training/host/plain_text.hpp"
 
 #include <cstdlib>
@@ -79,11 +79,10 @@ Outcome<Letter> run_request(const std::string& json) {
                         "TOML file",
                         shown(given, false)));
     const std::string where = known != nullptr ? given : "the experiment";
-    auto settings = read_deployed(known != nullptr ? known->toml : std::string_view(given), where);
-    if (!settings) return tl::unexpected(settings.error());
     const auto assignments = assignments_of(asked);
     if (!assignments) return tl::unexpected(assignments.error());
-    if (auto set = settings->list().set(*assignments); !set) return tl::unexpected(set.error());
+    auto settings = asked_experiment(known != nullptr ? known->toml : std::string_view(given), where, *assignments);
+    if (!settings) return tl::unexpected(settings.error());
     if (auto none = check_names_no_file(*settings); !none) return tl::unexpected(none.error());
     return letter_of(asked, *settings, where, {});
 }

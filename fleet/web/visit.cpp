@@ -4,6 +4,7 @@
 #include "fleet/web/answer.hpp"
 #include "fleet/web/hall.hpp"
 #include "fleet/web/stream.hpp"
+#include "fleet/web/web_letter.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl.hpp>
@@ -28,7 +29,6 @@ constexpr std::size_t header_bytes = 8192, body_bytes = std::size_t{1} << 20, se
 /// Of a letter, and of a model's file.
 constexpr std::size_t large_bytes =
     ControlSocket::request_bytes + WireLimits::values * sizeof(float) + (std::size_t{1} << 16);
-constexpr std::string_view letter_type = "application/vnd.dunlin.letter";
 
 std::int64_t unix_ms() {
     using namespace std::chrono;
@@ -240,67 +240,20 @@ private:
         return answer;
     }
 
-    /// The request for the desk that the body holds. Error: what is wrong with it.
-    Outcome<Letter> letter(const std::string& body, std::string& command) {
-        command = route_.command;
-        if (command.empty() && field(http::field::content_type).starts_with(letter_type)) {
-            ReadLetter read = read_letter(body, ControlSocket::request_bytes);
-            if (!read.letter) return refuse("the body is to be one letter, whole");
-            if (!is_shallow(read.letter->json)) return refuse("the letter is nested too deep");
-            const Json asked = Json::parse(read.letter->json, nullptr, false);
-            if (!asked.is_object() || !asked.contains("command") || !asked["command"].is_string())
-                return refuse("\"command\": expected a text");
-            command = asked["command"].get<std::string>();
-            return *std::move(read.letter);
-        }
-        WebBody asked = desk_request(route_, body);
-        if (!asked.wrong.empty()) return refuse(std::move(asked.wrong));
-        command = asked.command;
-        if (enrolment_) {  // of the body only what a node has to say
-            Json said = Json::parse(asked.request);
-            const auto text = [&said](const char* key) {
-                return said.contains(key) && said[key].is_string() ? said[key] : Json("");
-            };
-            return Letter{Json{{"command", command},
-                               {"token", enrolment_->number},
-                               {"name", text("name")},
-                               {"key", text("key")}}
-                              .dump(-1, ' ', false, Json::error_handler_t::replace),
-                          {}};
-        }
-        if (route_.kind == WebRoute::Kind::push) return hall_.settings.push(asked.request);
-        if (route_.command == "run") return hall_.settings.run(asked.request);
-        return Letter{std::move(asked.request), {}};
-    }
-
     asio::awaitable<Answer> desk(const std::string& body) {
-        std::string command;
-        Outcome<Letter> asked = letter(body, command);
+        Outcome<WebLetter> asked = read_web_letter(hall_.settings, route_, body, field(http::field::content_type),
+                                                   enrolment_ ? &*enrolment_ : nullptr);
         if (!asked) co_return refused(status::bad_request, asked.error().text);
         if (!enrolment_) {
-            if (auto no = denied(command)) co_return *std::move(no);
+            if (auto no = denied(asked->command)) co_return *std::move(no);
         }
         const std::string who = fmt::format(
             "{} from {}", enrolment_ ? fmt::format("enrolment token {}", enrolment_->number) : visitor_->who,
             remote_);
         stream_.socket().expires_never();
-        std::optional<Letter> told = co_await hall_.ask(*std::move(asked), who);
+        std::optional<Letter> told = co_await hall_.ask(std::move(asked->letter), who);
         if (!told) co_return refused(status::service_unavailable, "the coordinator is busy; try again");
-        Answer answer;
-        if (!told->json.starts_with("{\"ok\":true")) {
-            const Json wrong = Json::parse(told->json, nullptr, false);
-            const bool unknown = wrong["error"].value("code", 0) == static_cast<int>(Code::unknown_job);
-            answer.code = unknown                                  ? status::not_found
-                          : wrong["error"].value("failure", false) ? status::service_unavailable
-                                                                   : status::bad_request;
-        }
-        if (field(http::field::accept).starts_with(letter_type)) {
-            answer.type = letter_type;
-            answer.body = letter_bytes(*told);
-        } else {
-            answer.body = std::move(told->json);
-        }
-        co_return answer;
+        co_return letter_answer(*std::move(told), field(http::field::accept));
     }
 
     std::string cookie_name() const {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/random.hpp"
-#include "transport/session/node_session.hpp"
+#include "session_losses.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -76,27 +75,6 @@ public:
     }
     const JobTerms& terms() const { return terms_; }
     const std::vector<std::vector<float>>& firsts() const { return firsts_; }
-    /// Metropolis weights of a node's in-neighbours.
-    static std::vector<double> weights(const std::vector<std::vector<std::uint32_t>>& in, std::uint32_t i) {
-        std::vector<double> all;
-        for (const std::uint32_t j : in[i])
-            all.push_back(1.0 / (1.0 + static_cast<double>(std::max(in[i].size(), in[j].size()))));
-        return all;
-    }
-    /// Of node i's loss at z, |z - (i, i + 1, ...)|^2 / 2; and noise.
-    static void gradient(std::uint32_t i, ConstVector<float> z, Stream& random, bool noisy, Vector<float> out) {
-        for (std::size_t k = 0; k < z.size(); ++k)
-            out[k] = z[k] - static_cast<float>(i + k) + (noisy ? 0.1f * random.normal() : 0.0f);
-        if (noisy) random.next_epoch();
-    }
-    /// What a machine asks for; where that is products, of a Hessian (1 + i/10) I.
-    static void answer(const Question& question, std::uint32_t i, ConstVector<float> z, Stream& random, bool noisy,
-                       Vector<float> out) {
-        if (question.kind != Question::Kind::products) return gradient(i, z, random, noisy, out);
-        for (float& value : out)
-            value = value * (1.0f + 0.1f * static_cast<float>(i)) + (noisy ? 0.1f * random.normal() : 0.0f);
-        if (noisy) random.next_epoch();
-    }
     /// Messages that left before the state that they are of was stored (invariant 4).
     int spoke_early() const { return spoke_early_; }
 
@@ -262,8 +240,8 @@ private:
                     break;
                 case Duty::learn: {
                     const ConstVector<float> at = session.parameters();
-                    answer(session.question(), i, at, session.random(), terms_.aggregation != Aggregation::push_sum,
-                           session.gradient());
+                    answer_toy(session.question(), i, at, session.random(),
+                               terms_.aggregation != Aggregation::push_sum, session.gradient());
                     REQUIRE(session.learned(now_));
                     break;
                 }
@@ -376,7 +354,7 @@ private:
         if (grant) tell(i, MassGrant{terms.epoch, grant_weight_, grant_});
         std::vector<Mass> fixed;
         if (says_floats(terms.aggregation)) {
-            for (const double w : weights(in_, i))
+            for (const double w : metropolis_weights(in_, i))
                 fixed.push_back(std::llround(std::ldexp(w, JobOffer::weight_bits)));
         }
         tell(i, JobOffer{terms, grant, 0, fixed, first_round_, last_round_});

@@ -75,7 +75,7 @@ Vectors in_lock_step(const Lists& in, const JobTerms& terms, const Vectors& star
         memory.emplace_back(static_cast<std::byte*>(::operator new (bytes, std::align_val_t{Arena::alignment})),
                             [](std::byte* data) { ::operator delete (data, std::align_val_t{Arena::alignment}); });
         Arena arena({memory.back().get(), bytes});
-        const auto weights = SessionFleet::weights(in, i);
+        const auto weights = metropolis_weights(in, i);
         nodes[i].emplace(*Machine::make(
             {i, static_cast<std::uint32_t>(in.size()), d, in[i], weights, terms.theta, {3, 2}}, starts[i], arena));
     }
@@ -87,7 +87,7 @@ Vectors in_lock_step(const Lists& in, const JobTerms& terms, const Vectors& star
             nodes[i]->estimate(z);
             if (r >= 0) {
                 nodes[i]->direction(g);
-                SessionFleet::answer(nodes[i]->question(), i, z, random[i], true, g);
+                answer_toy(nodes[i]->question(), i, z, random[i], true, g);
             }
             const auto woken = nodes[i]->wake(0, r < 0 ? ConstVector<float>() : ConstVector<float>(g));
             REQUIRE((woken && !woken->waited));

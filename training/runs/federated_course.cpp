@@ -8,6 +8,8 @@
 #include <numeric>
 #include <type_traits>
 
+#include <fmt/format.h>
+
 namespace dunlin {
 namespace {
 
@@ -107,7 +109,11 @@ public:
         constexpr simulation::Time stride = 20 * GossipClock::median_ticks;  // between two looks at `stop`
         while (tick_ < until && !stop()) {
             tick_ = std::min(tick_ + stride, until);
-            if (auto lived = fleet_->run(tick_); !lived) return lived;
+            if (auto lived = fleet_->run(tick_); !lived) {
+                Failure wrong = std::move(lived.error());
+                wrong.text += fmt::format("; try a smaller {}", settings_.rate_key());
+                return tl::unexpected(std::move(wrong));
+            }
         }
         return {};
     }
