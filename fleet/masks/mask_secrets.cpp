@@ -2,7 +2,6 @@
 #include "fleet/masks/mask_secrets.hpp"
 
 #include "fleet/masks/mask_stream.hpp"
-#include "fleet/masks/ring_words.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -92,17 +91,11 @@ bool unseal(const MaskKey& key, bool upwards, std::span<const std::byte> sealed,
 
 void add_mask(const MaskKey& key, bool negative, std::uint32_t ring_bits, std::span<std::uint64_t> sum) {
     need_sodium();
-    constexpr std::size_t at_once = 8 * mask_step, block = 64;
-    alignas(64) std::byte stream[at_once];
     const std::span<std::byte> all = std::as_writable_bytes(sum);
-    std::uint32_t first = 0;
-    for (std::size_t done = 0; done < all.size(); done += at_once) {
-        const std::span<std::byte> part = all.subspan(done, std::min(all.size() - done, at_once));
-        fill_stream(key, first, std::span(stream).first((part.size() + mask_step - 1) / mask_step * mask_step));
-        first += static_cast<std::uint32_t>(at_once / block);
-        add_numbers(ring_bits, std::span<const std::byte>(stream).first(part.size()), negative, part);
-    }
-    wipe(stream);
+    const std::size_t wide = has_wide_stream() ? all.size() / mask_step * mask_step : 0;
+    constexpr std::size_t block = 64;
+    add_stream_wide(key, negative, ring_bits, all.first(wide));
+    add_stream(key, static_cast<std::uint32_t>(wide / block), negative, ring_bits, all.subspan(wide));
 }
 
 }  // namespace dunlin

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/masks/mask_stream.hpp"
 
-#include <cassert>
-#include <cstring>
+#include "fleet/masks/ring_words.hpp"
 
 #include <sodium.h>
 
@@ -20,22 +19,26 @@ bool has_wide_stream() {
 bool has_wide_stream() {
     return false;
 }
-void fill_stream_wide(const MaskKey& key, std::uint32_t first, std::span<std::byte> out) {
-    fill_stream_sodium(key, first, out);
+void add_stream_wide(const MaskKey& key, bool negative, std::uint32_t ring_bits, std::span<std::byte> sum) {
+    add_stream(key, 0, negative, ring_bits, sum);
 }
 #endif
 
-void fill_stream_sodium(const MaskKey& key, std::uint32_t first, std::span<std::byte> out) {
+void add_stream(const MaskKey& key, std::uint32_t first, bool negative, std::uint32_t ring_bits,
+                std::span<std::byte> sum) {
     constexpr unsigned char nonce[crypto_stream_chacha20_ietf_NONCEBYTES] = {};
-    auto* const bytes = reinterpret_cast<unsigned char*>(out.data());
-    std::memset(bytes, 0, out.size());
-    crypto_stream_chacha20_ietf_xor_ic(bytes, bytes, out.size(), nonce, first,
-                                       reinterpret_cast<const unsigned char*>(key.data()));
-}
-
-void fill_stream(const MaskKey& key, std::uint32_t first, std::span<std::byte> out) {
-    assert(out.size() % mask_step == 0);
-    has_wide_stream() ? fill_stream_wide(key, first, out) : fill_stream_sodium(key, first, out);
+    constexpr std::size_t at_once = 16384, block = 64;
+    alignas(64) std::byte stream[at_once];
+    auto* const bytes = reinterpret_cast<unsigned char*>(stream);
+    for (std::size_t done = 0; done < sum.size(); done += at_once) {
+        const std::span<std::byte> part = sum.subspan(done, std::min(sum.size() - done, at_once));
+        std::memset(bytes, 0, part.size());
+        crypto_stream_chacha20_ietf_xor_ic(bytes, bytes, part.size(), nonce, first,
+                                           reinterpret_cast<const unsigned char*>(key.data()));
+        first += static_cast<std::uint32_t>(at_once / block);
+        add_numbers(ring_bits, std::span<const std::byte>(stream).first(part.size()), negative, part);
+    }
+    wipe(stream);
 }
 
 }  // namespace dunlin

@@ -5,16 +5,16 @@
 
 namespace dunlin {
 
-/// Bytes that one step of the widest kernel makes: 16 blocks.
+/// Bytes that one step of the wide kernel makes: 16 blocks.
 inline constexpr std::size_t mask_step = 1024;
 
-/// Writes a part of the key's ChaCha20 stream (RFC 8439, nonce 0) to `out`, from its block `first` on. out.size() is a
-/// multiple of mask_step. By AVX-512 where the processor has it, else by libsodium; the bytes are the same.
-void fill_stream(const MaskKey& key, std::uint32_t first, std::span<std::byte> out);
-
-/// The two, for tests. The first one only where `has_wide_stream()`.
-void fill_stream_wide(const MaskKey& key, std::uint32_t first, std::span<std::byte> out);
-void fill_stream_sodium(const MaskKey& key, std::uint32_t first, std::span<std::byte> out);
+/// Adds the beginning of the key's ChaCha20 stream (RFC 8439, nonce 0, from block 0) to numbers as they lie in memory
+/// (ring_words.hpp), or takes it off. sum.size() is a multiple of mask_step. Only where `has_wide_stream()`: by AVX-512.
+void add_stream_wide(const MaskKey& key, bool negative, std::uint32_t ring_bits, std::span<std::byte> sum);
 bool has_wide_stream();
+
+/// The same for any size, from block `first` on, by libsodium.
+void add_stream(const MaskKey& key, std::uint32_t first, bool negative, std::uint32_t ring_bits,
+                std::span<std::byte> sum);
 
 }  // namespace dunlin

@@ -45,14 +45,21 @@ inline void transpose(Lanes (&r)[16]) {
     }
 }
 
-}  // namespace
+/// Adds to numbers of 32 bits, or else 64, or takes off.
+template <bool narrow, bool negative>
+inline Lanes added(Lanes sum, Lanes more) {
+    if constexpr (narrow) return negative ? _mm512_sub_epi32(sum, more) : _mm512_add_epi32(sum, more);
+    return negative ? _mm512_sub_epi64(sum, more) : _mm512_add_epi64(sum, more);
+}
 
-void fill_stream_wide(const MaskKey& key, std::uint32_t first, std::span<std::byte> out) {
+template <bool narrow, bool negative>
+void add(const MaskKey& key, std::span<std::byte> sum) {
     std::uint32_t state[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
     std::memcpy(state + 4, key.data(), key.size());  // little-endian, as the processor is
     const Lanes places = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    for (std::size_t done = 0; done < out.size(); done += mask_step, first += 16) {
-        const Lanes counter = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)), places);
+    int first = 0;
+    for (std::size_t done = 0; done < sum.size(); done += mask_step, first += 16) {
+        const Lanes counter = _mm512_add_epi32(_mm512_set1_epi32(first), places);
         Lanes x[16];
         for (int k = 0; k < 16; ++k) x[k] = _mm512_set1_epi32(static_cast<int>(state[k]));
         x[12] = counter;
@@ -69,9 +76,21 @@ void fill_stream_wide(const MaskKey& key, std::uint32_t first, std::span<std::by
         for (int k = 0; k < 16; ++k)
             x[k] = _mm512_add_epi32(x[k], k == 12 ? counter : _mm512_set1_epi32(static_cast<int>(state[k])));
         transpose(x);
-        for (int k = 0; k < 16; ++k) _mm512_storeu_si512(out.data() + done + 64 * k, x[k]);
+        for (int k = 0; k < 16; ++k) {
+            std::byte* const at = sum.data() + done + 64 * k;
+            _mm512_storeu_si512(at, added<narrow, negative>(_mm512_loadu_si512(at), x[k]));
+        }
     }
     wipe(std::as_writable_bytes(std::span(state)));
+}
+
+}  // namespace
+
+void add_stream_wide(const MaskKey& key, bool negative, std::uint32_t ring_bits, std::span<std::byte> sum) {
+    if (ring_bits == 32)
+        negative ? add<true, true>(key, sum) : add<true, false>(key, sum);
+    else
+        negative ? add<false, true>(key, sum) : add<false, false>(key, sum);
 }
 
 }  // namespace dunlin
