@@ -6,6 +6,7 @@
 #include "core/robust/ring_values.hpp"
 #include "core/robust/rows.hpp"
 #include "core/robust/secret_sharing.hpp"
+#include "fleet/masks/ring_words.hpp"
 
 #include <cmath>
 #include <cstring>
@@ -243,8 +244,10 @@ void MaskMember::quantise(const Update& update, std::span<std::uint64_t> out) {
 
 MaskedUpdate MaskMember::masked(const Update& update) {
     if (masked_.empty()) {
-        std::vector<std::uint64_t> sum(update.values.size() + 1);
-        quantise(update, sum);
+        std::vector<std::uint64_t> numbers(update.values.size() + 1);
+        quantise(update, numbers);
+        std::vector<std::uint64_t> sum(ring_words(terms_.ring_bits, numbers.size()));
+        pack_numbers(terms_.ring_bits, numbers, sum);
         MaskKey self = derived_key(self_, self_purpose, context(place_.member, place_.member));
         add_mask(self, false, terms_.ring_bits, sum);
         wipe(self);
@@ -256,9 +259,9 @@ MaskedUpdate MaskMember::masked(const Update& update) {
             add_mask(*key, place_.member > other, terms_.ring_bits, sum);
             wipe(*key);
         }
-        const std::size_t word = terms_.ring_bits / 8;
-        masked_.resize(sum.size() * word);
-        for (std::size_t k = 0; k < sum.size(); ++k) std::memcpy(masked_.data() + k * word, &sum[k], word);
+        // Of the last word of a ring of 2^32 one half may hold nothing but mask.
+        const auto bytes = std::as_bytes(std::span(sum)).first(numbers.size() * (terms_.ring_bits / 8));
+        masked_.assign(bytes.begin(), bytes.end());
         masked_sequence_ = update.sequence;
         masked_incarnation_ = update.incarnation;
     }

@@ -2,6 +2,7 @@
 #include "fleet/masks/mask_round.hpp"
 
 #include "core/robust/secret_sharing.hpp"
+#include "fleet/masks/ring_words.hpp"
 
 #include <cassert>
 #include <cstring>
@@ -9,18 +10,6 @@
 #include <utility>
 
 namespace dunlin {
-namespace {
-
-template <class Word>
-void add_words(std::span<const std::byte> bytes, std::span<std::uint64_t> sum) {
-    for (std::size_t k = 0; k < sum.size(); ++k) {
-        Word word;
-        std::memcpy(&word, bytes.data() + k * sizeof word, sizeof word);
-        sum[k] += word;
-    }
-}
-
-}  // namespace
 
 MaskRound::MaskRound(const MaskRoundSettings& settings, std::span<const std::uint32_t> participants,
                      SecretSource secrets)
@@ -95,9 +84,8 @@ Result<void> MaskRound::take(std::uint32_t number, std::uint32_t incarnation, st
     if (update.bytes.size() != update_bytes())
         return fail(Code::shape_mismatch, static_cast<std::int64_t>(update.bytes.size()),
                     static_cast<std::int64_t>(update_bytes()));
-    std::vector<std::uint64_t>& sum = groups_[member.group].sum;
-    settings_.terms.ring_bits == 32 ? add_words<std::uint32_t>(update.bytes, sum)
-                                    : add_words<std::uint64_t>(update.bytes, sum);
+    const std::span<std::byte> sum = std::as_writable_bytes(std::span(groups_[member.group].sum));
+    add_numbers(settings_.terms.ring_bits, update.bytes, false, sum);
     member.delivered = true;
     member.incarnation = incarnation;
     member.sequence = sequence;
@@ -191,7 +179,7 @@ void MaskRound::give_shares() {
             dissolve(group, "gave shares", group.sharing.size());
             continue;
         }
-        group.sum.assign(std::size_t{settings_.dimension} + 1, 0);
+        group.sum.assign(ring_words(settings_.terms.ring_bits, std::size_t{settings_.dimension} + 1), 0);
         for (const std::uint32_t number : group.sharing) {
             Member& member = members_[number];
             for (const std::uint32_t from : group.sharing) {
@@ -289,10 +277,9 @@ bool MaskRound::open(Group& group, MaskedSum& sum) {
             if (key) add_mask(*key, other < number, settings_.terms.ring_bits, group.sum);
         }
     }
-    const RingValues values{settings_.terms.ring_bits, settings_.terms.value_bits, settings_.terms.range,
-                            settings_.terms.largest_weight};
-    for (std::size_t k = 0; k < sum.values.size(); ++k) sum.values[k] += values.from_ring(group.sum[k]);
-    sum.weight += values.from_ring(group.sum.back());
+    const std::uint32_t bits = settings_.terms.ring_bits;
+    for (std::size_t k = 0; k < sum.values.size(); ++k) sum.values[k] += number_at(bits, group.sum, k);
+    sum.weight += number_at(bits, group.sum, sum.values.size());
     for (const std::uint32_t number : group.going_on) {
         const Member& member = members_[number];
         sum.members.push_back({number, member.incarnation, member.sequence});

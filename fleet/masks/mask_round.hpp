@@ -84,7 +84,7 @@ private:
         std::vector<std::uint32_t> members;   ///< ascending
         std::vector<std::uint32_t> sharing;   ///< who gave shares
         std::vector<std::uint32_t> going_on;  ///< whose updates came
-        std::vector<std::uint64_t> sum;
+        std::vector<std::uint64_t> sum;       ///< ring_words.hpp
     };
 
     bool spoke(const Member& member) const;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/masks/mask_secrets.hpp"
 
+#include "fleet/masks/mask_stream.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
-#include <cstring>
 
 #include <sodium.h>
 
@@ -41,15 +42,6 @@ MaskKey hash(const MaskKey& key, std::string_view purpose, const MaskContext& co
     crypto_generichash_update(&state, raw(more.data()), more.size());
     crypto_generichash_final(&state, raw(out.data()), out.size());
     return out;
-}
-
-template <class Word>
-void add_words(std::span<const std::byte> stream, bool negative, std::span<std::uint64_t> sum) {
-    for (std::size_t k = 0; k < sum.size(); ++k) {
-        Word word;
-        std::memcpy(&word, stream.data() + k * sizeof word, sizeof word);
-        sum[k] = negative ? sum[k] - word : sum[k] + word;
-    }
 }
 
 }  // namespace
@@ -99,22 +91,11 @@ bool unseal(const MaskKey& key, bool upwards, std::span<const std::byte> sealed,
 
 void add_mask(const MaskKey& key, bool negative, std::uint32_t ring_bits, std::span<std::uint64_t> sum) {
     need_sodium();
-    constexpr std::size_t at_once = 16384, block = 64;
-    constexpr unsigned char nonce[crypto_stream_chacha20_ietf_NONCEBYTES] = {};
-    alignas(64) std::byte stream[at_once];
-    const std::size_t word = ring_bits / 8;
-    std::uint32_t first = 0;
-    for (std::size_t done = 0; done < sum.size(); done += at_once / word) {
-        const std::span<std::uint64_t> part = sum.subspan(done, std::min(sum.size() - done, at_once / word));
-        const std::size_t bytes = part.size() * word;
-        std::memset(stream, 0, bytes);
-        crypto_stream_chacha20_ietf_xor_ic(raw(stream), raw(stream), bytes, nonce, first, raw(key.data()));
-        first += static_cast<std::uint32_t>(at_once / block);
-        const std::span<const std::byte> made(stream, bytes);
-        ring_bits == 32 ? add_words<std::uint32_t>(made, negative, part)
-                        : add_words<std::uint64_t>(made, negative, part);
-    }
-    wipe(stream);
+    const std::span<std::byte> all = std::as_writable_bytes(sum);
+    const std::size_t wide = has_wide_stream() ? all.size() / mask_step * mask_step : 0;
+    constexpr std::size_t block = 64;
+    add_stream_wide(key, negative, ring_bits, all.first(wide));
+    add_stream(key, static_cast<std::uint32_t>(wide / block), negative, ring_bits, all.subspan(wide));
 }
 
 }  // namespace dunlin

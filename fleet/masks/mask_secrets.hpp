@@ -41,8 +41,8 @@ void seal(const MaskKey& key, bool upwards, std::span<const std::byte> plain, st
 /// False: it was not sealed under this key and in this direction, or was changed.
 bool unseal(const MaskKey& key, bool upwards, std::span<const std::byte> sealed, std::span<std::byte> plain);
 
-/// Adds the key's ChaCha20 stream to the sum, or takes it off: a number of `ring_bits` bits, 32 or 64, little-endian, to
-/// each component. Modulo 2^ring_bits alone the sum means something.
+/// Adds the key's ChaCha20 stream to the sum, or takes it off: a number of `ring_bits` bits, 32 or 64, to each of those
+/// that lie in its memory (ring_words.hpp).
 void add_mask(const MaskKey& key, bool negative, std::uint32_t ring_bits, std::span<std::uint64_t> sum);
 
 }  // namespace dunlin

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Members and coordinator of masked rounds as machines, with drop-outs at every step.
 #include "core/random.hpp"
+#include "core/robust/chacha20.hpp"
 #include "fleet/masks/mask_member.hpp"
 #include "fleet/masks/mask_round.hpp"
+#include "fleet/masks/mask_stream.hpp"
 
 #include <cmath>
 #include <deque>
@@ -355,4 +357,33 @@ TEST_CASE("members clip updates to a norm and share the noise between them") {
     // Ten parts, each as large as seven of them need: the threshold of ten.
     const double deviation = std::sqrt(square / 2000.0);
     CHECK(deviation == Approx(0.8 * 0.5 * std::sqrt(10.0 / 7.0)).epsilon(0.06));
+}
+
+TEST_CASE("every mask is the stream of RFC 8439, by whatever instructions, at any size and in both rings") {
+    Stream random(3, 0, Purpose::lives);
+    for (const std::size_t words : {1u, 7u, 127u, 128u, 129u, 500u, 4096u, 4097u}) {
+        MaskKey key;
+        for (std::byte& byte : key) byte = static_cast<std::byte>(random.bits64());
+        ChaCha20 stream(key);
+        std::vector<std::uint64_t> expected(words);
+        for (std::uint64_t& word : expected) word = stream();
+        for (const std::uint32_t bits : {32u, 64u}) {
+            std::vector<std::uint64_t> sum(words), slow(words);
+            add_mask(key, false, bits, sum);
+            CHECK(sum == expected);  // a stream that is added to zeros
+            add_stream(key, 0, false, bits, std::as_writable_bytes(std::span(slow)));
+            CHECK(slow == expected);
+            std::vector<std::uint64_t> other(words);
+            for (std::uint64_t& word : other) word = random.bits64();
+            const std::vector<std::uint64_t> before = other;
+            add_mask(key, false, bits, other);
+            for (std::size_t k = 0; k < words; ++k) {
+                const std::uint64_t low = (before[k] + expected[k]) & 0xffffffffu;
+                const std::uint64_t high = (before[k] >> 32) + (expected[k] >> 32);
+                CHECK(other[k] == (bits == 64 ? before[k] + expected[k] : high << 32 | low));
+            }
+            add_mask(key, true, bits, other);
+            CHECK(other == before);
+        }
+    }
 }
