@@ -36,51 +36,148 @@ export function set_text(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** A table whose rows are found by a key and changed where they change. */
+type Cell = Child | { node: Child; class?: string };
+
+const printing = matchMedia("print");
+const tables = new WeakMap<Element, Table<any>>();
+
+/** A table whose rows are found by a key and changed where they change. Of a long one only those rows are elements that are
+ * seen, and some around them, so that the next link is always there for the keyboard; what readers of screens need to know of
+ * the others they are told by numbers of rows. All of it is printed. */
 export class Table<Row> {
+  static readonly most_drawn = 100;
+  private static readonly around = 20;
   readonly element: HTMLElement;
   private body = h("tbody");
-  private rows = new Map<string, { element: HTMLElement; shown: string }>();
+  private table: HTMLElement;
+  private heads: HTMLElement[];
+  private drawn = new Map<string, HTMLElement>();
+  private rows: [string, Row][] = [];
+  private above = this.gap();
+  private below = this.gap();
+  private range = [0, 0];
+  private row_px = 34;
 
-  constructor(caption: string, heads: string[], private cells: (row: Row) => (Child | { node: Child; class?: string })[],
-              private empty = "none") {
-    this.element = h("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": caption },
-      h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, ...heads.map((text) => h("th", { scope: "col" }, text)))),
-        this.body));
+  constructor(caption: string, heads: string[], private cells: (row: Row) => Cell[], private empty = "none") {
+    this.heads = heads.map((text) => h("th", { scope: "col" }, text));
+    this.table = h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, ...this.heads)), this.body);
+    this.element = h("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": caption }, this.table);
+    tables.set(this.table, this);
     this.show([]);
   }
 
   show(rows: [string, Row][]): void {
-    const keys = new Set(rows.map(([key]) => key));
-    for (const [key, known] of this.rows) {
+    this.rows = rows;
+    const long = rows.length > Table.most_drawn && !printing.matches;
+    this.table.classList.toggle("long", long);
+    if (long) this.table.setAttribute("aria-rowcount", String(rows.length + 1));
+    else this.table.removeAttribute("aria-rowcount");
+    this.draw(...this.seen(long));
+  }
+
+  /** The page was scrolled, or has another size. */
+  scrolled(): void {
+    const [first, end] = this.seen(true);
+    if (first !== this.range[0] || end !== this.range[1]) this.draw(first, end);
+  }
+
+  private gap(): HTMLElement {
+    return h("tr", { class: "gap", "aria-hidden": "true" }, h("td"));
+  }
+
+  /** The rows that are to be elements: from the one to before the other, in steps, so that few scrolls change anything. */
+  private seen(long: boolean): [number, number] {
+    if (!long) return [0, this.rows.length];
+    const step = Table.around / 2, top = this.body.getBoundingClientRect().top;
+    const first = Math.floor(-top / this.row_px / step) * step - Table.around;
+    const count = Math.ceil(innerHeight / this.row_px / step) * step + step + 2 * Table.around;
+    const begin = Math.max(0, Math.min(first, this.rows.length - count));
+    return [begin, Math.max(begin, Math.min(this.rows.length, first + count, begin + count))];
+  }
+
+  private draw(first: number, end: number): void {
+    const long = this.table.classList.contains("long"), shown = this.rows.slice(first, end);
+    this.range = [first, end];
+    const keys = new Set(shown.map(([key]) => key));
+    for (const [key, row] of this.drawn) {
       if (keys.has(key)) continue;
-      known.element.remove();
-      this.rows.delete(key);
+      if (row.contains(document.activeElement)) this.element.focus({ preventScroll: true });
+      row.remove();
+      this.drawn.delete(key);
     }
-    if (rows.length === 0) {
-      const width = this.element.querySelectorAll("th").length;
-      if (!this.body.firstChild) this.body.append(h("tr", {}, h("td", { colSpan: width, class: "faint" }, this.empty)));
+    if (this.rows.length === 0) {
+      this.body.replaceChildren(h("tr", {}, h("td", { colSpan: this.heads.length, class: "faint" }, this.empty)));
       return;
     }
-    if (this.rows.size === 0) this.body.replaceChildren();
-    let before: HTMLElement | null = null;
-    for (const [key, row] of rows) {
-      const shown = JSON.stringify(row);
-      let known = this.rows.get(key);
-      if (!known || known.shown !== shown) {
-        const element = h("tr", {}, ...this.cells(row).map((cell) =>
-          cell !== null && typeof cell === "object" && !(cell instanceof Node) && "node" in (cell as object)
-            ? h("td", { class: (cell as any).class }, (cell as any).node) : h("td", {}, cell as Child)));
-        if (known) known.element.replaceWith(element);
-        known = { element, shown };
-        this.rows.set(key, known);
-      }
-      const next: Element | null = before ? before.nextElementSibling : this.body.firstElementChild;
-      if (next !== known.element) this.body.insertBefore(known.element, next);
-      before = known.element;
-    }
+    if (this.drawn.size === 0) this.body.replaceChildren(this.above, this.below);
+    this.space(this.above, first);
+    this.space(this.below, this.rows.length - end);
+    let before: Element = this.above;
+    shown.forEach(([key, row], k) => {
+      const element = this.drawn.get(key) ?? h("tr");
+      this.drawn.set(key, element);
+      if (long) element.setAttribute("aria-rowindex", String(first + k + 2));
+      else element.removeAttribute("aria-rowindex");
+      this.fill(element, this.cells(row));
+      if (before.nextElementSibling !== element) before.after(element);
+      before = element;
+    });
+    if (long) this.measure(before);
+  }
+
+  /** Only cells that are others than they were. */
+  private fill(row: HTMLElement, cells: Cell[]): void {
+    cells.forEach((cell, k) => {
+      const made = cell !== null && typeof cell === "object" && !(cell instanceof Node)
+        ? h("td", { class: cell.class }, cell.node) : h("td", {}, cell);
+      const known = row.children[k];
+      if (!known) row.append(made);
+      else if (!known.isEqualNode(made)) known.replaceWith(made);
+    });
+  }
+
+  private space(gap: HTMLElement, rows: number): void {
+    gap.hidden = rows === 0;
+    (gap.firstChild as HTMLElement).style.height = `${rows * this.row_px}px`;
+  }
+
+  /** Columns that were wide once stay so, or they would jump while one scrolls. */
+  private measure(row: Element): void {
+    this.row_px = row.getBoundingClientRect().height || this.row_px;
+    const widths = this.heads.map((head) => head.offsetWidth);
+    this.heads.forEach((head, k) => {
+      if (widths[k] > (parseInt(head.style.minWidth) || 0)) head.style.minWidth = `${widths[k]}px`;
+    });
+  }
+
+  /** Draws anew, as for a printer that takes all of it. */
+  again(): void {
+    this.show(this.rows);
   }
 }
+
+function every_table(selector: string, call: (table: Table<any>) => void): void {
+  for (const element of document.querySelectorAll(selector)) {
+    const table = tables.get(element);
+    if (table) call(table);
+  }
+}
+
+let scroll_due = false;
+function scrolled(): void {
+  if (scroll_due) return;
+  scroll_due = true;
+  requestAnimationFrame(() => {
+    scroll_due = false;
+    every_table("table.long", (table) => table.scrolled());
+  });
+}
+addEventListener("scroll", scrolled, { passive: true });
+addEventListener("resize", scrolled, { passive: true });
+printing.addEventListener("change", () => every_table("table", (table) => table.again()));
+
+/** Work that goes on after this is a task of its own, so that what people do comes between. */
+export const next_frame = () => new Promise<void>((done) => requestAnimationFrame(() => done()));
 
 /** Asks before it is done. `lines` say what will happen. */
 export function confirm_action(title: string, lines: string[], word: string, dangerous = false): Promise<boolean> {

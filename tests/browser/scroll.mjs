@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scrolls through the nodes of a fleet's page, and tells the longest task on its main thread. Arguments: a link that opens
-// it, a folder with node_modules/playwright-core. bench/web.py has the fleet.
+// Scrolls through the nodes of a fleet's page, and tells the longest task on its main thread, how many elements the table had,
+// and how many nodes came by. Arguments: a link that opens it, a folder with node_modules/playwright-core. bench/web.py has the fleet.
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 
@@ -13,15 +13,22 @@ const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
 await page.goto(link);
 await page.locator(".fresh.live").waitFor();
 await page.evaluate(() => { location.hash = "#/nodes"; });
-await page.locator("tbody tr").nth(100).waitFor({ state: "attached" });
+await page.locator("table.long").waitFor();
 await page.waitForTimeout(3000);  // what it takes to come up is no scrolling
 await page.evaluate(() => {
   window.tasks = [];
+  window.came_by = new Set();
+  const look = () => {
+    for (const link of document.querySelectorAll("table.long tbody td:first-child a")) window.came_by.add(link.textContent);
+    requestAnimationFrame(look);
+  };
+  look();
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) window.tasks.push(entry.duration);
   }).observe({ type: "longtask" });
 });
-const rows = await page.locator("tbody tr").count();
+const rows = await page.locator("table.long").getAttribute("aria-rowcount") - 1;
+const drawn = await page.locator("table.long tbody tr:not(.gap)").count();
 await page.mouse.move(640, 500);
 const begin = Date.now();
 for (let down = true; Date.now() - begin < 20000;) {
@@ -31,6 +38,6 @@ for (let down = true; Date.now() - begin < 20000;) {
   if (top >= most - 1) down = false;
   if (top <= 0) down = true;
 }
-const tasks = await page.evaluate(() => window.tasks);
-console.log(JSON.stringify({ rows, seconds: (Date.now() - begin) / 1000, tasks_over_50_ms: tasks.length, longest_ms: Math.max(0, ...tasks) }));
+const [tasks, came_by] = await page.evaluate(() => [window.tasks, window.came_by.size]);
+console.log(JSON.stringify({ rows, drawn, came_by, seconds: (Date.now() - begin) / 1000, tasks_over_50_ms: tasks.length, longest_ms: Math.max(0, ...tasks) }));
 await browser.close();
