@@ -46,7 +46,7 @@ const tables = new WeakMap<Element, Table<any>>();
  * the others they are told by numbers of rows. All of it is printed. */
 export class Table<Row> {
   static readonly most_drawn = 100;
-  private static readonly around = 20;
+  private static readonly around = 10;
   readonly element: HTMLElement;
   private body = h("tbody");
   private table: HTMLElement;
@@ -72,13 +72,14 @@ export class Table<Row> {
     this.table.classList.toggle("long", long);
     if (long) this.table.setAttribute("aria-rowcount", String(rows.length + 1));
     else this.table.removeAttribute("aria-rowcount");
-    this.draw(...this.seen(long));
+    this.draw(...this.seen(long), true);
+    this.fix_columns(long && this.element.isConnected);
   }
 
   /** The page was scrolled, or has another size. */
   scrolled(): void {
     const [first, end] = this.seen(true);
-    if (first !== this.range[0] || end !== this.range[1]) this.draw(first, end);
+    if (first !== this.range[0] || end !== this.range[1]) this.draw(first, end, false);
   }
 
   private gap(): HTMLElement {
@@ -88,14 +89,15 @@ export class Table<Row> {
   /** The rows that are to be elements: from the one to before the other, in steps, so that few scrolls change anything. */
   private seen(long: boolean): [number, number] {
     if (!long) return [0, this.rows.length];
-    const step = Table.around / 2, top = this.body.getBoundingClientRect().top;
+    const step = Table.around, top = this.body.getBoundingClientRect().top;
     const first = Math.floor(-top / this.row_px / step) * step - Table.around;
     const count = Math.ceil(innerHeight / this.row_px / step) * step + step + 2 * Table.around;
     const begin = Math.max(0, Math.min(first, this.rows.length - count));
     return [begin, Math.max(begin, Math.min(this.rows.length, first + count, begin + count))];
   }
 
-  private draw(first: number, end: number): void {
+  /** With `anew` also what was drawn before may say something else now. */
+  private draw(first: number, end: number, anew: boolean): void {
     const long = this.table.classList.contains("long"), shown = this.rows.slice(first, end);
     this.range = [first, end];
     const keys = new Set(shown.map(([key]) => key));
@@ -114,15 +116,14 @@ export class Table<Row> {
     this.space(this.below, this.rows.length - end);
     let before: Element = this.above;
     shown.forEach(([key, row], k) => {
-      const element = this.drawn.get(key) ?? h("tr");
-      this.drawn.set(key, element);
+      const known = this.drawn.get(key), element = known ?? h("tr");
+      if (!known) this.drawn.set(key, element);
       if (long) element.setAttribute("aria-rowindex", String(first + k + 2));
       else element.removeAttribute("aria-rowindex");
-      this.fill(element, this.cells(row));
+      if (anew || !known) this.fill(element, this.cells(row));
       if (before.nextElementSibling !== element) before.after(element);
       before = element;
     });
-    if (long) this.measure(before);
   }
 
   /** Only cells that are others than they were. */
@@ -141,13 +142,23 @@ export class Table<Row> {
     (gap.firstChild as HTMLElement).style.height = `${rows * this.row_px}px`;
   }
 
-  /** Columns that were wide once stay so, or they would jump while one scrolls. */
-  private measure(row: Element): void {
-    this.row_px = row.getBoundingClientRect().height || this.row_px;
+  /** The browser need not measure every cell again while one scrolls, nor do columns jump: they are as wide as what they first
+   * had, and wider when something does not fit. */
+  private fix_columns(fixed: boolean): void {
+    if (!fixed) {
+      this.table.classList.remove("fixed");
+      return;
+    }
+    const rows = [...this.drawn.values()];
+    const height = rows[0].offsetHeight;
+    if (height > 0) this.row_px = height;
     const widths = this.heads.map((head) => head.offsetWidth);
-    this.heads.forEach((head, k) => {
-      if (widths[k] > (parseInt(head.style.minWidth) || 0)) head.style.minWidth = `${widths[k]}px`;
-    });
+    const wanted = this.table.classList.contains("fixed")
+      ? widths.map((width, k) => Math.max(width, ...rows.map((row) => (row.children[k] as HTMLElement).scrollWidth))) : widths;
+    if (this.table.classList.contains("fixed") && wanted.every((width, k) => width === widths[k])) return;
+    this.heads.forEach((head, k) => { head.style.width = `${wanted[k]}px`; });
+    this.table.style.minWidth = `${wanted.reduce((sum, width) => sum + width, 0)}px`;
+    this.table.classList.add("fixed");
   }
 
   /** Draws anew, as for a printer that takes all of it. */
