@@ -13,7 +13,7 @@ struct ServerLinkSettings {
     int queue = 32;                                               ///< messages that wait for one node
     /// And from one node, before it has to wait itself. Each that waits holds the 18 kB that libzmq read it into, however
     /// small it is: with a thousand nodes and a busy machine that is what a coordinator's memory is made of.
-    int received = 2;
+    int received = 32;
     std::size_t relay_bytes = 64u << 20;  ///< shares that wait to be relayed, all nodes together
     int backlog = 1024;                   ///< most connections that wait to be accepted
     int threads = 1;                      ///< that encrypt, decrypt and move bytes
