@@ -82,10 +82,12 @@ bool Index::takes(std::uint64_t job, std::string_view metric) {
     return true;
 }
 
-Result<const Index::Newest*> Index::newest_metrics(std::uint64_t job) {
+Result<std::vector<MetricRow>> Index::newest_metrics(std::uint64_t job) {
     const Result<Reported*> known = reported(job);
     if (!known) return tl::unexpected(known.error());
-    return &(*known)->newest;
+    std::vector<MetricRow> found;
+    for (const auto& [of, row] : (*known)->newest) found.push_back(row);
+    return found;
 }
 
 }  // namespace dunlin
