@@ -111,19 +111,23 @@ export class Table<Row> {
       this.body.replaceChildren(h("tr", {}, h("td", { colSpan: this.heads.length, class: "faint" }, this.empty)));
       return;
     }
-    if (this.drawn.size === 0) this.body.replaceChildren(this.above, this.below);
-    this.space(this.above, first);
-    this.space(this.below, this.rows.length - end);
-    let before: Element = this.above;
+    if (this.drawn.size === 0) this.body.replaceChildren();
+    let before: Element | null = null;
+    if (this.space(this.above, first)) {
+      before = this.above;
+      if (this.body.firstElementChild !== before) this.body.prepend(before);
+    }
     shown.forEach(([key, row], k) => {
       const known = this.drawn.get(key), element = known ?? h("tr");
       if (!known) this.drawn.set(key, element);
       if (long) element.setAttribute("aria-rowindex", String(first + k + 2));
       else element.removeAttribute("aria-rowindex");
       if (anew || !known) this.fill(element, this.cells(row));
-      if (before.nextElementSibling !== element) before.after(element);
+      const next: Element | null = before ? before.nextElementSibling : this.body.firstElementChild;
+      if (next !== element) this.body.insertBefore(element, next);
       before = element;
     });
+    if (this.space(this.below, this.rows.length - end) && this.body.lastElementChild !== this.below) this.body.append(this.below);
   }
 
   /** Only cells that are others than they were. */
@@ -137,16 +141,21 @@ export class Table<Row> {
     });
   }
 
-  private space(gap: HTMLElement, rows: number): void {
-    gap.hidden = rows === 0;
-    (gap.firstChild as HTMLElement).style.height = `${rows * this.row_px}px`;
+  /** In the place of so many rows; gone, and false, where there are none. */
+  private space(gap: HTMLElement, rows: number): boolean {
+    if (rows === 0) gap.remove();
+    else (gap.firstChild as HTMLElement).style.height = `${rows * this.row_px}px`;
+    return rows > 0;
   }
 
   /** The browser need not measure every cell again while one scrolls, nor do columns jump: they are as wide as what they first
    * had, and wider when something does not fit. */
   private fix_columns(fixed: boolean): void {
     if (!fixed) {
+      if (!this.table.classList.contains("fixed")) return;
       this.table.classList.remove("fixed");
+      this.table.style.minWidth = "";
+      for (const head of this.heads) head.style.width = "";
       return;
     }
     const rows = [...this.drawn.values()];
