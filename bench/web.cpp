@@ -196,19 +196,15 @@ int main(int argc, char** argv) {
     settings.store.unix_ms = app::unix_now_ms;
     auto server = FleetServer::open(settings, **index);
     if (!server) give_up(server.error().text.c_str());
+    Coordinator& coordinator = (*server)->coordinator();
     JobRequest request;
     for (int k = 0; k < count; ++k) {
         const KeyPair keys = KeyPair::make().value();
-        const auto node = (*server)->coordinator().admit(
-            {.name = fmt::format("node-{}", k), .key = keys.public_key(), .labels = {"board"}});
+        const auto node =
+            coordinator.admit({.name = fmt::format("node-{}", k), .key = keys.public_key(), .labels = {"board"}});
         if (!node || !keys.save((directory / "keys" / std::to_string(k)).string())) give_up("admitting");
         request.nodes.push_back(*node);
     }
-    // As one that starts with them on its roster, as it does on all days but the first.
-    server->reset();
-    server = FleetServer::open(settings, **index);
-    if (!server) give_up(server.error().text.c_str());
-    Coordinator& coordinator = (*server)->coordinator();
     JobPlan plan;
     plan.name = "bench";
     plan.terms.members = static_cast<std::uint32_t>(count);

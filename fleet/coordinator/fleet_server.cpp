@@ -28,16 +28,6 @@ std::size_t message_bytes(const FleetState& state) {
     return most;
 }
 
-/// Messages of one node that may wait: so many that small updates of few nodes come without a stop, and so few that those of
-/// all nodes together, when the coordinator is late, hold some tens of megabytes.
-int messages_received(const FleetState& state) {
-    constexpr std::int64_t all = 2048, least = 2, most = 32;
-    const auto& nodes = state.roster().nodes();
-    const std::int64_t admitted =
-        std::ranges::count_if(nodes, [](const RosterNode& node) { return node.admitted; });
-    return static_cast<int>(std::clamp(all / std::max<std::int64_t>(admitted, 1), least, most));
-}
-
 std::int64_t now_ms() {
     using namespace std::chrono;
     return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
@@ -58,7 +48,6 @@ Outcome<std::unique_ptr<FleetServer>> FleetServer::open(const FleetServerSetting
     const FleetState& state = server->coordinator_->state();
     ServerLinkSettings listening = settings.link;
     listening.message_bytes = std::min(message_bytes(state), settings.link.message_bytes);
-    listening.received = std::min(messages_received(state), settings.link.received);
     server->jobs_seen_ = state.jobs().size();
     auto link = ServerLink::open(std::move(listening));
     if (!link) return refuse(link.error(), settings.link.endpoint);

@@ -97,7 +97,7 @@ Result<void> NodeLink::Implementation::open() {
     ServerLinkSettings listening_settings{.endpoint = settings.listen, .keys = settings.keys};
     listening_settings.insecure = settings.insecure;
     listening_settings.message_bytes = settings.share_bytes;
-    listening_settings.queue = listening_settings.received = 2;
+    listening_settings.queue = 2;
     listening_settings.timing = settings.timing;
     listening_settings.observer = settings.observer;
     auto opened = ServerLink::open(std::move(listening_settings));

@@ -101,8 +101,8 @@ Result<void> ServerLink::Implementation::listen(int descriptor) {
     constexpr std::string_view domain = "dunlin";
     bool set = router &&
                zeromq::apply(router, settings.endpoint, settings.timing, settings.message_bytes, settings.queue) &&
-               router.set(ZMQ_RCVHWM, settings.received) && router.set(ZMQ_BACKLOG, backlog) &&
-               router.set(ZMQ_ROUTER_MANDATORY, 1) && router.set(ZMQ_ROUTER_HANDOVER, settings.insecure ? 1 : 0);
+               router.set(ZMQ_BACKLOG, backlog) && router.set(ZMQ_ROUTER_MANDATORY, 1) &&
+               router.set(ZMQ_ROUTER_HANDOVER, settings.insecure ? 1 : 0);
     if (!settings.insecure) {
         set = set && router.set(ZMQ_CURVE_SERVER, 1) &&
               router.set(ZMQ_CURVE_SECRETKEY, settings.keys.secret_key()) &&

@@ -10,10 +10,7 @@ struct ServerLinkSettings {
     KeyPair keys;
     bool insecure = false;                                        ///< plain text; on loopback only
     std::size_t message_bytes = (WireLimits::message_bytes) / 2;  ///< larger messages end their connection
-    int queue = 32;                                               ///< messages that wait for one node
-    /// And from one node, before it has to wait itself. Each that waits holds the 18 kB that libzmq read it into, however
-    /// small it is: with a thousand nodes and a busy machine that is what a coordinator's memory is made of.
-    int received = 32;
+    int queue = 32;                       ///< messages that wait for one node, and from one node
     std::size_t relay_bytes = 64u << 20;  ///< shares that wait to be relayed, all nodes together
     int backlog = 1024;                   ///< most connections that wait to be accepted
     int threads = 1;                      ///< that encrypt, decrypt and move bytes

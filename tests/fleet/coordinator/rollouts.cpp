@@ -133,13 +133,6 @@ TEST_CASE("a roll-out ends in one of two stated states, whoever crashes when [in
     CHECK(crashes > 200);
 }
 
-TEST_CASE("a roll-out over fifty nodes ends in one of two stated states, whoever crashes when [invariants 4, 7]",
-          "[.slow]") {
-    std::uint64_t crashes = 0;
-    for (std::uint64_t seed = 1; seed <= 200; ++seed) crashes += live(seed, 50);
-    CHECK(crashes > 200);
-}
-
 TEST_CASE("fifty nodes get a version in waves, each after the one before it") {
     Stage stage(7, 50, 0.6);
     stage.start(1, 5);
