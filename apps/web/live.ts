@@ -27,6 +27,7 @@ export class Fleet {
   nodes: Row[] = [];
   jobs: Row[] = [];
   events: Row[] = [];
+  last_event = new Map<string, number>();  ///< of each node that the events name, when its newest was
   samples: number[][] = [];
   job: Row | null = null;
   gone = false;  ///< the job that is watched is none, or no longer
@@ -38,7 +39,6 @@ export class Fleet {
   private watched = 0;
   private failures = 0;
   private timer = 0;
-  private last_event = 0;
 
   constructor(private changed: () => void, private locked: () => void) {}
 
@@ -132,6 +132,8 @@ export class Fleet {
       }
       // Those that are no longer named are gone.
       if (news.job_numbers) this.jobs = news.job_numbers.flatMap((number: number) => this.jobs.filter((job) => job.job === number));
+      if (news.whole) this.last_event.clear();
+      for (const event of news.events) if (event.node) this.last_event.set(event.node, event.time_ms);
       this.events = this.events.concat(news.events).slice(-500);
       this.samples = this.samples.concat(news.samples).slice(-720);
     } else if (news.kind === "job" && news.job === null) {

@@ -2,7 +2,7 @@
 // What is shown under each address: the fleet, its nodes, a node, its jobs, a job, events.
 import { admit_form, job_buttons, revoke_button, run_forms } from "./actions";
 import { Chart, map_of } from "./charts";
-import { age, clock, h, number, put, set_text, Table } from "./dom";
+import { age, clock, h, next_frame, number, put, set_text, Table } from "./dom";
 import { ask, Fleet, Row } from "./live";
 
 export interface View {
@@ -17,11 +17,10 @@ const node_link = (name: string) => link("#/node/" + encodeURIComponent(name), n
 const job_link = (job: Row) => link("#/job/" + job.job, `${job.job} ${job.name}`);
 const memory = (bytes?: number) => (bytes ? (bytes / 1048576).toFixed(0) + " MB" : "");
 
-/** The last event that says so, for nodes that are away: since when. */
+/** When the last event was that names the node. */
 function since(fleet: Fleet, node: Row): string {
-  for (let k = fleet.events.length - 1; k >= 0; k--)
-    if (fleet.events[k].node === node.name) return clock(fleet.events[k].time_ms);
-  return "";
+  const last = fleet.last_event.get(node.name);
+  return last === undefined ? "" : clock(last);
 }
 
 /** What a node says of its machine; nothing where it says nothing. */
@@ -162,8 +161,10 @@ export function job_view(fleet: Fleet, job_number: number, role: Role): View {
           charts.set(curve.name, chart);
           curves.append(chart.element);
         }
+        await next_frame();
         chart.show(curve.points.filter((point: number[]) => point[3] !== null).map((point: number[]) => [point[0], [point[2], point[3], point[4]]]));
       }
+      await next_frame();
       map.replaceChildren(map_of(graph));
       if (ledger.epochs.length && !ledger_place.firstChild) {
         const epochs = new Table<Row>("ledger", ["epoch", "over at (UTC)", "gone", "left", "anew", "weight lost"], (row) => [
