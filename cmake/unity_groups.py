@@ -6,7 +6,7 @@ unity_groups.py groups SIZE TYPES FILE...    prints a line `GROUP FILE` for each
 
 Files whose private names (those of anonymous namespaces, and constants) meet are never in one group, nor is a file
 that writes the private name of another. A file whose private name is also a type of some header (TYPES: a file of such
-names) is compiled alone. Relies on .clang-format: what a namespace declares begins in the first column.
+names), or that takes in the simulated network's, is compiled alone. Relies on .clang-format: what a namespace declares begins in the first column.
 """
 import pathlib
 import re
@@ -75,12 +75,17 @@ def calls(path):
     return set(re.findall(r'(\w+)\(', pathlib.Path(path).read_text(encoding='utf-8')))
 
 
+def opens_another(path):
+    """Whether the file takes in a namespace that has types of the same names as Dunlin's own."""
+    return re.search(r'^using namespace dunlin::simulation;', pathlib.Path(path).read_text(encoding='utf-8'), re.M)
+
+
 def groups(size, types, paths):
     """(number, path) of every file that shares its group with others, in the order of the paths."""
     found = []  # (names, words, files)
     for path in paths:
         names, words = private_names(path), calls(path)
-        if not types.isdisjoint(names):
+        if not types.isdisjoint(names) or opens_another(path):
             continue
         for known, said, files in found:
             if len(files) < size and said.isdisjoint(names) and words.isdisjoint(known) and all(
