@@ -47,8 +47,12 @@ need_packages "${host_packages[@]}" "${firmware_packages[@]}"
 build_preset "$preset" dunlin firmware_tests board_fleet_tests
 
 logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
 declare -A names=()
+stop() {
+    ((${#names[@]} == 0)) || kill "${!names[@]}" 2>/dev/null || true
+    rm -rf "$logs"
+}
+trap stop EXIT
 failed=()
 
 slots=$(nproc)
