@@ -269,8 +269,8 @@ void go_through_a_reset(bool short_job) {
     plan.graph.kind = "complete";
     plan.terms.tick_ms = 500;
     plan.terms.wake_ticks = 8;
-    plan.budget.rounds = short_job ? 100'000 : 40;
-    plan.terms.learn_until = short_job ? -1 : 30;
+    plan.budget.rounds = short_job ? 100'000 : 60;
+    plan.terms.learn_until = short_job ? -1 : 45;
     plan.regroup_ms = 300'000;  // an emulated board is slow to start anew, and nobody is to be fenced for it
     bool reset = false, stopped = false;
     std::int64_t back = -1;
@@ -297,7 +297,7 @@ void go_through_a_reset(bool short_job) {
     CHECK(boards.restored() >= 1);
     REQUIRE(boards.fleet.ledger().size() == 1);
     CHECK(boards.fleet.ledger().back().lost.weight == 0);
-    CHECK(boards.fleet.metric(3, "updates") >= (short_job ? 2 : 3));
+    CHECK(boards.fleet.metric(3, "updates") >= 2);  // before the reset and after it
     const double stack = boards.fleet.metric(3, "stack_bytes");
     CHECK(stack > 500);  // the paint was there
     CHECK(stack <= 0.75 * static_cast<double>(firmware::stack_room()));
