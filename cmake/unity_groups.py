@@ -70,9 +70,14 @@ def public_types(folders):
     return sorted(found)
 
 
-def calls(path):
-    """Every word of the file that something opens a bracket behind: what it calls, among others."""
-    return set(re.findall(r'(\w+)\(', pathlib.Path(path).read_text(encoding='utf-8')))
+def in_tests(path):
+    return '/tests/' in path
+
+
+def words_of(path):
+    """What the file may mean by a name that is private to another: what it calls, in tests every word."""
+    # Tests take in the namespace of their helpers beside Dunlin's, where one name may mean two things.
+    return set(re.findall(r'\w+' if in_tests(path) else r'\w+(?=\()', pathlib.Path(path).read_text(encoding='utf-8')))
 
 
 def opens_another(path):
@@ -83,9 +88,11 @@ def opens_another(path):
 def groups(size, types, paths):
     """(number, path) of every file that shares its group with others, in the order of the paths."""
     found = []  # (names, words, files)
+    tests = {path.split('/tests/')[0] + '/tests' for path in paths if in_tests(path)}
+    of_helpers_too = types.intersection(public_types(tests))
     for path in paths:
-        names, words = private_names(path), calls(path)
-        if not types.isdisjoint(names) or opens_another(path):
+        names, words = private_names(path), words_of(path)
+        if not types.isdisjoint(names) or opens_another(path) or not of_helpers_too.isdisjoint(words):
             continue
         for known, said, files in found:
             if len(files) < size and said.isdisjoint(names) and words.isdisjoint(known) and all(

@@ -104,8 +104,8 @@ std::int64_t passed_ms(std::chrono::steady_clock::time_point since) {
 }  // namespace
 
 TEST_CASE("strangers take no descriptor that is needed, nor the processor, and keep no node out") {
-    const std::string greeting =
-        std::string("\xff\0\0\0\0\0\0\0\0\x7f\x03\0", 12) + "CURVE" + std::string(47, '\0');
+    std::string greeting("\xff\0\0\0\0\0\0\0\0\x7f\x03\0", 12);
+    greeting.append("CURVE").append(47, '\0');
     for (const std::string& word : {std::string(), greeting}) {
         const KeyPair server_keys = KeyPair::make().value(), keys = KeyPair::make().value();
         std::optional<FewFiles> few(std::in_place, 120);
