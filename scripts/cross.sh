@@ -8,7 +8,7 @@ usage() {
     cat <<'HELP'
 scripts/cross.sh aarch64|armhf [TARGET...]
 scripts/cross.sh aarch64|armhf package [all]
-scripts/cross.sh fleet
+scripts/cross.sh fleet [aarch64|armhf]
 
 Installs what is missing (Debian 12; root or sudo), fetches the target's libraries into build-sysroot/
 (nothing of the system is changed), builds Dunlin for 64-bit or 32-bit ARM Linux into build-aarch64/ or
@@ -17,7 +17,7 @@ build-armhf/, and runs the unit tests of its lower floors in an emulator.
   TARGET   build these instead and run no test, for example: scripts/cross.sh aarch64 all
   package  makes the Debian package of a node (with `all` also of the command) in build-*/packages/, says
            where, and runs what is in it in an emulator; on the board: sudo apt install ./dunlin-node_*.deb
-  fleet    builds nodes for both and lets them learn in one fleet with nodes of this machine
+  fleet    builds nodes for both (or the one that is named) and lets them learn in one fleet with nodes of this machine
 HELP
 }
 
@@ -32,7 +32,7 @@ case $what in
     *) die "there is no target '$what': aarch64, armhf or fleet. See scripts/cross.sh --help" ;;
 esac
 targets=("$@")
-[[ $what != fleet || $# == 0 ]] || die "fleet takes no target. See scripts/cross.sh --help"
+[[ $what != fleet || "$*" =~ ^(aarch64|armhf)?$ ]] || die "fleet takes aarch64, armhf or nothing. See scripts/cross.sh --help"
 tested=(core_tests rl_tests)
 
 # The libraries of a target are those of the host: what it names as ...-dev, and catch2.
@@ -115,22 +115,22 @@ make_packages() {
     for package in "$root/build-$1/packages"/*.deb; do echo "$package"; done
 }
 
-# One fleet: nodes of this machine, and of both targets in their emulators.
+# run_fleet [aarch64|armhf]: one fleet of nodes of this machine, and of both targets, or this one, in their emulators.
 run_fleet() {
     local target programs= preset=${DUNLIN_PRESET:-release} build=$root/build
     [[ $preset == release ]] || build=$root/build-$preset
-    for target in aarch64 armhf; do
+    for target in ${1:-aarch64 armhf}; do
         prepare "$target"
         build_preset "$target" dunlin-node
         programs=$programs:"$emulator -L $sysroot $root/build-$target/apps/dunlin-node"
     done
     build_preset "$preset" dunlin dunlin-node fleet_program_tests
-    say "== nodes of three processors in one fleet"
+    say "== nodes of several processors in one fleet"
     DUNLIN_NODE_PROGRAMS=${programs#:} "$build/tests/apps/fleet_program_tests" "[.mixed]" >&2
 }
 
 if [[ $what == fleet ]]; then
-    run_fleet
+    run_fleet "$@"
     exit
 fi
 prepare "$what"

@@ -15,17 +15,18 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
              licences  every source file names its licence
              format    every C++ file is formatted as .clang-format says
              build     a build where warnings are errors (build-strict/)
-             tests     every test of that build, those that take minutes too
+             tests     every test of programs, those that take minutes, and those that trap the allocator
              install   `cmake --install`, then the Python module imported from there, and every example built and
                        run against it
-             sanitize  unit tests and one run of chaos under the address and undefined-behaviour
+             sanitize  all unit tests and one run of chaos under the address and undefined-behaviour
                        sanitizers (build-sanitize/)
              fuzz      every decoder fed with made-up input, 10 seconds each, from the corpus in
                        tests/fuzz/corpus (build-fuzz/; DUNLIN_FUZZ_SECONDS changes the time)
              browser   the pages in Chromium: every view at two widths, what axe finds, actions, attacks
              firmware  boards' images in their emulators (scripts/firmware.sh), two of them in a fleet
-             cross     unit tests for ARM Linux, 64 and 32 bits, in emulators, and a fleet of nodes for both
-                       and for this machine (scripts/cross.sh)
+             cross     unit tests for ARM Linux, 64 and 32 bits, in emulators; of 32 bits, which differs more from
+                       this machine, also a node's package, and a fleet of such nodes and this machine's
+                       (scripts/cross.sh)
            without it: the steps build and tests, in build/
   STEP     only these steps, for example: scripts/test.sh --all format. One more, only by name:
              sanitize-all  every test under the sanitizers, the programs' own too
@@ -166,8 +167,7 @@ step_cross() {
     export DUNLIN_WERROR=ON DUNLIN_PRESET=$preset
     scripts/cross.sh aarch64
     scripts/cross.sh armhf
-    scripts/cross.sh fleet
-    scripts/cross.sh aarch64 package
+    scripts/cross.sh fleet armhf
     scripts/cross.sh armhf package
 }
 
