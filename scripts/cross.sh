@@ -119,7 +119,7 @@ make_packages() {
 run_fleet() {
     local target programs= preset=${DUNLIN_PRESET:-release} build=$root/build
     [[ $preset == release ]] || build=$root/build-$preset
-    for target in ${1:-aarch64 armhf}; do
+    for target in ${1:-aarch64} ${1:-armhf}; do # two nodes, beside one of this machine
         prepare "$target"
         build_preset "$target" dunlin-node
         programs=$programs:"$emulator -L $sysroot $root/build-$target/apps/dunlin-node"
