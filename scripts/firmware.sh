@@ -6,25 +6,22 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
     cat <<'HELP'
-scripts/firmware.sh BOARD... [--accept] [--sealed]
+scripts/firmware.sh BOARD... [--accept]
 
 Installs what is missing (Debian 12; root or sudo: about 2.4 GB), trains the board's policy on this
 machine (seconds), exports it, builds the images for each board and runs them in its emulator: the
 board must learn what the host learns, to the bit, and cost no more than firmware-targets/baseline.json
-says. Prints flash, RAM and stack of each image. As many boards at a time as there are processors.
+says. Prints flash, RAM and stack of each image.
 
   BOARD     a folder in firmware-targets/boards, or `all`
   --accept  writes what was measured into firmware-targets/baseline.json instead of comparing
-  --sealed  with mps2-an386: a fleet whose board speaks over a sealed line, too, which takes minutes
 HELP
 }
 
 boards=()
-sealed=
 for argument in "$@"; do
     case $argument in
         --accept) export DUNLIN_ACCEPT=1 ;;
-        --sealed) sealed=yes ;;
         all)
             for folder in "$root"/firmware-targets/boards/*/board.cmake; do
                 boards+=("$(basename "$(dirname "$folder")")")
@@ -49,51 +46,15 @@ build=$root/build
 need_packages "${host_packages[@]}" "${firmware_packages[@]}"
 build_preset "$preset" dunlin firmware_tests board_fleet_tests
 
-logs=$(mktemp -d)
-declare -A names=()
-stop() {
-    ((${#names[@]} == 0)) || kill "${!names[@]}" 2>/dev/null || true
-    rm -rf "$logs"
-}
-trap stop EXIT
-failed=()
-
-slots=$(nproc)
-[[ -z ${DUNLIN_ACCEPT:-} ]] || slots=1 # they write one file
-
-# begin NAME COMMAND...: a job beside others, as many as there are processors; what it says is shown when it has ended.
-begin() {
-    local name=$1
-    shift
-    while ((${#names[@]} >= slots)); do end_one; done
-    (
-        set -e
-        SECONDS=0
-        trap 'printf "%s\n" "$SECONDS" >"$logs/$name.seconds"' EXIT
-        "$@"
-    ) >"$logs/$name" 2>&1 </dev/null &
-    names[$!]=$name
-}
-end_one() {
-    local process name code=0
-    wait -n -p process "${!names[@]}" || code=$?
-    name=${names[$process]}
-    unset "names[$process]"
-    say ""
-    say "== $name: $(cat "$logs/$name.seconds") s"
-    cat "$logs/$name" >&2
-    ((code == 0)) || failed+=("$name")
-}
-end_all() {
-    while ((${#names[@]} > 0)); do end_one; done
-    ((${#failed[@]} == 0)) || [[ ${1:-} != or-die ]] || die "failed: ${failed[*]}"
-}
-
-# train EXPERIMENT: a run of it and its policy as a header, made anew each time: both take seconds.
-runs=$root/build-firmware/runs
-train() {
-    quietly "$build/apps/dunlin" train "$1" --out "$runs/$1" --quiet
-    quietly "$build/apps/dunlin" export "$runs/$1" --format header
+# trained EXPERIMENT: a run of it and its policy as a header, made anew each time: both take seconds.
+trained() {
+    local run=$root/build-firmware/runs/$1
+    if [[ ! -f $run/policy.hpp ]]; then
+        rm -rf "$run"
+        quietly "$build/apps/dunlin" train "$1" --out "$run" --quiet
+        quietly "$build/apps/dunlin" export "$run" --format header
+    fi
+    printf '%s' "$run"
 }
 
 # of_board BOARD NAME OTHERWISE: what its board.cmake sets.
@@ -102,25 +63,15 @@ of_board() {
     value=$(sed -n "s/^set($2 \(.*\))$/\1/p" "$root/firmware-targets/boards/$1/board.cmake")
     printf '%s' "${value:-$3}"
 }
-has_node() { [[ $(of_board "$1" BOARD_HAS_NODE ON) != OFF ]]; }
 
-# configure FOLDER BOARD EXPERIMENT [OPTION...]: the images of a board, with the policy of a run.
+# configure FOLDER BOARD RUN [OPTION...]: the images of a board, with the policy of a run.
 configure() {
-    local folder=$1 board=$2 experiment=$3
+    local folder=$1 board=$2 run=$3
     shift 3
     quietly cmake -S "$root/firmware-targets" -B "$folder" -G Ninja -DDUNLIN_BOARD="$board" -DDUNLIN_WERROR=ON \
         -DCMAKE_TOOLCHAIN_FILE="$root/firmware-targets/toolchains/$(of_board "$board" BOARD_TOOLCHAIN arm-none-eabi).cmake" \
-        -DDUNLIN_POLICY="$runs/$experiment/policy.hpp" "$@"
+        -DDUNLIN_POLICY="$run/policy.hpp" "$@"
 }
-# make_images FOLDER [TARGET...]: says nothing but what went wrong.
-make_images() {
-    local folder=$1
-    shift
-    quietly cmake --build "$folder" --parallel 1 ${1:+--target "$@"}
-}
-
-# line_key BOARD: made as a gateway makes it.
-line_key() { printf '%s' "$root/build-firmware/keys/$1/line-key"; }
 
 # say_size PREFIX IMAGE...: flash, RAM and, where it ran, the stack at its deepest.
 say_size() {
@@ -137,95 +88,66 @@ say_size() {
     done
 }
 
-# The images of a board: what it learns, what it costs, and a node with a policy of 2-32-32-5 in as little memory as
-# that takes, which meets hosts by way of a gateway.
-check_board() {
-    local board=$1 folder=$root/build-firmware/$1 node=$root/build-firmware/node/$1 experiment images key='' course status=0
-    experiment=$(of_board "$board" BOARD_EXPERIMENT board)
-    configure "$folder" "$board" "$experiment"
-    rm -f "$folder/node.elf" "$folder/node.map" # of a policy that is not a node's
-    make_images "$folder"
-    if has_node "$board"; then
-        # One board lives through a job from its first round to its last, and has its image with a sealed line counted.
-        images=(node) course='[one-board-short]'
-        if [[ $board == mps2-an386 ]]; then
-            images+=(node-secure) course='[one-board]'
-            key=$(line_key "$board")
-        fi
-        configure "$node" "$board" board-node -DDUNLIN_AUDIT=OFF -DDUNLIN_SMALL=ON -DDUNLIN_LINE_KEY="$key"
-        make_images "$node" "${images[@]}"
-        DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$node "$build/tests/firmware/board_fleet_tests" -d yes "$course" ||
-            status=1
-    else
+status=0
+rm -rf "$root/build-firmware/runs"
+for board in "${boards[@]}"; do
+    run=$(trained "$(of_board "$board" BOARD_EXPERIMENT board)")
+    folder=$root/build-firmware/$board
+    say ""
+    say "== $board"
+    configure "$folder" "$board" "$run"
+    rm -f "$folder/node.elf" "$folder/node.map"  # of a policy that is not a node's
+    cmake --build "$folder" --parallel "$(nproc)" >&2
+    # A node with a policy of 2-32-32-5, in as little memory as that takes; it meets hosts by way of a gateway.
+    node=$root/build-firmware/node/$board
+    if [[ $(of_board "$board" BOARD_HAS_NODE ON) == OFF ]]; then
         rm -rf "$node"
+    else
+        # On one of them also with a sealed line, whose key is made as a gateway makes it.
+        images=(node)
+        key=
+        if [[ $board == mps2-an386 ]]; then
+            images+=(node-secure)
+            quietly "$build/apps/dunlin" gateway --device "$board=/dev/null" --dir "$root/build-firmware/keys" --init
+            key=$root/build-firmware/keys/$board/line-key
+        fi
+        configure "$node" "$board" "$(trained board-node)" -DDUNLIN_AUDIT=OFF -DDUNLIN_SMALL=ON \
+            -DDUNLIN_LINE_KEY="$key"
+        cmake --build "$node" --parallel "$(nproc)" --target "${images[@]}" >&2
+        DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$node "$build/tests/firmware/board_fleet_tests" "[one-board]" >&2 ||
+            status=1
     fi
-    DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$folder DUNLIN_BOARD_RUN=$runs/$experiment DUNLIN_NODE_BUILD=$node \
-        "$build/tests/firmware/firmware_tests" || status=1
+    DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$folder DUNLIN_BOARD_RUN=$run DUNLIN_NODE_BUILD=$node \
+        "$build/tests/firmware/firmware_tests" >&2 || status=1
+
     say "image      flash    RAM  stack (bytes)"
     say_size "$(of_board "$board" BOARD_TOOLCHAIN arm-none-eabi)" "$folder"/*.elf "$node"/node*.elf
-    return "$status"
-}
-
-# Boards whose policy is a table of 80 numbers, for fleets of several.
-fleet=$root/build-firmware/fleet
-build_for_fleet() {
-    local board=$1 key=''
-    [[ $board != mps2-an386 || ! $sealed ]] || key=$(line_key "$board")
-    configure "$fleet/$board" "$board" board-table -DDUNLIN_LINE_KEY="$key"
-    make_images "$fleet/$board" node ${key:+node-secure}
-}
-check_fleet() {
-    DUNLIN_NODE_BOARDS=$fleet/mps2-an386:$fleet/mps2-an505 "$build/tests/firmware/board_fleet_tests" -d yes "$1"
-}
-check_sealed_fleet() {
-    DUNLIN_BOARD=mps2-an386 DUNLIN_SECURE_BUILD=$fleet/mps2-an386 DUNLIN_SECURE_KEY=$(line_key mps2-an386) \
-        "$build/tests/firmware/board_fleet_tests" -d yes "[secure]"
-}
-
-# examples/own-firmware, with a start-up of its own, from a bundle.
-check_own_firmware() {
-    local folder=$root/build-firmware/own-firmware
-    rm -rf "$folder/rover"
-    quietly "$build/apps/dunlin" export "$runs/board-table" --format bundle --name rover --out "$folder/rover"
-    quietly cmake -S "$root/examples/own-firmware" -B "$folder/build" -G Ninja -DBUNDLE="$folder/rover" \
-        -DCMAKE_TOOLCHAIN_FILE="$root/firmware-targets/toolchains/arm-none-eabi.cmake"
-    make_images "$folder/build"
-    timeout 120 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial stdio \
-        -semihosting-config enable=on,target=native -kernel "$folder/build/own-firmware"
-}
-
-is_chosen() { [[ " ${boards[*]} " == *" $1 "* ]]; }
-
-rm -rf "$runs"
-mkdir -p "$runs"
-experiments=(board-table)
-for board in "${boards[@]}"; do
-    experiments+=("$(of_board "$board" BOARD_EXPERIMENT board)")
-    ! has_node "$board" || experiments+=(board-node)
 done
-for experiment in $(printf '%s\n' "${experiments[@]}" | sort -u); do begin "train $experiment" train "$experiment"; done
-if is_chosen mps2-an386; then
-    quietly "$build/apps/dunlin" gateway --device mps2-an386=/dev/null --dir "$root/build-firmware/keys" --init
-fi
-end_all or-die
 
-both=
-if is_chosen mps2-an386 && is_chosen mps2-an505; then both=yes; fi
-is_chosen mps2-an386 || sealed=
-[[ ! $both && ! $sealed ]] || begin "images of mps2-an386 for fleets" build_for_fleet mps2-an386
-[[ ! $both ]] || begin "images of mps2-an505 for fleets" build_for_fleet mps2-an505
-end_all or-die
-# With nodes of this machine, on lines that lose bytes.
-if [[ $both ]]; then
-    begin "a fleet with a server" check_fleet "[server]"
-    begin "a fleet with other objectives" check_fleet "[objectives]"
-    begin "a fleet without a server" check_fleet "[serverless]"
+# Two boards of different processors in a fleet with nodes of this machine.
+if [[ " ${boards[*]} " == *" mps2-an386 "* && " ${boards[*]} " == *" mps2-an505 "* ]]; then
+    say ""
+    say "== mps2-an386 and mps2-an505 in a fleet, on lines that lose bytes"
+    run=$(trained board-table)
+    folders=
+    for board in mps2-an386 mps2-an505; do
+        folder=$root/build-firmware/fleet/$board
+        configure "$folder" "$board" "$run"
+        cmake --build "$folder" --parallel "$(nproc)" --target node >&2
+        folders=$folders:$folder
+    done
+    DUNLIN_NODE_BOARDS=${folders#:} "$build/tests/firmware/board_fleet_tests" "~[one-board]~[secure]" >&2 || status=1
 fi
-[[ ! $sealed ]] || begin "a fleet on a sealed line" check_sealed_fleet
-for board in "${boards[@]}"; do begin "$board" check_board "$board"; done
-begin "own firmware" check_own_firmware
-end_all
-if ((${#failed[@]} > 0)); then
-    say "failed: ${failed[*]}"
-    exit 1
-fi
+
+say ""
+say "== examples/own-firmware, with a start-up of its own, from a bundle"
+folder=$root/build-firmware/own-firmware
+run=$(trained board-table)
+rm -rf "$folder/rover"
+quietly "$build/apps/dunlin" export "$run" --format bundle --name rover --out "$folder/rover"
+quietly cmake -S "$root/examples/own-firmware" -B "$folder/build" -G Ninja -DBUNDLE="$folder/rover" \
+    -DCMAKE_TOOLCHAIN_FILE="$root/firmware-targets/toolchains/arm-none-eabi.cmake"
+cmake --build "$folder/build" --parallel "$(nproc)" >&2
+timeout 120 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial stdio </dev/null >&2 \
+    -semihosting-config enable=on,target=native -kernel "$folder/build/own-firmware" || status=1
+exit "$status"

@@ -111,18 +111,16 @@ inline void windows(const float* w, const float* x, const float* start, float* y
     }
 }
 
-/// sums += the numbers of `lines` times `width` places, 8 each, `gap` bytes between one and the next
-template <int width, int gap>
-inline void add_places_of_8(const float* d, int lines, float* sums) {
+/// sums += the rows of d, 8 numbers each, `gap` bytes between one and the next
+inline void add_rows_of_8(const float* d, std::ptrdiff_t gap, int count, float* sums) {
     asm volatile(
         "vldmia %[sums], {s0-s7}\n"
-        "1:\n\t.rept %c[width]\n\tvldmia %[d]!, {s8-s15}\n\t"
+        "1:\tvldmia %[d]!, {s8-s15}\n\t"
         "vadd.f32 s0, s0, s8\n\tvadd.f32 s1, s1, s9\n\tvadd.f32 s2, s2, s10\n\tvadd.f32 s3, s3, s11\n\t"
         "vadd.f32 s4, s4, s12\n\tvadd.f32 s5, s5, s13\n\tvadd.f32 s6, s6, s14\n\tvadd.f32 s7, s7, s15\n\t"
-        ".if %c[gap]\n\tadd %[d], %[gap]\n\t.endif\n\t.endr\n\t"
-        "subs %[lines], #1\n\tbne 1b\n\tvstmia %[sums], {s0-s7}"
-        : [d] "+r"(d), [lines] "+r"(lines)
-        : [sums] "r"(sums), [gap] "i"(gap), [width] "i"(width)
+        "add %[d], %[gap]\n\tsubs %[count], #1\n\tbne 1b\n\tvstmia %[sums], {s0-s7}"
+        : [d] "+r"(d), [count] "+r"(count)
+        : [sums] "r"(sums), [gap] "r"(gap)
         : DUNLIN_ALL_SINGLES);
 }
 
@@ -163,7 +161,7 @@ struct Convolution {
     static constexpr LayerSpec spec = Sizes::spec;
     static constexpr Extent in = Sizes::in, out = Sizes::out;
     static constexpr int lines = Sizes::lines, taps = Sizes::taps, numbers = taps * Sizes::channels;
-    static constexpr int window_numbers = lines * numbers;
+    static constexpr int places = out.places(), window_numbers = lines * numbers;
     static constexpr bool depthwise = spec.groups > 1;
     static constexpr bool single = lines == 1 && taps == 1 && spec.stride_height == 1 && spec.stride_width == 1;
 
@@ -236,7 +234,7 @@ struct Convolution {
             depthwise_weights(x, d, gradient);
         }
         for (int o = 0; o < out.channels; o += 8)
-            add_places_of_8<out.width, 4 * (out.channels - 8)>(d + o, out.height, gradient + Sizes::weights + o);
+            add_rows_of_8(d + o, 4 * (out.channels - 8), places, gradient + Sizes::weights + o);
     }
 
     /// e = W d, which nothing was added to before. `scratch` holds the weights.
@@ -280,33 +278,31 @@ private:
     }
 
     static void depthwise_weights(const float* x, const float* d, float* gradient) {
-        int tap = 0;
-        for (; tap + 2 <= lines * taps; tap += 2) depthwise_taps<2>(x, d, tap, gradient);
-        if (tap < lines * taps) depthwise_taps<1>(x, d, tap, gradient);
-    }
-    /// One tap, or two that follow each other.
-    template <int count>
-    static void depthwise_taps(const float* x, const float* d, int tap, float* gradient) {
         constexpr std::ptrdiff_t skip = 4 * (Sizes::down - out.width * Sizes::step), next = 4 * (Sizes::step - 8);
-        const auto at = [&](int t) { return x + (t / taps * in.width + t % taps) * 8; };
-        float sums[16] = {};
-        for (int c = 0; c < 8; ++c) {
-            for (int t = 0; t < count; ++t) sums[8 * t + c] = gradient[c * lines * taps + tap + t];
-        }
-        const float *a = at(tap), *b = at(tap + count - 1);
-        int rest = out.height;
-        asm volatile(
-            "vldmia %[sums], {s0-s15}\n"
-            "1:\n\t.rept %c[width]\n\tvldmia %[d]!, {s16-s23}\n\tvldmia %[a]!, {s24-s31}\n\t" DUNLIN_PAIRS_LOW
-            ".if %c[next]\n\tadd %[a], %[next]\n\t.endif\n\t"
-            ".if %c[two]\n\tvldmia %[b]!, {s24-s31}\n\t" DUNLIN_PAIRS_HIGH
-            ".if %c[next]\n\tadd %[b], %[next]\n\t.endif\n\t.endif\n\t.endr\n\t"
-            "add %[a], %[skip]\n\tadd %[b], %[skip]\n\tsubs %[rest], #1\n\tbne 1b\n\tvstmia %[sums], {s0-s15}"
-            : [a] "+r"(a), [b] "+r"(b), [d] "+r"(d), [rest] "+r"(rest)
-            : [sums] "r"(sums), [skip] "r"(skip), [width] "i"(out.width), [next] "i"(next), [two] "i"(count - 1)
-            : DUNLIN_REGISTERS);
-        for (int c = 0; c < 8; ++c) {
-            for (int t = 0; t < count; ++t) gradient[c * lines * taps + tap + t] = sums[8 * t + c];
+        for (int tap = 0; tap < lines * taps; tap += 2) {
+            const auto at = [&](int t) { return x + (t / taps * in.width + t % taps) * 8; };
+            // Of an odd number the last is done twice, and what it gave the second time is left.
+            const int other = tap + 1 < lines * taps ? tap + 1 : tap;
+            float sums[16];
+            for (int c = 0; c < 8; ++c) {
+                sums[c] = gradient[c * lines * taps + tap];
+                sums[8 + c] = gradient[c * lines * taps + other];
+            }
+            const float *a = at(tap), *b = at(other), *from = d;
+            int rest = out.height;
+            asm volatile(
+                "vldmia %[sums], {s0-s15}\n"
+                "1:\n\t.rept %c[width]\n\tvldmia %[d]!, {s16-s23}\n\tvldmia %[a]!, {s24-s31}\n\t" DUNLIN_PAIRS_LOW
+                "vldmia %[b]!, {s24-s31}\n\t" DUNLIN_PAIRS_HIGH
+                ".if %c[next]\n\tadd %[a], %[next]\n\tadd %[b], %[next]\n\t.endif\n\t.endr\n\t"
+                "add %[a], %[skip]\n\tadd %[b], %[skip]\n\tsubs %[rest], #1\n\tbne 1b\n\tvstmia %[sums], {s0-s15}"
+                : [a] "+r"(a), [b] "+r"(b), [d] "+r"(from), [rest] "+r"(rest)
+                : [sums] "r"(sums), [skip] "r"(skip), [width] "i"(out.width), [next] "i"(next)
+                : DUNLIN_REGISTERS);
+            for (int c = 0; c < 8; ++c) {
+                gradient[c * lines * taps + tap] = sums[c];
+                if (other != tap) gradient[c * lines * taps + other] = sums[8 + c];
+            }
         }
     }
 };
@@ -315,13 +311,13 @@ private:
 template <class At>
 struct GlobalMean {
     static constexpr Extent in = At::in;
-    static constexpr bool fits() { return in.channels % 8 == 0 && 4 * in.channels <= 1000 && in.width <= 32; }
+    static constexpr bool fits() { return in.channels % 8 == 0; }
 
     static void forward(const float* x, float* y) {
         constexpr float share = 1.0f / static_cast<float>(in.places());
         clear(y, in.channels);
         for (int o = 0; o < in.channels; o += 8) {
-            add_places_of_8<in.width, 4 * (in.channels - 8)>(x + o, in.height, y + o);
+            add_rows_of_8(x + o, 4 * (in.channels - 8), in.places(), y + o);
             for (int k = 0; k < 8; ++k) y[o + k] *= share;
         }
     }
@@ -332,13 +328,12 @@ struct GlobalMean {
             float part[8];
             for (int k = 0; k < 8; ++k) part[k] = 0.0f + share * d[o + k];
             float* to = e + o;
-            int lines = in.height;
+            int count = in.places();
             asm volatile(
                 "vldmia %[part], {s0-s7}\n"
-                "1:\n\t.rept %c[width]\n\tvstmia %[to]!, {s0-s7}\n\t"
-                ".if %c[gap]\n\tadd %[to], %[gap]\n\t.endif\n\t.endr\n\tsubs %[lines], #1\n\tbne 1b"
-                : [to] "+r"(to), [lines] "+r"(lines)
-                : [part] "r"(part), [gap] "i"(4 * (in.channels - 8)), [width] "i"(in.width)
+                "1:\tvstmia %[to]!, {s0-s7}\n\tadd %[to], %[gap]\n\tsubs %[count], #1\n\tbne 1b"
+                : [to] "+r"(to), [count] "+r"(count)
+                : [part] "r"(part), [gap] "r"(4 * (in.channels - 8))
                 : DUNLIN_ALL_SINGLES);
         }
     }

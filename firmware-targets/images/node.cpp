@@ -13,12 +13,6 @@
 
 #include <optional>
 
-#ifdef DUNLIN_FIRMWARE_VERSION
-#define DUNLIN_SOFTWARE "dunlin-node " DUNLIN_BOARD " " DUNLIN_FIRMWARE_VERSION
-#else
-#define DUNLIN_SOFTWARE "dunlin-node " DUNLIN_BOARD
-#endif
-
 namespace {
 
 using namespace dunlin;
@@ -67,9 +61,9 @@ int main() {
 #ifdef DUNLIN_SEALED
     LineGuard* const seals = make_guard();
     if (seals == nullptr) return 2;
-    node.emplace(learner, DUNLIN_SOFTWARE, seals);
+    node.emplace(learner, "dunlin-node " DUNLIN_BOARD, seals);
 #else
-    node.emplace(learner, DUNLIN_SOFTWARE);
+    node.emplace(learner, "dunlin-node " DUNLIN_BOARD);
 #endif
     if (!learner.start(Exported::seed)) return 1;
     for (;;) node->turn();
