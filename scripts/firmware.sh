@@ -114,8 +114,11 @@ for board in "${boards[@]}"; do
         configure "$node" "$board" "$(trained board-node)" -DDUNLIN_AUDIT=OFF -DDUNLIN_SMALL=ON \
             -DDUNLIN_LINE_KEY="$key"
         cmake --build "$node" --parallel "$(nproc)" --target "${images[@]}" >&2
-        DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$node "$build/tests/firmware/board_fleet_tests" "[one-board]" >&2 ||
-            status=1
+        # Of several boards the first goes through a whole job, which takes minutes.
+        if [[ $board == "${boards[0]}" ]]; then
+            DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$node "$build/tests/firmware/board_fleet_tests" "[one-board]" >&2 ||
+                status=1
+        fi
     fi
     DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$folder DUNLIN_BOARD_RUN=$run DUNLIN_NODE_BUILD=$node \
         "$build/tests/firmware/firmware_tests" >&2 || status=1
