@@ -149,7 +149,7 @@ void MaskRound::make_groups() {
     for (std::size_t left = there.size(); left > 1; --left) {
         std::uint64_t bits = 0;
         secrets_(std::as_writable_bytes(std::span(&bits, 1)));
-        std::swap(there[bits % left], there[left - 1]);
+        std::swap(there[static_cast<std::size_t>(bits % left)], there[left - 1]);
     }
     const std::size_t count = (there.size() + settings_.group - 1) / settings_.group;
     groups_.resize(count);
