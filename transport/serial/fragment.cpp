@@ -36,8 +36,7 @@ std::size_t write_line(std::span<const std::uint8_t> raw, std::uint32_t tag,
     for (std::size_t k = 0; k <= size; ++k) {
         const bool inside = k < raw.size();
         // Wider than the tag, whose last step would shift all of it away (k == size, where the byte is not used).
-        const auto byte =
-            static_cast<std::uint8_t>(inside ? raw[k] : std::uint64_t{tag} >> 8 * (k - raw.size()));
+        const auto byte = static_cast<std::uint8_t>(inside ? raw[k] : std::uint64_t{tag} >> 8 * (k - raw.size()));
         if (k < size && byte == 0 && zeros < 100) {
             ++zeros;
             continue;
