@@ -14,10 +14,13 @@ if(DUNLIN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${DUNLIN_CCACHE})
 endif()
 
-option(DUNLIN_GROUPED "Compile source files in groups: a whole build takes a third of the time, one after a change more"
+option(DUNLIN_GROUPED "Compile source files in groups: a whole build takes about half of the time, one after a change more"
        OFF)
 if(DUNLIN_GROUPED)
   find_package(Python3 COMPONENTS Interpreter)
+  if(NOT Python3_FOUND)
+    message(STATUS "No Python to group source files: each is compiled by itself")
+  endif()
 endif()
 if(Python3_FOUND)
   execute_process(COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/cmake/unity_groups.py types core rl envs transport

@@ -6,7 +6,8 @@ unity_groups.py groups SIZE TYPES FILE...    prints a line `GROUP FILE` for each
 
 Files whose private names (those of anonymous namespaces, and constants) meet are never in one group, nor is a file
 that writes the private name of another. A file whose private name is also a type of some header (TYPES: a file of such
-names), or that takes in the simulated network's, is compiled alone. Relies on .clang-format: what a namespace declares begins in the first column.
+names), or that takes in the simulated network's, is compiled alone. Relies on .clang-format: what a namespace
+declares begins in the first column.
 """
 import pathlib
 import re

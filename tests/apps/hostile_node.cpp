@@ -240,12 +240,15 @@ int complain(const char* what, const std::string& about) {
 int main(int count, char** words) {
     if (count < 2 || std::string_view(words[1]) != "run") return app::run_dunlin_node(count, words);
     std::string directory, endpoint, key, attack = "none";
-    for (int k = 2; k + 1 < count; k += 2) {
+    for (int k = 2; k < count; k += 2) {
         const std::string_view option = words[k];
-        (option == "--dir"          ? directory
-         : option == "--join"       ? endpoint
-         : option == "--server-key" ? key
-                                    : attack) = words[k + 1];
+        std::string* const told = option == "--dir"          ? &directory
+                                  : option == "--join"       ? &endpoint
+                                  : option == "--server-key" ? &key
+                                  : option == "--attack"     ? &attack
+                                                             : nullptr;
+        if (told == nullptr || k + 1 == count) return complain("no such option, or nothing behind it:", words[k]);
+        *told = words[k + 1];
     }
     if (!Lies::knows(attack)) return complain("no such attack:", attack);
     const auto keys = KeyPair::load(directory + "/key");
