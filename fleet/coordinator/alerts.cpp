@@ -3,6 +3,7 @@
 
 #include "fleet/coordinator/selection.hpp"
 #include "fleet/coordinator/vitals.hpp"
+#include "training/host/toml.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -11,10 +12,6 @@
 #include <sstream>
 
 #include <fmt/format.h>
-
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1  // the packaged library is built with exceptions
-#include <toml++/toml.h>
 
 namespace dunlin {
 namespace {

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/settings/method_settings.hpp"
 
+#include "training/host/toml.hpp"
+
 #include <algorithm>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1  // the packaged library is built with exceptions
-#include <toml++/toml.h>
 
 namespace dunlin {
 namespace {

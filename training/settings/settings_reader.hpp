@@ -5,6 +5,7 @@
 
 #include "training/host/plain_text.hpp"
 #include "training/host/text_values.hpp"
+#include "training/host/toml.hpp"
 #include "training/settings/settings.hpp"
 #include "transport/wire/limits.hpp"
 
@@ -14,10 +15,6 @@
 #include <sstream>
 
 #include <fmt/format.h>
-
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1  // the packaged library is built with exceptions
-#include <toml++/toml.h>
 
 namespace dunlin {
 
