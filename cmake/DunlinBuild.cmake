@@ -56,6 +56,11 @@ function(dunlin_apply_options)
     target_compile_options(dunlin_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
                                                     -fno-omit-frame-pointer)
     target_link_options(dunlin_options INTERFACE -fsanitize=address,undefined)
+    if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+      # As GCC says it. Types are not checked where objects cross to files without type information.
+      target_compile_options(dunlin_options INTERFACE -fno-sanitize=vptr)
+      target_compile_definitions(dunlin_options INTERFACE __SANITIZE_ADDRESS__=1)
+    endif()
   endif()
   if(DUNLIN_FUZZ)
     target_compile_options(dunlin_options INTERFACE -fsanitize=fuzzer-no-link)

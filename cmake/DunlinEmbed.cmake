@@ -7,7 +7,7 @@ foreach(line IN LISTS lines)
   string(REGEX MATCH "^(.*) ([^ ]+)$" found "${line}")
   set(name "${CMAKE_MATCH_2}")
   file(READ "${CMAKE_MATCH_1}" text)
-  string(APPEND table "    {\"${name}\", R\"text(" "${text}" ")text\"},\n")
+  string(APPEND table "    {\"${name}\", R\"text(" "${text}" ")text\"sv},\n")
 endforeach()
 file(WRITE ${OUT}.new "// SPDX-License-Identifier: Apache-2.0
 // Made by cmake/DunlinEmbed.cmake.
@@ -15,6 +15,8 @@ file(WRITE ${OUT}.new "// SPDX-License-Identifier: Apache-2.0
 
 namespace dunlin {
 namespace {
+
+using namespace std::string_view_literals;  // a text that knows its length needs no compiler to count it
 
 constexpr BundleSource all[] = {
 ${table}};

@@ -89,16 +89,40 @@ say_size() {
     done
 }
 
+# board_learns BOARD RUN FOLDER NODE: a board in its emulator, and in the job of a whole fleet if it is the first.
+board_learns() {
+    local board=$1 run=$2 folder=$3 node=$4 failed=0
+    rm -f "$node/node.txt"
+    if [[ -d $node && ($board == "${boards[0]}" || -n ${DUNLIN_ACCEPT:-}) ]]; then
+        DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$node "$build/tests/firmware/board_fleet_tests" "[one-board]" || failed=1
+    fi
+    DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$folder DUNLIN_BOARD_RUN=$run DUNLIN_NODE_BUILD=$node \
+        "$build/tests/firmware/firmware_tests" || failed=1
+    return "$failed"
+}
+
+# report: waits for the board that learns, and says what came of it.
+learning=
+report() {
+    [[ -n $learning ]] || return 0
+    wait "$learning" || status=1
+    say ""
+    say "== $board_learning"
+    cat "$folder_learning/tests.log" >&2
+    say "image      flash    RAM  stack (bytes)"
+    say_size "$(of_board "$board_learning" BOARD_TOOLCHAIN arm-none-eabi)" "$folder_learning"/*.elf "$node_learning"/node*.elf
+    learning=
+}
+
 status=0
 rm -rf "$root/build-firmware/runs"
 for board in "${boards[@]}"; do
     run=$(trained "$(of_board "$board" BOARD_EXPERIMENT board)")
     folder=$root/build-firmware/$board
-    say ""
-    say "== $board"
+    say "$board: building its images"
     configure "$folder" "$board" "$run"
     rm -f "$folder/node.elf" "$folder/node.map"  # of a policy that is not a node's
-    cmake --build "$folder" --parallel "$(nproc)" >&2
+    quietly cmake --build "$folder" --parallel "$(nproc)"
     # A node with a policy of 2-32-32-5, in as little memory as that takes; it meets hosts by way of a gateway.
     node=$root/build-firmware/node/$board
     if [[ $(of_board "$board" BOARD_HAS_NODE ON) == OFF ]]; then
@@ -114,20 +138,14 @@ for board in "${boards[@]}"; do
         fi
         configure "$node" "$board" "$(trained board-node)" -DDUNLIN_AUDIT=OFF -DDUNLIN_SMALL=ON \
             -DDUNLIN_LINE_KEY="$key"
-        cmake --build "$node" --parallel "$(nproc)" --target "${images[@]}" >&2
-        # Of several boards the first goes through a whole job, which takes minutes.
-        rm -f "$node/node.txt"
-        if [[ $board == "${boards[0]}" || -n ${DUNLIN_ACCEPT:-} ]]; then
-            DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$node "$build/tests/firmware/board_fleet_tests" "[one-board]" >&2 ||
-                status=1
-        fi
+        quietly cmake --build "$node" --parallel "$(nproc)" --target "${images[@]}"
     fi
-    DUNLIN_BOARD=$board DUNLIN_BOARD_BUILD=$folder DUNLIN_BOARD_RUN=$run DUNLIN_NODE_BUILD=$node \
-        "$build/tests/firmware/firmware_tests" >&2 || status=1
-
-    say "image      flash    RAM  stack (bytes)"
-    say_size "$(of_board "$board" BOARD_TOOLCHAIN arm-none-eabi)" "$folder"/*.elf "$node"/node*.elf
+    # One board learns while the images of the next are built.
+    report
+    board_learns "$board" "$run" "$folder" "$node" >"$folder/tests.log" 2>&1 </dev/null &
+    learning=$! board_learning=$board folder_learning=$folder node_learning=$node
 done
+report
 
 # Two boards of different processors in a fleet with nodes of this machine.
 if [[ " ${boards[*]} " == *" mps2-an386 "* && " ${boards[*]} " == *" mps2-an505 "* ]]; then
@@ -138,7 +156,7 @@ if [[ " ${boards[*]} " == *" mps2-an386 "* && " ${boards[*]} " == *" mps2-an505 
     for board in mps2-an386 mps2-an505; do
         folder=$root/build-firmware/fleet/$board
         configure "$folder" "$board" "$run"
-        cmake --build "$folder" --parallel "$(nproc)" --target node >&2
+        quietly cmake --build "$folder" --parallel "$(nproc)" --target node
         folders=$folders:$folder
     done
     DUNLIN_NODE_BOARDS=${folders#:} "$build/tests/firmware/board_fleet_tests" "~[one-board]~[secure]" >&2 || status=1

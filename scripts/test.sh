@@ -20,7 +20,7 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
                        run against it
              sanitize  all unit tests under the address and undefined-behaviour sanitizers (build-sanitize/)
              fuzz      every decoder fed with made-up input, 10 seconds each, from the corpus in
-                       tests/fuzz/corpus (build-fuzz/; DUNLIN_FUZZ_SECONDS changes the time)
+                       tests/fuzz/corpus (build-sanitize/; DUNLIN_FUZZ_SECONDS changes the time)
              browser   the pages in Chromium: every view at two widths, what axe finds, actions, attacks
              firmware  boards' images in their emulators (scripts/firmware.sh), two of them in a fleet
              cross     for ARM Linux of 32 bits: unit tests in an emulator, a node's package, and a fleet of such
@@ -139,10 +139,10 @@ step_sanitize-all() {
 
 # Fuzzers run side by side; what one finds is left in fuzz-findings/, to be repeated with it as the only argument.
 step_fuzz() {
-    build_preset fuzz
+    build_preset sanitize fuzz
     local findings=$root/fuzz-findings seconds=${DUNLIN_FUZZ_SECONDS:-10} program
     mkdir -p "$work/fuzz" "$findings"
-    for program in build-fuzz/fuzz/fuzz_*; do
+    for program in build-sanitize/fuzz/fuzz_*; do
         say "$(basename "$program"): $seconds s"
         printf '%s\0' "$program"
     done | DUNLIN_WORK=$work/fuzz xargs -0 -n 1 -P "$(nproc)" "$root/scripts/fuzz_one.sh" "$seconds" "$findings"

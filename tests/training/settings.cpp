@@ -8,6 +8,7 @@
 #include "training/problems/pdbo_fleet.hpp"
 #include "training/problems/ranking_fleet.hpp"
 #include "training/problems/regression_fleet.hpp"
+#include "training/settings/method_settings.hpp"
 
 #include <set>
 #include <sstream>

@@ -25,8 +25,11 @@ public:
     Payload() = default;  ///< no bytes
     Payload(const Payload& other);
     Payload(Payload&& other) noexcept : buffer_(std::exchange(other.buffer_, nullptr)) {}
-    Payload& operator=(Payload other) noexcept {
-        std::swap(buffer_, other.buffer_);
+    // Two of them, not one that takes its value: of `payload = {}` in a template clang (up to 16) never drops that value.
+    Payload& operator=(const Payload& other) { return *this = Payload(other); }
+    Payload& operator=(Payload&& other) noexcept {
+        Payload taken(std::move(other));
+        std::swap(buffer_, taken.buffer_);
         return *this;
     }
     ~Payload();
