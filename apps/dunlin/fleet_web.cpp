@@ -58,15 +58,14 @@ void WebDoor::serve(Desk& desk, std::int64_t now_ms, std::int64_t unix_ms) {
     server_.serve([&](std::uint64_t asker, const Letter& request, const std::string& who) {
         if (auto told = desk.take(asker, request, now_ms, who)) server_.answer(asker, *std::move(told));
     });
-    const auto look = [&](const LiveFeed::Json& asked) { return desk.look(asked, now_ms); };
     if (now_ms - sampled_ms_ >= 5000) {
         sampled_ms_ = now_ms;
-        feed_.sample(look, unix_ms);
+        feed_.sample(desk, now_ms, unix_ms);
     }
     const LiveWish wish = server_.wish();
-    if (!wish.anybody || now_ms - told_ms_ < (wish.anybody_new ? 200 : 1000)) return;
+    if (!wish.anybody || now_ms - told_ms_ < (wish.anybody_new ? 200 : 500)) return;
     told_ms_ = now_ms;
-    server_.publish(feed_.news(wish, look, unix_ms));
+    server_.publish(feed_.news(wish, desk, now_ms, unix_ms));
 }
 
 bool WebDoor::answer(std::uint64_t asker, const Letter& letter) {

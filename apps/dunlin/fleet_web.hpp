@@ -30,7 +30,7 @@ public:
     /// What the operator is told at the start.
     std::string greeting(std::int64_t now_ms) const;
 
-    /// Hands on what was asked, and tells open pages what is new, once a second; never waits.
+    /// Hands on what was asked, and tells open pages what is new, twice a second; never waits.
     void serve(Desk& desk, std::int64_t now_ms, std::int64_t unix_ms);
     /// False where it was not asked here.
     bool answer(std::uint64_t asker, const Letter& letter);

@@ -35,6 +35,7 @@ Json Desk::Commands::answer(const Json& asked) {
     if (command == "status") return status();
     if (command == "nodes") return {{"nodes", nodes()}};
     if (command == "jobs") return {{"jobs", jobs(flag_of(asked, "all"))}};
+    if (command == "job" && flag_of(asked, "brief")) return brief(job(asked));
     if (command == "job") return whole(job(asked));
     if (command == "alerts") return alert_rules();
     if (command == "logs") return logs(asked);
@@ -177,10 +178,14 @@ Letter Desk::answer(const Letter& request, std::int64_t now_ms) {
 }
 
 Json Desk::look(const Json& asked, std::int64_t now_ms) {
+    return look(now_ms, [&](Commands& commands) { return commands.answer(asked); });
+}
+
+Json Desk::look(std::int64_t now_ms, const std::function<Json(Commands&)>& at) {
     const Letter nothing;
     Commands commands{coordinator_, index_, *this, nothing, now_ms, nullptr, 0};
     try {
-        return commands.answer(asked);
+        return at(commands);
     } catch (const Complaint&) {
         return nullptr;
     } catch (const std::exception&) {

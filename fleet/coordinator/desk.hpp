@@ -53,6 +53,18 @@ public:
     /// What a view is, for who shows it as it changes; null where it is refused. Only for commands that are no actions.
     Json look(const Json& asked, std::int64_t now_ms);
 
+    // Rows of views, one by one (desk_live.cpp), for who shows them as they change: only of those that say something else
+    // than when `marks` was written is it made what they say. `marks` is the caller's, and empty at first.
+
+    using TellRow = std::function<void(std::uint32_t number, Json row)>;
+    /// What the command "nodes" says of each, but for what changes with every message of a node or by the clock; in place
+    /// of that "updated_unix_ms", in steps of ten seconds.
+    void changed_nodes(std::vector<std::uint64_t>& marks, std::int64_t now_ms, std::int64_t unix_ms,
+                       const TellRow& tell);
+    /// What the command "job" says of each member. False where there is no such job, or it cannot be read: the marks are then
+    /// to be cleared.
+    bool changed_members(std::uint64_t job, std::vector<std::uint64_t>& marks, const TellRow& tell);
+
     // For who serves nodes meanwhile: to plan a job means to read its data.
 
     /// Jobs that are planned at a time.
@@ -82,6 +94,7 @@ public:
 
 private:
     struct Commands;
+    Json look(std::int64_t now_ms, const std::function<Json(Commands&)>& at);
     /// A plan that is wanted before a job can be made.
     struct Plan {
         std::string experiment, where;

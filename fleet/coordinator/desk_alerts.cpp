@@ -91,7 +91,7 @@ void Desk::look_for_alerts(std::int64_t now_ms,
         const auto metrics = index_.newest_metrics(number);
         if (!metrics) continue;  // that the index cannot be read is said by who writes it
         from.emplace_back(sight.jobs.size() - 1, rows.size());
-        rows.insert(rows.end(), metrics->begin(), metrics->end());
+        for (const auto& [of, row] : **metrics) rows.push_back(row);
     }
     from.emplace_back(0, rows.size());
     for (std::size_t k = 0; k + 1 < from.size(); ++k) {

@@ -31,6 +31,7 @@ struct Desk::Commands {
     Json nodes() const;
     Json brief(const Job& known) const;
     Json whole(const Job& known) const;
+    Json member(const Job& known, std::uint32_t i) const;
     Json jobs(bool archived_too = false) const;
     /// Of the fleet, for people.
     Json warnings() const;

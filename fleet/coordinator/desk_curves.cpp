@@ -33,7 +33,7 @@ Json Desk::Commands::curves(const Json& asked) const {
     const Job& known = job(asked);
     std::set<std::string> names;
     std::set<std::uint32_t> members;
-    for (const MetricRow& row : need(index.newest_metrics(known.number()), "store.db")) {
+    for (const auto& [of, row] : *need(index.newest_metrics(known.number()), "store.db")) {
         names.insert(row.name);
         members.insert(row.member);
     }

@@ -101,29 +101,29 @@ Json Desk::Commands::brief(const Job& known) const {
     return told;
 }
 
+Json Desk::Commands::member(const Job& known, std::uint32_t i) const {
+    const JobMember& at = known.members()[i];
+    const MemberSession* session = coordinator.session(known.number(), i);
+    const Connection* connection = coordinator.connection(at.node);
+    Json row{{"member", i},
+             {"name", state().roster()[at.node].name},
+             {"state", name_of(at.state)},
+             {"here", connection != nullptr && connection->welcome && !connection->suspect},
+             {"updates", at.updates},
+             {"reported", at.reported}};
+    if (known.serverless())
+        row["tick"] = session != nullptr && session->tick >= 0 ? Json(session->tick) : Json();
+    if (at.state == MemberState::declined) row["refusal"] = refusal_text(at, "declined");
+    const Index::Newest& newest = *need(index.newest_metrics(known.number()), index_name);
+    for (auto metric = newest.lower_bound({i, ""}); metric != newest.end() && metric->first.first == i; ++metric)
+        row["metrics"][metric->second.name] = metric->second.value;  // null where JSON has no word for it
+    return row;
+}
+
 Json Desk::Commands::whole(const Job& known) const {
     Json told = brief(known);
     Json members = Json::array();
-    for (std::uint32_t i = 0; i < known.members().size(); ++i) {
-        const JobMember& at = known.members()[i];
-        const MemberSession* session = coordinator.session(known.number(), i);
-        const Connection* connection = coordinator.connection(at.node);
-        Json row{{"member", i},
-                 {"name", state().roster()[at.node].name},
-                 {"state", name_of(at.state)},
-                 {"here", connection != nullptr && connection->welcome && !connection->suspect},
-                 {"updates", at.updates},
-                 {"reported", at.reported}};
-        if (known.serverless())
-            row["tick"] = session != nullptr && session->tick >= 0 ? Json(session->tick) : Json();
-        if (at.state == MemberState::declined) row["refusal"] = refusal_text(at, "declined");
-        members.push_back(row);
-    }
-    const std::vector<MetricRow> metrics = need(index.newest_metrics(known.number()), index_name);
-    for (const MetricRow& metric : metrics) {
-        if (metric.member >= members.size()) continue;
-        members[metric.member]["metrics"][metric.name] = metric.value;  // null where JSON has no word for it
-    }
+    for (std::uint32_t i = 0; i < known.members().size(); ++i) members.push_back(member(known, i));
     told["member_list"] = members;
     return told;
 }

@@ -90,16 +90,17 @@ public:
     /// The newest `most` of one member and name of a job; the newest last.
     Result<std::vector<MetricRow>> history(std::uint64_t job, std::uint32_t member, std::string_view name,
                                            std::size_t most);
-    /// The newest of each name and member of a job.
-    Result<std::vector<MetricRow>> newest_metrics(std::uint64_t job);
+    /// What a job's members reported last, by member and name.
+    using Newest = std::map<std::pair<std::uint32_t, std::string>, MetricRow>;
+    /// The newest of each name and member of a job, for the time until the index changes.
+    Result<const Newest*> newest_metrics(std::uint64_t job);
 
 private:
     struct Storage;
     explicit Index(std::unique_ptr<Storage> storage);
     Result<void> write();
-    /// What a job's members reported last, by member and name; and the names.
     struct Reported {
-        std::map<std::pair<std::uint32_t, std::string>, MetricRow> newest;
+        Newest newest;
         std::set<std::string, std::less<>> names;
     };
     Result<Reported*> reported(std::uint64_t job);

@@ -82,12 +82,10 @@ bool Index::takes(std::uint64_t job, std::string_view metric) {
     return true;
 }
 
-Result<std::vector<MetricRow>> Index::newest_metrics(std::uint64_t job) {
+Result<const Index::Newest*> Index::newest_metrics(std::uint64_t job) {
     const Result<Reported*> known = reported(job);
     if (!known) return tl::unexpected(known.error());
-    std::vector<MetricRow> found;
-    for (const auto& [of, row] : (*known)->newest) found.push_back(row);
-    return found;
+    return &(*known)->newest;
 }
 
 }  // namespace dunlin

@@ -38,6 +38,8 @@ public:
             }
         }
     }
+    /// In the order of `kinds`; not a number where it is not known.
+    const std::array<double, kinds.size()>& values() const { return values_; }
     /// Those that are known, by name.
     std::vector<std::pair<std::string_view, double>> known() const {
         std::vector<std::pair<std::string_view, double>> all;

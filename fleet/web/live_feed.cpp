@@ -32,26 +32,28 @@ LiveNews::Text shared(std::string text) {
 
 }  // namespace
 
-std::string LiveFeed::Rows::take(const Json& rows, bool all, const std::vector<std::string_view>& without) {
-    std::vector<std::string_view> changed;
-    known.resize(rows.size());
-    for (std::size_t k = 0; k < rows.size(); ++k) {
-        Json row = rows[k];
-        for (const std::string_view key : without) row.erase(std::string(key));
-        std::string text = text_of(row);
-        if (!all && text == known[k]) continue;
-        known[k] = std::move(text);
-        changed.push_back(known[k]);
-    }
-    return list_of(changed);
+void LiveFeed::Rows::take(std::size_t at, const Json& row) {
+    if (at >= known.size()) known.resize(at + 1);
+    std::string text = text_of(row);
+    if (text == known[at]) return;
+    text.shrink_to_fit();
+    known[at] = std::move(text);
+    changed.push_back(at);
+}
+
+std::string LiveFeed::Rows::news() {
+    std::vector<std::string_view> texts;
+    for (const std::size_t at : changed) texts.push_back(known[at]);
+    changed.clear();
+    return list_of(texts);
 }
 
 std::string LiveFeed::Rows::whole() const {
     return list_of(known);
 }
 
-void LiveFeed::sample(const Look& look, std::int64_t unix_ms) {
-    const Json status = look({{"command", "status"}});
+void LiveFeed::sample(Desk& desk, std::int64_t now_ms, std::int64_t unix_ms) {
+    const Json status = desk.look({{"command", "status"}}, now_ms);
     if (!status.is_object()) return;
     const Json& counters = status["counters"];
     std::uint64_t refused = 0;
@@ -63,23 +65,24 @@ void LiveFeed::sample(const Look& look, std::int64_t unix_ms) {
     sampled_ = true;
 }
 
-LiveNews::Pair LiveFeed::fleet(const Look& look, bool anybody_new, std::int64_t unix_ms) {
-    Json status = look({{"command", "status"}});
-    Json nodes = look({{"command", "nodes"}});
-    const Json logs = events_.empty() ? look({{"command", "logs"}, {"lines", most_events}})
-                                      : look({{"command", "logs"}, {"lines", 1000u}, {"after", last_event_}});
-    if (!status.is_object() || !nodes.is_object() || !logs.is_object()) return {};
-    const std::string jobs = jobs_.take(status["jobs"], false, {});
+LiveNews::Pair LiveFeed::fleet(Desk& desk, bool anybody_new, std::int64_t now_ms, std::int64_t unix_ms) {
+    Json status = desk.look({{"command", "status"}}, now_ms);
+    const Json logs =
+        desk.look(events_.empty() ? Json{{"command", "logs"}, {"lines", most_events}}
+                                  : Json{{"command", "logs"}, {"lines", 1000u}, {"after", last_event_}},
+                  now_ms);
+    if (!status.is_object() || !logs.is_object()) return {};
     std::vector<std::uint64_t> numbers;
-    for (const Json& job : status["jobs"]) numbers.push_back(number_of(job, "job"));
-    status.erase("jobs");
-    for (Json& node : nodes["nodes"]) {
-        // By the clock, and in steps: a row is news when it says something new.
-        constexpr std::int64_t step_ms = 10'000;
-        if (const auto ago = node.find("update_ms_ago"); ago != node.end())
-            node["updated_unix_ms"] = (unix_ms - ago->get<std::int64_t>()) / step_ms * step_ms;
+    jobs_.known.resize(status["jobs"].size());
+    for (const Json& job : status["jobs"]) {
+        jobs_.take(numbers.size(), job);
+        numbers.push_back(number_of(job, "job"));
     }
-    const std::string changed = nodes_.take(nodes["nodes"], false, {"heard_ms_ago", "here_ms", "update_ms_ago"});
+    status.erase("jobs");
+    desk.changed_nodes(nodes_.marks, now_ms, unix_ms,
+                       [&](std::uint32_t number, const Json& row) { nodes_.take(number, row); });
+    nodes_.known.resize(nodes_.marks.size());
+    const std::string jobs = jobs_.news(), changed = nodes_.news();
     std::vector<std::string> news;
     for (const Json& line : logs["lines"]) news.push_back(text_of(line));
     last_event_ = number_of(logs, "last");
@@ -99,27 +102,34 @@ LiveNews::Pair LiveFeed::fleet(const Look& look, bool anybody_new, std::int64_t 
     return pair;
 }
 
-LiveNews::Pair LiveFeed::job(std::uint64_t number, const Look& look, std::int64_t unix_ms) {
-    Json told = look({{"command", "job"}, {"job", number}});
-    if (!told.is_object()) {  // there is none, or no longer: told once to each that looks at it
+LiveNews::Pair LiveFeed::job(std::uint64_t number, Desk& desk, bool anybody_new, std::int64_t now_ms,
+                             std::int64_t unix_ms) {
+    const Json told = desk.look({{"command", "job"}, {"job", number}, {"brief", true}}, now_ms);
+    const auto look = [&] {
+        Rows& rows = members_[number];
+        return desk.changed_members(number, rows.marks,
+                                    [&](std::uint32_t member, const Json& row) { rows.take(member, row); });
+    };
+    if (!told.is_object() || !look()) {  // there is none, or no longer: told once to each that looks at it
         const auto gone = shared(fmt::format(R"({{"kind":"job","job":null,"number":{}}})", number));
         return {gone, members_.erase(number) > 0 ? gone : nullptr};
     }
     Rows& rows = members_[number];
-    const std::string changed = rows.take(told["member_list"], false, {});
-    told.erase("member_list");
+    rows.known.resize(rows.marks.size());
+    const std::string changed = rows.news();
     const auto message = [&](bool whole, const std::string& members) {
         return shared(fmt::format(R"({{"kind":"job","whole":{},"time":{},"job":{},"members":{}}})", whole, unix_ms,
                                   text_of(told), members));
     };
-    return {message(true, rows.whole()), message(false, changed)};
+    return {anybody_new ? message(true, rows.whole()) : nullptr, message(false, changed)};
 }
 
-LiveNews LiveFeed::news(const LiveWish& wish, const Look& look, std::int64_t unix_ms) {
+LiveNews LiveFeed::news(const LiveWish& wish, Desk& desk, std::int64_t now_ms, std::int64_t unix_ms) {
     LiveNews news;
-    news.fleet = fleet(look, wish.anybody_new, unix_ms);
+    news.fleet = fleet(desk, wish.anybody_new, now_ms, unix_ms);
     std::erase_if(members_, [&](const auto& entry) { return !wish.jobs.contains(entry.first); });
-    for (const std::uint64_t number : wish.jobs) news.jobs[number] = job(number, look, unix_ms);
+    for (const std::uint64_t number : wish.jobs)
+        news.jobs[number] = job(number, desk, wish.anybody_new, now_ms, unix_ms);
     return news;
 }
 

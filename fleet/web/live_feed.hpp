@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "fleet/coordinator/desk.hpp"
+
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -32,27 +32,29 @@ struct LiveNews {
     std::map<std::uint64_t, Pair> jobs;
 };
 
-/// Makes the news of what the desk says, row by row: of a thousand nodes those are sent that changed. In the thread of the
-/// desk. What it is asked for is what the commands' --json has, but for numbers that change by themselves.
+/// Makes the news of what the desk says, row by row: of a thousand nodes those are made into text, once, and sent that changed.
+/// In the thread of the desk. A row says what the commands' --json has, but for numbers that change by themselves.
 class LiveFeed {
 public:
     using Json = nlohmann::ordered_json;
-    /// A view of the desk; null where there is none.
-    using Look = std::function<Json(const Json& asked)>;
 
     /// Keeps the counters of this moment, for an hour's history; to be called every five seconds.
-    void sample(const Look& look, std::int64_t unix_ms);
-    LiveNews news(const LiveWish& wish, const Look& look, std::int64_t unix_ms);
+    void sample(Desk& desk, std::int64_t now_ms, std::int64_t unix_ms);
+    LiveNews news(const LiveWish& wish, Desk& desk, std::int64_t now_ms, std::int64_t unix_ms);
 
 private:
     struct Rows {
-        std::vector<std::string> known;  ///< as they were told
-        /// The rows that are others than they were, or `all`, as a JSON list.
-        std::string take(const Json& rows, bool all, const std::vector<std::string_view>& without);
+        std::vector<std::uint64_t> marks;  ///< of the desk
+        std::vector<std::string> known;    ///< as they were told
+        std::vector<std::size_t> changed;  ///< since they were told
+        void take(std::size_t at, const Json& row);
+        /// As JSON lists.
+        std::string news();
         std::string whole() const;
     };
-    LiveNews::Pair fleet(const Look& look, bool anybody_new, std::int64_t unix_ms);
-    LiveNews::Pair job(std::uint64_t number, const Look& look, std::int64_t unix_ms);
+    LiveNews::Pair fleet(Desk& desk, bool anybody_new, std::int64_t now_ms, std::int64_t unix_ms);
+    LiveNews::Pair job(std::uint64_t number, Desk& desk, bool anybody_new, std::int64_t now_ms,
+                       std::int64_t unix_ms);
 
     static constexpr std::size_t most_samples = 720;  ///< an hour
     std::deque<std::string> samples_;

@@ -251,19 +251,19 @@ TEST_CASE("what nodes report is bounded in names, kept with its record, and told
         CHECK(members[0]["metrics"]["loss"].is_null());
         CHECK(members[0]["metrics"]["ratio"] == 0.5);
         CHECK(members[1]["metrics"]["ratio"] == 0.75);
-        const std::vector<MetricRow> newest = *office.index->newest_metrics(1);
-        for (const MetricRow& row : newest) CHECK(row.record == before + (row.member == 0 ? 1 : 3));
+        for (const auto& [of, row] : **office.index->newest_metrics(1))
+            CHECK(row.record == before + (row.member == 0 ? 1 : 3));
         for (int k = 0; k < 100; ++k) (void)office.index->takes(1, "name" + std::to_string(k));
         CHECK(office.index->takes(1, "ratio"));
         CHECK_FALSE(office.index->takes(1, "one-too-many"));
         CHECK(office.index->takes(2, "of-another-job"));
     }
     const auto again = *Index::open(directory.path / "store.db");
-    const auto rows = *again->newest_metrics(1);
+    const Index::Newest& rows = **again->newest_metrics(1);
     REQUIRE(rows.size() == 4);
-    CHECK(std::isnan(rows[0].value));
-    CHECK(std::isinf(rows[1].value));
-    CHECK(rows[3].value == 0.75);
+    CHECK(std::isnan(rows.at({0, "accuracy"}).value));
+    CHECK(std::isinf(rows.at({0, "loss"}).value));
+    CHECK(rows.at({1, "ratio"}).value == 0.75);
 }
 
 TEST_CASE("a name, a label and a token that no message may hold are refused with what is wrong") {
