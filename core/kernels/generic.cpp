@@ -5,6 +5,7 @@
 #include "core/kernels/first_order.hpp"
 #include "core/kernels/scalar_products.hpp"
 #include "core/kernels/sets.hpp"
+#include "core/kernels/vfp_activation.hpp"
 #include "core/math.hpp"
 #include "core/vector.hpp"
 
@@ -56,6 +57,12 @@ DUNLIN_FUSED void activate_row(S* y, int columns, Activation activation) {
         }
         return;
     }
+#ifdef DUNLIN_VFP
+    if constexpr (sizeof(S) == sizeof(float)) {
+        const auto count = static_cast<std::size_t>(columns);
+        return activation == Activation::tanh ? vfp::tanh(y, count) : vfp::sigmoid(y, count);
+    }
+#endif
     for (int c = 0; c < columns; ++c) y[c] = activate(y[c], activation);
 }
 
@@ -156,6 +163,13 @@ void tangent(const S* V, const S* b, Columns<const S> X, const S* W, Columns<con
 template <class S>
 DUNLIN_FUSED void backpropagate(const S* W, Columns<const S> D, Columns<const S> H, Columns<S> E, int inputs,
                                 int outputs, int columns, Activation activation) {
+#ifdef DUNLIN_VFP_ELEMENTS
+    if constexpr (sizeof(S) == sizeof(float)) {
+        if (activation == Activation::relu && columns == 1 && outputs % 8 == 0 && D.stride == 1 && H.stride == 1 &&
+            E.stride == 1)
+            return vfp::backpropagate_awake(W, D.data, H.data, E.data, inputs, outputs);
+    }
+#endif
     const bool whole = E.stride == columns && (H.stride == columns || activation == Activation::identity);
     const Rows all = whole ? Rows{1, inputs * columns} : Rows{inputs, columns};
     for (int r = 0; r < all.count; ++r) set_zero({E.row(r), static_cast<std::size_t>(all.length)});
@@ -177,12 +191,6 @@ DUNLIN_FUSED void backpropagate(const S* W, Columns<const S> D, Columns<const S>
         const S* h = H.row(r);
         switch (activation) {
             case Activation::relu:
-#ifdef DUNLIN_VFP_ELEMENTS
-                if constexpr (sizeof(S) == sizeof(float)) {
-                    vfp::where_positive(h, e, static_cast<std::size_t>(all.length));
-                    break;
-                }
-#endif
                 for (int c = 0; c < all.length; ++c) e[c] = h[c] > S(0) ? e[c] : S(0);
                 break;
             case Activation::tanh:

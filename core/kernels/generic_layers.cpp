@@ -3,6 +3,8 @@
 #include "core/kernels/reference_layers.hpp"
 #include "core/kernels/scalar_products.hpp"
 #include "core/kernels/sets.hpp"
+#include "core/kernels/vfp_activation.hpp"
+#include "core/kernels/vfp_cells.hpp"
 #include "core/network/activation.hpp"
 
 #include <algorithm>
@@ -21,6 +23,17 @@ template <class S>
 void add_one(const ProductPart<S>* parts, int count, const S* start, S* y, int outputs) {
     for (const ProductPart<S>* part = parts; part != parts + count; ++part, start = y)
         scalar::accumulate_one(part->W, part->stride, part->X.data, start, y, part->inputs, outputs);
+}
+template <class S>
+void activate_one(S* y, int outputs, Activation activation) {
+#ifdef DUNLIN_VFP
+    if constexpr (sizeof(S) == sizeof(float)) {
+        const auto count = static_cast<std::size_t>(outputs);
+        if (activation == Activation::tanh) return vfp::tanh(y, count);
+        if (activation == Activation::sigmoid) return vfp::sigmoid(y, count);
+    }
+#endif
+    activate(Columns<S>{y, 1}, outputs, 1, activation);
 }
 
 }  // namespace
@@ -46,7 +59,7 @@ void affine_parts(const ProductPart<S>* parts, int count, const S* b, Columns<S>
                   Activation activation) {
     if (b != nullptr && count > 0 && one_sample(parts, count, Y, columns)) {
         add_one(parts, count, b, Y.data, outputs);
-        return activate(Y, outputs, columns, activation);
+        return activate_one(Y.data, outputs, activation);
     }
     for (int o = 0; o < outputs; ++o) {
         S* const y = Y.row(o);
@@ -140,13 +153,22 @@ bool next_to_each_other(Columns<const float> y, Columns<const float> before, int
 void gru_forward_one(float* y, const float* was, int units) {
     float *const n = y + gru_n * units, *const h = y + gru_h * units;
     const float *const z = y + gru_z * units, *const r = y + gru_r * units, *const q = y + gru_q * units;
-    for (int u = 0; u < units; ++u) {
-        const float candidate = portable::tanh(n[u] + r[u] * q[u]);
-        n[u] = candidate;
-        h[u] = candidate + z[u] * ((was != nullptr ? was[u] : 0.0f) - candidate);
+#ifdef DUNLIN_VFP
+    if (units % 4 == 0 && was != nullptr) {
+        vfp::gru_candidate(n, r, q, units);
+        activate_one(n, units, Activation::tanh);
+        return vfp::gru_state(n, z, was, h, units);
     }
+#endif
+    for (int u = 0; u < units; ++u) n[u] += r[u] * q[u];
+    activate_one(n, units, Activation::tanh);
+    for (int u = 0; u < units; ++u) h[u] = n[u] + z[u] * ((was != nullptr ? was[u] : 0.0f) - n[u]);
 }
 void gru_backward_one(const float* y, const float* before, float* d, float* handed, int units) {
+#ifdef DUNLIN_VFP
+    if (units % 4 == 0 && before != nullptr && handed != nullptr)
+        return vfp::gru_back(y, before + gru_h * units, d, handed + gru_h * units, units);
+#endif
     const float* const is = y;
     for (int u = 0; u < units; ++u, ++y, ++d) {
         const float n = y[gru_n * units], z = y[gru_z * units], r = y[gru_r * units], q = y[gru_q * units],

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 
 /// Products of one sample for a Cortex-M with an FPU, which loads and stores a run of registers in one instruction, as
 /// the compiler does not do by itself: whole loops in assembly, so that sums stay where they are. Each sum has the terms
@@ -148,6 +150,43 @@ template <int N>
 #undef DUNLIN_ROW_1
 #undef DUNLIN_LOOP
 }
+
+#ifndef DUNLIN_SMALL
+/// The products of two rows of weights with d, of `blocks` times 8 numbers.
+[[gnu::noinline]] inline void two_products(const float* a, const float* b, const float* d, int blocks, float* of_a,
+                                           float* of_b) {
+#define DUNLIN_EIGHT_OF_BOTH                                                                         \
+    "vldmia %[d]!, {s2-s9}\n\tvldmia %[a]!, {s16-s23}\n\tvldmia %[b]!, {s24-s31}\n\t" DUNLIN_DOT_4(  \
+        s0, s2, s3, s4, s5, s16, s17, s18, s19) DUNLIN_DOT_4(s0, s6, s7, s8, s9, s20, s21, s22, s23) \
+        DUNLIN_DOT_4(s1, s2, s3, s4, s5, s24, s25, s26, s27) DUNLIN_DOT_4(s1, s6, s7, s8, s9, s28, s29, s30, s31)
+    asm volatile("vmov d0, %[zero], %[zero]\n1:\t" DUNLIN_EIGHT_OF_BOTH
+                 "subs %[blocks], #1\n\tbne 1b\n\tvstr s0, [%[of_a]]\n\tvstr s1, [%[of_b]]"
+                 : [a] "+r"(a), [b] "+r"(b), [d] "+r"(d), [blocks] "+r"(blocks)
+                 : [of_a] "r"(of_a), [of_b] "r"(of_b), [zero] "r"(0)
+                 : DUNLIN_ALL_SINGLES, "s18", "s19", "s20", "s21", "s22", "s23");
+#undef DUNLIN_EIGHT_OF_BOTH
+}
+
+/// e = h > 0 ? W d : 0, of a multiple of 8 outputs: the rows of units that are at rest are not even read.
+[[gnu::noinline]] inline void backpropagate_awake(const float* w, const float* d, const float* h, float* e,
+                                                  int inputs, int outputs) {
+    const float* row = nullptr;
+    float* to = nullptr;
+    for (const float* const end = e + inputs; e != end; ++e, ++h, w += outputs) {
+        // Positive, and no NaN.
+        if (std::bit_cast<std::uint32_t>(*h) - 1u >= 0x7f800000u) {
+            *e = 0.0f;
+        } else if (row == nullptr) {
+            row = w;
+            to = e;
+        } else {
+            two_products(row, w, d, outputs / 8, to, e);
+            row = nullptr;
+        }
+    }
+    if (row != nullptr) two_products(row, row, d, outputs / 8, to, to);
+}
+#endif
 
 }  // namespace dunlin::vfp
 // clang-format on

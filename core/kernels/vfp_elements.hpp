@@ -36,28 +36,10 @@ namespace dunlin::vfp {
 #undef DUNLIN_CLIP
 }
 
-/// e = h > 0 ? e : 0
-[[gnu::noinline]] inline void where_positive(const float* h, float* e, std::size_t count) {
-#define DUNLIN_CHOOSE(a, b) \
-    "vcmp.f32 " #a ", #0\n\tvmrs APSR_nzcv, fpscr\n\tit le\n\tvmovle.f32 " #b ", %[zero]\n\t"
-    std::size_t blocks = count / 8;
-    if (blocks > 0) {
-        asm volatile("1:\tvldmia %[h]!, {s0-s7}\n\tvldmia %[e], {s8-s15}\n\t" DUNLIN_EIGHT(
-                         DUNLIN_CHOOSE) "vstmia %[e]!, {s8-s15}\n\tsubs %[blocks], #1\n\tbne 1b"
-                     : [h] "+r"(h), [e] "+r"(e), [blocks] "+r"(blocks)
-                     : [zero] "t"(0.0f)
-                     : DUNLIN_ALL_REGISTERS);
-    }
-    for (std::size_t k = 0; k < count % 8; ++k) e[k] = h[k] > 0.0f ? e[k] : 0.0f;
-#undef DUNLIN_CHOOSE
-}
-
 /// e *= h > 0 ? 1 : 0
 [[gnu::noinline]] inline void times_step(const float* h, float* e, std::size_t count) {
-#define DUNLIN_CHOOSE(a, b)                         \
-    "vmul.f32 s16, " #b ", %[zero]\n\tvcmp.f32 " #a \
-    ", #0\n\tvmrs APSR_nzcv, fpscr\n\tit le\n\t"    \
-    "vmovle.f32 " #b ", s16\n\t"
+#define DUNLIN_CHOOSE(a, b) \
+    "vcmp.f32 " #a ", #0\n\tvmrs APSR_nzcv, fpscr\n\tit le\n\tvmulle.f32 " #b ", " #b ", %[zero]\n\t"
     std::size_t blocks = count / 8;
     if (blocks > 0) {
         asm volatile("1:\tvldmia %[h]!, {s0-s7}\n\tvldmia %[e], {s8-s15}\n\t" DUNLIN_EIGHT(

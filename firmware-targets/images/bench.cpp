@@ -120,6 +120,8 @@ int main() {
     bench::measure_networks();
 #endif
     measure_elements();
+    for (const Activation activation : {Activation::tanh, Activation::sigmoid})
+        console::line("activations ", measured_networks::activations_checksum(first_order_kernels, activation));
     bench::measure_quantised();
     if (!learner.start(Exported::seed)) return 1;
     measure("inner_step", 1, [] { (void)learner.step(); });

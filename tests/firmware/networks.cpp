@@ -5,6 +5,7 @@
 #include "images/measured_networks.hpp"
 
 #include <filesystem>
+#include <sstream>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -39,6 +40,18 @@ TEST_CASE("a board trains networks of layers with the bits of the host") {
     if (!std::filesystem::exists(build_folder() / "learner.map")) return;  // a small board
     compare<measured_networks::keywords>("gradient_keywords");
     compare<measured_networks::gru>("gradient_gru");
+}
+
+TEST_CASE("tanh and sigmoid on a board have the bits of the host over all numbers") {
+    std::istringstream lines(bench_text());
+    std::vector<std::uint32_t> said;
+    for (std::string word; lines >> word;) {
+        if (word == "activations") lines >> said.emplace_back();
+    }
+    const auto here = [](Activation activation) {
+        return measured_networks::activations_checksum(generic_kernels<float>(), activation);
+    };
+    CHECK(said == std::vector{here(Activation::tanh), here(Activation::sigmoid)});
 }
 
 TEST_CASE("a layer of whole numbers gives on a board what it gives on the host") {
