@@ -13,6 +13,12 @@
 
 #include <optional>
 
+#ifdef DUNLIN_FIRMWARE_VERSION
+#define DUNLIN_SOFTWARE "dunlin-node " DUNLIN_BOARD " " DUNLIN_FIRMWARE_VERSION
+#else
+#define DUNLIN_SOFTWARE "dunlin-node " DUNLIN_BOARD
+#endif
+
 namespace {
 
 using namespace dunlin;
@@ -61,9 +67,9 @@ int main() {
 #ifdef DUNLIN_SEALED
     LineGuard* const seals = make_guard();
     if (seals == nullptr) return 2;
-    node.emplace(learner, "dunlin-node " DUNLIN_BOARD, seals);
+    node.emplace(learner, DUNLIN_SOFTWARE, seals);
 #else
-    node.emplace(learner, "dunlin-node " DUNLIN_BOARD);
+    node.emplace(learner, DUNLIN_SOFTWARE);
 #endif
     if (!learner.start(Exported::seed)) return 1;
     for (;;) node->turn();
