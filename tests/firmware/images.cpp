@@ -30,11 +30,12 @@ struct Target {
     std::int64_t most;
 };
 constexpr Target targets[] = {{"mps2-an386", "forward_2_64_64_5", 7'500},
-                              {"mps2-an386", "forward_backward_2_64_64_5", 23'000},
+                              {"mps2-an386", "forward_backward_2_64_64_5", 21'000},
                               {"mps2-an386", "sgd_2_64_64_5", 8'500},
-                              {"mps2-an386", "forward_backward_keywords", 80'000},
+                              {"mps2-an386", "forward_backward_keywords", 78'000},
                               {"mps2-an386", "keywords_ram_bytes", 20'000},
-                              {"mps2-an386", "gru_32_8_20", 500'000},
+                              {"mps2-an386", "gru_32_8_20", 420'000},
+                              {"mps2-an386", "tanh_unit", 32},
                               {"mps2-an386", "crc_byte", 12},
                               {"mps2-an386", "forward_64_64_int8", 7'000},
                               {"microbit", "forward_64_64_int8", 25'000},
