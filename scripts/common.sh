@@ -21,7 +21,7 @@ firmware_packages=(
     gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib qemu-system-arm
     gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
 )
-fuzz_packages=(clang-16 libclang-rt-16-dev)
+clang_packages=(clang-16 libclang-rt-16-dev)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 

@@ -18,7 +18,7 @@ The last line is `N passed, N failed`; the exit code is 0 if nothing failed.
              tests     every test of programs, those that take minutes, and those that trap the allocator
              install   `cmake --install`, then the Python module imported from there, and every example built and
                        run against it
-             sanitize  all unit tests under the address and undefined-behaviour sanitizers (build-sanitize/)
+             sanitize  all unit tests under the address and undefined-behaviour sanitizers (build-sanitize/, with clang)
              fuzz      every decoder fed with made-up input, 10 seconds each, from the corpus in
                        tests/fuzz/corpus (build-sanitize/; DUNLIN_FUZZ_SECONDS changes the time)
              browser   the pages in Chromium: every view at two widths, what axe finds, actions, attacks
@@ -43,7 +43,7 @@ for argument in "$@"; do
             all=--all
             preset=strict
             steps=(licences format build tests install sanitize fuzz browser firmware cross)
-            packages+=("${check_packages[@]}" "${fuzz_packages[@]}")
+            packages+=("${check_packages[@]}" "${clang_packages[@]}")
             ;;
         -h | --help)
             usage
