@@ -158,24 +158,12 @@ Outcome<int> change_members(const JobOptions& options, const std::string& comman
     return succeeded;
 }
 
-/// The model as a file, with all that is needed to run it.
-Outcome<TrainedModel> pulled_model(const Reply& reply) {
-    const std::string experiment = reply.json["experiment"];
-    auto settings = read_deployed(experiment, "the job's experiment");
-    if (!settings) return tl::unexpected(settings.error());
-    Outcome<TrainedModel> model = deployed_model(*settings, reply.numbers);
-    if (!model) return model;
-    model->updates = reply.json["version"].get<std::int64_t>();
-    model->shared_is = fmt::format("model of job {} after {} updates", reply.json["job"].dump(), model->updates);
-    return model;
-}
-
 Outcome<int> pull(JobOptions options) {
     std::error_code ignored;
     if (std::filesystem::is_directory(options.out, ignored)) options.out += "/policy.dunlin";
     const auto reply = ask_fleet(options.fleet.store, {{"command", "pull"}, {"job", options.job}});
     if (!reply) return tl::unexpected(reply.error());
-    const Outcome<TrainedModel> model = pulled_model(*reply);
+    const Outcome<TrainedModel> model = pulled_model(reply->json, reply->numbers);
     if (!model) return tl::unexpected(model.error());
     if (auto written = report::write_file(options.out, model->bytes()); !written)
         return refuse(written.error(), options.out);

@@ -32,7 +32,8 @@ Outcome<WebDoor> WebDoor::open(const WebOptions& options, const std::string& sto
                                    .experiments = experiments_json(),
                                    .access = *access,
                                    .run = run_request,
-                                   .push = push_request});
+                                   .push = push_request,
+                                   .pulled = pulled_answer});
     if (!server) return tl::unexpected(server.error());
     return WebDoor(*std::move(server), *std::move(access));
 }

@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 namespace dunlin::app {
 
@@ -171,6 +172,16 @@ Outcome<ProblemExperiment> settings_of_push(const std::string& path, const Saved
             return refuse(fmt::format("{}: {}", path, fits.error().text));
     }
     return settings;
+}
+
+Outcome<TrainedModel> pulled_model(const nlohmann::ordered_json& reply, const std::vector<float>& numbers) {
+    auto settings = read_deployed(reply["experiment"].get<std::string>(), "the job's experiment");
+    if (!settings) return tl::unexpected(settings.error());
+    Outcome<TrainedModel> model = deployed_model(*settings, numbers);
+    if (!model) return model;
+    model->updates = reply["version"].get<std::int64_t>();
+    model->shared_is = fmt::format("model of job {} after {} updates", reply["job"].dump(), model->updates);
+    return model;
 }
 
 }  // namespace dunlin::app

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 namespace dunlin {
 struct FleetNavigationSettings;
 }
@@ -22,6 +24,10 @@ Outcome<std::string> experiment_text(const std::string& name);
 Outcome<ProblemExperiment> settings_of_push(const std::string& path, const SavedModel& saved,
                                             std::string& experiment, const std::vector<std::string>& assignments,
                                             bool files = true);
+
+/// The model that a job's reply to "pull" holds, as a file's, with all that is needed to run it. Errors: an experiment
+/// that this program cannot read, or parameters that do not fit it.
+Outcome<TrainedModel> pulled_model(const nlohmann::ordered_json& reply, const std::vector<float>& numbers);
 
 /// What a policy that is pushed and an untrained one reach here by the nodes' adaptation, on tasks such as they will have
 /// (at most 32), in a sentence without a full stop. `harms`: the untrained one does better. Errors: settings, a policy of

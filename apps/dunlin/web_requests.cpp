@@ -106,6 +106,15 @@ Outcome<Letter> push_request(const std::string& json) {
     return letter_of(std::move(asked), *settings, experiment, saved->model.parameters);
 }
 
+Outcome<std::string> pulled_answer(const Letter& told) {
+    Json answer = Json::parse(told.json);
+    const Outcome<TrainedModel> model = pulled_model(answer, told.numbers);
+    if (!model) return tl::unexpected(model.error());
+    answer.erase("experiment");
+    answer["policy"] = to_base64(model->bytes());
+    return answer.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 std::string experiments_json() {
     Json all = Json::array();
     for (const Experiment& experiment : experiments()) {

@@ -17,6 +17,10 @@ Outcome<Letter> run_request(const std::string& json);
 /// {"policy": a model's file in base64, "nodes", "set", "token"}. Errors: no model, one that nodes cannot run.
 Outcome<Letter> push_request(const std::string& json);
 
+/// Of what the desk says to "pull" the same without the experiment, and "policy": the model's file in base64. Errors: a
+/// model that this program cannot write.
+Outcome<std::string> pulled_answer(const Letter& told);
+
 /// The ready-made experiments that real nodes can run: {"experiments": [{"name", "summary", "toml"}]}.
 std::string experiments_json();
 

@@ -42,6 +42,22 @@ const actions: JobAction[] = [
     says: (job) => [`Job ${job.job} ends at once, without waiting for nodes.`, "What they hold is lost: there will be no model."] },
 ];
 
+/** Writes the job's model where the browser keeps files, and says what is to be known of it. */
+async function pull(job: Row): Promise<void> {
+  try {
+    const answer = await ask("GET", `jobs/${job.job}/model`);
+    const bytes = Uint8Array.from(atob(answer.policy), (letter) => letter.charCodeAt(0));
+    const link = h("a", { href: URL.createObjectURL(new Blob([bytes])), download: `job-${job.job}.dunlin` }) as HTMLAnchorElement;
+    link.click();
+    URL.revokeObjectURL(link.href);
+    const notes = [...(answer.warnings ?? [])];
+    if (answer.learned === false) notes.push("no node's update is in it: it is what the job began with");
+    told([`job-${job.job}.dunlin: version ${answer.version} of job ${job.job}`, ...notes].join("; "), notes.length > 0);
+  } catch (wrong) {
+    told((wrong as Error).message, true);
+  }
+}
+
 export function job_buttons(job: Row, may: boolean): HTMLElement {
   const row = h("div", { class: "row" });
   if (!may) return row;
@@ -52,6 +68,7 @@ export function job_buttons(job: Row, may: boolean): HTMLElement {
         void act(`jobs/${job.job}/${action.path}`, action.body ?? {}, `job ${job.job}: ${action.word.toLowerCase()} was asked for`);
     } }, action.word));
   }
+  row.append(h("button", { onclick: () => void pull(job) }, "Pull model"));
   if (!job.ended) row.append(member_form(job, "add"), member_form(job, "remove"));
   return row;
 }

@@ -49,4 +49,12 @@ std::optional<std::string> from_base64(std::string_view text) {
     return bytes;
 }
 
+std::string to_base64(std::string_view bytes) {
+    std::string text(sodium_base64_encoded_len(bytes.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
+    sodium_bin2base64(text.data(), text.size(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+                      sodium_base64_VARIANT_ORIGINAL);
+    text.pop_back();  // the zero at its end
+    return text;
+}
+
 }  // namespace dunlin

@@ -15,5 +15,6 @@ std::string blake2b_hex(std::string_view bytes);
 
 /// What base64 (RFC 4648) stands for; nothing where it is none.
 std::optional<std::string> from_base64(std::string_view text);
+std::string to_base64(std::string_view bytes);
 
 }  // namespace dunlin

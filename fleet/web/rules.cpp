@@ -39,6 +39,7 @@ constexpr std::array known_routes{
     Known{"GET", "/api/v1/jobs/{job}", "job"},
     Known{"GET", "/api/v1/jobs/{job}/curves", "curves"},
     Known{"GET", "/api/v1/jobs/{job}/graph", "graph"},
+    Known{"GET", "/api/v1/jobs/{job}/model", "pull", Kind::model},
     Known{"POST", "/api/v1/jobs/{job}/pause", "pause"},
     Known{"POST", "/api/v1/jobs/{job}/resume", "resume"},
     Known{"POST", "/api/v1/jobs/{job}/stop", "stop"},

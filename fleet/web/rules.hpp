@@ -30,7 +30,7 @@ std::string_view cookie_value(std::string_view cookies, std::string_view name);
 
 /// What a request is about.
 struct WebRoute {
-    enum class Kind : std::uint8_t { none, file, desk, session, live, experiments, push, enrol, read };
+    enum class Kind : std::uint8_t { none, file, desk, session, live, experiments, push, enrol, model, read };
     Kind kind = Kind::none;
     std::string command = {};     ///< of the desk; "" of a POST to /api/v1/desk, whose body says it
     std::string request = {};     ///< JSON of the desk's request, as far as method and target say it

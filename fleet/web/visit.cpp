@@ -253,6 +253,11 @@ private:
         stream_.socket().expires_never();
         std::optional<Letter> told = co_await hall_.ask(std::move(asked->letter), who);
         if (!told) co_return refused(status::service_unavailable, "the coordinator is busy; try again");
+        if (route_.kind == WebRoute::Kind::model && told->json.starts_with(R"({"ok":true)")) {
+            Outcome<std::string> model = hall_.settings.pulled(*told);
+            if (!model) co_return refused(status::service_unavailable, model.error().text);
+            co_return Answer{.body = *std::move(model)};
+        }
         co_return letter_answer(*std::move(told), field(http::field::accept));
     }
 

@@ -43,6 +43,8 @@ struct WebSettings {
     /// In the server's thread.
     std::function<Outcome<Letter>(const std::string& json)> run;
     std::function<Outcome<Letter>(const std::string& json)> push;
+    /// Makes of what the desk says to "pull" what GET /api/v1/jobs/N/model answers. In the server's thread.
+    std::function<Outcome<std::string>(const Letter& told)> pulled = {};
     /// Of a server without a desk: what there is in its place, by the paths of `read_paths`, for whoever has logged in.
     /// `target` is as it stands in the request line. In the server's thread.
     std::function<WebRead(std::string_view target)> read = {};

@@ -48,6 +48,14 @@ def roles(server, tokens):
     check("a job by an operate token: " + made.text.decode(), made.status, 200)
     number = json.loads(made.text)["job"]
     check("paused", json.loads(server.ask("POST", f"/api/v1/jobs/{number}/pause", token=operate).text)["state"], "paused")
+    model = f"/api/v1/jobs/{number}/model"
+    check("a model by a view token", server.status("GET", model, token=tokens["view"]), 403)
+    check("a model of no job", server.status("GET", "/api/v1/jobs/99/model", token=operate), 404)
+    pulled = json.loads(server.ask("GET", model, token=operate).text)
+    run("pull", str(number), "--store", "store", "--out", "pulled.dunlin")
+    with open("pulled.dunlin", "rb") as file:
+        check("a model is what pull writes", base64.b64decode(pulled["policy"]), file.read())
+    check("what nobody has learned", (pulled["learned"], "experiment" in pulled), (False, False))
     check("no file is read", server.status("POST", "/api/v1/jobs", body='{"experiment":"/etc/passwd"}', token=operate), 400)
     admit = json.dumps({"name": "other", "key": SOME_KEY[::-1], "command": "status"})
     check("who may not admit", server.status("POST", "/api/v1/nodes", body=admit, token=operate), 403)

@@ -72,6 +72,9 @@ async function main() {
     check(word + " says what it does", (await page.locator("dialog").innerText()).includes(title));
     await page.locator("#confirm").click();
   };
+  const pulled = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Pull model", exact: true }).click();
+  check("a model is pulled", (await pulled).suggestedFilename() === `job-${number}.dunlin`);
   await press("Pause", "hold still");
   await page.getByRole("button", { name: "Resume", exact: true }).waitFor();
   check("it is paused", JSON.parse(run("status", String(number), "--json")).state === "paused");
