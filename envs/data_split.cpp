@@ -84,7 +84,10 @@ std::vector<Rows> split_skewed(const DataTable& table, std::size_t count, const 
 
 /// Gamma(shape, 1) by rejection (Marsaglia and Tsang 2000).
 double draw_gamma(double shape, Stream& random) {
-    if (shape < 1.0) return draw_gamma(shape + 1.0, random) * std::pow(1.0 - random.uniform_double(), 1.0 / shape);
+    if (shape < 1.0) {
+        const double larger = draw_gamma(shape + 1.0, random);  // draws first, with any compiler
+        return larger * std::pow(1.0 - random.uniform_double(), 1.0 / shape);
+    }
     const double d = shape - 1.0 / 3.0, c = 1.0 / std::sqrt(9.0 * d);
     for (;;) {
         const double x = random.normal(), v = std::pow(1.0 + c * x, 3);

@@ -111,7 +111,10 @@ void draw_chain(const RuleWorldSettings& s, RuleWorld& world, Kinds& kinds, Stre
 
 void draw_distractors(const RuleWorldSettings& s, RuleWorld& world, Kinds& kinds, Stream& random) {
     const int first = world.objects;
-    for (int k = 0; k < s.distractors; ++k) put_object(world, kinds.draw(), any_room(world, random));
+    for (int k = 0; k < s.distractors; ++k) {
+        const std::uint8_t room = any_room(world, random);  // draws first, with any compiler
+        put_object(world, kinds.draw(), room);
+    }
     for (int k = 0; k < s.distractor_rules; ++k) {
         const auto at = static_cast<std::size_t>(first + 2 * k);
         world.rule[world.rules++] = {.when = random.below(2) == 0 ? When::beside : When::onto,

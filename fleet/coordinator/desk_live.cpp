@@ -61,7 +61,7 @@ void Desk::changed_nodes(std::vector<std::uint64_t>& marks, std::int64_t now_ms,
     marks.resize(nodes.size());
     for (std::uint32_t number = 0; number < nodes.size(); ++number) {
         const std::optional<std::int64_t> news = coordinator_.news_ms(number);
-        const std::int64_t updated = news ? (unix_ms - (now_ms - *news)) / step_ms * step_ms : 0;
+        const std::int64_t updated = news ? (unix_ms - (now_ms - *news)) / step_ms * step_ms : -1;
         Mark mark = mark_of(nodes[number], coordinator_.connection(number), coordinator_.shared(number));
         if (!mark.add(static_cast<std::uint64_t>(updated)).changes(marks[number])) continue;
         Json row = look(now_ms, [&](Commands& commands) { return commands.node(number); });

@@ -28,7 +28,11 @@ struct Directory {
 };
 
 struct Nobody final : Outbox {
-    Result<void> send(const PublicKey&, const Message&) override { return fail(Code::not_connected); }
+    bool takes = false;  ///< as if somebody were there
+    Result<void> send(const PublicKey&, const Message&) override {
+        if (takes) return {};
+        return fail(Code::not_connected);
+    }
 };
 
 /// A coordinator without a network, as a command opens it.
