@@ -114,17 +114,17 @@ struct SensorWorld {
 
     /// What a machine brings along itself (dunlin-node run --data FILE): a table of 16 numbers and a state a line.
     Outcome<void> read_own(const std::string& path) {
-        const auto table = load_csv(path, {.label = "state", .classes = {"sound", "unbalanced", "worn"}});
+        const auto file = load_csv(path, {.label = "state", .classes = {"sound", "unbalanced", "worn"}});
         // The second text is what the fleet's operator hears: nothing of what is in the file.
-        if (!table)
-            return tl::unexpected(Failure{refuse(table.error()).value().text, false, "its windows cannot be read"});
-        if (table->features != window || table->rows() < 5)
+        if (!file)
+            return tl::unexpected(Failure{refuse(file.error()).value().text, false, "its windows cannot be read"});
+        if (file->features != window || file->rows() < 5)
             return refuse("its file has not 16 numbers and a state a line, five lines or more");
-        values = table->values;
-        labels = table->labels;
+        values = file->values;
+        labels = file->labels;
         train.emplace_back();
         test.emplace_back();
-        take_in(static_cast<int>(table->rows()));
+        take_in(static_cast<int>(file->rows()));
         return {};
     }
 };

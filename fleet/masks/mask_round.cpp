@@ -48,7 +48,7 @@ Result<void> MaskRound::take(std::uint32_t number, const MaskExchange& said) {
     const auto malformed = [&] {
         return fail(Code::message_malformed, static_cast<std::int64_t>(said.bytes.size()));
     };
-    const auto expected = [this](MaskStep step) {
+    const auto expected = [](MaskStep step) {
         return step == MaskStep::keys ? Stage::keys : step == MaskStep::shares ? Stage::shares : Stage::opening;
     };
     if (said.step != MaskStep::keys && said.step != MaskStep::shares && said.step != MaskStep::opened)
