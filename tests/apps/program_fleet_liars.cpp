@@ -137,9 +137,11 @@ TEST_CASE(
         const LiveFleet fleet = fleet_with(attack);
         const json job = fleet.ask(job_of("pars-push", {"fleet.updates=40"}))["job"];
         const Ended waited = fleet.command({"wait", "--for=reported", "--timeout", "100"});
-        const json status = fleet.ask({"status", "--job", job.dump()});
-        INFO(status.dump(1) << waited.err);
+        const Ended shown = fleet.command({"status", "--job", job.dump(), "--json"});
+        INFO(shown.out << shown.err << waited.err);
         CHECK(waited.code == 1);
+        CHECK(shown.code == 1);
+        const json status = json::parse(shown.out);
         CHECK(status["state"] == "finished");
         CHECK(status["balanced"] == false);
         const Ended pulled = fleet.command({"pull", "--job", job.dump(), "--out", "model"});
