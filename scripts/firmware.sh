@@ -101,19 +101,26 @@ board_learns() {
     return "$failed"
 }
 
-# report: waits for the board that learns, and says what came of it.
-learning=
+# report MOST: waits until no more than so many boards learn, and says what came of those that are done.
+learning=() # "PROCESS BOARD" each, in the order that they began
 report() {
-    [[ -n $learning ]] || return 0
-    wait "$learning" || status=1
-    say ""
-    say "== $board_learning"
-    cat "$folder_learning/tests.log" >&2
-    say "image      flash    RAM  stack (bytes)"
-    say_size "$(of_board "$board_learning" BOARD_TOOLCHAIN arm-none-eabi)" "$folder_learning"/*.elf "$node_learning"/node*.elf
-    learning=
+    local process board folder
+    while ((${#learning[@]} > $1)); do
+        read -r process board <<<"${learning[0]}"
+        learning=("${learning[@]:1}")
+        folder=$root/build-firmware
+        wait "$process" || status=1
+        say ""
+        say "== $board"
+        cat "$folder/$board/tests.log" >&2
+        say "image      flash    RAM  stack (bytes)"
+        say_size "$(of_board "$board" BOARD_TOOLCHAIN arm-none-eabi)" "$folder/$board"/*.elf "$folder/node/$board"/node*.elf
+    done
 }
 
+# An emulator takes one processor, so as many boards learn at a time as there are; one, where they write the baseline.
+beside=$(($(nproc) - 1))
+[[ -z ${DUNLIN_ACCEPT:-} ]] || beside=0
 status=0
 rm -rf "$root/build-firmware/runs"
 for board in "${boards[@]}"; do
@@ -140,12 +147,11 @@ for board in "${boards[@]}"; do
             -DDUNLIN_LINE_KEY="$key"
         quietly cmake --build "$node" --parallel "$(nproc)" --target "${images[@]}"
     fi
-    # One board learns while the images of the next are built.
-    report
+    report "$beside"
     board_learns "$board" "$run" "$folder" "$node" >"$folder/tests.log" 2>&1 </dev/null &
-    learning=$! board_learning=$board folder_learning=$folder node_learning=$node
+    learning+=("$! $board")
 done
-report
+report 0
 
 # Two boards of different processors in a fleet with nodes of this machine.
 if [[ " ${boards[*]} " == *" mps2-an386 "* && " ${boards[*]} " == *" mps2-an505 "* ]]; then
