@@ -301,8 +301,9 @@ TEST_CASE("joining again gives a node no new credit") {
 TEST_CASE("bytes that are no message, and messages before Join, are refused with a code") {
     Scene scene;
     const auto mallory = scene.peer(1);
-    mallory->send(std::vector<std::byte>(100, std::byte{7}));
-    CHECK(scene.told<Refusal>(*mallory).error.code == Code::message_malformed);
+    const auto rubbish = [&] { mallory->send(std::vector<std::byte>(100, std::byte{7})); };
+    rubbish();
+    CHECK(scene.told<Refusal>(*mallory, rubbish).error.code == Code::message_malformed);
     mallory->send(encode_frame({{}, Heartbeat{}}).value().bytes());
     CHECK(scene.told<Refusal>(*mallory).error.code == Code::not_joined);
     CHECK(scene.refused(Code::message_malformed, 1));
@@ -366,8 +367,9 @@ TEST_CASE("a client of wire version 1, byte for byte, takes part, and an older o
     // The frames of version1_* are what a node said when 1 was the newest version; they never change.
     Scene scene;
     const auto first = scene.peer(0);
-    first->send(golden("version1_join.frame"));
-    CHECK(scene.told<Welcome>(*first).version == 1);
+    const auto join = [&] { first->send(golden("version1_join.frame")); };
+    join();
+    CHECK(scene.told<Welcome>(*first, join).version == 1);
     CHECK(scene.told<JobOffer>(*first).terms.dimension == dimension);
     first->send(golden("version1_job_answer.frame"));
     first->send(golden("version1_model_request.frame"));
@@ -381,8 +383,9 @@ TEST_CASE("a client of wire version 1, byte for byte, takes part, and an older o
     scene.turn_until([&] { return scene.job().members()[0].state == MemberState::left; });
 
     const auto older = scene.peer(1);
-    older->send(golden("version0_join.frame"));
-    CHECK(scene.told<Refusal>(*older).error == Error{Code::wire_version_unknown, 0, oldest_wire_version});
+    const auto ask = [&] { older->send(golden("version0_join.frame")); };
+    ask();
+    CHECK(scene.told<Refusal>(*older, ask).error == Error{Code::wire_version_unknown, 0, oldest_wire_version});
     older->send(golden("version0_heartbeat.frame"));
     CHECK(scene.told<Refusal>(*older).error == Error{Code::wire_version_unknown, 0, oldest_wire_version});
     CHECK(scene.refused(Code::wire_version_unknown, 2));
