@@ -133,6 +133,12 @@ TEST_CASE("a roll-out ends in one of two stated states, whoever crashes when [in
     CHECK(crashes > 200);
 }
 
+TEST_CASE("200 roll-outs over fifty nodes end in one of two stated states [invariants 4, 7]") {
+    std::uint64_t crashes = 0;
+    for (std::uint64_t seed = 1001; seed <= 1200; ++seed) crashes += live(seed, 50);
+    CHECK(crashes > 200);
+}
+
 TEST_CASE("fifty nodes get a version in waves, each after the one before it") {
     Stage stage(7, 50, 0.6);
     stage.start(1, 5);
