@@ -111,8 +111,7 @@ Json Desk::Commands::member(const Job& known, std::uint32_t i) const {
              {"here", connection != nullptr && connection->welcome && !connection->suspect},
              {"updates", at.updates},
              {"reported", at.reported}};
-    if (known.serverless())
-        row["tick"] = session != nullptr && session->tick >= 0 ? Json(session->tick) : Json();
+    if (known.serverless()) row["tick"] = session != nullptr && session->tick >= 0 ? Json(session->tick) : Json();
     if (at.state == MemberState::declined) row["refusal"] = refusal_text(at, "declined");
     const Index::Newest& newest = *need(index.newest_metrics(known.number()), index_name);
     for (auto metric = newest.lower_bound({i, ""}); metric != newest.end() && metric->first.first == i; ++metric)
