@@ -49,7 +49,7 @@ async function pull(job: Row): Promise<void> {
     const bytes = Uint8Array.from(atob(answer.policy), (letter) => letter.charCodeAt(0));
     const link = h("a", { href: URL.createObjectURL(new Blob([bytes])), download: `job-${job.job}.dunlin` }) as HTMLAnchorElement;
     link.click();
-    URL.revokeObjectURL(link.href);
+    window.setTimeout(() => URL.revokeObjectURL(link.href), 60000);  // browsers may begin to read it later
     const notes = [...(answer.warnings ?? [])];
     if (answer.learned === false) notes.push("no node's update is in it: it is what the job began with");
     told([`job-${job.job}.dunlin: version ${answer.version} of job ${job.job}`, ...notes].join("; "), notes.length > 0);

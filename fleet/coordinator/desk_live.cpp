@@ -8,7 +8,7 @@
 namespace dunlin {
 namespace {
 
-/// What a row says, in one number: 64 bits, so that another row has the same one of 2^64.
+/// What a row says, in one number that is not 0: another row has the same one time of 2^63.
 class Mark {
 public:
     Mark& add(std::uint64_t word) {

@@ -298,10 +298,8 @@ bool Driver::wait(const char* what, int limit_s, const std::function<bool()>& co
 }
 
 bool Driver::job(std::uint64_t number, int faults) {
-    if (!wait("the job is there", 60, [&] { return books_.created(number); })) {
-        fail(hostile_->doing());
-        return false;
-    }
+    if (!wait("the job is there", 60, [&] { return books_.created(number); }))
+        return fail(hostile_->doing()), false;
     for (const int end = injected_ + faults; injected_ < end;) {
         inject();
         // Seldom and in bursts, and as often as asked on average.
