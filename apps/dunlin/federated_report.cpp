@@ -152,7 +152,7 @@ bool diverged(const FederatedResult& result) {
 
 std::string federated_text(const FederatedJob& job, const FederatedResult& result, const RunFigures& figures) {
     if (job.alone) return report::text_table(first_table(figures)) + figures.line;
-    if (!job.rounds) return report::text_table(federated_table(job, result));
+    if (!job.rounds) return report::text_table(federated_table(job, result)) + figures.line;
     const double consensus = result.last.consensus_error;
     return fmt::format("{}consensus error {}; mass error {}{}\n", report::text_table(first_table(figures)),
                        std::isnan(consensus) ? "not defined" : fmt::format("{:.3f} %", 100 * consensus),

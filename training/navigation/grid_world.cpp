@@ -5,6 +5,9 @@
 #include "training/navigation/scenario_file.hpp"
 #include "training/settings/task_text.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/ranges.h>
 
 namespace dunlin {
@@ -64,9 +67,9 @@ Outcome<StoredMap> map_of(const std::string& name, const std::vector<std::string
     return read_map(name);
 }
 
-Outcome<StoredMap> read_map(const std::string& name_or_path) {
+Outcome<StoredMap> read_map(const std::string& name_or_path, std::string_view setting) {
     return find_map(name_or_path).map_error([&](const Error& e) {
-        Failure wrong = describe(e, "environment.map: " + name_or_path);
+        Failure wrong = describe(e, fmt::format("{}: {}", setting, name_or_path));
         if (const std::string there = text_at(name_or_path, e); !there.empty())
             wrong.text += fmt::format("; there stands \"{}\"", there);
         if (e.code == Code::file_missing)
@@ -84,11 +87,18 @@ Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
         if (s.start.size() != 2) return refuse("environment.start: expected [row, column]");
         world.common_.start = GridCell{s.start[0], s.start[1]};
     }
+    Stream random(s.seed, 1, Purpose::tasks);
+    if (!s.maps.empty()) {
+        if (Outcome<void> added = world.add_maps(s, random); !added) return tl::unexpected(added.error());
+        world.make_room_for_optima();
+        return world;
+    }
+    if (!s.held_out_maps.empty())
+        return refuse("environment.held_out_maps: environment.maps says those to train on");
     Outcome<StoredMap> map = map_of(s.map, s.rows);
     if (!map) return tl::unexpected(map.error());
     world.map_ = *std::move(map);
 
-    Stream random(s.seed, 1, Purpose::tasks);
     if (s.goals.size() == 1 && s.goals.front().ends_with(".scen")) {
         if (Outcome<void> read = world.add_scenarios(s); !read) return tl::unexpected(read.error());
     } else if (!s.goals.empty()) {
@@ -141,7 +151,9 @@ std::vector<std::string> GridWorld::names(TaskSet set) const {
     std::vector<std::string> all;
     for (const GridTask& task : tasks(set)) {
         const GridCell goal = *task.settings().goal;
-        all.push_back(fmt::format("task {}: goal ({}, {})", all.size() + 1, goal.row, goal.column));
+        const std::vector<std::string>& on = set == TaskSet::training ? training_on_ : held_out_on_;
+        const std::string map = all.size() < on.size() ? on[all.size()] + ", " : std::string();
+        all.push_back(fmt::format("task {}: {}goal ({}, {})", all.size() + 1, map, goal.row, goal.column));
         const std::optional<GridCell>& start = task.settings().start;
         if (start && start != common_.start) all.back() += fmt::format(" from ({}, {})", start->row, start->column);
     }
@@ -182,6 +194,49 @@ Outcome<int> GridWorld::add_held_out(const std::string& description) {
     return static_cast<int>(held_out_.size()) - 1;
 }
 
+/// As many tasks on each map, as far as that goes.
+Outcome<void> GridWorld::add_maps(const NavigationSettings& s, Stream& random) {
+    if (!s.goals.empty() || !s.rows.empty() || s.tasks == TaskSource::three)
+        return refuse(fmt::format("environment.maps: tasks are sampled from each map; {}",
+                                  s.tasks == TaskSource::three
+                                      ? "set environment.tasks = sampled"
+                                      : "leave environment.goals and environment.rows out"));
+    auto set = read_map_set(s);
+    if (!set) return tl::unexpected(set.error());
+    map_ = set->training.front().map;
+    if (Outcome<void> fits = check_memory(s.training_tasks + s.held_out_tasks); !fits) return fits;
+    const GridTaskDistribution distribution{common_, s.permute_actions, s.wind_limit, s.slip_limit};
+    const auto share_out = [&](const std::vector<NamedMap>& maps, int count, bool trains) -> Outcome<void> {
+        if (count > 0 && count < std::ssize(maps))
+            return refuse(fmt::format("environment.{} = {}: there are {} such maps, and each has a task at least",
+                                      trains ? "training_tasks" : "held_out_tasks", count, maps.size()));
+        for (std::size_t k = 0; k < maps.size(); ++k) {
+            const auto each = static_cast<std::size_t>(count) / maps.size();
+            const int own = static_cast<int>(each + (k < static_cast<std::size_t>(count) % maps.size() ? 1 : 0));
+            auto drawn = sample_tasks(maps[k].map, distribution, trains ? own : 0, trains ? 0 : own, random);
+            if (!drawn) return refuse(drawn.error(), "environment.maps: " + maps[k].name);
+            for (GridTask& task : trains ? drawn->training : drawn->held_out) {
+                (trains ? training_ : held_out_).push_back(std::move(task));
+                (trains ? training_on_ : held_out_on_).push_back(maps[k].name);
+            }
+        }
+        return {};
+    };
+    if (auto done = share_out(set->training, s.training_tasks, true); !done) return done;
+    if (auto done = share_out(set->held_out, s.held_out_tasks, false); !done) return done;
+    std::vector<std::string> held_out;
+    for (const NamedMap& one : set->held_out) held_out.push_back(one.name);
+    map_notes_.push_back(fmt::format("{} maps to train on and {} held out ({}), in a frame of {} x {} cells",
+                                     set->training.size(), set->held_out.size(), fmt::join(held_out, ", "),
+                                     map_.rows, map_.columns));
+    if (set->too_large > 0)
+        map_notes_.push_back(fmt::format("{} maps left out: a side is longer than environment.largest_side = {}",
+                                         set->too_large, s.largest_side));
+    if (set->repeated > 0) map_notes_.push_back(fmt::format("{} maps left out: equal to others", set->repeated));
+    for (auto* maps : {&set->training, &set->held_out}) std::ranges::move(*maps, std::back_inserter(maps_));
+    return {};
+}
+
 /// The first scenarios are trained on, those after them held out, as long as there are some. Those that repeat
 /// earlier ones, or whose start is the goal, are skipped.
 Outcome<void> GridWorld::add_scenarios(const NavigationSettings& s) {
@@ -210,7 +265,13 @@ Outcome<void> GridWorld::add_scenarios(const NavigationSettings& s) {
 
 Outcome<GridTask> GridWorld::parse_task(const std::string& description) const {
     GridTaskSettings settings = common_;
+    const StoredMap* map = maps_.empty() ? &map_ : nullptr;
     const Outcome<void> read = for_each_part(description, [&](std::string_view key, std::string_view value) {
+        if (key == "map" && !maps_.empty()) {
+            const auto found = std::ranges::find(maps_, value, &NamedMap::name);
+            map = found == maps_.end() ? nullptr : &found->map;
+            return map != nullptr;
+        }
         if (key == "goal") {
             const auto cell = numbers<int>(value, 2);
             if (cell) settings.goal = GridCell{(*cell)[0], (*cell)[1]};
@@ -234,7 +295,10 @@ Outcome<GridTask> GridWorld::parse_task(const std::string& description) const {
     });
     if (!read) return tl::unexpected(read.error());
     if (!settings.goal) return refuse(fmt::format("cannot read \"{}\"; it needs a goal=R,C", description));
-    return GridTask::make(map_, settings).map_error([&](const Error& e) {
+    if (map == nullptr)
+        return refuse(fmt::format(
+            "cannot read \"{}\"; with environment.maps it needs the map's name, map=NAME;goal=R,C", description));
+    return GridTask::make(*map, settings).map_error([&](const Error& e) {
         return dunlin::describe(e, description);
     });
 }

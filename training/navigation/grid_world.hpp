@@ -5,6 +5,7 @@
 #include "envs/navigation_tasks.hpp"
 #include "rl/actor_critic.hpp"
 #include "training/navigation/grid_evaluation.hpp"
+#include "training/navigation/map_set.hpp"
 #include "training/navigation/navigation.hpp"
 
 #include <algorithm>
@@ -18,7 +19,7 @@ namespace dunlin {
 
 /// A map by a built-in name or from a file. Errors name the setting, the line, what stands there and what is
 /// expected.
-Outcome<StoredMap> read_map(const std::string& name_or_path);
+Outcome<StoredMap> read_map(const std::string& name_or_path, std::string_view setting = "environment.map");
 /// The map that the settings environment.map and environment.rows name: the rows, where there are any. Errors name
 /// the setting.
 Outcome<StoredMap> map_of(const std::string& name, const std::vector<std::string>& rows);
@@ -42,6 +43,9 @@ public:
     }
     /// Its number; NavigationTraining::add_held_out says what a description is.
     Outcome<int> add_held_out(const std::string& description);
+
+    /// What a user should know of the maps: a sentence each.
+    const std::vector<std::string>& notes() const { return map_notes_; }
 
     int distinct_tasks(TaskSet set) const { return dunlin::distinct_tasks(tasks(set)); }
     /// Whether a held-out task is one of those of training.
@@ -100,6 +104,7 @@ private:
     static constexpr double small_map_cells = 1024;
 
     Outcome<void> add_scenarios(const NavigationSettings& settings);
+    Outcome<void> add_maps(const NavigationSettings& settings, Stream& random);
     Outcome<GridTask> parse_task(const std::string& description) const;
     Outcome<void> check_memory(int tasks) const;
     void make_room_for_optima();
@@ -125,6 +130,10 @@ private:
     StoredMap map_;
     GridTaskSettings common_;
     std::vector<GridTask> training_, held_out_;
+    std::vector<NamedMap> maps_;  ///< of a set, to train on and then held out
+    std::vector<std::string> training_on_,
+        held_out_on_;  ///< the map of each task, by name; empty: there is one map
+    std::vector<std::string> map_notes_;
     std::vector<double> training_optima_, held_out_optima_;  ///< NaN: not planned yet
     std::optional<std::vector<double>> shared_policy_;       ///< once it was asked for
 };

@@ -74,6 +74,10 @@ public:
 
     std::vector<TaskOutcome> best_single_policy(TaskSet set) override { return world_.single_policy(set, stop_); }
 
+    std::vector<std::string> world_notes() const override {
+        if constexpr (requires { world_.notes(); }) return world_.notes();
+        return {};
+    }
     int distinct_tasks(TaskSet set) const override { return world_.distinct_tasks(set); }
     bool trained_on(int held_out) const override { return world_.trained_on(held_out); }
 
@@ -264,7 +268,7 @@ Outcome<NavigationSettings> by_the_map(NavigationSettings s) {
     constexpr int most_trajectories = 200;
     int horizon = 100, trajectories = 20;
     if (s.world == World::grid) {
-        const Outcome<StoredMap> map = map_of(s.map, s.rows);
+        const Outcome<StoredMap> map = frame_of(s);
         if (!map) return tl::unexpected(map.error());
         horizon = std::min(2 * (map->rows + map->columns) + 2, grid_horizon_limit);
         const int share = (3 * map->rows * map->columns + 4) / 5;

@@ -34,8 +34,10 @@ struct NavigationSettings {
     std::uint64_t seed = 1;
 
     World world = World::grid;
-    std::string map = "empty-7x7";  ///< a built-in name or a file in MovingAI's format
-    std::vector<std::string> rows;  ///< or the map itself
+    std::string map = "empty-7x7";                 ///< a built-in name or a file in MovingAI's format
+    std::vector<std::string> rows;                 ///< or the map itself
+    std::vector<std::string> maps, held_out_maps;  ///< or several: names, files and folders of files (map_set.hpp)
+    int largest_side = 0;                          ///< maps of folders with a longer one are left out; 0: none
     TaskSource tasks = TaskSource::three;
     std::vector<std::string> goals;  ///< "row,column" each; instead of `tasks`
     int training_tasks = 20;         ///< of sampled tasks
@@ -111,6 +113,8 @@ public:
     virtual bool trained_on(int held_out) const = 0;
     /// What a user should know of tasks that are fewer, or less different, than asked for: a sentence each.
     std::vector<std::string> notes() const;
+    /// What the world adds to them.
+    virtual std::vector<std::string> world_notes() const { return {}; }
 
     /// From now on asked by what takes long: iterate, evaluate and record are then left off.
     virtual void stop_when(StopAsked stop) = 0;

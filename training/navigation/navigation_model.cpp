@@ -14,7 +14,7 @@ void describe_grid(TrainedModel& model, const NavigationSettings& s) {
     model.task = "grid-navigation";
     model.output_names = {"up", "down", "left", "right", "stay"};
     model.output = "logits, one an action; probabilities are their softmax";
-    const auto map = map_of(s.map, s.rows);
+    const auto map = frame_of(s);
     const std::string size = map ? fmt::format("{} rows and {} columns", map->rows, map->columns) : "unknown size";
     if (model.shape.one_hot) {
         model.input = fmt::format(
@@ -29,7 +29,8 @@ void describe_grid(TrainedModel& model, const NavigationSettings& s) {
             "1) - 1, both from 0 at the map's upper left corner; 0 where there is one row or column";
         model.input_names = {"row, scaled to [-1, 1]", "column, scaled to [-1, 1]"};
     }
-    model.notes = {fmt::format("Map: {}, {}", s.rows.empty() ? s.map : "of its own", size),
+    model.notes = {s.maps.empty() ? fmt::format("Map: {}, {}", s.rows.empty() ? s.map : "of its own", size)
+                                  : fmt::format("Maps: several, in a frame of {}", size),
                    s.permute_actions
                        ? "Each task permutes the actions: action k makes the move that the task's `moves` says at "
                          "k, by the order of the names above"
@@ -92,7 +93,7 @@ void carry_map(const std::string& name, std::vector<std::string>& rows) {
 TrainedModel navigation_model(const NavigationSettings& settings, const MlpShape& shape,
                               std::vector<float> parameters) {
     NavigationSettings s = settings;
-    if (s.world == World::grid) carry_map(s.map, s.rows);
+    if (s.world == World::grid && s.maps.empty()) carry_map(s.map, s.rows);
     TrainedModel model{.experiment = s.experiment,
                        .shape = shape,
                        .head = s.world == World::point ? ModelHead::gaussian : ModelHead::actions,

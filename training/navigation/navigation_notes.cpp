@@ -53,7 +53,7 @@ std::optional<std::string> seldom_found(const NavigationTraining& training) {
 }  // namespace
 
 std::vector<std::string> NavigationTraining::notes() const {
-    std::vector<std::string> notes;
+    std::vector<std::string> notes = world_notes();
     const std::size_t training = task_names(TaskSet::training).size(),
                       held_out = task_names(TaskSet::held_out).size();
     const auto distinct = static_cast<std::size_t>(distinct_tasks(TaskSet::training));

@@ -12,6 +12,14 @@ Settings navigation_settings(NavigationSettings& s) {
     return list;
 }
 
+namespace {
+
+bool is_map_path(std::string_view name) {
+    return !is_built_in_map(name);
+}
+
+}  // namespace
+
 void add_navigation_settings(Settings& list, NavigationSettings& s) {
     using Range = Settings::Range;
     list.add("environment.world", s.world, "grid of cells, points in the plane, or rule worlds that are generated",
@@ -20,6 +28,13 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
     list.add_path("environment.map", s.map, "built-in map (empty-RxC, four-rooms, ...) or a MovingAI .map file",
                   is_built_in_map);
     list.add("environment.rows", s.rows, "a map of its own: '.' is free, '#' a wall; instead of map");
+    list.add("environment.maps", s.maps,
+             "several maps to sample tasks from: names, files and folders of .map files; instead of map",
+             is_map_path);
+    list.add("environment.held_out_maps", s.held_out_maps,
+             "maps of held-out tasks; empty: a quarter of environment.maps, drawn by the seed", is_map_path);
+    list.add("environment.largest_side", s.largest_side,
+             "maps of a folder with a longer side are left out; 0: none", Range{0, grid_side_limit});
     list.add("environment.tasks", s.tasks, "the paper's three, or tasks sampled from the map",
              {{"three", TaskSource::three}, {"sampled", TaskSource::sampled}});
     list.add("environment.goals", s.goals,

@@ -87,7 +87,75 @@ Outcome<DataTable> test_table(const DataSettings& s, const DataTable& train, std
     return *std::move(drawn);
 }
 
+/// The name of a part's user; where users have none, the part's number.
+std::string name_of(const DataTable& table, const NodeRows& part, std::size_t k) {
+    if (table.user_names.empty()) return std::to_string(k);
+    return table.user_names[static_cast<std::size_t>(table.users[part.train.front()])];
+}
+
+/// Which of the parts take no part in training, 1 each.
+Outcome<std::vector<std::uint8_t>> left_out(const NewcomerSettings& s, const std::vector<std::string>& names,
+                                            std::uint64_t seed) {
+    std::vector<std::uint8_t> out(names.size());
+    for (const std::string& name : s.users) {
+        const auto found = std::ranges::find(names, name);
+        if (found == names.end())
+            return refuse(fmt::format("newcomers.users: no {} among the {} users: {}",
+                                      quoted_list(std::span(&name, 1)), names.size(), quoted_list(names)));
+        out[static_cast<std::size_t>(found - names.begin())] = 1;
+    }
+    if (s.users.empty()) {
+        constexpr std::uint32_t nobody = (1u << 24) - 2;  // the stream that belongs to no node
+        Stream random(seed, nobody, Purpose::data);
+        for (int wanted = s.count; wanted > 0 && s.count < std::ssize(names);) {
+            std::uint8_t& one = out[random.below(static_cast<std::uint32_t>(names.size()))];
+            wanted -= one == 0 ? 1 : 0;
+            one = 1;
+        }
+    }
+    const auto all = static_cast<std::size_t>(std::ranges::count(out, 1));
+    if (all == names.size() || (s.users.empty() && all == 0))
+        return refuse(fmt::format("newcomers: of {} users {} are left out, and nobody is left to learn from",
+                                  names.size(), std::max<std::size_t>(all, static_cast<std::size_t>(s.count))));
+    return out;
+}
+
+/// Takes the parts of those out who take no part, and returns them. From then on `names` stand for parts.
+Outcome<std::vector<NodeRows>> take_newcomers(const NewcomerSettings& s, std::uint64_t seed, const DataTable& table,
+                                              std::vector<NodeRows>& parts, std::vector<std::string>& names,
+                                              std::vector<std::string>& newcomers) {
+    for (std::size_t k = 0; k < parts.size(); ++k) names.push_back(name_of(table, parts[k], k));
+    const auto out = left_out(s, names, seed);
+    if (!out) return tl::unexpected(out.error());
+    std::vector<NodeRows> taken, kept;
+    std::vector<std::string> kept_names;
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+        const bool is_out = (*out)[k] == 1;
+        (is_out ? taken : kept).push_back(std::move(parts[k]));
+        (is_out ? newcomers : kept_names).push_back(std::move(names[k]));
+    }
+    parts = std::move(kept);
+    names = std::move(kept_names);
+    return taken;
+}
+
 }  // namespace
+
+void add_newcomer_settings(Settings& list, NewcomerSettings& s) {
+    using Range = Settings::Range;
+    list.add("newcomers.users", s.users,
+             "users who take no part in training, and are met when it has ended; none and count 0: nobody");
+    list.add("newcomers.count", s.count, "where no names are given: so many, drawn by the seed", Range{0, 1e6});
+    list.add("newcomers.rows", s.rows, "rows of each class that they have of their own", Range{1, 1e6});
+    list.add("newcomers.repeats", s.repeats, "draws of these rows", Range{1, 1000});
+    list.add(
+        "newcomers.mean_layers", s.mean_layers,
+        "personal layers of theirs begin as the members' mean, which members then give away; false: as first ones");
+    list.add("newcomers.steps", s.steps,
+             "that make the shared model theirs, otherwise as personal.* says; 0: as many", Range{0, 1e6});
+    list.add("newcomers.own_steps", s.own_steps, "of the same network from their own rows alone", Range{1, 1e6});
+    list.add("newcomers.own_rate", s.own_rate, "and their size", Range{0, 1e3, true});
+}
 
 void add_data_settings(Settings& list, DataSettings& s) {
     using Range = Settings::Range;
@@ -167,7 +235,12 @@ void describe_classifier(const DataTable& table, TrainedModel& model) {
     model.scale = table.scale;
 }
 
-Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
+namespace {
+
+enum class Users : std::uint8_t { members, newcomers };
+
+/// The data with the parts of those who take part in training, or of those who do not.
+Outcome<SharedData> read_shared(const DataSettings& s, std::uint64_t seed, Users of) {
     auto table = read_or_draw(s, seed);
     if (!table) return tl::unexpected(table.error());
     const std::string where = s.path.empty() ? "data" : s.path;
@@ -182,6 +255,17 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
             return refuse(parts.error(), s.path.empty() ? "data.split" : s.path + ": data.split");
         return refuse(fmt::format("{}: {} does not fit", where, split_key(parts.error().first)));
     }
+    DataNotes shared_out = split_notes(*table, split, *parts);
+    std::vector<NodeRows> newcomers;
+    std::vector<std::string> names, newcomer_names;
+    if (s.newcomers.any()) {
+        auto taken = take_newcomers(s.newcomers, seed, *table, *parts, names, newcomer_names);
+        if (!taken) return tl::unexpected(taken.error());
+        newcomers = *std::move(taken);
+        shared_out.push_back(
+            {"newcomers", std::ssize(newcomers),
+             fmt::format("{} users take no part in training: {}", newcomers.size(), quoted_list(newcomer_names))});
+    }
     const bool standardise = s.standardise || (!s.path.empty() && table->image_width == 0);
     DataTable test;
     if (s.split.test_fraction == 0.0f) {
@@ -195,7 +279,6 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
                                       test.features));
         }
     }
-    DataNotes shared_out = split_notes(*table, split, *parts);
     if (test.rows() > 0) {
         std::vector<bool> lacking(static_cast<std::size_t>(table->classes));
         for (const std::uint8_t label : table->labels) lacking[label] = true;
@@ -216,7 +299,20 @@ Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
                     {"features", table->features, ""},
                     {"classes", table->classes, ""}};
     for (DataNotes* part : {&table->notes, &shared_out}) notes.insert(notes.end(), part->begin(), part->end());
+    if (s.newcomers.any())
+        table->user_names = of == Users::newcomers ? std::move(newcomer_names) : std::move(names);
+    if (of == Users::newcomers) *parts = std::move(newcomers);
     return SharedData{*std::move(table), *std::move(parts), std::move(notes), std::move(test)};
+}
+
+}  // namespace
+
+Outcome<SharedData> read_data(const DataSettings& s, std::uint64_t seed) {
+    return read_shared(s, seed, Users::members);
+}
+
+Outcome<SharedData> read_newcomers(const DataSettings& s, std::uint64_t seed) {
+    return read_shared(s, seed, Users::newcomers);
 }
 
 }  // namespace dunlin

@@ -13,6 +13,23 @@
 
 namespace dunlin {
 
+/// Users who take no part in training, and how they are met when it has ended (newcomers.hpp).
+struct NewcomerSettings {
+    std::vector<std::string> users{};    ///< by name
+    int count = 0;                       ///< where no names are given: so many, drawn by the seed
+    std::vector<int> rows{1, 2, 5, 10};  ///< of their own, of each class
+    int repeats = 5;                     ///< draws of these rows
+    bool mean_layers = false;  ///< personal layers begin as the members' mean, otherwise as everybody's first
+    int steps = 0;             ///< that make the shared model theirs; 0: as everybody's
+    int own_steps = 500;       ///< of the same network from these rows alone
+    float own_rate = 0.1f;
+
+    bool any() const { return !users.empty() || count > 0; }
+};
+
+/// Adds the section [newcomers].
+void add_newcomer_settings(Settings& list, NewcomerSettings& settings);
+
 /// What nodes classify, and who holds which rows.
 struct DataSettings {
     std::string path{};  ///< what table_format reads; empty: generated digits
@@ -26,6 +43,7 @@ struct DataSettings {
     std::vector<float> centre{}, scale{};  ///< of data that nodes bring, by feature: what is subtracted, and times
     DigitSettings digits{};
     SplitSettings split{};
+    NewcomerSettings newcomers{};
 };
 
 /// Adds the section [data].
@@ -53,5 +71,8 @@ Outcome<SharedData> read_own_data(const DataSettings& settings, const std::strin
 /// files of an IDX folder, or a fifth as many generated digits. A table is always standardised, which fills
 /// missing values in. Errors: of the files, of the settings.
 Outcome<SharedData> read_data(const DataSettings& settings, std::uint64_t seed);
+
+/// The same table, with the parts of those users who are left out of it. Errors also: there are none.
+Outcome<SharedData> read_newcomers(const DataSettings& settings, std::uint64_t seed);
 
 }  // namespace dunlin

@@ -3,6 +3,8 @@
 
 #include "training/models/layer_text.hpp"
 #include "training/problems/classification_world.hpp"
+#include "training/problems/federated_result.hpp"
+#include "training/problems/newcomers.hpp"
 #include "training/problems/personal_layers.hpp"
 
 #include <concepts>
@@ -35,6 +37,7 @@ std::string sizes_of(const TrainedModel& model) {
 Settings classification_settings(ClassificationSettings& s) {
     Settings list = problem_settings(s);
     add_data_settings(list, s.data);
+    add_newcomer_settings(list, s.data.newcomers);
     add_network_settings(list, s, "client");
     add_federated_settings(list, s.federated);
     return list;
@@ -106,6 +109,20 @@ template Outcome<std::unique_ptr<FederatedProblem>> make_classification_problem(
                                                                                 const FederatedSettings&,
                                                                                 std::uint64_t, int);
 
+namespace {
+
+void report_classification(const ClassificationSettings& s, FederatedProblem&, const FederatedResult& result,
+                           RunFigures& figures) {
+    if (!s.data.newcomers.any() || !result.complete || result.shared_model.empty()) return;
+    const auto make = [&](SharedData data) { return make_classification_problem(std::move(data), s, s, 1); };
+    const auto met = report_newcomers(s.data, s.federated.personal, s.seed, ConstVector<float>(result.shared_model),
+                                      make, figures);
+    if (!met)
+        figures.warnings.push_back({"users who were never met could not be judged: " + met.error().text, true});
+}
+
+}  // namespace
+
 ProblemKind<ClassificationSettings> classification_kind() {
     return {.name = "classification",
             .nodes_are = "clients",
@@ -120,7 +137,8 @@ ProblemKind<ClassificationSettings> classification_kind() {
                         made.nodes(), s.data.split.test_fraction,
                         s.data.split.conflicting ? "; every client names the labels in a way of its own" : "");
                 },
-            .make_own = make_own_classification};
+            .make_own = make_own_classification,
+            .report = report_classification};
 }
 
 }  // namespace dunlin
