@@ -6,43 +6,31 @@ namespace {
 
 constexpr float unreached = -1.0f;
 
+/// Rows down and columns right of each move, in its order.
+constexpr std::int8_t down[] = {-1, 1, 0, 0, 0, -1, -1, 1, 1};
+constexpr std::int8_t right[] = {0, 0, -1, 1, 0, -1, 1, -1, 1};
+
 /// How far on in the numbers of cells a move leads, where it is open.
-int offset(const GridMap& map, Move move) {
-    switch (move) {
-        case Move::up:
-            return -map.columns();
-        case Move::down:
-            return map.columns();
-        case Move::left:
-            return -1;
-        case Move::right:
-            return 1;
-        case Move::stay:
-            break;
-    }
-    return 0;
+int offset(const GridMap& map, unsigned move) {
+    return down[move] * map.columns() + right[move];
 }
 
-/// Whether a move leads to another free cell.
-bool open(const GridMap& map, GridCell at, Move move) {
-    switch (move) {
-        case Move::up:
-            return map.free({at.row - 1, at.column});
-        case Move::down:
-            return map.free({at.row + 1, at.column});
-        case Move::left:
-            return map.free({at.row, at.column - 1});
-        case Move::right:
-            return map.free({at.row, at.column + 1});
-        case Move::stay:
-            break;
-    }
-    return false;
+/// Whether a move leads to another free cell. Diagonal ones cut no corner.
+bool open(const GridMap& map, GridCell at, unsigned move) {
+    const int rows = down[move], columns = right[move];
+    if (rows == 0 && columns == 0) return false;
+    return map.free({at.row + rows, at.column}) && map.free({at.row, at.column + columns}) &&
+           map.free({at.row + rows, at.column + columns});
+}
+
+/// Its bit among those of a cell. To stay has none of its own: it leads nowhere.
+constexpr unsigned bit_of(unsigned move) {
+    return move < static_cast<unsigned>(Move::stay) ? move : move - 1;
 }
 
 /// Breadth first from the goal: `distance` gets each cell's shortest path to it, `queue` the cells that have one,
 /// by distance, the goal first. Returns their number. Moves lead both ways, so "to" and "from" are the same.
-std::size_t measure(const GridMap& map, int goal, std::span<float> distance,
+std::size_t measure(const GridMap& map, int goal, unsigned moves, std::span<float> distance,
                     std::span<GridNavigation::State> queue) {
     for (float& d : distance) d = unreached;
     std::size_t count = 0;
@@ -50,7 +38,7 @@ std::size_t measure(const GridMap& map, int goal, std::span<float> distance,
     distance[static_cast<std::size_t>(goal)] = 0.0f;
     for (std::size_t done = 0; done < count; ++done) {
         const int cell = queue[done];
-        for (const Move move : {Move::up, Move::down, Move::left, Move::right}) {
+        for (unsigned move = 0; move < moves; ++move) {
             if (!open(map, map.cell(cell), move)) continue;
             const int next = cell + offset(map, move);
             if (distance[static_cast<std::size_t>(next)] != unreached) continue;
@@ -76,9 +64,11 @@ Result<void> check_cells(const GridMap& map, const GridTaskSettings& settings) {
 
 Result<void> check_numbers(const GridTaskSettings& settings) {
     unsigned seen = 0;
-    for (int action = 0; action < move_count; ++action) {
+    const int actions = settings.action_count();
+    for (int action = 0; action < actions; ++action) {
         const unsigned move = settings.moves[static_cast<std::size_t>(action)];
-        if (move >= move_count || (seen >> move & 1u) != 0) return fail(Code::not_a_permutation, action);
+        if (move >= static_cast<unsigned>(actions) || (seen >> move & 1u) != 0)
+            return fail(Code::not_a_permutation, action);
         seen |= 1u << move;
     }
     for (const float probability : {settings.wind, settings.slip}) {
@@ -107,7 +97,8 @@ Result<GridNavigation> GridNavigation::make(const GridMap& map, const GridTaskSe
 
     const GridCell goal = *settings.goal;
     const int goal_index = map.index(goal);
-    const std::size_t reached = measure(map, goal_index, reward, queue);
+    const auto actions = static_cast<std::size_t>(settings.action_count());
+    const std::size_t reached = measure(map, goal_index, static_cast<unsigned>(actions), reward, queue);
     if (reached < 2) return fail(Code::goal_unreachable, goal.row, goal.column);
     auto starts = queue.subspan(1, reached - 1);
     if (settings.start) {
@@ -117,10 +108,6 @@ Result<GridNavigation> GridNavigation::make(const GridMap& map, const GridTaskSe
         }
     }
 
-    std::array<Move, way_count> moves;
-    for (std::size_t action = 0; action < move_count; ++action)
-        moves[action] = static_cast<Move>(settings.moves[action]);
-    moves[move_count] = settings.wind_direction;
     const float farthest = reward[static_cast<std::size_t>(starts.back())];
     const bool sparse = settings.reward == GridReward::sparse;
     for (std::size_t cell = 0; cell < cells; ++cell) {
@@ -129,9 +116,9 @@ Result<GridNavigation> GridNavigation::make(const GridMap& map, const GridTaskSe
         const float distance = reachable ? reward[cell] : farthest;
         reward[cell] = sparse ? (index == goal_index ? 1.0f : 0.0f) : 1.0f - distance / farthest;
         const GridCell at = map.cell(index);
-        unsigned bits = static_cast<unsigned>(reachable) << connected_bit;
-        for (std::size_t way = 0; way < way_count; ++way)
-            bits |= static_cast<unsigned>(open(map, at, moves[way])) << way;
+        unsigned bits = 0;
+        for (unsigned move = 0; reachable && move < diagonal_move_count; ++move)
+            bits |= static_cast<unsigned>(open(map, at, move)) << bit_of(move);
         ways[cell] = static_cast<std::uint8_t>(bits);
     }
     if (settings.start) {
@@ -141,7 +128,11 @@ Result<GridNavigation> GridNavigation::make(const GridMap& map, const GridTaskSe
 
     GridNavigation task;
     task.open_ = ways.data();
-    for (std::size_t way = 0; way < way_count; ++way) task.offset_[way] = offset(map, moves[way]);
+    for (std::size_t way = 0; way < way_count; ++way) {
+        const unsigned move = way < actions ? settings.moves[way] : static_cast<unsigned>(settings.wind_direction);
+        task.offset_[way] = static_cast<std::int16_t>(offset(map, move));
+        task.bit_[way] = static_cast<std::uint8_t>(bit_of(move));
+    }
     task.reward_ = reward.data();
     task.starts_ = starts;
     task.rows_ = map.rows();
@@ -151,6 +142,7 @@ Result<GridNavigation> GridNavigation::make(const GridMap& map, const GridTaskSe
     task.goal_ = goal_index;
     task.terminal_ = sparse ? goal_index : -1;
     task.horizon_ = settings.horizon;
+    task.actions_ = settings.action_count();
     task.discount_ = settings.discount;
     task.wind_ = settings.wind;
     task.slip_ = settings.slip;

@@ -15,8 +15,9 @@
 namespace dunlin {
 
 /// Where a move leads; also the order of actions when a task does not permute them.
-enum class Move : std::uint8_t { up, down, left, right, stay };
-inline constexpr int move_count = 5;
+enum class Move : std::uint8_t { up, down, left, right, stay, up_left, up_right, down_left, down_right };
+inline constexpr int move_count = 5;           ///< between neighbours of four directions
+inline constexpr int diagonal_move_count = 9;  ///< of eight
 
 enum class GridReward : std::uint8_t {
     sparse,  ///< 1 for a step that ends on the goal, which ends the trajectory; else 0
@@ -31,13 +32,17 @@ inline constexpr int grid_horizon_limit = 10'000;
 struct GridTaskSettings {
     std::optional<GridCell> goal;     ///< none: to be drawn (navigation_tasks.hpp) before the task is made
     std::optional<GridCell> start{};  ///< none: uniform over the free cells, but the goal, that can reach the goal
-    std::array<std::uint8_t, move_count> moves = {0, 1, 2, 3, 4};  ///< action a does Move{moves[a]}; a permutation
+    bool diagonal = false;  ///< also diagonal moves, which cut no corner: both cells beside the way are free
+    /// Action a does Move{moves[a]}; a permutation of the moves that there are, the first action_count().
+    std::array<std::uint8_t, diagonal_move_count> moves = {0, 1, 2, 3, 4, 5, 6, 7, 8};
     float wind = 0.0f;                  ///< probability in [0, 1] that a step is pushed one cell further
     Move wind_direction = Move::right;  ///< as seen on the map, not permuted
     float slip = 0.0f;  ///< probability in [0, 1] that a uniform action of the five is taken instead
     GridReward reward = GridReward::sparse;
     int horizon = 20;        ///< H: steps of a trajectory at most, in [1, grid_horizon_limit]
     float discount = 0.99f;  ///< gamma in (0, 1]: the reward of step l = 0, 1, ... counts gamma^l
+
+    constexpr int action_count() const { return diagonal ? diagonal_move_count : move_count; }
 
     friend bool operator==(const GridTaskSettings&, const GridTaskSettings&) = default;
 };
@@ -68,7 +73,7 @@ public:
     /// start_in_wall, start_is_goal; not_a_permutation; out_of_range (wind, slip, horizon, discount).
     static Result<GridNavigation> make(const GridMap& map, const GridTaskSettings& settings, Arena& arena);
 
-    int action_count() const { return move_count; }
+    int action_count() const { return actions_; }
     int horizon() const { return horizon_; }
     float discount() const { return discount_; }
 
@@ -76,9 +81,10 @@ public:
         return starts_.size() == 1 ? starts_[0] : starts_[random.below(static_cast<std::uint32_t>(starts_.size()))];
     }
 
-    /// `action` in [0, 5).
+    /// `action` in [0, action_count()).
     Step step(State& state, int action, Stream& random) const {
-        if (slip_ > 0.0f && random.uniform() < slip_) action = static_cast<int>(random.below(move_count));
+        if (slip_ > 0.0f && random.uniform() < slip_)
+            action = static_cast<int>(random.below(static_cast<std::uint32_t>(actions_)));
         state = after_action(state, action);
         if (wind_ > 0.0f && random.uniform() < wind_) state = after_wind(state);
         return {reward_[state], state == terminal_};
@@ -102,28 +108,31 @@ public:
     int rows() const { return rows_; }
     int columns() const { return columns_; }
     State goal() const { return goal_; }
+    /// Whether standing there is what the task asks for; with dense reward a trajectory goes on.
+    bool reached(State state) const { return state == goal_; }
     bool ends_at_goal() const { return terminal_ == goal_; }
     float wind() const { return wind_; }
     float slip() const { return slip_; }
     float reward_at(State state) const { return reward_[state]; }  ///< of a step that ends there
     std::span<const State> starts() const { return starts_; }      ///< a trajectory starts in each as likely
     /// Whether a trajectory can be there: free, and connected with the goal.
-    bool connected(State state) const { return (open_[state] >> connected_bit & 1) != 0; }
+    bool connected(State state) const { return open_[state] != 0; }
     State after_action(State state, int action) const { return after(state, action); }
-    State after_wind(State state) const { return after(state, move_count); }
+    State after_wind(State state) const { return after(state, wind_way); }
 
 private:
-    static constexpr int way_count = move_count + 1;  ///< five actions, then the wind
-    static constexpr int connected_bit = way_count;
+    static constexpr int wind_way = diagonal_move_count;  ///< behind those of all actions
+    static constexpr int way_count = wind_way + 1;
     static constexpr int reciprocal_bits = 40;
 
     /// The neighbour, where the way is open; or else the state itself.
-    State after(State state, int way) const { return state + (offset_[way] & -(open_[state] >> way & 1)); }
+    State after(State state, int way) const { return state + (offset_[way] & -(open_[state] >> bit_[way] & 1)); }
 
-    const std::uint8_t* open_ = nullptr;  ///< a bit a way, and whether the cell is connected with the goal
+    const std::uint8_t* open_ = nullptr;  ///< a bit a direction; none where no way leads to the goal
     const float* reward_ = nullptr;
     std::span<const State> starts_;
-    std::array<State, way_count> offset_{};
+    std::array<std::int16_t, way_count> offset_{};  ///< at most a row and a cell
+    std::array<std::uint8_t, way_count> bit_{};
     /// ceil(2^40 / columns): cell * reciprocal >> 40 is its row, exact: cell < 2^22 times an excess < 2^11 is <
     /// 2^40.
     std::uint64_t reciprocal_ = 0;
@@ -132,6 +141,7 @@ private:
     int rows_ = 0;
     int columns_ = 0;
     int horizon_ = 0;
+    int actions_ = move_count;
     float discount_ = 0.0f;
     float wind_ = 0.0f;
     float slip_ = 0.0f;

@@ -9,8 +9,8 @@
 namespace dunlin {
 namespace {
 
-constexpr std::array<std::uint8_t, move_count> mirrored = {0, 1, 3, 2, 4};
-constexpr std::array<std::uint8_t, move_count> rotated = {3, 2, 0, 1, 4};
+constexpr std::array<std::uint8_t, diagonal_move_count> mirrored = {0, 1, 3, 2, 4, 6, 5, 8, 7};
+constexpr std::array<std::uint8_t, diagonal_move_count> rotated = {3, 2, 0, 1, 4, 6, 8, 5, 7};
 
 /// The cells that can be a goal, in the order of their numbers.
 Result<std::vector<GridCell>> possible_goals(const GridMap& map, const std::optional<GridCell>& start) {
@@ -39,7 +39,7 @@ Result<std::vector<GridCell>> possible_goals(const GridMap& map, const std::opti
 }
 
 template <class Items>
-void shuffle(Items& items, Stream& random) {
+void shuffle(Items&& items, Stream& random) {
     for (std::size_t left = items.size(); left > 1; --left) {
         std::swap(items[left - 1], items[random.below(static_cast<std::uint32_t>(left))]);
     }
@@ -121,7 +121,7 @@ GridTaskSettings draw_settings(const GridTaskDistribution& distribution, GridCel
     settings.goal = goal;
     if (distribution.permute_actions) {
         settings.moves = GridTaskSettings{}.moves;
-        shuffle(settings.moves, random);
+        shuffle(std::span(settings.moves).first(static_cast<std::size_t>(settings.action_count())), random);
     }
     if (distribution.wind_limit > 0.0f) {
         settings.wind = random.uniform() * distribution.wind_limit;

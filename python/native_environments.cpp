@@ -25,7 +25,7 @@ GridTaskSettings settings_of(const GridAsked& asked, int horizon, float discount
     GridTaskSettings settings;
     settings.goal = GridCell{asked.goal[0], asked.goal[1]};
     if (asked.start) settings.start = GridCell{(*asked.start)[0], (*asked.start)[1]};
-    for (std::size_t k = 0; k < settings.moves.size(); ++k)
+    for (std::size_t k = 0; k < asked.moves.size(); ++k)
         settings.moves[k] = static_cast<std::uint8_t>(std::clamp(asked.moves[k], 0, 255));
     settings.wind = asked.wind;
     settings.slip = asked.slip;

@@ -212,7 +212,7 @@ private:
         if (episode_[at(c)] < episodes_) {
             const std::size_t judged = at(c) * at(episodes_) + at(episode_[at(c)]);
             returns_[judged] += step.reward * power(settings_.discount, age_[at(c)]);
-            if (step.ended) success_[judged] = 1.0f;
+            if (step.ended || reached(environment, states_[at(c)])) success_[judged] = 1.0f;
         }
         ends_[k] = over ? 1 : 0;
         ++age_[at(c)];
@@ -220,6 +220,14 @@ private:
         ++episode_[at(c)];
         begin_trajectory(environment, c);
         if (!settings_.across) policy_.forget(tape(t), c);
+    }
+
+    /// A world without a goal to stand on has one that ends its trajectories.
+    static bool reached(const E& environment, State state) {
+        if constexpr (requires { environment.reached(state); })
+            return environment.reached(state);
+        else
+            return false;
     }
 
     static float power(float base, int exponent) {

@@ -22,7 +22,8 @@ std::string svg_of(const FigureMap& map) {
         report::PointPicture picture{.title = map.title, .panels = {}, .kinds = {"after adaptation"}};
         for (const TaskRecord& record : map.records) {
             report::PointPanel panel{
-                record.name, outcome_text(record.outcome), {{record.goal[0], record.goal[1]}}, {}};
+                record.name, outcome_text(record.outcome), {{record.goal[0], record.goal[1]}}, {}, {}};
+            for (const auto& [x, y, radius] : record.discs) panel.obstacles.push_back({x, y, radius});
             for (const RecordedTrajectory& trajectory : record.trajectories) {
                 report::PointPath path;
                 for (const auto& position : trajectory.positions) path.points.push_back({position[0], position[1]});

@@ -267,6 +267,9 @@ void draw_point_panel(Svg& svg, const PointPicture& picture, const PointPanel& p
     svg.box(left, top, side, side, {wall_colour, 1.2, {}, 1.0, {}});
 
     svg.begin_clip(left, top, side, side);
+    for (const Disc& disc : panel.obstacles)
+        svg.circle(at({disc.x, disc.y}), at({disc.x + disc.radius, disc.y}).x - at({disc.x, disc.y}).x,
+                   {{}, 0.0, wall_colour, 1.0, {}});
     for (const PointPath& path : panel.paths) {
         const SeriesStyle style = series_style(path.kind);
         std::vector<Position> line;
@@ -350,6 +353,8 @@ std::string point_picture(const PointPicture& picture) {
     }
     using Kind = LegendEntry::Sample;
     std::vector<LegendEntry> legend{{"goal", Kind::goal}, {"start", Kind::start}};
+    if (std::ranges::any_of(picture.panels, [](const PointPanel& panel) { return !panel.obstacles.empty(); }))
+        legend.push_back({"obstacle", Kind::wall});
     for (std::size_t k = 0; k < picture.kinds.size(); ++k)
         legend.push_back({picture.kinds[k] + (cut ? ", cut at the frame" : ""), Kind::line, k, true});
     top += draw_legend(svg, legend, margin_px, top, picture.width_px - 2.0 * margin_px);

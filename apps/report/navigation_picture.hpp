@@ -50,10 +50,15 @@ struct PointPath {
     std::size_t kind = 0;  ///< index into PointPicture::kinds, which gives its colour
 };
 
+struct Disc {
+    double x = 0.0, y = 0.0, radius = 0.0;
+};
+
 struct PointPanel {
     std::string title;
     std::string subtitle{};
     std::vector<Point> goals{};
+    std::vector<Disc> obstacles{};
     std::vector<PointPath> paths{};
 };
 

@@ -18,19 +18,20 @@ GridTask make(const StoredMap& map, const GridTaskSettings& settings) {
     return *std::move(task);
 }
 
-std::vector<double> softmax(const std::vector<double>& logits) {
+std::vector<double> softmax(const std::vector<double>& logits, const GridNavigation& task) {
+    const auto actions = static_cast<std::size_t>(task.action_count());
     std::vector<double> policy(logits.size());
-    for (std::size_t s = 0; s < logits.size(); s += move_count) {
+    for (std::size_t s = 0; s < logits.size(); s += actions) {
         double sum = 0.0;
-        for (std::size_t a = 0; a < move_count; ++a) sum += policy[s + a] = std::exp(logits[s + a]);
-        for (std::size_t a = 0; a < move_count; ++a) policy[s + a] /= sum;
+        for (std::size_t a = 0; a < actions; ++a) sum += policy[s + a] = std::exp(logits[s + a]);
+        for (std::size_t a = 0; a < actions; ++a) policy[s + a] /= sum;
     }
     return policy;
 }
 
 std::vector<double> random_logits(const GridNavigation& task, std::uint64_t seed) {
     Stream random(seed, 0, Purpose::initialise);
-    std::vector<double> logits(static_cast<std::size_t>(task.state_count()) * move_count);
+    std::vector<double> logits(static_cast<std::size_t>(task.state_count() * task.action_count()));
     for (double& logit : logits) logit = random.normal();
     return logits;
 }
@@ -41,8 +42,8 @@ class Tree {
 public:
     explicit Tree(const GridTask& task) : task_(task), map_(task.map()), settings_(task.settings()) {}
 
-    /// What `choose` makes of the values of a state's five actions, from the starts on.
-    using Choose = std::function<double(int state, const std::array<double, move_count>&)>;
+    /// What `choose` makes of the values of a state's actions, from the starts on.
+    using Choose = std::function<double(int state, const std::vector<double>&)>;
     double expected_return(const Choose& choose) const {
         return over_starts([&](int start) { return value(start, 0, choose); });
     }
@@ -65,18 +66,21 @@ private:
 
     int moved(int cell, Move move) const {
         GridCell at = map_.cell(cell);
-        if (move == Move::up) at.row -= 1;
-        if (move == Move::down) at.row += 1;
-        if (move == Move::left) at.column -= 1;
-        if (move == Move::right) at.column += 1;
-        return map_.free(at) ? map_.index(at) : cell;
+        for (const Move up : {Move::up, Move::up_left, Move::up_right}) at.row -= move == up;
+        for (const Move down : {Move::down, Move::down_left, Move::down_right}) at.row += move == down;
+        for (const Move left : {Move::left, Move::up_left, Move::down_left}) at.column -= move == left;
+        for (const Move right : {Move::right, Move::up_right, Move::down_right}) at.column += move == right;
+        const GridCell from = map_.cell(cell);
+        const bool cuts_no_corner = map_.free({from.row, at.column}) && map_.free({at.row, from.column});
+        return map_.free(at) && cuts_no_corner ? map_.index(at) : cell;
     }
 
     /// Calls visit(cell, probability) for each end of a step.
     template <class Visit>
     void outcomes(int cell, std::size_t action, Visit visit) const {
-        for (std::size_t done = 0; done < move_count; ++done) {
-            const double taken = (done == action ? 1.0 - settings_.slip : 0.0) + settings_.slip / 5.0;
+        for (std::size_t done = 0; done < actions_; ++done) {
+            const double taken =
+                (done == action ? 1.0 - settings_.slip : 0.0) + settings_.slip / static_cast<double>(actions_);
             const int middle = moved(cell, static_cast<Move>(settings_.moves[done]));
             visit(middle, taken * (1.0 - settings_.wind));
             visit(moved(middle, settings_.wind_direction), taken * settings_.wind);
@@ -87,8 +91,8 @@ private:
 
     double value(int cell, int depth, const Choose& choose) const {
         if (depth == settings_.horizon) return 0.0;
-        std::array<double, move_count> values{};
-        for (std::size_t action = 0; action < move_count; ++action) {
+        std::vector<double> values(actions_);
+        for (std::size_t action = 0; action < actions_; ++action) {
             outcomes(cell, action, [&](int next, double probability) {
                 if (probability == 0.0) return;
                 const bool over = settings_.reward == GridReward::sparse && at_goal(next);
@@ -103,8 +107,8 @@ private:
     double reaches(int cell, int depth, const std::vector<double>& policy) const {
         if (depth == settings_.horizon) return 0.0;
         double sum = 0.0;
-        for (std::size_t action = 0; action < move_count; ++action) {
-            const double chosen = policy[static_cast<std::size_t>(cell) * move_count + action];
+        for (std::size_t action = 0; action < actions_; ++action) {
+            const double chosen = policy[static_cast<std::size_t>(cell) * actions_ + action];
             outcomes(cell, action, [&](int next, double probability) {
                 if (probability == 0.0) return;
                 sum += chosen * probability * (at_goal(next) ? 1.0 : reaches(next, depth + 1, policy));
@@ -116,27 +120,30 @@ private:
     const GridTask& task_;
     GridMap map_;
     const GridTaskSettings& settings_;
+    std::size_t actions_ = static_cast<std::size_t>(settings_.action_count());
 };
 
 /// Small enough to follow every trajectory, and with all that a task can have.
 std::vector<GridTask> tiny_tasks() {
     const StoredMap map = parse_rows(std::vector<std::string_view>{"..#", "..."}).value();
     std::vector<GridTask> tasks;
-    for (const GridReward reward : {GridReward::sparse, GridReward::dense}) {
-        for (const bool random_start : {true, false}) {
-            for (const float disturbance : {0.0f, 0.3f}) {
-                GridTaskSettings settings;
-                settings.goal = GridCell{1, 1};
-                if (!random_start) settings.start = GridCell{0, 0};
-                settings.moves = {2, 0, 1, 4, 3};
-                settings.wind = disturbance;
-                settings.wind_direction = Move::left;
-                settings.slip = disturbance / 2.0f;
-                settings.reward = reward;
-                settings.horizon = 3;
-                settings.discount = 0.9f;
-                tasks.push_back(make(map, settings));
-            }
+    for (const int kind : {0, 1, 2, 3, 4, 5, 6, 7}) {
+        const GridReward reward = kind % 2 == 0 ? GridReward::sparse : GridReward::dense;
+        const bool random_start = kind / 2 % 2 == 0, diagonal = kind / 4 == 1;
+        for (const float disturbance : {0.0f, 0.3f}) {
+            GridTaskSettings settings;
+            settings.goal = GridCell{1, 1};
+            if (!random_start) settings.start = GridCell{0, 0};
+            settings.moves = {2, 0, 1, 4, 3};
+            settings.diagonal = diagonal;
+            if (diagonal) settings.moves = {8, 2, 0, 1, 6, 4, 3, 7, 5};
+            settings.wind = disturbance;
+            settings.wind_direction = Move::left;
+            settings.slip = disturbance / 2.0f;
+            settings.reward = reward;
+            settings.horizon = diagonal ? 2 : 3;
+            settings.discount = 0.9f;
+            tasks.push_back(make(map, settings));
         }
     }
     return tasks;
@@ -171,15 +178,14 @@ TEST_CASE("a corridor's return, success and optimum are those computed by hand")
 TEST_CASE("planning agrees with following every trajectory of small tasks") {
     for (const GridTask& task : tiny_tasks()) {
         const Tree tree(task);
-        const std::vector<double> policy = softmax(random_logits(task.environment(), 7));
-        const auto follow = [&](int state, const std::array<double, move_count>& values) {
+        const std::vector<double> policy = softmax(random_logits(task.environment(), 7), task.environment());
+        const auto follow = [&](int state, const std::vector<double>& values) {
             double sum = 0.0;
-            for (std::size_t a = 0; a < move_count; ++a) {
-                sum += policy[static_cast<std::size_t>(state) * move_count + a] * values[a];
-            }
+            for (std::size_t a = 0; a < values.size(); ++a)
+                sum += policy[static_cast<std::size_t>(state) * values.size() + a] * values[a];
             return sum;
         };
-        const auto best = [](int, const std::array<double, move_count>& values) {
+        const auto best = [](int, const std::vector<double>& values) {
             return *std::max_element(values.begin(), values.end());
         };
         const GridEvaluation found = evaluate_policy(task.environment(), policy);
@@ -200,7 +206,7 @@ TEST_CASE("the policy gradient is the finite difference of the return") {
     for (const GridTask& task : tasks) {
         const GridNavigation& grid = task.environment();
         std::vector<double> logits = random_logits(grid, 11);
-        const std::vector<double> gradient = policy_gradient(grid, softmax(logits));
+        const std::vector<double> gradient = policy_gradient(grid, softmax(logits, grid));
         double largest = 0.0;
         for (const double g : gradient) largest = std::max(largest, std::abs(g));
         REQUIRE(largest > 1e-3);
@@ -208,9 +214,9 @@ TEST_CASE("the policy gradient is the finite difference of the return") {
         for (std::size_t k = 0; k < logits.size(); ++k) {
             const double middle = logits[k];
             logits[k] = middle + width;
-            const double above = evaluate_policy(grid, softmax(logits)).expected_return;
+            const double above = evaluate_policy(grid, softmax(logits, grid)).expected_return;
             logits[k] = middle - width;
-            const double below = evaluate_policy(grid, softmax(logits)).expected_return;
+            const double below = evaluate_policy(grid, softmax(logits, grid)).expected_return;
             logits[k] = middle;
             CHECK(std::abs(gradient[k] - (above - below) / (2 * width)) < 1e-6 * largest);
         }
@@ -229,7 +235,7 @@ TEST_CASE("planning agrees with trajectories of the environment within their con
         settings.reward = reward;
         const GridTask task = make(find_map("two-rooms").value(), settings);
         const GridNavigation& grid = task.environment();
-        const std::vector<double> policy = softmax(random_logits(grid, 2));
+        const std::vector<double> policy = softmax(random_logits(grid, 2), grid);
         Stream random(8, 0, Purpose::rollout);
         constexpr int trajectories = 40'000;
         double sum = 0.0, squares = 0.0;
@@ -277,7 +283,7 @@ TEST_CASE("no policy returns more than the optimum, and none succeeds with a pro
         for (std::uint64_t seed = 0; seed < 20; ++seed) {
             std::vector<double> logits = random_logits(task.environment(), seed);
             for (double& logit : logits) logit *= 5.0;
-            const GridEvaluation found = evaluate_policy(task.environment(), softmax(logits));
+            const GridEvaluation found = evaluate_policy(task.environment(), softmax(logits, task.environment()));
             CHECK(found.expected_return <= best);
             CHECK(found.expected_return >= 0.0);
             CHECK((found.success >= 0.0 && found.success <= 1.0));

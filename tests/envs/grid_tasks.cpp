@@ -213,7 +213,7 @@ TEST_CASE("permutations, wind and slip are drawn within their limits, and the sa
     const auto again = sample_tasks(map, distribution, 60, 30, replay);
     REQUIRE(split);
     REQUIRE(again);
-    std::set<std::array<std::uint8_t, move_count>> permutations;
+    std::set<decltype(GridTaskSettings::moves)> permutations;
     std::set<Move> directions;
     float strongest = 0.0f;
     for (std::size_t k = 0; k < 60; ++k) {

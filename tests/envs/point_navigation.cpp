@@ -72,3 +72,32 @@ TEST_CASE("goals fill the square of side one around the origin, and a stream giv
     CHECK(std::abs(sum_x) < tolerance);
     CHECK(std::abs(sum_y) < tolerance);
 }
+
+TEST_CASE("a step through an obstacle stays where it began, and one beside it does not") {
+    PointNavigation task{.goal_x = 0.4f};
+    task.obstacles = 1;
+    task.discs[0] = {0.05f, 0.0f, 0.02f};
+    Stream random(1, 0, Purpose::rollout);
+    PointNavigation::State state;
+    const float through[] = {0.1f, 0.0f}, up[] = {0.0f, 0.05f};
+    auto step = task.step(state, through, 1, random);  // both ends of the way are free
+    CHECK(state.x == 0.0f);
+    CHECK(step.reward == Approx(-0.16f));
+    task.step(state, up, 1, random);
+    task.step(state, through, 1, random);
+    CHECK(state.x == Approx(0.1f));
+    CHECK(state.y == Approx(0.05f));
+}
+
+TEST_CASE("the drift is added to what was clipped, and a trajectory ends within the goal's radius") {
+    PointNavigation task{.goal_x = 0.13f, .goal_y = -0.02f, .goal_radius = 0.01f};
+    task.drift_x = 0.03f;
+    task.drift_y = -0.02f;
+    Stream random(1, 0, Purpose::rollout);
+    PointNavigation::State state;
+    const float fast[] = {7.0f, 0.005f}, stay[] = {0.0f, 0.0f};
+    CHECK(task.step(state, fast, 1, random).ended);
+    CHECK(state.x == Approx(0.13f));
+    CHECK(state.y == Approx(-0.015f));
+    CHECK_FALSE(task.step(state, stay, 1, random).ended);  // blown out of it
+}

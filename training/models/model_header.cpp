@@ -16,7 +16,8 @@ using header_text::literal;
 namespace {
 
 std::string_view name_of(Move move) {
-    constexpr std::string_view names[] = {"up", "down", "left", "right", "stay"};
+    constexpr std::string_view names[] = {"up",      "down",     "left",      "right",     "stay",
+                                          "up_left", "up_right", "down_left", "down_right"};
     return names[static_cast<std::size_t>(move)];
 }
 
@@ -26,6 +27,9 @@ Outcome<void> check(const TrainedModel& policy, const BoardTask& task) {
         return refuse(
             "rl.baseline = \"linear\": a device does not have it; train with --set rl.baseline=leave-one-out");
     }
+    if (task.settings.diagonal)
+        return refuse(
+            "environment.diagonal_moves: a device moves in four directions, and this policy has nine actions");
     return {};
 }
 
@@ -104,10 +108,10 @@ Outcome<std::string> model_header(const TrainedModel& policy, const BoardTask& t
         "        .reward = GridReward::{}, .horizon = {}, .discount = {}}};\n"
         "    static constexpr std::uint64_t seed = {}u;\n"
         "    static constexpr std::uint32_t number = {}u, epoch = 0x{:x}u;\n",
-        task.map.rows, task.map.columns, rows, cell(grid.goal), cell(grid.start), fmt::join(grid.moves, ", "),
-        literal(grid.wind), name_of(grid.wind_direction), literal(grid.slip),
-        grid.reward == GridReward::sparse ? "sparse" : "dense", grid.horizon, literal(grid.discount), task.seed,
-        task.number, task.epoch);
+        task.map.rows, task.map.columns, rows, cell(grid.goal), cell(grid.start),
+        fmt::join(std::span(grid.moves).first(move_count), ", "), literal(grid.wind), name_of(grid.wind_direction),
+        literal(grid.slip), grid.reward == GridReward::sparse ? "sparse" : "dense", grid.horizon,
+        literal(grid.discount), task.seed, task.number, task.epoch);
     // No constant expression goes through all parameters: compilers limit how long one may take.
     text += fmt::format(R"(
     /// Are the parameters those that were exported? Takes a pass over them.

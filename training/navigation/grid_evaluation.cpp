@@ -35,7 +35,7 @@ std::vector<double> shared_policy(std::span<const GridNavigation> tasks, std::sp
     if (tasks.empty()) return {};
     const GridNavigation& first = tasks.front();
     // Values backwards, occupancies forwards, and the values of each step again.
-    const double once = 20.0 * first.horizon() * first.state_count() * move_count;
+    const double once = 20.0 * first.horizon() * first.state_count() * first.action_count();
     const auto affordable = static_cast<std::size_t>(most_work / (once * steps));
     if (affordable < std::min(few, tasks.size())) return {};
     const std::size_t batch = std::min(tasks.size(), affordable);

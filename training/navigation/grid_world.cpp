@@ -26,7 +26,7 @@ int fewest_steps(const GridTask& task) {
     steps[static_cast<std::size_t>(queue.front())] = 0;
     for (std::size_t done = 0; queue[done] != grid.goal(); ++done) {  // the task was made: a way leads there
         const int passed = steps[static_cast<std::size_t>(queue[done])];
-        for (int action = 0; action < move_count; ++action) {
+        for (int action = 0; action < grid.action_count(); ++action) {
             const GridNavigation::State next = grid.after_action(queue[done], action);
             if (steps[static_cast<std::size_t>(next)] >= 0) continue;
             steps[static_cast<std::size_t>(next)] = passed + 1;
@@ -80,6 +80,7 @@ Outcome<StoredMap> read_map(const std::string& name_or_path, std::string_view se
 
 Outcome<GridWorld> GridWorld::make(const NavigationSettings& s) {
     GridWorld world;
+    world.common_.diagonal = s.diagonal;
     world.common_.horizon = s.horizon;
     world.common_.discount = s.discount;
     world.common_.reward = s.reward == Reward::sparse ? GridReward::sparse : GridReward::dense;
@@ -133,8 +134,9 @@ Outcome<GridWorld::Policy> GridWorld::policy(const NavigationSettings& s, const 
                         "inputs; use policy.input = \"coordinates\" or a smaller map",
                         map_.rows, map_.columns, map_.rows * map_.columns, MlpShape::width_limit));
     }
-    const Result<MlpShape> shape = MlpShape::make(one_hot ? map_.rows * map_.columns : 2, s.hidden, move_count,
-                                                  s.activation, one_hot, !one_hot || !s.hidden.empty());
+    const Result<MlpShape> shape =
+        MlpShape::make(one_hot ? map_.rows * map_.columns : 2, s.hidden, common_.action_count(), s.activation,
+                       one_hot, !one_hot || !s.hidden.empty());
     if (!shape) return refuse(shape.error(), "policy.hidden");
     const Outcome<Mlp<float>> critic = critic_of(s, *shape, kernels);
     if (!critic) return tl::unexpected(critic.error());
@@ -283,8 +285,8 @@ Outcome<GridTask> GridWorld::parse_task(const std::string& description) const {
             return cell.has_value();
         }
         if (key == "moves") {
-            const auto moves = numbers<std::uint8_t>(value, move_count);
-            if (moves) std::copy_n(moves->begin(), settings.moves.size(), settings.moves.begin());
+            const auto moves = numbers<std::uint8_t>(value, static_cast<std::size_t>(settings.action_count()));
+            if (moves) std::ranges::copy(*moves, settings.moves.begin());
             return moves.has_value();
         }
         const auto probability = numbers<float>(value, 1);

@@ -53,14 +53,15 @@ public:
     /// Bytes that `threads` exact evaluations take at once.
     std::size_t evaluation_bytes(int threads) const {
         const auto cells = static_cast<std::size_t>(map_.rows) * static_cast<std::size_t>(map_.columns);
-        return static_cast<std::size_t>(threads) * (cells * move_count + grid_scratch(static_cast<int>(cells))) *
+        return static_cast<std::size_t>(threads) *
+               (cells * static_cast<std::size_t>(common_.action_count()) + grid_scratch(static_cast<int>(cells))) *
                sizeof(double);
     }
     /// Multiply-adds of one exact evaluation, but for the policy's own; 0: it is done however often it is asked
     /// for.
     double planning_work() const {
         const double cells = static_cast<double>(map_.rows) * map_.columns;
-        return cells <= small_map_cells ? 0.0 : cells * common_.horizon * 2.0 * move_count;
+        return cells <= small_map_cells ? 0.0 : cells * common_.horizon * 2.0 * common_.action_count();
     }
 
     /// Exactly, and over ten trajectories. The first time that a task is judged its optimum is planned.

@@ -3,6 +3,7 @@
 
 #include "core/mlp.hpp"
 #include "core/stop.hpp"
+#include "envs/point_navigation.hpp"
 #include "envs/rule_generator.hpp"
 #include "training/host/failure.hpp"
 #include "training/navigation/meta_trainer.hpp"
@@ -27,6 +28,15 @@ enum class PolicyInput : std::uint8_t { one_hot, coordinates };
 enum class Reward : std::uint8_t { sparse, dense };
 
 /// All that a navigation experiment can be told. Defaults are those of experiments/navigation.toml.
+/// What the plane's tasks are like.
+struct PointWorldSettings {
+    PointReward reward = PointReward::squared_distance;
+    float goal_radius = 0.0f;  ///< a trajectory ends within it
+    int obstacles = 0;         ///< discs, the same for all tasks
+    float obstacle_radius = 0.1f;
+    float drift_limit = 0.0f;  ///< each task's drift is uniform up to it, in x and in y
+};
+
 struct NavigationSettings {
     std::string kind = "navigation";
     std::string experiment = "navigation";
@@ -47,6 +57,8 @@ struct NavigationSettings {
     bool permute_actions = false;
     float wind_limit = 0.0f;
     float slip_limit = 0.0f;
+    bool diagonal = false;               ///< grid: moves to all eight neighbours
+    PointWorldSettings point;            ///< of the plane
     RuleWorldSettings rules;             ///< of rule worlds, but for horizon and discount
     std::uint64_t environment_seed = 0;  ///< which rule worlds; 0: those of `seed`
     RuleSplit held_out_part = RuleSplit::test;

@@ -13,6 +13,10 @@ namespace {
 void describe_grid(TrainedModel& model, const NavigationSettings& s) {
     model.task = "grid-navigation";
     model.output_names = {"up", "down", "left", "right", "stay"};
+    if (s.diagonal) {
+        for (const char* diagonal : {"up left", "up right", "down left", "down right"})
+            model.output_names.emplace_back(diagonal);
+    }
     model.output = "logits, one an action; probabilities are their softmax";
     const auto map = frame_of(s);
     const std::string size = map ? fmt::format("{} rows and {} columns", map->rows, map->columns) : "unknown size";
@@ -56,14 +60,23 @@ void describe_rules(TrainedModel& model, const NavigationSettings& s) {
                    "Reward: 1 for the step that reaches the goal, which ends the trajectory"};
 }
 
-void describe_point(TrainedModel& model) {
+void describe_point(TrainedModel& model, const PointWorldSettings& s) {
     model.task = "point-navigation";
     model.input = "the agent's place in the plane, x and y; goals are drawn from [-0.5, 0.5] in each";
     model.input_names = {"x", "y"};
     model.output =
         "means of the velocity in x and y, in the plane's unit a step; what is drawn is clipped to [-0.1, 0.1]";
     model.output_names = {"velocity in x", "velocity in y"};
-    model.notes = {"Reward: minus the distance to the goal, at each step"};
+    model.notes = {s.reward == PointReward::distance
+                       ? "Reward: minus the distance to the goal, at each step"
+                       : "Reward: minus the squared distance to the goal, at each step"};
+    if (s.goal_radius > 0.0f)
+        model.notes.push_back(fmt::format("A trajectory ends within {} of the goal", s.goal_radius));
+    if (s.obstacles > 0)
+        model.notes.push_back(
+            fmt::format("{} round obstacles of radius {}, the same in all tasks", s.obstacles, s.obstacle_radius));
+    if (s.drift_limit > 0.0f)
+        model.notes.push_back(fmt::format("Each task has a drift of up to {} a step in x and in y", s.drift_limit));
 }
 
 constexpr std::string_view memory_note =
@@ -103,7 +116,7 @@ TrainedModel navigation_model(const NavigationSettings& settings, const MlpShape
     else if (s.world == World::rules)
         describe_rules(model, s);
     else
-        describe_point(model);
+        describe_point(model, s.point);
     model.notes.push_back(fmt::format("Horizon: {} steps; discount: {}", s.horizon, s.discount));
     const MoreauEnvelope inner = s.meta.adaptation();
     model.shared_is = fmt::format("meta-policy of {}, seed {}", title(s.meta.method), s.seed);

@@ -45,9 +45,25 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
     list.add("environment.reward", s.reward, "sparse: 1 at the goal, which ends; dense: 1 - distance, no end",
              {{"sparse", Reward::sparse}, {"dense", Reward::dense}});
     list.add("environment.start", s.start, "[row, column]; [] for a random start", Range{0, 2047});
-    list.add("environment.permute_actions", s.permute_actions, "sampled tasks permute the five actions");
+    list.add("environment.permute_actions", s.permute_actions, "sampled tasks permute the actions");
+    list.add("environment.diagonal_moves", s.diagonal,
+             "grid: nine actions, moves to all eight neighbours that cut no corner and to stay");
     list.add("environment.wind_limit", s.wind_limit, "sampled tasks have wind up to this probability", Range{0, 1});
     list.add("environment.slip_limit", s.slip_limit, "sampled tasks slip up to this probability", Range{0, 1});
+    PointWorldSettings& point = s.point;
+    list.add("environment.point_reward", point.reward,
+             "point world: minus the squared distance to the goal, as MAML's paper says, or the distance, as its "
+             "code does",
+             {{"squared-distance", PointReward::squared_distance}, {"distance", PointReward::distance}});
+    list.add("environment.goal_radius", point.goal_radius,
+             "point world: a trajectory ends this near to its goal (MAML's paper: 0.01); 0: none does",
+             Range{0, 0.5});
+    list.add("environment.obstacles", point.obstacles,
+             "point world: round obstacles, the same for all tasks, drawn by the seed",
+             Range{0, PointNavigation::obstacle_limit});
+    list.add("environment.obstacle_radius", point.obstacle_radius, "point world: of these", Range{0, 0.25, true});
+    list.add("environment.drift_limit", point.drift_limit,
+             "point world: each task adds a drift to every step, up to this in x and in y", Range{0, 0.1});
     RuleWorldSettings& rules = s.rules;
     list.add("environment.side", rules.side, "rule worlds: free cells of a side; more than one room need 7",
              Range{3, RuleWorld::side_limit});

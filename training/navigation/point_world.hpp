@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cmath>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,8 @@ public:
 
     /// One policy for all training tasks, on every task of a set: at full speed in each coordinate to the mean of the
     /// training goals, and there. With costs of squared distances no policy does better in the mean over those tasks:
-    /// the mean of |x - goal|^2 is |x - mean goal|^2 and a constant, and every step is as near as can be reached.
+    /// the mean of |x - goal|^2 is |x - mean goal|^2 and a constant, and every step is as near as can be reached. Empty
+    /// where obstacles, drift or an end at the goal make that no bound.
     std::vector<TaskOutcome> single_policy(TaskSet set, StopAsked) const;
 
     /// The return of this benchmark is the plain sum of rewards.
@@ -60,6 +62,9 @@ public:
     void describe(TaskSet set, int number, TaskRecord& record) const {
         const PointNavigation& task = environments(set)[static_cast<std::size_t>(number)];
         record.goal = {static_cast<double>(task.goal_x), static_cast<double>(task.goal_y)};
+        for (const PointDisc& disc : std::span(task.discs).first(static_cast<std::size_t>(task.obstacles)))
+            record.discs.push_back(
+                {static_cast<double>(disc.x), static_cast<double>(disc.y), static_cast<double>(disc.radius)});
     }
     std::array<double, 2> position(const TaskRecord&, PointNavigation::State state) const {
         return {static_cast<double>(state.x), static_cast<double>(state.y)};
@@ -75,6 +80,8 @@ public:
 
 private:
     PointNavigation with_goal(float x, float y) const;
+    Outcome<void> place_obstacles(const PointWorldSettings& how, Stream& random);
+    bool on_obstacle(float x, float y, float room) const;
 
     PointNavigation common_;
     std::vector<PointNavigation> training_, held_out_;

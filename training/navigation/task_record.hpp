@@ -34,6 +34,7 @@ struct TaskRecord {
     int rows = 0, columns = 0;  ///< of a grid
     std::vector<bool> walls;
     std::array<double, 2> goal{};
+    std::vector<std::array<double, 3>> discs;  ///< obstacles of the plane: x, y, radius
     std::vector<RecordedTrajectory> trajectories;
 };
 

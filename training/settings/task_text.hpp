@@ -43,7 +43,8 @@ Outcome<void> for_each_part(std::string_view description, Take&& take) {
         if (!take(part.substr(0, equals), value)) {
             return refuse(fmt::format(
                 "cannot read \"{}\"; expected goal=R,C and, joined by ';', wind=P, slip=P (P from 0 to 1) or "
-                "moves=0,1,2,3,4 (point world: goal=X,Y; rule worlds: number=N, seed=S)",
+                "moves=0,1,2,3,4, of several maps map=NAME (point world: goal=X,Y, drift=X,Y; rule worlds: "
+                "number=N, seed=S)",
                 part));
         }
         description.remove_prefix(std::min(end + 1, description.size()));
