@@ -10,6 +10,7 @@
 #include "core/error.hpp"
 #include "core/optimiser.hpp"
 #include "rl/adaptation.hpp"
+#include "rl/trust_region.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -37,7 +38,8 @@ enum class OuterStep : std::uint8_t {
     sgd,       ///< w <- w - rate g
     momentum,  ///< m <- decay m + g, w <- w - rate m (Polyak's heavy ball)
     adam,
-    dog  ///< distance over gradients, which needs no rate
+    dog,  ///< distance over gradients, which needs no rate
+    trpo  ///< a natural gradient within a trust region, on the same trajectories by ratios; of first-order MAMLs
 };
 
 /// How an outer step grows shorter with the iterations. None depends on how long a run is, so that a run may go on.
@@ -72,6 +74,7 @@ struct MetaSettings {
     bool first_order = false;
     float implicit_weight = 0.1f;  ///< lambda of implicit MAML, in training and adaptation
     int conjugate_steps = 5;       ///< of implicit MAML
+    TrustRegion trust{};           ///< of OuterStep::trpo
     Adam outer{.rate = 3e-3f};     ///< the outer step of the MAMLs, or of all that `outer_step` names one for
 
     /// Is the loss after inner steps differentiated through them?
@@ -127,6 +130,8 @@ struct MetaSettings {
         return own;
     }
     ImplicitMaml implicit() const { return {training(), conjugate_steps}; }
+    /// Are trajectories used again after the parameters have moved, so that each task keeps its own?
+    bool keeps_trajectories() const { return outer_epochs > 1 || outer_step == OuterStep::trpo; }
     /// Are inner steps taken one by one, each differentiated?
     bool unrolls() const { return is_maml() && batch_steps == 1; }
     /// Batches that a task must keep at once.
@@ -239,15 +244,7 @@ public:
     /// The outer step of iteration number `iteration`, from 0. Error: not_finite, with the first parameter that is NaN or whose square overflows (Adam
     /// keeps squares, and one that is infinite holds its parameter for ever); then w stays as it was.
     Result<void> update(std::int64_t iteration = 0) {
-        const S scale = S(1) / S(settings_.task_batch);
-        std::fill(mean_.begin(), mean_.end(), S(0));
-        for (int b = 0; b < settings_.task_batch; ++b) {
-            const Vector<S> from = contribution(b);
-            for (std::size_t k = 0; k < mean_.size(); ++k) mean_[k] += scale * from[k];
-        }
-        for (std::size_t k = 0; k < mean_.size(); ++k) {
-            if (!std::isfinite(mean_[k] * mean_[k])) return fail(Code::not_finite, static_cast<std::int64_t>(k));
-        }
+        if (const Result<void> finite = gather(); !finite) return finite;
         if (settings_.method == MetaMethod::scratch) return {};
         const float slower = 1.0f + settings_.outer_decay * static_cast<float>(iteration);
         const float shorter =
@@ -262,6 +259,24 @@ public:
         }
         follow(shorter);
         return {};
+    }
+
+    /// Writes the mean of what the tasks contributed to mean(). Error: not_finite, as of update.
+    Result<void> gather() {
+        average(S(1) / S(settings_.task_batch), mean_);
+        for (std::size_t k = 0; k < mean_.size(); ++k) {
+            if (!std::isfinite(mean_[k] * mean_[k])) return fail(Code::not_finite, static_cast<std::int64_t>(k));
+        }
+        return {};
+    }
+    ConstVector<S> mean() const { return mean_; }
+    /// Writes `scale` times the sum of what the tasks contributed.
+    void average(S scale, Vector<S> out) {
+        std::fill(out.begin(), out.end(), S(0));
+        for (int b = 0; b < settings_.task_batch; ++b) {
+            const Vector<S> from = contribution(b);
+            for (std::size_t k = 0; k < out.size(); ++k) out[k] += scale * from[k];
+        }
     }
 
 private:

@@ -122,6 +122,16 @@ public:
     void score_sum(int slot, ConstVector<S> w, Vector<S> out) { differentiate(slot, w, out, Weights::ones); }
     S surrogate(int slot, ConstVector<S> w);
 
+    // Of tasks that compare probabilities. How far pi(. ; w) is from what the batch was drawn under: the mean over its
+    // steps of (log pi(a | s; w) - log pi(a | s; drawn))^2 / 2, which near the latter is the Kullback-Leibler divergence,
+    // its second derivative there being the Fisher information; and its derivative.
+    S divergence(int slot, ConstVector<S> w);
+    void divergence_gradient(int slot, ConstVector<S> w, Vector<S> out) {
+        differentiate(slot, w, out, Weights::divergence);
+    }
+    /// The parameters that a batch was last asked under, or drawn; not of a task that keeps no copy of them.
+    ConstVector<S> asked_under(int slot) const { return batches_[static_cast<std::size_t>(slot)].parameters; }
+
 private:
     constexpr PolicyGradientTask(const Policy& policy, const RolloutSettings& settings, const RolloutLimits& limits)
         : policy_(policy), settings_(settings), limits_(limits) {
@@ -195,7 +205,7 @@ private:
         }
     }
 
-    enum class Weights { advantages, ones };
+    enum class Weights { advantages, ones, divergence };
 
     /// What boards go without takes no room there, but has names.
     struct Nothing {

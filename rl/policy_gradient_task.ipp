@@ -210,9 +210,12 @@ Columns<const typename Policy::Scalar> PolicyGradientTask<E, Policy, lean>::acti
     for (int k = 0; k < rollout.active(b.step); ++k) {
         S weight = weights == Weights::ones ? S(1) : rollout.weight(first + k);
         if constexpr (has_more) {
-            if (weights == Weights::advantages && settings_.surrogate.compares()) {
+            if (weights != Weights::ones && settings_.surrogate.compares()) {
                 const S drawn = batch.more.old_log[static_cast<std::size_t>(first + k)];
-                weight *= settings_.surrogate.score_factor(weight, log_probability(batch, b, w, k) - drawn);
+                const S log_ratio = log_probability(batch, b, w, k) - drawn;
+                weight = weights == Weights::divergence
+                             ? log_ratio / S(rollout.steps())
+                             : weight * settings_.surrogate.score_factor(weight, log_ratio);
             }
         }
         out.row(continuous ? 0 : rollout.action(first + k))[k] = weight;

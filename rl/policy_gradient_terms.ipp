@@ -208,4 +208,23 @@ typename Policy::Scalar PolicyGradientTask<E, Policy, lean>::more_surrogate(Batc
     return sum;
 }
 
+template <Environment E, class Policy, bool lean>
+typename Policy::Scalar PolicyGradientTask<E, Policy, lean>::divergence(int slot, ConstVector<S> w) {
+    S sum = 0;
+    if constexpr (has_more) {
+        Batch& batch = batches_[static_cast<std::size_t>(slot)];
+        ensure(batch, w);
+        for (int k = 0; k < blocks(batch); ++k) {
+            const Block b = evaluated(batch, k, w.data());
+            for (int column = 0; column < batch.rollout.active(k); ++column) {
+                const auto c = static_cast<std::size_t>(batch.rollout.first(k) + column);
+                const S log_ratio = log_probability(batch, b, w.data(), column) - batch.more.old_log[c];
+                sum += log_ratio * log_ratio / S(2);
+            }
+        }
+        sum /= S(std::max<std::int64_t>(1, batch.rollout.steps()));
+    }
+    return sum;
+}
+
 }  // namespace dunlin

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/adapt/moreau_envelope.hpp"
+#include "core/conjugate_gradients.hpp"
 
 #include <cstddef>
 
@@ -41,31 +42,12 @@ struct ImplicitMaml {
         task.draw(1, at, random);
         task.gradient(1, at, residual);
 
-        for (std::size_t k = 0; k < d; ++k) {
-            direction[k] = residual[k];
-            out[k] = conjugate_steps > 0 ? S(0) : residual[k];
-        }
-        const auto square = [](ConstVector<S> v) { return dot(v, v); };
-        S left = square(residual);
-        const S enough = left * S(1e-12);
-        for (int step = 0; step < conjugate_steps && !(left <= enough); ++step) {  // a NaN goes on to the caller
-            task.hessian_vector(0, at, ConstVector<S>(direction), product);
-            taken += 2;
-            for (std::size_t k = 0; k < d; ++k) product[k] = direction[k] + product[k] / S(inner.prox_weight);
-            const S curvature = dot(ConstVector<S>(direction), ConstVector<S>(product));
-            if (!(curvature >= S(least_curvature) * square(direction))) {
-                for (std::size_t k = 0; step == 0 && k < d; ++k) out[k] = residual[k];
-                break;
-            }
-            const S length = left / curvature;
-            for (std::size_t k = 0; k < d; ++k) {
-                out[k] += length * direction[k];
-                residual[k] -= length * product[k];
-            }
-            const S before = left;
-            left = square(residual);
-            for (std::size_t k = 0; k < d; ++k) direction[k] = residual[k] + left / before * direction[k];
-        }
+        taken += 2 * conjugate_gradients<S>(conjugate_steps, S(least_curvature), out, residual, direction, product,
+                                            [&](ConstVector<S> v, Vector<S> result) {
+                                                task.hessian_vector(0, at, v, result);
+                                                for (std::size_t k = 0; k < d; ++k)
+                                                    result[k] = v[k] + result[k] / S(inner.prox_weight);
+                                            });
         return taken;
     }
 };

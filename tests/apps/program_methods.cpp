@@ -27,6 +27,7 @@ const std::vector<std::vector<std::string>> kinds{
     {"rl.method=reptile", "rl.baseline=value", "rl.entropy=0.01", "rl.bootstrap=true"},
     {"rl.method=memrl", "rl.surrogate=ppo", "rl.batch_steps=3"},
     {"rl.method=fomaml", "rl.surrogate=spo", "rl.outer_epochs=2", "rl.baseline=value"},
+    {"rl.method=fomaml", "rl.surrogate=ppo", "rl.outer_step=trpo"},
 };
 
 }  // namespace
@@ -115,6 +116,8 @@ TEST_CASE("combinations that mathematics or memory do not give are refused with 
         {{"rl.surrogate=ppo", "rl.method=imaml", "rl.inner_rate=0.7"}, "imaml.conjugate_steps = 0"},
         {{"rl.batch_steps=2"}, "rl.surrogate"},
         {{"rl.outer_epochs=2", "rl.method=fomaml"}, "rl.surrogate"},
+        {{"rl.outer_step=trpo", "rl.method=fomaml"}, "rl.surrogate"},
+        {{"rl.outer_step=trpo", "rl.surrogate=ppo"}, "first-order MAML"},
         {{"rl.outer_epochs=2", "rl.surrogate=spo"}, "only the MAMLs"},
         {{"rl.batch_steps=2", "rl.surrogate=ppo", "rl.method=anil", "maml.first_order=true"}, "not differentiated"},
         {{"rl.evaluation=per-state", "rl.baseline=value"}, "per-step"},

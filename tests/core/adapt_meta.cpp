@@ -218,3 +218,27 @@ TEST_CASE("distance over gradients finds a bowl's bottom without a rate") {
     CHECK(w[0] == Approx(3.0).margin(0.2));
     CHECK(w[1] == Approx(3.0).margin(0.2));
 }
+
+TEST_CASE(
+    "conjugate gradients solve as many equations in as many products, and end where a direction curves downwards") {
+    const double a[3][3] = {{4, 1, 0}, {1, 3, -1}, {0, -1, 2}};
+    const auto multiply = [&](double sign) {
+        return [&a, sign](ConstVector<double> v, Vector<double> out) {
+            for (std::size_t i = 0; i < 3; ++i) {
+                out[i] = 0;
+                for (std::size_t k = 0; k < 3; ++k) out[i] += sign * a[i][k] * v[k];
+            }
+        };
+    };
+    const std::vector<double> b{1, -2, 3};
+    std::vector<double> x(3), residual = b, direction(3), product(3), again(3);
+    CHECK(conjugate_gradients<double>(10, 0.0, x, residual, direction, product, multiply(1)) == 3);
+    multiply(1)(x, again);
+    for (std::size_t k = 0; k < 3; ++k) CHECK(again[k] == Approx(b[k]).margin(1e-9));
+    residual = b;
+    CHECK(conjugate_gradients<double>(10, 0.0, x, residual, direction, product, multiply(-1)) == 1);
+    CHECK(x == b);
+    residual = b;
+    CHECK(conjugate_gradients<double>(0, 0.0, x, residual, direction, product, multiply(1)) == 0);
+    CHECK(x == b);
+}

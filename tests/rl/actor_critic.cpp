@@ -6,6 +6,7 @@
 #include "rl/advantage.hpp"
 #include "rl/meta_learning.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace dunlin;
@@ -224,6 +225,38 @@ TEST_CASE("PPO and SPO begin as the policy gradient, and their gradients are tho
                      (2 * h))
                   .epsilon(1e-5));
     }
+}
+
+TEST_CASE(
+    "the divergence is nothing where a batch was drawn, and its gradient that of finite differences elsewhere") {
+    const GridTask map = windy_grid(GridReward::dense);
+    const GridNavigation& environment = map.environment();
+    RolloutSettings settings{
+        .trajectories = 6, .evaluation = Evaluation::per_step, .surrogate = {Surrogate::ppo, 0.2f}};
+    Learner<GridNavigation, Both> learner(alone(environment), settings, limits(environment));
+    Stream random(3, 0, Purpose::rollout), directions(8, 0, Purpose::user);
+    learner.task.set_environment(environment);
+    learner.task.draw(0, learner.parameters, random);
+    std::vector<double> gradient(learner.parameters.size()), v(gradient.size());
+    for (double& x : v) x = static_cast<double>(directions.normal());
+    CHECK(learner.task.divergence(0, learner.parameters) == 0.0);
+    learner.task.divergence_gradient(0, learner.parameters, gradient);
+    CHECK(inner(gradient, gradient) == 0.0);
+
+    const std::vector<double> far = moved(learner.parameters, v, 0.5);
+    learner.task.divergence_gradient(0, far, gradient);
+    CHECK(std::ranges::equal(learner.task.asked_under(0), far));
+    const double h = 1e-6;
+    CHECK(inner(gradient, v) ==
+          Approx((learner.task.divergence(0, moved(far, v, h)) - learner.task.divergence(0, moved(far, v, -h))) /
+                 (2 * h))
+              .epsilon(1e-5));
+    // Nearby it is a square: its gradient grows in proportion, by the Fisher information.
+    std::vector<double> twice(gradient.size());
+    learner.task.divergence_gradient(0, moved(learner.parameters, v, 1e-5), gradient);
+    learner.task.divergence_gradient(0, moved(learner.parameters, v, 2e-5), twice);
+    CHECK(inner(twice, v) == Approx(2 * inner(gradient, v)).epsilon(1e-3));
+    CHECK(inner(gradient, v) > 0.0);
 }
 
 TEST_CASE("PPO says nothing of what went far enough, SPO pulls back") {

@@ -116,7 +116,8 @@ TEST_CASE("a restored trainer goes on to the bit with a value network, PPO's inn
     };
     for (const Case& c :
          {Case{MetaMethod::memrl, 3, 1, OuterStep::own}, Case{MetaMethod::fomaml, 2, 1, OuterStep::dog},
-          Case{MetaMethod::fomaml, 1, 3, OuterStep::own}, Case{MetaMethod::meta_sgd, 1, 2, OuterStep::momentum}}) {
+          Case{MetaMethod::fomaml, 1, 3, OuterStep::own}, Case{MetaMethod::meta_sgd, 1, 2, OuterStep::momentum},
+          Case{MetaMethod::fomaml, 1, 1, OuterStep::trpo}}) {
         MetaTrainerSettings s = settings(c.method);
         s.meta.first_order = true;
         s.meta.batch_steps = c.batch_steps;
@@ -140,6 +141,43 @@ TEST_CASE("a restored trainer goes on to the bit with a value network, PPO's inn
                                                              : 4;
         CHECK(whole.environment_steps() == 7 * 3 * batches * 8 * 10);
     }
+}
+
+TEST_CASE("TRPO stays within its radius, learns, and gives the same numbers for any number of threads") {
+    using Compared = MetaTrainer<Guess, ActorCritic<CategoricalPolicy<float>>>;
+    MetaTrainerSettings s = settings(MetaMethod::fomaml);
+    s.meta.outer_step = OuterStep::trpo;
+    s.meta.maml.steps = 1;
+    s.meta.maml.inner_rate = 1.0f;
+    s.rollout.trajectories = 20;
+    s.rollout.surrogate = {Surrogate::ppo, 2.0f};
+    MetaTrainerSettings threads = s;
+    threads.threads = 3;
+    const std::vector<Guess> two{{0}, {1}, {0}};  // nobody asks for the third action
+    Compared one({policy(), {}}, s, two), three({policy(), {}}, threads, two);
+    int moved = 0;
+    for (int k = 0; k < 40; ++k) {
+        REQUIRE(one.iterate());
+        REQUIRE(three.iterate());
+        const TrustRegion::Outcome& outer = one.trust_region();
+        CHECK((outer.products >= 2 && outer.products <= s.meta.trust.conjugate_steps + 1));
+        if (!outer.moved) continue;
+        ++moved;
+        CHECK((outer.divergence > 0.0f && outer.divergence <= s.meta.trust.radius));
+    }
+    CHECK(moved + one.stayed() == 40);
+    CHECK(moved > 20);
+    CHECK(std::ranges::equal(one.learned(), three.learned()));
+    // A trajectory is drawn once: an inner batch and an outer one.
+    CHECK(one.environment_steps() == 40 * 3 * 2 * 20 * 10);
+    double best = 0.0;
+    one.adapt(one.parameters(), two, 0, 0, [&](int number, int, ConstVector<float> w, Compared::Task& task) {
+        Stream random(9, 0, Purpose::user);
+        if (number == 2) return;
+        task.draw(0, w, random);
+        best += -static_cast<double>(task.value(0, w)) / 2;
+    });
+    CHECK(best > 0.42);  // a third before; half is the most that one policy can have of both
 }
 
 TEST_CASE("a state of other sizes is refused and changes nothing") {

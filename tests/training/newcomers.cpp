@@ -129,7 +129,8 @@ TEST_CASE(
     std::vector<float> first((*members)->dimension());
     (*members)->initialise(first);
     std::vector<float> w = first;
-    for (const LayerSplit::Range& range : (*members)->split().personal())
+    const LayerSplit split = (*members)->split();
+    for (const LayerSplit::Range& range : split.personal())
         std::fill_n(w.begin() + static_cast<std::ptrdiff_t>(range.first), range.count, 0.0f);
     const auto make = [&](SharedData data) { return make_classification_problem(std::move(data), s, s, 1); };
     const auto before = [&](const std::vector<float>& from) {

@@ -130,7 +130,8 @@ public:
                 if (stop_()) left_off = true;
                 if (left_off) return;
                 // Whose trajectories are used again keeps them.
-                Bench& bench = *benches_[static_cast<std::size_t>(epochs > 1 ? b : worker)];
+                Bench& bench =
+                    *benches_[static_cast<std::size_t>(settings_.meta.keeps_trajectories() ? b : worker)];
                 const auto at = static_cast<std::size_t>(b);
                 const int number = chosen[at];
                 Stream& random = streams_[static_cast<std::size_t>(number)];
@@ -145,10 +146,15 @@ public:
                 steps[at] += bench.task.steps() - drawn;
             });
             if (left_off) return restore(before);
-            updated = learner_.update(iteration_);
+            if (settings_.meta.outer_step != OuterStep::trpo) {
+                updated = learner_.update(iteration_);
+            } else if (updated = learner_.gather(); updated) {
+                trust_region_step(chosen, taken);
+                if (stop_()) return restore(before);
+            }
         }
         if (!updated) {
-            if (epochs == 1) return updated;
+            if (epochs == 1 && settings_.meta.outer_step != OuterStep::trpo) return updated;
             const Result<void> back = restore(before);
             return back ? updated : back;
         }
@@ -187,6 +193,12 @@ public:
             adaptation_steps_ += learned_from;
         });
     }
+
+    /// Outer steps of TRPO, in this process, that found no length within the trust region that lowers the loss, and so
+    /// did not move the parameters.
+    std::int64_t stayed() const { return stayed_; }
+    /// The last outer step of TRPO.
+    const TrustRegion::Outcome& trust_region() const { return trust_region_; }
 
     MetaTrainerState save() {
         MetaTrainerState state;
@@ -256,7 +268,7 @@ private:
         return std::min(settings.threads, settings.meta.task_batch);
     }
     static int bench_count(const MetaTrainerSettings& settings) {
-        return settings.meta.outer_epochs > 1 ? settings.meta.task_batch : worker_count(settings);
+        return settings.meta.keeps_trajectories() ? settings.meta.task_batch : worker_count(settings);
     }
 
     static RolloutLimits limits(const std::vector<E>& tasks) {
@@ -270,6 +282,58 @@ private:
         }
         return limits;
     }
+
+    /// TRPO's outer step on the trajectories that the benches keep, whose gradient was gathered. Personal parameters are
+    /// taken to move as the meta-parameters do, as first-order MAML has it, in the Fisher information alone: trial steps
+    /// are judged after inner steps from them.
+    void trust_region_step(const std::vector<int>& chosen, std::vector<std::int64_t>& taken) {
+        const int tasks = static_cast<int>(chosen.size()), last = settings_.meta.slots() - 1;
+        const std::size_t d = policy_.parameters();
+        const float share = 1.0f / static_cast<float>(tasks);
+        std::vector<std::vector<float>> personal(chosen.size());
+        std::vector<float> losses(chosen.size()), divergences(chosen.size()), scratch(TrustRegion::scratch(d));
+        const auto sum = [](const std::vector<float>& values) {
+            return std::accumulate(values.begin(), values.end(), 0.0f);
+        };
+        workers_.run(tasks, [&](int b, int) {
+            const auto at = static_cast<std::size_t>(b);
+            Task& task = benches_[at]->task;
+            const ConstVector<float> under = task.asked_under(last);
+            personal[at].assign(under.begin(), under.end());
+            losses[at] = task.surrogate(last, ConstVector<float>(personal[at]));
+        });
+        const auto fisher = [&](ConstVector<float> v, Vector<float> out) {
+            // A difference of gradients of the divergence, which has none where the batch was drawn.
+            const float apart = fisher_distance / std::max(portable::sqrt(dot(v, v)), 1e-20f);
+            workers_.run(tasks, [&](int b, int) {
+                const auto at = static_cast<std::size_t>(b);
+                const Vector<float> near = benches_[at]->scratch.first(d);
+                for (std::size_t k = 0; k < d; ++k) near[k] = personal[at][k] + apart * v[k];
+                benches_[at]->task.divergence_gradient(last, ConstVector<float>(near), learner_.contribution(b));
+                ++taken[at];
+            });
+            learner_.average(share / apart, out);
+        };
+        const auto judge = [&](ConstVector<float>) {
+            workers_.run(tasks, [&](int b, int) {
+                const auto at = static_cast<std::size_t>(b);
+                Bench& bench = *benches_[at];
+                DrawnTask<Task> again{bench.task};
+                Stream none = streams_[static_cast<std::size_t>(chosen[at])];
+                taken[at] += learner_.learn(b, chosen[at], again, none, bench.scratch);
+                const ConstVector<float> under = bench.task.asked_under(last);
+                const std::vector<float> here(under.begin(), under.end());
+                losses[at] = bench.task.surrogate(last, ConstVector<float>(here));
+                divergences[at] = bench.task.divergence(last, ConstVector<float>(here));
+            });
+            return TrustRegion::Trial<float>{share * sum(losses), share * sum(divergences)};
+        };
+        trust_region_ = settings_.meta.trust.step<float>(learner_.parameters(), learner_.mean(),
+                                                         share * sum(losses), scratch, fisher, judge);
+        if (!trust_region_.moved) ++stayed_;
+    }
+    /// How far parameters move for a product with the Fisher information: log-probabilities then change by about 0.01.
+    static constexpr float fisher_distance = 0.01f;
 
     /// B different tasks.
     std::vector<int> draw_tasks() {
@@ -300,6 +364,8 @@ private:
     std::int64_t iteration_ = 0;
     std::int64_t environment_steps_ = 0;
     std::int64_t gradients_ = 0;
+    TrustRegion::Outcome trust_region_;
+    std::int64_t stayed_ = 0;
     std::atomic<std::int64_t> adaptation_steps_ = 0;
 };
 

@@ -207,17 +207,24 @@ std::string wrong_estimator(const NavigationSettings& s) {
         return "rl.surrogate: ratios of probabilities are differentiated once here, and rl.method needs second "
                "derivatives; use memrl, reptile or fomaml, maml.first_order = true with anil and meta-sgd, or "
                "imaml.conjugate_steps = 0";
-    if (!ratios && (meta.batch_steps > 1 || meta.outer_epochs > 1))
+    const bool trpo = meta.outer_step == OuterStep::trpo;
+    if (!ratios && (meta.batch_steps > 1 || meta.keeps_trajectories()))
         return fmt::format(
             "{}: later steps on the same trajectories need ratios of probabilities; set rl.surrogate = \"ppo\" or "
             "\"spo\"",
-            meta.batch_steps > 1 ? "rl.batch_steps" : "rl.outer_epochs");
+            meta.batch_steps > 1 ? "rl.batch_steps"
+            : trpo               ? "rl.outer_step = \"trpo\""
+                                 : "rl.outer_epochs");
     if (meta.batch_steps > 1 && (meta.has_step_sizes() || meta.method == MetaMethod::imaml))
         return "rl.batch_steps: steps that share trajectories are not differentiated; use memrl, reptile or fomaml";
     if (meta.outer_epochs > 1 && !meta.unrolls())
         return "rl.outer_epochs: only the MAMLs keep the trajectories of all inner steps (fomaml, or anil and "
                "meta-sgd "
                "with maml.first_order = true; with rl.batch_steps = 1)";
+    if (trpo && (!meta.unrolls() || meta.learns_step_sizes() || meta.outer_epochs > 1 || valued))
+        return "rl.outer_step = \"trpo\": a trust region is of first-order MAML (fomaml, or anil with "
+               "maml.first_order = "
+               "true), with rl.batch_steps = 1, rl.outer_epochs = 1 and without a value network";
     return {};
 }
 

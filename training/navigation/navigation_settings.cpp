@@ -134,12 +134,19 @@ void add_navigation_settings(Settings& list, NavigationSettings& s) {
     list.add(
         "rl.outer_step", meta.outer_step,
         "how meta-parameters follow the outer gradient; own: interpolation, and Adam of the MAMLs; dog: distance "
-        "over gradients, without a rate",
+        "over gradients, without a rate; trpo: within a trust region, of first-order MAMLs",
         {{"own", OuterStep::own},
          {"sgd", OuterStep::sgd},
          {"momentum", OuterStep::momentum},
          {"adam", OuterStep::adam},
-         {"dog", OuterStep::dog}});
+         {"dog", OuterStep::dog},
+         {"trpo", OuterStep::trpo}});
+    list.add("trpo.radius", meta.trust.radius, "largest divergence of an outer step's policies",
+             Range{0, 10, true});
+    list.add("trpo.conjugate_steps", meta.trust.conjugate_steps, "towards the natural gradient; 0: the plain one",
+             Range{0, 1000});
+    list.add("trpo.damping", meta.trust.damping, "what is added to the Fisher information's diagonal",
+             Range{0, 1e6});
     list.add("rl.meta_rate", s.meta_rate, "alpha, instead of interpolation; 0: not given", Range{0, 1e9});
     list.add("rl.inner_rate", meta.inner.inner_rate, "beta: step size of the inner loop", Range{0, 1e3, true});
     list.add("rl.inner_steps", meta.inner.step_limit, "most steps of the inner loop", Range{1, 1000});

@@ -38,7 +38,8 @@ SharedData drawn(SharedData data, int each, std::uint64_t seed, int repeat) {
 /// The shared part of `w`, and of `first` the rest.
 std::vector<float> shared_of(const FederatedProblem& nodes, ConstVector<float> w, ConstVector<float> first) {
     std::vector<float> start(first.begin(), first.end());
-    for (const LayerSplit::Range& range : nodes.split().shared())
+    const LayerSplit split = nodes.split();
+    for (const LayerSplit::Range& range : split.shared())
         std::copy_n(w.begin() + static_cast<std::ptrdiff_t>(range.first), range.count,
                     start.begin() + static_cast<std::ptrdiff_t>(range.first));
     return start;
