@@ -214,7 +214,7 @@ TEST_CASE("the help of an experiment shows that experiment's settings, and the g
             CHECK(help.code == 0);
             CHECK(help.err.empty());
             CHECK(contains(help.out, "Settings of " + std::string(experiment.name) + ","));
-            CHECK(lines(help.out).size() < 160);
+            CHECK(lines(help.out).size() < 170);
             std::size_t kinds = 0;
             for (const char* own : {"rl.prox_weight", "push.graph", "method.step_scale", "method.neumann_terms",
                                     "method.outer_steps", "network.wake_gap"})

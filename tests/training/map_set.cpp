@@ -117,7 +117,8 @@ TEST_CASE("Maps of a folder that are too large are left out, which is said") {
     REQUIRE(world);
     std::string notes;
     for (const std::string& note : world->notes()) notes += note + "\n";
-    REQUIRE_THAT(notes, Contains("1 maps left out: a side is longer than environment.largest_side = 4"));
+    REQUIRE_THAT(notes,
+                 Contains("left out: 1 of the maps, a side of which is longer than environment.largest_side = 4"));
     s.maps.push_back("empty-5x5");
     const auto named = read_map_set(s);
     REQUIRE_FALSE(named);

@@ -232,9 +232,11 @@ Outcome<void> GridWorld::add_maps(const NavigationSettings& s, Stream& random) {
                                      set->training.size(), set->held_out.size(), fmt::join(held_out, ", "),
                                      map_.rows, map_.columns));
     if (set->too_large > 0)
-        map_notes_.push_back(fmt::format("{} maps left out: a side is longer than environment.largest_side = {}",
-                                         set->too_large, s.largest_side));
-    if (set->repeated > 0) map_notes_.push_back(fmt::format("{} maps left out: equal to others", set->repeated));
+        map_notes_.push_back(
+            fmt::format("left out: {} of the maps, a side of which is longer than environment.largest_side = {}",
+                        set->too_large, s.largest_side));
+    if (set->repeated > 0)
+        map_notes_.push_back(fmt::format("left out: {} of the maps, equal to others", set->repeated));
     for (auto* maps : {&set->training, &set->held_out}) std::ranges::move(*maps, std::back_inserter(maps_));
     return {};
 }

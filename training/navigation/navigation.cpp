@@ -78,6 +78,7 @@ public:
         if constexpr (requires { world_.notes(); }) return world_.notes();
         return {};
     }
+    std::int64_t outer_steps_stayed() const override { return trainer_.stayed(); }
     int distinct_tasks(TaskSet set) const override { return world_.distinct_tasks(set); }
     bool trained_on(int held_out) const override { return world_.trained_on(held_out); }
 

@@ -127,6 +127,8 @@ public:
     std::vector<std::string> notes() const;
     /// What the world adds to them.
     virtual std::vector<std::string> world_notes() const { return {}; }
+    /// Outer steps, in this process, that did not move the parameters because none within a trust region was better.
+    virtual std::int64_t outer_steps_stayed() const { return 0; }
 
     /// From now on asked by what takes long: iterate, evaluate and record are then left off.
     virtual void stop_when(StopAsked stop) = 0;

@@ -163,9 +163,10 @@ std::string held_out_text(const MetaReport& r) {
     };
     const auto distinct = static_cast<std::size_t>(r.training.distinct_tasks(TaskSet::held_out));
     const std::string text =
-        fmt::format("{} held-out tasks{} after {} inner steps: ", r.unseen(),
+        fmt::format("{} held-out tasks{} after {} {}: ", r.unseen(),
                     distinct == r.unseen() ? "" : fmt::format(", {} different ones,", distinct),
-                    r.end.held_out.front().size() - 1);
+                    r.end.held_out.front().size() - 1,
+                    r.training.network() != nullptr ? "remembered trajectories" : "inner steps");
     if (!r.exact()) return text + three("return", &TaskMeans::expected_return, 2);
     return text + three("success", &TaskMeans::success, 3) + ", " +
            three("share of the optimum", &TaskMeans::ratio, 3);
@@ -228,6 +229,12 @@ std::vector<FigureWarning> warnings(const MetaReport& r, std::int64_t judged_ite
             {fmt::format("the run was interrupted after iteration {}; the numbers are those of iteration {}",
                          r.result.last.round, judged_iteration)});
     for (const std::string& harm : harms(r.settings(), r.end)) all.push_back({harm, true});
+    if (const std::int64_t stayed = r.training.outer_steps_stayed(); 10 * stayed > r.training.iteration())
+        all.push_back(
+            {fmt::format("{} outer steps left the parameters as they were: no length within trpo.radius lowered "
+                         "the loss; more trajectories, or a larger trpo.damping, tell the direction better",
+                         stayed),
+             true});
     const auto unsolved = [](const TaskOutcome& task) { return task.success < 0.5; };
     if (r.exact() && !r.dense() && std::ranges::any_of(r.end.tasks, unsolved))
         all.push_back(
