@@ -141,7 +141,7 @@ private:
     int rows_ = 0;
     int columns_ = 0;
     int horizon_ = 0;
-    int actions_ = move_count;
+    int actions_ = 0;  ///< until a task is made, so that a static one costs a device no flash
     float discount_ = 0.0f;
     float wind_ = 0.0f;
     float slip_ = 0.0f;

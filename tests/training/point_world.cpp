@@ -18,7 +18,7 @@ NavigationSettings plane() {
 
 }  // namespace
 
-TEST_CASE("goals and the start stay clear of obstacles, which all tasks share; the plain world is as it was") {
+TEST_CASE("goals and the start stay clear of obstacles, which all tasks share, and the plain world is as it was") {
     const NavigationSettings before = plane();
     NavigationSettings settings = before;
     settings.point.obstacles = 4;
