@@ -32,6 +32,7 @@ tables=(
     "navigation-10x10;;navigation-10x10;memrl;"
     "navigation-10x10-dense;;navigation-10x10-dense;memrl;"
     "goals;movingai-maps/empty-16-16.map;navigation-goals;memrl,reptile,fomaml;environment.map=DATA"
+    "memory;;navigation-memory;rl2;"
     "point-navigation;;point-navigation;memrl,maml,fomaml,reptile,scratch;"
     "classification;;classification;persafl,persafl-maml,persafl-me,fedavg,per-fedavg,pfedme;"
     "classification-conflict;;classification-conflict;persafl,persafl-maml,persafl-me,fedavg,per-fedavg,pfedme,local;"

@@ -26,7 +26,7 @@ TUNING_SEED = 5001
 MEASURE = "held_out_success"
 
 COMMON = {"environment.map": "empty-8x8", "environment.training_tasks": 40, "rl.horizon": 30, "rl.iterations": 60,
-          "report.evaluate_every": 1000}
+          "rl.entropy": 0, "rl.adaptation_steps": 0, "report.evaluate_every": 1000}
 SCENARIOS = {
     "few-many": {"rl.trajectories": 5, "rl.inner_steps": 40, "report.adaptation_steps": 40},
     "sparse": {"environment.reward": "sparse", "rl.discount": 0.95, "rl.trajectories": 10, "rl.inner_steps": 20,
