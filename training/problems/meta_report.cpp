@@ -175,8 +175,10 @@ std::string held_out_text(const MetaReport& r) {
 std::vector<FigureSection> sections(const MetaReport& r) {
     std::string exactly = r.planned() ? " Returns are exact, by dynamic programming." : "";
     if (r.exact() && !r.planned())
-        exactly =
-            " Returns are means of samples; where a search for the optimum was too long, a bound stands for it.";
+        exactly = std::string(" Returns are means of samples") +
+                  (r.settings().world == World::rules
+                       ? "; where a search for the optimum was too long, a bound stands for it."
+                       : ", the optimum is exact.");
     if (r.training.network() != nullptr)
         exactly += " An inner step of a policy with a memory is a trajectory that it remembers.";
     FigureSection tasks{

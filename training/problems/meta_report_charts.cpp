@@ -65,12 +65,13 @@ FigureChart returns_chart(const MetaReport& r) {
 }
 
 FigureChart shares_chart(const MetaReport& r) {
-    return over_iterations(r,
-                           {.file = "",
-                            .title = "Return after adaptation as a share of the optimum, exact",
-                            .y_title = "share of the optimum",
-                            .caption = "The same as a share of each task's optimum."},
-                           [](const TaskOutcome& task) { return task.ratio(); });
+    return over_iterations(
+        r,
+        {.file = "",
+         .title = std::string("Return after adaptation as a share of the optimum") + (r.planned() ? ", exact" : ""),
+         .y_title = "share of the optimum",
+         .caption = "The same as a share of each task's optimum."},
+        [](const TaskOutcome& task) { return task.ratio(); });
 }
 
 FigureChart held_out_chart(const MetaReport& r) {
