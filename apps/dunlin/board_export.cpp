@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/dunlin/board_export.hpp"
 
+#include "apps/dunlin/samples_export.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "envs/navigation_tasks.hpp"
@@ -89,8 +90,8 @@ Outcome<BoardHeader> header_of(const ExportOptions& options, const SavedModel& s
         if (!text) return tl::unexpected(text.error());
         return BoardHeader{use, *std::move(text)};
     };
-    if (model.network) return with(BundleUse::network, network_header(model, options.name));
-    if (!acts) return with(BundleUse::samples, sample_header(model, options.name));
+    if (model.network) return with(BundleUse::network, network_header(model, options.name, learning_of(saved)));
+    if (!acts) return with(BundleUse::samples, sample_header(model, options.name, learning_of(saved)));
     if (!grid) return for_one_body(options, saved, model);
     const Outcome<std::unique_ptr<NavigationTraining>> training = open_navigation(saved, 1);
     if (!training) return tl::unexpected(training.error());

@@ -3,6 +3,7 @@
 #include "apps/dunlin/commands.hpp"
 #include "apps/dunlin/directory_lock.hpp"
 #include "apps/dunlin/run_curves.hpp"
+#include "apps/dunlin/samples_export.hpp"
 #include "apps/output.hpp"
 #include "apps/report/run_files.hpp"
 #include "apps/report/table.hpp"
@@ -241,6 +242,13 @@ Outcome<int> export_model(const ExportOptions& options, const SavedModel& saved)
     return 0;
 }
 
+Outcome<int> export_samples(const ExportOptions& options, const SavedModel& saved) {
+    Outcome<std::string> text = samples_of(options, saved);
+    if (!text) return tl::unexpected(text.error());
+    const std::string file = options.named ? options.name : "samples";
+    return write_files(place_of(options, saved), {{file + ".hpp", *std::move(text)}}, options.quiet);
+}
+
 /// The run's numbers over time, not its model: of these formats the first alone is one of both.
 bool is_metrics(const ExportOptions& options) {
     return options.format == "jsonl" || options.format == "tensorboard" ||
@@ -258,7 +266,8 @@ Outcome<int> export_metrics(const ExportOptions& options) {
 /// Nothing, or an option that what is exported has no use for: it would do nothing, without a word.
 Outcome<void> check_options(const ExportOptions& options) {
     const bool bundle = options.format == "bundle", header = bundle || options.format == "header",
-               coded = header || options.format == "c" || options.format == "onnx";
+               samples = options.format == "samples",
+               coded = header || samples || options.format == "c" || options.format == "onnx";
     const struct {
         const char* option;
         bool given, used;
@@ -268,9 +277,9 @@ Outcome<void> check_options(const ExportOptions& options) {
         {"--steps", options.steps.has_value(), header || options.trajectories,
          "--trajectories and --format header and bundle, which adapt"},
         {"--one-body", options.one_body, header, "--format header and bundle"},
-        {"--count", options.count.has_value(), options.trajectories, "--trajectories"},
+        {"--count", options.count.has_value(), options.trajectories || samples, "--trajectories and --format samples"},
         {"--metrics", options.metrics, is_metrics(options), "--format csv, jsonl and tensorboard"},
-        {"--name", options.named, coded, "--format header, bundle, c and onnx"},
+        {"--name", options.named, coded, "--format header, bundle, c, onnx and samples"},
         {"--node", !options.node.empty(), !options.trajectories && !is_metrics(options), "--format of a model"}};
     const std::string what = options.trajectories ? "--trajectories" : "--format " + options.format;
     for (const auto& use : uses) {
@@ -287,11 +296,12 @@ Outcome<int> export_run(const ExportOptions& options) {
         return refuse(
             "export: say what to export: --trajectories, or --format header, bundle, c, onnx, npy or csv of the "
             "model, "
-            "jsonl, tensorboard or csv --metrics of the run's numbers");
+            "samples of a node's own, jsonl, tensorboard or csv --metrics of the run's numbers");
     if (auto fit = check_options(options); !fit) return tl::unexpected(fit.error());
     if (is_metrics(options)) return export_metrics(options);
     const Outcome<SavedModel> saved = open_model(options.directory);
     if (!saved) return tl::unexpected(saved.error());
+    if (options.format == "samples") return export_samples(options, *saved);
     return options.trajectories ? export_trajectories(options, *saved) : export_model(options, *saved);
 }
 
@@ -313,10 +323,11 @@ void add_export(CLI::App& program, Command& run) {
             "it "
             "takes, for PlatformIO, Arduino, ESP-IDF, Zephyr, CMake and make), c (policy.h and policy.c: C99 that "
             "evaluates it), onnx (policy.onnx, opset 13), npy or csv (its numbers, layer by layer); of other runs "
-            "than navigation the files are called model. Or what metrics.csv says: jsonl (metrics.jsonl), "
+            "than navigation the files are called model. Or samples (samples.hpp: labelled rows of --node, for a board "
+            "without a sensor). Or what metrics.csv says: jsonl (metrics.jsonl), "
             "tensorboard "
             "(an event file) or, with --metrics, csv (metrics-long.csv, a row for each number)")
-        ->check(CLI::IsMember({"header", "bundle", "c", "onnx", "npy", "csv", "jsonl", "tensorboard"}));
+        ->check(CLI::IsMember({"header", "bundle", "c", "onnx", "npy", "csv", "samples", "jsonl", "tensorboard"}));
     command->add_flag("--metrics", options->metrics,
                       "of --format csv: the run's numbers over time, not the model's");
     command->add_option_function<std::string>(
@@ -325,17 +336,18 @@ void add_export(CLI::App& program, Command& run) {
             options->name = name;
             options->named = true;
         },
-        "for header, bundle, c and onnx: what files, functions and the namespace are called, so that a program can "
+        "for header, bundle, c, onnx and samples: what files, functions and the namespace are called, so that a program can "
         "hold "
         "several models; an identifier of C");
-    command->add_option("--node", options->node, "with --format: the own model of this node, by name or number");
+    command->add_option("--node", options->node, "with --format: the own model of this node, by name or number; of samples: whose");
     command->add_option("--task", options->task,
                         "of --format header: the board's task, as for `dunlin adapt`; default: the first that the "
                         "run held out");
     command->add_flag(
         "--one-body", options->one_body,
         "of --format header and bundle: the policy for one real body, which needs no world in the board");
-    command->add_option("--count", options->count, "of --trajectories: how many of each task; default: 10")
+    command->add_option("--count", options->count, "of --trajectories: how many of each task, default: 10; of --format samples: rows of each class to learn from, "
+                        "default: all")
         ->check(CLI::Range(1, 100000));
     command
         ->add_option(

@@ -10,14 +10,17 @@
 #include "envs/grid_navigation.hpp"
 #include "envs/grid_returns.hpp"
 #include "hooks.h"
+#include "node_objective.hpp"
 #include "rl/adaptation.hpp"
 #include "rl/policy_gradient_task.hpp"
 #include "rl/probabilities.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 namespace dunlin::device {
 
@@ -95,25 +98,18 @@ public:
     template <class Pause>
     void gradient(Objective objective, const MoreauEnvelope& inner, const Maml& maml, ConstVector<float> w,
                   Stream& random, Vector<float> out, Pause&& pause) {
-        // One call for both inner loops: flash is short.
-        if (objective != Objective::plain)
-            personalise(objective == Objective::maml ? inner_loop_of(maml) : inner, w, random, out, pause);
-        if (objective == Objective::moreau) {
-            for (std::size_t k = 0; k < dimension; ++k) out[k] = inner.prox_weight * (w[k] - stored_.personal[k]);
-            return;
-        }
-        const ConstVector<float> at = objective == Objective::maml ? ConstVector<float>(stored_.personal) : w;
-        task_->draw(0, at, random);
-        task_->gradient(0, at, out);
+        node_gradient(*task_, objective, inner, maml, w, random, Vector<float>(stored_.personal), out, pause);
     }
 
-    /// Exact return over the optimal one after the inner loop from w; `scratch` holds as many numbers.
+    /// What a node reports: the exact return over the optimal one after the inner loop from w, where `scratch` holds as
+    /// many numbers as w.
+    static constexpr std::array<std::string_view, 1> metrics() { return {"return_ratio"}; }
     template <class Pause>
-    double ratio(const MoreauEnvelope& inner, ConstVector<float> w, std::uint64_t seed, std::uint32_t member,
-                 Vector<float> scratch, Pause&& pause) {
+    void measure(const MoreauEnvelope& inner, ConstVector<float> w, std::uint64_t seed, std::uint32_t member,
+                 Vector<float> scratch, std::span<double> out, Pause&& pause) {
         Stream random(seed, member, Purpose::evaluate);
-        personalise(inner, w, random, scratch, pause);
-        return judge().expected_return / optimum();
+        personalise(*task_, inner, w, random, Vector<float>(stored_.personal), scratch, pause);
+        out[0] = judge().expected_return / optimum();
     }
 
     /// The exact return of the policy as it is, and the best that any policy reaches.
@@ -164,30 +160,6 @@ public:
         lean ? std::max(GridPolicyTask<lean>::workspace_bytes(policy, rollout, limits()), judging_bytes) : 0;
 
 private:
-    /// MAML's inner steps: those of an envelope without a pull.
-    static constexpr MoreauEnvelope inner_loop_of(const Maml& maml) {
-        return {.prox_weight = 0.0f,
-                .inner_rate = maml.inner_rate,
-                .accuracy = 0.0f,
-                .step_limit = maml.steps,
-                .step_clip = maml.step_clip,
-                .fresh_batches = true};
-    }
-
-    /// theta(w) as MoreauEnvelope::solve finds it.
-    template <class Pause>
-    void personalise(const MoreauEnvelope& inner, ConstVector<float> w, Stream& random, Vector<float> scratch,
-                     Pause&& pause) {
-        const Vector<float> personal(stored_.personal);
-        std::copy(w.begin(), w.end(), personal.begin());
-        bool done = false;
-        for (int taken = 0; !done && taken < inner.step_limit; ++taken) {
-            pause();
-            if (inner.fresh_batches || taken == 0) task_->draw(0, ConstVector<float>(personal), random);
-            done = inner.step<float>(*task_, w, personal, scratch);
-        }
-    }
-
     std::uint32_t checksum() const { return crc32(std::span<const float>(stored_.personal), Exported::checksum); }
     bool load() { return dunlin_storage_read(&stored_, sizeof stored_) != 0 && stored_.checksum == checksum(); }
 

@@ -20,7 +20,7 @@ struct NodeLimits {
 
 /// A node of a fleet behind a serial line: the same session as on a Linux board, driven over a SerialLine to a
 /// gateway (`dunlin gateway`), which keeps its state and speaks to the coordinator for it. `Learner` is a lean
-/// GridLearner or what has the same members; `Port` has `static bool read(std::uint8_t&)` and `static void
+/// GridLearner, a SampleNode or what has the same members; `Port` has `static bool read(std::uint8_t&)` and `static void
 /// write(std::uint8_t)` of the line, where write calls its argument while it waits, and `deepest_stack`.
 ///
 /// Memory is what a board has least of. A state that comes back after a reset arrives where it will stay; what a
@@ -208,11 +208,15 @@ private:
     }
 
     void report() {
-        const double ratio = learner_.ratio(session_.terms().moreau, session_.parameters(), session_.terms().seed,
-                                            session_.terms().member, session_.gradient(), [this] { pump(); });
-        const std::array metrics{Metric{"return_ratio", ratio},
-                                 Metric{"updates", static_cast<double>(session_.updates())},
-                                 Metric{"stack_bytes", static_cast<double>(Port::deepest_stack())}};
+        const auto names = learner_.metrics();
+        constexpr std::size_t own = std::tuple_size_v<decltype(names)>;
+        std::array<double, own> measured{};
+        learner_.measure(session_.terms().moreau, session_.parameters(), session_.terms().seed,
+                         session_.terms().member, session_.gradient(), measured, [this] { pump(); });
+        std::array<Metric, own + 2> metrics;
+        for (std::size_t k = 0; k < own; ++k) metrics[k] = {names[k], measured[k]};
+        metrics[own] = {"updates", static_cast<double>(session_.updates())};
+        metrics[own + 1] = {"stack_bytes", static_cast<double>(Port::deepest_stack())};
         session_.reported(metrics);
     }
 

@@ -114,9 +114,9 @@ struct BoardFleet {
     std::vector<std::unique_ptr<Board>> boards;
     std::vector<std::filesystem::path> states;
 
-    /// With a key the boards run their sealed image.
+    /// With a key the boards' line is sealed; their image has to be.
     BoardFleet(std::uint32_t hosts, TaskMaker task, const std::vector<std::filesystem::path>& folders, float loss,
-               std::optional<CipherKey> key = std::nullopt)
+               const std::string& image = "node", std::optional<CipherKey> key = std::nullopt)
         : fleet(hosts, std::move(task)) {
         fleet.set_turn_limit(60'000);
         fleet.set_report_limit(6000);
@@ -130,8 +130,7 @@ struct BoardFleet {
             settings.line_key = key;
             states.push_back(settings.directory / "state");
             REQUIRE(gateway.add(std::move(settings)));
-            boards.push_back(
-                std::make_unique<Board>(folder, relays.back()->device_port(), key ? "node-secure" : "node"));
+            boards.push_back(std::make_unique<Board>(folder, relays.back()->device_port(), image));
         }
         gateway.start();
     }
@@ -288,7 +287,7 @@ TEST_CASE("a board learns with hosts over a sealed line that loses bytes", "[sec
     const std::filesystem::path folder = firmware::variable("DUNLIN_SECURE_BUILD");
     const auto key = KeyPair::load(firmware::variable("DUNLIN_SECURE_KEY"));
     REQUIRE(key);
-    BoardFleet boards(2, make_slow_task, {folder}, 0.01f, key->secret_key());
+    BoardFleet boards(2, make_slow_task, {folder}, 0.01f, "node-secure", key->secret_key());
     JobPlan plan = navigation("persafl-me", boards);
     plan.budget = {};
     bool reset = false, stopped = false;
@@ -312,4 +311,38 @@ TEST_CASE("a board learns with hosts over a sealed line that loses bytes", "[sec
     const double stack = boards.fleet.metric(2, "stack_bytes");
     CHECK(stack > 500);
     CHECK(stack <= 0.75 * 3072);
+}
+
+TEST_CASE("a board learns a classifier from samples of its own, in a fleet of hosts that have more", "[samples]") {
+    const std::filesystem::path folder = firmware::variable("DUNLIN_SAMPLE_NODE"),
+                                run = firmware::variable("DUNLIN_SAMPLE_RUN");
+    constexpr std::uint32_t hosts = 5;
+    BoardFleet boards(hosts, make_node_task, {folder}, 0.01f, "sample-node");
+    auto plan = plan_job(firmware::read(run / "config.toml"), "config.toml", hosts + 1);
+    INFO((plan ? "" : plan.error().text));
+    REQUIRE(plan);
+    // A reset board starts from the server's model again; its samples are where its sensor is.
+    bool reset = false;
+    Coordinator& coordinator = boards.fleet.server().coordinator();
+    boards.fleet.each_turn([&] {
+        const Job* job = coordinator.state().job(1);
+        if (reset || job == nullptr || job->members()[hosts].updates < 3) return;
+        reset = true;
+        boards.boards[0]->reset();
+    });
+    const std::uint64_t number = boards.fleet.run_planned(*plan);
+    INFO(boards.log);
+    CHECK(reset);
+    CHECK(coordinator.state().job(number)->ended() == JobEndReason::finished);
+    std::string told;
+    for (std::uint32_t member = 0; member <= hosts; ++member)
+        told += "accuracy of " + std::to_string(member) + ": " + std::to_string(boards.fleet.results()[member]) + "\n";
+    std::ofstream(folder / "sample-node.txt") << "stack " << boards.fleet.metric(hosts, "stack_bytes") << "\n" << told;
+    INFO(told);
+    CHECK(boards.fleet.metric(hosts, "updates") >= 10);
+    // Better than this board alone, which its experiment says; and no number that only a broken one would reach.
+    const double least = std::stod(firmware::variable("DUNLIN_SAMPLE_ACCURACY"));
+    CHECK(boards.fleet.metric(hosts, "accuracy") >= least);
+    CHECK(boards.fleet.metric(hosts, "accuracy") < 1.0001);
+    CHECK(boards.fleet.metric(hosts, "stack_bytes") <= 0.75 * 3072);
 }

@@ -36,6 +36,26 @@ std::string numbers(std::string_view what, std::span<const float> values) {
     return text + "\n    };\n";
 }
 
+std::string sample_members(const TrainedModel& model, const std::optional<BoardLearning>& learning) {
+    const std::string_view target = model.head == ModelHead::classes ? "classes"
+                                    : model.head == ModelHead::score ? "score"
+                                                                     : "value";
+    std::string text = fmt::format(
+        "\n    static constexpr device::Target target = device::Target::{};\n"
+        "    // The first so many parameters stay as they are on a board.\n"
+        "    static constexpr std::size_t frozen = {};\n",
+        target, model.frozen_parameters());
+    if (learning) {
+        text += fmt::format(
+            "    // How a node of a fleet learns it (device/sample_node.hpp).\n"
+            "    static constexpr device::SampleLearning learning{{\n"
+            "        .batch = {}, .steps = {}, .rate = {}, .pull = {}, .accuracy = {}, .step_clip = {}}};\n",
+            learning->batch, learning->steps, literal(learning->rate), literal(learning->pull),
+            literal(learning->accuracy), literal(learning->step_clip));
+    }
+    return text;
+}
+
 std::string space(std::string_view name) {
     return name.empty() ? "dunlin::exported" : fmt::format("dunlin::exported::{}", name);
 }

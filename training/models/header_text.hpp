@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/kernels.hpp"
+#include "training/models/model_export.hpp"
 
 #include <span>
 #include <string>
@@ -20,6 +21,9 @@ std::string literal(float value);
 
 /// A member `static constexpr std::array<float, N> what`, hexadecimal.
 std::string numbers(std::string_view what, std::span<const float> values);
+
+/// Members of a model that learns from samples: what its outputs are, what stays, and how it learns.
+std::string sample_members(const TrainedModel& model, const std::optional<BoardLearning>& learning);
 
 /// dunlin::exported, or of a named model dunlin::exported::NAME.
 std::string space(std::string_view name);

@@ -10,6 +10,7 @@
 #include "training/models/model_file.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,13 @@ struct BoardTask {
     std::uint64_t seed = 1;    ///< of the random numbers, with the two below: `dunlin adapt` draws the same
     std::uint32_t number = 0;  ///< of the task among those held out
     std::uint32_t epoch = 0;
+};
+
+/// How a node of a fleet learns an exported model from samples of its own: what firmware-targets/device/target.hpp has of
+/// the same names.
+struct BoardLearning {
+    int batch = 1, steps = 0;
+    float rate = 0.1f, pull = 0.0f, accuracy = 0.0f, step_clip = 0.0f;
 };
 
 /// Error: text that is no identifier of C, is reserved there, is a keyword of C or C++, or whose files would hide a
@@ -43,8 +51,10 @@ Outcome<std::string> model_header(const TrainedModel& model, const BoardTask& ta
 
 /// The same for a network of layers that a firmware runs or trains (core/network/fixed_network.hpp): a struct
 /// dunlin::exported::Network, or with a name dunlin::exported::NAME::Network, of its shape and parameters. Errors: a
-/// perceptron, a mixture.
-Outcome<std::string> network_header(const TrainedModel& model, const std::string& name);
+/// perceptron, a mixture. With `learning`, of a model of classes or of one number, it has what device/sample_node.hpp
+/// wants too.
+Outcome<std::string> network_header(const TrainedModel& model, const std::string& name,
+                                    const std::optional<BoardLearning>& learning = {});
 
 /// A policy for one real body (rl/one_body.hpp): a struct dunlin::exported::Policy, or dunlin::exported::NAME::Policy, for
 /// firmware-targets/device/body_learner.hpp.
@@ -53,7 +63,21 @@ std::string body_header(const TrainedModel& policy, const OneBodySettings& body,
 
 /// A perceptron of samples (classification, regression, ranking): a struct dunlin::exported::Model, or
 /// dunlin::exported::NAME::Model, for firmware-targets/device/sample_learner.hpp. Error: a mixture.
-Outcome<std::string> sample_header(const TrainedModel& model, const std::string& name);
+Outcome<std::string> sample_header(const TrainedModel& model, const std::string& name,
+                                   const std::optional<BoardLearning>& learning = {});
+
+/// Labelled samples of one node, as a body would have met them.
+struct BoardSamples {
+    std::string of;             ///< whose, for people
+    int features = 0;
+    bool bytes = false;         ///< values in [0, 1] that are rounded to 8 bits
+    std::vector<float> values;  ///< raw, row by row: those that are learned from, then those that are held out
+    std::vector<std::uint8_t> labels;
+    std::size_t learned = 0;  ///< rows that are learned from
+};
+/// A C++20 header with a struct dunlin::exported::Samples, or with a name dunlin::exported::NAME::Samples, for
+/// firmware-targets/images/sample_node.cpp and whoever tries device/sample_node.hpp without a sensor.
+std::string samples_header(const BoardSamples& samples, const std::string& name);
 
 /// The model in C99, without any library but <math.h>'s fmaf: what NAME.h declares and NAME.c defines, with names
 /// that begin with `prefix`. The same bits as the reference kernels wherever fmaf rounds once. No input has

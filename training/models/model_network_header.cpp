@@ -43,7 +43,8 @@ std::string spec_text(const LayerSpec& spec) {
 
 }  // namespace
 
-Outcome<std::string> network_header(const TrainedModel& model, const std::string& name) {
+Outcome<std::string> network_header(const TrainedModel& model, const std::string& name,
+                                    const std::optional<BoardLearning>& learning) {
     if (!model.network || model.networks > 1)
         return refuse("--format header: of a network of layers, or a policy that a board adapts; export it as c");
     const NetworkShape& shape = *model.network;
@@ -62,7 +63,10 @@ Outcome<std::string> network_header(const TrainedModel& model, const std::string
 
 #include "core/checksum.hpp"
 #include "core/network/network_shape.hpp"
-
+)";
+    const bool supervised = learning && (model.head == ModelHead::classes || model.head == ModelHead::value);
+    if (supervised) text += "#include \"target.hpp\"\n";
+    text += R"(
 #include <array>
 #include <cstdint>
 #include <span>
@@ -89,18 +93,19 @@ Outcome<std::string> network_header(const TrainedModel& model, const std::string
     }
     if (model.gaussian())
         text += numbers("log_sigma", std::span<const float>(model.parameters).subspan(model.network_parameters()));
+    if (supervised) text += header_text::sample_members(model, learning);
     text += fmt::format(R"(
     /// Are the parameters those that were exported? Takes a pass over them.
     static bool intact() {{ return {} == checksum; }}
 }};
 static_assert(Network::parameters.size() == Network::shape.parameters(), "there are not as many parameters as the shape has");
-
+{}
 }}  // namespace {}
 )",
                         model.gaussian()
                             ? "crc32(std::span<const float>(log_sigma), crc32(std::span<const float>(parameters)))"
                             : "crc32(std::span<const float>(parameters))",
-                        space);
+                        supervised ? "using Supervised = Network;\n" : "", space);
     return header_text::of_its_own(std::move(text), space);
 }
 

@@ -45,16 +45,17 @@ std::string opening(const TrainedModel& model, std::string_view used_by, std::st
     return text;
 }
 
-std::string closed(std::string text, const std::string& space, std::string_view structure, bool gaussian) {
+std::string closed(std::string text, const std::string& space, std::string_view structure, bool gaussian,
+                   std::string_view more = {}) {
     text += fmt::format(R"(
     /// Are the parameters those that were exported? Takes a pass over them.
     static bool intact() {{ return crc32(std::span<const float>(parameters)) == checksum; }}
 }};
 static_assert({0}::parameters.size() == {0}::shape.parameters(){1}, "there are not as many parameters as the shape has");
-
+{3}
 }}  // namespace {2}
 )",
-                        structure, gaussian ? fmt::format(" + {}::shape.outputs()", structure) : "", space);
+                        structure, gaussian ? fmt::format(" + {}::shape.outputs()", structure) : "", space, more);
     return header_text::of_its_own(std::move(text), space);
 }
 
@@ -80,21 +81,15 @@ std::string body_header(const TrainedModel& policy, const OneBodySettings& body,
     return closed(std::move(text), space, "Policy", policy.gaussian());
 }
 
-Outcome<std::string> sample_header(const TrainedModel& model, const std::string& name) {
+Outcome<std::string> sample_header(const TrainedModel& model, const std::string& name,
+                                   const std::optional<BoardLearning>& learning) {
     if (model.networks > 1)
         return refuse(
             "--format header: a mixture of networks does not learn on a board; export it as c, which runs it");
-    const std::string_view target = model.head == ModelHead::classes ? "classes"
-                                    : model.head == ModelHead::score ? "score"
-                                                                     : "value";
     const std::string space = header_text::space(name);
     std::string text = opening(model, "sample_learner.hpp", "#include \"target.hpp\"\n", space, "Model");
-    text += fmt::format(
-        "\n    static constexpr device::Target target = device::Target::{};\n"
-        "    // The first so many parameters stay as they are on a board.\n"
-        "    static constexpr std::size_t frozen = {};\n",
-        target, model.frozen_parameters());
-    return closed(std::move(text), space, "Model", false);
+    text += header_text::sample_members(model, learning);
+    return closed(std::move(text), space, "Model", false, learning ? "using Supervised = Model;\n" : "");
 }
 
 }  // namespace dunlin

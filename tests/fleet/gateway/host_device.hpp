@@ -35,12 +35,13 @@ struct PullLearner {
             out[k] = objective == Objective::plain ? away : inner.prox_weight * away / (1.0f + inner.prox_weight);
         }
     }
+    static constexpr std::array<std::string_view, 1> metrics() { return {"return_ratio"}; }
     template <class Pause>
-    double ratio(const MoreauEnvelope&, ConstVector<float> w, std::uint64_t, std::uint32_t, Vector<float>,
-                 Pause&&) {
+    void measure(const MoreauEnvelope&, ConstVector<float> w, std::uint64_t, std::uint32_t, Vector<float>,
+                 std::span<double> out, Pause&&) {
         double distance = 0;
         for (std::size_t k = 0; k < dimension; ++k) distance += static_cast<double>(std::abs(w[k] - target[k]));
-        return distance / dimension;
+        out[0] = distance / dimension;
     }
 };
 
