@@ -57,6 +57,7 @@ struct RuleSettings {
     float prox_weight = 0;          ///< mu of FedProx
     float adam_rate = 0.01f;        ///< eta of FedAdam
     float adam_epsilon = 1e-3f;     ///< tau of FedAdam
+    float adam_half_life = 0.0f;    ///< rounds in which eta of FedAdam halves; 0: it stays
     std::uint32_t local_steps = 1;  ///< Q of the clients
     float local_rate = 0.05f;       ///< eta of the clients
 };

@@ -118,24 +118,29 @@ struct FedAdamRule : FedAvgRule {
     static constexpr std::size_t moments = 2;
 
     Adam adam{.rate = 0.01f, .mean_decay = 0.9f, .square_decay = 0.99f, .epsilon = 1e-3f};
+    float half_life = 0.0f;  ///< rounds in which the rate halves, little by little; 0: it stays
 
-    /// Errors: bad_setting (0 rate, 1 epsilon).
+    /// Errors: bad_setting (0 rate, 1 epsilon, 2 half-life).
     Result<void> check(std::uint32_t) const {
         if (!valid_rate(adam.rate)) return fail(Code::bad_setting, 0);
         if (!(adam.epsilon > 0.0f && adam.epsilon <= 1e3f)) return fail(Code::bad_setting, 1);
+        if (!(half_life >= 0.0f && half_life <= 1e9f)) return fail(Code::bad_setting, 2);
         return {};
     }
     static FedAdamRule of(const RuleSettings& s) {
         FedAdamRule rule;
         rule.adam.rate = s.adam_rate;
         rule.adam.epsilon = s.adam_epsilon;
+        rule.half_life = s.adam_half_life;
         return rule;
     }
     void move(Vector<float> model, float scale, ConstVector<float> sum, Vector<float> kept,
               std::uint64_t version) const {
         Adam::State<float> state{kept.first(model.size()), kept.subspan(model.size()),
                                  static_cast<std::int64_t>(version)};
-        adam.step<float>(model, sum, state, scale);
+        Adam at_round = adam;
+        if (half_life > 0.0f) at_round.rate *= portable::exp(-0.6931472f * static_cast<float>(version) / half_life);
+        at_round.step<float>(model, sum, state, scale);
     }
 };
 

@@ -112,15 +112,16 @@ inline void windows(const float* w, const float* x, const float* start, float* y
 }
 
 /// sums += the rows of d, 8 numbers each, `gap` bytes between one and the next
-inline void add_rows_of_8(const float* d, std::ptrdiff_t gap, int count, float* sums) {
+template <int gap>
+inline void add_rows_of_8(const float* d, int count, float* sums) {
     asm volatile(
         "vldmia %[sums], {s0-s7}\n"
         "1:\tvldmia %[d]!, {s8-s15}\n\t"
         "vadd.f32 s0, s0, s8\n\tvadd.f32 s1, s1, s9\n\tvadd.f32 s2, s2, s10\n\tvadd.f32 s3, s3, s11\n\t"
         "vadd.f32 s4, s4, s12\n\tvadd.f32 s5, s5, s13\n\tvadd.f32 s6, s6, s14\n\tvadd.f32 s7, s7, s15\n\t"
-        "add %[d], %[gap]\n\tsubs %[count], #1\n\tbne 1b\n\tvstmia %[sums], {s0-s7}"
+        ".if %c[gap]\n\tadd %[d], %[gap]\n\t.endif\n\tsubs %[count], #1\n\tbne 1b\n\tvstmia %[sums], {s0-s7}"
         : [d] "+r"(d), [count] "+r"(count)
-        : [sums] "r"(sums), [gap] "r"(gap)
+        : [sums] "r"(sums), [gap] "i"(gap)
         : DUNLIN_ALL_SINGLES);
 }
 
@@ -234,7 +235,7 @@ struct Convolution {
             depthwise_weights(x, d, gradient);
         }
         for (int o = 0; o < out.channels; o += 8)
-            add_rows_of_8(d + o, 4 * (out.channels - 8), places, gradient + Sizes::weights + o);
+            add_rows_of_8<4 * (out.channels - 8)>(d + o, places, gradient + Sizes::weights + o);
     }
 
     /// e = W d, which nothing was added to before. `scratch` holds the weights.
@@ -278,32 +279,36 @@ private:
     }
 
     static void depthwise_weights(const float* x, const float* d, float* gradient) {
+        int tap = 0;
+        for (; tap + 2 <= lines * taps; tap += 2) tap_sums<2>(x, d, gradient, tap);
+        if constexpr (lines * taps % 2 == 1) tap_sums<1>(x, d, gradient, tap);
+    }
+    /// The sums of one tap, or of it and the next.
+    template <int count>
+    static void tap_sums(const float* x, const float* d, float* gradient, int tap) {
         constexpr std::ptrdiff_t skip = 4 * (Sizes::down - out.width * Sizes::step), next = 4 * (Sizes::step - 8);
-        for (int tap = 0; tap < lines * taps; tap += 2) {
-            const auto at = [&](int t) { return x + (t / taps * in.width + t % taps) * 8; };
-            // Of an odd number the last is done twice, and what it gave the second time is left.
-            const int other = tap + 1 < lines * taps ? tap + 1 : tap;
-            float sums[16];
-            for (int c = 0; c < 8; ++c) {
-                sums[c] = gradient[c * lines * taps + tap];
-                sums[8 + c] = gradient[c * lines * taps + other];
-            }
-            const float *a = at(tap), *b = at(other), *from = d;
-            int rest = out.height;
-            asm volatile(
-                "vldmia %[sums], {s0-s15}\n"
-                "1:\n\t.rept %c[width]\n\tvldmia %[d]!, {s16-s23}\n\tvldmia %[a]!, {s24-s31}\n\t" DUNLIN_PAIRS_LOW
-                "vldmia %[b]!, {s24-s31}\n\t" DUNLIN_PAIRS_HIGH
-                ".if %c[next]\n\tadd %[a], %[next]\n\tadd %[b], %[next]\n\t.endif\n\t.endr\n\t"
-                "add %[a], %[skip]\n\tadd %[b], %[skip]\n\tsubs %[rest], #1\n\tbne 1b\n\tvstmia %[sums], {s0-s15}"
-                : [a] "+r"(a), [b] "+r"(b), [d] "+r"(from), [rest] "+r"(rest)
-                : [sums] "r"(sums), [skip] "r"(skip), [width] "i"(out.width), [next] "i"(next)
-                : DUNLIN_REGISTERS);
-            for (int c = 0; c < 8; ++c) {
-                gradient[c * lines * taps + tap] = sums[c];
-                if (other != tap) gradient[c * lines * taps + other] = sums[8 + c];
-            }
+        const auto at = [&](int t) { return x + (t / taps * in.width + t % taps) * 8; };
+        float sums[8 * count];
+        for (int k = 0; k < 8 * count; ++k) sums[k] = gradient[k % 8 * lines * taps + tap + k / 8];
+        const float *a = at(tap), *b = at(tap + count - 1), *from = d;
+        int rest = out.height;
+#define DUNLIN_TAPS(registers, second, next_second)                                                             \
+    asm volatile(                                                                                               \
+        "vldmia %[sums], {" registers "}\n"                                                                     \
+        "1:\n\t.rept %c[width]\n\tvldmia %[d]!, {s16-s23}\n\tvldmia %[a]!, {s24-s31}\n\t" DUNLIN_PAIRS_LOW     \
+            second ".if %c[next]\n\tadd %[a], %[next]\n\t" next_second ".endif\n\t.endr\n\t"                  \
+        "add %[a], %[skip]\n\tadd %[b], %[skip]\n\tsubs %[rest], #1\n\tbne 1b\n\tvstmia %[sums], {" registers \
+        "}"                                                                                                     \
+        : [a] "+r"(a), [b] "+r"(b), [d] "+r"(from), [rest] "+r"(rest)                                           \
+        : [sums] "r"(sums), [skip] "r"(skip), [width] "i"(out.width), [next] "i"(next)                          \
+        : DUNLIN_REGISTERS)
+        if constexpr (count == 2) {
+            DUNLIN_TAPS("s0-s15", "vldmia %[b]!, {s24-s31}\n\t" DUNLIN_PAIRS_HIGH, "add %[b], %[next]\n\t");
+        } else {
+            DUNLIN_TAPS("s0-s7", "", "");
         }
+#undef DUNLIN_TAPS
+        for (int k = 0; k < 8 * count; ++k) gradient[k % 8 * lines * taps + tap + k / 8] = sums[k];
     }
 };
 
@@ -317,7 +322,7 @@ struct GlobalMean {
         constexpr float share = 1.0f / static_cast<float>(in.places());
         clear(y, in.channels);
         for (int o = 0; o < in.channels; o += 8) {
-            add_rows_of_8(x + o, 4 * (in.channels - 8), in.places(), y + o);
+            add_rows_of_8<4 * (in.channels - 8)>(x + o, in.places(), y + o);
             for (int k = 0; k < 8; ++k) y[o + k] *= share;
         }
     }

@@ -36,19 +36,22 @@ namespace dunlin::vfp {
 #undef DUNLIN_CLIP
 }
 
-/// e *= h > 0 ? 1 : 0
+/// e *= h > 0 ? 1 : 0, by the bits of h, which order as whole numbers do; a NaN counts as above 0
 [[gnu::noinline]] inline void times_step(const float* h, float* e, std::size_t count) {
-#define DUNLIN_CHOOSE(a, b) \
-    "vcmp.f32 " #a ", #0\n\tvmrs APSR_nzcv, fpscr\n\tit le\n\tvmulle.f32 " #b ", " #b ", %[zero]\n\t"
+#define DUNLIN_CHOOSE(h, e) "cmp " #h ", #0\n\tit le\n\tvmulle.f32 " #e ", " #e ", %[zero]\n\t"
     std::size_t blocks = count / 8;
     if (blocks > 0) {
-        asm volatile("1:\tvldmia %[h]!, {s0-s7}\n\tvldmia %[e], {s8-s15}\n\t" DUNLIN_EIGHT(
-                         DUNLIN_CHOOSE) "vstmia %[e]!, {s8-s15}\n\tsubs %[blocks], #1\n\tbne 1b"
-                     : [h] "+r"(h), [e] "+r"(e), [blocks] "+r"(blocks)
-                     : [zero] "t"(0.0f)
-                     : DUNLIN_ALL_REGISTERS);
+        asm volatile(
+            "1:\tldmia %[h]!, {r3-r6, r8-r11}\n\tvldmia %[e], {s0-s7}\n\t"  //
+            DUNLIN_CHOOSE(r3, s0) DUNLIN_CHOOSE(r4, s1) DUNLIN_CHOOSE(r5, s2) DUNLIN_CHOOSE(r6, s3)
+                DUNLIN_CHOOSE(r8, s4) DUNLIN_CHOOSE(r9, s5) DUNLIN_CHOOSE(r10, s6) DUNLIN_CHOOSE(r11, s7)
+            "vstmia %[e]!, {s0-s7}\n\tsubs %[blocks], #1\n\tbne 1b"
+            : [h] "+r"(h), [e] "+r"(e), [blocks] "+r"(blocks)
+            : [zero] "t"(0.0f)
+            : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7",
+              "cc", "memory");
     }
-    for (std::size_t k = 0; k < count % 8; ++k) e[k] *= h[k] > 0.0f ? 1.0f : 0.0f;
+    for (std::size_t k = 0; k < count % 8; ++k) e[k] *= h[k] <= 0.0f ? 0.0f : 1.0f;
 #undef DUNLIN_CHOOSE
 }
 

@@ -360,3 +360,21 @@ TEST_CASE("FedAdam's rounds are Adam's steps along the mean difference, and go o
     rule.adam.epsilon = 0.0f;
     CHECK(rule.check(1).error() == Error{Code::bad_setting, 1});
 }
+
+TEST_CASE("FedAdam's rate halves in its half-life") {
+    FedAdamRule rule;
+    rule.adam.rate = 0.1f;
+    rule.half_life = 4.0f;
+    REQUIRE(rule.check(1));
+    std::vector<float> w{0.0f}, kept(2);
+    float before = 0.0f;
+    for (std::uint64_t round = 0; round < 9; ++round) {
+        // Of the same gradient each time Adam's step is the rate.
+        const std::vector<float> mean{1.0f};
+        rule.move(Vector<float>(w), 1.0f, mean, Vector<float>(kept), round);
+        CHECK(before - w[0] == Approx(0.1 * std::exp2(-static_cast<double>(round) / 4)).epsilon(3e-3));
+        before = w[0];
+    }
+    rule.half_life = -1.0f;
+    CHECK(rule.check(1).error() == Error{Code::bad_setting, 2});
+}

@@ -42,6 +42,7 @@ RuleSettings FederatedSettings::rule() const {
             .prox_weight = fedprox_weight,
             .adam_rate = adam_rate,
             .adam_epsilon = adam_epsilon,
+            .adam_half_life = adam_half_life,
             .local_steps = static_cast<std::uint32_t>(local_steps),
             .local_rate = rate()};
 }
@@ -207,6 +208,8 @@ void add_federated_settings(Settings& list, FederatedSettings& s) {
     list.add("federated.adam_rate", s.adam_rate, "eta of fedadam: size of the server's steps", rate);
     list.add("federated.adam_epsilon", s.adam_epsilon,
              "tau of fedadam: smaller differences move the model less than eta", Range{0, 1e3, true});
+    list.add("federated.adam_half_life", s.adam_half_life, "fedadam: rounds in which eta halves; 0: it stays",
+             Range{0, 1e9});
     list.add("federated.staleness_limit", s.staleness_limit,
              "refuse updates that are staler; 0: than a hundred times the clients", Range{0, 1e9});
     list.add("federated.weigh_by_samples", s.weigh_by_samples,
@@ -301,6 +304,7 @@ std::span<const std::pair<std::string_view, std::string_view>> newer_federated_s
         {"bilevel.neumann_rate", "0.02"},
         {"federated.adam_rate", "0.01"},
         {"federated.adam_epsilon", "0.001"},
+        {"federated.adam_half_life", "0.0"},
         {"data.alphabet", "\"letters\""},
         {"data.every_step", "false"},
         {"data.lead", "16"},

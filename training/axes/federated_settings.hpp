@@ -87,6 +87,7 @@ struct FederatedSettings {
     float fedprox_weight = 0.1f;  ///< mu of FedProx
     float adam_rate = 0.01f;      ///< eta of FedAdam
     float adam_epsilon = 1e-3f;   ///< tau of FedAdam
+    float adam_half_life = 0.0f;  ///< rounds in which eta of FedAdam halves
     int staleness_limit = 0;      ///< an update that is staler is refused; 0: see `stalest`
     bool weigh_by_samples = false;
 

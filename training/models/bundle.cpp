@@ -141,7 +141,7 @@ void replace(std::string& text, std::string_view what, std::string_view with) {
 Outcome<Bundle> make_bundle(const TrainedModel& model, BundleUse use, const std::string& header,
                             const std::string& name, std::string_view version) {
     const Use with = use_of(use);
-    std::vector<std::string_view> names{with.header};
+    std::vector<std::string_view> names{with.header, "flash_log.hpp"};
     Bundle bundle;
     bundle.own.emplace_back(fmt::format("src/{}.hpp", name), placed(header, names));
     auto sources = sources_of(names);
