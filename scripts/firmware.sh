@@ -168,6 +168,17 @@ if [[ " ${boards[*]} " == *" mps2-an386 "* && " ${boards[*]} " == *" mps2-an505 
     DUNLIN_NODE_BOARDS=${folders#:} "$build/tests/firmware/board_fleet_tests" "~[one-board]~[secure]~[samples]" >&2 || status=1
 fi
 
+# The same over a sealed line, with the key that a gateway made.
+if [[ " ${boards[*]} " == *" mps2-an386 "* ]]; then
+    say ""
+    say "== mps2-an386 in a fleet, on a sealed line"
+    folder=$root/build-firmware/secure/mps2-an386
+    key=$root/build-firmware/keys/mps2-an386/line-key
+    configure "$folder" mps2-an386 "$(trained board-table)" -DDUNLIN_LINE_KEY="$key"
+    quietly cmake --build "$folder" --parallel "$(nproc)" --target node-secure
+    DUNLIN_SECURE_BUILD=$folder DUNLIN_SECURE_KEY=$key "$build/tests/firmware/board_fleet_tests" "[secure]" >&2 || status=1
+fi
+
 # A board that learns to tell digits by its own hundred samples, in a fleet with five nodes of this machine. Alone it would
 # have .70 of what it is judged on (2,000 to 6,000 steps of .1 or .3).
 if [[ " ${boards[*]} " == *" mps2-an386 "* ]]; then

@@ -26,4 +26,8 @@ std::span<std::byte> MessageParts::copy_difference(const MessageStart& start, st
     return copied;
 }
 
+void MessageParts::remember_in(MessageStart& start) const {
+    copy(0, std::span(start).first(std::min(start.size(), parts[0].size() + parts[1].size())));
+}
+
 }  // namespace dunlin

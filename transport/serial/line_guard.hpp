@@ -24,6 +24,8 @@ struct MessageParts {
     std::span<std::byte> copy(std::size_t at, std::span<std::byte> to) const;
     /// The same as it goes over the line, beside the seal: as the difference to another start.
     std::span<std::byte> copy_difference(const MessageStart& start, std::size_t at, std::span<std::byte> to) const;
+    /// What it begins with, as the other side has it then: without the seal. Behind a short message's end `start` stays.
+    void remember_in(MessageStart& start) const;
 };
 
 /// What makes fragments and messages those of one session of one line. This one finds damage: a CRC-32, with the

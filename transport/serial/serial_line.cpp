@@ -189,7 +189,7 @@ void SerialLine::take_answer(const Fragment& fragment, std::int64_t now_ms) {
     if (fragment.kind == FragmentKind::refusal) {
         refusal_ = static_cast<Code>(fragment.index);
         sending_ = false;
-        if (fragment.last) parts_.copy(0, sent_start_);
+        if (fragment.last) parts_.remember_in(sent_start_);
         return;
     }
     if (fragment.index < base_ || fragment.index > reach_) return;
@@ -201,7 +201,7 @@ void SerialLine::take_answer(const Fragment& fragment, std::int64_t now_ms) {
     if (asked) measure(fragment, now_ms);
     if (fragment.last) {
         sending_ = base_ != count_;
-        if (!sending_) parts_.copy(0, sent_start_);
+        if (!sending_) parts_.remember_in(sent_start_);
         return;
     }
     const bool was_held = held_;

@@ -241,6 +241,26 @@ TEST_CASE("messages cross a sealed line both ways, and nothing of them is seen o
     }
 }
 
+TEST_CASE("messages of any lengths follow each other on a sealed line, also those that are shorter than a seal") {
+    Pair pair;
+    pair.run(300);
+    REQUIRE(pair.leader.up());
+    Stream random(4, 0, Purpose::user);
+    for (int k = 0; k < 60; ++k) {
+        Bytes message(1 + random.below(k % 3 == 0 ? 12 : 200));
+        for (std::byte& byte : message) byte = static_cast<std::byte>(random.below(256));
+        const bool down = random.below(2) == 0;
+        CAPTURE(k, message.size());
+        REQUIRE((down ? pair.leader : pair.follower).send(message));
+        pair.run(60);
+        SerialLine& to = down ? pair.follower : pair.leader;
+        const auto arrived = to.received();
+        REQUIRE(Bytes(arrived.begin(), arrived.end()) == message);
+        to.release();
+        pair.run(60);
+    }
+}
+
 TEST_CASE("a board with another key, or without a fresh number, has no session") {
     Pair strangers(counting_key(), counting_key(1));
     strangers.run(5000);
