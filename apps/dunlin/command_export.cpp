@@ -277,7 +277,8 @@ Outcome<void> check_options(const ExportOptions& options) {
         {"--steps", options.steps.has_value(), header || options.trajectories,
          "--trajectories and --format header and bundle, which adapt"},
         {"--one-body", options.one_body, header, "--format header and bundle"},
-        {"--count", options.count.has_value(), options.trajectories || samples, "--trajectories and --format samples"},
+        {"--count", options.count.has_value(), options.trajectories || samples,
+         "--trajectories and --format samples"},
         {"--metrics", options.metrics, is_metrics(options), "--format csv, jsonl and tensorboard"},
         {"--name", options.named, coded, "--format header, bundle, c, onnx and samples"},
         {"--node", !options.node.empty(), !options.trajectories && !is_metrics(options), "--format of a model"}};
@@ -323,7 +324,8 @@ void add_export(CLI::App& program, Command& run) {
             "it "
             "takes, for PlatformIO, Arduino, ESP-IDF, Zephyr, CMake and make), c (policy.h and policy.c: C99 that "
             "evaluates it), onnx (policy.onnx, opset 13), npy or csv (its numbers, layer by layer); of other runs "
-            "than navigation the files are called model. Or samples (samples.hpp: labelled rows of --node, for a board "
+            "than navigation the files are called model. Or samples (samples.hpp: labelled rows of --node, for a "
+            "board "
             "without a sensor). Or what metrics.csv says: jsonl (metrics.jsonl), "
             "tensorboard "
             "(an event file) or, with --metrics, csv (metrics-long.csv, a row for each number)")
@@ -336,18 +338,23 @@ void add_export(CLI::App& program, Command& run) {
             options->name = name;
             options->named = true;
         },
-        "for header, bundle, c, onnx and samples: what files, functions and the namespace are called, so that a program can "
+        "for header, bundle, c, onnx and samples: what files, functions and the namespace are called, so that a "
+        "program can "
         "hold "
         "several models; an identifier of C");
-    command->add_option("--node", options->node, "with --format: the own model of this node, by name or number; of samples: whose");
+    command->add_option("--node", options->node,
+                        "with --format: the own model of this node, by name or number; of samples: whose");
     command->add_option("--task", options->task,
                         "of --format header: the board's task, as for `dunlin adapt`; default: the first that the "
                         "run held out");
     command->add_flag(
         "--one-body", options->one_body,
         "of --format header and bundle: the policy for one real body, which needs no world in the board");
-    command->add_option("--count", options->count, "of --trajectories: how many of each task, default: 10; of --format samples: rows of each class to learn from, "
-                        "default: all")
+    command
+        ->add_option("--count", options->count,
+                     "of --trajectories: how many of each task, default: 10; of --format samples: rows of each "
+                     "class to learn from, "
+                     "default: all")
         ->check(CLI::Range(1, 100000));
     command
         ->add_option(

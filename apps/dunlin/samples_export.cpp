@@ -41,7 +41,8 @@ Outcome<std::string> samples_of(const ExportOptions& options, const SavedModel& 
     const ClassificationSettings* settings =
         *experiment != nullptr ? (*experiment)->as<ClassificationSettings>() : nullptr;
     if (settings == nullptr)
-        return refuse(fmt::format("--format samples: of a run of classification, and {} is none", saved.file.string()));
+        return refuse(
+            fmt::format("--format samples: of a run of classification, and {} is none", saved.file.string()));
     if (options.node.empty()) return refuse("--format samples: say whose: --node NAME, or a number from 0 on");
     const auto node = node_of(saved.model, options.node);
     if (!node) return tl::unexpected(node.error());

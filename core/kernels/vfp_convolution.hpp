@@ -292,15 +292,16 @@ private:
         for (int k = 0; k < 8 * count; ++k) sums[k] = gradient[k % 8 * lines * taps + tap + k / 8];
         const float *a = at(tap), *b = at(tap + count - 1), *from = d;
         int rest = out.height;
-#define DUNLIN_TAPS(registers, second, next_second)                                                             \
-    asm volatile(                                                                                               \
-        "vldmia %[sums], {" registers "}\n"                                                                     \
-        "1:\n\t.rept %c[width]\n\tvldmia %[d]!, {s16-s23}\n\tvldmia %[a]!, {s24-s31}\n\t" DUNLIN_PAIRS_LOW     \
-            second ".if %c[next]\n\tadd %[a], %[next]\n\t" next_second ".endif\n\t.endr\n\t"                  \
-        "add %[a], %[skip]\n\tadd %[b], %[skip]\n\tsubs %[rest], #1\n\tbne 1b\n\tvstmia %[sums], {" registers \
-        "}"                                                                                                     \
-        : [a] "+r"(a), [b] "+r"(b), [d] "+r"(from), [rest] "+r"(rest)                                           \
-        : [sums] "r"(sums), [skip] "r"(skip), [width] "i"(out.width), [next] "i"(next)                          \
+#define DUNLIN_TAPS(registers, second, next_second)                                                               \
+    asm volatile(                                                                                                 \
+        "vldmia %[sums], {" registers                                                                             \
+        "}\n"                                                                                                     \
+        "1:\n\t.rept %c[width]\n\tvldmia %[d]!, {s16-s23}\n\tvldmia %[a]!, {s24-s31}\n\t" DUNLIN_PAIRS_LOW second \
+        ".if %c[next]\n\tadd %[a], %[next]\n\t" next_second                                                       \
+        ".endif\n\t.endr\n\t"                                                                                     \
+        "add %[a], %[skip]\n\tadd %[b], %[skip]\n\tsubs %[rest], #1\n\tbne 1b\n\tvstmia %[sums], {" registers "}" \
+        : [a] "+r"(a), [b] "+r"(b), [d] "+r"(from), [rest] "+r"(rest)                                             \
+        : [sums] "r"(sums), [skip] "r"(skip), [width] "i"(out.width), [next] "i"(next)                            \
         : DUNLIN_REGISTERS)
         if constexpr (count == 2) {
             DUNLIN_TAPS("s0-s15", "vldmia %[b]!, {s24-s31}\n\t" DUNLIN_PAIRS_HIGH, "add %[b], %[next]\n\t");

@@ -41,15 +41,14 @@ namespace dunlin::vfp {
 #define DUNLIN_CHOOSE(h, e) "cmp " #h ", #0\n\tit le\n\tvmulle.f32 " #e ", " #e ", %[zero]\n\t"
     std::size_t blocks = count / 8;
     if (blocks > 0) {
-        asm volatile(
-            "1:\tldmia %[h]!, {r3-r6, r8-r11}\n\tvldmia %[e], {s0-s7}\n\t"  //
-            DUNLIN_CHOOSE(r3, s0) DUNLIN_CHOOSE(r4, s1) DUNLIN_CHOOSE(r5, s2) DUNLIN_CHOOSE(r6, s3)
-                DUNLIN_CHOOSE(r8, s4) DUNLIN_CHOOSE(r9, s5) DUNLIN_CHOOSE(r10, s6) DUNLIN_CHOOSE(r11, s7)
-            "vstmia %[e]!, {s0-s7}\n\tsubs %[blocks], #1\n\tbne 1b"
-            : [h] "+r"(h), [e] "+r"(e), [blocks] "+r"(blocks)
-            : [zero] "t"(0.0f)
-            : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7",
-              "cc", "memory");
+        asm volatile("1:\tldmia %[h]!, {r3-r6, r8-r11}\n\tvldmia %[e], {s0-s7}\n\t"  //
+                     DUNLIN_CHOOSE(r3, s0) DUNLIN_CHOOSE(r4, s1) DUNLIN_CHOOSE(r5, s2) DUNLIN_CHOOSE(r6, s3)
+                         DUNLIN_CHOOSE(r8, s4) DUNLIN_CHOOSE(r9, s5) DUNLIN_CHOOSE(r10, s6)
+                             DUNLIN_CHOOSE(r11, s7) "vstmia %[e]!, {s0-s7}\n\tsubs %[blocks], #1\n\tbne 1b"
+                     : [h] "+r"(h), [e] "+r"(e), [blocks] "+r"(blocks)
+                     : [zero] "t"(0.0f)
+                     : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "s0", "s1", "s2", "s3", "s4", "s5", "s6",
+                       "s7", "cc", "memory");
     }
     for (std::size_t k = 0; k < count % 8; ++k) e[k] *= h[k] <= 0.0f ? 0.0f : 1.0f;
 #undef DUNLIN_CHOOSE

@@ -199,8 +199,9 @@ private:
     Flash& flash_;
     FlashBudget budget_;
     Place record_{};
-    int slot_ = 1;                           ///< of the newest entry; at first the other one is erased and takes it
-    std::uint32_t end_ = Flash::slot_bytes;  ///< of its entries; the whole slot where nothing more may be written to it
+    int slot_ = 1;  ///< of the newest entry; at first the other one is erased and takes it
+    std::uint32_t end_ =
+        Flash::slot_bytes;  ///< of its entries; the whole slot where nothing more may be written to it
     std::uint32_t sequence_ = 0, erasures_ = 0;
     std::uint64_t numbers_ = 0, next_number_ = 0;
 };

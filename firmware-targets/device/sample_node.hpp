@@ -59,7 +59,8 @@ public:
     /// False: it was none.
     bool keep(std::span<const Cell> sample, float label) {
         assert(sample.size() == static_cast<std::size_t>(inputs));
-        if (classifies ? !(label >= 0.0f && label < static_cast<float>(outputs)) : !(label - label == 0.0f)) return false;
+        if (classifies ? !(label >= 0.0f && label < static_cast<float>(outputs)) : !(label - label == 0.0f))
+            return false;
         if (const auto place = reservoir_.place(random_)) {
             std::copy(sample.begin(), sample.end(), cells_.begin() + *place * sample.size());
             labels_[*place] = label;
@@ -214,7 +215,7 @@ private:
     Network network_{};
     std::array<float, static_cast<std::size_t>(inputs)> seen_{};
     std::array<float, dimension> personal_{};
-    std::array<Cell, capacity * static_cast<std::size_t>(inputs)> cells_{};
+    std::array<Cell, capacity* static_cast<std::size_t>(inputs)> cells_{};
     std::array<float, capacity> labels_{};
     std::array<std::uint16_t, batch_limit> batch_{};
     std::uint32_t drawn_ = 0;

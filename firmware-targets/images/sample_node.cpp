@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A supervised node of a fleet behind a serial line: it learns a classifier from samples of its own, which never leave
 // it, in whatever job its coordinator offers. Without a sensor it meets the samples that were exported with the model.
+#include "sample_node.hpp"
+
 #include "exported_policy.hpp"
 #include "exported_samples.hpp"
 #include "node_life.hpp"
-#include "sample_node.hpp"
 
 namespace {
 

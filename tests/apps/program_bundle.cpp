@@ -75,7 +75,8 @@ TEST_CASE("a bundle holds what it includes and no more, with manifests and licen
     for (const auto& entry : std::filesystem::recursive_directory_iterator(pack / "src/dunlin")) {
         const std::string file = std::filesystem::relative(entry.path(), pack / "src").string();
         CAPTURE(file);
-        if (entry.path().extension() == ".hpp" && !file.ends_with("_learner.hpp") && !file.ends_with("flash_log.hpp"))
+        if (entry.path().extension() == ".hpp" && !file.ends_with("_learner.hpp") &&
+            !file.ends_with("flash_log.hpp"))
             CHECK(std::ranges::find(named, file) != named.end());
     }
     // Nothing of a host, of fleets, or of layers that a perceptron has not.

@@ -243,6 +243,64 @@ TEST_CASE("what an export would ignore is refused by name") {
     }
 }
 
+TEST_CASE(
+    "a board's classifier and samples for it go out together and fit each other; what are no samples is refused") {
+    const Folder folder;
+    REQUIRE(run(folder,
+                {"train", "keywords", "--set=data.rows=600", "--set=clock.budget_s=60", "--out", "run", "--quiet"})
+                .code == 0);
+    REQUIRE(run(folder, {"export", "run", "--format", "header", "--quiet"}).code == 0);
+    REQUIRE(run(folder, {"export", "run", "--format", "samples", "--node", "2", "--count", "3", "--quiet"}).code ==
+            0);
+    folder.file("main.cpp", R"(
+#include "run/model.hpp"
+#include "run/samples.hpp"
+#include "sample_node.hpp"
+#include <cstdio>
+using namespace dunlin;
+using exported::Samples;
+static device::SampleNode<exported::Supervised, Samples::Cell, Samples::learned> node;
+int main() {
+    static_assert(Samples::learned == 30 && Samples::held_out > 5 && sizeof(Samples::Cell) == 1);
+    if (!node.start(1)) return 1;
+    const std::span values(Samples::values);
+    for (std::size_t k = 0; k < Samples::learned; ++k) {
+        if (!node.keep(values.subspan(k * 400, 400), Samples::labels[k])) return 2;
+    }
+    node.judge_on(values.subspan(Samples::learned * 400), std::span(Samples::labels).subspan(Samples::learned));
+    static std::array<float, exported::Supervised::parameters.size()> scratch;
+    std::array<double, 2> told{};
+    node.measure({}, exported::Supervised::parameters, 1, 2, scratch, told, [] {});
+    std::printf("%d %g %g\\n", exported::Supervised::learning.steps, told[0], told[1]);
+}
+)");
+    const std::string root = DUNLIN_SOURCE_DIR;
+    REQUIRE(shell(folder, "c++ -std=c++20 -O1 -Wall -Wextra -Werror -ffp-contract=off -I. -I" + root + " -I" +
+                              root + "/firmware-targets/device main.cpp " + root + "/core/kernels/generic.cpp " +
+                              root + "/core/kernels/generic_layers.cpp " + root +
+                              "/core/mlp.cpp -o board 2>log.txt") == 0);
+    REQUIRE(shell(folder, "./board > told.txt") == 0);
+    std::istringstream told(read(folder / "told.txt"));
+    int steps = 0;
+    double accuracy = -1, loss = -1;
+    REQUIRE((told >> steps >> accuracy >> loss));
+    CHECK(steps == 200);
+    CHECK((accuracy >= 0 && accuracy <= 1));
+    CHECK((loss > 0 && loss < 5));
+
+    const auto refused = [&](std::vector<std::string> arguments, const std::string& word) {
+        arguments.insert(arguments.begin(), "export");
+        const Ended ended = run(folder, arguments);
+        CHECK(ended.code == 2);
+        CHECK(ended.err.find(word) != std::string::npos);
+    };
+    refused({"run", "--format", "samples"}, "--node");
+    refused({"run", "--format", "samples", "--node", "9"}, "9");
+    refused({"run", "--format", "header", "--count", "3"}, "--count");
+    REQUIRE(run(folder, small_run("train", {"--out", "policy", "--quiet"})).code == 0);
+    refused({"policy", "--format", "samples", "--node", "0"}, "classification");
+}
+
 TEST_CASE("what a board cannot do is refused when its policy is exported") {
     const Folder folder;
     REQUIRE(run(folder, small_run("train", {"--out", "run", "--quiet", "--set=rl.baseline=linear"})).code == 0);

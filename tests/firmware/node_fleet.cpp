@@ -336,8 +336,10 @@ TEST_CASE("a board learns a classifier from samples of its own, in a fleet of ho
     CHECK(coordinator.state().job(number)->ended() == JobEndReason::finished);
     std::string told;
     for (std::uint32_t member = 0; member <= hosts; ++member)
-        told += "accuracy of " + std::to_string(member) + ": " + std::to_string(boards.fleet.results()[member]) + "\n";
-    std::ofstream(folder / "sample-node.txt") << "stack " << boards.fleet.metric(hosts, "stack_bytes") << "\n" << told;
+        told +=
+            "accuracy of " + std::to_string(member) + ": " + std::to_string(boards.fleet.results()[member]) + "\n";
+    std::ofstream(folder / "sample-node.txt") << "stack " << boards.fleet.metric(hosts, "stack_bytes") << "\n"
+                                              << told;
     INFO(told);
     CHECK(boards.fleet.metric(hosts, "updates") >= 10);
     // Better than this board alone, which its experiment says.

@@ -68,7 +68,7 @@ Outcome<std::string> sample_header(const TrainedModel& model, const std::string&
 
 /// Labelled samples of one node, as a body would have met them.
 struct BoardSamples {
-    std::string of;             ///< whose, for people
+    std::string of;  ///< whose, for people
     int features = 0;
     bool bytes = false;         ///< values in [0, 1] that are rounded to 8 bits
     std::vector<float> values;  ///< raw, row by row: those that are learned from, then those that are held out

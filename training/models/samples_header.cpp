@@ -13,7 +13,8 @@ namespace {
 /// A member `alignas(4) static constexpr std::array<type, N> what`, of whole numbers.
 template <class Numbers>
 std::string bytes_text(std::string_view type, std::string_view what, const Numbers& numbers) {
-    std::string text = fmt::format("    alignas(4) static constexpr std::array<{}, {}> {}{{", type, numbers.size(), what);
+    std::string text =
+        fmt::format("    alignas(4) static constexpr std::array<{}, {}> {}{{", type, numbers.size(), what);
     for (std::size_t k = 0; k < numbers.size(); ++k)
         text += fmt::format("{}{}", k % 24 == 0 ? "\n        " : "", numbers[k]) + ",";
     return text + "};\n";

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A device's learner of samples, as a node of a fleet: against what a host's node computes from the same samples.
-#include "sample_node.hpp"
-
 #include "core/adapt/plain.hpp"
 #include "envs/classification.hpp"
+#include "sample_node.hpp"
 #include "training/host/host_memory.hpp"
 
 #include <cmath>
@@ -32,16 +31,16 @@ constexpr std::array<float, count> some_numbers(float scale) {
 }
 
 struct Layers {
-    static constexpr NetworkShape shape = *NetworkShape::make(
-        {6, 6, 1}, false,
-        std::array{LayerSpec{.kind = LayerKind::convolution,
-                             .activation = Activation::relu,
-                             .outputs = 4,
-                             .kernel_height = 3,
-                             .kernel_width = 3,
-                             .stride_height = 2,
-                             .stride_width = 2},
-                   LayerSpec{.kind = LayerKind::global_pool}, LayerSpec{.outputs = 3}});
+    static constexpr NetworkShape shape =
+        *NetworkShape::make({6, 6, 1}, false,
+                            std::array{LayerSpec{.kind = LayerKind::convolution,
+                                                 .activation = Activation::relu,
+                                                 .outputs = 4,
+                                                 .kernel_height = 3,
+                                                 .kernel_width = 3,
+                                                 .stride_height = 2,
+                                                 .stride_width = 2},
+                                       LayerSpec{.kind = LayerKind::global_pool}, LayerSpec{.outputs = 3}});
     static constexpr auto parameters = some_numbers<shape.parameters()>(0.8f);
     static constexpr std::uint32_t checksum = crc32(std::span<const float>(parameters));
     static constexpr Target target = Target::classes;
@@ -99,8 +98,7 @@ struct HostNode {
     std::vector<std::uint32_t> rows = std::vector<std::uint32_t>(kept), test = std::vector<std::uint32_t>(judged);
     HostMemory memory{E::Host::bytes(E::shape, E::learning.batch, 4)};
     Arena arena{memory.bytes()};
-    typename E::Host task =
-        *E::Host::make(E::shape, **find_kernels("reference"), E::learning.batch, 4, arena);
+    typename E::Host task = *E::Host::make(E::shape, **find_kernels("reference"), E::learning.batch, 4, arena);
 
     HostNode() {
         for (std::size_t at = 0; at < drawn.bytes.size(); ++at) {
@@ -155,11 +153,8 @@ void check_gradients() {
     const std::vector<float> w(E::parameters.begin(), E::parameters.end());
     const Maml maml{.steps = 3, .inner_rate = 0.4f, .first_order = true, .step_clip = 0.3f};
     for (const bool fresh : {false, true}) {
-        const MoreauEnvelope moreau{.prox_weight = 2.0f,
-                                    .inner_rate = 0.2f,
-                                    .accuracy = 1e-4f,
-                                    .step_limit = 6,
-                                    .fresh_batches = fresh};
+        const MoreauEnvelope moreau{
+            .prox_weight = 2.0f, .inner_rate = 0.2f, .accuracy = 1e-4f, .step_limit = 6, .fresh_batches = fresh};
         for (const Objective objective : {Objective::plain, Objective::maml, Objective::moreau}) {
             REQUIRE(node->understands(objective, moreau, maml));
             CAPTURE(fresh, static_cast<int>(objective));
@@ -186,8 +181,7 @@ void check_report() {
     const std::vector<float> w(E::parameters.begin(), E::parameters.end());
     std::vector<float> theta = w, scratch(w.size());
     Stream random(9, 4, Purpose::evaluate);
-    const MoreauEnvelope towards{
-        .prox_weight = E::learning.pull, .inner_rate = E::learning.rate, .accuracy = 0.0f};
+    const MoreauEnvelope towards{.prox_weight = E::learning.pull, .inner_rate = E::learning.rate, .accuracy = 0.0f};
     for (int k = 0; k < E::learning.steps; ++k) {
         host.task.draw(0, ConstVector<float>(theta), random);
         towards.step<float>(host.task, w, Vector<float>(theta), Vector<float>(scratch));
