@@ -244,7 +244,8 @@ TEST_CASE("what an export would ignore is refused by name") {
 }
 
 TEST_CASE(
-    "a board's classifier and samples for it go out together and fit each other; what are no samples is refused") {
+    "a board's classifier and samples for it go out together and fit each other, and what are no samples is "
+    "refused") {
     const Folder folder;
     REQUIRE(run(folder,
                 {"train", "keywords", "--set=data.rows=600", "--set=clock.budget_s=60", "--out", "run", "--quiet"})
