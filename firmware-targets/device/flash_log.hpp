@@ -43,8 +43,8 @@ struct FlashBudget {
 template <TwoSlots Flash>
 class FlashLog {
 public:
-    /// Looks at what is there. `flash` lives as long as the log.
-    explicit FlashLog(Flash& flash, FlashBudget budget = {}) : flash_(flash), budget_(budget) {
+    /// Looks at what is there. `chip` lives as long as the log.
+    explicit FlashLog(Flash& chip, FlashBudget budget = {}) : flash_(chip), budget_(budget) {
         std::uint32_t newest = 0;
         for (int slot = 0; slot < 2; ++slot) scan(slot, newest);
         next_number_ = numbers_;

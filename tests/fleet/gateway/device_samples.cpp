@@ -75,14 +75,14 @@ struct Number : Perceptron {
     static constexpr SampleLearning learning{.batch = 32, .steps = 30, .rate = 0.1f};
 };
 
-constexpr std::uint32_t kept = 20, judged = 12;
+constexpr std::uint32_t kept_count = 20, judged_count = 12;
 
 /// Samples that a class can be told of.
 struct Drawn {
     std::vector<std::uint8_t> bytes, labels;
     Drawn() {
         Stream random(3, 0, Purpose::user);
-        for (std::uint32_t k = 0; k < kept + judged; ++k) {
+        for (std::uint32_t k = 0; k < kept_count + judged_count; ++k) {
             labels.push_back(static_cast<std::uint8_t>(k % 3));
             for (std::uint32_t i = 0; i < 36; ++i)
                 bytes.push_back(static_cast<std::uint8_t>(random.below(i % 3 == k % 3 ? 256 : 100)));
@@ -95,7 +95,8 @@ template <class E>
 struct HostNode {
     Drawn drawn;
     std::vector<float> values;
-    std::vector<std::uint32_t> rows = std::vector<std::uint32_t>(kept), test = std::vector<std::uint32_t>(judged);
+    std::vector<std::uint32_t> rows = std::vector<std::uint32_t>(kept_count),
+                               test = std::vector<std::uint32_t>(judged_count);
     HostMemory memory{E::Host::bytes(E::shape, E::learning.batch, 4)};
     Arena arena{memory.bytes()};
     typename E::Host task = *E::Host::make(E::shape, **find_kernels("reference"), E::learning.batch, 4, arena);
@@ -107,7 +108,7 @@ struct HostNode {
             values.push_back(x);
         }
         std::iota(rows.begin(), rows.end(), 0u);
-        std::iota(test.begin(), test.end(), kept);
+        std::iota(test.begin(), test.end(), kept_count);
         task.node = of(rows);
     }
     LabelledRows of(const std::vector<std::uint32_t>& which) const {
@@ -122,7 +123,7 @@ struct HostNode {
 };
 
 template <class E>
-using Node = device::SampleNode<E, std::uint8_t, kept>;
+using Node = device::SampleNode<E, std::uint8_t, kept_count>;
 
 template <class Learner>
 std::unique_ptr<Learner> met(const Drawn& drawn) {
@@ -130,9 +131,9 @@ std::unique_ptr<Learner> met(const Drawn& drawn) {
     REQUIRE(node->start(1));
     const std::span bytes(drawn.bytes);
     const std::span labels(drawn.labels);
-    for (std::size_t k = 0; k < kept; ++k)
+    for (std::size_t k = 0; k < kept_count; ++k)
         REQUIRE(node->keep(bytes.subspan(k * 36, 36), static_cast<float>(labels[k])));
-    node->judge_on(bytes.subspan(std::size_t{kept} * 36), labels.subspan(kept));
+    node->judge_on(bytes.subspan(std::size_t{kept_count} * 36), labels.subspan(kept_count));
     return node;
 }
 
